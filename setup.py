@@ -1,0 +1,14 @@
+"""Map the top-level folders to the sub-packages of ``ninefold``, so that a new package needs no edit here."""
+
+from setuptools import find_packages, setup
+
+FOLDERS = ("spec", "hdl", "drivers", "host", "sim")
+DATA = ("py.typed", "*.cpp", "*.h", "*.txt")
+
+packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])]
+
+setup(
+    packages=packages,
+    package_dir={f"ninefold.{folder}": folder for folder in FOLDERS},
+    package_data={"": list(DATA)},
+)

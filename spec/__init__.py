@@ -1,0 +1,1 @@
+"""The contract: formats, operator signatures, protocols, registry and errors. Standard library only."""

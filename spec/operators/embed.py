@@ -1,0 +1,16 @@
+"""embed: sentences to unit vectors."""
+
+from ..signature import Bound, Operator, Tensor
+
+__all__ = ["OPERATOR"]
+
+OPERATOR = Operator(
+    name="embed",
+    summary="Embed token sequences with the sentence model: mean pooling, unit length.",
+    arguments=(
+        Tensor("tokens", ("Q", "T"), ("int64",), low=0, doc="token ids, padded at the end"),
+        Tensor("mask", ("Q", "T"), ("int64",), low=0, high=1, doc="1 for a token, 0 for padding"),
+    ),
+    results=(Tensor("vectors", ("Q", 384), ("float32",), doc="embeddings of length 1"),),
+    tolerance=Bound("cosine", at_least=0.9999, reason="floating-point sums in another order, other exponentials"),
+)

@@ -1,0 +1,29 @@
+"""quantise: real or complex numbers to nits."""
+
+from ..errors import InputError
+from ..formats import DIMENSIONS_MAX, MODES, NIT_MAX, NIT_MIN
+from ..signature import Call, Limit, Operator, Option, Tensor
+
+__all__ = ["OPERATOR"]
+
+
+def _check(call: Call) -> None:
+    if call.arguments["x"].dtype.kind == "c" and call.options["mode"] != "linear":
+        raise InputError(f"complex x needs mode linear, not {call.options['mode']}")
+
+
+#: y = float32(x) * float32(scale), one float32 product; g = clip(round_half_even(4096 * y), GRID_MIN, GRID_MAX);
+#: the nit is decided on g alone by the mode's thresholds. Complex input takes its real part (linear only), since all
+#: nine centres lie on the real axis; infinities saturate.
+OPERATOR = Operator(
+    name="quantise",
+    summary="Decide the nit of each number.",
+    arguments=(Tensor("x", ("...", "D"), ("float32", "float64", "float16", "complex64", "complex128"), doc="numbers"),),
+    options=(
+        Option("scale", float, Option.REQUIRED, positive=True, doc="multiplies x before the grid"),
+        Option("mode", str, "tanh", choices=MODES, doc="which thresholds"),
+    ),
+    results=(Tensor("nits", ("...", "D"), ("int8",), NIT_MIN, NIT_MAX, doc="nits, one a number"),),
+    limits=(Limit("D", lambda sizes, _: sizes["D"], 1, DIMENSIONS_MAX),),
+    check=_check,
+)

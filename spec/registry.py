@@ -1,0 +1,107 @@
+"""How parts find each other: entry points for backends, transports and commands; one file an operator."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from .data import Answer
+from .errors import InputError, UnsupportedError
+from .operators import OPERATORS
+from .protocols import Backend
+from .signature import Call
+
+__all__ = ["BACKENDS", "COMMANDS", "TRANSPORTS", "Runners", "backend", "backend_names", "entries", "scan"]
+
+BACKENDS = "ninefold.backends"
+TRANSPORTS = "ninefold.transports"
+COMMANDS = "ninefold.commands"
+
+
+def entries(group: str) -> dict[str, EntryPoint]:
+    """Return the entry points of a group by name, sorted by name; nothing is imported."""
+    return {e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)}
+
+
+def backend_names() -> list[str]:
+    """Return the names of all installed backends."""
+    return list(entries(BACKENDS))
+
+
+def backend(name: str) -> Backend:
+    """Import and make the backend of that name.
+
+    Raises
+    ------
+    InputError
+        When no installed package offers it.
+    """
+    found = entries(BACKENDS)
+    if name not in found:
+        raise InputError(f"backend must be one of {', '.join(found) or 'none'}, not {name!r}")
+    made: Backend = found[name].load()()
+    return made
+
+
+@dataclass(frozen=True)
+class Runners:
+    """The operators of one backend, found by scanning its package.
+
+    Attributes
+    ----------
+    run : mapping of str to callable
+        Operator -> ``function(device, call) -> Answer``.
+    reasons : mapping of str to str
+        Operator -> why the backend does not run it.
+    """
+
+    run: Mapping[str, Callable[[Any, Call], Answer]]
+    reasons: Mapping[str, str]
+
+    def operators(self) -> dict[str, str | None]:
+        """Every operator of the contract -> None, or the reason why it is not run."""
+        return {name: self.reasons.get(name) for name in OPERATORS}
+
+    def __call__(self, device: Any, call: Call) -> Answer:
+        """Run a call on a device, or raise `UnsupportedError` with the reason."""
+        name = call.operator.name
+        if name not in self.run:
+            raise UnsupportedError(f"{device.name} does not run {name}: {self.reasons[name]}")
+        return self.run[name](device, call)
+
+
+def scan(package: str) -> Runners:
+    """Find a backend's operators: one module each, named after the operator.
+
+    A module defines ``run(device, call)`` (``step`` for a stateful operator), or ``REASON``, a sentence that says why
+    this backend does not run the operator. Operators without a module are not run, and the reason says that.
+
+    Parameters
+    ----------
+    package : str
+        Name of the backend's package.
+    """
+    run: dict[str, Callable[[Any, Call], Answer]] = {}
+    reasons: dict[str, str] = {}
+    present = dict(_modules(package))
+    for name, operator in OPERATORS.items():
+        if name not in present:
+            reasons[name] = f"{package} has no module for it yet"
+            continue
+        module = importlib.import_module(f"{package}.{name}")
+        if hasattr(module, "REASON"):
+            reasons[name] = module.REASON
+        else:
+            run[name] = module.step if operator.stateful else module.run
+    return Runners(run, reasons)
+
+
+def _modules(package: str) -> Iterator[tuple[str, ModuleType]]:
+    parent = importlib.import_module(package)
+    for info in pkgutil.iter_modules(parent.__path__):
+        yield info.name, parent

@@ -1,0 +1,404 @@
+"""What an operator takes and gives: tensors, residents, options, limits and tolerance.
+
+An `Operator` is data. `Operator.bind` checks arguments against it and returns a `Call`, which is what every backend
+receives; a backend never repeats these checks. Arrays are duck-typed (``shape``, ``dtype.name``, ``min``, ``max``), so
+that this package needs no NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from .data import Database, State
+
+__all__ = [
+    "EXACT",
+    "Array",
+    "Bound",
+    "Call",
+    "Exact",
+    "Limit",
+    "Operator",
+    "Option",
+    "Resident",
+    "Tensor",
+    "Tolerance",
+]
+
+
+class Array(Protocol):
+    """The part of ``numpy.ndarray`` that the contract relies on."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> Any: ...  # noqa: D102
+    @property
+    def nbytes(self) -> int: ...  # noqa: D102
+    def min(self) -> Any: ...  # noqa: D102
+    def max(self) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Every backend returns the same bits."""
+
+    def __str__(self) -> str:
+        return "exact"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Backends may differ from the golden model by no more than a stated amount.
+
+    Attributes
+    ----------
+    measure : str
+        What is measured, e.g. ``"cosine"``.
+    at_least : float or None
+        The smallest value allowed, or None.
+    at_most : float or None
+        The largest value allowed, or None.
+    reason : str
+        Why the operator cannot be exact.
+    """
+
+    measure: str
+    reason: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __str__(self) -> str:
+        low = f"{self.at_least} <= " if self.at_least is not None else ""
+        high = f" <= {self.at_most}" if self.at_most is not None else ""
+        return f"{low}{self.measure}{high}"
+
+
+Tolerance = Exact | Bound
+EXACT = Exact()
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An array argument or result.
+
+    Attributes
+    ----------
+    name : str
+        Name of the argument.
+    shape : tuple of str or int
+        A number, or a symbol that must be equal wherever it appears in a call; ``"..."`` first stands for any number
+        of leading axes.
+    dtypes : tuple of str
+        NumPy dtype names that are allowed; the first is canonical.
+    low, high : int or None
+        Inclusive range of the values.
+    nan : bool
+        Whether NaN may appear; it is refused by default.
+    optional : bool
+        Whether the argument may be left out (it is then None).
+    doc : str
+        One line for the generated documentation.
+    """
+
+    name: str
+    shape: tuple[str | int, ...]
+    dtypes: tuple[str, ...]
+    low: int | None = None
+    high: int | None = None
+    nan: bool = False
+    optional: bool = False
+    doc: str = ""
+
+    def check(self, value: Any, sizes: dict[str, int]) -> None:
+        """Raise `InputError` unless `value` fits; add the symbols it settles to `sizes`."""
+        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+            raise InputError(f"{self.name} must be an array, not {type(value).__name__}")
+        if value.dtype.name not in self.dtypes:
+            raise InputError(f"{self.name} must have dtype {' or '.join(self.dtypes)}, not {value.dtype.name}")
+        self._check_shape(tuple(value.shape), sizes)
+        self._check_values(value)
+
+    def _check_shape(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        wanted = self.shape
+        if wanted and wanted[0] == "...":
+            wanted = wanted[1:]
+            fits = len(shape) >= len(wanted)
+            shape = shape[len(shape) - len(wanted) :] if fits else shape
+        else:
+            fits = len(shape) == len(wanted)
+        if not fits:
+            raise InputError(f"{self.name} must have shape {_shape_text(self.shape)}, not {shape}")
+        for symbol, size in zip(wanted, shape, strict=True):
+            expected = symbol if isinstance(symbol, int) else sizes.setdefault(symbol, size)
+            if size != expected:
+                raise InputError(f"{self.name} must have {symbol} = {expected}, not {size} (shape {shape})")
+
+    def _check_values(self, value: Any) -> None:
+        if 0 in value.shape:
+            return
+        if not self.nan and value.dtype.kind in "fc" and bool((value != value).any()):  # noqa: PLR0124 - NaN alone
+            raise InputError(f"{self.name} must not contain NaN")
+        if self.low is not None and value.min() < self.low:
+            raise InputError(f"{self.name} must be {self.low} to {self.high}, not {value.min()}")
+        if self.high is not None and value.max() > self.high:
+            raise InputError(f"{self.name} must be {self.low} to {self.high}, not {value.max()}")
+
+
+@dataclass(frozen=True)
+class Resident:
+    """An argument that lives on the device and is used by handle.
+
+    Attributes
+    ----------
+    name : str
+        Name of the argument.
+    kind : {'database', 'state'}
+        Whether it is a `Database` (immutable, named by digest) or a `State` (versioned).
+    sizes : mapping of str to str
+        Attribute of the resident -> symbol of the signature, e.g. ``{"dimensions": "D"}``.
+    doc : str
+        One line for the generated documentation.
+    """
+
+    name: str
+    kind: Literal["database", "state"]
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    doc: str = ""
+
+    def check(self, value: Any, sizes: dict[str, int]) -> None:
+        """Raise `InputError` unless `value` is such a resident and its sizes agree with `sizes`."""
+        from .data import Database, State
+
+        if not isinstance(value, Database if self.kind == "database" else State):
+            raise InputError(f"{self.name} must be a {self.kind}, not {type(value).__name__}")
+        for attribute, symbol in self.sizes.items():
+            size = int(value.attributes[attribute])
+            expected = sizes.setdefault(symbol, size)
+            if size != expected:
+                raise InputError(f"{self.name} has {symbol} = {size} where the other arguments have {expected}")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword of an operator.
+
+    Attributes
+    ----------
+    name : str
+        Name of the keyword.
+    type : type
+        int, float, str or bool.
+    default : object
+        Its value when left out; `Option.REQUIRED` when it must be given.
+    low, high : number or None
+        Inclusive range.
+    positive : bool
+        Whether the value must be finite and greater than 0.
+    choices : tuple of str
+        Allowed values of a string.
+    doc : str
+        One line for the generated documentation.
+    """
+
+    REQUIRED = object()
+
+    name: str
+    type: type
+    default: Any = None
+    low: float | None = None
+    high: float | None = None
+    positive: bool = False
+    choices: tuple[str, ...] = ()
+    doc: str = ""
+
+    def check(self, value: Any) -> Any:
+        """Return `value` as this option's type, or raise `InputError` naming it and what is allowed."""
+        if value is None and self.default is None:
+            return None
+        if self.choices and value not in self.choices:
+            raise InputError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}")
+        try:
+            converted = self.type(value)
+        except (TypeError, ValueError, OverflowError):
+            converted = None
+        if converted is None or converted != value or isinstance(value, bool) is not (self.type is bool):
+            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
+        if self.positive and not 0 < converted < float("inf"):
+            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
+        low, high = self.low, self.high
+        if (low is not None and converted < low) or (high is not None and converted > high):
+            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
+        return converted
+
+    def _allowed(self) -> str:
+        noun = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}[self.type]
+        if self.positive:
+            return f"{noun}, finite and greater than 0"
+        if self.low is not None and self.high is not None:
+            return f"{noun} from {self.low} to {self.high}"
+        if self.low is not None:
+            return f"{noun} of at least {self.low}"
+        return noun
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound on an expression over sizes and options.
+
+    Attributes
+    ----------
+    expression : str
+        How the error names it, e.g. ``"rerank * k"``.
+    value : callable
+        ``value(sizes, options) -> int``; both are mappings by name.
+    low, high : int
+        Inclusive range.
+    """
+
+    expression: str
+    value: Callable[[Mapping[str, int], Mapping[str, Any]], int]
+    low: int
+    high: int
+
+    def check(self, sizes: Mapping[str, int], options: Mapping[str, Any]) -> None:
+        """Raise `InputError` unless the expression is in range."""
+        value = self.value(sizes, options)
+        if not self.low <= value <= self.high:
+            raise InputError(f"{self.expression} must be {self.low} to {self.high}, not {value}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A checked call of an operator: what a backend receives.
+
+    Attributes
+    ----------
+    operator : Operator
+        The operator to run.
+    arguments : mapping of str to array, Database or State
+        By argument name; an optional argument that was left out is None.
+    options : mapping of str to object
+        Every option of the operator, defaults filled in.
+    sizes : mapping of str to int
+        The symbols of the signature, e.g. ``{"Q": 3, "D": 384}``.
+    """
+
+    operator: Operator
+    arguments: Mapping[str, Any]
+    options: Mapping[str, Any]
+    sizes: Mapping[str, int]
+
+    def with_options(self, **options: Any) -> Call:
+        """Return the same call with some options changed and checked again."""
+        return self.operator.bind(self.arguments, {**self.options, **options})
+
+    def database(self, name: str = "database") -> Database:
+        """Return the database among the arguments."""
+        value: Database = self.arguments[name]
+        return value
+
+    def state(self, name: str = "state") -> State:
+        """Return the state among the arguments."""
+        value: State = self.arguments[name]
+        return value
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The signature of one computation.
+
+    Attributes
+    ----------
+    name : str
+        Name, which is also the name of its file in ``spec.operators``, in the golden models and in each backend.
+    summary : str
+        One line.
+    arguments : tuple of Tensor or Resident
+        In the order of the definition.
+    results : tuple of Tensor
+        What comes back; shapes use the symbols of the arguments and the names of options.
+    options : tuple of Option
+        Keywords.
+    limits : tuple of Limit
+        Bounds across sizes and options.
+    tolerance : Exact or Bound
+        How far a backend may differ from the golden model.
+    stateful : bool
+        False: ``run(device, call) -> Answer``. True: ``step(device, call) -> Answer`` with the next `State` in it; a
+        step is never split over devices and never repeated once committed.
+    check : callable or None
+        What the fields above cannot say: ``check(call)`` raises `InputError`.
+    """
+
+    name: str
+    summary: str
+    arguments: tuple[Tensor | Resident, ...]
+    results: tuple[Tensor, ...]
+    options: tuple[Option, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    tolerance: Tolerance = EXACT
+    stateful: bool = False
+    check: Callable[[Call], None] | None = None
+
+    def bind(self, arguments: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Call:
+        """Check arguments and options against the signature.
+
+        Parameters
+        ----------
+        arguments : mapping of str to array, Database or State
+            By argument name.
+        options : mapping of str to object, optional
+            By option name; those left out take their defaults.
+
+        Returns
+        -------
+        Call
+            The checked call.
+
+        Raises
+        ------
+        InputError
+            For a missing or unknown name, a dtype, shape, value or option that is not allowed; the message names the
+            value and what is allowed.
+        """
+        options = dict(options or {})
+        _check_names(f"{self.name} argument", arguments, [a.name for a in self.arguments])
+        _check_names(f"{self.name} option", options, [o.name for o in self.options])
+        sizes: dict[str, int] = {}
+        bound: dict[str, Any] = {}
+        for argument in self.arguments:
+            value = arguments.get(argument.name)
+            bound[argument.name] = value
+            if value is not None:
+                argument.check(value, sizes)
+            elif not (isinstance(argument, Tensor) and argument.optional):
+                raise InputError(f"{self.name} needs the argument {argument.name}")
+        settled: dict[str, Any] = {}
+        for option in self.options:
+            value = options.get(option.name, option.default)
+            if value is Option.REQUIRED:
+                raise InputError(f"{self.name} needs the option {option.name}")
+            settled[option.name] = option.check(value)
+        for limit in self.limits:
+            limit.check(sizes, settled)
+        call = Call(self, MappingProxyType(bound), MappingProxyType(settled), MappingProxyType(sizes))
+        if self.check is not None:
+            self.check(call)
+        return call
+
+
+def _check_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise InputError(f"{what} must be one of {', '.join(known) or 'none'}, not {unknown[0]!r}")
+
+
+def _shape_text(shape: tuple[str | int, ...]) -> str:
+    return f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
