@@ -1,0 +1,1 @@
+"""The fabric in Amaranth: cores, elaboration, synthesis."""

@@ -1,0 +1,1 @@
+"""Commands that the HDL folder contributes to ``ninefold``."""

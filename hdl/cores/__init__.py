@@ -1,0 +1,1 @@
+"""The cores: one Amaranth component for each operator of the fabric."""

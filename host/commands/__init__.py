@@ -1,0 +1,1 @@
+"""Commands that the host folder contributes to ``ninefold``."""

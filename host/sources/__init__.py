@@ -1,0 +1,1 @@
+"""Where the entries of an index come from."""

@@ -1,0 +1,1 @@
+"""Commands that the simulation folder contributes to ``ninefold``."""

@@ -1,0 +1,1 @@
+"""Golden models: one plainly correct statement of each operator, which judges every backend."""

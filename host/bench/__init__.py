@@ -1,0 +1,1 @@
+"""Benchmarks of the host, beside peers in the same run."""
