@@ -6,8 +6,9 @@ from ..signature import Limit, Operator, Option, Tensor
 __all__ = ["OPERATOR"]
 
 #: sigma is the float64 population standard deviation of the sample; each candidate c / sigma (`formats.CALIBRATION`)
-#: is judged by recall@10 of nit search against exact search (float64 dot products of the float32 rows, ties by id) over
-#: seeded rows, each with itself left out; the first of the best wins.
+#: is judged by recall@10 of nit search against exact search over seeded rows, each with itself left out; the first of
+#: the best wins. Exact search sums the products of the float32 values in float64 in index order (so that it is the same
+#: on every machine), ties by id; a sample of standard deviation 0 is refused.
 OPERATOR = Operator(
     name="calibrate",
     summary="Choose the scale for quantise from a sample of the database.",

@@ -6,8 +6,15 @@ from ..signature import Call, Limit, Operator, Option, Tensor
 
 __all__ = ["OPERATOR"]
 
+#: The normal float32 numbers greater than 0.
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+
 
 def _check(call: Call) -> None:
+    scale = call.options["scale"]
+    # The product is one of float32 numbers: a scale that float32 turns into 0 or infinity would make NaN.
+    if not SMALLEST <= scale <= LARGEST:
+        raise InputError(f"scale must be {SMALLEST:g} to {LARGEST:g} (normal float32), not {scale:g}")
     if call.arguments["x"].dtype.kind == "c" and call.options["mode"] != "linear":
         raise InputError(f"complex x needs mode linear, not {call.options['mode']}")
 

@@ -1,0 +1,40 @@
+"""Golden model of ``quantise``."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, THRESHOLDS, Mode
+from ninefold.spec.signature import Call
+
+__all__ = ["grid", "nits_of_grid", "quantise", "run"]
+
+
+def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int32]:
+    """Return the grid values of real `x`: clip(round-half-even(4096 * y)) with y = float32(x) * float32(scale)."""
+    with np.errstate(over="ignore"):  # overflow gives infinity, which saturates
+        y = x.astype(np.float32) * np.float32(scale)
+    # The product with a power of two is exact in float64, and rint rounds halves to even.
+    g = np.rint(y.astype(np.float64) * 2**GRID_FRACTION_BITS)
+    return np.clip(g, GRID_MIN, GRID_MAX).astype(np.int32)
+
+
+def nits_of_grid(g: npt.NDArray[Any], mode: Mode) -> npt.NDArray[np.int8]:
+    """Return the nits of grid values: the sign of g times the number of thresholds that its magnitude reaches."""
+    thresholds = THRESHOLDS[mode]
+    magnitude = np.abs(g.astype(np.int32))
+    nit = np.zeros(g.shape, np.int8)
+    for t in thresholds.values:
+        nit += (magnitude >= t) if thresholds.inclusive else (magnitude > t)
+    return np.where(g < 0, -nit, nit).astype(np.int8)
+
+
+def quantise(x: npt.NDArray[Any], scale: float, mode: Mode = "tanh") -> npt.NDArray[np.int8]:
+    """Return the nits of `x`; complex numbers count by their real part."""
+    return nits_of_grid(grid(x.real, scale), mode)
+
+
+def run(call: Call) -> dict[str, Any]:
+    """Answer a checked call."""
+    return {"nits": quantise(call.arguments["x"], call.options["scale"], call.options["mode"])}
