@@ -21,7 +21,7 @@ def topk(
     best_scores = np.full((queries, k), empty, scores.dtype)
     for row in range(queries):
         values = scores[row].tolist()
-        order = sorted(range(n), key=lambda i: (-values[i], i))[:k]  # noqa: B023 - used within the iteration
+        order = sorted(range(n), key=lambda i: (-values[i], i))[:k]
         for slot, i in enumerate(order):
             best_ids[row, slot] = i if ids is None else ids[i]
             best_scores[row, slot] = scores[row, i]
