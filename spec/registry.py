@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
 from typing import Any
 
 from .data import Answer
@@ -88,7 +87,7 @@ def scan(package: str) -> Runners:
     """
     run: dict[str, Callable[[Any, Call], Answer]] = {}
     reasons: dict[str, str] = {}
-    present = dict(_modules(package))
+    present = {info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)}
     for name, operator in OPERATORS.items():
         if name not in present:
             reasons[name] = f"{package} has no module for it yet"
@@ -99,9 +98,3 @@ def scan(package: str) -> Runners:
         else:
             run[name] = module.step if operator.stateful else module.run
     return Runners(run, reasons)
-
-
-def _modules(package: str) -> Iterator[tuple[str, ModuleType]]:
-    parent = importlib.import_module(package)
-    for info in pkgutil.iter_modules(parent.__path__):
-        yield info.name, parent

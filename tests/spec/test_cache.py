@@ -1,0 +1,90 @@
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from ninefold.spec.cache import BuildCache, cache_folder, data_folder, digest_of
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuildCache:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    return BuildCache("things")
+
+
+def write_slowly(folder: Path) -> None:
+    (folder / "first").write_text("1")
+    with (folder.parent / "builds").open("a") as log:
+        log.write("x")
+    time.sleep(0.3)
+    (folder / "second").write_text("2")
+
+
+def build_in_process(root: str) -> None:
+    os.environ["NINEFOLD_CACHE"] = root
+    BuildCache("things").get("abc", write_slowly)
+
+
+def test_folders_follow_xdg_and_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("NINEFOLD_CACHE", "NINEFOLD_DATA", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert cache_folder() == platformdirs.user_cache_path("ninefold")
+    assert data_folder() == platformdirs.user_data_path("ninefold")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == platformdirs.user_cache_path("ninefold") == tmp_path / "ninefold"
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "elsewhere"))
+    assert cache_folder() == tmp_path / "elsewhere"
+
+
+def test_a_digest_keeps_its_parts_apart() -> None:
+    assert digest_of("ab", "c") != digest_of("a", "bc")
+    assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+    assert digest_of(b"x") != digest_of("x")
+
+
+def test_built_once(cache: BuildCache) -> None:
+    entry = cache.get("abc", write_slowly)
+    assert cache.get("abc", write_slowly) == entry
+    assert sorted(p.name for p in entry.iterdir()) == ["first", "second"]
+    assert (cache.folder / "builds").read_text() == "x"
+
+
+def test_a_failed_build_leaves_nothing(cache: BuildCache) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        cache.get("abc", fail)
+    assert [p.name for p in cache.folder.iterdir()] == [".abc.lock"]
+    assert cache.get("abc", write_slowly).is_dir()
+
+
+def test_concurrent_builders_build_once(cache: BuildCache) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=build_in_process, args=(str(cache.folder.parent),)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [w.exitcode for w in workers] == [0, 0, 0]
+    assert (cache.folder / "builds").read_text() == "x"
+
+
+def test_a_killed_build_is_cleared_and_built_again(cache: BuildCache) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    worker = spawn.Process(target=build_in_process, args=(str(cache.folder.parent),))
+    worker.start()
+    while not list(cache.folder.glob(".abc-*/first")):
+        time.sleep(0.005)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    assert not (cache.folder / "abc").exists()
+    entry = cache.get("abc", write_slowly)
+    assert (entry / "second").read_text() == "2"
+    assert not list(cache.folder.glob(".abc-*"))

@@ -1,0 +1,140 @@
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninefold.spec.data import Database, State
+from ninefold.spec.errors import InputError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.signature import Bound, Limit, Operator, Option, Resident, Tensor
+
+
+def database(rows: int = 5, dimensions: int = 4) -> Database:
+    nits = np.zeros((rows, (dimensions + 1) // 2), np.uint8)
+    return Database({"nits": nits}, {"rows": rows, "dimensions": dimensions, "scale": 1.0, "mode": "tanh"})
+
+
+def refused(message: str, operator: str, arguments: dict[str, Any], **options: Any) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        OPERATORS[operator].bind(arguments, options)
+
+
+X = np.zeros((2, 3), np.float32)
+NITS = np.zeros((2, 3), np.int8)
+
+
+def test_bind_fills_defaults_and_settles_sizes() -> None:
+    call = OPERATORS["mine"].bind({"q": np.zeros((2, 4), np.float32), "database": database()})
+    assert dict(call.options) == {"k": 10, "threshold": None, "rerank": None}
+    assert dict(call.sizes) == {"Q": 2, "D": 4, "N": 5}
+    assert call.with_options(k=3).options["k"] == 3
+
+
+def test_leading_axes_may_be_any() -> None:
+    for shape in [(3,), (2, 3), (2, 2, 3)]:
+        assert OPERATORS["quantise"].bind({"x": np.zeros(shape, np.float32)}, {"scale": 1}).sizes["D"] == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "operator", "arguments", "options"),
+    [
+        ("x must be an array, not list", "quantise", {"x": [1.0]}, {"scale": 1}),
+        (
+            "x must have dtype float32 or float64 or float16 or complex64 or complex128, not int64",
+            "quantise",
+            {"x": np.zeros((1, 1), np.int64)},
+            {"scale": 1},
+        ),
+        ("x must not contain NaN", "quantise", {"x": np.array([[1, np.nan]], np.float32)}, {"scale": 1}),
+        (
+            "x must not contain NaN",
+            "quantise",
+            {"x": np.array([[complex(0, np.nan)]])},
+            {"scale": 1, "mode": "linear"},
+        ),
+        ("x must have shape (..., D), not ()", "quantise", {"x": np.float32(1)}, {"scale": 1}),
+        ("complex x needs mode linear, not tanh", "quantise", {"x": X + 0j}, {"scale": 1}),
+        ("quantise needs the option scale", "quantise", {"x": X}, {}),
+        ("scale must be a number, finite and greater than 0, not 0", "quantise", {"x": X}, {"scale": 0}),
+        ("scale must be a number, finite and greater than 0, not nan", "quantise", {"x": X}, {"scale": float("nan")}),
+        ("scale must be a number, finite and greater than 0, not inf", "quantise", {"x": X}, {"scale": float("inf")}),
+        ("mode must be one of tanh, linear, not 'cubic'", "quantise", {"x": X}, {"scale": 1, "mode": "cubic"}),
+        ("D must be 1 to 4096, not 0", "quantise", {"x": np.zeros((1, 0), np.float32)}, {"scale": 1}),
+        ("D must be 1 to 4096, not 4097", "quantise", {"x": np.zeros((1, 4097), np.float32)}, {"scale": 1}),
+        ("quantise option must be one of scale, mode, not 'k'", "quantise", {"x": X}, {"scale": 1, "k": 2}),
+        ("quantise argument must be one of x, not 'y'", "quantise", {"y": X}, {"scale": 1}),
+        ("quantise needs the argument x", "quantise", {}, {"scale": 1}),
+        ("q must be -4 to 4, not 5", "similarity", {"q": NITS + np.int8(5), "c": NITS}, {}),
+        ("c must be -4 to 4, not -5", "similarity", {"q": NITS, "c": NITS - np.int8(5)}, {}),
+        ("c must have D = 3, not 2 (shape (1, 2))", "similarity", {"q": NITS, "c": np.zeros((1, 2), np.int8)}, {}),
+        ("k must be an integer from 1 to 256, not 0", "topk", {"scores": NITS.astype(np.int32)}, {"k": 0}),
+        ("k must be an integer from 1 to 256, not 257", "topk", {"scores": NITS.astype(np.int32)}, {"k": 257}),
+        ("k must be an integer from 1 to 256, not 2.5", "topk", {"scores": NITS.astype(np.int32)}, {"k": 2.5}),
+        ("k must be an integer from 1 to 256, not True", "topk", {"scores": NITS.astype(np.int32)}, {"k": True}),
+        ("scores must not contain NaN", "topk", {"scores": np.full((1, 1), np.nan, np.float32)}, {"k": 1}),
+        ("ids must have N = 3, not 2 (shape (2,))", "topk",
+         {"scores": NITS.astype(np.int32), "ids": np.arange(2)}, {"k": 1}),
+        ("database must be a database, not int", "mine", {"q": X, "database": 3}, {}),
+        ("database has D = 4 where the other arguments have 3", "mine", {"q": X, "database": database()}, {}),
+        ("rerank * k must be 1 to 256, not 400", "mine",
+         {"q": np.zeros((1, 4), np.float32), "database": database()}, {"k": 100, "rerank": 4}),
+    ],
+)  # fmt: skip
+def test_refusals(message: str, operator: str, arguments: dict[str, Any], options: dict[str, Any]) -> None:
+    refused(message, operator, arguments, **options)
+
+
+@pytest.mark.parametrize("scale", [1e-50, 1e39])
+def test_a_scale_that_float32_cannot_hold_is_refused(scale: float) -> None:
+    with pytest.raises(InputError, match=r"scale must be .* \(normal float32\)"):
+        OPERATORS["quantise"].bind({"x": X}, {"scale": scale})
+
+
+def test_every_operator_is_named_after_its_module_and_documented() -> None:
+    for name, operator in OPERATORS.items():
+        assert operator.name == name
+        assert operator.summary.endswith(".")
+        assert all(a.doc for a in operator.arguments)
+        assert all(o.doc for o in operator.options)
+        assert all(r.doc for r in operator.results)
+
+
+def test_the_contract_carries_the_operators_that_come_later() -> None:
+    """Stateful, float and complex operators and records are only more data: nothing in the contract is edited."""
+    running = Operator(
+        name="wave_step",
+        summary="One step of a wave.",
+        arguments=(
+            Resident("state", "state", {"extent": "L"}),
+            Tensor("emitters", ("L",), ("complex64",)),
+            Tensor("record", ("B",), ("uint8",)),
+        ),
+        options=(Option("dt", float, 0.1, positive=True),),
+        results=(Tensor("psi", ("L",), ("complex64",)),),
+        limits=(Limit("2 * L", lambda sizes, _: 2 * sizes["L"], 2, 64),),
+        tolerance=Bound("relative error", at_most=1e-6, reason="float32 sums in another order"),
+        stateful=True,
+    )
+    state = State("wave", 0, {"psi": np.zeros(8, np.complex64)}, {"extent": 8})
+    arguments = {"state": state, "emitters": np.zeros(8, np.complex64), "record": np.zeros(3, np.uint8)}
+    call = running.bind(arguments)
+    assert call.state() is state
+    assert state.next({"psi": np.ones(8, np.complex64)}).version == 1
+    assert str(running.tolerance) == "relative error <= 1e-06"
+    with pytest.raises(InputError, match="emitters must have L = 8, not 7"):
+        running.bind({**arguments, "emitters": np.zeros(7, np.complex64)})
+    with pytest.raises(InputError, match="2 \\* L must be 2 to 8, not 16"):
+        replace(running, limits=(Limit("2 * L", lambda sizes, _: 2 * sizes["L"], 2, 8),)).bind(arguments)
+
+
+def test_the_digest_names_the_content() -> None:
+    assert database().digest == database().digest
+    assert database().digest != database(rows=6).digest
+    changed = database()
+    changed.arrays["nits"][0, 0] = 1
+    assert changed.digest != database().digest
+    assert database().nbytes == 10
+    with pytest.raises(InputError, match="the database has no 'vectors', only nits"):
+        database().require("vectors")

@@ -1,0 +1,104 @@
+"""The import rules of the architecture, read from the sources."""
+
+import ast
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT: dict[str, set[str]] = {
+    "spec": set(),
+    "hdl": {"spec"},
+    "drivers": {"spec"},
+    "host": {"spec", "drivers"},
+    "sim": {"spec", "hdl", "drivers"},
+}
+SOURCES = sorted(p for folder in MAY_IMPORT for p in (ROOT / folder).rglob("*.py"))
+
+
+def imports_of(source: str, package: list[str]) -> set[str]:
+    """Return the absolute names of all modules that `source`, a module of `package`, imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            names.update(f"{stem}.{alias.name}" for alias in node.names)
+    return names
+
+
+def faults(folder: str, names: set[str]) -> list[str]:
+    """Return what is wrong with these imports in a module of `folder`."""
+    found = []
+    for name in sorted(names):
+        top, *rest = name.split(".")
+        if top in MAY_IMPORT:
+            found.append(f"bare import of {name}: write ninefold.{name}")
+        elif top == "tests":
+            found.append(f"{folder} imports {name}")
+        elif top == "ninefold":
+            if rest and rest[0] != folder and rest[0] not in MAY_IMPORT[folder]:
+                found.append(f"{folder} imports {name}")
+        elif folder == "spec" and top not in sys.stdlib_module_names:
+            found.append(f"spec imports {name}, which is not in the standard library")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports(path: Path) -> None:
+    package = ["ninefold", *path.relative_to(ROOT).parent.parts]
+    names = imports_of(path.read_text(), package)
+    assert faults(package[1], names) == []
+    if "backends" in package or package[1:3] == ["sim", "rtl"]:
+        assert not [n for n in names if "sim.golden" in n], "a backend that calls its judge tests nothing"
+
+
+@pytest.mark.parametrize(
+    ("folder", "source"),
+    [
+        ("host", "from ninefold.sim import golden"),
+        ("host", "import ninefold.hdl.cores"),
+        ("hdl", "from ..drivers import x"),
+        ("spec", "import numpy"),
+        ("sim", "import hdl"),
+        ("sim", "from tests import helpers"),
+        ("drivers", "def f():\n    from ninefold.host import api"),
+    ],
+)
+def test_a_forbidden_import_is_seen(folder: str, source: str) -> None:
+    assert len(faults(folder, imports_of(source, ["ninefold", folder]))) == 1
+
+
+def modules() -> list[str]:
+    return sorted(
+        info.name
+        for folder in MAY_IMPORT
+        for info in pkgutil.walk_packages(importlib.import_module(f"ninefold.{folder}").__path__, f"ninefold.{folder}.")
+    )
+
+
+@pytest.mark.parametrize("name", modules())
+def test_public_names_resolve(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public), f"{name}.__all__ names {public!r}, which does not exist"
+
+
+def test_every_module_with_public_names_lists_them() -> None:
+    missing = []
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        defines = any(
+            isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") for node in tree.body
+        )
+        if defines and not any(
+            isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__" for node in tree.body
+        ):
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []
