@@ -1,0 +1,50 @@
+# make demo   set up what the demo needs, index Python's standard library and search it on the CPU and on our RTL
+# make test   set up everything and pass every test
+# make lint   ruff and mypy --strict
+# make bench  measure beside peers
+# make lock   choose tool versions anew
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint bench lock clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	$(BIN)/ninefold demo
+
+test: $(VENV)/.dev
+	$(BIN)/ninefold model fetch
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/ninefold model fetch
+	$(BIN)/ninefold bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
+	$(PYTHON) -m venv $(VENV)
+
+# Versions come from requirements.lock, what to install from pyproject.toml.
+$(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
+	$(PIP) install --constraint requirements.lock --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@sed -n 's/^# dev: /Downloading packages for development: /p' requirements.lock
+	$(PIP) install --constraint requirements.lock --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+lock:
+	PYTHON=$(PYTHON) ./lock.sh
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
