@@ -1,0 +1,28 @@
+"""mine on the CPU."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ninefold.spec.data import Answer
+from ninefold.spec.signature import Call
+
+from .quantise import quantise
+
+if TYPE_CHECKING:
+    from .device import CpuDevice
+
+__all__ = ["run"]
+
+
+def run(device: "CpuDevice", call: Call) -> Answer:
+    """Quantise the queries and search the packed nits where they lie."""
+    database = call.database()
+    device.load(database)
+    with device.timed() as metrics:
+        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
+        nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
+        packed = np.asarray(database.require("nits"))
+        ids, scores = device.engine.mine(nits, packed, call.options["k"])
+        count = np.full(len(ids), min(call.options["k"], len(packed)), np.int64)
+    return Answer({"ids": ids, "scores": scores, "count": count}, device.path, metrics)

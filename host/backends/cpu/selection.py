@@ -1,0 +1,80 @@
+"""Exact selection of the k largest scores, fed block by block: ties by arrival, never a sort of all scores."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.formats import INT32_MIN, NO_ID
+
+__all__ = ["Selection", "empty"]
+
+
+def empty(queries: int, k: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Return ids (Q, k) and scores (Q, k) of results that hold nothing yet."""
+    nothing = -np.inf if np.dtype(dtype).kind == "f" else INT32_MIN
+    return np.full((queries, k), NO_ID, np.int64), np.full((queries, k), nothing, dtype)
+
+
+class Selection:
+    """The k best of what was offered so far, for several queries at once.
+
+    Parameters
+    ----------
+    queries : int
+        Number of queries, Q.
+    k : int
+        How many to keep for each.
+    dtype : dtype
+        Of the scores: any real type.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (Q, k)
+        Positions of the best scores, best first; NO_ID from `count` on.
+    scores : array of shape (Q, k)
+        The scores as they came; INT32_MIN, or minus infinity for floats, from `count` on.
+    count : int
+        How many slots hold a result.
+    """
+
+    def __init__(self, queries: int, k: int, dtype: npt.DTypeLike) -> None:
+        self.k = k
+        self.count = 0
+        self.ids, self.scores = empty(queries, k, dtype)
+
+    def offer(self, block: npt.NDArray[Any], first: int) -> None:
+        """Take scores (Q, B) of the positions first, first + 1, ..., which follow all those offered before.
+
+        Besides `block` this holds a mask of its size and, for the first blocks only, a copy of it.
+        """
+        query, column = np.nonzero(self._candidates(block))
+        kept = np.arange(self.count)
+        # What is kept arrived before the block, so a stable sort by score leaves equal scores in order of arrival.
+        queries = np.concatenate([np.repeat(np.arange(len(block)), self.count), query])
+        scores = np.concatenate([self.scores[:, kept].ravel(), block[query, column].astype(self.scores.dtype)])
+        ids = np.concatenate([self.ids[:, kept].ravel(), column + first])
+        order = np.lexsort((_descending(scores), queries))
+        queries = queries[order]
+        rank = np.arange(len(order)) - np.searchsorted(queries, np.arange(len(block)))[queries]
+        best = rank < self.k
+        self.ids[queries[best], rank[best]] = ids[order[best]]
+        self.scores[queries[best], rank[best]] = scores[order[best]]
+        self.count = min(self.k, self.count + block.shape[1])
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Return the number of results of each query, int64 of shape (Q,)."""
+        return np.full(len(self.ids), self.count, np.int64)
+
+    def _candidates(self, block: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return a mask (Q, B) of all that may be among the best k."""
+        if self.count == self.k:  # a later score never displaces an equal one
+            return np.asarray(block > self.scores[:, -1:])
+        if block.shape[1] <= self.k:
+            return np.ones(block.shape, np.bool_)
+        bar = np.partition(block, block.shape[1] - self.k, axis=1)[:, block.shape[1] - self.k, None]
+        return np.asarray(block >= bar)
+
+
+def _descending(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return -scores if scores.dtype.kind == "f" else -scores.astype(np.int64)
