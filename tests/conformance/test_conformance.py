@@ -1,0 +1,83 @@
+"""Every backend answers every case as the golden model does: the same bits, or within the operator's bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from ninefold.spec.errors import UnsupportedError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Device
+from ninefold.spec.registry import backend, backend_names
+
+from .cases import CASES, calls_of
+from .judge import difference, expected
+
+#: Ways of the CPU backend that run anywhere; AVX-512 VNNI runs where the processor has it, its tile code everywhere.
+CPU_PATHS = ("avx2", "portable", "vnni-emulated", "openvino", "numpy")
+
+
+def targets() -> list[pytest.param]:  # type: ignore[valid-type]
+    found = [pytest.param("cpu", path, id=f"cpu-{path}") for path in CPU_PATHS]
+    found.append(pytest.param("cpu", "avx512", id="cpu-avx512", marks=pytest.mark.avx512))
+    return found + [pytest.param(name, "", id=name) for name in backend_names() if name != "cpu"]
+
+
+@pytest.fixture(params=targets(), scope="module")
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    name, path = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        if path:
+            patch.setenv("NINEFOLD_CPU_PATH", path)
+        opened = backend(name).open()
+        yield opened
+        opened.close()
+
+
+def claims(name: str, operator: str) -> bool:
+    return backend(name).operators()[operator] is None
+
+
+@pytest.mark.parametrize("operator", sorted(OPERATORS))
+def test_every_case(device: Device, operator: str) -> None:
+    """One test an operator and device, so that a device opens, and a model is built, once."""
+    name = device.name.partition(":")[0]
+    if not claims(name, operator):
+        call = next(iter(calls_of(operator).values()))
+        with pytest.raises(UnsupportedError, match=f"^{device.name} does not run {operator}: .{{20,}}"):
+            device.run(call)
+        return
+    wrong = {}
+    for case, call in calls_of(operator).items():
+        answer = device.run(call)
+        assert answer.path
+        assert answer.metrics["seconds"] >= 0
+        if text := difference(call, answer.values, expected(operator, case)):
+            wrong[case] = text
+    assert wrong == {}
+
+
+def test_there_are_cases_for_every_operator() -> None:
+    assert sorted(CASES) == sorted(OPERATORS)
+    assert all(calls_of(operator) for operator in OPERATORS)
+
+
+@pytest.mark.parametrize("name", backend_names())
+def test_each_pair_that_is_not_run_carries_a_reason(name: str) -> None:
+    for operator, reason in backend(name).operators().items():
+        assert reason is None or (len(reason) > 20 and "has no module for it yet" not in reason), operator
+
+
+def test_the_comparison_sees_one_wrong_element() -> None:
+    call, wanted = calls_of("topk")["ties, k = 10"], expected("topk", "ties, k = 10")
+    assert difference(call, wanted, wanted) == ""
+    values = {name: array.copy() for name, array in wanted.items()}
+    values["ids"][2, 3] += 1
+    assert difference(call, values, wanted) == f"ids[2, 3] is {wanted['ids'][2, 3] + 1}, not {wanted['ids'][2, 3]} (1 differ)"
+    assert "int64(4, 9)" in difference(call, {**wanted, "ids": wanted["ids"][:, :9]}, wanted)
+    embed, vectors = calls_of("embed")["full"], expected("embed", "full")["vectors"]
+    assert difference(embed, {"vectors": vectors}, {"vectors": vectors}) == ""
+    turned = np.roll(vectors, 1, axis=1)
+    assert "vectors has cosine" in difference(embed, {"vectors": turned}, {"vectors": vectors})
