@@ -1,0 +1,79 @@
+"""Adder trees."""
+
+from amaranth.hdl import C, Cat, Module, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["AdderTree"]
+
+
+class AdderTree(wiring.Component):
+    """Pipelined binary tree that adds signed operands, each with a carry of its own.
+
+    The carries let an operand be given as a one's complement and a pending 1, which saves the adder of a negation:
+    every node of the tree is worth its value plus one pending carry, and the adder that joins two nodes takes the
+    carry of one as its carry in and hands the other on.
+
+    Throughput is one set of operands a cycle. Latency is ``latency`` cycles.
+
+    Parameters
+    ----------
+    width : int
+        Bits an operand; an operand with its carry must fit too.
+    operands : int
+        How many, at least 1.
+
+    Attributes
+    ----------
+    latency : int
+        ``ceil(log2(operands)) + 1``.
+
+    Members
+    -------
+    operands : In(signed(width)[operands])
+        The operands.
+    carries : In(operands)
+        Added to the operands, one each.
+    sum : Out(signed(width + latency - 1))
+        The sum.
+    """
+
+    def __init__(self, width: int, operands: int) -> None:
+        self.latency = (operands - 1).bit_length() + 1
+        super().__init__(
+            {
+                "operands": In(data.ArrayLayout(signed(width), operands)),
+                "carries": In(operands),
+                "sum": Out(signed(width + self.latency - 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the tree level by level."""
+        m = Module()
+        nodes: list[tuple[Value, Value]] = list(zip(self.operands, self.carries, strict=True))
+        while len(nodes) > 1:
+            pairs = zip(nodes[::2], nodes[1::2], strict=False)
+            joined = [self._join(m, left, right) for left, right in pairs]
+            if len(nodes) % 2:
+                joined.append(self._delay(m, nodes[-1]))
+            nodes = joined
+        value, carry = nodes[0]
+        m.d.sync += self.sum.eq(value + carry)
+        return m
+
+    @staticmethod
+    def _join(m: Module, left: tuple[Value, Value], right: tuple[Value, Value]) -> tuple[Value, Value]:
+        value = Signal(signed(1 + max(len(left[0]), len(right[0]))))
+        carry = Signal()
+        # A bit below the operands makes the carry in, so that a node is one carry chain.
+        chain = Cat(C(1, 1), left[0]).as_signed() + Cat(left[1], right[0]).as_signed()
+        m.d.sync += [value.eq(chain[1:].as_signed()), carry.eq(right[1])]
+        return value, carry
+
+    @staticmethod
+    def _delay(m: Module, node: tuple[Value, Value]) -> tuple[Value, Value]:
+        value = Signal.like(node[0])
+        carry = Signal()
+        m.d.sync += [value.eq(node[0]), carry.eq(node[1])]
+        return value, carry

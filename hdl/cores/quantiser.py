@@ -1,0 +1,108 @@
+"""Quantiser: grid values to nits, by four writable thresholds."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.cores.checks import check_integer, check_mode
+from ninefold.hdl.cores.credit import CreditQueue
+from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, THRESHOLDS, Mode
+
+__all__ = ["Quantiser"]
+
+#: Registers between the input and the queue: magnitude, comparisons, nit.
+_STAGES = 3
+
+
+class Quantiser(wiring.Component):
+    """Streaming quantiser of 16-bit grid values.
+
+    The magnitude of a nit is the number of thresholds that the magnitude of the grid value reaches (``>=``); its sign
+    is the sign of the grid value. The magnitude of -32768 is 32768.
+
+    Throughput is one word of ``lanes`` grid values a cycle. Latency is 5 cycles: a word accepted in cycle t is offered
+    from cycle t + 5 on, if the words before it have been accepted.
+
+    A threshold is written by one transfer of ``threshold``, which is always ready. The write holds for every word that
+    is accepted in the same cycle or later, and for no word accepted before, however long the output has been stalled.
+    Thresholds need not ascend.
+
+    Parameters
+    ----------
+    mode : {"tanh", "linear"}
+        Which thresholds the registers hold after reset: ``spec.formats.THRESHOLDS[mode].reached_at``.
+    lanes : int
+        Grid values a word, 1 to 4096.
+
+    Members
+    -------
+    values : In(stream.Signature({grid: signed(16)[lanes], last: 1}))
+        Grid values with 12 fraction bits.
+    threshold : In(stream.Signature({index: 2, value: 16}, always_ready=True))
+        Writes threshold register ``index`` (0 is the one of nit 1).
+    nits : Out(stream.Signature({nits: signed(4)[lanes], last: 1}))
+        The nits of each word, with its ``last``.
+
+    Raises
+    ------
+    InputError
+        A parameter outside what is allowed.
+    """
+
+    def __init__(self, mode: Mode, lanes: int) -> None:
+        self.mode = check_mode(mode)
+        self.lanes = check_integer("lanes", lanes, 1, DIMENSIONS_MAX)
+        super().__init__(
+            {
+                "values": In(
+                    stream.Signature(data.StructLayout({"grid": data.ArrayLayout(signed(16), lanes), "last": 1}))
+                ),
+                "threshold": In(
+                    stream.Signature(data.StructLayout({"index": 2, "value": unsigned(16)}), always_ready=True)
+                ),
+                "nits": Out(
+                    stream.Signature(data.StructLayout({"nits": data.ArrayLayout(signed(NIT_BITS), lanes), "last": 1}))
+                ),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the thresholds, the lanes and the queue behind them."""
+        m = Module()
+        m.submodules.queue = queue = CreditQueue(self.nits.payload.shape(), depth=_STAGES + 3)
+        wiring.connect(m, queue.output, wiring.flipped(self.nits))
+
+        thresholds = Array(
+            Signal(16, name=f"threshold_{n}", init=value)
+            for n, value in enumerate(THRESHOLDS[self.mode].reached_at, start=1)
+        )
+        with m.If(self.threshold.valid):
+            m.d.sync += thresholds[self.threshold.payload.index].eq(self.threshold.payload.value)
+
+        accepted = Signal(_STAGES + 1)
+        last = Signal(_STAGES + 1)
+        m.d.comb += [
+            self.values.ready.eq(queue.credit),
+            accepted[0].eq(self.values.valid & self.values.ready),
+            last[0].eq(self.values.payload.last),
+            queue.take.eq(accepted[0]),
+            queue.push.eq(accepted[_STAGES]),
+            queue.element.last.eq(last[_STAGES]),
+        ]
+        m.d.sync += [accepted[1:].eq(accepted), last[1:].eq(last)]
+
+        for lane in range(self.lanes):
+            grid = self.values.payload.grid[lane]
+            negative = Signal(2, name=f"negative_{lane}")
+            magnitude = Signal(16, name=f"magnitude_{lane}")
+            reached = Signal(4, name=f"reached_{lane}")
+            nit = Signal(signed(NIT_BITS), name=f"nit_{lane}")
+            count = sum(reached)
+            m.d.sync += [
+                negative.eq(Cat(grid < 0, negative)),
+                magnitude.eq(Mux(grid < 0, -grid, grid)),
+                reached.eq(Cat(magnitude >= threshold for threshold in thresholds)),
+                nit.eq(Mux(negative[1], -count, count)),
+            ]
+            m.d.comb += queue.element.nits[lane].eq(nit)
+        return m
