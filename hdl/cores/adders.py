@@ -48,7 +48,7 @@ class AdderTree(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build the tree level by level."""
         m = Module()
         nodes: list[tuple[Value, Value]] = list(zip(self.operands, self.carries, strict=True))

@@ -1,7 +1,5 @@
 """Checks of the parameters that the cores are made with."""
 
-from typing import cast
-
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import MODES, Mode
 
@@ -35,13 +33,13 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
     return value
 
 
-def check_mode(mode: object) -> Mode:
+def check_mode(mode: Mode) -> Mode:
     """Return a mode of the quantiser, or refuse it.
 
     Parameters
     ----------
-    mode : object
-        The mode as given.
+    mode : Mode
+        The mode as given, which may be anything.
 
     Returns
     -------
@@ -55,4 +53,4 @@ def check_mode(mode: object) -> Mode:
     """
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    return cast(Mode, mode)
+    return mode

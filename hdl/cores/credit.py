@@ -51,7 +51,7 @@ class CreditQueue(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build the queue and the counter of credits."""
         m = Module()
         width = Shape.cast(self.element.shape()).width

@@ -71,7 +71,7 @@ class Pipeline(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Connect the three cores."""
         m = Module()
         m.submodules.quantiser = self._quantiser

@@ -66,7 +66,7 @@ class Quantiser(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build the thresholds, the lanes and the queue behind them."""
         m = Module()
         m.submodules.queue = queue = CreditQueue(self.nits.payload.shape(), depth=_STAGES + 3)

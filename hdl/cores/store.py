@@ -52,7 +52,7 @@ class WordStore(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build the memory and the registers around it."""
         m = Module()
         m.submodules.memory = storage = memory.Memory(shape=self._width, depth=self._depth, init=[])
