@@ -1,0 +1,8 @@
+"""Verilated cores: a core's Verilog as a cached shared library, called with whole arrays."""
+
+from ninefold.sim.verilated.design import Design, design, elaborate
+from ninefold.sim.verilated.model import Gaps, Model, Run
+from ninefold.sim.verilated.streams import Field, Stream
+from ninefold.sim.verilated.tools import Tools, find_tools
+
+__all__ = ["Design", "Field", "Gaps", "Model", "Run", "Stream", "Tools", "design", "elaborate", "find_tools"]

@@ -1,0 +1,99 @@
+"""From Verilog text to a shared library, cached by everything that it was built from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ninefold.sim.verilated.design import Design
+from ninefold.sim.verilated.streams import Stream
+from ninefold.sim.verilated.tools import Tools, find_tools, run_tool
+from ninefold.spec.cache import BuildCache, digest_of
+
+__all__ = ["build"]
+
+_HARNESS = Path(__file__).with_name("harness.cpp")
+
+_VERILATOR_FLAGS = (
+    "--cc",
+    "--top-module",
+    "top",
+    "--prefix",
+    "Vtop",
+    "-O3",
+    "--no-timing",
+    "--noassert",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "-Wno-style",
+)
+#: No unique symbols: several cores, each with its own Verilator runtime, live in one process.
+_COMPILER_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w", "-DVL_TIME_CONTEXT")
+_OPTIMISE = ("-O2",)
+
+
+def build(design: Design) -> Path:
+    """Return the shared library of a design, built when the cache has none.
+
+    Raises
+    ------
+    UnavailableError
+        When Verilator or a C++ compiler is missing, with what to install.
+    ToolError
+        When one of them fails.
+    """
+    tools = find_tools()
+    runtime = BuildCache("verilator-runtime").get(
+        digest_of(_compile_command(tools), tools.verilator_version, tools.compiler_version),
+        lambda folder: _build_runtime(folder, tools),
+    )
+    header = _streams_header(design.streams)
+    versions = [tools.verilator_version, tools.compiler_version]
+    commands = [_VERILATOR_FLAGS, _compile_command(tools)]
+    digest = digest_of(design.verilog, header, _HARNESS.read_text(), versions, commands)
+    entry = BuildCache("verilated").get(digest, lambda folder: _build(folder, design.verilog, header, tools, runtime))
+    return entry / "core.so"
+
+
+def _build_runtime(folder: Path, tools: Tools) -> None:
+    """Compile the part of Verilator's runtime that every core shares."""
+    for source in ("verilated", "verilated_threads"):
+        path = tools.root / "include" / f"{source}.cpp"
+        run_tool([*_compile_command(tools), "-c", str(path), "-o", f"{source}.o"], folder)
+
+
+def _build(folder: Path, text: str, header: str, tools: Tools, runtime: Path) -> None:
+    verilog = folder / "top.v"
+    verilog.write_text(text)
+    work = folder / "build"
+    work.mkdir()
+    command = [str(tools.verilator), *_VERILATOR_FLAGS, "-Mdir", str(work), str(verilog)]
+    run_tool(command, folder, VERILATOR_ROOT=str(tools.root))
+    (work / "streams.h").write_text(header)
+    # One translation unit: the harness sees through the model, and headers are read once.
+    sources = sorted(path.name for path in work.glob("Vtop*.cpp"))
+    (work / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in sources) + _HARNESS.read_text())
+    objects = [str(runtime / f"{name}.o") for name in ("verilated", "verilated_threads")]
+    command = [*_compile_command(tools), f"-I{work}", "-shared", str(work / "all.cpp"), *objects, "-o", "core.so"]
+    run_tool([*command, "-pthread"], folder)
+    for path in work.iterdir():
+        path.unlink()
+    work.rmdir()
+
+
+def _compile_command(tools: Tools) -> list[str]:
+    include = tools.root / "include"
+    gnu = [] if "clang" in tools.compiler_version else ["-fno-gnu-unique"]
+    return [*tools.compiler, *_COMPILER_FLAGS, *gnu, *_OPTIMISE, f"-I{include}", f"-I{include / 'vltstd'}"]
+
+
+def _streams_header(streams: tuple[Stream, ...]) -> str:
+    """Return the list of streams for the harness; Verilator writes the second of two underscores as ``_05F``."""
+    entries = []
+    for index, stream in enumerate(streams):
+        ports = ", ".join(f"{stream.name}___05F{port}" for port in ("payload", "valid", "ready"))
+        entries.append(f"    {'INPUT' if stream.input else 'OUTPUT'}({index}, {ports})")
+    return "#pragma once\n#define STREAMS \\\n" + " \\\n".join(entries) + "\n"

