@@ -1,6 +1,7 @@
 """The CPU as a backend: probing, opening, and the device that runs calls."""
 
 import contextlib
+import os
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,37 +16,102 @@ from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
 
-from .engines import Engine, NumpyEngine
+from .engines import Engine
+from .paths import PATHS, best, default_threads, make, processor, why_not
 
 __all__ = ["Cpu", "CpuDevice"]
 
+#: 1 to 10: the kernel makes searching what a processor is best at.
+_RATINGS = {"quantise": 6, "similarity": 6, "topk": 6, "mine": 8, "calibrate": 8, "embed": 6}
+
 
 class Cpu:
-    """The backend ``cpu``."""
+    """The backend ``cpu``: ``cpu`` takes the best path, ``cpu:PATH`` one path and no other.
+
+    Parameters
+    ----------
+    path : str, optional
+        The path that the bare name ``cpu`` takes; ``$NINEFOLD_CPU_PATH``, else the best one.
+    threads : int, optional
+        Most threads of a search; ``$OMP_NUM_THREADS``, else every processor that this process may use.
+    """
 
     name = "cpu"
 
+    def __init__(self, path: str | None = None, threads: int | None = None) -> None:
+        if path is not None and path not in PATHS:
+            raise InputError(f"the CPU's path must be one of {', '.join(PATHS)}, not {path!r}")
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, not {threads}")
+        self._path = path
+        self._threads = threads
+
     def probe(self) -> Sequence[Found | Missing]:
-        """Describe the processor."""
-        return [Found("cpu", "NumPy", {})]
+        """Return the processor, and each path as an instance to be had by name; nothing is compiled."""
+        name, flags = processor()
+        shown = [flag for flag in ("avx2", "avx512f", "avx512bw", "avx512_vnni") if flag in flags]
+        usable = [path for path in PATHS if why_not(path) is None]
+        wanted = self._path or os.environ.get("NINEFOLD_CPU_PATH") or usable[0]
+        found: list[Found | Missing] = []
+        if wanted in usable:
+            text = f"{name} ({len(os.sched_getaffinity(0))} processors; {' '.join(shown) or 'no AVX2'}), path {wanted}"
+            found.append(Found("cpu", text, _RATINGS))
+        else:
+            reason = why_not(wanted) if wanted in PATHS else None
+            text = f"NINEFOLD_CPU_PATH must be one of {', '.join(PATHS)}, not {wanted!r}"
+            found.append(Missing("cpu", *(reason or (text, "unset NINEFOLD_CPU_PATH"))))
+        for path in PATHS:
+            reason = why_not(path)
+            instance = f"cpu:{path}"
+            found.append(
+                Missing(instance, *reason) if reason else Found(instance, f"{name}, path {path} only", {}, True)
+            )
+        return found
 
     def operators(self) -> Mapping[str, str | None]:
         """Every operator -> None, or why this backend does not run it."""
         return _runners().operators()
 
     def open(self, instance: str = "") -> "CpuDevice":
-        """Open the processor."""
-        if instance:
-            raise InputError(f"cpu has no instance {instance!r}")
-        return CpuDevice("cpu", _runners())
+        """Open the processor; `instance` is empty or the name of a path.
+
+        Raises
+        ------
+        InputError
+            For an unknown instance or path.
+        UnavailableError
+            When that path cannot run here, with the reason.
+        ToolError
+            When a path was asked for and the kernel does not compile.
+        """
+        if instance and instance not in PATHS:
+            raise InputError(f"cpu's instance must be one of {', '.join(PATHS)}, not {instance!r}")
+        threads = self._threads or default_threads()
+        wanted = instance or self._path or os.environ.get("NINEFOLD_CPU_PATH")
+        engine = make(wanted, threads) if wanted else None
+        return CpuDevice(f"cpu:{instance}" if instance else "cpu", _runners(), threads, engine)
 
 
 class CpuDevice:
-    """The processor, opened."""
+    """The processor, opened.
 
-    def __init__(self, name: str, runners: Runners) -> None:
+    Parameters
+    ----------
+    name : str
+        ``cpu`` or ``cpu:PATH``.
+    runners : Runners
+        The operators of this backend.
+    threads : int
+        Most threads of a search.
+    engine : Engine or None
+        What searches packed nits; None for the best there is, chosen (and compiled) when the first search needs it.
+    """
+
+    def __init__(self, name: str, runners: Runners, threads: int, engine: Engine | None) -> None:
         self.name = name
         self._runners = runners
+        self._threads = threads
+        self._engine = engine
         self._checked: weakref.WeakSet[Database] = weakref.WeakSet()
 
     @property
@@ -53,35 +119,45 @@ class CpuDevice:
         """None: databases stay where they are, in the host's memory or mapped from a file."""
         return None
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
         """What searches packed nits."""
-        return NumpyEngine()
+        return self._chosen[0]
 
     @property
     def path(self) -> str:
-        """Which path searches."""
-        return self.engine.path
+        """The path of a search, e.g. ``"avx2"``, with the reason where the kernel is not there."""
+        engine, note = self._chosen
+        return f"{engine.path} ({note})" if note else engine.path
 
     def load(self, resident: Database | State) -> None:
-        """Check packed nits once; nothing is copied."""
-        if isinstance(resident, Database) and "nits" in resident.arrays and resident not in self._checked:
-            rows, dimensions = int(resident.attributes["rows"]), int(resident.attributes["dimensions"])
-            packed = np.asarray(resident.arrays["nits"])
-            if packed.ndim != 2 or len(packed) != rows:
-                raise InputError(f"the database must hold {rows} rows of packed nits, not shape {packed.shape}")
-            check(packed, dimensions)
-            self._checked.add(resident)
+        """Check the packed nits of a database once; nothing is copied.
+
+        Raises
+        ------
+        InputError
+            When they are not rows x dimensions packed nits; the message names the first position at fault.
+        """
+        if not isinstance(resident, Database) or "nits" not in resident.arrays or resident in self._checked:
+            return
+        rows, dimensions = int(resident.attributes["rows"]), int(resident.attributes["dimensions"])
+        packed = np.asarray(resident.arrays["nits"])
+        if packed.ndim != 2 or len(packed) != rows:
+            raise InputError(f"the database must hold {rows} rows of packed nits, not an array of {packed.shape}")
+        check(packed, dimensions)
+        self._checked.add(resident)
 
     def unload(self, key: str) -> None:
-        """Nothing to free: the data is the caller's."""
+        """Do nothing: what a search keeps of a database goes when the database goes."""
 
     def run(self, call: Call) -> Answer:
         """Run one call to its end."""
         return self._runners(self, call)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Forget the engine and which databases were checked."""
+        self._engine = None
+        self._checked.clear()
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
@@ -90,6 +166,10 @@ class CpuDevice:
         start = time.perf_counter()
         yield metrics
         metrics["seconds"] = time.perf_counter() - start
+
+    @cached_property
+    def _chosen(self) -> tuple[Engine, str]:
+        return (self._engine, "") if self._engine is not None else best(self._threads)
 
 
 def _runners() -> Runners:

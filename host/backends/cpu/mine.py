@@ -22,7 +22,7 @@ def run(device: "CpuDevice", call: Call) -> Answer:
     with device.timed() as metrics:
         scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
         nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
-        packed = np.asarray(database.require("nits"))
+        packed = database.require("nits")
         ids, scores = device.engine.mine(nits, packed, call.options["k"])
         count = np.full(len(ids), min(call.options["k"], len(packed)), np.int64)
     return Answer({"ids": ids, "scores": scores, "count": count}, device.path, metrics)

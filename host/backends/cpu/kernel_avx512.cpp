@@ -1,0 +1,64 @@
+// AVX-512 VNNI: products of bytes added up in fours into 32 bits.
+#include "kernel.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vnni"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512vnni")
+#endif
+
+#include "kernel_join4.h"
+#include "kernel_search.h"
+
+namespace {
+
+struct Avx512 {
+    static constexpr int kBytes = 64, kRows = 16, kTileVectors = 4;
+    using Vec = __m512i;
+    using Sums = __m512i;
+
+    static Vec load(const void* p) { return _mm512_loadu_si512(p); }
+    static void store(void* p, Vec v) { _mm512_store_si512(p, v); }
+    static Vec low(Vec v) {
+        return _mm512_and_si512(_mm512_xor_si512(v, _mm512_set1_epi8(8)), _mm512_set1_epi8(15));
+    }
+    static Vec high(Vec v) {
+        return _mm512_xor_si512(_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15)), _mm512_set1_epi8(8));
+    }
+    static Vec splat(const std::int8_t* p) {
+        std::int32_t word;
+        std::memcpy(&word, p, 4);
+        return _mm512_set1_epi32(word);
+    }
+    static Sums zero() { return _mm512_setzero_si512(); }
+    static Sums accumulate(Sums s, Vec u, Vec v) { return _mm512_dpbusd_epi32(s, u, v); }
+    static Vec widen(Sums s) { return s; }
+    static Vec splat32(std::int32_t i) { return _mm512_set1_epi32(i); }
+    static Vec add(Vec a, Vec b) { return _mm512_add_epi32(a, b); }
+    static std::uint32_t above(Vec a, std::int32_t i) { return _mm512_cmpgt_epi32_mask(a, _mm512_set1_epi32(i)); }
+    static Vec lo32(Vec a, Vec b) { return _mm512_unpacklo_epi32(a, b); }
+    static Vec hi32(Vec a, Vec b) { return _mm512_unpackhi_epi32(a, b); }
+    static Vec lo64(Vec a, Vec b) { return _mm512_unpacklo_epi64(a, b); }
+    static Vec hi64(Vec a, Vec b) { return _mm512_unpackhi_epi64(a, b); }
+    template <int kBlocks>
+    static Vec shuffle(Vec a, Vec b) { return _mm512_shuffle_i32x4(a, b, kBlocks); }
+    static void join(const Vec (&in)[4], Vec (&out)[4]) { join4<Avx512>(in, out); }
+};
+
+}  // namespace
+
+namespace ninefold {
+const Search search_avx512 = search<Avx512>;
+}
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#else
+namespace ninefold {
+const Search search_avx512 = nullptr;
+}
+#endif

@@ -1,0 +1,56 @@
+// The vector extension of GCC and Clang: they turn it into whatever the processor's base instruction set has.
+#include "kernel.h"
+#include "kernel_search.h"
+
+namespace {
+
+struct Portable {
+    static constexpr int kBytes = 16, kRows = 4, kTileVectors = 2;
+    using Vec __attribute__((vector_size(16))) = std::uint8_t;
+    using Sums __attribute__((vector_size(16))) = std::int16_t;
+    using Words __attribute__((vector_size(16))) = std::int32_t;
+    using Longs __attribute__((vector_size(16))) = std::int64_t;
+
+    static Vec load(const void* p) {
+        Vec v;
+        std::memcpy(&v, p, sizeof v);
+        return v;
+    }
+    static void store(void* p, Vec v) { std::memcpy(p, &v, sizeof v); }
+    static Vec low(Vec v) { return (v ^ 8) & 15; }
+    static Vec high(Vec v) { return (v >> 4) ^ 8; }
+    static Vec splat(const std::int8_t* p) {
+        std::int32_t word;
+        std::memcpy(&word, p, 4);
+        return splat32(word);
+    }
+    static Sums zero() { return Sums{}; }
+    // The unsigned factor is a nibble, so its bytes split alike as signed halves.
+    static Sums accumulate(Sums s, Vec u, Vec v) {
+        const Sums a = (Sums)u, b = (Sums)v;
+        return s + (a & 255) * ((b << 8) >> 8) + (a >> 8) * (b >> 8);
+    }
+    static Vec widen(Sums s) {
+        const Words w = (Words)s;
+        return (Vec)(((w << 16) >> 16) + (w >> 16));
+    }
+    static Vec splat32(std::int32_t i) { return (Vec)Words{i, i, i, i}; }
+    static Vec add(Vec a, Vec b) { return (Vec)((Words)a + (Words)b); }
+    static std::uint32_t above(Vec a, std::int32_t bar) {
+        const Words w = (Words)a;
+        std::uint32_t mask = 0;
+        for (int i = 0; i < kRows; i++) mask |= static_cast<std::uint32_t>(w[i] > bar) << i;
+        return mask;
+    }
+    static Vec lo32(Vec a, Vec b) { return (Vec)Words{((Words)a)[0], ((Words)b)[0], ((Words)a)[1], ((Words)b)[1]}; }
+    static Vec hi32(Vec a, Vec b) { return (Vec)Words{((Words)a)[2], ((Words)b)[2], ((Words)a)[3], ((Words)b)[3]}; }
+    static Vec lo64(Vec a, Vec b) { return (Vec)Longs{((Longs)a)[0], ((Longs)b)[0]}; }
+    static Vec hi64(Vec a, Vec b) { return (Vec)Longs{((Longs)a)[1], ((Longs)b)[1]}; }
+    static void join(const Vec (&in)[1], Vec (&out)[1]) { out[0] = in[0]; }
+};
+
+}  // namespace
+
+namespace ninefold {
+const Search search_portable = search<Portable>;
+}

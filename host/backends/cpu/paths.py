@@ -1,0 +1,105 @@
+"""The paths by which the CPU searches packed nits: which there are, which can run here, and which is taken."""
+
+import functools
+import importlib.util
+import logging
+import os
+from pathlib import Path
+
+from ninefold.spec.errors import InputError, NinefoldError, UnavailableError
+
+from .engines import Engine, NumpyEngine
+from .kernel import KERNEL_PATHS, KernelEngine, compiler
+from .openvino_engine import OpenVinoEngine
+
+__all__ = ["PATHS", "best", "default_threads", "make", "processor", "why_not"]
+
+#: Best first. The last one, the AVX-512 path's algorithm on arrays, exists for tests and is only taken by name.
+PATHS = ("avx512", "avx2", "portable", "openvino", "numpy", "emulated")
+
+#: What a processor must have, by the names of /proc/cpuinfo.
+_FLAGS = {"avx512": ("avx512f", "avx512bw", "avx512_vnni"), "avx2": ("avx2",)}
+
+_log = logging.getLogger(__name__)
+
+
+def why_not(path: str) -> tuple[str, str] | None:
+    """Return why a path cannot run here and what would provide it, or None; nothing is compiled to find out."""
+    missing = [flag for flag in _FLAGS.get(path, ()) if flag not in processor()[1]]
+    if missing:
+        return f"the processor has no {', '.join(missing)}", ""
+    if path in KERNEL_PATHS:
+        try:
+            compiler()
+        except UnavailableError as error:
+            return error.what, error.install
+    if path == "openvino" and importlib.util.find_spec("openvino") is None:
+        return "the package openvino is not installed", "pip install 'ninefold[embed]'"
+    return None
+
+
+def make(path: str, threads: int) -> Engine:
+    """Return the engine of one path.
+
+    Raises
+    ------
+    InputError
+        For an unknown path.
+    UnavailableError
+        When it cannot run here, with the reason.
+    ToolError
+        When the kernel does not compile.
+    """
+    if path not in PATHS:
+        raise InputError(f"the CPU's path must be one of {', '.join(PATHS)}, not {path!r}")
+    if reason := why_not(path):
+        raise UnavailableError(f"the CPU's path {path} cannot run: {reason[0]}", reason[1])
+    if path in KERNEL_PATHS:
+        return KernelEngine(path, threads)
+    return OpenVinoEngine(threads) if path == "openvino" else NumpyEngine()
+
+
+def best(threads: int) -> tuple[Engine, str]:
+    """Return the engine of the best path that runs here, and why the kernel is not it (empty when it is).
+
+    A kernel that cannot be built is logged as a warning.
+    """
+    note = ""
+    for path in PATHS:
+        if why_not(path) is not None or (note and path in KERNEL_PATHS):
+            continue
+        try:
+            return make(path, threads), note or _no_kernel(path)
+        except (NinefoldError, ImportError, OSError) as error:
+            note = f"no {path}: {error}"
+            _log.warning("the CPU's path %s is left out: %s", path, error)
+    raise UnavailableError(f"no path of the CPU runs here: {note}")
+
+
+def default_threads() -> int:
+    """Return ``$OMP_NUM_THREADS`` (its first number), else the number of processors that this process may use."""
+    if wanted := os.environ.get("OMP_NUM_THREADS"):
+        first = wanted.split(",")[0].strip()
+        if not first.isdigit() or int(first) == 0:
+            raise InputError(f"OMP_NUM_THREADS must be a number of at least 1, not {wanted!r}")
+        return int(first)
+    return len(os.sched_getaffinity(0))
+
+
+@functools.lru_cache
+def processor() -> tuple[str, frozenset[str]]:
+    """Return the name of the processor and its flags, as /proc/cpuinfo has them."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return "an unknown processor", frozenset()
+    fields = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
+    found = {name.strip(): value.strip() for name, value in fields.items()}
+    return found.get("model name", "an unknown processor"), frozenset(found.get("flags", "").split())
+
+
+def _no_kernel(path: str) -> str:
+    reason = None if path in KERNEL_PATHS else why_not("portable")
+    if reason:
+        _log.warning("the CPU searches by %s, without the kernel: %s; %s", path, *reason)
+    return f"no kernel: {reason[0]}" if reason else ""
