@@ -1,0 +1,199 @@
+"""Top-k miner: the k largest of each batch of scores, in order."""
+
+from itertools import pairwise
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.cores.credit import CreditQueue
+from ninefold.spec.errors import InputError
+from ninefold.spec.formats import K_MAX
+
+__all__ = ["TopKCell", "TopKMiner"]
+
+_SCORE_WIDTH_MAX = 64
+_ID_WIDTH_MAX = 64
+
+
+def _entry(score_width: int, id_width: int) -> data.StructLayout:
+    """Layout of a score that is held or on its way; scores are unsigned in the array."""
+    return data.StructLayout({"score": score_width, "id": id_width, "valid": 1})
+
+
+class TopKCell(wiring.Component):
+    """One cell of the systolic array: keeps the best entry of a batch that has reached it, and hands on the others.
+
+    Time is divided into slots, one a cycle, which move down the array two cycles a cell. A slot holds an entry or
+    none, and tells whether it is the last one of its batch. The slot behind a last one begins a batch with an entry
+    or without.
+
+    The comparison with the kept entry is a loop: whether a slot's entry is kept decides what the next one is compared
+    with. So each entry is compared in the cycle before its turn, both with the kept entry and with the entry in front
+    of it; when its turn comes, one multiplexer picks the comparison that holds, and no comparator is in the loop.
+
+    Parameters
+    ----------
+    score_width, id_width : int
+        Widths of score and id in bits.
+
+    Members
+    -------
+    slot : In({entry, displaced: 1, last: 1})
+        Slot from the cell before. A ``displaced`` entry was kept there and is kept here without a comparison.
+    next_slot : Out({entry, displaced: 1, last: 1})
+        Slot to the cell behind: the entry that was not kept.
+    result : In({entry, head: 1})
+        Results of the cells before.
+    next_result : Out({entry, head: 1})
+        The same a cycle later, or what this cell kept of a batch, in the cycle after the last slot.
+    """
+
+    def __init__(self, score_width: int, id_width: int, *, head: bool) -> None:
+        self._head = head
+        entry = _entry(score_width, id_width)
+        slot = data.StructLayout({"entry": entry, "displaced": 1, "last": 1})
+        result = data.StructLayout({"entry": entry, "head": 1})
+        super().__init__({"slot": In(slot), "next_slot": Out(slot), "result": In(result), "next_result": Out(result)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the kept entry, the two comparisons and the two shift registers."""
+        m = Module()
+        entry = self.slot.entry.shape()
+        kept = Signal(entry)
+        turn = Signal(entry)
+        turn_last, begins = Signal(), Signal()
+        beats_kept, beats_turn, replaced = Signal(), Signal(), Signal()
+        replace = Signal()
+
+        # A displaced entry beats all, an entry beats none; no entry may beat no entry, with no effect.
+        incoming = Cat(self.slot.entry.score, self.slot.entry.valid, self.slot.displaced)
+        m.d.sync += [
+            beats_kept.eq(incoming > Cat(kept.score, kept.valid)),
+            beats_turn.eq(incoming > Cat(turn.score, turn.valid)),
+            turn.eq(self.slot.entry),
+            turn_last.eq(self.slot.last),
+            begins.eq(turn_last),
+            replaced.eq(replace),
+        ]
+        m.d.comb += replace.eq(Mux(replaced, beats_turn, beats_kept))
+        with m.If(replace):
+            m.d.sync += kept.eq(turn)
+        m.d.sync += [
+            self.next_slot.entry.eq(Mux(replace, kept, turn)),
+            self.next_slot.entry.valid.eq(Mux(replace, kept.valid & ~begins, turn.valid)),
+            self.next_slot.displaced.eq(replace),
+            self.next_slot.last.eq(turn_last),
+            self.next_result.eq(self.result),
+        ]
+        # What is not an entry must not overwrite a result of the batch behind, which may be on its way here already.
+        with m.If(begins & kept.valid):
+            m.d.sync += [self.next_result.entry.eq(kept), self.next_result.head.eq(int(self._head))]
+        return m
+
+
+class TopKMiner(wiring.Component):
+    """Streaming selection of the k largest scores of each batch, largest first, equal scores in order of arrival.
+
+    A systolic array of ``k`` cells sorts the batch as it enters. Nothing stalls the array: an entry enters it only
+    when there is room for its result behind it, so back-pressure ends at the entrance and every wire between cells is
+    local. The results of a batch leave through a shift register beside the array while the next batch enters.
+
+    Throughput is one score a cycle. With ``results`` always ready there is no bubble within a batch, and none between
+    batches of ``k`` or more scores, or of equal length. A batch of n scores behind one with c results takes
+    max(n, c) cycles: a shorter batch than the one before waits with its last score, since results leave at one a cycle.
+
+    Latency is ``k + 7`` cycles: if the last score of a batch is accepted in cycle t, result i (from 0) is offered from
+    cycle t + k + 7 + i on, or as soon as the results before it have been accepted.
+
+    Parameters
+    ----------
+    k : int
+        Results a batch, 1 to 256; a batch of fewer scores gives as many results as it has scores.
+    score_width : int
+        Bits a score, 1 to 64.
+    id_width : int
+        Bits an id, 1 to 64.
+    signed : bool
+        Whether scores are signed.
+
+    Members
+    -------
+    scores : In(stream.Signature({score: score_width, id: id_width, last: 1}))
+        The scores, each with its id; ``last`` closes a batch.
+    results : Out(stream.Signature({score: score_width, id: id_width, last: 1}))
+        The largest of each batch, ``last`` on the final one.
+
+    Raises
+    ------
+    InputError
+        A parameter outside what is allowed.
+    """
+
+    def __init__(self, k: int, score_width: int, id_width: int, signed: bool = True) -> None:
+        self.k = check_integer("k", k, 1, K_MAX)
+        self.score_width = check_integer("score_width", score_width, 1, _SCORE_WIDTH_MAX)
+        self.id_width = check_integer("id_width", id_width, 1, _ID_WIDTH_MAX)
+        if not isinstance(signed, bool):
+            raise InputError(f"signed must be True or False, not {signed!r}")
+        self.signed = signed
+        payload = data.StructLayout({"score": Shape(score_width, signed=signed), "id": id_width, "last": 1})
+        super().__init__({"scores": In(stream.Signature(payload)), "results": Out(stream.Signature(payload))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build entrance, array and the queue of results."""
+        m = Module()
+        cells = [TopKCell(self.score_width, self.id_width, head=i == 0) for i in range(self.k)]
+        for i, cell in enumerate(cells):
+            m.submodules[f"cell_{i}"] = cell
+        for before, cell in pairwise(cells):
+            m.d.comb += [cell.slot.eq(before.next_slot), cell.result.eq(before.next_result)]
+        # A result is on its way for 2k + 8 cycles at the most when nothing stalls.
+        m.submodules.queue = queue = CreditQueue(self.results.payload.shape(), depth=2 * self.k + 10)
+        wiring.connect(m, queue.output, wiring.flipped(self.results))
+        # In the array scores are unsigned: the sign bit inverted keeps the order.
+        offset = Const(int(self.signed) << (self.score_width - 1), unsigned(self.score_width))
+
+        # Entrance. `earlier` scores of the batch came before the held one, counted to k - 1; the batch is `full` when
+        # k have. A batch may close once `gap` is 0: the array then has no result in the way of its own.
+        held = Signal(self.scores.payload.shape())
+        holds, enters, full, closed = Signal(), Signal(), Signal(), Signal()
+        earlier, gap = Signal(range(self.k)), Signal(range(self.k))
+        m.d.comb += [
+            enters.eq(holds & (full | queue.credit) & (~held.last | (gap == 0))),
+            queue.take.eq(enters & ~full),
+            self.scores.ready.eq(~holds | enters),
+        ]
+        with m.If(self.scores.ready):
+            m.d.sync += [held.eq(self.scores.payload), holds.eq(self.scores.valid)]
+        with m.If(gap != 0):
+            m.d.sync += gap.eq(gap - 1)
+        with m.If(enters):
+            with m.If(held.last):
+                m.d.sync += [earlier.eq(0), full.eq(0), gap.eq(earlier)]
+            with m.Elif(earlier == self.k - 1):
+                m.d.sync += full.eq(1)
+            with m.Else():
+                m.d.sync += earlier.eq(earlier + 1)
+        slot = cells[0].slot
+        m.d.sync += [
+            closed.eq(enters & held.last),
+            slot.entry.score.eq(held.score.as_unsigned() ^ offset),
+            slot.entry.id.eq(held.id),
+            slot.entry.valid.eq(enters),
+            slot.displaced.eq(closed),
+            slot.last.eq(enters & held.last),
+        ]
+
+        # Exit. Results follow one another without a bubble, so what comes next tells whether one is the last.
+        coming = cells[-1].next_result
+        leaving = Signal(coming.entry.shape())
+        m.d.sync += leaving.eq(coming.entry)
+        m.d.comb += [
+            queue.push.eq(leaving.valid),
+            queue.element.score.eq(leaving.score ^ offset),
+            queue.element.id.eq(leaving.id),
+            queue.element.last.eq(~coming.entry.valid | coming.head),
+        ]
+        return m
