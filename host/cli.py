@@ -1,0 +1,109 @@
+"""The frame of the command line: finds commands by entry points, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ninefold.spec.errors import NinefoldError
+from ninefold.spec.registry import COMMANDS, entries
+
+__all__ = ["Frame", "cli", "main"]
+
+#: What a shell reports for a process that SIGINT ended.
+INTERRUPTED = 130
+#: Bad input, which a full disk and an unreadable file are too.
+BAD_INPUT = 2
+
+
+class Frame(click.Group):
+    """A group whose commands are the entry points of ``ninefold.commands``, each imported when it is looked at.
+
+    A command that cannot be imported is listed with the reason, and running it gives that reason; the others work.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all installed commands."""
+        return list(entries(COMMANDS))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of that name, or stand in for it when that fails."""
+        entry = entries(COMMANDS).get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command = entry.load()
+        except Exception as error:  # noqa: BLE001 - whatever a third party's module raises
+            return _broken(cmd_name, f"cannot load {entry.value}: {type(error).__name__}: {error}")
+        if not isinstance(command, click.Command):
+            return _broken(cmd_name, f"{entry.value} is a {type(command).__name__}, not a click.Command")
+        return command
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run the command line and exit with its code."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, *rest, **extra)
+        except click.Abort:
+            # Every command writes aside and renames, or keeps a journal.
+            _say("interrupted: nothing is half-written; run the same command again to go on from here")
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except NinefoldError as error:
+            _say(f"error: {error}")
+            sys.exit(error.exit_code)
+        except OSError as error:
+            _say(f"error: {_explained(error)}")
+            sys.exit(BAD_INPUT)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _explained(error: OSError) -> str:
+    names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{' -> '.join(str(name) for name in names)}: {reason}" if names else reason
+
+
+def _broken(name: str, reason: str) -> click.Command:
+    def fail(**_: Any) -> None:
+        raise NinefoldError(f"the command {name} is broken: {reason}")
+
+    settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=fail, context_settings=settings, short_help=f"(broken: {reason})", help=reason)
+
+
+@click.command(cls=Frame, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("ninefold"), prog_name="ninefold", message="%(prog)s %(version)s")
+@click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of what can be made again [NINEFOLD_CACHE; default: the user's cache folder].",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of indexes that are given by name [NINEFOLD_DATA; default: the user's data folder].",
+)
+def cli(cache_dir: Path | None, data_dir: Path | None) -> None:
+    """Search by meaning with the same bits on the CPU and on our own hardware description."""
+    # The environment reaches the processes that a command starts too.
+    for variable, folder in (("NINEFOLD_CACHE", cache_dir), ("NINEFOLD_DATA", data_dir)):
+        if folder is not None:
+            os.environ[variable] = str(folder.expanduser().absolute())
+
+
+def main() -> None:
+    """Entry point of ``ninefold``."""
+    cli.main(prog_name="ninefold")

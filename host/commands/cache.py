@@ -1,0 +1,70 @@
+"""``ninefold cache``: where built things are kept, and how to remove them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import click
+
+from ninefold.spec.cache import cache_folder
+
+__all__ = ["cache"]
+
+#: What the cache holds is named by a SHA-256 (unfinished work with a dot before it and more behind), so whatever else
+#: lies in a folder that was given as the cache, a home folder perhaps, is not taken for it.
+_OWN = re.compile(r"\.?[0-9a-f]{64}(?![0-9a-f])")
+
+
+@click.group()
+def cache() -> None:
+    """Show or clear what can be made again: kernels, simulators, the model, embeddings."""
+
+
+@cache.command()
+def path() -> None:
+    """Print the cache folder."""
+    click.echo(cache_folder())
+
+
+@cache.command()
+def clear() -> None:
+    """Remove what Ninefold keeps in the cache folder, and say what it was. Indexes are not in it."""
+    folder = cache_folder()
+    total, left = 0, []
+    for kind in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if kind.is_symlink() or not kind.is_dir():
+            left.append(kind)
+            continue
+        entries = sorted(kind.iterdir())
+        own = [entry for entry in entries if _OWN.match(entry.name)]
+        size = sum(map(_size, own))
+        for entry in own:
+            _remove(entry)
+        if own:
+            shown = sum(not entry.name.startswith(".") for entry in own)
+            click.echo(f"{kind.name}: removed {shown} {'entry' if shown == 1 else 'entries'}, {_megabytes(size)}")
+        total += size
+        if len(own) == len(entries) and own:
+            kind.rmdir()
+        elif len(own) < len(entries):
+            left.append(kind)
+    click.echo(f"{folder}: {_megabytes(total)} removed" if total else f"{folder}: nothing to remove")
+    for path in left:
+        click.echo(f"left alone, since Ninefold did not make all of it: {path}")
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
+
+
+def _size(entry: Path) -> int:
+    if entry.is_dir() and not entry.is_symlink():
+        return sum(_size(inner) for inner in entry.iterdir())
+    return entry.lstat().st_size
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
