@@ -12,6 +12,7 @@ import numpy as np
 from ninefold.host.nits import check
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
+from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
@@ -136,7 +137,8 @@ class CpuDevice:
         Raises
         ------
         InputError
-            When they are not rows x dimensions packed nits; the message names the first position at fault.
+            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
+            or mode is not what quantise takes.
         """
         if not isinstance(resident, Database) or "nits" not in resident.arrays or resident in self._checked:
             return
@@ -145,6 +147,9 @@ class CpuDevice:
         if packed.ndim != 2 or len(packed) != rows:
             raise InputError(f"the database must hold {rows} rows of packed nits, not an array of {packed.shape}")
         check(packed, dimensions)
+        # The queries will be quantised so: let the contract judge scale and mode now.
+        settings = {name: resident.attributes.get(name) for name in ("scale", "mode")}
+        OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
         self._checked.add(resident)
 
     def unload(self, key: str) -> None:

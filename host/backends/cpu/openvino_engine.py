@@ -1,5 +1,6 @@
 """OpenVINO's int8 product, exact for nits, with selection by our own code (its TopK breaks ties)."""
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -48,10 +49,15 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
+        self._lock = threading.Lock()  # a compiled product serves one caller at a time
         self._kept: dict[int, tuple[weakref.ref[Any], dict[int, _Product]]] = {}
 
     def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
         """See `Engine.mine`."""
+        with self._lock:
+            return self._mine(nits, packed, k)
+
+    def _mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
         ids, scores = empty(len(nits), k, np.int32)
         dimensions = nits.shape[1]
         products = self._products_of(packed)

@@ -35,12 +35,8 @@ def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.in
 
 
 def _decide(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
-    # Overflow gives an infinity, which saturates; an infinity times a scale that underflows is settled below.
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        y = x.astype(np.float32)
-        factor = np.float32(scale)
-        wide = factor == 0 or np.isinf(factor)
-        y = np.where(np.isinf(y) | (y == 0), y, y * factor) if wide else y * factor
+    with np.errstate(over="ignore", under="ignore"):  # overflow gives an infinity, which saturates
+        y = x.astype(np.float32) * np.float32(scale)
         y *= np.float32(1 << GRID_FRACTION_BITS)  # exact: a power of two
     g = np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
     # Reached upward minus reached downward: no magnitude, which -32768 does not have in 16 bits.

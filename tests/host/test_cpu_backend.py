@@ -1,0 +1,283 @@
+"""The CPU backend's operators against the golden models, and how its device is found, opened and refused."""
+
+import itertools
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ninefold.host.backends.cpu import Cpu
+from ninefold.host.backends.cpu.device import CpuDevice
+from ninefold.host.backends.cpu.selection import Selection
+from ninefold.host.nits import pack
+from ninefold.sim import golden
+from ninefold.spec.data import Answer, Database
+from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Backend, Device, Found, Missing
+
+
+@pytest.fixture(scope="module")
+def device() -> CpuDevice:
+    return Cpu(path="numpy", threads=2).open()
+
+
+def assert_golden(device: CpuDevice, operator: str, arguments: dict[str, Any], **options: Any) -> Answer:
+    call = OPERATORS[operator].bind(arguments, options)
+    answer, wanted = device.run(call), golden.answer(call)
+    assert set(answer.values) == set(wanted)
+    for name, value in wanted.items():
+        assert answer.values[name].dtype == value.dtype, name
+        np.testing.assert_array_equal(answer.values[name], value, err_msg=name)
+    assert answer.metrics["seconds"] > 0
+    return answer
+
+
+def database(nits: npt.NDArray[np.int8], scale: float = 4.0, mode: str = "tanh") -> Database:
+    attributes = {"rows": len(nits), "dimensions": nits.shape[1], "scale": scale, "mode": mode}
+    return Database({"nits": pack(nits)}, attributes)
+
+
+@pytest.mark.parametrize("mode", ["tanh", "linear"])
+def test_quantise_every_grid_value(device: CpuDevice, mode: str) -> None:
+    x = (np.arange(-(2**15) - 300, 2**15 + 300, dtype=np.float32) / 4096)[:, None]
+    assert_golden(device, "quantise", {"x": x}, scale=1.0, mode=mode)
+    halves = x + np.float32(0.5 / 4096)  # ties of the grid, which go to the even value
+    assert_golden(device, "quantise", {"x": halves}, scale=1.0, mode=mode)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_quantise_any_numbers(device: CpuDevice, dtype: str, data: st.DataObject) -> None:
+    width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
+    numbers = st.floats(allow_nan=False, width=width)  # type: ignore[arg-type]
+    x = data.draw(hnp.arrays(dtype, st.tuples(st.integers(0, 3), st.integers(1, 9)), elements=numbers))
+    scale = data.draw(st.floats(1e-30, 1e30))
+    assert_golden(device, "quantise", {"x": x}, scale=scale, mode=data.draw(st.sampled_from(["tanh", "linear"])))
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_quantise_takes_the_real_part_of_complex_numbers(device: CpuDevice, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    x = (rng.normal(size=(3, 4, 50)) + 1j * rng.normal(size=(3, 4, 50)) * 9).astype(dtype)
+    answer = assert_golden(device, "quantise", {"x": x}, scale=2.0, mode="linear")
+    assert answer.values["nits"].shape == (3, 4, 50)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")  # the golden model's cast of 1e300
+def test_quantise_saturates_infinities_whatever_the_scale(device: CpuDevice) -> None:
+    x = np.array([[np.inf, -np.inf, 0.0, 1.0, -1e300]])
+    for scale, wanted in ((1.0, [4, -4, 0, 3, -4]), (1.2e-38, [4, -4, 0, 0, -4]), (3.4e38, [4, -4, 0, 4, -4])):
+        answer = assert_golden(device, "quantise", {"x": x}, scale=scale)
+        assert answer.values["nits"].tolist() == [wanted]
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("shape", [(3, 40, 1), (2, 30, 384), (1, 9, 4096), (0, 5, 7), (5, 0, 7), (300, 20, 3)])
+def test_similarity(device: CpuDevice, shape: tuple[int, int, int], normalised: bool) -> None:
+    rng = np.random.default_rng(2)
+    q = rng.integers(-4, 5, (shape[0], shape[2]), dtype=np.int8)
+    c = rng.integers(-4, 5, (shape[1], shape[2]), dtype=np.int8)
+    c[: len(c) // 3] = 0
+    c[len(c) // 3 : len(c) // 2] = 4
+    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=normalised)
+
+
+def test_similarity_normalises_every_sum_of_squares_alike(device: CpuDevice) -> None:
+    # One row for each sum of squares that some row of 1 to 300 ones and fours has.
+    c = np.zeros((600, 300), np.int8)
+    for i in range(300):
+        c[i, : i + 1] = 1
+        c[300 + i, : i + 1] = 4
+    q = np.array([[4] * 300, [-4] * 300, [1] + [0] * 299], np.int8)
+    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=True)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    scores=hnp.arrays(
+        np.int32, st.tuples(st.integers(0, 4), st.integers(0, 40)), elements=st.integers(-(2**31), 2**31 - 1)
+    )
+    | hnp.arrays(np.int32, st.tuples(st.integers(0, 4), st.integers(0, 40)), elements=st.integers(-1, 1)),
+    k=st.sampled_from([1, 2, 7, 40, 256]),
+)
+def test_topk_of_integers(device: CpuDevice, scores: npt.NDArray[np.int32], k: int) -> None:
+    assert_golden(device, "topk", {"scores": scores}, k=k)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    scores=hnp.arrays(
+        np.float32, st.tuples(st.integers(1, 3), st.integers(0, 30)), elements=st.floats(allow_nan=False, width=32)
+    ),
+    k=st.sampled_from([1, 3, 256]),
+)
+def test_topk_of_floats(device: CpuDevice, scores: npt.NDArray[np.float32], k: int) -> None:
+    assert_golden(device, "topk", {"scores": scores}, k=k)
+
+
+@pytest.mark.parametrize("k", [1, 10, 256])
+def test_topk_over_many_blocks_with_ids(device: CpuDevice, k: int) -> None:
+    rng = np.random.default_rng(k)
+    scores = rng.integers(-3, 4, (3, 50_000), dtype=np.int32)
+    assert_golden(device, "topk", {"scores": scores, "ids": rng.permutation(50_000)}, k=k)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    scores=hnp.arrays(np.int32, st.tuples(st.just(2), st.integers(1, 60)), elements=st.integers(-3, 3)),
+    cuts=st.lists(st.integers(0, 60), max_size=5),
+    k=st.integers(1, 12),
+)
+def test_selection_does_not_depend_on_how_scores_are_cut(
+    scores: npt.NDArray[np.int32], cuts: list[int], k: int
+) -> None:
+    edges = sorted({0, scores.shape[1], *(c for c in cuts if c < scores.shape[1])})
+    selection = Selection(2, k, np.int32)
+    for first, last in itertools.pairwise(edges):
+        selection.offer(scores[:, first:last], first)
+    count = min(k, scores.shape[1])
+    assert selection.count == count
+    np.testing.assert_array_equal(selection.ids[:, :count], np.argsort(-scores, axis=1, kind="stable")[:, :k])
+
+
+@pytest.mark.parametrize("mode", ["tanh", "linear"])
+@pytest.mark.parametrize("rows", [2, 9, 11, 250])
+def test_calibrate(device: CpuDevice, rows: int, mode: str) -> None:
+    rng = np.random.default_rng(rows)
+    sample = rng.normal(0.01, 0.05, (rows, 20)).astype(np.float32)
+    sample[rows // 2 :] = sample[: rows - rows // 2]  # every row twice: ties at the tenth place
+    assert_golden(device, "calibrate", {"sample": sample}, mode=mode)
+
+
+def test_calibrate_refuses_what_has_no_spread(device: CpuDevice) -> None:
+    call = OPERATORS["calibrate"].bind({"sample": np.full((5, 3), 0.25, np.float32)})
+    with pytest.raises(InputError, match=r"^the sample must vary: its standard deviation is 0$"):
+        device.run(call)
+    call = OPERATORS["calibrate"].bind({"sample": np.array([[1, np.inf], [0, 0]], np.float32)})
+    with pytest.raises(InputError, match=r"^the sample must be finite"):
+        device.run(call)
+
+
+@pytest.mark.parametrize("path", ["numpy", "portable", "openvino", "emulated"])
+@pytest.mark.parametrize("mode", ["tanh", "linear"])
+def test_mine(path: str, mode: str) -> None:
+    rng = np.random.default_rng(3)
+    device = Cpu(threads=2).open(path)
+    for dimensions, rows in ((1, 40), (33, 500), (384, 60)):
+        data = database(rng.integers(-4, 5, (rows, dimensions), dtype=np.int8), 1.5, mode)
+        for queries in (0, 1, 5):
+            q = rng.normal(size=(queries, dimensions)).astype(np.float32)
+            for k in (1, 10, 256):
+                assert assert_golden(device, "mine", {"q": q, "database": data}, k=k).path == path
+
+
+def test_mine_takes_a_mapped_database_as_it_lies(device: CpuDevice, tmp_path: Any) -> None:
+    rng = np.random.default_rng(4)
+    packed = pack(rng.integers(-4, 5, (300, 31), dtype=np.int8))
+    packed.tofile(tmp_path / "nits")
+    mapped = np.memmap(tmp_path / "nits", np.uint8, "r", shape=packed.shape)
+    data = Database({"nits": mapped}, {"rows": 300, "dimensions": 31, "scale": 1.0, "mode": "tanh"})
+    assert_golden(device, "mine", {"q": rng.normal(size=(2, 31)).astype(np.float32), "database": data}, k=5)
+
+
+def test_a_damaged_database_is_refused_with_the_position(device: CpuDevice) -> None:
+    data = database(np.zeros((8, 6), np.int8))
+    data.arrays["nits"][5, 1] = 0x70
+    with pytest.raises(InputError, match=r"^packed nits must be -4 to 4, not 7 at \(5, 3\)$"):
+        device.load(data)
+    short = Database({"nits": np.zeros((7, 3), np.uint8)}, data.attributes)
+    with pytest.raises(InputError, match=r"^the database must hold 8 rows of packed nits, not an array of \(7, 3\)$"):
+        device.load(short)
+
+
+def test_a_database_with_a_mode_or_scale_that_quantise_does_not_take_is_refused(device: CpuDevice) -> None:
+    with pytest.raises(InputError, match=r"^mode must be one of tanh, linear, not 'cubic'$"):
+        device.load(database(np.zeros((8, 6), np.int8), mode="cubic"))
+    with pytest.raises(InputError, match=r"^scale must be .* not 0.0$"):
+        device.load(database(np.zeros((8, 6), np.int8), scale=0.0))
+
+
+def test_protocols_and_operators() -> None:
+    backend = Cpu()
+    assert isinstance(backend, Backend)
+    device = backend.open()
+    assert isinstance(device, Device)
+    assert device.capacity_bytes is None
+    for name in ("quantise", "similarity", "topk", "mine", "calibrate"):
+        assert backend.operators()[name] is None
+    device.close()
+
+
+def test_probe_names_the_processor_and_every_path() -> None:
+    found = {entry.device: entry for entry in Cpu(path="numpy").probe()}
+    first = found.pop("cpu")
+    assert isinstance(first, Found)
+    assert first.description.endswith("path numpy")
+    assert set(found) == {f"cpu:{path}" for path in ("avx512", "avx2", "portable", "openvino", "numpy", "emulated")}
+    assert all(isinstance(entry, Missing) or entry.named_only for entry in found.values())
+
+
+def test_probe_never_raises_for_a_path_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "fastest")
+    first = Cpu().probe()[0]
+    assert isinstance(first, Missing)
+    assert "not 'fastest'" in first.reason
+
+
+def test_the_path_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
+    assert Cpu().open().path == "numpy"
+    assert Cpu(path="portable").open().path == "portable"
+    device = Cpu(path="numpy").open("portable")
+    assert (device.name, device.path) == ("cpu:portable", "portable")
+
+
+def test_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"^cpu's instance must be one of avx512, .*, not '3'$"):
+        Cpu().open("3")
+    with pytest.raises(InputError, match=r"^the CPU's path must be one of .*, not 'sse9'$"):
+        Cpu(path="sse9")
+    with pytest.raises(InputError, match=r"^threads must be at least 1, not 0$"):
+        Cpu(threads=0)
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "sse9")
+    with pytest.raises(InputError, match=r"^the CPU's path must be one of .*, not 'sse9'$"):
+        Cpu().open()
+    monkeypatch.setattr("ninefold.host.backends.cpu.paths.processor", lambda: ("old", frozenset()))
+    with pytest.raises(UnavailableError, match=r"^the CPU's path avx2 cannot run: the processor has no avx2$"):
+        Cpu().open("avx2")
+
+
+_MEMORY = """
+import resource, sys
+import numpy as np
+from ninefold.host.backends.cpu import Cpu
+from ninefold.spec.data import Database
+from ninefold.spec.operators import OPERATORS
+
+device = Cpu(threads=2).open(sys.argv[1])
+rows, dimensions = 200_000, 384
+packed = np.empty((rows, dimensions // 2), np.uint8)
+packed[:] = np.random.default_rng(0).integers(0, 4, dimensions // 2, np.uint8)
+data = Database({"nits": packed}, {"rows": rows, "dimensions": dimensions, "scale": 1.0, "mode": "tanh"})
+q = np.random.default_rng(1).normal(size=(64, dimensions)).astype(np.float32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+device.run(OPERATORS["mine"].bind({"q": q, "database": data}, {"k": 10}))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("path", ["portable", "numpy"])
+def test_a_search_holds_little_beyond_the_packed_nits(path: str) -> None:
+    # Scores of 64 queries would take 51 MB, unpacked nits 77 MB as bytes and 307 MB as float32.
+    done = subprocess.run([sys.executable, "-c", _MEMORY, path], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) * 1024 < 40e6
