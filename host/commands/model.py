@@ -1,0 +1,25 @@
+"""``ninefold model``: fetch the sentence-embedding model, or say where it is."""
+
+import click
+
+from ninefold.host.embedding.model import fetch_model, find_model
+
+__all__ = ["model"]
+
+
+@click.group()
+def model() -> None:
+    """Fetch the sentence-embedding model, or say where it is."""
+
+
+@model.command()
+def fetch() -> None:
+    """Download the model (83.5 MB) unless it is there already, and check it."""
+    found = fetch_model(lambda sentence: click.echo(sentence, err=True))
+    click.echo(f"the model is in {found.folder}")
+
+
+@model.command()
+def path() -> None:
+    """Print the folder of the model in use."""
+    click.echo(str(find_model().folder))

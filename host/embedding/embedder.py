@@ -1,0 +1,238 @@
+"""Embedding texts: tokens, batches of like lengths, and an OpenVINO graph that several streams run at once."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.errors import DamagedDataError, InputError
+
+from .graph import DIMENSIONS, compiled, needed
+from .journal import Journal
+from .model import Model, find_model
+
+__all__ = ["Embedder", "batches"]
+
+Progress = Callable[[int, int], None]
+
+#: Padded tokens in a batch: the activations of one stream then stay within a core's second-level cache.
+_BATCH_TOKENS = 1024
+#: Texts that are tokenised and sorted together; bounds the memory that a very long list takes.
+_BLOCK = 16_384
+_SEED = 9
+
+
+class Embedder:
+    """Turns texts into unit vectors of 384 dimensions with the sentence model.
+
+    The vector of a text depends on the batch it is in only by the rounding of float32: two of them differ by at most
+    1e-5 in any element.
+
+    Parameters
+    ----------
+    model : Model or Path, optional
+        The model or its folder; found by `find_model` by default.
+    threads : int, optional
+        Processors to use, 1 or more; all by default.
+
+    Attributes
+    ----------
+    model : Model
+        The model.
+    dimensions : int
+        384.
+
+    Raises
+    ------
+    UnavailableError
+        When there is no model, or OpenVINO or tokenizers is not installed.
+    DamagedDataError
+        When the model's files are damaged.
+    """
+
+    dimensions = DIMENSIONS
+
+    def __init__(self, model: Model | Path | None = None, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, not {threads}")
+        self.model = find_model() if model is None else Model(model) if isinstance(model, Path) else model
+        self.model.check()
+        self.threads = threads
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
+        """Return the unit vectors of `texts`, float32 (len(texts), 384).
+
+        Parameters
+        ----------
+        texts : sequence of str
+            None of them empty; what is beyond 256 tokens of one is cut off.
+        progress : callable, optional
+            ``progress(done, total)`` in texts, first with 0 done and then after each batch. Batches are not run in
+            order of length, so the rate so far is a fair guess at the time left.
+
+        Raises
+        ------
+        InputError
+            For a text that is empty, or not a string of Unicode characters, with its position.
+        """
+        _check(texts)
+        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        done = 0
+        if progress:
+            progress(done, len(texts))
+        for rows, values in self._run(texts):
+            vectors[rows] = values
+            done += len(rows)
+            if progress:
+                progress(done, len(texts))
+        return vectors
+
+    def embed_to(self, path: Path, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
+        """Do as `embed`, keeping each finished batch in the journal `path` and taking from it what is there already.
+
+        Interrupted at any point, by Ctrl-C, SIGKILL or a full disk, it loses at most the batches in work; run again
+        with the same journal, it embeds only what is missing. Equal texts are embedded once. The journal is the
+        caller's to keep, which makes the next run over changed texts quick, or to delete.
+
+        Parameters
+        ----------
+        path : Path
+            The journal's file.
+        texts, progress
+            As in `embed`; the first call of `progress` counts what was there as done.
+
+        Raises
+        ------
+        InputError
+            As `embed`.
+        DamagedDataError
+            When `path` is something else than a journal.
+        UnavailableError
+            When it is in use by another process, or the disk is full.
+        """
+        _check(texts)
+        keys = [self.key(text) for text in texts]
+        with Journal(path) as journal:
+            copies: dict[bytes, int] = {}
+            missing: dict[bytes, str] = {}
+            for key, text in zip(keys, texts, strict=True):
+                if key not in journal:
+                    copies[key] = copies.get(key, 0) + 1
+                    missing[key] = text
+            done = len(texts) - sum(copies.values())
+            if progress:
+                progress(done, len(texts))
+            names = list(missing)
+            for rows, values in self._run(list(missing.values())):
+                batch = [names[row] for row in rows]
+                journal.append(batch, values)
+                done += sum(copies[key] for key in batch)
+                if progress:
+                    progress(done, len(texts))
+            return journal.vectors(keys)
+
+    def key(self, text: str) -> bytes:
+        """Return what names the vector of `text` by this model: a SHA-256 of both, 32 bytes."""
+        return hashlib.sha256(self._key_start + text.encode()).digest()
+
+    def tokenise(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+        """Return the token ids of each text, the first and last special tokens and truncation included."""
+        # The fast variant leaves out the offsets into the text, which nobody asks for here.
+        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        return [np.array(encoding.ids, np.int64) for encoding in encodings]
+
+    @cached_property
+    def _key_start(self) -> bytes:
+        return f"ninefold embedding 1 {self.model.digest} ".encode()
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        loader = needed("tokenizers").Tokenizer
+        try:
+            tokenizer = loader.from_file(str(self.model.tokenizer))
+        except Exception as error:  # the library raises plain Exception
+            raise DamagedDataError(f"{self.model.tokenizer} is not a tokeniser: {error}") from error
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.model.max_tokens)
+        return tokenizer
+
+    def _run(self, texts: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
+        """Yield the positions and vectors of each batch as it is done."""
+        if not texts:
+            return
+        graph = compiled(self.model.folder, self.threads)
+        # One request more than streams, so that a stream has its next batch while Python looks after the last.
+        requests = [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS") + 1)]
+        work: list[npt.NDArray[np.intp] | None] = [None] * len(requests)
+        turn = 0
+        for rows, tokens, mask in self._batches(texts):
+            if (finished := work[turn]) is not None:
+                requests[turn].wait()
+                yield finished, requests[turn].get_output_tensor().data.copy()
+            requests[turn].start_async([tokens, mask])
+            work[turn] = rows
+            turn = (turn + 1) % len(requests)
+        for slot in (*range(turn, len(requests)), *range(turn)):
+            if (finished := work[slot]) is not None:
+                requests[slot].wait()
+                yield finished, requests[slot].get_output_tensor().data.copy()
+
+    def _batches(
+        self, texts: Sequence[str]
+    ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield positions, padded tokens and mask of each batch, in a fixed random order within a block."""
+        for start in range(0, len(texts), _BLOCK):
+            sequences = self.tokenise(texts[start : start + _BLOCK])
+            grouped = batches(np.array([len(sequence) for sequence in sequences]), _BATCH_TOKENS)
+            for at in np.random.default_rng(_SEED).permutation(len(grouped)):
+                rows = grouped[at]
+                tokens = np.zeros((len(rows), len(sequences[rows[-1]])), np.int64)
+                mask = np.zeros_like(tokens)
+                for row, position in enumerate(rows):
+                    sequence = sequences[position]
+                    tokens[row, : len(sequence)] = sequence
+                    mask[row, : len(sequence)] = 1
+                yield rows + start, tokens, mask
+
+
+def batches(lengths: npt.NDArray[np.integer[Any]], budget: int) -> list[npt.NDArray[np.intp]]:
+    """Group sequences of like lengths so that a batch, padded to its longest, stays within a budget of tokens.
+
+    Parameters
+    ----------
+    lengths : integer array of shape (n,)
+        Tokens in each sequence, 1 or more.
+    budget : int
+        Most padded tokens in a batch; a longer sequence is a batch of its own.
+
+    Returns
+    -------
+    list of integer arrays
+        Positions into `lengths`, each exactly once; the longest of a batch is its last.
+    """
+    order = np.argsort(lengths, kind="stable")
+    groups: list[npt.NDArray[np.intp]] = []
+    first = 0
+    for at in range(1, len(order) + 1):
+        if at == len(order) or (at - first + 1) * lengths[order[at]] > budget:
+            groups.append(order[first:at])
+            first = at
+    return groups
+
+
+def _check(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise InputError("texts must be a sequence of strings, not one string")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"text {position} must be a string, not {type(text).__name__}")
+        if not text.strip():
+            raise InputError(f"text {position} is empty")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"text {position} holds {text[error.start]!r}, which is no Unicode character") from error
