@@ -1,6 +1,6 @@
 """Pipeline: quantiser, similarity engine and top-k miner, connected."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,12 +16,17 @@ class Pipeline(wiring.Component):
     """Grid values of queries in, the k nearest vectors of each out.
 
     The operator ``mine`` on the fabric: :class:`Quantiser`, :class:`SimilarityEngine` and :class:`TopKMiner` in a row.
-    A query is ``beats = dimensions / lanes`` words of ``values``; loading is as the engine does it.
+    A query is ``beats = dimensions / lanes`` words of ``values``. Loading is as the engine does it: a load waits until
+    the queries accepted before it are scored, and no query begins while one waits; queries accepted while it goes on
+    are scored against the new vectors.
 
-    Throughput at saturation is one query each N * ``beats`` cycles on N vectors, the engine's own; with ``beats = 1``
-    and fewer than ``k`` vectors the miner's drain may set the pace. Latency from the last word of a query, accepted
-    by an idle pipeline, to its first result is that of the quantiser, the engine, N * ``beats`` cycles less one, and
-    the miner.
+    Throughput at saturation is the engine's: one query each N * ``beats`` cycles on N vectors, as long as the miner
+    keeps up, which it does when N is ``k`` or more, and between queries on the same database always. Latency is
+    ``N * beats + ceil(log2(lanes)) + k + 22`` cycles, from the one in which an idle pipeline accepts the last word of a
+    query to the one from which its best result is offered; the results follow one a cycle.
+
+    A threshold written while words of a query are accepted holds for the later ones, so thresholds are best written
+    between queries.
 
     Parameters
     ----------
@@ -77,10 +82,41 @@ class Pipeline(wiring.Component):
         m.submodules.quantiser = self._quantiser
         m.submodules.engine = self._engine
         m.submodules.miner = self._miner
-        wiring.connect(m, wiring.flipped(self.values), self._quantiser.values)
         wiring.connect(m, wiring.flipped(self.threshold), self._quantiser.threshold)
-        wiring.connect(m, wiring.flipped(self.load), self._engine.load)
         wiring.connect(m, self._quantiser.nits, self._engine.query)
         wiring.connect(m, self._engine.scores, self._miner.scores)
         wiring.connect(m, self._miner.results, wiring.flipped(self.results))
+
+        # The engine orders loads and queries as they reach it, but queries reach it by way of the quantiser. So a load
+        # is shown to the engine only when the quantiser holds no word and no query is accepted in part.
+        values, nits = self._quantiser.values, self._quantiser.nits
+        held = Signal(range(Quantiser.CAPACITY + 1))
+        beat = Signal(range(self.dimensions // self.lanes))
+        values_pass, load_passes = Signal(), Signal()
+        m.d.comb += [
+            values.payload.eq(self.values.payload),
+            values.valid.eq(self.values.valid & values_pass),
+            self.values.ready.eq(values.ready & values_pass),
+            self._engine.load.payload.eq(self.load.payload),
+            self._engine.load.valid.eq(self.load.valid & load_passes),
+            self.load.ready.eq(self._engine.load.ready & load_passes),
+        ]
+        accepted = values.valid & values.ready
+        m.d.sync += held.eq(held + accepted - (nits.valid & nits.ready))
+        with m.If(accepted):
+            m.d.sync += beat.eq(Mux(beat == self.dimensions // self.lanes - 1, 0, beat + 1))
+        with m.FSM():
+            with m.State("LOAD"):
+                # Queries that come now wait in the quantiser.
+                m.d.comb += [load_passes.eq(1), values_pass.eq(1)]
+                with m.If(self.load.valid & self.load.ready & self.load.payload.last):
+                    m.next = "SERVE"
+            with m.State("SERVE"):
+                m.d.comb += values_pass.eq(1)
+                with m.If(self.load.valid):
+                    m.next = "FINISH"
+            with m.State("FINISH"):
+                m.d.comb += values_pass.eq(beat != 0)
+                with m.If((beat == 0) & (held == 0)):
+                    m.next = "LOAD"
         return m

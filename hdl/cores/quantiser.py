@@ -49,6 +49,9 @@ class Quantiser(wiring.Component):
         A parameter outside what is allowed.
     """
 
+    #: Words it holds at most.
+    CAPACITY = _STAGES + 3
+
     def __init__(self, mode: Mode, lanes: int) -> None:
         self.mode = check_mode(mode)
         self.lanes = check_integer("lanes", lanes, 1, DIMENSIONS_MAX)
@@ -69,7 +72,7 @@ class Quantiser(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         """Build the thresholds, the lanes and the queue behind them."""
         m = Module()
-        m.submodules.queue = queue = CreditQueue(self.nits.payload.shape(), depth=_STAGES + 3)
+        m.submodules.queue = queue = CreditQueue(self.nits.payload.shape(), depth=self.CAPACITY)
         wiring.connect(m, queue.output, wiring.flipped(self.nits))
 
         thresholds = Array(

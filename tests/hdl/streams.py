@@ -21,7 +21,7 @@ class Bench:
 
     core: Component
     seed: int
-    limit: int = 20_000
+    limit: int = 4_000
     cycle: int = 0
     _testbenches: list[Testbench] = field(default_factory=list)
 
