@@ -94,6 +94,7 @@ def _streams_header(streams: tuple[Stream, ...]) -> str:
     """Return the list of streams for the harness; Verilator writes the second of two underscores as ``_05F``."""
     entries = []
     for index, stream in enumerate(streams):
-        ports = ", ".join(f"{stream.name}___05F{port}" for port in ("payload", "valid", "ready"))
+        payload, valid, ready = (f"top.{stream.name}___05F{port}" for port in ("payload", "valid", "ready"))
+        ports = f"{payload}, {valid}, {'always' if stream.always_ready else ready}"
         entries.append(f"    {'INPUT' if stream.input else 'OUTPUT'}({index}, {ports})")
     return "#pragma once\n#define STREAMS \\\n" + " \\\n".join(entries) + "\n"

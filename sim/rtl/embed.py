@@ -1,0 +1,5 @@
+"""Why the RTL backend does not run ``embed``."""
+
+__all__ = ["REASON"]
+
+REASON = "no core computes the sentence model: the fabric begins where embeddings are quantised"

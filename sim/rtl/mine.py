@@ -1,0 +1,78 @@
+"""``mine`` on the whole pipeline: quantiser, similarity engine with its store, and top-k."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.sim.rtl.device import RtlDevice, Store
+from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid, grid_words, nit_words
+from ninefold.spec.data import Answer, Database
+from ninefold.spec.formats import INT32_MIN, NO_ID
+from ninefold.spec.signature import Call
+
+__all__ = ["run"]
+
+
+def run(device: RtlDevice, call: Call) -> Answer:
+    """Stream all queries past each page of the database, and merge the pages' results."""
+    started = perf_counter()
+    database, k = call.database(), call.options["k"]
+    q = np.asarray(call.arguments["q"])
+    rows = call.sizes["N"]
+    kept = min(rows, k)
+    ids = np.full((len(q), k), NO_ID, np.int64)
+    scores = np.full((len(q), k), INT32_MIN, np.int32)
+    cycles = 0
+    if len(q) and rows:
+        store = device.store(database, k)
+        width = fitting(q.shape[1])
+        words = grid_words(grid(q, float(database.attributes["scale"])), width)
+        queries = store.model.streams["values"].pack(
+            len(words), {"grid": words, "last": ends(len(words), width // LANES)}
+        )
+        found_ids, found_scores = [], []
+        for page in range(-(-rows // DEPTH)):
+            cycles += _fill(device, store, database, page)
+            page_ids, page_scores, used = _ask(device, store, queries, len(q), min(DEPTH, rows - page * DEPTH))
+            found_ids.append(page_ids[:, :k] + page * DEPTH)
+            found_scores.append(page_scores[:, :k])
+            cycles += used
+        all_ids, all_scores = np.concatenate(found_ids, axis=1), np.concatenate(found_scores, axis=1)
+        # Pages come in order of id and are sorted within, so a stable sort leaves equal scores in order of id.
+        order = np.argsort(-all_scores, axis=1, kind="stable")[:, :kept]
+        ids[:, :kept] = np.take_along_axis(all_ids, order, axis=1)
+        scores[:, :kept] = np.take_along_axis(all_scores, order, axis=1)
+    values = {"ids": ids, "scores": scores, "count": np.full(len(q), kept, np.int64)}
+    return Answer(values, device.path, {"cycles": cycles, "seconds": perf_counter() - started})
+
+
+def _fill(device: RtlDevice, store: Store, database: Database, page: int) -> int:
+    """Load a page of the database unless the store holds it; return the cycles that took."""
+    if store.holds == page:
+        return 0
+    packed = np.asarray(database.require("nits"))[page * DEPTH : (page + 1) * DEPTH]
+    words = nit_words(packed, fitting(int(database.attributes["dimensions"])))
+    beats = store.model.streams["load"].pack(len(words), {"nits": words, "last": ends(len(words), len(words))})
+    store.holds = None
+    cycles = device.simulate(store.model, {"load": beats}, {}, patience=10_000).cycles
+    store.holds = page
+    return cycles
+
+
+def _ask(
+    device: RtlDevice, store: Store, queries: npt.NDArray[np.uint8], count: int, rows: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+    """Return ids and scores, each (count, results a query), of the page in the store, and the cycles taken."""
+    model, page = store.model, store.holds
+    batch = min(rows, store.k)
+    # Nothing need move outside while a query is scored against the whole page.
+    patience = 10_000 + 4 * rows * -(-len(queries) // count)
+    store.holds = None
+    done = device.simulate(model, {"values": queries}, {"results": count * batch}, patience)
+    store.holds = page
+    found = model.streams["results"].unpack(done.outputs["results"])
+    check_last("results", found["last"], batch)
+    return found["id"].reshape(count, batch), found["score"].reshape(count, batch), done.cycles

@@ -1,0 +1,59 @@
+"""``topk`` on the TopKMiner core."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.sim.rtl.device import KS, RtlDevice
+from ninefold.sim.rtl.words import check_last, ends, fitting
+from ninefold.spec.data import Answer
+from ninefold.spec.formats import INT32_MIN, NO_ID
+from ninefold.spec.signature import Call
+
+__all__ = ["keys", "run"]
+
+#: With 32 bits of score and ``last`` a beat takes 64 bits. The id is the position in the row.
+_ID_WIDTH = 31
+
+
+def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return int32 keys in the order of the scores, equal for equal scores (-0 equals 0)."""
+    if scores.dtype != np.float32:
+        return scores.astype(np.int32, copy=False)
+    bits = (scores + np.float32(0)).view(np.int32)  # -0 + 0 is 0
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+
+
+def run(device: RtlDevice, call: Call) -> Answer:
+    """Stream all rows through the core back to back, and take scores and ids by the positions it returns."""
+    started = perf_counter()
+    scores, ids = np.asarray(call.arguments["scores"]), call.arguments["ids"]
+    queries, n = scores.shape
+    k = call.options["k"]
+    size = fitting(k, KS)
+    kept = min(n, k)
+    best_ids = np.full((queries, k), NO_ID, np.int64)
+    best = np.full((queries, k), -np.inf if scores.dtype == np.float32 else INT32_MIN, scores.dtype)
+    cycles = 0
+    if queries and n:
+        model = device.model("topk", k=size, score_width=32, id_width=_ID_WIDTH)
+        columns = {
+            "score": keys(scores).reshape(-1),
+            "id": np.tile(np.arange(n), queries),
+            "last": ends(queries * n, n),
+        }
+        beats = model.streams["scores"].pack(queries * n, columns)
+        batch = min(n, size)
+        done = device.simulate(model, {"scores": beats}, {"results": queries * batch}, patience=10_000)
+        found = model.streams["results"].unpack(done.outputs["results"])
+        check_last("results", found["last"], batch)
+        positions = found["id"].reshape(queries, batch)[:, :kept]
+        best[:, :kept] = np.take_along_axis(scores, positions, axis=1)
+        best_ids[:, :kept] = positions if ids is None else np.asarray(ids)[positions]
+        cycles = done.cycles
+    values = {"ids": best_ids, "scores": best, "count": np.full(queries, kept, np.int64)}
+    return Answer(values, device.path, {"cycles": cycles, "seconds": perf_counter() - started})
