@@ -18,15 +18,15 @@ _ID_WIDTH_MAX = 64
 
 
 def _entry(score_width: int, id_width: int) -> data.StructLayout:
-    """Layout of a score that is held or on its way; scores are unsigned in the array."""
-    return data.StructLayout({"score": score_width, "id": id_width, "valid": 1})
+    """Layout of a score with its id; in the array scores are unsigned."""
+    return data.StructLayout({"score": score_width, "id": id_width})
 
 
 class TopKCell(wiring.Component):
     """One cell of the systolic array: keeps the best entry of a batch that has reached it, and hands on the others.
 
     Time is divided into slots, one a cycle, which move down the array two cycles a cell. A slot holds an entry or
-    none, and tells whether it is the last one of its batch. The slot behind a last one begins a batch with an entry
+    none, and tells whether it is the last one of its batch. The slot behind a last one begins a batch, with an entry
     or without.
 
     The comparison with the kept entry is a loop: whether a slot's entry is kept decides what the next one is compared
@@ -40,56 +40,70 @@ class TopKCell(wiring.Component):
 
     Members
     -------
-    slot : In({entry, displaced: 1, last: 1})
+    slot : In({entry, valid: 1, displaced: 1, last: 1})
         Slot from the cell before. A ``displaced`` entry was kept there and is kept here without a comparison.
-    next_slot : Out({entry, displaced: 1, last: 1})
+    next_slot : Out({entry, valid: 1, displaced: 1, last: 1})
         Slot to the cell behind: the entry that was not kept.
-    result : In({entry, head: 1})
-        Results of the cells before.
-    next_result : Out({entry, head: 1})
-        The same a cycle later, or what this cell kept of a batch, in the cycle after the last slot.
+    result : In({entry, valid: 1, head: 1})
+        Results of the cells before; ``head`` marks the first of a batch.
+    next_result : Out({entry, valid: 1, head: 1})
+        The same a cycle later, or, when a batch is over, what this cell kept of it.
     """
 
     def __init__(self, score_width: int, id_width: int, *, head: bool) -> None:
         self._head = head
         entry = _entry(score_width, id_width)
-        slot = data.StructLayout({"entry": entry, "displaced": 1, "last": 1})
-        result = data.StructLayout({"entry": entry, "head": 1})
+        slot = data.StructLayout({"entry": entry, "valid": 1, "displaced": 1, "last": 1})
+        result = data.StructLayout({"entry": entry, "valid": 1, "head": 1})
         super().__init__({"slot": In(slot), "next_slot": Out(slot), "result": In(result), "next_result": Out(result)})
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build the kept entry, the two comparisons and the two shift registers."""
         m = Module()
-        entry = self.slot.entry.shape()
-        kept = Signal(entry)
-        turn = Signal(entry)
-        turn_last, begins = Signal(), Signal()
-        beats_kept, beats_turn, replaced = Signal(), Signal(), Signal()
-        replace = Signal()
+        slot = self.slot
+        # Entries are not reset: their valid bits are.
+        kept, turn, passed, result = (
+            Signal(slot.entry.shape(), name=name, reset_less=True) for name in ("kept", "turn", "passed", "leaving")
+        )
+        kept_valid = Signal()
+        turn_valid = Signal()
+        turn_last = Signal()
+        begins = Signal()
+        m.d.sync += [turn.eq(slot.entry), turn_valid.eq(slot.valid), turn_last.eq(slot.last), begins.eq(turn_last)]
 
-        # A displaced entry beats all, an entry beats none; no entry may beat no entry, with no effect.
-        incoming = Cat(self.slot.entry.score, self.slot.entry.valid, self.slot.displaced)
+        # A displaced entry beats all. No entry may beat no entry, with no effect. The borrow of a subtraction is one
+        # carry chain.
+        beats_kept = Signal()
+        beats_turn = Signal()
+        replace = Signal()
+        replaced = Signal()
+        incoming = Cat(slot.entry.score, slot.valid, slot.displaced)
         m.d.sync += [
-            beats_kept.eq(incoming > Cat(kept.score, kept.valid)),
-            beats_turn.eq(incoming > Cat(turn.score, turn.valid)),
-            turn.eq(self.slot.entry),
-            turn_last.eq(self.slot.last),
-            begins.eq(turn_last),
+            beats_kept.eq((Cat(kept.score, kept_valid) - incoming)[-1]),
+            beats_turn.eq((Cat(turn.score, turn_valid) - incoming)[-1]),
             replaced.eq(replace),
         ]
         m.d.comb += replace.eq(Mux(replaced, beats_turn, beats_kept))
         with m.If(replace):
-            m.d.sync += kept.eq(turn)
+            m.d.sync += [kept.eq(turn), kept_valid.eq(turn_valid)]
+
         m.d.sync += [
-            self.next_slot.entry.eq(Mux(replace, kept, turn)),
-            self.next_slot.entry.valid.eq(Mux(replace, kept.valid & ~begins, turn.valid)),
+            passed.eq(Mux(replace, kept, turn)),
+            self.next_slot.valid.eq(Mux(replace, kept_valid & ~begins, turn_valid)),
             self.next_slot.displaced.eq(replace),
             self.next_slot.last.eq(turn_last),
-            self.next_result.eq(self.result),
         ]
-        # What is not an entry must not overwrite a result of the batch behind, which may be on its way here already.
-        with m.If(begins & kept.valid):
-            m.d.sync += [self.next_result.entry.eq(kept), self.next_result.head.eq(int(self._head))]
+        m.d.comb += self.next_slot.entry.eq(passed)
+
+        # What is not an entry must not overwrite a result of the next batch, which may be on its way here already.
+        launches = Signal()
+        m.d.sync += [
+            launches.eq(turn_last & Mux(replace, turn_valid, kept_valid)),
+            result.eq(Mux(launches, kept, self.result.entry)),
+            self.next_result.valid.eq(launches | self.result.valid),
+            self.next_result.head.eq(launches if self._head else self.result.head),
+        ]
+        m.d.comb += self.next_result.entry.eq(result)
         return m
 
 
@@ -141,7 +155,7 @@ class TopKMiner(wiring.Component):
         payload = data.StructLayout({"score": Shape(score_width, signed=signed), "id": id_width, "last": 1})
         super().__init__({"scores": In(stream.Signature(payload)), "results": Out(stream.Signature(payload))})
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build entrance, array and the queue of results."""
         m = Module()
         cells = [TopKCell(self.score_width, self.id_width, head=i == 0) for i in range(self.k)]
@@ -158,8 +172,12 @@ class TopKMiner(wiring.Component):
         # Entrance. `earlier` scores of the batch came before the held one, counted to k - 1; the batch is `full` when
         # k have. A batch may close once `gap` is 0: the array then has no result in the way of its own.
         held = Signal(self.scores.payload.shape())
-        holds, enters, full, closed = Signal(), Signal(), Signal(), Signal()
-        earlier, gap = Signal(range(self.k)), Signal(range(self.k))
+        holds = Signal()
+        enters = Signal()
+        full = Signal()
+        closed = Signal()
+        earlier = Signal(range(self.k))
+        gap = Signal(range(self.k))
         m.d.comb += [
             enters.eq(holds & (full | queue.credit) & (~held.last | (gap == 0))),
             queue.take.eq(enters & ~full),
@@ -181,19 +199,20 @@ class TopKMiner(wiring.Component):
             closed.eq(enters & held.last),
             slot.entry.score.eq(held.score.as_unsigned() ^ offset),
             slot.entry.id.eq(held.id),
-            slot.entry.valid.eq(enters),
+            slot.valid.eq(enters),
             slot.displaced.eq(closed),
             slot.last.eq(enters & held.last),
         ]
 
         # Exit. Results follow one another without a bubble, so what comes next tells whether one is the last.
         coming = cells[-1].next_result
-        leaving = Signal(coming.entry.shape())
-        m.d.sync += leaving.eq(coming.entry)
+        leaving = Signal(coming.entry.shape(), reset_less=True)
+        leaves = Signal()
+        m.d.sync += [leaving.eq(coming.entry), leaves.eq(coming.valid)]
         m.d.comb += [
-            queue.push.eq(leaving.valid),
+            queue.push.eq(leaves),
             queue.element.score.eq(leaving.score ^ offset),
             queue.element.id.eq(leaving.id),
-            queue.element.last.eq(~coming.entry.valid | coming.head),
+            queue.element.last.eq(~coming.valid | coming.head),
         ]
         return m
