@@ -45,8 +45,8 @@ class Pipeline(wiring.Component):
     -------
     values : In(stream.Signature({grid: signed(16)[lanes], last: 1}))
         Grid values of the queries.
-    threshold : In(stream.Signature({index: 2, value: 16}, always_ready=True))
-        Writes a threshold register of the quantiser.
+    threshold : In(stream.Signature({index: 2, value: 16}))
+        Writes a threshold register of the quantiser. Always ready.
     load : In(stream.Signature({nits: signed(4)[lanes], last: 1}))
         Words of the vectors.
     results : Out(stream.Signature({score: signed(score_bits(dimensions)), id: max(1, bits of depth - 1), last: 1}))

@@ -38,8 +38,8 @@ class Quantiser(wiring.Component):
     -------
     values : In(stream.Signature({grid: signed(16)[lanes], last: 1}))
         Grid values with 12 fraction bits.
-    threshold : In(stream.Signature({index: 2, value: 16}, always_ready=True))
-        Writes threshold register ``index`` (0 is the one of nit 1).
+    threshold : In(stream.Signature({index: 2, value: 16}))
+        Writes threshold register ``index`` (0 is the one of nit 1). Always ready.
     nits : Out(stream.Signature({nits: signed(4)[lanes], last: 1}))
         The nits of each word, with its ``last``.
 
@@ -60,9 +60,7 @@ class Quantiser(wiring.Component):
                 "values": In(
                     stream.Signature(data.StructLayout({"grid": data.ArrayLayout(signed(16), lanes), "last": 1}))
                 ),
-                "threshold": In(
-                    stream.Signature(data.StructLayout({"index": 2, "value": unsigned(16)}), always_ready=True)
-                ),
+                "threshold": In(stream.Signature(data.StructLayout({"index": 2, "value": unsigned(16)}))),
                 "nits": Out(
                     stream.Signature(data.StructLayout({"nits": data.ArrayLayout(signed(NIT_BITS), lanes), "last": 1}))
                 ),
@@ -79,6 +77,7 @@ class Quantiser(wiring.Component):
             Signal(16, name=f"threshold_{n}", init=value)
             for n, value in enumerate(THRESHOLDS[self.mode].reached_at, start=1)
         )
+        m.d.comb += self.threshold.ready.eq(1)
         with m.If(self.threshold.valid):
             m.d.sync += thresholds[self.threshold.payload.index].eq(self.threshold.payload.value)
 
