@@ -5,7 +5,7 @@ import os
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -24,6 +24,9 @@ __all__ = ["Cpu", "CpuDevice"]
 
 #: 1 to 10: the kernel makes searching what a processor is best at.
 _RATINGS = {"quantise": 6, "similarity": 6, "topk": 6, "mine": 8, "calibrate": 8, "embed": 6}
+
+#: Databases that were found sound, by any device; they do not change.
+_CHECKED: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 class Cpu:
@@ -113,7 +116,6 @@ class CpuDevice:
         self._runners = runners
         self._threads = threads
         self._engine = engine
-        self._checked: weakref.WeakSet[Database] = weakref.WeakSet()
 
     @property
     def capacity_bytes(self) -> int | None:
@@ -140,7 +142,7 @@ class CpuDevice:
             When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
             or mode is not what quantise takes.
         """
-        if not isinstance(resident, Database) or "nits" not in resident.arrays or resident in self._checked:
+        if not isinstance(resident, Database) or "nits" not in resident.arrays or resident in _CHECKED:
             return
         rows, dimensions = int(resident.attributes["rows"]), int(resident.attributes["dimensions"])
         packed = np.asarray(resident.arrays["nits"])
@@ -150,7 +152,7 @@ class CpuDevice:
         # The queries will be quantised so: let the contract judge scale and mode now.
         settings = {name: resident.attributes.get(name) for name in ("scale", "mode")}
         OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
-        self._checked.add(resident)
+        _CHECKED.add(resident)
 
     def unload(self, key: str) -> None:
         """Do nothing: what a search keeps of a database goes when the database goes."""
@@ -160,9 +162,7 @@ class CpuDevice:
         return self._runners(self, call)
 
     def close(self) -> None:
-        """Forget the engine and which databases were checked."""
-        self._engine = None
-        self._checked.clear()
+        """Do nothing: there is nothing to free."""
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
@@ -177,5 +177,6 @@ class CpuDevice:
         return (self._engine, "") if self._engine is not None else best(self._threads)
 
 
+@lru_cache
 def _runners() -> Runners:
     return scan(__package__)

@@ -64,8 +64,9 @@ def build() -> Path:
         When it fails, with the end of its output.
     """
     tool = compiler()
-    files = {f.name: f.read_bytes() for f in resources.files(__package__).iterdir() if f.name.endswith((".cpp", ".h"))}
-    version = _call([tool, "--version"])
+    status = Path(tool).stat()
+    version = _version(tool, status.st_mtime_ns, status.st_size)
+    files = _sources()
     digest = digest_of(version, _FLAGS, *(part for name in sorted(files) for part in (name, files[name])))
 
     def compile_in(folder: Path) -> None:
@@ -143,6 +144,18 @@ class KernelEngine:
                 raise DeviceError(
                     f"the kernel's {self.path} path found no memory for {queries} lists of {ids.shape[1]}"
                 )
+
+
+@functools.lru_cache
+def _sources() -> dict[str, bytes]:
+    folder = resources.files(__package__)
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith((".cpp", ".h"))}
+
+
+@functools.lru_cache
+def _version(tool: str, _mtime_ns: int, _size: int) -> str:
+    """Ask the compiler for its version; a compiler that was replaced is asked again."""
+    return _call([tool, "--version"])
 
 
 @functools.lru_cache
