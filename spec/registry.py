@@ -6,7 +6,9 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any
 
 from .data import Answer
@@ -22,9 +24,13 @@ TRANSPORTS = "ninefold.transports"
 COMMANDS = "ninefold.commands"
 
 
-def entries(group: str) -> dict[str, EntryPoint]:
-    """Return the entry points of a group by name, sorted by name; nothing is imported."""
-    return {e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)}
+@cache
+def entries(group: str) -> Mapping[str, EntryPoint]:
+    """Return the entry points of a group by name, sorted by name; nothing is imported.
+
+    Read once a process: reading the metadata of everything that is installed takes longer than a small task.
+    """
+    return MappingProxyType({e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)})
 
 
 def backend_names() -> list[str]:
