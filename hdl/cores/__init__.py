@@ -13,11 +13,31 @@ from ninefold.hdl.cores.similarity import SimilarityEngine
 from ninefold.hdl.cores.topk import TopKMiner
 from ninefold.spec.errors import InputError
 
-__all__ = ["CORES", "Pipeline", "Quantiser", "SimilarityEngine", "TopKMiner", "make_core", "parameters_of"]
+__all__ = [
+    "CORES",
+    "DEFAULTS",
+    "Pipeline",
+    "Quantiser",
+    "SimilarityEngine",
+    "TopKMiner",
+    "make_core",
+    "parameters_of",
+]
 
 #: The cores by the names of the command line.
 CORES: Mapping[str, type[wiring.Component]] = MappingProxyType(
     {"quantiser": Quantiser, "similarity": SimilarityEngine, "topk": TopKMiner, "pipeline": Pipeline}
+)
+
+
+#: Parameters that the command line fills in when they are left out.
+DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quantiser": {"mode": "tanh", "lanes": 16},
+        "similarity": {"dimensions": 384, "lanes": 64, "depth": 512},
+        "topk": {"k": 8, "score_width": 16, "id_width": 10, "signed": True},
+        "pipeline": {"mode": "tanh", "dimensions": 384, "lanes": 64, "depth": 512, "k": 16},
+    }
 )
 
 
@@ -55,10 +75,10 @@ def make_core(name: str, **parameters: Any) -> wiring.Component:
         For an unknown core, a parameter that it does not take or that is missing, and a value outside what is allowed.
     """
     known = parameters_of(name)
-    for given in parameters:
-        if given not in known:
-            raise InputError(f"{name} does not take {given!r}: its parameters are {', '.join(known)}")
+    unknown = [given for given in parameters if given not in known]
+    if unknown:
+        raise InputError(f"{name} does not take {', '.join(unknown)}; its parameters are {', '.join(known)}")
     missing = [p.name for p in known.values() if p.default is p.empty and p.name not in parameters]
     if missing:
-        raise InputError(f"{name} needs {', '.join(missing)}: its parameters are {', '.join(known)}")
+        raise InputError(f"{name} needs {', '.join(missing)}; its parameters are {', '.join(known)}")
     return CORES[name](**parameters)

@@ -11,6 +11,9 @@ from amaranth.sim import Simulator, SimulatorContext
 from ninefold.hdl.cores import TopKMiner
 from ninefold.spec.errors import InputError
 
+# A component that is made in order to be refused is never elaborated.
+pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+
 Batch = list[tuple[int, int]]
 Result = tuple[int, int, int]
 
@@ -151,7 +154,7 @@ def test_latency(k: int) -> None:
     assert seen.delivered == [seen.accepted[-1] + k + 7 + i for i in range(k)]
 
 
-@pytest.mark.parametrize("k", [64, 256])
+@pytest.mark.parametrize("k", [64, 100])
 def test_large_k(k: int) -> None:
     rng = random.Random(k)
     core = TopKMiner(k, 10, 9)

@@ -1,0 +1,72 @@
+"""``ninefold elaborate``: a core as Verilog or RTLIL."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ninefold.hdl.commands.parameters import CoreCommand
+from ninefold.spec.errors import InputError
+
+__all__ = ["elaborate"]
+
+_FORMATS = {".v": "verilog", ".il": "rtlil"}
+
+
+@click.command(cls=CoreCommand)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; standard output if not given.",
+)
+@click.option(
+    "--format",
+    "language",
+    type=click.Choice(list(_FORMATS.values())),
+    help="Language; if not given, that of the file's suffix (.v or .il), and Verilog on standard output.",
+)
+@click.option("--name", default=None, help="Name of the top module; the core's name if not given.")
+def elaborate(
+    core: str, parameters: dict[str, Any], output: Path | None, language: str | None, name: str | None
+) -> None:
+    """Write CORE as Verilog or RTLIL; the same parameters give the same bytes."""
+    from ninefold.hdl.cores import make_core
+    from ninefold.hdl.elaborate import rtlil, verilog
+
+    if language is None:
+        language = _language(output)
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"the output must be in a folder that exists, not in {str(output.parent)!r}")
+    component = make_core(core, **parameters)
+    text = (verilog if language == "verilog" else rtlil)(component, name or core)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        _write(output, text)
+
+
+def _language(output: Path | None) -> str:
+    if output is None:
+        return "verilog"
+    if output.suffix not in _FORMATS:
+        raise InputError(
+            f"the output must end in {' or '.join(_FORMATS)}, or --format must be given, not {output.name!r}"
+        )
+    return _FORMATS[output.suffix]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write aside and rename, so that no half of a file is ever seen."""
+    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(aside).chmod(0o666 & ~umask)
+        Path(aside).replace(path)
+    finally:
+        Path(aside).unlink(missing_ok=True)

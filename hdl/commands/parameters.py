@@ -1,0 +1,57 @@
+"""The argument CORE and the parameters of the cores as options, shared by all commands about one core."""
+
+import inspect
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+__all__ = ["CoreCommand"]
+
+
+class CoreCommand(click.Command):
+    """A command about one core: ``@click.command(cls=CoreCommand)``.
+
+    Its function gets ``core``, the name of a core, and ``parameters``, a dict with a value for every parameter of that
+    core: from the options, which are made from the signatures of the cores, or else from ``DEFAULTS``. Options that the
+    core does not take are in it when they are given, so that ``make_core`` refuses them.
+
+    The cores are imported when options are looked at, so that ``ninefold --help`` stays quick.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return CORE, one option for each parameter of a core, and the command's own options."""
+        from ninefold.hdl.cores import CORES
+
+        return [click.Argument(["core"], type=click.Choice(list(CORES))), *_options(), *super().get_params(ctx)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Gather the options of the core into ``parameters``."""
+        from ninefold.hdl.cores import DEFAULTS
+
+        given = {str(option.name): ctx.params.pop(str(option.name)) for option in _options()}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        ctx.params["parameters"] = {**DEFAULTS[ctx.params["core"]], **chosen}
+        return super().invoke(ctx)
+
+
+def _options() -> list[click.Option]:
+    from ninefold.hdl.cores import CORES, DEFAULTS, parameters_of
+
+    users: dict[str, list[str]] = {}
+    parameters: dict[str, inspect.Parameter] = {}
+    for core in CORES:
+        for name, parameter in parameters_of(core).items():
+            parameters[name] = parameter
+            users.setdefault(name, []).append(f"{core} (default {DEFAULTS[core][name]})")
+    return [_option(parameter, ", ".join(users[name])) for name, parameter in parameters.items()]
+
+
+def _option(parameter: inspect.Parameter, users: str) -> click.Option:
+    flag = "--" + parameter.name.replace("_", "-")
+    annotation = parameter.annotation
+    text = f"Parameter of {users}."
+    if annotation is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}", parameter.name], default=None, help=text)
+    is_choice = get_origin(annotation) is Literal
+    kind = click.Choice(get_args(annotation)) if is_choice else click.types.convert_type(annotation)
+    return click.Option([flag, parameter.name], type=kind, default=None, help=text)

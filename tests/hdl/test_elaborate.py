@@ -1,0 +1,160 @@
+"""Elaboration and its command."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ninefold.hdl.commands.elaborate import elaborate
+from ninefold.hdl.cores import CORES, DEFAULTS, make_core, parameters_of
+from ninefold.hdl.elaborate import digest, rtlil, verilog
+from ninefold.spec.errors import InputError
+
+# A component that is made in order to be refused is never elaborated.
+pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+
+SMALL: dict[str, dict[str, Any]] = {
+    "quantiser": {"mode": "tanh", "lanes": 2},
+    "similarity": {"dimensions": 4, "lanes": 2, "depth": 3},
+    "topk": {"k": 2, "score_width": 6, "id_width": 3},
+    "pipeline": {"mode": "linear", "dimensions": 4, "lanes": 2, "depth": 3, "k": 2},
+}
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(elaborate, arguments)
+
+
+@pytest.mark.parametrize("name", list(CORES))
+def test_reproducible_and_free_of_paths(name: str) -> None:
+    for convert in (rtlil, verilog):
+        text = convert(make_core(name, **SMALL[name]))
+        assert text == convert(make_core(name, **SMALL[name]))
+        assert "src =" not in text
+        assert "\\src" not in text
+        assert ".py" not in text
+        assert str(Path(__file__).parent.parent) not in text
+
+
+@pytest.mark.parametrize("name", list(CORES))
+def test_ports(name: str) -> None:
+    core = make_core(name, **SMALL[name])
+    text = verilog(core, "dut")
+    top = re.search(r"module dut\((.*?)\)", text, re.DOTALL)
+    assert top is not None
+    wanted = {f"{s}__{p}" for s in core.signature.members for p in ("payload", "valid", "ready")} | {"clk", "rst"}
+    # A port that is a constant (the ready of an always ready stream) is no port.
+    assert wanted - {"threshold__ready"} == {port.strip() for port in top[1].split(",")} - {"threshold__ready"}
+
+
+def test_first_field_is_in_the_least_significant_bits() -> None:
+    core = make_core("topk", **SMALL["topk"])
+    assert "input [9:0] scores__payload" in verilog(core)
+    payload = core.scores.payload  # type: ignore[attr-defined]
+    assert {name: field.offset for name, field in payload.shape()} == {"score": 0, "id": 6, "last": 9}
+
+
+def test_digest_is_of_the_rtlil_and_tells_parameters_apart() -> None:
+    text = rtlil(make_core("topk", **SMALL["topk"]))
+    assert digest(make_core("topk", **SMALL["topk"])) == hashlib.sha256(text.encode()).hexdigest()
+    assert digest(make_core("topk", **{**SMALL["topk"], "k": 3})) != digest(make_core("topk", **SMALL["topk"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("sorter", {}, "core must be one of quantiser, similarity, topk, pipeline, not 'sorter'"),
+        (
+            "topk",
+            {"k": 2, "lanes": 4, "width": 1},
+            "topk does not take lanes, width; its parameters are k, score_width, id_width, signed",
+        ),
+        ("topk", {"id_width": 4}, "topk needs k, score_width; its parameters are k, score_width, id_width, signed"),
+        ("topk", {"k": 300, "score_width": 4, "id_width": 4}, "k must be an integer from 1 to 256, not 300"),
+    ],
+)
+def test_refusals_of_make_core(name: str, parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        make_core(name, **parameters)
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize("name", list(CORES))
+def test_defaults_name_every_parameter(name: str) -> None:
+    assert list(DEFAULTS[name]) == list(parameters_of(name))
+    make_core(name, **DEFAULTS[name])
+
+
+def test_command_writes_the_format_of_the_suffix(tmp_path: Path) -> None:
+    wanted = {"score_width": 16, "id_width": 10, "k": 3}
+    for suffix, convert in ((".v", verilog), (".il", rtlil)):
+        output = tmp_path / f"topk{suffix}"
+        result = invoke("topk", "--k", "3", "-o", str(output))
+        assert (result.exit_code, result.output) == (0, "")
+        assert output.read_text() == convert(make_core("topk", **wanted), "topk")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["topk.il", "topk.v"]
+
+
+def test_command_format_and_name(tmp_path: Path) -> None:
+    output = tmp_path / "miner.txt"
+    options = [
+        "--k",
+        "2",
+        "--score-width",
+        "4",
+        "--id-width",
+        "2",
+        "--no-signed",
+        "--format",
+        "rtlil",
+        "--name",
+        "miner",
+    ]
+    assert invoke("topk", *options, "-o", str(output)).exit_code == 0
+    assert output.read_text() == rtlil(make_core("topk", k=2, score_width=4, id_width=2, signed=False), "miner")
+
+
+def test_command_prints_verilog_without_output() -> None:
+    result = invoke("quantiser", "--mode", "linear", "--lanes", "1")
+    assert result.exit_code == 0
+    assert result.output == verilog(make_core("quantiser", mode="linear", lanes=1), "quantiser")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["topk", "--lanes", "4", "--depth", "2"],
+            "topk does not take lanes, depth; its parameters are k, score_width, id_width, signed",
+        ),
+        (["topk", "--k", "0"], "k must be an integer from 1 to 256, not 0"),
+        (["topk", "-o", "x.txt"], "the output must end in .v or .il, or --format must be given, not 'x.txt'"),
+        (["topk", "-o", "none/x.v"], "the output must be in a folder that exists, not in 'none'"),
+    ],
+)
+def test_command_refusals_leave_nothing(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke(*arguments)
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_refuses_an_unknown_core_and_a_word_for_a_number() -> None:
+    result = invoke("sorter")
+    assert result.exit_code == 2
+    assert "'sorter' is not one of 'quantiser', 'similarity', 'topk', 'pipeline'." in result.output
+    result = invoke("topk", "--k", "many")
+    assert result.exit_code == 2
+    assert "Invalid value for '--k': 'many' is not a valid integer." in result.output
+
+
+def test_help_names_the_cores_that_take_an_option() -> None:
+    result = invoke("--help")
+    assert result.exit_code == 0
+    assert "Parameter of topk (default 8), pipeline (default 16)." in " ".join(result.output.split())
