@@ -28,18 +28,18 @@ class Frame(click.Group):
     A command that cannot be imported is listed with the reason, and running it gives that reason; the others work.
     """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names of all installed commands."""
         return list(entries(COMMANDS))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command of that name, or stand in for it when that fails."""
         entry = entries(COMMANDS).get(cmd_name)
         if entry is None:
             return None
         try:
             command = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever a third party's module raises
+        except Exception as error:  # whatever a third party raises
             return _broken(cmd_name, f"cannot load {entry.value}: {type(error).__name__}: {error}")
         if not isinstance(command, click.Command):
             return _broken(cmd_name, f"{entry.value} is a {type(command).__name__}, not a click.Command")

@@ -1,1 +1,42 @@
-"""Where the entries of an index come from."""
+"""Where the entries of an index come from: one module a kind of source."""
+
+from collections.abc import Iterator
+
+from ninefold.spec.errors import InputError
+
+from . import files, stdlib, tables, vectors
+from .entry import Entry, Kind, Skipped
+
+__all__ = ["KINDS", "Entry", "Kind", "Skipped", "kind_of", "read", "vectors"]
+
+#: Asked in this order; the last one takes what is left.
+KINDS = (stdlib.KIND, tables.JSON_LINES, tables.CSV, files.KIND)
+
+
+def kind_of(source: str) -> Kind:
+    """Return the kind that claims a source of texts."""
+    return next(kind for kind in KINDS if kind.claims(source))
+
+
+def read(source: str, column: str | None = None, skipped: Skipped | None = None) -> Iterator[Entry]:
+    """Yield the entries of a source of texts, in a fixed order.
+
+    Parameters
+    ----------
+    source : str
+        ``"stdlib"``, a folder of text and Markdown, such a file, JSON lines (``.jsonl``, ``.ndjson``) or CSV (``.csv``,
+        ``.tsv``).
+    column : str, optional
+        Field or column that holds the text, for JSON lines and CSV; ``"text"`` when left out.
+    skipped : Skipped, optional
+        Counts or refuses what cannot be used.
+
+    Raises
+    ------
+    InputError
+        When the source is not there, or has no such column; when something would be skipped and must not be.
+    """
+    kind = kind_of(source)
+    if column is not None and not kind.columns:
+        raise InputError(f"only JSON lines and CSV have columns; {source} is {kind.name}, so leave out {column!r}")
+    return kind.read(source, column, skipped if skipped is not None else Skipped())

@@ -1,0 +1,173 @@
+"""The folder that an index is: its files, its manifest, and how both are checked.
+
+================  ===================================================================================
+``nits.npy``      uint8 (rows, ceil(dimensions / 2)), packed nits
+``vectors.npy``   float16 (rows, dimensions), for reranking; may be left out
+``texts.jsonl``   one JSON object a row: ``id``, ``title``, ``text``; not there for an index of vectors
+``offsets.npy``   int64 (rows + 1,), where each line of ``texts.jsonl`` begins
+``manifest.json`` everything else, and the size and SHA-256 of the other files
+================  ===================================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ninefold.spec.cache import data_folder
+from ninefold.spec.errors import DamagedDataError, InputError
+
+__all__ = [
+    "MANIFEST",
+    "NITS",
+    "OFFSETS",
+    "TEXTS",
+    "VECTORS",
+    "VERSION",
+    "FileRecord",
+    "Manifest",
+    "locate",
+    "sha256_of",
+]
+
+MANIFEST: Final = "manifest.json"
+NITS: Final = "nits.npy"
+VECTORS: Final = "vectors.npy"
+TEXTS: Final = "texts.jsonl"
+OFFSETS: Final = "offsets.npy"
+
+FORMAT: Final = "ninefold index"
+VERSION: Final = 1
+
+
+def locate(name: str) -> Path:
+    """Return the folder of an index.
+
+    Parameters
+    ----------
+    name : str
+        A path where it holds a ``/``; otherwise a name inside the folder ``indexes`` of the data folder.
+    """
+    if "/" in name:
+        return Path(name).expanduser()
+    if not name or name.startswith(".") or not name.isprintable():
+        raise InputError(f"the name of an index must be printable and not begin with a dot, not {name!r}")
+    return data_folder() / "indexes" / name
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """What a file of the index must be.
+
+    Attributes
+    ----------
+    bytes : int
+        Its size.
+    sha256 : str
+        SHA-256 of its content, in hexadecimal.
+    """
+
+    bytes: int
+    sha256: str
+
+    def check(self, path: Path) -> None:
+        """Raise `DamagedDataError` unless the file is as recorded."""
+        if not path.is_file():
+            raise DamagedDataError(f"{path} is missing; make the index again")
+        size = path.stat().st_size
+        if size != self.bytes:
+            what = "truncated" if size < self.bytes else "damaged"
+            raise DamagedDataError(f"{path} is {what}: {size} bytes, not {self.bytes}; make the index again")
+        if sha256_of(path) != self.sha256:
+            raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; make the index again")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an index says about itself.
+
+    Attributes
+    ----------
+    rows, dimensions : int
+        How many entries, and numbers in each.
+    mode : str
+        Thresholds of the quantiser.
+    scale : float
+        What numbers are multiplied with before the quantiser's grid.
+    digest : str
+        Digest of the `Database`, by which devices know it.
+    source : str
+        What was indexed.
+    skipped : int
+        How many entries of the source could not be used.
+    model : str
+        Identity of the model that embedded the texts; empty for an index of vectors.
+    ninefold : str
+        Version that wrote the index.
+    files : mapping of str to FileRecord
+        Every other file.
+    """
+
+    rows: int
+    dimensions: int
+    mode: str
+    scale: float
+    digest: str
+    source: str
+    skipped: int
+    model: str
+    ninefold: str
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.json``."""
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        content["sha256"] = _digest(content)
+        (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read ``manifest.json``, and check all of it but the files that it lists.
+
+        Raises
+        ------
+        InputError
+            When there is no index.
+        DamagedDataError
+            When it is damaged, of another program, or of a later format.
+        """
+        path = folder / MANIFEST
+        if not folder.exists():
+            raise InputError(f"there is no index {folder}; ninefold index SOURCE -o NAME makes one")
+        if not path.is_file():
+            raise DamagedDataError(f"{folder} is not an index: it has no {MANIFEST}")
+        try:
+            content = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise DamagedDataError(f"{path} is damaged: {error}; make the index again") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise DamagedDataError(f"{path} is not the manifest of a Ninefold index")
+        if content.get("version") != VERSION:
+            raise DamagedDataError(f"{path} has format version {content.get('version')}; this Ninefold reads {VERSION}")
+        if content.pop("sha256", None) != _digest(content):
+            raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; make the index again")
+        del content["format"], content["version"]
+        try:
+            files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
+            return cls(**content, files=files)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise DamagedDataError(f"{path} is not the manifest of a Ninefold index: {error}") from error
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

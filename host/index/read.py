@@ -1,0 +1,269 @@
+"""Open an index and search it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.dispatch import Session
+from ninefold.host.sources import Entry
+from ninefold.host.sources.vectors import check_rows
+from ninefold.spec.data import Database, Result, Task
+from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.operators import OPERATORS
+
+from .embedding import embedder
+from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
+
+__all__ = ["Hit", "Hits", "Index"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One entry that was found.
+
+    Attributes
+    ----------
+    row : int
+        Its row in the index.
+    score : int or float
+        Integer dot product of nits; float dot product where reranked.
+    entry : Entry
+        What it is.
+    """
+
+    row: int
+    score: float
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a search found, best first.
+
+    Attributes
+    ----------
+    hits : tuple of Hit
+    result : Result
+        Who answered, on which path, why, and its metrics: ``seconds``, for simulated hardware ``cycles``.
+    embed_seconds : float
+        Time to embed the query, the model's start included; 0 for a query that is a vector.
+    """
+
+    hits: tuple[Hit, ...]
+    result: Result
+    embed_seconds: float
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+
+class Index:
+    """An index that was opened: memory-mapped, never changed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    manifest : Manifest
+        What it says about itself; `Index.open` has checked it.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        shapes = {NITS: ((manifest.dimensions + 1) // 2, "uint8"), VECTORS: (manifest.dimensions, "float16")}
+        arrays = {}
+        for name, (width, dtype) in shapes.items():
+            if name in manifest.files:
+                arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
+        attributes: dict[str, int | float | str] = {
+            "rows": manifest.rows,
+            "dimensions": manifest.dimensions,
+            "scale": manifest.scale,
+            "mode": manifest.mode,
+        }
+        self.database = Database(arrays, attributes, manifest.digest)
+
+    @classmethod
+    def open(cls, name: str, *, verify: bool = True) -> Index:
+        """Open an index.
+
+        Parameters
+        ----------
+        name : str
+            A path where it holds a ``/``, else a name in the data folder.
+        verify : bool
+            Compare the size and SHA-256 of every file with the manifest, about a second for each GB.
+
+        Raises
+        ------
+        InputError
+            When there is none of that name.
+        DamagedDataError
+            When it is damaged, truncated or not an index; the message names the file.
+        """
+        folder = locate(name)
+        manifest = Manifest.read(folder)
+        needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
+        for missing in sorted(needed - set(manifest.files)):
+            raise DamagedDataError(f"{folder} is not a whole index: its manifest lists no {missing}")
+        if verify:
+            for file, record in manifest.files.items():
+                record.check(folder / file)
+        return cls(folder, manifest)
+
+    def __len__(self) -> int:
+        return self.manifest.rows
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float16]:
+        """The float vectors, float16 (rows, dimensions); raises `InputError` where the index has none."""
+        if "vectors" not in self.database.arrays:
+            raise InputError(f"{self.folder} keeps no float vectors (--no-vectors), which this needs")
+        found: npt.NDArray[np.float16] = self.database.arrays["vectors"]
+        return found
+
+    def entry(self, row: int) -> Entry:
+        """Return the entry of a row."""
+        if not 0 <= row < len(self):
+            raise InputError(f"row must be 0 to {len(self) - 1}, not {row}")
+        if not self.manifest.model:
+            return Entry(str(row), f"row {row}", "")
+        begin, end = (int(offset) for offset in self._offsets[row : row + 2])
+        with (self.folder / TEXTS).open("rb") as file:
+            file.seek(begin)
+            return Entry(**json.loads(file.read(end - begin)))
+
+    @cached_property
+    def _offsets(self) -> npt.NDArray[np.int64]:
+        return _mapped(self.folder / OFFSETS, (len(self) + 1,), "int64")
+
+    def search(
+        self,
+        query: str | int | npt.NDArray[Any],
+        k: int = 10,
+        *,
+        rerank: int | None = None,
+        threshold: str | None = None,
+        device: str = "auto",
+        session: Session | None = None,
+    ) -> Hits:
+        """Find the entries nearest to a query.
+
+        Parameters
+        ----------
+        query : str, int or float array of shape (D,) or (1, D)
+            A text, the number of a row, or a vector.
+        k : int
+            How many, 1 to 256.
+        rerank : int, optional
+            Score the best rerank * k again with the float vectors; rerank * k is at most 256.
+        threshold : {None, 'adaptive'}
+            Drop what is near the mean of the scores.
+        device : str
+            ``"auto"`` or a device, ``backend[:instance]``.
+        session : Session, optional
+            Keeps devices open between searches; one is made for this search otherwise.
+
+        Returns
+        -------
+        Hits
+
+        Raises
+        ------
+        InputError
+            For a query or option outside what is allowed.
+        """
+        options = {"k": k, "rerank": rerank, "threshold": threshold}
+        # Refuse bad options before the model is started.
+        OPERATORS["mine"].bind(
+            {"q": np.zeros((0, self.manifest.dimensions), np.float32), "database": self.database}, options
+        )
+        if rerank:
+            self.vectors  # noqa: B018 - refuses where there are none
+        start = time.perf_counter()
+        vector = self._vector_of(query)
+        embed_seconds = time.perf_counter() - start if isinstance(query, str) else 0.0
+        result = self.mine(vector[None], session=session, device=device, **options)
+        values = result.values
+        found = range(int(values["count"][0]))
+        hits = [(int(values["ids"][0, i]), values["scores"][0, i].item()) for i in found]
+        return Hits(tuple(Hit(row, score, self.entry(row)) for row, score in hits), result, embed_seconds)
+
+    def mine(
+        self,
+        q: npt.NDArray[np.float32],
+        *,
+        device: str = "auto",
+        session: Session | None = None,
+        **options: Any,
+    ) -> Result:
+        """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
+        task = Task("mine", {"q": q, "database": self.database}, options, device=device)
+        if session is not None:
+            return session.run(task)
+        with Session() as own:
+            return own.run(task)
+
+    def _vector_of(self, query: str | int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if isinstance(query, str):
+            return self._embedded(query)
+        if isinstance(query, int):
+            self.entry(query)
+            return self.vectors[query].astype(np.float32)
+        if query.dtype.kind != "f" or query.ndim > 2 or query.size != query.shape[-1]:
+            raise InputError(f"a query must be floats of shape (D,) or (1, D), not {query.dtype.name} {query.shape}")
+        vector = check_rows(query.reshape(1, -1), "the query")[0]
+        if len(vector) != self.manifest.dimensions:
+            raise InputError(f"the query has {len(vector)} dimensions, the index {self.manifest.dimensions}")
+        return vector
+
+    def _embedded(self, query: str) -> npt.NDArray[np.float32]:
+        if not self.manifest.model:
+            raise InputError(f"{self.folder} holds vectors: search it with a .npy file or the number of a row")
+        if not query.strip():
+            raise InputError("the query is empty")
+        if embedder().model.digest != self.manifest.model:
+            raise InputError(
+                f"{self.folder} was embedded by the model {self.manifest.model[:12]}, and {embedder().model.digest[:12]} "
+                "is in use, whose vectors mean something else; make the index again"
+            )
+        return embedder().embed([query])[0]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what a report names: folder, source, rows, dimensions, mode and scale."""
+        manifest = self.manifest
+        return {
+            "index": str(self.folder),
+            "source": manifest.source,
+            "rows": manifest.rows,
+            "dimensions": manifest.dimensions,
+            "mode": manifest.mode,
+            "scale": manifest.scale,
+        }
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DamagedDataError(f"{path} is missing; make the index again") from None
+    except (ValueError, EOFError) as error:
+        raise DamagedDataError(f"{path} is damaged: {error}; make the index again") from error
+    if array.shape != shape or array.dtype.name != dtype:
+        raise DamagedDataError(
+            f"{path} is damaged: it holds {array.dtype.name} {array.shape}, not {dtype} {shape}; make the index again"
+        )
+    return array

@@ -1,0 +1,270 @@
+"""Make an index: read a source, embed, calibrate, quantise, and write it all as one folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host import sources
+from ninefold.host.dispatch import Session
+from ninefold.host.nits import pack
+from ninefold.host.sources import Entry, Skipped
+from ninefold.spec.data import Database, Task
+from ninefold.spec.errors import InputError
+from ninefold.spec.formats import CALIBRATION, MODES, Mode
+
+from .atomic import new_folder
+from .embedding import embed_source, embedder
+from .format import MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
+
+__all__ = ["DEFAULT_MODE", "Built", "Progress", "build", "calibrated_scale"]
+
+#: ``progress(stage, done, total)``.
+Progress = Callable[[str, int, int], None]
+
+DEFAULT_MODE: Mode = "linear"
+#: Rows that the scale is chosen from: more do not change it, and take longer.
+_SAMPLE = 20_000
+#: Rows that are quantised and written together.
+_BLOCK = 8192
+_FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `build` did.
+
+    Attributes
+    ----------
+    folder : Path
+        The index.
+    manifest : Manifest
+        What it says about itself.
+    skipped : Skipped
+        What could not be used.
+    seconds : mapping of str to float
+        How long reading, embedding, calibrating and writing took.
+    """
+
+    folder: Path
+    manifest: Manifest
+    skipped: Skipped
+    seconds: dict[str, float]
+
+
+def build(
+    source: str,
+    name: str,
+    *,
+    column: str | None = None,
+    mode: Mode = DEFAULT_MODE,
+    vectors: bool = True,
+    force: bool = False,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Built:
+    """Index a source.
+
+    Embeddings are kept in the cache as they are made, so an interrupted call goes on where it stopped; the index itself
+    appears whole or not at all.
+
+    Parameters
+    ----------
+    source : str
+        ``"stdlib"``, a folder or file of text or Markdown, ``.jsonl``, ``.csv``, or ``.npy`` vectors.
+    name : str
+        A path where it holds a ``/``, else a name in the data folder.
+    column : str, optional
+        Field or column that holds the text, for JSON lines and CSV.
+    mode : {'tanh', 'linear'}
+        Thresholds of the quantiser.
+    vectors : bool
+        Keep float16 vectors too, for reranking and evaluation.
+    force : bool
+        Replace an index that is there.
+    strict : bool
+        Refuse what would be skipped.
+    progress : callable, optional
+        ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    Built
+
+    Raises
+    ------
+    InputError
+        For a source without entries, wrong values, or a name that is taken.
+    """
+    if mode not in MODES:
+        raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    target, report = locate(name), progress or _silent
+    check_target(target, force)
+    skipped, clock = Skipped(strict), _Clock()
+    entries: list[Entry] | None = None
+    model = ""
+    if sources.vectors.claims(source):
+        rows = _vectors_of(source, skipped, vectors)
+        clock.lap("read")
+    else:
+        report("read", 0, 0)
+        entries = list(sources.read(source, column, skipped))
+        if not entries:
+            raise InputError(f"nothing to index in {source}: {_account(skipped)}")
+        clock.lap("read")
+        sentences = [entry.sentence for entry in entries]
+        rows = embed_source(sentences, source, column, lambda done, total: report("embed", done, total))
+        model = embedder().model.digest
+        clock.lap("embed")
+    with Session() as session:
+        report("calibrate", 0, 0)
+        scale = calibrated_scale(session, rows, mode, source)
+        clock.lap("calibrate")
+        manifest = Manifest(
+            len(rows), rows.shape[1], mode, scale, "", source, skipped.count, model, version("ninefold")
+        )
+        with new_folder(target) as folder:
+            _write_rows(session, folder, rows, manifest, vectors, report)
+            if entries is not None:
+                _write_texts(folder, entries)
+            manifest = _finished(folder, manifest)
+            manifest.write(folder)
+            # Another process may have taken the name meanwhile.
+            check_target(target, force)
+    clock.lap("write")
+    return Built(target, manifest, skipped, clock.laps)
+
+
+def check_target(target: Path, force: bool) -> None:
+    """Raise `InputError` unless an index may be written there."""
+    if not target.exists() and not target.is_symlink():
+        return
+    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+        raise InputError(f"{target} is there and is not an index, so it is not replaced")
+    if any(target.iterdir()) and not force:
+        raise InputError(f"there is an index {target}; --force replaces it")
+
+
+def calibrated_scale(session: Session, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:
+    """Return the scale for `quantise`, from a seeded sample of the rows.
+
+    Parameters
+    ----------
+    session : Session
+        What runs `calibrate`, on the CPU.
+    rows : float array of shape (N, D)
+    mode : {'tanh', 'linear'}
+    source : str
+        Named in errors.
+    """
+    if len(rows) == 1:
+        # Nothing to compare with: one row is found at any scale at which it is not all zeros.
+        sigma = float(np.std(rows[0].astype(np.float64)))
+        if sigma == 0:
+            raise InputError(f"{source} has one row, and all its numbers are equal")
+        return CALIBRATION.multiples[mode][0] / sigma
+    sample = np.asarray(rows)
+    if len(rows) > _SAMPLE:
+        chosen = np.random.default_rng(CALIBRATION.seed).choice(len(rows), _SAMPLE, replace=False)
+        sample = np.asarray(rows[np.sort(chosen)])
+    task = Task("calibrate", {"sample": np.ascontiguousarray(sample, np.float32)}, {"mode": mode}, device="cpu")
+    return float(session.run(task).values["scale"])
+
+
+def _vectors_of(source: str, skipped: Skipped, keep: bool) -> npt.NDArray[Any]:
+    rows = sources.vectors.load(source)
+    if rows.ndim == 1 or len(rows) == 0:
+        raise InputError(f"{source} must have shape (N, D) with N of at least 1, not {rows.shape}")
+    for block in _blocks(len(rows)):
+        values = sources.vectors.check_rows(rows[block], source, block.start)
+        if keep and np.abs(values).max() > _FLOAT16_MAX:
+            raise InputError(
+                f"{source} holds {values.flat[np.abs(values).argmax()]:g}, beyond the float16 range of "
+                f"{_FLOAT16_MAX:g} that vectors are kept in; --no-vectors leaves them out"
+            )
+    return rows
+
+
+def _write_rows(
+    session: Session, folder: Path, rows: npt.NDArray[Any], manifest: Manifest, keep: bool, report: Progress
+) -> None:
+    total, dimensions = rows.shape
+    options = {"scale": manifest.scale, "mode": manifest.mode}
+    # Not memory-mapped: a full disk must be an error of `write`, not a signal.
+    with (folder / NITS).open("wb") as nits, (folder / VECTORS).open("wb") as floats:
+        _npy_header(nits, np.uint8, (total, (dimensions + 1) // 2))
+        _npy_header(floats, np.float16, (total, dimensions))
+        for block in _blocks(total):
+            values = np.ascontiguousarray(rows[block], np.float32)
+            task = Task("quantise", {"x": values}, options, device="cpu")
+            nits.write(memoryview(pack(session.run(task).values["nits"])).cast("B"))
+            if keep:
+                floats.write(memoryview(values.astype(np.float16)).cast("B"))
+            report("write", block.stop, total)
+    if not keep:
+        (folder / VECTORS).unlink()
+
+
+def _write_texts(folder: Path, entries: Sequence[Entry]) -> None:
+    offsets = np.zeros(len(entries) + 1, np.int64)
+    with (folder / TEXTS).open("wb") as file:
+        for row, entry in enumerate(entries):
+            record = {"id": entry.id, "title": entry.title, "text": entry.text}
+            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            offsets[row + 1] = file.tell()
+    with (folder / OFFSETS).open("wb") as file:
+        _npy_header(file, np.int64, offsets.shape)
+        file.write(memoryview(offsets).cast("B"))
+
+
+def _finished(folder: Path, manifest: Manifest) -> Manifest:
+    arrays = {name.removesuffix(".npy"): folder / name for name in (NITS, VECTORS)}
+    attributes: dict[str, int | float | str] = {
+        "rows": manifest.rows,
+        "dimensions": manifest.dimensions,
+        "scale": manifest.scale,
+        "mode": manifest.mode,
+    }
+    database = Database({n: np.load(p, mmap_mode="r") for n, p in arrays.items() if p.exists()}, attributes)
+    files = {path.name: FileRecord(path.stat().st_size, sha256_of(path)) for path in sorted(folder.iterdir())}
+    return replace(manifest, digest=database.digest, files=files)
+
+
+def _npy_header(file: BinaryIO, dtype: Any, shape: tuple[int, ...]) -> None:
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _blocks(total: int) -> Iterator[slice]:
+    for first in range(0, total, _BLOCK):
+        yield slice(first, min(first + _BLOCK, total))
+
+
+def _account(skipped: Skipped) -> str:
+    if not skipped.count:
+        return "it holds no entries"
+    return f"all {skipped.count} were skipped ({'; '.join(skipped.named)})"
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    pass
+
+
+class _Clock:
+    """Time since the last lap, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
