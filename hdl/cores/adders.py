@@ -59,13 +59,15 @@ class AdderTree(wiring.Component):
                 joined.append(self._delay(m, nodes[-1]))
             nodes = joined
         value, carry = nodes[0]
-        m.d.sync += self.sum.eq(value + carry)
+        total = Signal.like(self.sum, reset_less=True)
+        m.d.sync += total.eq(value + carry)
+        m.d.comb += self.sum.eq(total)
         return m
 
     @staticmethod
     def _join(m: Module, left: tuple[Value, Value], right: tuple[Value, Value]) -> tuple[Value, Value]:
-        value = Signal(signed(1 + max(len(left[0]), len(right[0]))))
-        carry = Signal()
+        value = Signal(signed(1 + max(len(left[0]), len(right[0]))), reset_less=True)
+        carry = Signal(reset_less=True)
         # A bit below the operands makes the carry in, so that a node is one carry chain.
         chain = Cat(C(1, 1), left[0]).as_signed() + Cat(left[1], right[0]).as_signed()
         m.d.sync += [value.eq(chain[1:].as_signed()), carry.eq(right[1])]
@@ -73,7 +75,7 @@ class AdderTree(wiring.Component):
 
     @staticmethod
     def _delay(m: Module, node: tuple[Value, Value]) -> tuple[Value, Value]:
-        value = Signal.like(node[0])
-        carry = Signal()
+        value = Signal.like(node[0], reset_less=True)
+        carry = Signal(reset_less=True)
         m.d.sync += [value.eq(node[0]), carry.eq(node[1])]
         return value, carry

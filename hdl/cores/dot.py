@@ -85,15 +85,20 @@ class DotProduct(wiring.Component):
                 (low, trits.low_negative, trits.low_nonzero),
                 (high, trits.high_negative, trits.high_nonzero),
             ):
+                product = Signal(NIT_BITS, reset_less=True)
+                carry = Signal(reset_less=True)
                 m.d.sync += [
-                    tree.operands[lane].eq((nit & nonzero.replicate(NIT_BITS)) ^ negative.replicate(NIT_BITS)),
-                    tree.carries[lane].eq(negative),
+                    product.eq((nit & nonzero.replicate(NIT_BITS)) ^ negative.replicate(NIT_BITS)),
+                    carry.eq(negative),
                 ]
-        thrice_high = Signal(signed(len(high.sum) + 2))
-        low_sum = Signal.like(low.sum)
+                m.d.comb += [tree.operands[lane].eq(product), tree.carries[lane].eq(carry)]
+        thrice_high = Signal(signed(len(high.sum) + 2), reset_less=True)
+        low_sum = Signal.like(low.sum, reset_less=True)
+        total = Signal.like(self.sum, reset_less=True)
         m.d.sync += [
             thrice_high.eq(high.sum + (high.sum << 1)),
             low_sum.eq(low.sum),
-            self.sum.eq(thrice_high + low_sum),
+            total.eq(thrice_high + low_sum),
         ]
+        m.d.comb += self.sum.eq(total)
         return m

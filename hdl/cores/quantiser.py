@@ -95,10 +95,10 @@ class Quantiser(wiring.Component):
 
         for lane in range(self.lanes):
             grid = self.values.payload.grid[lane]
-            negative = Signal(2, name=f"negative_{lane}")
-            magnitude = Signal(16, name=f"magnitude_{lane}")
-            reached = Signal(4, name=f"reached_{lane}")
-            nit = Signal(signed(NIT_BITS), name=f"nit_{lane}")
+            negative = Signal(2, name=f"negative_{lane}", reset_less=True)
+            magnitude = Signal(16, name=f"magnitude_{lane}", reset_less=True)
+            reached = Signal(4, name=f"reached_{lane}", reset_less=True)
+            nit = Signal(signed(NIT_BITS), name=f"nit_{lane}", reset_less=True)
             count = sum(reached)
             m.d.sync += [
                 negative.eq(Cat(grid < 0, negative)),

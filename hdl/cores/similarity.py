@@ -80,8 +80,8 @@ class SimilarityEngine(wiring.Component):
         """Build the control, and the pipeline from the stores to the queue of scores."""
         m = Module()
         word_bits = NIT_BITS * self.lanes
-        m.submodules.vectors = vectors = WordStore(word_bits, self.depth * self._beats)
-        m.submodules.queries = queries = WordStore(word_bits, 2 << self._beat_bits)
+        m.submodules.vectors = vectors = WordStore(word_bits, self.depth * self._beats, exclusive=True)
+        m.submodules.queries = queries = WordStore(word_bits, 2 << self._beat_bits, exclusive=False)
         m.submodules.dot = dot = self._dot
         # From the issue of a vector's last word to its score in the queue: the stores, the dot product, the sum.
         stages = WordStore.LATENCY + dot.latency + 1
@@ -116,7 +116,7 @@ class SimilarityEngine(wiring.Component):
         new = self._delay(m, begins, stages - 1)
         done = self._delay(m, ends, stages)
         final = self._delay(m, scored, stages)
-        score = Signal(queue.element.score.shape())
+        score = Signal(queue.element.score.shape(), reset_less=True)
         identifier = Signal(queue.element.id.shape())
         m.d.comb += [
             queue.take.eq(begins),

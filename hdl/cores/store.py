@@ -1,6 +1,6 @@
 """Word store: the memory behind the similarity engine."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,8 +11,7 @@ class WordStore(wiring.Component):
     """Memory of words with one write port and one read port, both registered at every pin.
 
     Infers block RAM, or distributed RAM where it is shallow. A store of another kind (single-port RAM, say) can take
-    its place: it must keep the timing below, and may take writes and reads to exclude one another except for reads
-    whose data nobody looks at.
+    the place of an ``exclusive`` one, if it keeps the timing below.
 
     A word is accepted each cycle, and an address each cycle. The word at the address given in cycle t is on
     ``read_word`` in cycle t + 3, and it is the one of the last write given before cycle t.
@@ -23,6 +22,9 @@ class WordStore(wiring.Component):
         Bits a word.
     depth : int
         Words.
+    exclusive : bool
+        An address given with a write reads nothing in particular. Block RAM then needs no logic that puts right what
+        is read where it is written.
 
     Members
     -------
@@ -39,9 +41,10 @@ class WordStore(wiring.Component):
     #: Cycles from an address to its word.
     LATENCY = 3
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, *, exclusive: bool) -> None:
         self._width = width
         self._depth = depth
+        self._exclusive = exclusive
         super().__init__(
             {
                 "write": In(1),
@@ -59,12 +62,22 @@ class WordStore(wiring.Component):
         write = storage.write_port()
         read = storage.read_port()
         # Block RAM is slow at its pins and spread over the die, so no logic shares a cycle with it.
+        read_address = Signal.like(self.read_address, reset_less=True)
+        read_word = Signal(self._width, reset_less=True)
+        write_address = Signal.like(self.write_address, reset_less=True)
+        write_word = Signal(self._width, reset_less=True)
         m.d.sync += [
+            read_address.eq(self.read_address),
+            read_word.eq(read.data),
             write.en.eq(self.write),
-            write.addr.eq(self.write_address),
-            write.data.eq(self.write_word),
-            read.addr.eq(self.read_address),
-            self.read_word.eq(read.data),
+            write_address.eq(self.write_address),
+            write_word.eq(self.write_word),
         ]
-        m.d.comb += read.en.eq(1)
+        m.d.comb += [
+            read.en.eq(~write.en if self._exclusive else 1),
+            read.addr.eq(read_address),
+            self.read_word.eq(read_word),
+            write.addr.eq(write_address),
+            write.data.eq(write_word),
+        ]
         return m
