@@ -39,6 +39,10 @@ def new_folder(target: Path) -> Iterator[Path]:
         work.chmod(0o755)
         _exchange(work, target)
         _sync(target.parent)
+    except OSError as error:
+        # What writes to an open file does not say where.
+        error.filename = error.filename or str(target)
+        raise
     finally:
         os.close(handle)
         shutil.rmtree(work, ignore_errors=True)

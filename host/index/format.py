@@ -123,6 +123,11 @@ class Manifest:
     ninefold: str
     files: Mapping[str, FileRecord] = field(default_factory=dict)
 
+    @property
+    def attributes(self) -> dict[str, int | float | str]:
+        """The attributes of the `Database`."""
+        return {"rows": self.rows, "dimensions": self.dimensions, "scale": self.scale, "mode": self.mode}
+
     def write(self, folder: Path) -> None:
         """Write ``manifest.json``."""
         content = {"format": FORMAT, "version": VERSION, **asdict(self)}

@@ -88,13 +88,7 @@ class Index:
         for name, (width, dtype) in shapes.items():
             if name in manifest.files:
                 arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
-        attributes: dict[str, int | float | str] = {
-            "rows": manifest.rows,
-            "dimensions": manifest.dimensions,
-            "scale": manifest.scale,
-            "mode": manifest.mode,
-        }
-        self.database = Database(arrays, attributes, manifest.digest)
+        self.database = Database(arrays, manifest.attributes, manifest.digest)
 
     @classmethod
     def open(cls, name: str, *, verify: bool = True) -> Index:
@@ -222,10 +216,10 @@ class Index:
             return self._embedded(query)
         if isinstance(query, int):
             self.entry(query)
-            return self.vectors[query].astype(np.float32)
+            return np.asarray(self.vectors[query], np.float32)
         if query.dtype.kind != "f" or query.ndim > 2 or query.size != query.shape[-1]:
             raise InputError(f"a query must be floats of shape (D,) or (1, D), not {query.dtype.name} {query.shape}")
-        vector = check_rows(query.reshape(1, -1), "the query")[0]
+        vector = np.asarray(check_rows(query.reshape(1, -1), "the query")[0])
         if len(vector) != self.manifest.dimensions:
             raise InputError(f"the query has {len(vector)} dimensions, the index {self.manifest.dimensions}")
         return vector
@@ -235,24 +229,19 @@ class Index:
             raise InputError(f"{self.folder} holds vectors: search it with a .npy file or the number of a row")
         if not query.strip():
             raise InputError("the query is empty")
-        if embedder().model.digest != self.manifest.model:
+        there, here = self.manifest.model, embedder().model.digest
+        if there != here:
             raise InputError(
-                f"{self.folder} was embedded by the model {self.manifest.model[:12]}, and {embedder().model.digest[:12]} "
-                "is in use, whose vectors mean something else; make the index again"
+                f"{self.folder} was embedded by the model {there[:12]}, and {here[:12]} is in use, whose vectors mean "
+                "something else; make the index again"
             )
-        return embedder().embed([query])[0]
+        vectors = embedder().embed([query])
+        return np.asarray(vectors[0])
 
     def describe(self) -> Mapping[str, Any]:
         """Return what a report names: folder, source, rows, dimensions, mode and scale."""
         manifest = self.manifest
-        return {
-            "index": str(self.folder),
-            "source": manifest.source,
-            "rows": manifest.rows,
-            "dimensions": manifest.dimensions,
-            "mode": manifest.mode,
-            "scale": manifest.scale,
-        }
+        return {"index": str(self.folder), "source": manifest.source, **manifest.attributes}
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:

@@ -112,7 +112,7 @@ def build(
     entries: list[Entry] | None = None
     model = ""
     if sources.vectors.claims(source):
-        rows = _vectors_of(source, skipped, vectors)
+        rows = _vectors_of(source, vectors)
         clock.lap("read")
     else:
         report("read", 0, 0)
@@ -179,7 +179,7 @@ def calibrated_scale(session: Session, rows: npt.NDArray[Any], mode: Mode, sourc
     return float(session.run(task).values["scale"])
 
 
-def _vectors_of(source: str, skipped: Skipped, keep: bool) -> npt.NDArray[Any]:
+def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
     rows = sources.vectors.load(source)
     if rows.ndim == 1 or len(rows) == 0:
         raise InputError(f"{source} must have shape (N, D) with N of at least 1, not {rows.shape}")
@@ -205,9 +205,9 @@ def _write_rows(
         for block in _blocks(total):
             values = np.ascontiguousarray(rows[block], np.float32)
             task = Task("quantise", {"x": values}, options, device="cpu")
-            nits.write(memoryview(pack(session.run(task).values["nits"])).cast("B"))
+            nits.write(pack(session.run(task).values["nits"]).tobytes())
             if keep:
-                floats.write(memoryview(values.astype(np.float16)).cast("B"))
+                floats.write(values.astype(np.float16).tobytes())
             report("write", block.stop, total)
     if not keep:
         (folder / VECTORS).unlink()
@@ -222,18 +222,13 @@ def _write_texts(folder: Path, entries: Sequence[Entry]) -> None:
             offsets[row + 1] = file.tell()
     with (folder / OFFSETS).open("wb") as file:
         _npy_header(file, np.int64, offsets.shape)
-        file.write(memoryview(offsets).cast("B"))
+        file.write(offsets.tobytes())
 
 
 def _finished(folder: Path, manifest: Manifest) -> Manifest:
     arrays = {name.removesuffix(".npy"): folder / name for name in (NITS, VECTORS)}
-    attributes: dict[str, int | float | str] = {
-        "rows": manifest.rows,
-        "dimensions": manifest.dimensions,
-        "scale": manifest.scale,
-        "mode": manifest.mode,
-    }
-    database = Database({n: np.load(p, mmap_mode="r") for n, p in arrays.items() if p.exists()}, attributes)
+    mapped = {name: np.load(path, mmap_mode="r") for name, path in arrays.items() if path.exists()}
+    database = Database(mapped, manifest.attributes)
     files = {path.name: FileRecord(path.stat().st_size, sha256_of(path)) for path in sorted(folder.iterdir())}
     return replace(manifest, digest=database.digest, files=files)
 

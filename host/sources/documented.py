@@ -20,20 +20,10 @@ __all__ = ["entries", "main", "module_names"]
 
 #: Not imported: they act on import, open windows, are examples, or are tests.
 _EXCLUDED = frozenset(
-    {"antigravity", "this", "idlelib", "test", "turtledemo", "lib2to3", "pydoc_data", "xxlimited", "xxlimited_35"}
-    | {
-        "xxsubtype",
-        "encodings",
-        "distutils",
-        "ensurepip",
-        "genericpath",
-        "site",
-        "sre_compile",
-        "sre_constants",
-        "sre_parse",
-        "nt",
-        "ntpath",
-    }
+    {"antigravity", "encodings", "ensurepip", "idlelib", "pydoc_data", "site", "test", "this", "turtledemo"}
+    | {"xxlimited", "xxlimited_35", "xxsubtype"}  # examples
+    | {"distutils", "lib2to3", "sre_compile", "sre_constants", "sre_parse"}  # no longer in later versions
+    | {"genericpath", "nt", "ntpath"}  # what is behind os.path, here and on other systems
 )
 _EXCLUDED_PARTS = frozenset({"__main__", "test", "tests", "idle_test"})
 #: What users call the modules that implement something under another name.

@@ -36,7 +36,7 @@ def load(source: str) -> npt.NDArray[Any]:
         When it is no such file; the message says what it is.
     """
     try:
-        array = np.load(Path(source), mmap_mode="r", allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(Path(source), mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{source} is not there") from None
     except (ValueError, EOFError) as error:

@@ -1,0 +1,65 @@
+"""``ninefold index``: make an index of texts or vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ninefold.spec.formats import MODES, Mode
+
+from .shown import duration, progress_bar
+
+if TYPE_CHECKING:
+    from ninefold.host.index import Built
+
+__all__ = ["index", "summary"]
+
+
+@click.command()
+@click.argument("source")
+@click.option("-o", "--output", "name", required=True, help="Name in the data folder, or a path with a / in it.")
+@click.option("--column", "--field", "column", help="CSV column or JSON field that holds the text [default: text].")
+@click.option("--mode", type=click.Choice(MODES), help="Thresholds of the quantiser [default: linear].")
+@click.option("--no-vectors", is_flag=True, help="Keep no float16 vectors; then there is no reranking and no eval.")
+@click.option("--strict", is_flag=True, help="Refuse what would be skipped: empty, unreadable or undecodable.")
+@click.option("--force", is_flag=True, help="Replace an index of that name, once the new one is complete.")
+def index(
+    source: str, name: str, column: str | None, mode: Mode | None, no_vectors: bool, strict: bool, force: bool
+) -> None:
+    """Index SOURCE so that `ninefold search` finds its entries by meaning.
+
+    SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
+    (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row an entry). Interrupted, it goes on from
+    there when it is run again.
+    """
+    from ninefold.host.index.write import DEFAULT_MODE, build
+
+    with progress_bar() as progress:
+        built = build(
+            source,
+            name,
+            column=column,
+            mode=mode or DEFAULT_MODE,
+            vectors=not no_vectors,
+            force=force,
+            strict=strict,
+            progress=progress,
+        )
+    click.echo(summary(built))
+    for named in built.skipped.named:
+        click.echo(f"  skipped {named}", err=True)
+    if built.skipped.count > len(built.skipped.named):
+        click.echo(f"  and {built.skipped.count - len(built.skipped.named)} more", err=True)
+
+
+def summary(built: Built) -> str:
+    """Return what was made and how long it took, in two lines."""
+    manifest = built.manifest
+    size = sum(record.bytes for record in manifest.files.values())
+    times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in built.seconds.items())
+    skipped = f", {built.skipped.count} skipped" if built.skipped.count else ""
+    return (
+        f"{built.folder}: {manifest.rows} entries{skipped}, {manifest.dimensions} dimensions, {size / 1e6:.1f} MB, "
+        f"mode {manifest.mode}, scale {manifest.scale:.4g}\n  {times}"
+    )

@@ -1,0 +1,94 @@
+"""``ninefold search``: find the entries of an index that are nearest to a question."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .shown import answered, snippet
+
+if TYPE_CHECKING:
+    from ninefold.host.index import Hits, Index
+
+__all__ = ["search"]
+
+
+@click.command()
+@click.argument("name")
+@click.argument("query")
+@click.option("-k", default=10, show_default=True, help="How many, 1 to 256.")
+@click.option("--rerank", type=int, help="Score the best RERANK * k again with the float vectors.")
+@click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, rtl, ...")
+@click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
+def search(
+    name: str, query: str, k: int, rerank: int | None, threshold: str | None, device: str, as_json: bool
+) -> None:
+    """Search the index NAME for QUERY.
+
+    An index of vectors takes the number of a row, or a .npy file with one vector.
+    """
+    from ninefold.host.index import Index
+
+    index = Index.open(name)
+    hits = index.search(_query(index, query), k, rerank=rerank, threshold=threshold, device=device)
+    if as_json:
+        click.echo(json.dumps(_report(index, query, hits), indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(_table(hits))
+    console.print(answered(hits), style="dim", highlight=False, markup=False)
+
+
+def _query(index: Index, query: str) -> Any:
+    if index.manifest.model:
+        return query
+    from ninefold.host.sources import vectors
+
+    if vectors.claims(query):
+        return vectors.load(query)
+    # Not isdigit(), which takes superscripts; a text is refused by the index, which says what it wants.
+    return int(query) if query.isdecimal() else query
+
+
+def _table(hits: Hits) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    table.add_column("", justify="right", no_wrap=True, min_width=len(str(len(hits))))
+    table.add_column("score", justify="right", no_wrap=True, min_width=6)
+    table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=3, style="dim")
+    for rank, hit in enumerate(hits, 1):
+        score = f"{hit.score:.4f}" if isinstance(hit.score, float) else str(hit.score)
+        entry = hit.entry
+        table.add_row(str(rank), score, Text(entry.title or entry.id), Text(snippet(entry.text)))
+    return table
+
+
+def _report(index: Index, query: str, hits: Hits) -> dict[str, Any]:
+    result = hits.result
+    return {
+        **index.describe(),
+        "query": query,
+        "hits": [
+            {
+                "rank": rank,
+                "row": hit.row,
+                "score": hit.score,
+                "id": hit.entry.id,
+                "title": hit.entry.title,
+                "text": hit.entry.text,
+            }
+            for rank, hit in enumerate(hits, 1)
+        ],
+        "asked_for": result.asked_for,
+        "answered_by": result.answered_by,
+        "why": result.why,
+        "path": result.path,
+        "metrics": dict(result.metrics),
+        "embed_seconds": hits.embed_seconds,
+    }

@@ -1,0 +1,86 @@
+"""How commands show progress, devices and hits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ninefold.host.index import Hits
+    from ninefold.spec.data import Result
+
+__all__ = ["answered", "duration", "progress_bar", "snippet", "timing"]
+
+_DOING = {
+    "read": "reading",
+    "embed": "embedding",
+    "calibrate": "choosing the scale",
+    "write": "writing",
+    "exact": "searching exactly",
+}
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once there is one."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Give ``progress(stage, done, total)``, which shows one bar a stage with its rate and the time left, on stderr."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        stages = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in stages:
+                stages[stage] = bar.add_task(_DOING.get(stage, stage), total=total or None, completed=done)
+            # A stage without a total pulses until the next one begins.
+            for other, identity in stages.items():
+                bar.update(identity, visible=other == stage)
+            bar.update(stages[stage], completed=done, total=total or None)
+
+        yield progress
+
+
+def duration(seconds: float) -> str:
+    """Return a time with a unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 100 else f"{seconds:.0f} s"
+    return f"{seconds * 1e6:.0f} us"
+
+
+def timing(result: Result) -> str:
+    """Return how long the device took, and for simulated hardware how many clock cycles."""
+    text = duration(result.metrics["seconds"]) if "seconds" in result.metrics else ""
+    cycles = result.metrics.get("cycles")
+    return text if cycles is None else f"{cycles:,.0f} clock cycles, simulated in {text}"
+
+
+def answered(hits: Hits) -> str:
+    """Return the line under a list of hits: device, path, reason and times."""
+    result = hits.result
+    parts = [f"{result.answered_by} ({result.path}), {result.why}"]
+    if hits.embed_seconds:
+        parts.append(f"question embedded in {duration(hits.embed_seconds)}")
+    if times := timing(result):
+        parts.append(times if "cycles" in result.metrics else f"searched in {times}")
+    if "refine_seconds" in result.metrics:
+        parts.append(f"refined in {duration(result.metrics['refine_seconds'])}")
+    return "; ".join(parts)
+
+
+def snippet(text: str) -> str:
+    """Return a text as one line."""
+    return " ".join(text.split())
