@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ninefold.hdl.cores.chain import ChainedFIFO
 from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.cores.credit import CreditQueue
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import K_MAX
 
@@ -118,8 +118,8 @@ class TopKMiner(wiring.Component):
     batches of ``k`` or more scores, or of equal length. A batch of n scores behind one with c results takes
     max(n, c) cycles: a shorter batch than the one before waits with its last score, since results leave at one a cycle.
 
-    Latency is ``k + 7`` cycles: if the last score of a batch is accepted in cycle t, result i (from 0) is offered from
-    cycle t + k + 7 + i on, or as soon as the results before it have been accepted.
+    If the last score of a batch is accepted in cycle t, and the batch need not wait for the one before, result i (from
+    0) is offered from cycle t + ``latency`` + i on, or as soon as the results before it have been accepted.
 
     Parameters
     ----------
@@ -131,6 +131,11 @@ class TopKMiner(wiring.Component):
         Bits an id, 1 to 64.
     signed : bool
         Whether scores are signed.
+
+    Attributes
+    ----------
+    latency : int
+        ``k + 5 + 2 * ceil((2 * k + 6) / 15)`` cycles: 17 for k = 8, 87 for k = 64.
 
     Members
     -------
@@ -153,6 +158,10 @@ class TopKMiner(wiring.Component):
             raise InputError(f"signed must be True or False, not {signed!r}")
         self.signed = signed
         payload = data.StructLayout({"score": Shape(score_width, signed=signed), "id": id_width, "last": 1})
+        # Room for a result is reserved when its score enters, and is free again 2k + 6 cycles and the latency of the
+        # queue later, when the batch has k scores and nothing stalls. A link adds 17 places and 2 cycles.
+        self._queue = ChainedFIFO(payload, links=-(-(2 * k + 6) // 15))
+        self.latency = k + 5 + self._queue.latency
         super().__init__({"scores": In(stream.Signature(payload)), "results": Out(stream.Signature(payload))})
 
     def elaborate(self, _platform: object) -> Module:
@@ -163,44 +172,54 @@ class TopKMiner(wiring.Component):
             m.submodules[f"cell_{i}"] = cell
         for before, cell in pairwise(cells):
             m.d.comb += [cell.slot.eq(before.next_slot), cell.result.eq(before.next_result)]
-        # A result is on its way for 2k + 8 cycles at the most when nothing stalls.
-        m.submodules.queue = queue = CreditQueue(self.results.payload.shape(), depth=2 * self.k + 10)
+        m.submodules.queue = queue = self._queue
         wiring.connect(m, queue.output, wiring.flipped(self.results))
         # In the array scores are unsigned: the sign bit inverted keeps the order.
         offset = Const(int(self.signed) << (self.score_width - 1), unsigned(self.score_width))
 
+        # Credits: `room` is what the queue has room for, not counting the results on their way to it. It lags by two
+        # cycles, in which two scores may have entered, so that no counter is on the path to `ready`.
+        room = Signal(range(queue.depth + 1), init=queue.depth)
+        spare = Signal()
+        reserved = Signal()
+        freed = Signal()
+        m.d.sync += [spare.eq(room >= 3), freed.eq(self.results.valid & self.results.ready)]
+        with m.If(reserved & ~freed):
+            m.d.sync += room.eq(room - 1)
+        with m.Elif(freed & ~reserved):
+            m.d.sync += room.eq(room + 1)
+
         # Entrance. `earlier` scores of the batch came before the held one, counted to k - 1; the batch is `full` when
-        # k have. A batch may close once `gap` is 0: the array then has no result in the way of its own.
-        held = Signal(self.scores.payload.shape())
+        # k have. A batch may close when `clear`: the results of the batch before then are out of the way of its own.
+        held = Signal(self.scores.payload.shape(), reset_less=True)
         holds = Signal()
         enters = Signal()
         full = Signal()
-        closed = Signal()
         earlier = Signal(range(self.k))
         gap = Signal(range(self.k))
+        clear = Signal(init=1)
         m.d.comb += [
-            enters.eq(holds & (full | queue.credit) & (~held.last | (gap == 0))),
-            queue.take.eq(enters & ~full),
+            enters.eq(holds & (full | spare) & (~held.last | clear)),
             self.scores.ready.eq(~holds | enters),
         ]
         with m.If(self.scores.ready):
             m.d.sync += [held.eq(self.scores.payload), holds.eq(self.scores.valid)]
+        m.d.sync += [reserved.eq(enters & ~full), clear.eq(gap <= 1)]
         with m.If(gap != 0):
             m.d.sync += gap.eq(gap - 1)
         with m.If(enters):
             with m.If(held.last):
-                m.d.sync += [earlier.eq(0), full.eq(0), gap.eq(earlier)]
+                m.d.sync += [earlier.eq(0), full.eq(0), gap.eq(earlier), clear.eq(earlier == 0)]
             with m.Elif(earlier == self.k - 1):
                 m.d.sync += full.eq(1)
             with m.Else():
                 m.d.sync += earlier.eq(earlier + 1)
         slot = cells[0].slot
         m.d.sync += [
-            closed.eq(enters & held.last),
             slot.entry.score.eq(held.score.as_unsigned() ^ offset),
             slot.entry.id.eq(held.id),
             slot.valid.eq(enters),
-            slot.displaced.eq(closed),
+            slot.displaced.eq(slot.last),
             slot.last.eq(enters & held.last),
         ]
 
@@ -210,9 +229,9 @@ class TopKMiner(wiring.Component):
         leaves = Signal()
         m.d.sync += [leaving.eq(coming.entry), leaves.eq(coming.valid)]
         m.d.comb += [
-            queue.push.eq(leaves),
-            queue.element.score.eq(leaving.score ^ offset),
-            queue.element.id.eq(leaving.id),
-            queue.element.last.eq(~coming.valid | coming.head),
+            queue.input.valid.eq(leaves),
+            queue.input.payload.score.eq(leaving.score ^ offset),
+            queue.input.payload.id.eq(leaving.id),
+            queue.input.payload.last.eq(~coming.valid | coming.head),
         ]
         return m

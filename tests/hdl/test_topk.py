@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from amaranth.lib import wiring
@@ -120,7 +121,7 @@ def test_the_lowest_score_and_zero_compete(signed: bool) -> None:
     assert run(core, batches, always, always).results == expected(batches, 4)
 
 
-@pytest.mark.parametrize("k", [1, 2, 4, 9])
+@pytest.mark.parametrize("k", [1, 2, 4, 5, 11, 12, 19, 20])
 def test_no_bubble_between_batches_of_k_or_more(k: int) -> None:
     rng = random.Random(k)
     core = TopKMiner(k, 8, 8)
@@ -142,8 +143,8 @@ def test_a_shorter_batch_waits_for_the_results_before_it() -> None:
     ends = [seen.accepted[sum(sizes[: i + 1]) - 1] for i in range(len(sizes))]
     assert ends[1] == ends[0] + 1  # the entrance holds one score
     # From then on a batch takes max(n, results of the one before).
-    periods = [max(n, min(k, before)) for before, n in zip(sizes, sizes[1:], strict=False)]
-    assert seen.delivered[-1] == seen.accepted[sizes[0] - 1] + sum(periods) + k + 7 + sizes[-1] - 1
+    periods = [max(n, min(k, before)) for before, n in pairwise(sizes)]
+    assert seen.delivered[-1] == seen.accepted[sizes[0] - 1] + sum(periods) + core.latency + sizes[-1] - 1
 
 
 @pytest.mark.parametrize("k", [1, 2, 7, 32])
@@ -151,7 +152,11 @@ def test_latency(k: int) -> None:
     core = TopKMiner(k, 8, 8)
     batches = random_batches(random.Random(k), core, [2 * k])
     seen = run(core, batches, always, always)
-    assert seen.delivered == [seen.accepted[-1] + k + 7 + i for i in range(k)]
+    assert seen.delivered == [seen.accepted[-1] + core.latency + i for i in range(k)]
+
+
+def test_latency_is_what_the_docstring_says() -> None:
+    assert [TopKMiner(k, 4, 4).latency for k in (1, 5, 6, 8, 64, 256)] == [8, 14, 15, 17, 87, 331]
 
 
 @pytest.mark.parametrize("k", [64, 100])
