@@ -11,16 +11,15 @@ import numpy.typing as npt
 
 from ninefold.spec.errors import DamagedDataError, InputError
 
+from .batches import Batch, batches, infer
 from .graph import DIMENSIONS, compiled, needed
 from .journal import Journal
 from .model import Model, find_model
 
-__all__ = ["Embedder", "batches"]
+__all__ = ["Embedder"]
 
 Progress = Callable[[int, int], None]
 
-#: Padded tokens in a batch: the activations of one stream then stay within a core's second-level cache.
-_BATCH_TOKENS = 1024
 #: Texts that are tokenised and sorted together; bounds the memory that a very long list takes.
 _BLOCK = 16_384
 _SEED = 9
@@ -29,8 +28,8 @@ _SEED = 9
 class Embedder:
     """Turns texts into unit vectors of 384 dimensions with the sentence model.
 
-    The vector of a text depends on the batch it is in only by the rounding of float32: two of them differ by at most
-    1e-5 in any element.
+    The vector of a text depends on the batch it is in, and on the processor, only by the rounding of float32: two of
+    them differ by at most 1e-6 in any element.
 
     Parameters
     ----------
@@ -162,32 +161,14 @@ class Embedder:
 
     def _run(self, texts: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
         """Yield the positions and vectors of each batch as it is done."""
-        if not texts:
-            return
-        graph = compiled(self.model.folder, self.threads)
-        # One request more than streams, so that a stream has its next batch while Python looks after the last.
-        requests = [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS") + 1)]
-        work: list[npt.NDArray[np.intp] | None] = [None] * len(requests)
-        turn = 0
-        for rows, tokens, mask in self._batches(texts):
-            if (finished := work[turn]) is not None:
-                requests[turn].wait()
-                yield finished, requests[turn].get_output_tensor().data.copy()
-            requests[turn].start_async([tokens, mask])
-            work[turn] = rows
-            turn = (turn + 1) % len(requests)
-        for slot in (*range(turn, len(requests)), *range(turn)):
-            if (finished := work[slot]) is not None:
-                requests[slot].wait()
-                yield finished, requests[slot].get_output_tensor().data.copy()
+        if texts:
+            yield from infer(compiled(self.model.folder, self.threads), self._batches(texts))
 
-    def _batches(
-        self, texts: Sequence[str]
-    ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    def _batches(self, texts: Sequence[str]) -> Iterator[Batch]:
         """Yield positions, padded tokens and mask of each batch, in a fixed random order within a block."""
         for start in range(0, len(texts), _BLOCK):
             sequences = self.tokenise(texts[start : start + _BLOCK])
-            grouped = batches(np.array([len(sequence) for sequence in sequences]), _BATCH_TOKENS)
+            grouped = batches(np.array([len(sequence) for sequence in sequences]))
             for at in np.random.default_rng(_SEED).permutation(len(grouped)):
                 rows = grouped[at]
                 tokens = np.zeros((len(rows), len(sequences[rows[-1]])), np.int64)
@@ -196,32 +177,7 @@ class Embedder:
                     sequence = sequences[position]
                     tokens[row, : len(sequence)] = sequence
                     mask[row, : len(sequence)] = 1
-                yield rows + start, tokens, mask
-
-
-def batches(lengths: npt.NDArray[np.integer[Any]], budget: int) -> list[npt.NDArray[np.intp]]:
-    """Group sequences of like lengths so that a batch, padded to its longest, stays within a budget of tokens.
-
-    Parameters
-    ----------
-    lengths : integer array of shape (n,)
-        Tokens in each sequence, 1 or more.
-    budget : int
-        Most padded tokens in a batch; a longer sequence is a batch of its own.
-
-    Returns
-    -------
-    list of integer arrays
-        Positions into `lengths`, each exactly once; the longest of a batch is its last.
-    """
-    order = np.argsort(lengths, kind="stable")
-    groups: list[npt.NDArray[np.intp]] = []
-    first = 0
-    for at in range(1, len(order) + 1):
-        if at == len(order) or (at - first + 1) * lengths[order[at]] > budget:
-            groups.append(order[first:at])
-            first = at
-    return groups
+                yield Batch(rows + start, tokens, mask)
 
 
 def _check(texts: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
-"""Golden model of ``embed``: the forward pass of a BERT encoder in float64, one sequence at a time.
+"""Golden model of ``embed``: the forward pass of a BERT encoder in float64.
 
 Written from Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers" (post-norm encoder, GELU by
-erf), and Reimers and Gurevych 2019, "Sentence-BERT" (mean pooling). A sequence is computed without its padding, which
-is the plainest way to say that padding has no influence.
+erf), and Reimers and Gurevych 2019, "Sentence-BERT" (mean pooling). Padding is left out before anything is computed,
+which is the plainest way to say that it has no influence: the tokens of all sequences stand below each other in one
+matrix, and only attention and pooling look at sequences.
 """
 
 import json
@@ -30,7 +31,8 @@ def layer_norm(x: F64, weight: F64, bias: F64, epsilon: float) -> F64:
     """Bring each row to mean 0 and variance 1, then scale and shift."""
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = (centred**2).mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(variance + epsilon) * weight + bias
+    result: F64 = centred / np.sqrt(variance + epsilon) * weight + bias
+    return result
 
 
 def gelu(x: F64) -> F64:
@@ -42,7 +44,8 @@ def gelu(x: F64) -> F64:
 def softmax(x: F64) -> F64:
     """Return exp(x) over its sum, along the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    share: F64 = powers / powers.sum(axis=-1, keepdims=True)
+    return share
 
 
 def attention(query: F64, key: F64, value: F64, heads: int) -> F64:
@@ -79,19 +82,31 @@ def embed(
     float32 array of shape (Q, H)
         Rows of length 1.
     """
+    empty = np.flatnonzero(~mask.any(axis=1))
+    if len(empty):
+        raise InputError(f"every sequence must have a token: the mask of sequence {empty[0]} is all 0")
     vectors = np.empty((len(tokens), weights["embeddings.word_embeddings.weight"].shape[1]), np.float32)
-    for row, (sequence, keep) in enumerate(zip(tokens, mask, strict=True)):
-        positions = np.flatnonzero(keep)
-        if not len(positions):
-            raise InputError(f"every sequence must have a token: the mask of sequence {row} is all 0")
-        mean = _encode(sequence[positions], positions, weights, heads, epsilon).mean(axis=0)
+    if not len(tokens):
+        return vectors
+    sequences, positions = np.nonzero(mask)
+    ends = np.cumsum(np.count_nonzero(mask, axis=1))[:-1]
+    encoded = _encode(tokens[sequences, positions], positions, ends, weights, heads, epsilon)
+    for row, states in enumerate(np.split(encoded, ends)):
+        mean = states.mean(axis=0)
         vectors[row] = mean / math.sqrt(float((mean**2).sum()))
     return vectors
 
 
 def _encode(
-    tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.intp], w: Mapping[str, F64], heads: int, epsilon: float
+    tokens: npt.NDArray[np.int64],
+    positions: npt.NDArray[np.intp],
+    ends: npt.NDArray[np.intp],
+    w: Mapping[str, F64],
+    heads: int,
+    epsilon: float,
 ) -> F64:
+    """Return the last layer's states of tokens at positions; `ends` says where all sequences but the last end."""
+
     def dense(x: F64, name: str) -> F64:
         return x @ w[name + ".weight"].T + w[name + ".bias"]
 
@@ -103,9 +118,9 @@ def _encode(
     layer = 0
     while f"encoder.layer.{layer}.output.dense.weight" in w:
         name = f"encoder.layer.{layer}."
-        query, key, value = (dense(x, f"{name}attention.self.{part}") for part in ("query", "key", "value"))
-        mixed = dense(attention(query, key, value, heads), name + "attention.output.dense")
-        x = norm(x + mixed, name + "attention.output.LayerNorm")
+        parts = [np.split(dense(x, f"{name}attention.self.{part}"), ends) for part in ("query", "key", "value")]
+        mixed = np.concatenate([attention(q, k, v, heads) for q, k, v in zip(*parts, strict=True)])
+        x = norm(x + dense(mixed, name + "attention.output.dense"), name + "attention.output.LayerNorm")
         wide = gelu(dense(x, name + "intermediate.dense"))
         x = norm(x + dense(wide, name + "output.dense"), name + "output.LayerNorm")
         layer += 1
