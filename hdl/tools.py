@@ -1,0 +1,81 @@
+"""External tools: where they are, and how they are run."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ninefold.spec.errors import ToolError, UnavailableError
+
+__all__ = ["find", "run", "version_of"]
+
+#: Lines of a failed tool's output that the error carries.
+_TAIL_LINES = 20
+
+
+def find(program: str, install: str) -> Path:
+    """Return the path of a program: beside the running Python, else on PATH.
+
+    Parameters
+    ----------
+    program : str
+        Name of the program.
+    install : str
+        What provides it, e.g. ``pip install "ninefold[synth]"``.
+
+    Raises
+    ------
+    UnavailableError
+        It is in neither place.
+    """
+    # The environment of the running Python need not be activated.
+    beside = Path(sys.executable).parent / program
+    found = str(beside) if beside.is_file() else shutil.which(program)
+    if found is None:
+        raise UnavailableError(f"{program} is neither beside {Path(sys.executable).name} nor on PATH", install)
+    return Path(found)
+
+
+def version_of(package: str, install: str) -> str:
+    """Return the version of an installed package.
+
+    Raises
+    ------
+    UnavailableError
+        It is not installed; the message names `install`.
+    """
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise UnavailableError(f"the package {package} is not installed", install) from None
+
+
+def run(command: Sequence[str | Path], folder: Path) -> str:
+    """Run a tool in a folder, and return what it printed.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+        Program and arguments.
+    folder : Path
+        Where it runs.
+
+    Returns
+    -------
+    str
+        Standard output and error together.
+
+    Raises
+    ------
+    ToolError
+        It failed; the message carries the command and the end of its output.
+    """
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        tail = "\n".join(done.stdout.rstrip().splitlines()[-_TAIL_LINES:])
+        shown = " ".join([Path(words[0]).name, *words[1:]])
+        raise ToolError(f"`{shown}` failed with exit code {done.returncode}:\n{tail}")
+    return done.stdout
