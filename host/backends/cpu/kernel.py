@@ -22,7 +22,7 @@ __all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compiler"]
 #: Paths of the kernel -> (number in its C interface, products of nits in one call, which takes well under a second).
 KERNEL_PATHS = {
     "portable": (0, 1 << 29),
-    "emulated": (1, 1 << 28),
+    "emulated": (1, 1 << 27),
     "avx2": (2, 1 << 33),
     "avx512": (3, 1 << 33),
 }

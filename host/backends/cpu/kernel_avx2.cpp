@@ -33,7 +33,13 @@ struct Avx2 {
         return _mm256_set1_epi32(word);
     }
     static Sums zero() { return _mm256_setzero_si256(); }
-    static Sums accumulate(Sums s, Vec u, Vec v) { return _mm256_add_epi16(s, _mm256_maddubs_epi16(u, v)); }
+    // GCC copies every sum once a column when this addition is an intrinsic; written so it stays in its register, and a
+    // tile takes a fifth less time.
+    static Sums accumulate(Sums s, Vec u, Vec v) {
+        const Vec products = _mm256_maddubs_epi16(u, v);
+        asm("vpaddw %1, %0, %0" : "+x"(s) : "x"(products));
+        return s;
+    }
     static Vec widen(Sums s) { return _mm256_madd_epi16(s, _mm256_set1_epi16(1)); }
     static Vec splat32(std::int32_t i) { return _mm256_set1_epi32(i); }
     static Vec add(Vec a, Vec b) { return _mm256_add_epi32(a, b); }

@@ -23,6 +23,9 @@ using ninefold::Job;
 using ninefold::kWide;
 using ninefold::Lists;
 
+// How far ahead of the bytes that are read the next ones are fetched: hardware alone kept up with 4/5 of the speed.
+constexpr int kAhead = 4096;
+
 // Vectors of rows in a tile.
 template <class Isa>
 constexpr int kDeep = Isa::kTileVectors;
@@ -95,6 +98,7 @@ void search_rows(const Job& job, const Rows& rows, Lists& best) {
                     const auto q_even = Isa::load(even + byte), q_odd = Isa::load(odd + byte);
                     for (int i = 0; i < kTogether; i++) {
                         const auto nits = Isa::load(row[i] + byte);
+                        __builtin_prefetch(row[i] + byte + kAhead);
                         low[i] = Isa::accumulate(low[i], Isa::low(nits), q_even);
                         high[i] = Isa::accumulate(high[i], Isa::high(nits), q_odd);
                     }
