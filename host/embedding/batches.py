@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 __all__ = ["BATCH_TOKENS", "Batch", "batches", "infer"]
 
-#: Padded tokens in a batch: the activations of one stream then stay within a core's caches.
+#: Padded tokens in a batch: larger ones spill activations out of the caches, and lose more when they are interrupted.
 BATCH_TOKENS: Final = 1024
 
 
