@@ -22,8 +22,9 @@ class Pipeline(wiring.Component):
 
     Throughput at saturation is the engine's: one query each N * ``beats`` cycles on N vectors, as long as the miner
     keeps up, which it does when N is ``k`` or more, and between queries on the same database always. Latency is
-    ``N * beats + ceil(log2(lanes)) + k + 22`` cycles, from the one in which an idle pipeline accepts the last word of a
-    query to the one from which its best result is offered; the results follow one a cycle.
+    ``N * beats + ceil(log2(lanes)) + 15`` cycles and the ``latency`` of the miner, from the one in which an idle
+    pipeline accepts the last word of a query to the one from which its best result is offered; the results follow one
+    a cycle.
 
     A threshold written while words of a query are accepted holds for the later ones, so thresholds are best written
     between queries.
