@@ -1,0 +1,129 @@
+"""``ninefold demo``: index Python's standard library, ask three questions of the CPU and of the RTL, compare."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+
+from .index import summary
+from .shown import duration, progress_bar, timing
+
+if TYPE_CHECKING:
+    from ninefold.host.dispatch import Session
+    from ninefold.host.index import Hits, Index
+
+__all__ = ["QUESTIONS", "demo"]
+
+QUESTIONS = (
+    "copy a file and keep its timestamps",
+    "make a temporary folder that is deleted afterwards",
+    "compare two folders",
+)
+DEVICES = ("cpu", "rtl")
+#: How many hits are compared, and how many of them are shown.
+K, SHOWN = 10, 5
+
+
+@click.command()
+@click.pass_context
+def demo(context: click.Context) -> None:
+    """Search Python's standard library by meaning on the CPU and on our RTL, and compare the hits.
+
+    Sets up what is missing first: model, index and simulator, which the next run finds. Exits with 1 when the devices
+    differ.
+    """
+    from ninefold.host.dispatch import Session
+    from ninefold.host.embedding import fetch_model
+
+    start = time.perf_counter()
+    console = Console(highlight=False)
+    fetch_model(lambda sentence: console.print(sentence, markup=False))
+    index = _index(console)
+    with Session() as session:
+        devices = [name for name in DEVICES if _ready(console, session, index, name)]
+        different = 0
+        for question in QUESTIONS:
+            hits = {name: index.search(question, K, device=name, session=session) for name in devices}
+            different += _show(console, question, hits)
+    took = duration(time.perf_counter() - start)
+    if len(devices) < len(DEVICES):
+        console.print(
+            f"[bold]{len(QUESTIONS)} questions answered by {devices[0]} alone[/]; nothing was compared. {took}"
+        )
+    elif different:
+        console.print(f"[bold red]cpu and rtl differ in {different} of {len(QUESTIONS)} questions[/] {took}")
+        context.exit(1)
+    else:
+        compared = f"the {K} best hits and scores of {len(QUESTIONS)} questions"
+        console.print(f"[bold green]cpu and rtl are identical[/]: {compared}. {took}")
+
+
+def _index(console: Console) -> Index:
+    from ninefold.host.index import Index, build
+    from ninefold.host.index.embedding import embedder
+
+    # What there is to find depends on the version of Python.
+    name = f"stdlib-{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        index = Index.open(name)
+    except InputError:
+        console.print("indexing the documentation of Python's standard library (once)")
+    except DamagedDataError as error:
+        console.print(f"{error}: doing that now", markup=False)
+    else:
+        if index.manifest.model == embedder().model.digest:
+            console.print(f"index {index.folder}: {len(index)} entries", markup=False, soft_wrap=True)
+            return index
+        console.print("the index was made with another model: making it again")
+    with progress_bar() as progress:
+        built = build("stdlib", name, force=True, progress=progress)
+    console.print(summary(built), markup=False, soft_wrap=True)
+    return Index.open(name)
+
+
+def _ready(console: Console, session: Session, index: Index, device: str) -> bool:
+    """Answer one search that is not shown, so that what is built once is not in the times; say what is missing."""
+    try:
+        with console.status(f"preparing {device}"):
+            index.search(0, K, device=device, session=session)
+    except UnavailableError as error:
+        if device == DEVICES[0]:
+            raise
+        text = Text(f"{error.what}\n{error.install}".strip())
+        console.print(Panel(text, title=f"{device} is not available", border_style="yellow", title_align="left"))
+        return False
+    return True
+
+
+def _show(console: Console, question: str, hits: dict[str, Hits]) -> bool:
+    """Print the best hits of each device side by side; return whether they differ."""
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
+    table.add_column("", justify="right", no_wrap=True, min_width=1)
+    for name in hits:
+        table.add_column(name, justify="right", no_wrap=True, min_width=5)
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    for rank in range(SHOWN):
+        cells = [Text(str(rank + 1))]
+        for found in hits.values():
+            hit = found.hits[rank]
+            cells += [Text(str(hit.score), style="cyan"), Text(hit.entry.id)]
+        table.add_row(*cells)
+    first, *others = ([(hit.row, hit.score) for hit in found] for found in hits.values())
+    differ = any(other != first for other in others)
+    console.rule(Text(question, style="bold"), align="left", characters="-")
+    console.print(table)
+    for name, found in hits.items():
+        console.print(f"{name} ({found.result.path}): {timing(found.result)}", style="dim", markup=False)
+    if others:
+        console.print(f"[red]the {K} best differ[/]" if differ else f"[green]all {K} hits and scores are identical[/]")
+    console.print()
+    return differ
