@@ -86,17 +86,8 @@ class _SimulationPlatform:
 def elaborate(core: Any) -> Design:
     """Elaborate an Amaranth component whose members are all streams."""
     from amaranth.back import verilog
-    from amaranth.hdl import Const, Value
 
-    ports = {}
-    for path, _, port in core.signature.flatten(core):
-        value = Value.cast(port)
-        # The ready of a stream that is always ready is a constant, which cannot be a port.
-        if not isinstance(value, Const):
-            ports["__".join(map(str, path))] = (value, None)
-    text = verilog.convert(
-        core, name="top", platform=_SimulationPlatform(), ports=ports, emit_src=False, strip_internal_attrs=True
-    )
+    text = verilog.convert(core, name="top", platform=_SimulationPlatform(), emit_src=False, strip_internal_attrs=True)
     return Design(text + (_MEMORY if "ninefold_memory" in text else ""), streams_of(core))
 
 

@@ -1,6 +1,6 @@
 // Drives a verilated core through its streams, whole arrays at a time. The same code serves every core: the generated
 // streams.h says which streams there are, as INPUT(index, payload, valid, ready) and OUTPUT(...) in STREAMS, the ports
-// being members of `top` (or `always`, where a core has no ready port because it is always ready).
+// being members of `top`.
 
 #include <chrono>
 #include <cstdint>
@@ -30,8 +30,6 @@ struct Progress {
     uint64_t patience;  // how many of these are allowed
     uint64_t slice_ns;  // return to the caller after about this long
 };
-
-static const CData always = 1;
 
 enum Status : int { DONE = 0, SLICE = 1, HUNG = 2 };
 

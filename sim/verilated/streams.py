@@ -48,14 +48,11 @@ class Stream:
         Whether beats enter the core.
     fields : tuple of Field
         The payload, least significant field first.
-    always_ready : bool
-        Whether the core takes a beat a cycle and has no ``ready`` port.
     """
 
     name: str
     input: bool
     fields: tuple[Field, ...]
-    always_ready: bool = False
 
     @property
     def bits(self) -> int:
@@ -131,7 +128,7 @@ class Stream:
     def to_json(self) -> dict[str, Any]:
         """Return the same as JSON values."""
         fields = [[field.name, field.bits, field.signed] for field in self.fields]
-        return {"name": self.name, "input": self.input, "always_ready": self.always_ready, "fields": fields}
+        return {"name": self.name, "input": self.input, "fields": fields}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Stream:
@@ -139,7 +136,7 @@ class Stream:
         fields: list[Field] = []
         for name, bits, signed in value["fields"]:
             fields.append(Field(name, bits, signed, sum(f.bits for f in fields)))
-        return cls(value["name"], value["input"], tuple(fields), value["always_ready"])
+        return cls(value["name"], value["input"], tuple(fields))
 
     def _narrow(self, field: Field, column: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         if column.ndim != 2:
@@ -178,7 +175,5 @@ def streams_of(core: Any) -> tuple[Stream, ...]:
         for key, field in layout:
             shape = Shape.cast(field.shape)
             widths.append([key, shape.width, shape.signed])
-        ready = bool(member.signature.always_ready)
-        stated = {"name": name, "input": member.flow is In, "always_ready": ready, "fields": widths}
-        found.append(Stream.from_json(stated))
+        found.append(Stream.from_json({"name": name, "input": member.flow is In, "fields": widths}))
     return tuple(found)
