@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 from amaranth.lib import wiring
@@ -42,14 +42,14 @@ def run(core: TopKMiner, batches: list[Batch], offers: Callable[[], bool], takes
     seen = Run()
     words = [(*entry, int(i == len(batch) - 1)) for batch in batches for i, entry in enumerate(batch)]
     wanted = sum(min(core.k, len(batch)) for batch in batches)
-    limit = 30 * len(words) + 10 * core.k + 100
+    limit = 400 * len(words) + 10 * core.k + 1000
 
     async def bench(ctx: SimulatorContext) -> None:
         pending: Iterator[Result] = iter(words)
         word = next(pending, None)
         offered = False
         idle = 0
-        for cycle in range(limit):
+        for now in range(limit):
             offered = word is not None and (offered or offers())
             taking = takes()
             ctx.set(core.scores.valid, offered)
@@ -60,11 +60,11 @@ def run(core: TopKMiner, batches: list[Batch], offers: Callable[[], bool], takes
                 core.scores.ready, core.results.valid, core.results.payload
             )
             if offered and ready:
-                seen.accepted.append(cycle)
+                seen.accepted.append(now)
                 word, offered = next(pending, None), False
             if valid and taking:
                 seen.results.append((payload.score, payload.id, payload.last))
-                seen.delivered.append(cycle)
+                seen.delivered.append(now)
             # Some cycles more, so that a result too many would be seen.
             idle = idle + 1 if len(seen.results) >= wanted else 0
             if idle > 3 * core.k + 20:
@@ -103,6 +103,16 @@ def test_results_under_random_back_pressure(k: int, offer: float, take: float, s
     sizes = [1, 1, k, k + 1, max(1, k - 1), 1, 2 * k, 3 * k + 2, *(rng.randint(1, 3 * k + 1) for _ in range(8))]
     batches = random_batches(rng, core, sizes)
     assert run(core, batches, chance(rng, offer), chance(rng, take)).results == expected(batches, k)
+
+
+@pytest.mark.parametrize("blocked", [7, 60, 200])
+@pytest.mark.parametrize("k", [4, 20])
+def test_results_blocked_for_long_and_released_in_bursts(k: int, blocked: int) -> None:
+    rng = random.Random(blocked)
+    core = TopKMiner(k, 6, 10)
+    batches = random_batches(rng, core, [rng.choice([k, k + 1, 2 * k, 1]) for _ in range(12)])
+    burst = cycle([False] * blocked + [True] * rng.randint(1, 2 * k) + [False] * blocked + [True])
+    assert run(core, batches, always, lambda: next(burst)).results == expected(batches, k)
 
 
 @pytest.mark.parametrize("spread", [1, 2])
