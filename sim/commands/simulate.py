@@ -1,0 +1,67 @@
+"""``ninefold sim``: the bench of a core in a simulator."""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ninefold.hdl.commands.parameters import CoreCommand
+from ninefold.sim.simulation import Report, repeat_command
+from ninefold.sim.simulation import simulate as run_bench
+from ninefold.sim.simulators import SIMULATORS
+
+__all__ = ["simulate"]
+
+_SEEDS = 2**32
+
+
+@click.command("sim", cls=CoreCommand)
+@click.option("--simulator", type=click.Choice(SIMULATORS), default=SIMULATORS[0], show_default=True)
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus; if not given, a new one.")
+@click.option("--waves", is_flag=True, help="Record the whole run, not only what fails.")
+@click.option("--test", "tests", multiple=True, metavar="NAME", help="Run this test; may be repeated. Default: all.")
+@click.pass_context
+def simulate(
+    ctx: click.Context,
+    core: str,
+    parameters: dict[str, Any],
+    simulator: str,
+    seed: int | None,
+    waves: bool,
+    tests: tuple[str, ...],
+) -> None:
+    """Run the cocotb bench of CORE against its golden model.
+
+    The exit code is 1 if a test fails; its waveform and log are then kept in the current folder.
+    """
+    chosen = secrets.randbelow(_SEEDS) if seed is None else seed
+    click.echo(f"seed {chosen}")
+    report = run_bench(core, parameters, seed=chosen, simulator=simulator, tests=tests, waves=waves, folder=Path.cwd())
+    _print_table(core, report)
+    if report.waveform is not None:
+        click.echo(f"waveform: {report.waveform}")
+        click.echo(f"log: {report.log}")
+    if report.failed:
+        again = repeat_command(core, parameters, seed=chosen, simulator=simulator, tests=report.failed)
+        click.echo(f"repeat with: {again}")
+        ctx.exit(1)
+
+
+def _print_table(core: str, report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=core, title_justify="left")
+    table.add_column("test", no_wrap=True)
+    table.add_column("result")
+    for heading in ("cycles", "cycles/s"):
+        table.add_column(heading, justify="right")
+    for outcome in report.outcomes:
+        # cocotb gives times in whole milliseconds.
+        rate = f"{outcome.cycles / outcome.seconds:,.0f}" if outcome.seconds else ""
+        table.add_row(outcome.name, "passed" if outcome.passed else "FAILED", f"{outcome.cycles:,}", rate)
+    Console().print(table)
+    for outcome in report.outcomes:
+        if not outcome.passed:
+            click.echo(f"{outcome.name}: {outcome.message.splitlines()[0] if outcome.message else 'failed'}")

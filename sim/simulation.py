@@ -1,0 +1,148 @@
+"""Benches of the cores as one call: elaborate, build, run, and keep the waveform of what failed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ninefold.sim.simulators import SIMULATORS, Outcome, Simulator, find_simulator
+from ninefold.spec.errors import InputError
+
+__all__ = ["Report", "repeat_command", "simulate"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run of a bench showed.
+
+    Attributes
+    ----------
+    outcomes : tuple of Outcome
+        One a test, in the order of the bench.
+    waveform : Path or None
+        The waveform kept: of the whole run when it was asked for, else of the tests that failed.
+    log : Path or None
+        cocotb's log, kept beside a waveform.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    waveform: Path | None
+    log: Path | None
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Names of the tests that failed."""
+        return tuple(outcome.name for outcome in self.outcomes if not outcome.passed)
+
+
+def simulate(
+    core: str,
+    parameters: Mapping[str, Any],
+    *,
+    seed: int,
+    simulator: str = SIMULATORS[0],
+    tests: Sequence[str] = (),
+    waves: bool = False,
+    folder: Path,
+) -> Report:
+    """Run the bench of a core.
+
+    Parameters
+    ----------
+    core : str
+        Name of the core, and of its bench in ``ninefold.sim.benches``.
+    parameters : mapping of str to Any
+        Parameters of the core.
+    seed : int
+        Seed of every stimulus, from 0.
+    simulator : str
+        One of ``SIMULATORS``.
+    tests : sequence of str
+        Tests to run; empty for all.
+    waves : bool
+        Record the whole run. Otherwise only what failed is run again and recorded.
+    folder : Path
+        Where waveform and log are kept; a run that passes without `waves` leaves nothing there.
+
+    Raises
+    ------
+    InputError
+        A parameter, simulator, test or seed that there is not.
+    UnavailableError
+        The simulator is not installed.
+    ToolError
+        The simulator failed.
+    """
+    from ninefold.hdl.cores import make_core, parameters_of
+    from ninefold.hdl.elaborate import verilog
+
+    if seed < 0:
+        raise InputError(f"seed must be an integer from 0 on, not {seed}")
+    component = make_core(core, **parameters)
+    complete = {name: getattr(component, name) for name in parameters_of(core)}
+    run = _Run(find_simulator(simulator), verilog(component), core, json.dumps(complete), seed, folder)
+    if waves:
+        return Report(tuple(run.recorded(tests)), run.waveform, run.log)
+    outcomes = tuple(run.plain(tests))
+    failed = [outcome.name for outcome in outcomes if not outcome.passed]
+    if not failed:
+        return Report(outcomes, None, None)
+    if all(outcome.passed for outcome in run.recorded(failed)):
+        # The failure hangs on the tests before: record them all.
+        run.recorded(tests)
+    return Report(outcomes, run.waveform, run.log)
+
+
+def repeat_command(
+    core: str, parameters: Mapping[str, Any], *, seed: int, simulator: str, tests: Sequence[str] = ()
+) -> str:
+    """Return the command line that repeats a run."""
+    words = ["ninefold", "sim", core]
+    for name, value in parameters.items():
+        flag = name.replace("_", "-")
+        words += [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+    words += ["--simulator", simulator, "--seed", str(seed)]
+    for test in tests:
+        words += ["--test", test]
+    return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class _Run:
+    simulator: Simulator
+    verilog: str
+    core: str
+    parameters: str
+    seed: int
+    folder: Path
+
+    @property
+    def waveform(self) -> Path:
+        return self.folder.absolute() / f"{self.core}-{self.seed}{self.simulator.waves}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder.absolute() / f"{self.core}-{self.seed}.log"
+
+    def plain(self, tests: Sequence[str]) -> list[Outcome]:
+        return self._run(self.simulator.build(self.verilog), tests, None, None)
+
+    def recorded(self, tests: Sequence[str]) -> list[Outcome]:
+        return self._run(self.simulator.build(self.verilog, waves=True), tests, self.waveform, self.log)
+
+    def _run(self, built: Path, tests: Sequence[str], waveform: Path | None, log: Path | None) -> list[Outcome]:
+        from ninefold.sim.benches.fields import VARIABLE
+
+        return self.simulator.run(
+            built,
+            f"ninefold.sim.benches.{self.core}",
+            self.seed,
+            tests=tests,
+            variables={VARIABLE: self.parameters},
+            waveform=waveform,
+            log=log,
+        )
