@@ -6,14 +6,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from ninefold.host.backends.cpu import kernel, paths
-from ninefold.host.backends.cpu.engines import Engine
+from ninefold.host.backends.cpu.engines import Engine, Hits
 from ninefold.host.nits import pack
 from ninefold.spec.errors import InputError, ToolError, UnavailableError
 from ninefold.spec.formats import INT32_MIN, NO_ID
@@ -25,7 +24,7 @@ if "avx2" in paths.processor()[1]:
 ALL = [*HERE, pytest.param("avx512", marks=pytest.mark.avx512)]
 
 
-def expected(nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> tuple[Any, Any]:
+def expected(nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> Hits:
     """Return ids and scores by sorting everything."""
     scores = nits.astype(np.int64) @ rows.astype(np.int64).T
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -35,12 +34,13 @@ def expected(nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> 
 
 
 def assert_finds(engine: Engine, nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> None:
-    ids, scores = engine.mine(nits, pack(rows), k)
-    wanted_ids, wanted_scores = expected(nits, rows, k)
-    assert ids.dtype == np.int64
-    assert scores.dtype == np.int32
-    np.testing.assert_array_equal(scores, wanted_scores)
-    np.testing.assert_array_equal(ids, wanted_ids)
+    assert_same(engine.mine(nits, pack(rows), k), expected(nits, rows, k))
+
+
+def assert_same(found: Hits, wanted: Hits) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -152,10 +152,8 @@ def test_several_python_threads_search_at_once(engine: Engine) -> None:
     asked = queries * 4
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda nits: engine.mine(nits, packed, 20), asked))
-    for nits, (ids, scores) in zip(asked, found, strict=True):
-        wanted = expected(nits, rows, 20)
-        np.testing.assert_array_equal(ids, wanted[0])
-        np.testing.assert_array_equal(scores, wanted[1])
+    for nits, hits in zip(asked, found, strict=True):
+        assert_same(hits, expected(nits, rows, 20))
 
 
 def test_openvino_answers_for_each_array_apart_and_lets_it_go() -> None:
@@ -167,6 +165,11 @@ def test_openvino_answers_for_each_array_apart_and_lets_it_go() -> None:
         packed = pack(rows)
         for _ in range(2):
             np.testing.assert_array_equal(engine.mine(nits, packed, 5)[0], expected(nits, rows, 5)[0])
+        rows[:, -1] = 0  # the same bytes also hold 39 dimensions, padded
+        narrow = rows[:, :-1]
+        packed = pack(rows)
+        assert_same(engine.mine(nits, packed, 5), expected(nits, rows, 5))
+        assert_same(engine.mine(nits[:, :-1], packed, 5), expected(nits[:, :-1], narrow, 5))
         assert len(engine._kept) == 1  # type: ignore[attr-defined]
         del packed
 

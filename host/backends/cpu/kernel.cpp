@@ -4,9 +4,10 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -87,7 +88,7 @@ void mine(const Job& job, Search search, int threads, Lists& best) {
         for (int i = 1; i < threads; i++) {
             others.emplace_back(work, std::cref(job), search, std::ref(workers[i]), std::ref(next));
         }
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
         // No more threads to be had: those there are do all the work.
     }
     work(job, search, workers[0], next);

@@ -50,7 +50,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self._lock = threading.Lock()  # a compiled product serves one caller at a time
-        self._kept: dict[int, tuple[weakref.ref[Any], dict[int, _Product]]] = {}
+        self._kept: dict[int, tuple[weakref.ref[Any], dict[tuple[int, int], _Product]]] = {}
 
     def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
         """See `Engine.mine`."""
@@ -64,26 +64,26 @@ class OpenVinoEngine:
         parts = blocks(len(nits), _QUERIES)
         selections = [Selection(part.stop - part.start, k, np.int32) for part in parts]
         for rows in blocks(len(packed), max(1, _BLOCK // dimensions)):
-            product = products.get(rows.start)
+            product = products.get((dimensions, rows.start))
             if product is None:
                 product = self._compile(unpack(np.asarray(packed[rows]), dimensions))
-                if self._kept_bytes(dimensions) + (rows.stop - rows.start) * dimensions <= _KEPT_BYTES:
-                    products[rows.start] = product
+                if self._kept_bytes() + _BLOCK <= _KEPT_BYTES:
+                    products[dimensions, rows.start] = product
             for part, selection in zip(parts, selections, strict=True):
                 selection.offer(product(nits[part].astype(np.float32)), rows.start)
         for part, selection in zip(parts, selections, strict=True):
             ids[part], scores[part] = selection.ids, selection.scores
         return ids, scores
 
-    def _products_of(self, packed: npt.NDArray[np.uint8]) -> dict[int, _Product]:
-        """Return the products made for this array so far; they go when the array goes."""
+    def _products_of(self, packed: npt.NDArray[np.uint8]) -> dict[tuple[int, int], _Product]:
+        """Return the products made for this array so far, by dimensions and first row; they go when the array goes."""
         key = id(packed)
         if key not in self._kept:
             self._kept[key] = (weakref.ref(packed, lambda _: self._kept.pop(key, None)), {})
         return self._kept[key][1]
 
-    def _kept_bytes(self, dimensions: int) -> int:
-        return sum(len(products) for _, products in self._kept.values()) * max(_BLOCK, dimensions)
+    def _kept_bytes(self) -> int:
+        return sum(len(products) for _, products in self._kept.values()) * _BLOCK
 
     def _compile(self, nits: npt.NDArray[np.int8]) -> _Product:
         import openvino
