@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ninefold.sim.verilated.design import Design
@@ -49,48 +51,50 @@ def build(design: Design) -> Path:
         When one of them fails.
     """
     tools = find_tools()
-    runtime = BuildCache("verilator-runtime").get(
-        digest_of(_compile_command(tools), tools.verilator_version, tools.compiler_version),
-        lambda folder: _build_runtime(folder, tools),
-    )
     header = _streams_header(design.streams)
-    versions = [tools.verilator_version, tools.compiler_version]
-    commands = [_VERILATOR_FLAGS, _compile_command(tools)]
-    digest = digest_of(design.verilog, header, _HARNESS.read_text(), versions, commands)
-    entry = BuildCache("verilated").get(digest, lambda folder: _build(folder, design.verilog, header, tools, runtime))
+    parts = [design.verilog, header, _HARNESS.read_text(), _VERILATOR_FLAGS, _identity(tools)]
+    entry = BuildCache("verilated").get(digest_of(*parts), lambda folder: _build(folder, design.verilog, header, tools))
     return entry / "core.so"
 
 
-def _build_runtime(folder: Path, tools: Tools) -> None:
-    """Compile the part of Verilator's runtime that every core shares."""
+def _build(folder: Path, text: str, header: str, tools: Tools) -> None:
+    verilog, work = folder / "top.v", folder / "build"
+    verilog.write_text(text)
+    work.mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        runtime = pool.submit(_runtime, tools)
+        command = [str(tools.verilator), *_VERILATOR_FLAGS, "-Mdir", str(work), str(verilog)]
+        run_tool(command, folder, VERILATOR_ROOT=str(tools.root))
+        (work / "streams.h").write_text(header)
+        # One translation unit: the harness sees through the model, and headers are read once.
+        sources = sorted(path.name for path in work.glob("Vtop*.cpp"))
+        unit = work / "all.cpp"
+        unit.write_text("".join(f'#include "{name}"\n' for name in sources) + _HARNESS.read_text())
+        run_tool([*_compile_command(tools), *_OPTIMISE, f"-I{work}", "-c", str(unit), "-o", "all.o"], work)
+        objects = [str(work / "all.o"), *(str(path) for path in sorted(runtime.result().glob("*.o")))]
+    run_tool([*_compile_command(tools), "-shared", *objects, "-pthread", "-o", "core.so"], folder)
+    shutil.rmtree(work)
+
+
+def _runtime(tools: Tools) -> Path:
+    """Return the folder with the objects of Verilator's runtime, which all cores share."""
+    return BuildCache("verilator-runtime").get(digest_of(_identity(tools)), lambda folder: _compile(folder, tools))
+
+
+def _compile(folder: Path, tools: Tools) -> None:
     for source in ("verilated", "verilated_threads"):
         path = tools.root / "include" / f"{source}.cpp"
-        run_tool([*_compile_command(tools), "-c", str(path), "-o", f"{source}.o"], folder)
+        run_tool([*_compile_command(tools), *_OPTIMISE, "-c", str(path), "-o", f"{source}.o"], folder)
 
 
-def _build(folder: Path, text: str, header: str, tools: Tools, runtime: Path) -> None:
-    verilog = folder / "top.v"
-    verilog.write_text(text)
-    work = folder / "build"
-    work.mkdir()
-    command = [str(tools.verilator), *_VERILATOR_FLAGS, "-Mdir", str(work), str(verilog)]
-    run_tool(command, folder, VERILATOR_ROOT=str(tools.root))
-    (work / "streams.h").write_text(header)
-    # One translation unit: the harness sees through the model, and headers are read once.
-    sources = sorted(path.name for path in work.glob("Vtop*.cpp"))
-    (work / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in sources) + _HARNESS.read_text())
-    objects = [str(runtime / f"{name}.o") for name in ("verilated", "verilated_threads")]
-    command = [*_compile_command(tools), f"-I{work}", "-shared", str(work / "all.cpp"), *objects, "-o", "core.so"]
-    run_tool([*command, "-pthread"], folder)
-    for path in work.iterdir():
-        path.unlink()
-    work.rmdir()
+def _identity(tools: Tools) -> list[str]:
+    return [tools.verilator_version, tools.compiler_version, *_compile_command(tools), *_OPTIMISE]
 
 
 def _compile_command(tools: Tools) -> list[str]:
     include = tools.root / "include"
     gnu = [] if "clang" in tools.compiler_version else ["-fno-gnu-unique"]
-    return [*tools.compiler, *_COMPILER_FLAGS, *gnu, *_OPTIMISE, f"-I{include}", f"-I{include / 'vltstd'}"]
+    return [*tools.compiler, *_COMPILER_FLAGS, *gnu, f"-I{include}", f"-I{include / 'vltstd'}"]
 
 
 def _streams_header(streams: tuple[Stream, ...]) -> str:
