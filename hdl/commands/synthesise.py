@@ -12,7 +12,7 @@ from rich.table import Table
 from ninefold.hdl.commands.parameters import CoreCommand
 
 if TYPE_CHECKING:
-    from ninefold.hdl.synthesis import Flow, Implementation
+    from ninefold.hdl.synthesis import Implementation
 
 __all__ = ["synthesise"]
 
@@ -76,7 +76,9 @@ def synthesise(
         return
     console = Console()
     console.print(_resources(core, parameters, made))
-    console.print(_frequencies(made, flow))
+    console.print(_frequencies(made))
+    versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
+    console.print(f"LFE5 {flow.device}, speed grade {flow.speed}, {flow.router}; {versions}", highlight=False)
     if critical_path:
         console.print(_path(made))
 
@@ -109,10 +111,8 @@ def _resources(core: str, parameters: dict[str, Any], made: "Implementation") ->
     return table
 
 
-def _frequencies(made: "Implementation", flow: "Flow") -> Table:
-    tools = ", ".join(f"{name} {version}" for name, version in made.versions.items())
-    caption = f"LFE5 {flow.device}, speed grade {flow.speed}, {flow.router}; {tools}"
-    table = Table(title="fmax after routing, by seed", title_justify="left", caption=caption, caption_justify="left")
+def _frequencies(made: "Implementation") -> Table:
+    table = Table(title="after routing", title_justify="left")
     table.add_column("seed", justify="right")
     table.add_column("fmax (MHz)", justify="right")
     for placement in made.placements:
