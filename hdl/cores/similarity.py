@@ -14,6 +14,8 @@ from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, score_bits
 __all__ = ["SimilarityEngine"]
 
 _DEPTH_MAX = 2**20
+#: Lanes that share a part of the query store.
+_GROUP = 32
 
 
 class SimilarityEngine(wiring.Component):
@@ -81,7 +83,14 @@ class SimilarityEngine(wiring.Component):
         m = Module()
         word_bits = NIT_BITS * self.lanes
         m.submodules.vectors = vectors = WordStore(word_bits, self.depth * self._beats, exclusive=True)
-        m.submodules.queries = queries = WordStore(word_bits, 2 << self._beat_bits, exclusive=False)
+        # The query store is cut into groups of lanes.
+        starts = range(0, self.lanes, _GROUP)
+        queries = [
+            WordStore(NIT_BITS * min(_GROUP, self.lanes - start), 2 << self._beat_bits, exclusive=False)
+            for start in starts
+        ]
+        for start, store in zip(starts, queries, strict=True):
+            m.submodules[f"queries_{start}"] = store
         m.submodules.dot = dot = self._dot
         # From the issue of a vector's last word to its score in the queue: the stores, the dot product, the sum.
         stages = WordStore.LATENCY + dot.latency + 1
@@ -121,7 +130,7 @@ class SimilarityEngine(wiring.Component):
         m.d.comb += [
             queue.take.eq(begins),
             dot.nits.eq(vectors.read_word),
-            dot.trits.eq(queries.read_word),
+            dot.trits.eq(Cat(store.read_word for store in queries)),
             queue.push.eq(done),
             queue.element.eq(Cat(score, identifier, final)),
         ]
@@ -154,34 +163,48 @@ class SimilarityEngine(wiring.Component):
             m.d.sync += [last_id.eq(vector), vectors.write_address.eq(0), vector.eq(0), beat.eq(0), full.eq(0)]
         return last_id
 
-    def _store_query(self, m: Module, queries: WordStore, beat: Signal) -> Value:
+    def _store_query(self, m: Module, queries: list[WordStore], beat: Signal) -> Value:
         """Write the words of ``query`` as trits into two slots by turns; returns whether this one ends its query."""
-        slot = Signal()
         accepted = self.query.valid & self.query.ready
-        m.d.comb += [
-            queries.write.eq(accepted),
-            queries.write_address.eq(Cat(beat, slot)),
-            queries.write_word.eq(Cat(trit_pair(nit) for nit in self.query.payload.nits)),
-        ]
         last = beat == self._beats - 1
         with m.If(accepted):
-            m.d.sync += [beat.eq(Mux(last, 0, beat + 1)), slot.eq(slot ^ last)]
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        for i, store in enumerate(queries):
+            nits = self.query.payload.nits[i * _GROUP : (i + 1) * _GROUP]
+            m.d.comb += [
+                store.write.eq(accepted),
+                store.write_address.eq(self._slot_address(m, accepted, accepted & last)),
+                store.write_word.eq(Cat(trit_pair(nit) for nit in nits)),
+            ]
         return accepted & last
 
+    def _slot_address(self, m: Module, step: Value, next_slot: Value) -> Value:
+        """Count the words of a query, in two slots by turns.
+
+        Every group of lanes has counters of its own: one address for hundreds of lanes would have to cross the device
+        in a cycle, and registers that merely copied it would be merged.
+        """
+        beat = Signal(range(self._beats))
+        slot = Signal()
+        with m.If(step):
+            m.d.sync += beat.eq(Mux(beat == self._beats - 1, 0, beat + 1))
+        with m.If(next_slot):
+            m.d.sync += slot.eq(~slot)
+        return Cat(beat, slot)
+
     def _issue(
-        self, m: Module, vectors: WordStore, queries: WordStore, waiting: Value, credit: Value, last_id: Value
+        self, m: Module, vectors: WordStore, queries: list[WordStore], waiting: Value, credit: Value, last_id: Value
     ) -> tuple[Value, Value, Value]:
         """Address one word of one vector a cycle; returns whether it begins its vector, ends it, ends its query.
 
         A vector begins only with a credit, since nothing behind this point can stall.
         """
-        slot = Signal()
         beat = Signal(range(self._beats))
         vector = Signal(range(self.depth))
         first, last = beat == 0, beat == self._beats - 1
         issue = waiting & (~first | credit)
         scored = issue & last & (vector == last_id)
-        m.d.comb += queries.read_address.eq(Cat(beat, slot))
+        m.d.comb += [store.read_address.eq(self._slot_address(m, issue, scored)) for store in queries]
         with m.If(issue):
             m.d.sync += [
                 vectors.read_address.eq(vectors.read_address + 1),
@@ -189,7 +212,7 @@ class SimilarityEngine(wiring.Component):
                 vector.eq(vector + last),
             ]
         with m.If(scored):
-            m.d.sync += [vectors.read_address.eq(0), vector.eq(0), slot.eq(~slot)]
+            m.d.sync += [vectors.read_address.eq(0), vector.eq(0)]
         return issue & first, issue & last, scored
 
     @staticmethod

@@ -69,7 +69,7 @@ def test_every_product_of_two_nits() -> None:
 @pytest.mark.parametrize("rates", [(1, 1, 1), (1, 1, 0.2), (0.3, 0.3, 1), (0.6, 0.6, 0.6)])
 @pytest.mark.parametrize(
     ("dimensions", "lanes", "depth"),
-    [(1, 1, 1), (8, 8, 5), (8, 4, 8), (9, 3, 4), (5, 1, 3), (7, 7, 2), (10, 5, 6), (64, 16, 3)],
+    [(1, 1, 1), (8, 8, 5), (8, 4, 8), (9, 3, 4), (5, 1, 3), (7, 7, 2), (10, 5, 6), (64, 16, 3), (140, 70, 2)],
 )
 def test_loads_and_queries_under_back_pressure(
     dimensions: int, lanes: int, depth: int, rates: tuple[float, float, float]
