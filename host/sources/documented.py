@@ -23,11 +23,11 @@ _EXCLUDED = frozenset(
     {"antigravity", "encodings", "ensurepip", "idlelib", "pydoc_data", "site", "test", "this", "turtledemo"}
     | {"xxlimited", "xxlimited_35", "xxsubtype"}  # examples
     | {"distutils", "lib2to3", "sre_compile", "sre_constants", "sre_parse"}  # no longer in later versions
-    | {"genericpath", "nt", "ntpath"}  # what is behind os.path, here and on other systems
+    | {"genericpath", "nt", "ntpath", "posix"}  # what is behind os, here and on other systems
 )
 _EXCLUDED_PARTS = frozenset({"__main__", "test", "tests", "idle_test"})
 #: What users call the modules that implement something under another name.
-_KNOWN_AS = {"posixpath": "os.path", "posix": "os"}
+_KNOWN_AS = {"posixpath": "os.path"}
 #: Docstrings that are generated, not written.
 _GENERATED = ("Alias for field number", "Initialize self.", "Create and return a new object.")
 _METHODS = (
@@ -44,6 +44,8 @@ _METHODS = (
 #: Characters after which no further paragraph of a docstring is taken: a first paragraph is the summary that a question
 #: can be like, unless it only repeats the signature.
 _ENOUGH = 40
+#: Characters of the longest string that is shown as a default.
+_SHORT = 20
 
 
 def module_names() -> Iterator[str]:
@@ -76,17 +78,17 @@ def entries() -> Iterator[dict[str, str]]:
     """Yield ``name``, ``signature`` and ``doc`` of every documented object, each once, in a fixed order.
 
     Objects that several modules offer go under the first of them, packages first; so do objects whose last name and
-    docstring are equal, which are inherited or re-exported.
+    docstring are equal, which are inherited or re-exported. Of a function and a module of one name the function counts.
     """
-    seen: set[tuple[str, str]] = set()
+    seen: set[str | tuple[str, str]] = set()
     for name in module_names():
         module = _imported(name)
         if module is None:
             continue
         for qualified, thing, doc in _of_module(module, _KNOWN_AS.get(name, name)):
             key = (qualified.rpartition(".")[2], doc)
-            if key not in seen:
-                seen.add(key)
+            if key not in seen and qualified not in seen:
+                seen.update((key, qualified))
                 yield {"name": qualified, "signature": _signature(thing), "doc": doc}
 
 
@@ -107,7 +109,9 @@ def _public(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
         thing = getattr(module, public, None)
         if public.startswith("_") or thing is None or isinstance(thing, types.ModuleType):
             continue
-        if listed is not None or getattr(thing, "__module__", None) == module.__name__:
+        # The built-in open says that it is of another module.
+        own = module.__name__ in ("builtins", getattr(thing, "__module__", None))
+        if listed is not None or own:
             yield public, thing
 
 
@@ -138,11 +142,22 @@ def _signature(thing: Any) -> str:
     if isinstance(thing, classmethod | staticmethod):
         thing = thing.__func__
     try:
-        text = str(inspect.signature(thing))
+        signature = inspect.signature(thing)
     except (ValueError, TypeError):
         return ""
-    # Defaults that print an address would differ from run to run.
+    parameters = [parameter.replace(default=_shown(parameter.default)) for parameter in signature.parameters.values()]
+    text = str(signature.replace(parameters=parameters)).replace("=Ellipsis", "=...").replace("= Ellipsis", "= ...")
+    # Annotations that print an address would differ from run to run.
     return "" if " at 0x" in text else text
+
+
+def _shown(default: Any) -> Any:
+    """Return a default as it is where it is a short constant; others, such as os.environ, tell of this machine."""
+    if default is inspect.Parameter.empty or isinstance(default, int | float | None) or default in ((), "", b""):
+        return default
+    if isinstance(default, str | bytes) and len(default) <= _SHORT and default[:1] not in ("/", b"/"):
+        return default
+    return ...
 
 
 def main(output: TextIO) -> None:

