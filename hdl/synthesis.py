@@ -24,6 +24,8 @@ INSTALL: Final = 'pip install "ninefold[synth]"'
 DEVICES: Final = ("12k", "25k", "45k", "85k", "um-25k", "um-45k", "um-85k", "um5g-25k", "um5g-45k", "um5g-85k")
 SPEEDS: Final = (6, 7, 8)
 ROUTERS: Final = ("router1", "router2")
+#: Of the packages the one that all devices come in; the harness needs four pads.
+_PACKAGE = "CABGA381"
 #: Each is a WebAssembly program, so more at once than this asks for much memory.
 _AT_ONCE = 2
 #: The core keeps its boundary until it is mapped, so that its cells can be counted apart from those of the harness.
@@ -74,8 +76,9 @@ class Flow:
     @property
     def arguments(self) -> list[str]:
         """The options of nextpnr-ecp5."""
-        family = ["--speed", str(self.speed), "--router", self.router, "--freq", f"{self.target_mhz:g}"]
-        return [f"--{self.device}", *family, "--timing-allow-fail", "--lpf-allow-unconstrained"]
+        options = ["--speed", str(self.speed), "--router", self.router, "--freq", f"{self.target_mhz:g}"]
+        part = [f"--{self.device}", "--package", _PACKAGE]
+        return [*part, *options, "--timing-allow-fail", "--lpf-allow-unconstrained"]
 
 
 @dataclass(frozen=True)

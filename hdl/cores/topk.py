@@ -189,10 +189,13 @@ class TopKMiner(wiring.Component):
         with m.Elif(freed & ~reserved):
             m.d.sync += room.eq(room + 1)
 
-        # Entrance. `earlier` scores of the batch came before the held one, counted to k - 1; the batch is `full` when
+        # Entrance. `spilled` takes the score that arrives while the one that is held cannot enter, so that `ready` is a
+        # register. `earlier` scores of the batch came before the held one, counted to k - 1; the batch is `full` when
         # k have. A batch may close when `clear`: the results of the batch before then are out of the way of its own.
         held = Signal(self.scores.payload.shape(), reset_less=True)
+        spilled = Signal.like(held)
         holds = Signal()
+        spills = Signal()
         enters = Signal()
         full = Signal()
         earlier = Signal(range(self.k))
@@ -200,10 +203,18 @@ class TopKMiner(wiring.Component):
         clear = Signal(init=1)
         m.d.comb += [
             enters.eq(holds & (full | spare) & (~held.last | clear)),
-            self.scores.ready.eq(~holds | enters),
+            self.scores.ready.eq(~spills),
         ]
-        with m.If(self.scores.ready):
-            m.d.sync += [held.eq(self.scores.payload), holds.eq(self.scores.valid)]
+        with m.If(~spills):
+            m.d.sync += spilled.eq(self.scores.payload)
+        with m.If(~holds | enters):
+            m.d.sync += [
+                held.eq(Mux(spills, spilled, self.scores.payload)),
+                holds.eq(spills | self.scores.valid),
+                spills.eq(0),
+            ]
+        with m.Elif(self.scores.valid):
+            m.d.sync += spills.eq(1)
         m.d.sync += [reserved.eq(enters & ~full), clear.eq(gap <= 1)]
         with m.If(gap != 0):
             m.d.sync += gap.eq(gap - 1)

@@ -151,7 +151,7 @@ def test_a_shorter_batch_waits_for_the_results_before_it() -> None:
     seen = run(core, batches, always, always)
     assert seen.results == expected(batches, k)
     ends = [seen.accepted[sum(sizes[: i + 1]) - 1] for i in range(len(sizes))]
-    assert ends[1] == ends[0] + 1  # the entrance holds one score
+    assert ends[2] == ends[0] + 2  # the entrance holds two scores
     # From then on a batch takes max(n, results of the one before).
     periods = [max(n, min(k, before)) for before, n in pairwise(sizes)]
     assert seen.delivered[-1] == seen.accepted[sizes[0] - 1] + sum(periods) + core.latency + sizes[-1] - 1
