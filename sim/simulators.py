@@ -30,6 +30,17 @@ PERIOD_NS = 10
 
 _TIMESCALE = ("1ns", "1ps")  # Icarus refuses clock periods without one
 _EMPTY_DESIGN = "module top(input clk, output q); assign q = clk; endmodule\n"
+# Icarus in its SystemVerilog mode, cocotb's choice, does not run `always @*` at time 0, which Yosys' Verilog relies on.
+_ICARUS = ["-g2005", "-s", "waves"]
+# Plain Verilog, unlike cocotb's own.
+_ICARUS_WAVES = """module waves;
+  reg [8 * 4096:1] path;
+  initial if ($value$plusargs("waves=%s", path)) begin
+    $dumpfile(path);
+    $dumpvars(0, top);
+  end
+endmodule
+"""
 _QUIET = ["-Wno-fatal", "-Wno-lint", "-Wno-style"]
 _INSTALL_ICARUS = "install it (Debian: apt install iverilog) or use --simulator verilator"
 _INSTALL_PYTHON = "use a Python with a shared libpython (Debian: apt install libpython3-dev)"
@@ -107,6 +118,7 @@ class Simulator:
         *,
         tests: Sequence[str] = (),
         variables: Mapping[str, str] | None = None,
+        plusargs: Sequence[str] = (),
         waveform: Path | None = None,
         log: Path | None = None,
     ) -> list[Outcome]:
@@ -124,6 +136,8 @@ class Simulator:
             Names of the tests to run; empty for all.
         variables : mapping of str to str, optional
             Environment variables for the bench.
+        plusargs : sequence of str
+            Arguments for the design's ``$value$plusargs``, each ``+name=value``.
         waveform : Path, optional
             Record the waveform there; needs a design built with `waves`.
         log : Path, optional
@@ -140,7 +154,7 @@ class Simulator:
             folder = Path(name)
             results = folder / "results.xml"
             try:
-                self._simulate(built, bench, seed, tests, variables or {}, waveform, results)
+                self._simulate(built, bench, seed, tests, variables or {}, plusargs, waveform, results)
             finally:
                 if log is not None and (folder / "log").exists():
                     shutil.copyfile(folder / "log", log)
@@ -151,7 +165,7 @@ class Simulator:
         return outcomes
 
     def _identity(self, waves: bool) -> list[str]:
-        return [self.name, self.version, version("cocotb"), sys.prefix, self.waves if waves else ""]
+        return [self.name, self.version, version("cocotb"), sys.prefix, self.waves if waves else "", *_ICARUS]
 
     def _build(self, folder: Path, verilog: str, waves: bool) -> None:
         source = folder / "top.v"
@@ -175,16 +189,21 @@ class Simulator:
         _keep(folder, [path.name for path in folder.glob("verilated*.o")])
 
     def _compile(self, folder: Path, source: Path, waves: bool) -> None:
-        verilator = self.name == "verilator"
-        trace = ["--trace-fst"] if verilator and waves and self.waves == ".fst" else []
+        sources = [source]
+        if self.name == "verilator":
+            arguments = [*_QUIET, *(["--trace-fst"] if waves and self.waves == ".fst" else [])]
+        else:
+            arguments = _ICARUS
+            sources.append(folder / "waves.v")
+            sources[-1].write_text(_ICARUS_WAVES)
         with self._runner(folder / "log") as runner:
             runner.build(
-                sources=[source],
+                sources=sources,
                 hdl_toplevel="top",
                 build_dir=folder,
-                build_args=[*_QUIET, *trace] if verilator else [],
+                build_args=arguments,
                 timescale=_TIMESCALE,
-                waves=waves,
+                waves=waves and self.name == "verilator",
                 log_file=folder / "log",
             )
 
@@ -195,15 +214,16 @@ class Simulator:
         seed: int,
         tests: Sequence[str],
         variables: Mapping[str, str],
+        plusargs: Sequence[str],
         waveform: Path | None,
         results: Path,
     ) -> None:
         arguments: list[str] = []
-        plusargs: list[str] = []
+        added: list[str] = []
         if waveform is not None and self.name == "verilator":
             arguments = ["--trace-file", str(waveform)]
         elif waveform is not None:
-            plusargs = [f"+dumpfile_path={waveform}"]
+            added = [f"+waves={waveform}"]
         log = results.parent / "log"
         with self._runner(log) as runner:
             runner.test(
@@ -216,7 +236,7 @@ class Simulator:
                 # A regular expression that the whole name must match.
                 test_filter=rf"\.({'|'.join(map(re.escape, tests))})$" if tests else None,
                 test_args=arguments,
-                plusargs=plusargs,
+                plusargs=[*plusargs, *added],
                 seed=seed,
                 extra_env=variables,
                 waves=waveform is not None,

@@ -1,7 +1,5 @@
 """Bench of the pipeline: grid values in, nearest vectors out, against the golden models of its three operators."""
 
-# ruff: noqa: D401 - the docstring of a test states what holds
-
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,6 +10,7 @@ import numpy.typing as npt
 
 from ninefold.sim.benches.fields import join, parameters, signed, split, words
 from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
+from ninefold.sim.benches.topk import latency_of
 from ninefold.sim.golden.quantise import grid, nits_of_grid
 from ninefold.sim.golden.similarity import similarity
 from ninefold.sim.golden.topk import topk
@@ -109,7 +108,7 @@ class PipelineBench(Bench):
 
     async def finish(self, settle: int = 0) -> None:
         """Run to the end, and long enough for any result too many to show."""
-        await super().finish(settle or 3 * self.k + 60)
+        await super().finish(settle or 4 * self.k + 60)
 
 
 async def started(dut: Any) -> PipelineBench:
@@ -205,7 +204,7 @@ async def queries_follow_without_a_bubble(dut: Any) -> None:
 async def latency(dut: Any) -> None:
     """From the last word of a query to its first result: the three cores and N * beats - 1 cycles."""
     bench = await started(dut)
-    parts = [5, bench.beats + (bench.lanes - 1).bit_length() + 10, bench.k + 7]
+    parts = [5, bench.beats + (bench.lanes - 1).bit_length() + 10, latency_of(bench.k)]
     for count in sorted({1, bench.depth}):
         await bench.restart()
         await bench.loaded(bench.random_database(count))

@@ -14,10 +14,15 @@ from ninefold.sim.benches.fields import join, parameters, signed, split
 from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
 from ninefold.sim.golden.topk import topk
 
-__all__ = ["Batch", "TopKBench"]
+__all__ = ["Batch", "TopKBench", "latency_of"]
 
 #: Scores of one batch, each with its id.
 Batch = Sequence[tuple[int, int]]
+
+
+def latency_of(k: int) -> int:
+    """Return the latency that the miner promises, in cycles."""
+    return k + 5 + 2 * -(-(2 * k + 6) // 15)
 
 
 class TopKBench(Bench):
@@ -86,7 +91,7 @@ class TopKBench(Bench):
 
     async def finish(self, settle: int = 0) -> None:
         """Run to the end, and long enough for any result too many to show."""
-        await super().finish(settle or 3 * self.k + 30)
+        await super().finish(settle or 4 * self.k + 40)
 
 
 async def started(dut: Any) -> TopKBench:
@@ -222,14 +227,14 @@ async def short_batches_wait_no_longer_than_promised(dut: Any) -> None:
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
-    """A lone batch's results are offered one a cycle from k + 7 cycles after its last score on."""
+    """A lone batch's results are offered one a cycle, from the latency of the miner after its last score on."""
     bench = await started(dut)
     k = bench.k
     for size in sorted({1, 2, k, k + 5}):
         await bench.restart()
         bench.send([bench.random_batch(size)])
         await bench.finish()
-        promised = [bench.ends[0] + k + 7 + i for i in range(min(size, k))]
+        promised = [bench.ends[0] + latency_of(k) + i for i in range(min(size, k))]
         assert bench.results.offered == promised, f"results in cycles {bench.results.offered}, not {promised}"
 
 
@@ -257,7 +262,7 @@ async def reset_in_mid_batch(dut: Any) -> None:
         bench.send(bench.random_batch(bench.random.randint(1, k + 3)) for _ in range(6))
         await bench.steps(bench.random.randint(1, 5 * min(k, 20) + 10))
         await bench.restart()
-        await bench.steps(bench.random.choice([0, 0, 3 * k + 30]))
+        await bench.steps(bench.random.choice([0, 0, 4 * k + 40]))
         bench.send([bench.named([bench.lowest] * bench.random.randint(1, k + 1)), bench.random_batch(k + 2)])
         await bench.finish(settle=1)
     await bench.finish()
