@@ -243,9 +243,9 @@ async def results_wait_for_the_sink(dut: Any) -> None:
     """A sink blocked for long stops the input in the end, and everything comes once it is released."""
     bench = await started(dut)
     k = bench.k
-    blocked_for = 8 * k + 100
+    blocked_for = 8 * k + 200
     bench.pace(always, blocked(blocked_for))
-    bench.send(bench.random_batch(k + 1) for _ in range(12))
+    bench.send(bench.random_batch(k + 1) for _ in range(12 + 60 // k))
     await bench.steps(blocked_for)
     assert not bench.scores.ready, f"scores are still accepted after {blocked_for} blocked cycles"
     assert len(bench.ends) >= 2, "not even one batch enters while the results of another are blocked"
