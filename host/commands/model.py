@@ -2,8 +2,6 @@
 
 import click
 
-from ninefold.host.embedding.model import fetch_model, find_model
-
 __all__ = ["model"]
 
 
@@ -15,6 +13,8 @@ def model() -> None:
 @model.command()
 def fetch() -> None:
     """Download the model (83.5 MB) unless it is there already, and check it."""
+    from ninefold.host.embedding import fetch_model
+
     found = fetch_model(lambda sentence: click.echo(sentence, err=True))
     click.echo(f"the model is in {found.folder}")
 
@@ -22,4 +22,6 @@ def fetch() -> None:
 @model.command()
 def path() -> None:
     """Print the folder of the model in use."""
+    from ninefold.host.embedding import find_model
+
     click.echo(str(find_model().folder))
