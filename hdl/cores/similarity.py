@@ -14,7 +14,7 @@ from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, score_bits
 __all__ = ["SimilarityEngine"]
 
 _DEPTH_MAX = 2**20
-#: Lanes that share a part of the query store.
+#: Lanes that share a part of each store.
 _GROUP = 32
 
 
@@ -81,16 +81,9 @@ class SimilarityEngine(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         """Build the control, and the pipeline from the stores to the queue of scores."""
         m = Module()
-        word_bits = NIT_BITS * self.lanes
-        m.submodules.vectors = vectors = WordStore(word_bits, self.depth * self._beats, exclusive=True)
-        # The query store is cut into groups of lanes.
-        starts = range(0, self.lanes, _GROUP)
-        queries = [
-            WordStore(NIT_BITS * min(_GROUP, self.lanes - start), 2 << self._beat_bits, exclusive=False)
-            for start in starts
-        ]
-        for start, store in zip(starts, queries, strict=True):
-            m.submodules[f"queries_{start}"] = store
+        # Both stores are cut into groups of lanes.
+        vectors = self._stores(m, "vectors", self.depth * self._beats, exclusive=True)
+        queries = self._stores(m, "queries", 2 << self._beat_bits, exclusive=False)
         m.submodules.dot = dot = self._dot
         # From the issue of a vector's last word to its score in the queue: the stores, the dot product, the sum.
         stages = WordStore.LATENCY + dot.latency + 1
@@ -129,7 +122,7 @@ class SimilarityEngine(wiring.Component):
         identifier = Signal(queue.element.id.shape())
         m.d.comb += [
             queue.take.eq(begins),
-            dot.nits.eq(vectors.read_word),
+            dot.nits.eq(Cat(store.read_word for store in vectors)),
             dot.trits.eq(Cat(store.read_word for store in queries)),
             queue.push.eq(done),
             queue.element.eq(Cat(score, identifier, final)),
@@ -139,20 +132,31 @@ class SimilarityEngine(wiring.Component):
             m.d.sync += identifier.eq(Mux(final, 0, identifier + 1))
         return m
 
-    def _load(self, m: Module, vectors: WordStore, loaded: Signal) -> Signal:
+    def _stores(self, m: Module, name: str, words: int, *, exclusive: bool) -> list[WordStore]:
+        stores = []
+        for start in range(0, self.lanes, _GROUP):
+            store = WordStore(NIT_BITS * min(_GROUP, self.lanes - start), words, exclusive=exclusive)
+            m.submodules[f"{name}_{start}"] = store
+            stores.append(store)
+        return stores
+
+    def _load(self, m: Module, vectors: list[WordStore], loaded: Signal) -> Signal:
         """Write the words of ``load``; drives ``loaded`` at the last one and returns the id of the last vector."""
         last_id = Signal(range(self.depth))
         vector = Signal(range(self.depth))
         beat = Signal(range(self._beats))
         full = Signal()
         accepted = self.load.valid & self.load.ready
-        m.d.comb += [
-            vectors.write.eq(accepted & ~full),
-            vectors.write_word.eq(self.load.payload.nits),
-            loaded.eq(accepted & self.load.payload.last),
-        ]
-        with m.If(vectors.write):
-            m.d.sync += [vectors.write_address.eq(vectors.write_address + 1), beat.eq(beat + 1)]
+        write = accepted & ~full
+        m.d.comb += loaded.eq(accepted & self.load.payload.last)
+        for i, store in enumerate(vectors):
+            m.d.comb += [
+                store.write.eq(write),
+                store.write_address.eq(self._word_address(m, write, loaded)),
+                store.write_word.eq(self.load.payload.nits.as_value().word_select(i, NIT_BITS * _GROUP)),
+            ]
+        with m.If(write):
+            m.d.sync += beat.eq(beat + 1)
             with m.If(beat == self._beats - 1):
                 m.d.sync += beat.eq(0)
                 with m.If(vector == self.depth - 1):
@@ -160,7 +164,7 @@ class SimilarityEngine(wiring.Component):
                 with m.Else():
                     m.d.sync += vector.eq(vector + 1)
         with m.If(loaded):
-            m.d.sync += [last_id.eq(vector), vectors.write_address.eq(0), vector.eq(0), beat.eq(0), full.eq(0)]
+            m.d.sync += [last_id.eq(vector), vector.eq(0), beat.eq(0), full.eq(0)]
         return last_id
 
     def _store_query(self, m: Module, queries: list[WordStore], beat: Signal) -> Value:
@@ -178,6 +182,15 @@ class SimilarityEngine(wiring.Component):
             ]
         return accepted & last
 
+    def _word_address(self, m: Module, step: Value, restart: Value) -> Value:
+        """Count the words of the vectors; each group of lanes has a counter of its own, as in `_slot_address`."""
+        address = Signal(range(self.depth * self._beats))
+        with m.If(step):
+            m.d.sync += address.eq(address + 1)
+        with m.If(restart):
+            m.d.sync += address.eq(0)
+        return address
+
     def _slot_address(self, m: Module, step: Value, next_slot: Value) -> Value:
         """Count the words of a query, in two slots by turns.
 
@@ -193,7 +206,13 @@ class SimilarityEngine(wiring.Component):
         return Cat(beat, slot)
 
     def _issue(
-        self, m: Module, vectors: WordStore, queries: list[WordStore], waiting: Value, credit: Value, last_id: Value
+        self,
+        m: Module,
+        vectors: list[WordStore],
+        queries: list[WordStore],
+        waiting: Value,
+        credit: Value,
+        last_id: Value,
     ) -> tuple[Value, Value, Value]:
         """Address one word of one vector a cycle; returns whether it begins its vector, ends it, ends its query.
 
@@ -204,15 +223,14 @@ class SimilarityEngine(wiring.Component):
         first, last = beat == 0, beat == self._beats - 1
         issue = waiting & (~first | credit)
         scored = issue & last & (vector == last_id)
-        m.d.comb += [store.read_address.eq(self._slot_address(m, issue, scored)) for store in queries]
+        m.d.comb += [
+            *(store.read_address.eq(self._slot_address(m, issue, scored)) for store in queries),
+            *(store.read_address.eq(self._word_address(m, issue, scored)) for store in vectors),
+        ]
         with m.If(issue):
-            m.d.sync += [
-                vectors.read_address.eq(vectors.read_address + 1),
-                beat.eq(Mux(last, 0, beat + 1)),
-                vector.eq(vector + last),
-            ]
+            m.d.sync += [beat.eq(Mux(last, 0, beat + 1)), vector.eq(vector + last)]
         with m.If(scored):
-            m.d.sync += [vectors.read_address.eq(0), vector.eq(0)]
+            m.d.sync += vector.eq(0)
         return issue & first, issue & last, scored
 
     @staticmethod

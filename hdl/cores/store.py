@@ -66,14 +66,19 @@ class WordStore(wiring.Component):
         read_word = Signal(self._width, reset_less=True)
         write_address = Signal.like(self.write_address, reset_less=True)
         write_word = Signal(self._width, reset_less=True)
+        # The enable is a change in a count of writes modulo 2: plain registers would be merged with those of the
+        # stores beside this one, into one net across the device.
+        written, written_before = Signal(), Signal()
         m.d.sync += [
             read_address.eq(self.read_address),
             read_word.eq(read.data),
-            write.en.eq(self.write),
+            written.eq(written ^ self.write),
+            written_before.eq(written),
             write_address.eq(self.write_address),
             write_word.eq(self.write_word),
         ]
         m.d.comb += [
+            write.en.eq(written ^ written_before),
             read.en.eq(~write.en if self._exclusive else 1),
             read.addr.eq(read_address),
             self.read_word.eq(read_word),
