@@ -22,7 +22,7 @@ class Pipeline(wiring.Component):
 
     Throughput at saturation is the engine's: one query each N * ``beats`` cycles on N vectors, as long as the miner
     keeps up, which it does when N is ``k`` or more, and between queries on the same database always. Latency is
-    ``N * beats + ceil(log2(lanes)) + 15`` cycles and the ``latency`` of the miner, from the one in which an idle
+    ``N * beats + ceil(log2(lanes)) + 16`` cycles and the ``latency`` of the miner, from the one in which an idle
     pipeline accepts the last word of a query to the one from which its best result is offered; the results follow one
     a cycle.
 

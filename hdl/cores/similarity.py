@@ -34,7 +34,7 @@ class SimilarityEngine(wiring.Component):
 
     **Timing.** One word is loaded a cycle. A score takes ``beats`` cycles, with no bubble between vectors or queries:
     Q queries on N vectors are scored in Q * N * ``beats`` cycles, while the sink of ``scores`` and the source of
-    ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 10`` cycles, from the one in which an idle engine
+    ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 11`` cycles, from the one in which an idle engine
     accepts the last word of a query to the one from which the score of vector 0 is offered.
 
     Nits outside -4..4 give undefined scores; hosts refuse them.
@@ -85,8 +85,9 @@ class SimilarityEngine(wiring.Component):
         vectors = self._stores(m, "vectors", self.depth * self._beats, exclusive=True)
         queries = self._stores(m, "queries", 2 << self._beat_bits, exclusive=False)
         m.submodules.dot = dot = self._dot
-        # From the issue of a vector's last word to its score in the queue: the stores, the dot product, the sum.
-        stages = WordStore.LATENCY + dot.latency + 1
+        # From the issue of a vector's last word to its score in the queue: a register on the way to the groups, the
+        # stores, the dot product, the sum.
+        stages = 1 + WordStore.LATENCY + dot.latency + 1
         shape = self.scores.payload.shape()
         m.submodules.queue = queue = CreditQueue(shape, depth=-(-stages // self._beats) + 3)
         wiring.connect(m, queue.output, wiring.flipped(self.scores))
@@ -149,11 +150,14 @@ class SimilarityEngine(wiring.Component):
         accepted = self.load.valid & self.load.ready
         write = accepted & ~full
         m.d.comb += loaded.eq(accepted & self.load.payload.last)
+        word = Signal(NIT_BITS * self.lanes, reset_less=True)
+        step, restart = Signal(), Signal()
+        m.d.sync += [word.eq(self.load.payload.nits), step.eq(write), restart.eq(loaded)]
         for i, store in enumerate(vectors):
             m.d.comb += [
-                store.write.eq(write),
-                store.write_address.eq(self._word_address(m, write, loaded)),
-                store.write_word.eq(self.load.payload.nits.as_value().word_select(i, NIT_BITS * _GROUP)),
+                store.write.eq(step),
+                store.write_address.eq(self._word_address(m, step, restart)),
+                store.write_word.eq(word.word_select(i, NIT_BITS * _GROUP)),
             ]
         with m.If(write):
             m.d.sync += beat.eq(beat + 1)
@@ -173,12 +177,14 @@ class SimilarityEngine(wiring.Component):
         last = beat == self._beats - 1
         with m.If(accepted):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+        word = Signal.like(self.query.payload.nits, reset_less=True)
+        step, next_slot = Signal(), Signal()
+        m.d.sync += [word.eq(self.query.payload.nits), step.eq(accepted), next_slot.eq(accepted & last)]
         for i, store in enumerate(queries):
-            nits = self.query.payload.nits[i * _GROUP : (i + 1) * _GROUP]
             m.d.comb += [
-                store.write.eq(accepted),
-                store.write_address.eq(self._slot_address(m, accepted, accepted & last)),
-                store.write_word.eq(Cat(trit_pair(nit) for nit in nits)),
+                store.write.eq(step),
+                store.write_address.eq(self._slot_address(m, step, next_slot)),
+                store.write_word.eq(Cat(trit_pair(nit) for nit in word[i * _GROUP : (i + 1) * _GROUP])),
             ]
         return accepted & last
 
@@ -223,9 +229,11 @@ class SimilarityEngine(wiring.Component):
         first, last = beat == 0, beat == self._beats - 1
         issue = waiting & (~first | credit)
         scored = issue & last & (vector == last_id)
+        step, next_query = Signal(), Signal()
+        m.d.sync += [step.eq(issue), next_query.eq(scored)]
         m.d.comb += [
-            *(store.read_address.eq(self._slot_address(m, issue, scored)) for store in queries),
-            *(store.read_address.eq(self._word_address(m, issue, scored)) for store in vectors),
+            *(store.read_address.eq(self._slot_address(m, step, next_query)) for store in queries),
+            *(store.read_address.eq(self._word_address(m, step, next_query)) for store in vectors),
         ]
         with m.If(issue):
             m.d.sync += [beat.eq(Mux(last, 0, beat + 1)), vector.eq(vector + last)]

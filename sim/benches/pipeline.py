@@ -204,7 +204,7 @@ async def queries_follow_without_a_bubble(dut: Any) -> None:
 async def latency(dut: Any) -> None:
     """From the last word of a query to its first result: the three cores and N * beats - 1 cycles."""
     bench = await started(dut)
-    parts = [5, bench.beats + (bench.lanes - 1).bit_length() + 10, latency_of(bench.k)]
+    parts = [5, bench.beats + (bench.lanes - 1).bit_length() + 11, latency_of(bench.k)]
     for count in sorted({1, bench.depth}):
         await bench.restart()
         await bench.loaded(bench.random_database(count))

@@ -253,10 +253,10 @@ async def no_bubbles(dut: Any) -> None:
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
-    """The first score of a lone query is offered beats + ceil(log2(lanes)) + 10 cycles after its last word."""
+    """The first score of a lone query is offered beats + ceil(log2(lanes)) + 11 cycles after its last word."""
     bench = await started(dut)
     await bench.loaded(bench.random_vectors(bench.rows))
-    promised = bench.beats + (bench.lanes - 1).bit_length() + 10
+    promised = bench.beats + (bench.lanes - 1).bit_length() + 11
     for _ in range(3):
         place = len(bench.scores.offered)
         bench.send_queries(bench.random_vectors(1))

@@ -174,7 +174,7 @@ def test_cycles(dimensions: int, lanes: int, rows: int, k: int) -> None:
     bench.run()
     assert got == model
     best = cycles[:: min(rows, k)]
-    assert best[0] - accepted[beats - 1] == rows * beats + (lanes - 1).bit_length() + 15 + MINER_LATENCY[k]
+    assert best[0] - accepted[beats - 1] == rows * beats + (lanes - 1).bit_length() + 16 + MINER_LATENCY[k]
     assert [b - a for a, b in pairwise(best)] == [rows * beats] * 11
 
 

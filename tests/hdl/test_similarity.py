@@ -100,7 +100,7 @@ def test_no_bubble_at_saturation(dimensions: int, lanes: int, rows: int) -> None
     assert [b - a for a, b in pairwise(cycles)] == [beats] * (len(cycles) - 1)
     # Two queries are held: the third is accepted while the first is scored.
     assert accepted[: 2 * beats] == list(range(accepted[0], accepted[0] + 2 * beats))
-    latency = beats + (lanes - 1).bit_length() + 10
+    latency = beats + (lanes - 1).bit_length() + 11
     assert cycles[0] == accepted[beats - 1] + latency
 
 
