@@ -1,10 +1,13 @@
 """From a core to RTLIL and Verilog that depend on nothing but the core."""
 
 import hashlib
+import re
 
 from amaranth.back import rtlil as rtlil_backend
 from amaranth.back import verilog as verilog_backend
 from amaranth.lib import wiring
+
+from ninefold.spec.errors import InputError, ToolError
 
 __all__ = ["digest", "rtlil", "verilog"]
 
@@ -20,16 +23,34 @@ def verilog(core: wiring.Component, name: str = "top") -> str:
     core : wiring.Component
         The core. A component is elaborated once: make a new one for another use.
     name : str
-        Name of the top module.
+        Name of the top module: letters, digits and underscores, not a digit first.
+
+    Raises
+    ------
+    InputError
+        For another name.
+    ToolError
+        When Yosys, which writes the Verilog, fails.
     """
-    return str(verilog_backend.convert(core, name=name, emit_src=False, strip_internal_attrs=True))
+    _check_name(name)
+    try:
+        return str(verilog_backend.convert(core, name=name, emit_src=False, strip_internal_attrs=True))
+    except Exception as error:
+        # Whatever stopped Yosys, a full disk for instance, arrives as an exception of its packaging.
+        raise ToolError(f"Yosys could not write the Verilog: {str(error).strip() or type(error).__name__}") from error
 
 
 def rtlil(core: wiring.Component, name: str = "top") -> str:
     """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
+    _check_name(name)
     return str(rtlil_backend.convert(core, name=name, emit_src=False))
 
 
 def digest(core: wiring.Component) -> str:
     """Return the SHA-256 of the core's RTLIL, in hexadecimal: it names what the core does and nothing else."""
     return hashlib.sha256(rtlil(core).encode()).hexdigest()
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        raise InputError(f"name must be letters, digits and underscores, not a digit first, not {name!r}")

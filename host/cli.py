@@ -52,7 +52,7 @@ class Frame(click.Group):
             code = super().main(args, *rest, **extra)
         except click.Abort:
             # Every command writes aside and renames, or keeps a journal.
-            _say("interrupted: nothing is half-written; run the same command again to go on from here")
+            _say("interrupted: nothing is half-written; what was embedded or built is kept for the next run")
             sys.exit(INTERRUPTED)
         except click.ClickException as error:
             error.show()

@@ -41,7 +41,7 @@ def elaborate(
     if output is not None and not output.parent.is_dir():
         raise InputError(f"the output must be in a folder that exists, not in {str(output.parent)!r}")
     component = make_core(core, **parameters)
-    text = (verilog if language == "verilog" else rtlil)(component, name or core)
+    text = (verilog if language == "verilog" else rtlil)(component, core if name is None else name)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -1,10 +1,12 @@
 """The cores: one Amaranth component for each operator of the fabric."""
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 from ninefold.hdl.cores.pipeline import Pipeline
@@ -23,6 +25,9 @@ __all__ = [
     "make_core",
     "parameters_of",
 ]
+
+# Looking at a core's ports, or being refused one, is a use of it here; Amaranth would warn of it at exit.
+warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 #: The cores by the names of the command line.
 CORES: Mapping[str, type[wiring.Component]] = MappingProxyType(

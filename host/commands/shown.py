@@ -65,7 +65,14 @@ def timing(result: Result) -> str:
     """Return how long the device took, and for simulated hardware how many clock cycles."""
     text = duration(result.metrics["seconds"]) if "seconds" in result.metrics else ""
     cycles = result.metrics.get("cycles")
-    return text if cycles is None else f"{cycles:,.0f} clock cycles, simulated in {text}"
+    if cycles is None:
+        return text
+    loading = result.metrics.get("load_cycles")
+    of_them = f" ({loading:,.0f} of them to load the index)" if loading else ""
+    built = result.metrics.get("build_seconds", 0.0)
+    # Opening what the cache holds takes milliseconds and is not worth a word.
+    first = f", after {duration(built)} to build the simulator" if built >= 1 else ""
+    return f"{cycles:,.0f} clock cycles{of_them}, simulated in {text}{first}"
 
 
 def answered(hits: Hits) -> str:

@@ -22,6 +22,7 @@ from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
 
 __all__ = [
+    "FILES",
     "MANIFEST",
     "NITS",
     "OFFSETS",
@@ -39,6 +40,8 @@ NITS: Final = "nits.npy"
 VECTORS: Final = "vectors.npy"
 TEXTS: Final = "texts.jsonl"
 OFFSETS: Final = "offsets.npy"
+#: Everything that may be in the folder of an index.
+FILES: Final = frozenset({MANIFEST, NITS, VECTORS, TEXTS, OFFSETS})
 
 FORMAT: Final = "ninefold index"
 VERSION: Final = 1

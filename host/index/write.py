@@ -23,7 +23,7 @@ from ninefold.spec.formats import CALIBRATION, MODES, Mode
 
 from .atomic import new_folder
 from .embedding import embed_source, embedder
-from .format import MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
+from .format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
 
 __all__ = ["DEFAULT_MODE", "Built", "Progress", "build", "calibrated_scale"]
 
@@ -151,6 +151,8 @@ def check_target(target: Path, force: bool) -> None:
         raise InputError(f"{target} is there and is not an index, so it is not replaced")
     if any(target.iterdir()) and not force:
         raise InputError(f"there is an index {target}; --force replaces it")
+    if foreign := sorted({path.name for path in target.iterdir()} - FILES):
+        raise InputError(f"{target} holds {foreign[0]}, which no index has, so it is not replaced")
 
 
 def calibrated_scale(session: Session, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:

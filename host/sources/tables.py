@@ -62,7 +62,7 @@ def _read_csv(source: str, column: str | None, skipped: Skipped) -> Iterator[Ent
             if not names:
                 raise InputError(f"{source} has no header line with the names of its columns")
             if column not in names:
-                raise InputError(f"column must be one of {', '.join(names)}, not {column!r} ({source})")
+                raise InputError(f"{source}: --column must be one of {', '.join(names)}, not {column!r}")
             for cells in rows:
                 where = f"{source}:{rows.line_num}"
                 if len(cells) != len(names):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,7 @@ class RtlDevice:
         self._databases: dict[str, Database] = {}
         self._stores: dict[tuple[str, int], Store] = {}
         self._runners = _runners()
+        self._build_seconds = 0.0
         self._closed = False
 
     @property
@@ -94,9 +96,14 @@ class RtlDevice:
             self._stores.pop((digest, size)).model.close()
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end."""
+        """Run one call to its end; what was built for it is in ``build_seconds``, not in ``seconds``."""
         self._check_open()
-        return self._runners(self, call)
+        self._build_seconds = 0.0
+        answer = self._runners(self, call)
+        metrics = dict(answer.metrics)
+        metrics["seconds"] -= self._build_seconds
+        metrics["build_seconds"] = self._build_seconds
+        return replace(answer, metrics=metrics)
 
     def close(self) -> None:
         """Free every model."""
@@ -138,10 +145,13 @@ class RtlDevice:
         return model.run(inputs, outputs, patience, self._gaps)
 
     def _make(self, core: str, parameters: Mapping[str, int | str]) -> Model:
+        started = perf_counter()
         made = design(core, parameters)
         if self._transform is not None:
             made = Design(self._transform(made.verilog), made.streams)
-        return Model(made)
+        model = Model(made)
+        self._build_seconds += perf_counter() - started
+        return model
 
     def _check_open(self) -> None:
         if self._closed:

@@ -25,7 +25,7 @@ def run(device: RtlDevice, call: Call) -> Answer:
     kept = min(rows, k)
     ids = np.full((len(q), k), NO_ID, np.int64)
     scores = np.full((len(q), k), INT32_MIN, np.int32)
-    cycles = 0
+    cycles = loading = 0
     if len(q) and rows:
         store = device.store(database, k)
         width = fitting(q.shape[1])
@@ -35,7 +35,7 @@ def run(device: RtlDevice, call: Call) -> Answer:
         )
         found_ids, found_scores = [], []
         for page in range(-(-rows // DEPTH)):
-            cycles += _fill(device, store, database, page)
+            loading += _fill(device, store, database, page)
             page_ids, page_scores, used = _ask(device, store, queries, len(q), min(DEPTH, rows - page * DEPTH))
             found_ids.append(page_ids[:, :k] + page * DEPTH)
             found_scores.append(page_scores[:, :k])
@@ -46,7 +46,8 @@ def run(device: RtlDevice, call: Call) -> Answer:
         ids[:, :kept] = np.take_along_axis(all_ids, order, axis=1)
         scores[:, :kept] = np.take_along_axis(all_scores, order, axis=1)
     values = {"ids": ids, "scores": scores, "count": np.full(len(q), kept, np.int64)}
-    return Answer(values, device.path, {"cycles": cycles, "seconds": perf_counter() - started})
+    metrics = {"cycles": cycles + loading, "load_cycles": loading, "seconds": perf_counter() - started}
+    return Answer(values, device.path, metrics)
 
 
 def _fill(device: RtlDevice, store: Store, database: Database, page: int) -> int:

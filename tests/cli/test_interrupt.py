@@ -61,7 +61,7 @@ def test_an_interrupted_index_goes_on_where_it_stopped(
     else:
         code, error = stopped(running)
         assert code == 130
-        assert error.endswith("run the same command again to go on from here\n")
+        assert error.endswith("what was embedded or built is kept for the next run\n")
     assert not (folders / "data").exists()
     kept = journal(folders).read_bytes()
     assert kept.count(b"rows") >= 3

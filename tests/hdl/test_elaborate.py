@@ -158,3 +158,10 @@ def test_help_names_the_cores_that_take_an_option() -> None:
     result = invoke("--help")
     assert result.exit_code == 0
     assert "Parameter of topk (default 8), pipeline (default 16)." in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", ["", "1 bad", "a-b"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    outcome = invoke("topk", "--k", "2", "--name", name)
+    assert isinstance(outcome.exception, InputError)
+    assert str(outcome.exception) == f"name must be letters, digits and underscores, not a digit first, not {name!r}"

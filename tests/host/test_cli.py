@@ -117,7 +117,7 @@ def test_interrupted(install: Install) -> None:
     install(fail)
     result = run("try")
     assert result.exit_code == 130
-    assert "run the same command again" in result.stderr
+    assert "kept for the next run" in result.stderr
 
 
 def test_a_command_may_choose_its_exit_code(install: Install) -> None:

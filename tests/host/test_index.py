@@ -311,3 +311,12 @@ def test_bad_queries(source: str, query: Any, options: dict[str, Any], message: 
     build(source, "a")
     with pytest.raises(InputError, match=message):
         Index.open("a").search(query, **options)
+
+
+def test_force_spares_a_folder_that_holds_something_else(tmp_path: Path) -> None:
+    target = tmp_path / "index"
+    target.mkdir()
+    (target / "manifest.json").write_text("{}")
+    (target / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"index holds precious.txt, which no index has, so it is not replaced$"):
+        write.check_target(target, force=True)

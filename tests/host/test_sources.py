@@ -175,7 +175,7 @@ def test_csv(tmp_path: Path) -> None:
     assert found == [Entry("7", "T", "a, b\nc"), Entry(f"{path}:4", "", "d")]
     assert skipped.named == [f"{path}:5: 2 cells where the header has 3", "8: not UTF-8", "9: empty"]
     assert entries(path, "title")[0][0] == Entry("7", "", "T")
-    with pytest.raises(InputError, match=r"^column must be one of id, title, note, not 'text' \("):
+    with pytest.raises(InputError, match=r": --column must be one of id, title, note, not 'text'$"):
         entries(path)
     (tmp_path / "a.tsv").write_text("text\tx\nhello\t1\n")
     assert entries(tmp_path / "a.tsv")[0][0].text == "hello"

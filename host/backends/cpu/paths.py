@@ -71,7 +71,9 @@ def best(threads: int) -> tuple[Engine, str]:
         try:
             return make(path, threads), note or _no_kernel(path)
         except (NinefoldError, ImportError, OSError) as error:
-            note = f"no {path}: {error}"
+            # The log has all of it, a compiler's output for instance; results carry the line that names the error.
+            lines = str(error).splitlines()
+            note = f"no {path}: {next((line for line in lines if 'error' in line), lines[0]).strip()[:100]}"
             _log.warning("the CPU's path %s is left out: %s", path, error)
     raise UnavailableError(f"no path of the CPU runs here: {note}")
 
