@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 FOLDERS = ("spec", "hdl", "drivers", "host", "sim")
-DATA = ("py.typed", "*.cpp", "*.h", "*.txt")
+DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.txt")
 
 packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])]
 

@@ -88,10 +88,14 @@ class Task:
         Device asked for, ``backend[:instance]``; None or ``"auto"`` leaves the choice open.
     strict : bool
         Fail rather than answer from another device.
+    prefer : str or None
+        Class of device (`Found.kind`) to be preferred where the choice is open.
     priority : int
         1 (lowest) to 10.
     deadline_s : float or None
         Seconds from submission after which the answer is of no use.
+    timeout_s : float or None
+        How long the device may take before it counts as hung; its own figure (`Found.timeout_s`) where None.
     """
 
     operator: str
@@ -99,8 +103,10 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     device: str | None = None
     strict: bool = False
+    prefer: str | None = None
     priority: int = 5
     deadline_s: float | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True)

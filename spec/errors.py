@@ -4,8 +4,10 @@ from typing import ClassVar
 
 __all__ = [
     "DamagedDataError",
+    "DeadlineError",
     "DeviceError",
     "InputError",
+    "LostDeviceError",
     "NinefoldError",
     "ToolError",
     "UnavailableError",
@@ -38,7 +40,7 @@ class DamagedDataError(NinefoldError):
 
 
 class UnsupportedError(NinefoldError):
-    """A backend does not run this operator; the message is the written reason."""
+    """A backend does not run this operator, or not at this size; the message is the reason, with the numbers."""
 
     exit_code = 2
 
@@ -64,6 +66,16 @@ class UnavailableError(NinefoldError):
 
 class DeviceError(NinefoldError):
     """A device failed while it ran: it raised, hung, vanished or answered wrongly."""
+
+    exit_code = 3
+
+
+class LostDeviceError(DeviceError):
+    """A device is gone: its link is lost, or what answers there has another identity."""
+
+
+class DeadlineError(NinefoldError):
+    """A task's deadline passed before it was answered."""
 
     exit_code = 3
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from .data import Answer, Database, State
 from .signature import Call
 
-__all__ = ["Backend", "Command", "Device", "Found", "Missing", "Transport"]
+__all__ = ["HOST", "TIMEOUT_S", "Backend", "Command", "Device", "Found", "Missing", "Transport"]
+
+#: The unit of every device that computes on the host's processor.
+HOST: Final = "host"
+#: How long a call may take where a device does not say otherwise, in seconds.
+TIMEOUT_S: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,25 @@ class Found:
         Operator -> 1 to 10, how good the device is at it, where the backend knows.
     named_only : bool
         Never chosen, only taken when asked for by name (verification devices).
+    kind : str
+        Class of device: ``cpu``, ``gpu``, ``npu``, ``fpga``, ``neuromorphic`` or ``simulation``.
+    unit : str
+        The hardware that does the work. Devices of one unit compete for it, so a batch is never split over them; the
+        device itself where empty. `HOST` is the host's processor.
+    timeout_s : float or None
+        How long a call may take before the device counts as hung; None where it is never given up.
+    computes : bool
+        False where the answers are zeros of the right shape, good to measure overhead with and for nothing else.
     """
 
     device: str
     description: str
     ratings: Mapping[str, int]
     named_only: bool = False
+    kind: str = "cpu"
+    unit: str = ""
+    timeout_s: float | None = TIMEOUT_S
+    computes: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,9 +96,12 @@ class Device(Protocol):
         Raises
         ------
         UnsupportedError
-            When the backend does not run the operator, with the written reason.
+            When the backend does not run the operator, with the written reason, or the device not at this size, with
+            the numbers; this is checked before anything runs.
         DeviceError
             When the device failed.
+        LostDeviceError
+            When it is gone, or is another one than before.
         """
         ...
 

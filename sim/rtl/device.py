@@ -13,7 +13,7 @@ from ninefold.sim.rtl.words import DEPTH, LANES, fitting
 from ninefold.sim.verilated import Design, Gaps, Model, Run, design, find_tools
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
-from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -21,6 +21,8 @@ __all__ = ["KS", "Rtl", "RtlDevice", "Store"]
 
 #: The sizes of top-k that are built; a smaller k takes the first results of the next size.
 KS = (16, 64, 256)
+#: How long a call may take, in seconds: Verilator may have to compile three pipelines first.
+TIMEOUT_S = 900.0
 
 
 def _runners() -> Runners:
@@ -189,7 +191,8 @@ class Rtl:
             return [Missing("rtl", error.what, error.install)]
         description = f"cores verilated by Verilator {tools.verilator_version} with {tools.compiler_version}"
         ratings = {name: 1 for name, reason in self.operators().items() if reason is None}
-        return [Found("rtl", description, ratings, named_only=True)]
+        kind = "simulation"
+        return [Found("rtl", description, ratings, named_only=True, kind=kind, unit=HOST, timeout_s=TIMEOUT_S)]
 
     def operators(self) -> Mapping[str, str | None]:
         """Return each operator -> None, or why it is not run."""

@@ -13,7 +13,7 @@ from ninefold.host.nits import check
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -59,7 +59,7 @@ class Cpu:
         found: list[Found | Missing] = []
         if wanted in usable:
             text = f"{name} ({len(os.sched_getaffinity(0))} processors; {' '.join(shown) or 'no AVX2'}), path {wanted}"
-            found.append(Found("cpu", text, _RATINGS))
+            found.append(Found("cpu", text, _RATINGS, unit=HOST, timeout_s=None))
         else:
             reason = why_not(wanted) if wanted in PATHS else None
             text = f"NINEFOLD_CPU_PATH must be one of {', '.join(PATHS)}, not {wanted!r}"
@@ -67,9 +67,8 @@ class Cpu:
         for path in PATHS:
             reason = why_not(path)
             instance = f"cpu:{path}"
-            found.append(
-                Missing(instance, *reason) if reason else Found(instance, f"{name}, path {path} only", {}, True)
-            )
+            only = Found(instance, f"{name}, path {path} only", {}, named_only=True, unit=HOST, timeout_s=None)
+            found.append(Missing(instance, *reason) if reason else only)
         return found
 
     def operators(self) -> Mapping[str, str | None]:
