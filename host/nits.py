@@ -1,17 +1,22 @@
 """Packed nits: two a byte, each a 4-bit two's complement nibble, element 0 in the low one."""
 
+import weakref
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import NIT_MAX, NIT_MIN
+from ninefold.spec.operators import OPERATORS
 
-__all__ = ["check", "pack", "unpack"]
+__all__ = ["check", "check_database", "pack", "unpack"]
 
 #: Rows looked at together by `check`, so that a database larger than the memory can be checked.
 _BLOCK_BYTES = 1 << 20
+#: Databases that were found sound, for any device; they do not change.
+_CHECKED: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 def pack(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
@@ -109,3 +114,25 @@ def _refuse(block: npt.NDArray[np.uint8], dimensions: int, first: int, shape: tu
         raise InputError(f"the padding nibble at {position} must be 0, not {nibbles[row, column]}")
     value = int(nibbles[row, column]) - 16 * int(nibbles[row, column] > 7)
     raise InputError(f"packed nits must be {NIT_MIN} to {NIT_MAX}, not {value} at {position}")
+
+
+def check_database(database: Database) -> None:
+    """Raise `InputError` unless a database holds what ``mine`` takes; each is looked through once a process.
+
+    Raises
+    ------
+    InputError
+        When ``nits`` is not rows x dimensions packed nits (the message names the first position at fault), or scale or
+        mode is not what ``quantise`` takes.
+    """
+    if database in _CHECKED:
+        return
+    rows, dimensions = int(database.attributes["rows"]), int(database.attributes["dimensions"])
+    packed = np.asarray(database.require("nits"))
+    if packed.ndim != 2 or len(packed) != rows:
+        raise InputError(f"the database must hold {rows} rows of packed nits, not an array of {packed.shape}")
+    check(packed, dimensions)
+    # The queries will be quantised so: let the contract judge scale and mode now.
+    settings = {name: database.attributes.get(name) for name in ("scale", "mode")}
+    OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
+    _CHECKED.add(database)

@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
-from ninefold.host.backends.cpu.selection import Selection
 from ninefold.host.nits import pack
+from ninefold.host.selection import Selection
 from ninefold.sim import golden
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import InputError, UnavailableError

@@ -3,16 +3,12 @@
 import contextlib
 import os
 import time
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 
-import numpy as np
-
-from ninefold.host.nits import check
+from ninefold.host.nits import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
-from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
@@ -24,9 +20,6 @@ __all__ = ["Cpu", "CpuDevice"]
 
 #: 1 to 10: the kernel makes searching what a processor is best at.
 _RATINGS = {"quantise": 6, "similarity": 6, "topk": 6, "mine": 8, "calibrate": 8, "embed": 6}
-
-#: Databases that were found sound, by any device; they do not change.
-_CHECKED: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 class Cpu:
@@ -141,17 +134,8 @@ class CpuDevice:
             When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
             or mode is not what quantise takes.
         """
-        if not isinstance(resident, Database) or "nits" not in resident.arrays or resident in _CHECKED:
-            return
-        rows, dimensions = int(resident.attributes["rows"]), int(resident.attributes["dimensions"])
-        packed = np.asarray(resident.arrays["nits"])
-        if packed.ndim != 2 or len(packed) != rows:
-            raise InputError(f"the database must hold {rows} rows of packed nits, not an array of {packed.shape}")
-        check(packed, dimensions)
-        # The queries will be quantised so: let the contract judge scale and mode now.
-        settings = {name: resident.attributes.get(name) for name in ("scale", "mode")}
-        OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
-        _CHECKED.add(resident)
+        if isinstance(resident, Database) and "nits" in resident.arrays:
+            check_database(resident)
 
     def unload(self, key: str) -> None:
         """Do nothing: what a search keeps of a database goes when the database goes."""

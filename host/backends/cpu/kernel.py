@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.selection import empty
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
 
 from .engines import Hits, blocks
-from .selection import empty
 
 __all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compiler"]
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.nits import unpack
+from ninefold.host.selection import Selection, empty
 from ninefold.spec.errors import DeviceError
 
 from .engines import Hits, blocks
-from .selection import Selection, empty
 
 __all__ = ["OpenVinoEngine"]
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ninefold.host.selection import Selection, empty
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import NO_ID
 from ninefold.spec.signature import Call
 
 from .engines import blocks
-from .selection import Selection, empty
 
 if TYPE_CHECKING:
     from .device import CpuDevice
