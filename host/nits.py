@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import NIT_MAX, NIT_MIN
+from ninefold.spec.formats import NIT_MAX, NIT_MIN, RECIPROCAL_BITS
 from ninefold.spec.operators import OPERATORS
 
-__all__ = ["check", "check_database", "pack", "unpack"]
+__all__ = ["check", "check_database", "pack", "reciprocals", "unpack"]
 
 #: Rows looked at together by `check`, so that a database larger than the memory can be checked.
 _BLOCK_BYTES = 1 << 20
@@ -136,3 +136,22 @@ def check_database(database: Database) -> None:
     settings = {name: database.attributes.get(name) for name in ("scale", "mode")}
     OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
     _CHECKED.add(database)
+
+
+def reciprocals(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return the factors of ``normalised`` similarity, which then is ``(score * factor) >> 8``.
+
+    Parameters
+    ----------
+    vectors : float32 array of shape (N, D)
+        Nits.
+
+    Returns
+    -------
+    int64 array of shape (N,)
+        2**16 / length of each row as (isqrt(2**34 // n) + 1) >> 1, n its sum of squares; 0 for a row of zeros.
+    """
+    squares = np.einsum("nd,nd->n", vectors, vectors).astype(np.int64)
+    # A double holds the quotient and its square root is rounded correctly, so the floor is the integer root.
+    roots = np.sqrt((1 << RECIPROCAL_BITS) // np.maximum(squares, 1)).astype(np.int64)
+    return np.where(squares == 0, 0, (roots + 1) >> 1)

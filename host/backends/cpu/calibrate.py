@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.nits import pack
+from ninefold.host.quantise import quantise
 from ninefold.host.selection import Selection
 from ninefold.spec.data import Answer
 from ninefold.spec.errors import InputError
@@ -13,7 +14,6 @@ from ninefold.spec.formats import CALIBRATION
 from ninefold.spec.signature import Call
 
 from .engines import blocks
-from .quantise import quantise
 
 if TYPE_CHECKING:
     from .device import CpuDevice

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ninefold.host.quantise import quantise
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
-
-from .quantise import quantise
 
 if TYPE_CHECKING:
     from .device import CpuDevice

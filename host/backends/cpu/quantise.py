@@ -1,21 +1,17 @@
 """quantise on the CPU."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from ninefold.host.quantise import quantise
 from ninefold.spec.data import Answer
-from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, THRESHOLDS, Mode
 from ninefold.spec.signature import Call
 
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["quantise", "run"]
-
-#: Numbers that are decided together: their intermediate arrays stay in the cache.
-_BLOCK = 1 << 16
+__all__ = ["run"]
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:
@@ -23,25 +19,3 @@ def run(device: "CpuDevice", call: Call) -> Answer:
     with device.timed() as metrics:
         nits = quantise(np.asarray(call.arguments["x"]), call.options["scale"], call.options["mode"])
     return Answer({"nits": nits}, "numpy", metrics)
-
-
-def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
-    """Return the nits of `x`, int8 of its shape; complex numbers count by their real part."""
-    flat = x.real.reshape(-1)
-    nits = np.empty(flat.shape, np.int8)
-    for first in range(0, len(flat), _BLOCK):
-        nits[first : first + _BLOCK] = _decide(flat[first : first + _BLOCK], scale, mode)
-    return nits.reshape(x.shape)
-
-
-def _decide(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
-    with np.errstate(over="ignore", under="ignore"):  # overflow gives an infinity, which saturates
-        y = x.astype(np.float32) * np.float32(scale)
-        y *= np.float32(1 << GRID_FRACTION_BITS)  # exact: a power of two
-    g = np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
-    # Reached upward minus reached downward: no magnitude, which -32768 does not have in 16 bits.
-    nits = np.zeros(g.shape, np.int8)
-    for t in THRESHOLDS[mode].reached_at:
-        nits += g >= t
-        nits -= (g <= -t).view(np.int8)
-    return nits
