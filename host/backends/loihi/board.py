@@ -1,0 +1,221 @@
+"""Neurons on cores that race: what a membrane has summed is read from the time at which it fires.
+
+The idea of nearest-neighbour search on Loihi (Frady et al., "Neuromorphic nearest neighbor search using Intel's Pohoiki
+Springs", 2020): a membrane without decay adds up weights, one for each input spike, and then a ramp common to all
+neurons makes them fire in the order of their sums, the largest first.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.errors import DeviceError
+
+from .chip import COARSE, COARSE_BITS, FINE, FINE_BITS, LIFT_MAX, RESET, Chip
+from .library import failures, library
+
+__all__ = ["Activity", "Board", "Core"]
+
+#: The chip shifts every weight left by 6: a weight of 1 moves a membrane by 64.
+_UNIT_BITS = 6
+#: nengo-loihi's code of a number of weight bits.
+_WEIGHT_CODES = {4: 4, 8: 7}
+#: The largest voltage: 23 bits.
+_VOLTAGE_MAX = 2**23 - 1
+
+
+@dataclass
+class Activity:
+    """What networks did, for a result's metrics.
+
+    Attributes
+    ----------
+    time_steps : int
+        Time steps of the chip.
+    input_spikes : int
+        Spikes that the host sent; one that reaches several cores counts once.
+    fired_spikes : int
+        Spikes of the neurons.
+    synaptic_operations : int
+        Weights added to membranes.
+    """
+
+    time_steps: int = 0
+    input_spikes: int = 0
+    fired_spikes: int = 0
+    synaptic_operations: int = 0
+
+
+@dataclass(frozen=True)
+class Core:
+    """The data's synapses of one core.
+
+    Attributes
+    ----------
+    weights : array or sparse matrix of shape (axons, neurons)
+        -7 to 7. A missing weight of a sparse matrix takes no memory.
+    source : int
+        Which of the board's sources drives its axons. Cores of one source have equally many axons.
+    """
+
+    weights: Any
+    source: int = 0
+
+
+class Board:
+    """A network on one chip, built once; each `race` starts from the same state.
+
+    The network has no time constants: a neuron's current lasts one step (decay_u = 4095), its membrane keeps what it
+    has (decay_v = 0). Instead of being cleared, the membranes are driven to their lower limit, a known voltage: the
+    chip can do that itself.
+
+    Parameters
+    ----------
+    cores : sequence of Core
+        Neurons are numbered through them.
+    bound : int
+        No sum is larger or smaller than -bound than this, for any input and at any time step of it.
+    chip : Chip
+        The limits.
+    activity : Activity
+        Counts what this board does.
+
+    Raises
+    ------
+    UnsupportedError
+        When the weights or the bound exceed what the chip holds.
+    DeviceError
+        When nengo-loihi refuses the network.
+    """
+
+    def __init__(self, cores: Sequence[Core], bound: int, chip: Chip, activity: Activity) -> None:
+        chip.check_bound(bound)
+        self.bound = bound
+        self.cores = len(cores)
+        self._activity = activity
+        # A neuron that fired starts at 0 again, and must not fire twice within the 2 * bound + 1 steps of a ramp.
+        self._threshold = 2 * bound + 1
+        # The lower limit is -(2**n) + 1, so a membrane lifted by this power of two from there stands at 1, and one that
+        # sums to s then stands at 64 * s + 1: above a threshold of 64 * t as soon as s reaches t.
+        self._floor = 1 << bound.bit_length()
+        with failures(), np.errstate(invalid="ignore"):  # the emulator casts NaN to integers before it fills them in
+            self._build(cores, chip)
+
+    @property
+    def voltages(self) -> npt.NDArray[np.int32]:
+        """The membranes now, int32 of shape (neurons,), in the chip's units: 64 is a weight of 1."""
+        return np.array(self._emulator.compartment.voltage)
+
+    def race(self, spikes: Sequence[Sequence[Sequence[int]]], top: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        """Sum up an input, then let the neurons fire.
+
+        Parameters
+        ----------
+        spikes : sequence of sequence of sequence of int
+            For each time step and each source the axons that get a spike, each at most one.
+        top : int
+            No sum exceeds this, not even after a part of the steps; the ramp begins there.
+
+        Yields
+        ------
+        score : int
+            ``top``, then one less each time step, down to ``-bound``.
+        fired : bool array of shape (neurons,)
+            The neurons that fired in this step: those whose sum is the score.
+        """
+        early = 0
+        for _ in range(-(-(self._threshold + self._floor) // RESET)):
+            self._step(coarse=[len(COARSE) - 1])
+        for fine, coarse in _lifts(self._floor + self._threshold - 1 - top):
+            early += int(np.count_nonzero(self._step(fine=fine, coarse=coarse)))
+        for step in spikes:
+            early += int(np.count_nonzero(self._step(step)))
+        if early:
+            raise DeviceError(f"{early} neurons of the Loihi network fired before the ramp began")
+        for score in range(top, -self.bound - 1, -1):
+            yield score, self._step(fine=[0])
+
+    def _step(
+        self, data: Sequence[Sequence[int]] = (), fine: Sequence[int] = (), coarse: Sequence[int] = ()
+    ) -> npt.NDArray[np.bool_]:
+        """Send spikes, go one time step on, and return who fired."""
+        emulator, activity = self._emulator, self._activity
+        for source, axons in ((self._fine, fine), (self._coarse, coarse), *zip(self._data, data, strict=False)):
+            if axons:
+                # A spike of one step arrives in the next one.
+                source.add_spikes(emulator.t, axons)
+                activity.input_spikes += len(axons)
+                activity.synaptic_operations += int(self._fan_out[source][axons].sum())
+        with failures():
+            emulator.step()
+        fired: npt.NDArray[np.bool_] = emulator.compartment.spiked.copy()
+        activity.time_steps += 1
+        activity.fired_spikes += int(np.count_nonzero(fired))
+        return fired
+
+    def _build(self, cores: Sequence[Core], chip: Chip) -> None:
+        parts = library()
+        model = parts.Model()
+        axons = {core.source: core.weights.shape[0] for core in cores}
+        self._data = [parts.SpikeInput(axons[source]) for source in sorted(axons)]
+        self._fine, self._coarse = parts.SpikeInput(len(FINE)), parts.SpikeInput(len(COARSE))
+        sources = [*self._data, self._fine, self._coarse]
+        self._fan_out = {source: np.zeros(source.n_neurons, np.int64) for source in sources}
+        for source in sources:
+            model.add_input(source)
+        for core in cores:
+            chip.check_weights(int(core.weights.min()), int(core.weights.max()))
+            block = parts.LoihiBlock(core.weights.shape[1])
+            self._configure(block.compartment)
+            for source, weights, bits, exponent in (
+                (self._data[core.source], core.weights, FINE_BITS, 0),
+                (self._fine, np.tile(FINE, (block.n_neurons, 1)).T, FINE_BITS, 0),
+                (self._coarse, np.tile(COARSE, (block.n_neurons, 1)).T // 8, COARSE_BITS, 3),
+            ):
+                self._connect(source, block, weights, bits, exponent)
+            model.add_block(block)
+        parts.validate_model(model)
+        self._emulator = parts.Emulator(model, seed=0)  # there is no noise: the seed changes nothing
+        self._emulator.step()  # no spike arrives in the first step
+
+    def _configure(self, compartment: Any) -> None:
+        """Set integers, as the chip has them, where nengo-loihi would scale and round."""
+        n = compartment.n_compartments
+        compartment.decay_u = np.full(n, 4095, np.int32)
+        compartment.decay_v = np.zeros(n, np.int32)
+        compartment.scale_u = compartment.scale_v = False
+        compartment.refract_delay = np.ones(n, np.int32)  # the least there is: no rest
+        compartment.vth = np.full(n, self._threshold << _UNIT_BITS, np.int32)
+        compartment.bias = np.zeros(n, np.int32)
+        compartment.vmin = -(self._floor << _UNIT_BITS) + 1
+        compartment.vmax = _VOLTAGE_MAX
+
+    def _connect(self, source: Any, block: Any, weights: Any, bits: int, exponent: int) -> None:
+        """Let a source drive all of a core's neurons with weights (axons, neurons), each times 2**exponent."""
+        parts = library()
+        synapse = parts.Synapse(weights.shape[0])
+        dense = isinstance(weights, np.ndarray)
+        synapse.set_weights(weights.astype(np.float32))
+        synapse.format(weight_bits=_WEIGHT_CODES[bits])
+        shift = synapse.synapse_cfg.shift_bits  # a weight with fewer bits stands at the top of its 8
+        synapse.format(weight_exp=exponent - shift)
+        synapse.weights = [parts.discretize_weights(synapse.synapse_cfg, w * 2**shift) for w in synapse.weights]
+        if dense:
+            synapse.indices = synapse.indices[:1] * len(synapse.indices)  # equal for all axons: kept once
+        self._fan_out[source] += [w.size for w in synapse.weights]
+        block.add_synapse(synapse)
+        axon = parts.Axon(synapse.n_axons)
+        axon.target = synapse
+        source.add_axon(axon)
+
+
+def _lifts(level: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield for each time step the fine and coarse axons that together lift the membranes by `level`."""
+    while level:
+        lift = min(level, LIFT_MAX)
+        level -= lift
+        bits = [bit for bit in range(lift.bit_length()) if lift >> bit & 1]
+        yield [b for b in bits if b < len(FINE)], [b - len(FINE) for b in bits if b >= len(FINE)]

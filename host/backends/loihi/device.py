@@ -1,0 +1,216 @@
+"""Loihi as a backend: probing, opening, and the device that runs calls on the emulator of the chip."""
+
+import contextlib
+import importlib.util
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.nits import check_database, unpack
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.registry import Runners, scan
+from ninefold.spec.signature import Call
+
+from .board import Activity
+from .chip import Chip
+from .library import INSTALL, installed, library
+from .rows import Rows
+from .topk import Sorter
+
+__all__ = ["Loihi", "LoihiDevice"]
+
+#: 1 to 10: the scheduler's table has a neuromorphic chip search at the least of its three grades.
+_RATINGS = {"mine": 3, "similarity": 3, "topk": 3}
+#: How long a call may take, in seconds: the emulator computes every time step of the chip.
+TIMEOUT_S = 600.0
+
+
+class Loihi:
+    """The backend ``loihi``: ``loihi:emulator``, which the bare name means too.
+
+    Parameters
+    ----------
+    chip : Chip, optional
+        The limits of a chip: Loihi's own unless given.
+    """
+
+    name = "loihi"
+
+    def __init__(self, chip: Chip | None = None) -> None:
+        self._chip = chip or Chip()
+
+    def probe(self) -> Sequence[Found | Missing]:
+        """Look for nengo-loihi and for NxSDK; neither is imported."""
+        hardware = Missing("loihi:hardware", *_no_hardware())
+        if not installed():
+            return [Missing("loihi:emulator", "the package nengo-loihi is not installed", INSTALL), hardware]
+        text = f"the Loihi chip in nengo-loihi {_version()}'s emulator, strict; {self._chip.cores} cores a chip"
+        found = Found(
+            "loihi:emulator", text, _RATINGS, named_only=True, kind="neuromorphic", unit=HOST, timeout_s=TIMEOUT_S
+        )
+        return [found, hardware]
+
+    def operators(self) -> Mapping[str, str | None]:
+        """Every operator -> None, or why this backend does not run it."""
+        return _runners().operators()
+
+    def open(self, instance: str = "") -> "LoihiDevice":
+        """Open the emulator; `instance` is empty or ``emulator``.
+
+        Raises
+        ------
+        InputError
+            For an unknown instance.
+        UnavailableError
+            For ``hardware``, with the reason, and where nengo-loihi is not installed or does not import.
+        """
+        if instance == "hardware":
+            raise UnavailableError(*_no_hardware())
+        if instance not in ("", "emulator"):
+            raise InputError(f"loihi's instance must be one of emulator, hardware, not {instance!r}")
+        library()
+        return LoihiDevice(_runners(), self._chip)
+
+
+class LoihiDevice:
+    """The emulated chip, opened.
+
+    Parameters
+    ----------
+    runners : Runners
+        The operators of this backend.
+    chip : Chip
+        The limits.
+
+    Attributes
+    ----------
+    name : str
+        ``loihi:emulator``.
+    path : str
+        What answers: the emulator and its version.
+    """
+
+    name = "loihi:emulator"
+
+    def __init__(self, runners: Runners, chip: Chip) -> None:
+        self.path = f"nengo-loihi {_version()} emulator"
+        self._runners = runners
+        self._chip = chip
+        self._rows: dict[str, Rows] = {}
+        self._sorters: dict[int, Sorter] = {}
+        self._activity = Activity()
+        self._build_seconds = 0.0
+        self._closed = False
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """None: the emulated chips are host memory, and what exceeds one goes on the next."""
+        return None
+
+    def load(self, resident: Database | State) -> None:
+        """Check the packed nits of a database and build its network.
+
+        Raises
+        ------
+        InputError
+            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
+            or mode is not what quantise takes.
+        UnsupportedError
+            When a vector exceeds what a core holds, with the numbers.
+        """
+        self._check_open()
+        if isinstance(resident, State):
+            raise UnsupportedError("loihi runs no stateful operator, so it takes databases only")
+        if "nits" in resident.arrays:
+            self.rows(resident)
+
+    def unload(self, key: str) -> None:
+        """Drop the network of that database."""
+        self._rows.pop(key, None)
+
+    def run(self, call: Call) -> Answer:
+        """Run one call to its end; what was built for it is in ``build_seconds``, not in ``seconds``."""
+        self._check_open()
+        self._build_seconds = 0.0
+        return self._runners(self, call)
+
+    def close(self) -> None:
+        """Drop every network."""
+        self._rows.clear()
+        self._sorters.clear()
+        self._closed = True
+
+    def rows(self, database: Database) -> Rows:
+        """Return the network of a database, built on first use."""
+        if database.digest not in self._rows:
+            check_database(database)
+            nits = unpack(np.asarray(database.require("nits")), int(database.attributes["dimensions"]))
+            self._rows[database.digest] = self.build(nits)
+        return self._rows[database.digest]
+
+    def build(self, nits: npt.NDArray[np.int8]) -> Rows:
+        """Return a network of rows (N, D)."""
+        with self._building():
+            return Rows(nits, self._chip, self._activity)
+
+    def sorter(self, size: int) -> Sorter:
+        """Return a network that selects among `size` scores; it holds nothing between calls."""
+        with self._building():
+            made = Sorter.cores_for(size, self._chip)
+            if made not in self._sorters:
+                self._sorters[made] = Sorter(made, self._chip, self._activity)
+            return self._sorters[made]
+
+    @contextlib.contextmanager
+    def timed(self, cores: int) -> Iterator[dict[str, float]]:
+        """Measure a block; the mapping holds its ``seconds``, ``build_seconds`` before it, and the activity."""
+        metrics: dict[str, float] = {}
+        before = asdict(self._activity)
+        start = time.perf_counter()
+        yield metrics
+        metrics["seconds"] = time.perf_counter() - start
+        metrics["build_seconds"] = self._build_seconds
+        metrics["cores"] = cores
+        metrics |= {name: count - before[name] for name, count in asdict(self._activity).items()}
+
+    @contextlib.contextmanager
+    def _building(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._build_seconds += time.perf_counter() - start
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceError(f"the device {self.name} is closed")
+
+
+@lru_cache
+def _runners() -> Runners:
+    return scan(__package__)
+
+
+def _version() -> str:
+    try:
+        return version("nengo-loihi")
+    except PackageNotFoundError:
+        return "of unknown version"
+
+
+def _no_hardware() -> tuple[str, str]:
+    """Return why no Loihi board can be had, and what would provide it."""
+    if importlib.util.find_spec("nxsdk") is None:
+        return (
+            "nxsdk is not installed: emulator only",
+            "Intel gives NxSDK and boards to members of its neuromorphic research community (INRC)",
+        )
+    return (
+        "nxsdk is installed, but this backend runs the emulator only: no step-by-step link to a board has been written",
+        "use loihi:emulator",
+    )

@@ -1,0 +1,5 @@
+"""Why the Loihi backend does not run ``embed``."""
+
+__all__ = ["REASON"]
+
+REASON = "the sentence model is a floating-point transformer, and the chip adds integers"

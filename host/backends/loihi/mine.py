@@ -1,0 +1,30 @@
+"""mine on Loihi."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ninefold.host.quantise import quantise
+from ninefold.host.selection import empty
+from ninefold.spec.data import Answer
+from ninefold.spec.signature import Call
+
+if TYPE_CHECKING:
+    from .device import LoihiDevice
+
+__all__ = ["run"]
+
+
+def run(device: "LoihiDevice", call: Call) -> Answer:
+    """Quantise the queries on the host, and let the rows race for each."""
+    database, k = call.database(), call.options["k"]
+    rows = device.rows(database)
+    with device.timed(rows.cores) as metrics:
+        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
+        nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
+        ids, scores = empty(len(nits), k, np.int32)
+        count = min(k, call.sizes["N"])
+        for query, row_ids, row_scores in zip(nits, ids, scores, strict=True):
+            row_ids[:count], row_scores[:count] = rows.best(query, k)
+    values = {"ids": ids, "scores": scores, "count": np.full(len(nits), count, np.int64)}
+    return Answer(values, f"{device.path}, queries quantised on the host", metrics)

@@ -1,0 +1,29 @@
+"""similarity on Loihi."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ninefold.host.nits import reciprocals
+from ninefold.spec.data import Answer
+from ninefold.spec.signature import Call
+
+if TYPE_CHECKING:
+    from .device import LoihiDevice
+
+__all__ = ["run"]
+
+
+def run(device: "LoihiDevice", call: Call) -> Answer:
+    """Put the vectors on the chip, and let the ramp run until each has fired, for every query."""
+    q, c = np.asarray(call.arguments["q"]), np.asarray(call.arguments["c"])
+    scores = np.zeros((len(q), len(c)), np.int32)
+    rows = device.build(c)
+    path = device.path
+    with device.timed(rows.cores) as metrics:
+        for query, row in zip(q, scores, strict=True):
+            row[:] = rows.scores(query)
+        if call.options["normalised"]:
+            scores = ((scores * reciprocals(c.astype(np.float32))) >> 8).astype(np.int32)
+            path += ", normalised on the host"
+    return Answer({"scores": scores}, path, metrics)

@@ -1,0 +1,140 @@
+"""topk on Loihi: a radix selection, three bits of the scores a race, the most significant first."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.selection import empty
+from ninefold.spec.data import Answer
+from ninefold.spec.errors import UnsupportedError
+from ninefold.spec.signature import Call
+
+from .board import Activity, Board, Core
+from .chip import Chip
+from .library import library
+
+if TYPE_CHECKING:
+    from .device import LoihiDevice
+
+__all__ = ["AXONS", "Sorter", "keys", "run"]
+
+#: Axons of a neuron: the bits of a digit, and one that says that it takes part.
+AXONS = 4
+_DIGIT_BITS, _KEY_BITS = 3, 32
+
+
+def run(device: "LoihiDevice", call: Call) -> Answer:
+    """Keep the k largest scores of each row."""
+    scores, names, k = np.asarray(call.arguments["scores"]), call.arguments["ids"], call.options["k"]
+    ids, best = empty(len(scores), k, scores.dtype)
+    count = min(k, scores.shape[1])
+    sorter = device.sorter(scores.shape[1])
+    with device.timed(sorter.cores) as metrics:
+        for row, row_ids, row_best in zip(scores, ids, best, strict=True):
+            positions = sorter.best(keys(row), k)
+            row_best[:count] = row[positions]
+            row_ids[:count] = positions if names is None else np.asarray(names)[positions]
+    values = {"ids": ids, "scores": best, "count": np.full(len(scores), count, np.int64)}
+    return Answer(values, f"{device.path}, {_DIGIT_BITS} bits of the scores a race", metrics)
+
+
+def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+    """Return uint32 keys in the order of int32 or float32 scores, equal for equal scores (-0 equals 0)."""
+    top = np.uint32(1 << 31)
+    if scores.dtype == np.int32:
+        return scores.view(np.uint32) ^ top
+    bits = (scores + np.float32(0)).view(np.uint32)  # -0 + 0 is 0
+    return np.where(bits & top, ~bits, bits | top)
+
+
+class Sorter:
+    """Neurons with four axons of their own each, which race by one digit of their scores at a time.
+
+    Parameters
+    ----------
+    cores : int
+        How many cores it takes, as `cores_for` gives it.
+    chip : Chip
+        The limits.
+    activity : Activity
+        Counts what the network does.
+    """
+
+    def __init__(self, cores: int, chip: Chip, activity: Activity) -> None:
+        self._each = chip.neurons_a_core(0, AXONS)
+        self.cores = cores
+        self.size = cores * self._each
+        n = np.arange(self._each)
+        axons = AXONS * n[:, None] + np.arange(AXONS)
+        weights = np.tile([1, 2, 4, 1], self._each)
+        shape = (AXONS * self._each, self._each)
+        matrix = library().csr_matrix((weights, (axons.ravel(), np.repeat(n, AXONS))), shape)
+        # A sum is 1 to 8, and 0 where a neuron takes no part.
+        self._board = Board([Core(matrix, source) for source in range(self.cores)], 1 << _DIGIT_BITS, chip, activity)
+
+    @staticmethod
+    def cores_for(size: int, chip: Chip) -> int:
+        """Return how many cores `size` scores take, at most those of a chip: more go through it in parts."""
+        return max(1, min(-(-size // chip.neurons_a_core(0, AXONS)), chip.cores))
+
+    def best(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
+        """Return the positions of the k largest of `keys` (N,), largest first, of equal ones the first first.
+
+        Raises
+        ------
+        UnsupportedError
+            When the scores exceed a chip and k is not smaller than what one holds.
+        """
+        if self.size <= k < len(keys):
+            raise UnsupportedError(f"k must be below the {self.size} scores that a Loihi chip holds, not {k}")
+        kept = np.arange(min(len(keys), self.size))
+        taken = len(kept)
+        kept = kept[self._select(keys[kept], k)]
+        while taken < len(keys):
+            part = np.arange(taken, min(len(keys), taken + self.size - len(kept)))
+            taken += len(part)
+            kept = np.concatenate([kept, part])
+            kept = kept[self._select(keys[kept], k)]
+        return kept
+
+    def _select(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
+        """Return the positions of the k largest keys.
+
+        `groups` lists positions, the larger keys first; those of a group are equal in all digits so far. A race splits
+        each group by the time at which its neurons fire, and what follows the first k falls out.
+        """
+        groups = [np.arange(len(keys))]
+        for shift in range(_DIGIT_BITS * ((_KEY_BITS - 1) // _DIGIT_BITS), -1, -_DIGIT_BITS):
+            tied = [group for group in groups if len(group) > 1]
+            if not tied:
+                break
+            order = self._race(np.concatenate(tied), keys >> np.uint32(shift) & np.uint32((1 << _DIGIT_BITS) - 1))
+            split = []
+            ahead = 0
+            for group in groups:
+                parts = [group[fired[group]] for fired in order] if len(group) > 1 else [group]
+                for part in parts:
+                    if len(part) and ahead < k:
+                        split.append(part)
+                        ahead += len(part)
+            groups = split
+        return np.concatenate(groups)[:k]
+
+    def _race(self, racing: npt.NDArray[np.int64], digits: npt.NDArray[np.uint32]) -> list[npt.NDArray[np.bool_]]:
+        """Let some neurons race by their digits; return who fired at each step, until all have."""
+        bits = np.stack([digits[racing] >> np.uint32(bit) & np.uint32(1) for bit in range(_DIGIT_BITS)], axis=1)
+        spiking = np.concatenate([bits != 0, np.ones((len(racing), 1), np.bool_)], axis=1)
+        axons = np.sort((AXONS * racing[:, None] + np.arange(AXONS))[spiking])
+        width = AXONS * self._each
+        edges = np.searchsorted(axons, width * np.arange(self.cores + 1))
+        step = [(axons[a:b] - width * core).tolist() for core, (a, b) in enumerate(pairwise(edges.tolist()))]
+        order = []
+        waiting = len(racing)
+        for _, fired in self._board.race([step], 1 << _DIGIT_BITS):
+            order.append(fired)
+            waiting -= int(np.count_nonzero(fired))
+            if not waiting:
+                break
+        return order
