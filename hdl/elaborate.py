@@ -34,10 +34,12 @@ def verilog(core: wiring.Component, name: str = "top") -> str:
     """
     _check_name(name)
     try:
-        return str(verilog_backend.convert(core, name=name, emit_src=False, strip_internal_attrs=True))
+        text = str(verilog_backend.convert(core, name=name, emit_src=False, strip_internal_attrs=True))
     except Exception as error:
         # Whatever stopped Yosys, a full disk for instance, arrives as an exception of its packaging.
         raise ToolError(f"Yosys could not write the Verilog: {str(error).strip() or type(error).__name__}") from error
+    # A signal of no bits, such as a counter of one word, is used nowhere; Yosys would declare it with two.
+    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
 
 
 def rtlil(core: wiring.Component, name: str = "top") -> str:

@@ -167,11 +167,7 @@ class TopKMiner(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         """Build entrance, array and the queue of results."""
         m = Module()
-        cells = [TopKCell(self.score_width, self.id_width, head=i == 0) for i in range(self.k)]
-        for i, cell in enumerate(cells):
-            m.submodules[f"cell_{i}"] = cell
-        for before, cell in pairwise(cells):
-            m.d.comb += [cell.slot.eq(before.next_slot), cell.result.eq(before.next_result)]
+        cells = self._array(m)
         m.submodules.queue = queue = self._queue
         wiring.connect(m, queue.output, wiring.flipped(self.results))
         # In the array scores are unsigned: the sign bit inverted keeps the order.
@@ -226,9 +222,11 @@ class TopKMiner(wiring.Component):
             with m.Else():
                 m.d.sync += earlier.eq(earlier + 1)
         slot = cells[0].slot
+        # What is offered with no score stays outside: where it is unknown (X), a simulator could not tell that the
+        # comparisons with it have no effect.
+        with m.If(holds):
+            m.d.sync += [slot.entry.score.eq(held.score.as_unsigned() ^ offset), slot.entry.id.eq(held.id)]
         m.d.sync += [
-            slot.entry.score.eq(held.score.as_unsigned() ^ offset),
-            slot.entry.id.eq(held.id),
             slot.valid.eq(enters),
             slot.displaced.eq(slot.last),
             slot.last.eq(enters & held.last),
@@ -246,3 +244,12 @@ class TopKMiner(wiring.Component):
             queue.input.payload.last.eq(~coming.valid | coming.head),
         ]
         return m
+
+    def _array(self, m: Module) -> list[TopKCell]:
+        """Add the cells, each connected to the one before."""
+        cells = [TopKCell(self.score_width, self.id_width, head=i == 0) for i in range(self.k)]
+        for i, cell in enumerate(cells):
+            m.submodules[f"cell_{i}"] = cell
+        for before, cell in pairwise(cells):
+            m.d.comb += [cell.slot.eq(before.next_slot), cell.result.eq(before.next_result)]
+        return cells

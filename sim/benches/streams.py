@@ -71,7 +71,8 @@ PATTERNS: dict[str, Pattern] = {
 class Source:
     """Offers words on an input stream of the device, and holds each offer until it is accepted.
 
-    While nothing is offered the payload is random, so that a device that looks at it then is seen.
+    While nothing is offered the payload is random, or unknown (X) where the simulator knows that, so that a
+    device that looks at it then is seen.
 
     Attributes
     ----------
@@ -90,6 +91,7 @@ class Source:
         self._valid = getattr(dut, f"{name}__valid")
         # A stream that is always ready may have no port to say so.
         self._ready = getattr(dut, f"{name}__ready", None)
+        self._knows_unknown = cocotb.SIM_NAME.startswith("Icarus")
         self._shown = True
         self._offers = False
         self.pace(always)
@@ -119,7 +121,8 @@ class Source:
             self._valid.value = 1
         elif self._shown:
             self._shown = False
-            self._payload.value = self._random.getrandbits(len(self._payload))
+            bits = self._random.getrandbits(len(self._payload))
+            self._payload.value = "X" * len(self._payload) if self._knows_unknown else bits
             self._valid.value = 0
 
     def sample(self, cycle: int) -> bool:

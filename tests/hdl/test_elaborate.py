@@ -39,6 +39,20 @@ def test_reproducible_and_free_of_paths(name: str) -> None:
         assert str(Path(__file__).parent.parent) not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("quantiser", {"mode": "tanh", "lanes": 1}),
+        *(("similarity", {"dimensions": 3, "lanes": lanes, "depth": depth}) for lanes in (1, 3) for depth in (1, 2)),
+        *(("topk", {"k": k, "score_width": 1, "id_width": 1}) for k in (1, 2)),
+        ("pipeline", {"mode": "linear", "dimensions": 1, "lanes": 1, "depth": 1, "k": 1}),
+        ("pipeline", {"mode": "linear", "dimensions": 3, "lanes": 3, "depth": 16, "k": 5}),
+    ],
+)
+def test_the_smallest_cores_declare_no_signal_of_no_bits(name: str, parameters: dict[str, Any]) -> None:
+    assert "[-1:0]" not in verilog(make_core(name, **parameters))
+
+
 @pytest.mark.parametrize("name", list(CORES))
 def test_ports(name: str) -> None:
     core = make_core(name, **SMALL[name])
