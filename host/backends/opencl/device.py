@@ -1,0 +1,251 @@
+"""The backend ``opencl``: probing, opening, and the device that runs calls."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.registry import Runners, scan
+from ninefold.spec.signature import Call
+
+from . import programs
+from .failures import guarded
+from .kernels import Group, Kernels, Vector
+from .memory import Memory, Out
+from .platforms import INSTALL, Entry, choose, entries
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+__all__ = ["OpenCl", "OpenClDevice"]
+
+#: How long a call may take, in seconds: the first one may have to build kernels and load a database.
+TIMEOUT_S = 60.0
+#: 1 to 10. On a processor the CPU backend's own kernel does the same without a second copy of the database.
+_RATINGS = {
+    "gpu": {"quantise": 4, "similarity": 6, "topk": 5, "mine": 7},
+    "npu": {"quantise": 3, "similarity": 5, "topk": 4, "mine": 5},
+    "cpu": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 5},
+}
+_FAMILIES = ("vector", "group")
+
+
+class OpenCl:
+    """The backend ``opencl``: ``opencl`` is the first device, ``opencl:1`` one by number, ``opencl:nvidia`` by name.
+
+    Parameters
+    ----------
+    family : str, optional
+        ``vector`` or ``group``: the kernels to be used; by default the first for processors, the second for others.
+    """
+
+    name = "opencl"
+
+    def __init__(self, family: str | None = None) -> None:
+        if family is not None and family not in _FAMILIES:
+            raise InputError(f"the kernels' family must be one of {', '.join(_FAMILIES)}, not {family!r}")
+        self._family = family
+
+    def probe(self) -> Sequence[Found | Missing]:
+        """Return every device of every platform; nothing is built."""
+        try:
+            return [
+                Found(
+                    f"opencl:{entry.index}",
+                    entry.description,
+                    _RATINGS[entry.kind],
+                    kind=entry.kind,
+                    unit=entry.unit,
+                    timeout_s=TIMEOUT_S,
+                )
+                for entry in entries()
+            ]
+        except UnavailableError as error:
+            return [Missing("opencl", error.what, error.install)]
+        except Exception as error:  # a probe never raises, whatever a driver does
+            return [Missing("opencl", f"a driver failed to describe its device: {error}", INSTALL)]
+
+    def operators(self) -> Mapping[str, str | None]:
+        """Every operator -> None, or why this backend does not run it."""
+        return _runners().operators()
+
+    def open(self, instance: str = "") -> "OpenClDevice":
+        """Open a device by its number or a part of a name; the first one, a GPU where there is one, for an empty name.
+
+        Raises
+        ------
+        UnavailableError
+            When no device, or more than one, is called so, with what there is; or when it cannot be opened.
+        """
+        entry = choose(entries(), instance)
+        name = f"opencl:{instance}" if instance else "opencl"
+        try:
+            return OpenClDevice(name, entry, self._family)
+        except DeviceError as error:
+            raise UnavailableError(str(error), "look at the device's driver") from error
+
+
+class OpenClDevice:
+    """An OpenCL device, opened.
+
+    Parameters
+    ----------
+    name : str
+        What it was opened as.
+    entry : Entry
+        The device.
+    family : str or None
+        As `OpenCl` takes it.
+
+    Attributes
+    ----------
+    entry : Entry
+        The device.
+    memory : Memory
+        What lies in its memory.
+    """
+
+    def __init__(self, name: str, entry: Entry, family: str | None = None) -> None:
+        import pyopencl as cl
+
+        self.name = name
+        self.entry = entry
+        with guarded(name, f"opening {entry.description}"):
+            self._context = cl.Context([entry.device])
+            self._queue = cl.CommandQueue(self._context)
+        self.memory = Memory(name, entry, self._context, self._queue)
+        self._family = family or ("vector" if entry.kind == "cpu" else "group")
+        self._built: dict[tuple[tuple[str, ...], tuple[str, ...], str], cl.Kernel] = {}
+        self._build_seconds = 0.0
+        self._closed = False
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """The device's memory."""
+        return self.memory.capacity_bytes
+
+    def kernels(self, dimensions: int = 1) -> Kernels:
+        """Return the family of kernels for rows of so many dimensions."""
+        if self._family == "vector" and Vector.fits(self.entry.device, dimensions):
+            return Vector(self)
+        return Group(self)
+
+    def path(self, kernels: Kernels) -> str:
+        """Return what results report, e.g. ``"vector kernels on AMD EPYC (Intel(R) OpenCL)"``."""
+        device = self.entry.device
+        return f"{kernels.name} on {device.name.strip()} ({device.platform.name})"
+
+    def load(self, resident: Database | State) -> None:
+        """Check the packed nits of a database and bring them to the device, laid out anew.
+
+        Raises
+        ------
+        InputError
+            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
+            or mode is not what quantise takes.
+        UnsupportedError
+            When they do not fit, with the numbers.
+        """
+        self._check_open()
+        if isinstance(resident, State):
+            raise UnsupportedError("opencl runs no stateful operator, so it takes databases only")
+        if "nits" in resident.arrays:
+            self.memory.load(resident)
+
+    def unload(self, key: str) -> None:
+        """Free the database of that digest."""
+        self.memory.unload(key)
+
+    def run(self, call: Call) -> Answer:
+        """Run one call to its end."""
+        self._check_open()
+        return _runners()(self, call)
+
+    def close(self) -> None:
+        """Free everything on the device."""
+        self.memory.close()
+        self._built.clear()
+        self._closed = True
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[dict[str, float]]:
+        """Measure a block; the mapping holds ``seconds`` afterwards, and ``build_seconds``, which are not in them."""
+        metrics: dict[str, float] = {}
+        start, built = time.perf_counter(), self._build_seconds
+        yield metrics
+        metrics["build_seconds"] = self._build_seconds - built
+        metrics["seconds"] = time.perf_counter() - start - metrics["build_seconds"]
+
+    def kernel(self, files: tuple[str, ...], name: str, **defines: int) -> "cl.Kernel":
+        """Return a kernel of some files of this folder, built on first use."""
+        import pyopencl as cl
+
+        options = tuple(f"-D{macro}={value}" for macro, value in sorted(defines.items())) + self._standard()
+        key = (files, options, name)
+        if key not in self._built:
+            start = time.perf_counter()
+            with guarded(self.name, f"building {' and '.join(files)}"):
+                program = programs.build(self.entry, self._context, programs.source(files), options)
+                self._built[key] = cl.Kernel(program, name)
+            self._build_seconds += time.perf_counter() - start
+        return self._built[key]
+
+    def launch(
+        self, kernel: "cl.Kernel", size: tuple[int, ...], group: tuple[int, ...] | None, *arguments: Any
+    ) -> None:
+        """Run a kernel to its end.
+
+        Parameters
+        ----------
+        kernel : pyopencl.Kernel
+            From `kernel`.
+        size, group : tuple of int
+            Work-items of all and of a work-group; None leaves the latter to the driver.
+        *arguments
+            Numbers as NumPy scalars, buffers, local memory; arrays are brought to the device, each `Out` is read back.
+        """
+        import pyopencl as cl
+
+        passed, back = [], []
+        for argument in arguments:
+            if isinstance(argument, Out):
+                back.append((argument.array, self.memory.allocate(argument.array.nbytes)))
+                passed.append(back[-1][1])
+            elif isinstance(argument, np.ndarray) and argument.ndim:
+                passed.append(self.memory.put(argument))
+            else:
+                passed.append(argument)
+        with guarded(self.name, f"running {kernel.function_name}"):
+            done = kernel(self._queue, size, group, *passed)
+            for array, buffer in back:
+                cl.enqueue_copy(self._queue, array, buffer)
+            done.wait()
+
+    def read(self, buffer: "cl.Buffer", array: Any, pitch: int) -> None:
+        """Copy rows of `pitch` elements on the device into the rows of an array (Q, B) of the host."""
+        import pyopencl as cl
+
+        whole = np.empty((len(array), pitch), array.dtype)
+        with guarded(self.name, f"reading {whole.nbytes:,} bytes"):
+            cl.enqueue_copy(self._queue, whole, buffer)
+        array[:] = whole[:, : array.shape[1]]
+
+    def _standard(self) -> tuple[str, ...]:
+        # OpenCL C 3.0 where the device has it: extensions such as the integer dot product ask for it.
+        version = self.entry.device.opencl_c_version.split()[2]
+        return ("-cl-std=CL3.0",) if version >= "3" else ()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceError(f"the device {self.name} is closed")
+
+
+@lru_cache
+def _runners() -> Runners:
+    return scan(__package__)

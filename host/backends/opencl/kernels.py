@@ -1,0 +1,197 @@
+"""The two families of kernels: explicit vectors for processors, work-groups for GPUs."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .layout import ROWS, byte_words, columns_of, pair_words
+from .memory import Out, Rows
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+    from .device import OpenClDevice
+
+__all__ = ["Group", "Kernels", "Vector", "shares"]
+
+#: Queries that are scored together, where there are as many.
+_TOGETHER = 4
+
+
+class Kernels(Protocol):
+    """A family of kernels. Keys order as results do: the score in the high half, the complement of the id in the low.
+
+    Attributes
+    ----------
+    name : str
+        What results report.
+    """
+
+    name: str
+
+    def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
+        """Return keys (Q, any), among them the k best rows of each query; LONG_MIN where a slot is empty."""
+        ...
+
+    def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
+        """Return all scores on the device, int32 (at least Q, pitch), and the pitch."""
+        ...
+
+    def topk(self, scores: npt.NDArray[Any], first: int, k: int) -> npt.NDArray[np.int64]:
+        """Return keys (Q, any), among them the k best of each row of int32 or float32 scores (Q, B)."""
+        ...
+
+
+def shares(units: int, wanted: int, least: int) -> tuple[int, int]:
+    """Split `units` of work: return the size of a share, at least `least`, and how many shares there are."""
+    size = max(1, least, -(-units // max(1, wanted)))
+    return size, -(-units // size)
+
+
+def _together(queries: int) -> int:
+    return _TOGETHER if queries >= _TOGETHER else 1
+
+
+class Vector:
+    """One work-item a work-group with explicit vectors (vector.cl, heap.cl).
+
+    Parameters
+    ----------
+    device : OpenClDevice
+        Where to run.
+    """
+
+    name = "vector kernels"
+
+    def __init__(self, device: "OpenClDevice") -> None:
+        self._device = device
+        # A few shares a processor, so that one that is busy with something else holds up little.
+        self._wanted = 4 * device.entry.device.max_compute_units
+
+    @staticmethod
+    def fits(device: "cl.Device", dimensions: int) -> bool:
+        """Say whether a device's local memory holds an unpacked block of so many dimensions."""
+        return columns_of(dimensions) * 8 * ROWS <= device.local_mem_size
+
+    def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
+        """See `Kernels.mine`."""
+        together = _together(len(nits))
+        factors = pair_words(nits, together)
+        groups = len(factors)
+        size, count = shares(-(-rows.count // ROWS), self._wanted, -(-max(1024, 8 * k) // ROWS))
+        lists = np.empty((count, groups * together, k), np.int64)
+        self._device.launch(
+            self._device.kernel(("heap.cl", "vector.cl"), "mine", QUERIES=together),
+            (count,),
+            (1,),
+            *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(rows.first), np.uint32(size)),
+            *(factors, np.int32(groups), np.int32(k), Out(lists), self._tile(rows)),
+        )
+        return lists.transpose(1, 0, 2).reshape(groups * together, -1)[: len(nits)]
+
+    def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
+        """See `Kernels.scores`."""
+        together = _together(len(nits))
+        factors = pair_words(nits, together)
+        groups, blocks = len(factors), -(-rows.count // ROWS)
+        size, count = shares(blocks, self._wanted, 1)
+        out = self._device.memory.allocate(groups * together * blocks * ROWS * 4)
+        self._device.launch(
+            self._device.kernel(("heap.cl", "vector.cl"), "scores", QUERIES=together),
+            (count,),
+            (1,),
+            *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(size)),
+            *(factors, np.int32(groups), out, np.uint64(blocks * ROWS), self._tile(rows)),
+        )
+        return out, blocks * ROWS
+
+    def topk(self, scores: npt.NDArray[Any], first: int, k: int) -> npt.NDArray[np.int64]:
+        """See `Kernels.topk`."""
+        queries, columns = scores.shape
+        size, count = shares(columns, -(-self._wanted // queries), max(4096, 8 * k))
+        lists = np.empty((queries, count, k), np.int64)
+        defines = {"FLOATS": 1} if scores.dtype.kind == "f" else {}
+        self._device.launch(
+            self._device.kernel(("heap.cl", "topk.cl"), "topk", **defines),
+            (count, queries),
+            (1, 1),
+            *(scores, np.uint32(columns), np.uint32(first), np.uint32(size), np.int32(k), Out(lists)),
+        )
+        return lists.reshape(queries, -1)
+
+    def _tile(self, rows: Rows) -> "cl.LocalMemory":
+        import pyopencl as cl
+
+        return cl.LocalMemory(rows.columns * 8 * ROWS)
+
+
+class Group:
+    """Work-groups of many work-items with lists in local memory (group.cl, merge.cl).
+
+    Parameters
+    ----------
+    device : OpenClDevice
+        Where to run.
+    """
+
+    def __init__(self, device: "OpenClDevice") -> None:
+        self._device = device
+        d = device.entry.device
+        self._lanes = 1 << min(7, d.max_work_group_size.bit_length() - 1)
+        self._wanted = 8 * d.max_compute_units
+        self._dot = {"DOT": 1} if "cl_khr_integer_dot_product" in d.extensions.split() else {}
+        self.name = f"group kernels{', integer dot product,' if self._dot else ''}"
+
+    def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
+        """See `Kernels.mine`."""
+        together = _together(len(nits))
+        queries, offsets = byte_words(nits, together)
+        groups, lanes = len(queries), self._lanes
+        size, count = shares(-(-rows.count // lanes), -(-self._wanted // groups), -(-max(1024, 4 * k) // lanes))
+        lists = np.empty((count, groups * together, k), np.int64)
+        self._device.launch(
+            self._device.kernel(("merge.cl", "group.cl"), "mine", QUERIES=together, LANES=lanes, **self._dot),
+            (count * lanes, groups),
+            (lanes, 1),
+            *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(rows.first), np.uint32(size)),
+            *(queries, offsets, np.int32(k), Out(lists), *self._lists(together, k)),
+        )
+        return lists.transpose(1, 0, 2).reshape(groups * together, -1)[: len(nits)]
+
+    def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
+        """See `Kernels.scores`."""
+        together = _together(len(nits))
+        queries, offsets = byte_words(nits, together)
+        groups, lanes = len(queries), self._lanes
+        pitch = -(-rows.count // lanes) * lanes
+        out = self._device.memory.allocate(groups * together * pitch * 4)
+        self._device.launch(
+            self._device.kernel(("merge.cl", "group.cl"), "scores", QUERIES=together, LANES=lanes, **self._dot),
+            (pitch, groups),
+            (lanes, 1),
+            *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count)),
+            *(queries, offsets, out, np.uint64(pitch)),
+        )
+        return out, pitch
+
+    def topk(self, scores: npt.NDArray[Any], first: int, k: int) -> npt.NDArray[np.int64]:
+        """See `Kernels.topk`."""
+        queries, columns = scores.shape
+        lanes = self._lanes
+        size, count = shares(columns, -(-self._wanted // queries), max(1024, 4 * k))
+        lists = np.empty((queries, count, k), np.int64)
+        defines = {"FLOATS": 1} if scores.dtype.kind == "f" else {}
+        self._device.launch(
+            self._device.kernel(("merge.cl", "topk.cl"), "topk", QUERIES=1, LANES=lanes, **defines),
+            (count * lanes, queries),
+            (lanes, 1),
+            *(scores, np.uint32(columns), np.uint32(first), np.uint32(size), np.int32(k), Out(lists)),
+            *self._lists(1, k),
+        )
+        return lists.reshape(queries, -1)
+
+    def _lists(self, together: int, k: int) -> "tuple[cl.LocalMemory, cl.LocalMemory]":
+        import pyopencl as cl
+
+        return cl.LocalMemory(together * k * 8), cl.LocalMemory(together * self._lanes * 8)

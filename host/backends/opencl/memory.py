@@ -1,0 +1,159 @@
+"""What lies in a device's memory: databases by digest, and what a single call needs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.nits import check_database
+from ninefold.spec.data import Database
+from ninefold.spec.errors import UnsupportedError
+
+from .failures import guarded
+from .layout import ROWS, columns_of, row_words
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+    from .platforms import Entry
+
+__all__ = ["ROWS_MAX", "Memory", "Out", "Rows"]
+
+#: A row's number takes 32 bits of a key, of which one value marks an empty slot.
+ROWS_MAX = 2**32 - 2
+#: Bytes that are laid out and copied together, so that a memory-mapped database is never held whole by the host.
+_PIECE_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive rows in one buffer, as `layout.row_words` lays them out.
+
+    Attributes
+    ----------
+    buffer : pyopencl.Buffer
+        The words.
+    columns : int
+        Words of a row.
+    first, count : int
+        Number of the first row, and how many there are.
+    """
+
+    buffer: "cl.Buffer"
+    columns: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Out:
+    """An argument of a kernel that is read back into an array of the host."""
+
+    array: npt.NDArray[Any]
+
+
+class Memory:
+    """The memory of one opened device.
+
+    Parameters
+    ----------
+    name : str
+        Name of the device, for errors.
+    entry : Entry
+        The device.
+    context, queue
+        pyopencl's context and queue.
+    """
+
+    def __init__(self, name: str, entry: "Entry", context: "cl.Context", queue: "cl.CommandQueue") -> None:
+        self._name = name
+        self._context, self._queue = context, queue
+        self._largest = entry.device.max_mem_alloc_size
+        self._databases: dict[str, list[Rows]] = {}
+        self.capacity_bytes: int = entry.device.global_mem_size
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of all databases on the device."""
+        return sum(rows.buffer.size for parts in self._databases.values() for rows in parts)
+
+    def load(self, database: Database) -> list[Rows]:
+        """Return a database's rows on the device, bringing them there first unless they are; no rows give no parts.
+
+        Raises
+        ------
+        InputError
+            When it does not hold what ``mine`` takes.
+        UnsupportedError
+            When it does not fit, with the numbers.
+        """
+        parts = self._databases.get(database.digest)
+        if parts is None:
+            check_database(database)
+            packed = np.asarray(database.require("nits"))
+            self._check(len(packed), columns_of(int(database.attributes["dimensions"])))
+            parts = self._databases[database.digest] = self._upload(packed)
+        return parts
+
+    def unload(self, digest: str) -> None:
+        """Free a database; nothing happens when it is not there."""
+        for rows in self._databases.pop(digest, []):
+            rows.buffer.release()
+
+    def close(self) -> None:
+        """Free every database."""
+        for digest in list(self._databases):
+            self.unload(digest)
+
+    def rows(self, packed: npt.NDArray[np.uint8], first: int) -> Rows:
+        """Bring some rows to the device; `first` is the number of the first one."""
+        words = row_words(packed)
+        return Rows(self.put(words), words.shape[1], first, len(packed))
+
+    def put(self, array: npt.NDArray[Any]) -> "cl.Buffer":
+        """Return a buffer with a copy of an array, which must not be empty."""
+        import pyopencl as cl
+
+        flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
+        with guarded(self._name, f"loading {array.nbytes:,} bytes"):
+            return cl.Buffer(self._context, flags, hostbuf=np.ascontiguousarray(array))
+
+    def allocate(self, size: int) -> "cl.Buffer":
+        """Return a buffer of so many bytes."""
+        import pyopencl as cl
+
+        with guarded(self._name, f"allocating {size:,} bytes"):
+            return cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size)
+
+    def _check(self, rows: int, columns: int) -> None:
+        if rows > ROWS_MAX:
+            raise UnsupportedError(f"{self._name} numbers rows with 32 bits: at most {ROWS_MAX:,}, not {rows:,}")
+        needed, used = -(-rows // ROWS) * ROWS * columns * 4, self.resident_bytes
+        if needed + used > self.capacity_bytes:
+            raise UnsupportedError(
+                f"{self._name} has {self.capacity_bytes:,} bytes of memory, of which {used:,} hold other databases: "
+                f"{rows:,} rows of {columns} words take {needed:,}"
+            )
+
+    def _upload(self, packed: npt.NDArray[np.uint8]) -> list[Rows]:
+        import pyopencl as cl
+
+        columns = -(-packed.shape[1] // 4)
+        block = columns * ROWS * 4
+        step = max(1, self._largest // block) * ROWS
+        piece = max(1, _PIECE_BYTES // block) * ROWS
+        parts: list[Rows] = []
+        try:
+            for first in range(0, len(packed), step):
+                count = min(step, len(packed) - first)
+                parts.append(Rows(self.allocate(-(-count // ROWS) * block), columns, first, count))
+                for at in range(0, count, piece):
+                    words = row_words(packed[first + at : first + min(at + piece, count)])
+                    with guarded(self._name, f"loading {words.nbytes:,} bytes"):
+                        cl.enqueue_copy(self._queue, parts[-1].buffer, words, dst_offset=at // ROWS * block)
+        except BaseException:
+            for rows in parts:
+                rows.buffer.release()
+            raise
+        return parts

@@ -1,0 +1,68 @@
+// The k best of what one work-group saw: a sorted list of keys in local memory. For GPUs.
+//
+// Keys are those of heap.cl: (score descending, id ascending), LONG_MIN for an empty slot.
+
+#define K_MAX 256
+#define SHARE ((K_MAX + LANES - 1) / LANES)  // elements of a list for each work-item
+
+static inline long make_key(int score, uint id) { return ((long)score << 32) | (long)~id; }
+
+// Merge `count` fresh keys, in no order, into `best`, k keys in descending order. Called by the whole work-group of LANES
+// work-items; every element finds its rank among all, and takes it where it is below k.
+static void merge(__local long* best, int k, __local const long* fresh, int count) {
+    const int lane = get_local_id(0);
+    long kept[SHARE];
+    int rank[SHARE];
+    for (int i = 0; i < SHARE; i++) {
+        const int at = lane + i * LANES;
+        rank[i] = k;
+        if (at >= k) continue;
+        kept[i] = best[at];
+        rank[i] = at;
+        for (int j = 0; j < count; j++) rank[i] += fresh[j] > kept[i];
+    }
+    long mine = LONG_MIN;
+    int place = k;
+    if (lane < count) {
+        mine = fresh[lane];
+        int low = 0, high = k;  // how many of the list are greater
+        while (low < high) {
+            const int middle = (low + high) / 2;
+            if (best[middle] > mine) low = middle + 1; else high = middle;
+        }
+        place = low;
+        for (int j = 0; j < count; j++) place += fresh[j] > mine;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = 0; i < SHARE; i++) {
+        if (rank[i] < k) best[rank[i]] = kept[i];
+    }
+    if (place < k) best[place] = mine;
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+// Offer each work-item's key for each of QUERIES lists; to be called by the whole work-group. `fresh` has LANES keys a
+// list, `count` must be 0 before the first call. LONG_MIN offers nothing.
+static void offer(__local long* best, int k, __local long* fresh, __local int* count, const long key[QUERIES]) {
+    for (int q = 0; q < QUERIES; q++) {
+        if (key[q] > best[q * k + k - 1]) fresh[q * LANES + atomic_inc(&count[q])] = key[q];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int q = 0; q < QUERIES; q++) {
+        const int given = count[q];
+        if (given > 0) merge(best + q * k, k, fresh + q * LANES, given);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (get_local_id(0) < QUERIES) count[get_local_id(0)] = 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+static void clear_lists(__local long* best, int k, __local int* count) {
+    for (int i = get_local_id(0); i < QUERIES * k; i += LANES) best[i] = LONG_MIN;
+    if (get_local_id(0) < QUERIES) count[get_local_id(0)] = 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+static void write_lists(__local const long* best, int k, __global long* out) {
+    for (int i = get_local_id(0); i < QUERIES * k; i += LANES) out[i] = best[i];
+}

@@ -1,0 +1,177 @@
+"""Which OpenCL devices there are, in which order, and by which names they are called."""
+
+import contextlib
+import ctypes
+import importlib.util
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ninefold.spec.errors import UnavailableError
+from ninefold.spec.protocols import HOST
+
+from .icd import intel_library, prepare
+
+if TYPE_CHECKING:
+    import pyopencl as cl
+
+__all__ = ["INSTALL", "Entry", "choose", "entries"]
+
+INSTALL = "pip install 'ninefold[opencl]' for the processor, or install the driver of the GPU"
+#: How long drivers may take to say what devices they have, in seconds.
+_PATIENCE_S = 20.0
+_NO_PLATFORM = -1001
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One device.
+
+    Attributes
+    ----------
+    index : int
+        Its number over all platforms, GPUs first, then accelerators, then processors.
+    kind : str
+        ``gpu``, ``npu`` (OpenCL's accelerators) or ``cpu``.
+    device : pyopencl.Device
+        The device.
+    """
+
+    index: int
+    kind: str
+    device: "cl.Device"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a name may be part of: names and vendors of platform and device, and the platform's version."""
+        platform = self.device.platform
+        return (platform.name, platform.vendor, platform.version, self.device.name.strip(), self.device.vendor)
+
+    @property
+    def description(self) -> str:
+        """What it is, in words."""
+        d = self.device
+        size = d.global_mem_size / 2**30
+        return (
+            f"{d.name.strip()} ({self.kind}; {d.platform.name}, driver {d.driver_version}; "
+            f"{d.max_compute_units} compute units, {size:.1f} GiB)"
+        )
+
+    @property
+    def unit(self) -> str:
+        """`HOST` for a processor; the PCI address of a card where the driver tells it; else empty."""
+        if self.kind == "cpu":
+            return HOST
+        with contextlib.suppress(Exception):  # each of these is an extension that a driver may lack
+            device: Any = self.device  # pyopencl's stubs leave extensions out
+            info = device.pci_bus_info_khr
+            return f"pci:{info.pci_domain:04x}:{info.pci_bus:02x}:{info.pci_device:02x}.{info.pci_function:x}"
+        with contextlib.suppress(Exception):
+            bus, slot = int(self.device.pci_bus_id_nv), int(self.device.pci_slot_id_nv)
+            return f"pci:0000:{bus:02x}:{slot >> 3:02x}.{slot & 7:x}"
+        return ""
+
+
+def entries() -> list[Entry]:
+    """Return every device in order.
+
+    Raises
+    ------
+    UnavailableError
+        When there is none, with what was looked for and seen.
+    """
+    if importlib.util.find_spec("pyopencl") is None:
+        raise UnavailableError("pyopencl is not installed", "pip install 'ninefold[opencl]'")
+    found: list[tuple[int, str, cl.Device]] = []
+    for platform, device in _ask():
+        kind = _kind(device)
+        found.append((("gpu", "npu", "cpu").index(kind), platform, device))
+    # A loader lists drivers in the order of its folder, which is no order: sort by name, so that numbers stay.
+    found.sort(key=lambda item: item[:2])
+    return [Entry(i, ("gpu", "npu", "cpu")[rank], device) for i, (rank, _, device) in enumerate(found)]
+
+
+def choose(found: list[Entry], instance: str) -> Entry:
+    """Return the device of a number, or of a part of a name that only one has; the first for an empty name.
+
+    Raises
+    ------
+    UnavailableError
+        When no device, or more than one, has that name; the message lists what there is.
+    """
+    if not instance:
+        return found[0]
+    if instance.isdigit():
+        matching = [entry for entry in found if entry.index == int(instance)]
+    else:
+        wanted = instance.lower()
+        matching = [entry for entry in found if any(wanted in name.lower() for name in entry.names)]
+    if len(matching) == 1:
+        return matching[0]
+    there = "; ".join(f"opencl:{entry.index} is {entry.description}" for entry in found)
+    what = "is no OpenCL device" if not matching else f"names {len(matching)} OpenCL devices"
+    raise UnavailableError(f"opencl:{instance} {what}: {there}", "name one by its number or a part of its name")
+
+
+def _kind(device: "cl.Device") -> str:
+    import pyopencl as cl
+
+    if device.type & cl.device_type.GPU:
+        return "gpu"
+    return "npu" if device.type & cl.device_type.ACCELERATOR else "cpu"
+
+
+def _ask() -> list[tuple[str, "cl.Device"]]:
+    """Return (name of the platform, device) of all there are, asked in a thread: a stuck driver is left behind."""
+    answer: list[Any] = []
+
+    def ask() -> None:
+        try:
+            answer.append(_list())
+        except Exception as error:  # handed to the caller
+            answer.append(error)
+
+    thread = threading.Thread(target=ask, name="opencl-probe", daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    if not answer:
+        raise UnavailableError(f"the OpenCL drivers did not answer within {_PATIENCE_S:g} s", "look at the drivers")
+    if isinstance(answer[0], UnavailableError):
+        raise answer[0]
+    if isinstance(answer[0], Exception):
+        raise UnavailableError(f"pyopencl failed while it looked for devices: {answer[0]}", INSTALL) from answer[0]
+    devices: list[tuple[str, cl.Device]] = answer[0]
+    return devices
+
+
+def _list() -> list[tuple[str, "cl.Device"]]:
+    prepare()
+    import pyopencl as cl
+
+    try:
+        platforms = cl.get_platforms()
+    except cl.Error as error:
+        if error.code != _NO_PLATFORM:
+            raise
+        platforms = []
+    devices = []
+    for platform in platforms:
+        with contextlib.suppress(cl.Error):  # a platform whose driver sees no device says so by an error
+            devices += [(platform.name, device) for device in platform.get_devices() if device.available]
+    if not devices:
+        names = ", ".join(platform.name for platform in platforms)
+        seen = f"no OpenCL device on {names}" if platforms else "no OpenCL platform: libOpenCL loaded, 0 platforms"
+        raise UnavailableError(f"{seen}{_broken_runtime()}", INSTALL)
+    return devices
+
+
+def _broken_runtime() -> str:
+    """Say why Intel's runtime, if it is installed, is not among the platforms."""
+    library = intel_library()
+    if library is None:
+        return ""
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"; Intel's runtime does not load: {error}"
+    return f"; Intel's runtime {library} is not among them"

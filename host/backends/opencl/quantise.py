@@ -1,0 +1,72 @@
+"""quantise on OpenCL: comparisons with the four numbers at which a nit begins, which no device can round otherwise."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.data import Answer
+from ninefold.spec.formats import GRID_FRACTION_BITS, THRESHOLDS
+from ninefold.spec.signature import Call
+
+from .memory import Out
+
+if TYPE_CHECKING:
+    from .device import OpenClDevice
+
+__all__ = ["nits_of", "reached", "run"]
+
+#: Numbers of one launch.
+_BLOCK = 1 << 24
+_INFINITY = 0x7F800000
+
+
+def run(device: "OpenClDevice", call: Call) -> Answer:
+    """Quantise each number."""
+    x = np.asarray(call.arguments["x"])
+    with device.timed() as metrics:
+        numbers = _bits(x).reshape(-1)
+        nits = np.empty(numbers.shape, np.int8)
+        least = [np.uint32(bits) for bits in reached(call.options["scale"], call.options["mode"])]
+        for first in range(0, len(numbers), _BLOCK):
+            block, out = numbers[first : first + _BLOCK], nits[first : first + _BLOCK]
+            kernel = device.kernel(("quantise.cl",), "quantise")
+            device.launch(kernel, (len(block),), None, block, np.uint64(len(block)), *least, Out(out))
+    return Answer({"nits": nits.reshape(x.shape)}, device.path(device.kernels()), metrics)
+
+
+@functools.lru_cache(maxsize=64)
+def reached(scale: float, mode: str) -> tuple[int, int, int, int]:
+    """Return the bits of the least float32 magnitudes whose nit is 1, 2, 3 and 4.
+
+    The grid value, round(4096 * float32(x * scale)), never falls as x grows, so each is found by bisection over the
+    bits of the numbers from 0 to infinity, which saturates and so reaches every threshold.
+    """
+    a, b, c, d = (_least(np.float32(scale), t) for t in THRESHOLDS[mode].reached_at)  # type: ignore[index]
+    return a, b, c, d
+
+
+def nits_of(x: npt.NDArray[Any], scale: float, mode: str) -> npt.NDArray[np.int8]:
+    """Return the nits of a few numbers, int8 of the shape of `x`, by the same comparisons on the host."""
+    bits = _bits(x)
+    magnitudes = bits & np.uint32(0x7FFFFFFF)
+    nits = np.zeros(x.shape, np.int8)
+    for least in reached(scale, mode):
+        nits += magnitudes >= np.uint32(least)
+    return np.where(bits >> np.uint32(31), -nits, nits)
+
+
+def _bits(x: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
+    with np.errstate(over="ignore", under="ignore"):  # what float32 does not hold is an infinity, which saturates
+        return np.ascontiguousarray(x.real, np.float32).view(np.uint32)
+
+
+def _least(scale: np.float32, threshold: int) -> int:
+    low, high = 0, _INFINITY  # the nit of low is below, that of high is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        with np.errstate(over="ignore", under="ignore"):
+            y = np.uint32(middle).view(np.float32) * scale * np.float32(1 << GRID_FRACTION_BITS)
+        low, high = (low, middle) if np.rint(y) >= threshold else (middle, high)
+    return high

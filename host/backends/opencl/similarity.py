@@ -1,0 +1,42 @@
+"""similarity on OpenCL: the vectors are packed and scored by the same kernels as a database."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ninefold.host.nits import pack
+from ninefold.spec.data import Answer
+from ninefold.spec.signature import Call
+
+if TYPE_CHECKING:
+    from .device import OpenClDevice
+
+__all__ = ["run"]
+
+#: Vectors and queries of one launch, so that the scores on the device stay below 128 MiB.
+_ROWS, _QUERIES = 1 << 17, 256
+
+
+def run(device: "OpenClDevice", call: Call) -> Answer:
+    """Score every query against every vector."""
+    q, c = np.asarray(call.arguments["q"]), np.asarray(call.arguments["c"])
+    kernels = device.kernels(call.sizes["D"])
+    with device.timed() as metrics:
+        scores = np.empty((len(q), len(c)), np.int32)
+        for first in range(0, len(c) if len(q) else 0, _ROWS):
+            rows = device.memory.rows(pack(c[first : first + _ROWS]), first)
+            lengths = None
+            if call.options["normalised"]:
+                lengths = device.memory.allocate(4 * rows.count)
+                kernel = device.kernel(("normalise.cl",), "reciprocals")
+                shape = (rows.buffer, np.int32(rows.columns), np.uint32(rows.count))
+                device.launch(kernel, (rows.count,), None, *shape, lengths)
+            for start in range(0, len(q), _QUERIES):
+                block = q[start : start + _QUERIES]
+                out, pitch = kernels.scores(rows, block)
+                if lengths is not None:
+                    kernel = device.kernel(("normalise.cl",), "normalise")
+                    size = (rows.count, len(block))
+                    device.launch(kernel, size, None, out, np.uint64(pitch), np.uint32(rows.count), lengths)
+                device.read(out, scores[start : start + _QUERIES, first : first + _ROWS], pitch)
+    return Answer({"scores": scores}, device.path(kernels), metrics)
