@@ -35,7 +35,12 @@ def loihi() -> list[Row]:
     nits = rng.integers(-4, 5, (_ROWS // 4, _DIMENSIONS), dtype=np.int8)[rng.integers(0, _ROWS // 4, _ROWS)]
     # At this scale and mode the quantiser leaves integers of -4 to 4 as they are.
     queries = rng.integers(-4, 5, (_QUERIES, _DIMENSIONS)).astype(np.float32)
-    attributes = {"rows": _ROWS, "dimensions": _DIMENSIONS, "scale": 1.0, "mode": "linear"}
+    attributes: dict[str, int | float | str] = {
+        "rows": _ROWS,
+        "dimensions": _DIMENSIONS,
+        "scale": 1.0,
+        "mode": "linear",
+    }
     database = Database({"nits": pack(nits)}, attributes)
     device = Loihi().open()
     answers = [device.run(OPERATORS["mine"].bind({"q": q[None], "database": database}, {"k": _K})) for q in queries]

@@ -109,7 +109,9 @@ class Board:
         """The membranes now, int32 of shape (neurons,), in the chip's units: 64 is a weight of 1."""
         return np.array(self._emulator.compartment.voltage)
 
-    def race(self, spikes: Sequence[Sequence[Sequence[int]]], top: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    def race(
+        self, spikes: Sequence[Sequence[Sequence[int]]], top: int, least: int | None = None
+    ) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
         """Sum up an input, then let the neurons fire.
 
         Parameters
@@ -118,14 +120,19 @@ class Board:
             For each time step and each source the axons that get a spike, each at most one.
         top : int
             No sum exceeds this, not even after a part of the steps; the ramp begins there.
+        least : int, optional
+            Where the ramp ends; ``-bound`` unless given. Nothing runs where it lies above `top`.
 
         Yields
         ------
         score : int
-            ``top``, then one less each time step, down to ``-bound``.
+            ``top``, then one less each time step, down to `least`.
         fired : bool array of shape (neurons,)
             The neurons that fired in this step: those whose sum is the score.
         """
+        least = -self.bound if least is None else least
+        if least > top:
+            return
         early = 0
         for _ in range(-(-(self._threshold + self._floor) // RESET)):
             self._step(coarse=[len(COARSE) - 1])
@@ -135,7 +142,7 @@ class Board:
             early += int(np.count_nonzero(self._step(step)))
         if early:
             raise DeviceError(f"{early} neurons of the Loihi network fired before the ramp began")
-        for score in range(top, -self.bound - 1, -1):
+        for score in range(top, least - 1, -1):
             yield score, self._step(fine=[0])
 
     def _step(

@@ -73,7 +73,8 @@ class Chip:
         """
         if dense + own + GLOBAL_AXONS > self.axons:
             raise UnsupportedError(
-                f"a Loihi core has {self.axons} input axons, and these vectors need {dense + own + GLOBAL_AXONS}"
+                f"a Loihi core has {self.axons} input axons, and this network needs {dense + own} for the data and "
+                f"{GLOBAL_AXONS} for the ramp"
             )
         fitting = min(self.neurons, (self.axons - GLOBAL_AXONS - dense) // own if own else self.neurons)
         while fitting and self.memory_bits(fitting, dense, own) > self.synapse_bits:

@@ -163,10 +163,10 @@ class LoihiDevice:
     def sorter(self, size: int) -> Sorter:
         """Return a network that selects among `size` scores; it holds nothing between calls."""
         with self._building():
-            made = Sorter.cores_for(size, self._chip)
-            if made not in self._sorters:
-                self._sorters[made] = Sorter(made, self._chip, self._activity)
-            return self._sorters[made]
+            cores = Sorter.cores_for(size, self._chip)
+            if cores not in self._sorters:
+                self._sorters[cores] = Sorter(cores, self._chip, self._activity)
+            return self._sorters[cores]
 
     @contextlib.contextmanager
     def timed(self, cores: int) -> Iterator[dict[str, float]]:

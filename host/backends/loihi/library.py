@@ -46,7 +46,8 @@ def library() -> SimpleNamespace:
     -------
     SimpleNamespace
         ``LoihiBlock``, ``Axon``, ``Synapse``, ``SpikeInput``, ``Model``, ``validate_model``, ``discretize_weights``,
-        ``csr_matrix`` and ``Emulator``, the emulator in strict mode: what overflows on the chip raises.
+        ``NengoException``, ``csr_matrix`` and ``Emulator``, the emulator in strict mode: what overflows on the chip
+        raises.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def library() -> SimpleNamespace:
         # It warns of each nengo that is newer than itself.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            block, neurons, inputs, model, validate, discretize, emulator, sparse = (
+            block, neurons, inputs, model, validate, discretize, emulator, exceptions, sparse = (
                 importlib.import_module(name)
                 for name in (
                     "nengo_loihi.block",
@@ -69,6 +70,7 @@ def library() -> SimpleNamespace:
                     "nengo_loihi.builder.validate",
                     "nengo_loihi.builder.discretize",
                     "nengo_loihi.emulator.interface",
+                    "nengo.exceptions",
                     "scipy.sparse",
                 )
             )
@@ -85,6 +87,7 @@ def library() -> SimpleNamespace:
         Model=model.Model,
         validate_model=validate.validate_model,
         discretize_weights=discretize.discretize_weights,
+        NengoException=exceptions.NengoException,
         csr_matrix=sparse.csr_matrix,
         Emulator=type("Emulator", (emulator.EmulatorInterface,), {"strict": True}),
     )
@@ -93,10 +96,8 @@ def library() -> SimpleNamespace:
 @contextlib.contextmanager
 def failures() -> Iterator[None]:
     """Turn what nengo-loihi raises into a `DeviceError` of one line."""
-    from nengo.exceptions import NengoException
-
     try:
         yield
-    except (NengoException, AssertionError) as error:
+    except (library().NengoException, AssertionError) as error:
         text = str(error).splitlines() or [type(error).__name__]
         raise DeviceError(f"the Loihi emulator failed: {text[0]}") from error

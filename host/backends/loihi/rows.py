@@ -103,22 +103,20 @@ class Rows:
         """Return the k rows with the largest dot products: those whose neurons fire first, of equal ones the lower."""
         ids, scores = np.zeros(0, np.int64), np.zeros(0, np.int32)
         for page in self._pages:
-            # An equal score of a later page comes after those that are there.
-            found = _first(page, query, k, int(scores[-1]) if len(scores) == k else None)
+            # With k there, a later page's row must score more than the last of them.
+            found = _first(page, query, k, int(scores[-1]) + 1 if len(scores) == k else None)
             ids, scores = np.concatenate([ids, found[0]]), np.concatenate([scores, found[1]])
             order = np.argsort(-scores, kind="stable")[:k]
             ids, scores = ids[order], scores[order]
         return ids, scores
 
 
-def _first(page: _Page, query: npt.NDArray[np.int8], k: int, above: int | None) -> Found:
-    """Return the first k neurons to fire, or fewer where the scores come down to `above` before."""
+def _first(page: _Page, query: npt.NDArray[np.int8], k: int, least: int | None) -> Found:
+    """Return the first k neurons to fire, or fewer where the others do not come to `least`."""
     wanted = min(k, page.rows.stop - page.rows.start)
     ids: list[int] = []
     scores: list[int] = []
-    for score, fired in page.board.race(_spikes(query), page.top(query)):
-        if above is not None and score <= above:
-            break
+    for score, fired in page.board.race(_spikes(query), page.top(query), least):
         rows = np.flatnonzero(fired)[: wanted - len(ids)] + page.rows.start
         ids += rows.tolist()
         scores += [score] * len(rows)

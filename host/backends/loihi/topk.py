@@ -23,6 +23,9 @@ __all__ = ["AXONS", "Sorter", "keys", "run"]
 #: Axons of a neuron: the bits of a digit, and one that says that it takes part.
 AXONS = 4
 _DIGIT_BITS, _KEY_BITS = 3, 32
+#: Most cores of a network. Of more scores only the best k of a part meet the next part, so that the emulator answers
+#: sooner than with a network for all of them.
+_CORES = 8
 
 
 def run(device: "LoihiDevice", call: Call) -> Answer:
@@ -76,8 +79,8 @@ class Sorter:
 
     @staticmethod
     def cores_for(size: int, chip: Chip) -> int:
-        """Return how many cores `size` scores take, at most those of a chip: more go through it in parts."""
-        return max(1, min(-(-size // chip.neurons_a_core(0, AXONS)), chip.cores))
+        """Return how many cores `size` scores take; there is a most, and what exceeds it goes through in parts."""
+        return max(1, min(-(-size // chip.neurons_a_core(0, AXONS)), chip.cores, _CORES))
 
     def best(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
         """Return the positions of the k largest of `keys` (N,), largest first, of equal ones the first first.
@@ -85,10 +88,10 @@ class Sorter:
         Raises
         ------
         UnsupportedError
-            When the scores exceed a chip and k is not smaller than what one holds.
+            When the scores go through in parts and k is not smaller than one.
         """
         if self.size <= k < len(keys):
-            raise UnsupportedError(f"k must be below the {self.size} scores that a Loihi chip holds, not {k}")
+            raise UnsupportedError(f"k must be below the {self.size} scores that race together, not {k}")
         kept = np.arange(min(len(keys), self.size))
         taken = len(kept)
         kept = kept[self._select(keys[kept], k)]
