@@ -48,7 +48,8 @@ class Selection:
 
         Besides `block` this holds a mask of its size and, for the first blocks only, a copy of it.
         """
-        query, column = np.nonzero(self._candidates(block))
+        # Divided from flat positions, which NumPy finds several times faster than pairs.
+        query, column = np.divmod(np.flatnonzero(self._candidates(block)), max(block.shape[1], 1))
         kept = np.arange(self.count)
         # What is kept arrived before the block, so a stable sort by score leaves equal scores in order of arrival.
         queries = np.concatenate([np.repeat(np.arange(len(block)), self.count), query])

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+from ninefold.host.graphs.store import stored
+from ninefold.host.graphs.target import one_line
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnavailableError
 
 from .model import Model
 
@@ -46,12 +48,15 @@ def build(model: Model) -> Any:
         raise DamagedDataError(f"the model in {model.folder} has no {error.args[0]!r}") from error
 
 
-@lru_cache(maxsize=2)
-def compiled(folder: Path, threads: int | None = None) -> Any:
-    """Return the compiled model of a folder for the CPU, kept for the life of the process.
+@lru_cache(maxsize=8)
+def compiled(
+    folder: Path, threads: int | None = None, device: str = "CPU", shape: tuple[int, int] | None = None
+) -> Any:
+    """Return the compiled model of a folder, kept for the life of the process.
 
-    All arithmetic is float32: processors with bfloat16 units would otherwise round to 8 bits and differ from others.
-    Each thread is a stream of its own, since two half-sized batches at once keep two cores busier than one shared.
+    On the CPU all arithmetic is float32: processors with bfloat16 units would otherwise round to 8 bits and differ from
+    others. Each thread is a stream of its own, since two half-sized batches at once keep two cores busier than one
+    shared.
 
     Parameters
     ----------
@@ -59,13 +64,35 @@ def compiled(folder: Path, threads: int | None = None) -> Any:
         The model's folder.
     threads : int, optional
         1 or more; as many as OpenVINO finds processors by default.
+    device : str
+        As OpenVINO names it.
+    shape : tuple of 2 int, optional
+        Sequences and tokens of every batch, for a device that takes fixed shapes only.
+
+    Raises
+    ------
+    DeviceError
+        When the device does not take the graph.
     """
-    openvino = needed("openvino")
-    # No cache of compiled models: reading, building and compiling take about a second, and a cache 90 MB of disk.
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
+    core = needed("openvino").Core()
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+    if shape is None:
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads is not None:
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
-    return openvino.Core().compile_model(build(Model(folder)), "CPU", settings)
+    model = Model(folder)
+
+    def make() -> Any:
+        graph = build(model)
+        if shape is not None:
+            graph.reshape({name: list(shape) for name in ("tokens", "mask")})
+        return core.compile_model(graph, device, settings)
+
+    try:
+        # The CPU compiles in about the second that loading 90 MB from a cache takes; others take minutes.
+        return make() if device == "CPU" else stored(core, device, settings, [model.digest, str(shape)], make)
+    except RuntimeError as error:
+        raise DeviceError(f"openvino:{device} did not compile the sentence model: {one_line(error)}") from error
 
 
 def check_batch(model: Model, tokens: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> None:

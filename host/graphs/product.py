@@ -1,0 +1,96 @@
+"""Dot products of nits by OpenVINO, exact, with the packed nits themselves as the graph's weights."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.selection import Selection, empty
+
+from .target import Target
+
+__all__ = ["BLOCK", "Product", "search"]
+
+#: Nits in one graph.
+BLOCK: Final = 1 << 22
+#: Queries that are scored together: bounds the memory that scores take.
+_QUERIES = 256
+
+
+class Product:
+    """A graph that scores queries against some rows.
+
+    Two nits a byte, the first in the low nibble, two's complement, is also how OpenVINO lays out its type i4, so the
+    rows enter the graph as they lie and stay at half a byte a nit. All sums are below 2**24, hence exact in float32.
+
+    Parameters
+    ----------
+    target : Target
+        Where it runs.
+    packed : uint8 array of shape (B, ceil(D / 2))
+        Packed nits; not needed any more afterwards.
+
+    Raises
+    ------
+    DeviceError
+        When the device does not take it.
+    """
+
+    def __init__(self, target: Target, packed: npt.NDArray[np.uint8]) -> None:
+        op = target.op
+        self.rows, self.width = len(packed), 2 * packed.shape[1]
+        lying = np.ascontiguousarray(packed)
+        nits = op.constant(target.openvino.Tensor(lying, [self.rows, self.width], target.openvino.Type.i4))
+        # A scale for each row is what makes the device keep the weights as they are, instead of widening them.
+        scales = op.constant(np.ones((self.rows, 1), np.float32))
+        query = op.parameter([target.rows, self.width], np.float32)
+        scores = op.matmul(query, op.multiply(op.convert(nits, "f32"), scales), False, True)
+        self._graph = target.compile([query], [op.convert(scores, "i32").output(0)])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows, as the device holds them."""
+        return self.rows * self.width // 2
+
+    def scores(self, queries: npt.NDArray[np.float32], out: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return scores, int32 (Q, B), of nits as float32 (Q, `width`); `out`, of that size, may hold them."""
+        return self._graph(queries, out=out.reshape(len(queries), self.rows))[0]
+
+
+def search(
+    nits: npt.NDArray[np.int8], products: Iterable[tuple[int, Product]], k: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Find the rows with the largest scores; the selection is the host's, since OpenVINO's is slower where k is large.
+
+    Parameters
+    ----------
+    nits : int8 array of shape (Q, D)
+        The queries.
+    products : iterable of (int, Product)
+        The number of the first row, and the product with it and those that follow; in order of rows.
+    k : int
+        How many to keep.
+
+    Returns
+    -------
+    ids : int64 array of shape (Q, k)
+        Best first, of equal scores the lower row first; NO_ID where there are none.
+    scores : int32 array of shape (Q, k)
+        INT32_MIN where there are none.
+    """
+    ids, scores = empty(len(nits), k, np.int32)
+    starts = range(0, len(nits), _QUERIES)
+    parts = [slice(start, min(start + _QUERIES, len(nits))) for start in starts]
+    selections = [Selection(part.stop - part.start, k, np.int32) for part in parts]
+    memory: npt.NDArray[Any] = np.empty(0, np.int32)
+    for first, product in products:
+        for part, selection in zip(parts, selections, strict=True):
+            queries = np.zeros((part.stop - part.start, product.width), np.float32)
+            queries[:, : nits.shape[1]] = nits[part]
+            if memory.size < len(queries) * product.rows:
+                memory = np.empty(len(queries) * product.rows, np.int32)
+            selection.offer(product.scores(queries, memory[: len(queries) * product.rows]), first)
+    for part, selection in zip(parts, selections, strict=True):
+        ids[part], scores[part] = selection.ids, selection.scores
+    return ids, scores

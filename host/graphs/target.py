@@ -1,0 +1,191 @@
+"""Where OpenVINO graphs run: a device, the settings that keep it exact, and compiled graphs to call."""
+
+import importlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.errors import DeviceError, UnavailableError
+
+__all__ = ["Graph", "Target", "one_line"]
+
+#: float32 throughout, whatever shorter formats the processor has, and no quantising of inputs on the fly.
+_EXACT: Final = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "EXECUTION_MODE_HINT": "ACCURACY",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+#: Rows of a batch where the device takes no dynamic shapes: the last batch is padded.
+_STATIC_ROWS: Final = 64
+
+Array = npt.NDArray[Any]
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error of OpenVINO says, without the places in its sources."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return (said or [line for line in lines if line] or [type(error).__name__])[0][:300]
+
+
+class Target:
+    """An OpenVINO device that graphs are compiled for.
+
+    Parameters
+    ----------
+    device : str
+        As OpenVINO names it: ``CPU``, ``GPU.1``, ``NPU``.
+    settings : mapping of str to str, optional
+        Properties besides those that keep the device exact; those that it does not know are left out.
+
+    Attributes
+    ----------
+    device : str
+        The same.
+    build_seconds : float
+        How long all compiling took so far.
+
+    Raises
+    ------
+    UnavailableError
+        When OpenVINO is not installed.
+    """
+
+    def __init__(self, device: str = "CPU", settings: Mapping[str, str] | None = None) -> None:
+        try:
+            self.openvino = importlib.import_module("openvino")
+            self.op = importlib.import_module("openvino.opset13")
+        except ImportError as error:
+            raise UnavailableError(
+                "the package openvino is not installed", "pip install 'ninefold[openvino]'"
+            ) from error
+        self.device = device
+        self.build_seconds = 0.0
+        self._core = self.openvino.Core()
+        self._settings = {"PERFORMANCE_HINT": "LATENCY", **_EXACT, **(settings or {})}
+
+    @property
+    def static(self) -> bool:
+        """Whether the device takes graphs of fixed shapes only, as NPUs do."""
+        return self.device.startswith("NPU")
+
+    @property
+    def rows(self) -> int:
+        """Size of a first axis: -1 for any, or the number of rows that batches are cut and padded to."""
+        return _STATIC_ROWS if self.static else -1
+
+    def size(self, value: int) -> int:
+        """Size of another axis: -1 for any, or `value` itself where shapes are fixed."""
+        return value if self.static else -1
+
+    def compile(self, parameters: Sequence[Any], results: Sequence[Any]) -> "Graph":
+        """Compile a graph; a first axis of `rows` is the batch, which its calls cut and pad as needed.
+
+        Parameters
+        ----------
+        parameters : sequence of parameter nodes
+            What a call passes, in order.
+        results : sequence of outputs
+            What a call returns, in order.
+
+        Raises
+        ------
+        DeviceError
+            When OpenVINO refuses it.
+        """
+        start = time.perf_counter()
+        try:
+            compiled = self._core.compile_model(
+                self.openvino.Model(list(results), list(parameters), "ninefold"), self.device, self._known()
+            )
+            request = compiled.create_infer_request()
+        except RuntimeError as error:
+            raise DeviceError(f"openvino:{self.device} did not compile a graph: {one_line(error)}") from error
+        finally:
+            self.build_seconds += time.perf_counter() - start
+        batched = [len(p.shape) > 0 and p.shape[0] == _STATIC_ROWS for p in parameters] if self.static else []
+        return Graph(self.device, request, self.openvino.Tensor, batched)
+
+    def _known(self) -> dict[str, str]:
+        supported = self._core.get_property(self.device, "SUPPORTED_PROPERTIES")
+        # An NPU computes in float16 or int8 and refuses to be asked for more; what it answers is checked.
+        return {
+            name: value
+            for name, value in self._settings.items()
+            if name in supported and not (self.static and name == "INFERENCE_PRECISION_HINT")
+        }
+
+
+class Graph:
+    """A compiled graph; calls come from one thread at a time.
+
+    Parameters
+    ----------
+    device : str
+        For messages.
+    request : openvino.InferRequest
+        What runs.
+    tensor : type
+        ``openvino.Tensor``.
+    batched : sequence of bool
+        Which inputs have rows that are cut and padded; empty where the device takes any number of them.
+    """
+
+    def __init__(self, device: str, request: Any, tensor: Any, batched: Sequence[bool]) -> None:
+        self._device = device
+        self._request = request
+        self._tensor = tensor
+        self._batched = batched
+        self._outputs = len(request.results)
+
+    def __call__(self, *inputs: Array, out: Array | None = None) -> list[Array]:
+        """Run once.
+
+        Parameters
+        ----------
+        *inputs : arrays
+            In the order and of the dtypes of the parameters.
+        out : array, optional
+            Where the only result may go, C-contiguous and of its shape and dtype; otherwise the graph keeps memory for
+            its results, as much as its largest call needed.
+
+        Returns
+        -------
+        list of arrays
+            The results, in order; they are the caller's.
+
+        Raises
+        ------
+        DeviceError
+            When the device fails.
+        """
+        if not any(self._batched):
+            return self._run(inputs, out)
+        rows = next(len(x) for x, cut in zip(inputs, self._batched, strict=True) if cut)
+        parts = [self._run(self._part(inputs, first)) for first in range(0, max(rows, 1), _STATIC_ROWS)]
+        return [np.concatenate([part[i] for part in parts])[:rows] for i in range(self._outputs)]
+
+    def _part(self, inputs: Sequence[Array], first: int) -> list[Array]:
+        """Return the inputs of one batch, its rows padded with zeros."""
+        found = []
+        for x, cut in zip(inputs, self._batched, strict=True):
+            part = x
+            if cut:
+                part = np.zeros((_STATIC_ROWS, *x.shape[1:]), x.dtype)
+                rows = x[first : first + _STATIC_ROWS]
+                part[: len(rows)] = rows
+            found.append(part)
+        return found
+
+    def _run(self, inputs: Sequence[Array], out: Array | None = None) -> list[Array]:
+        arrays = [np.ascontiguousarray(x) for x in inputs]  # read where they lie
+        try:
+            if out is not None:
+                self._request.set_output_tensor(self._tensor(out, shared_memory=True))
+            found = self._request.infer(arrays, share_inputs=True, share_outputs=out is not None)
+        except RuntimeError as error:
+            raise DeviceError(f"openvino:{self._device} failed: {one_line(error)}") from error
+        return [found[i] for i in range(self._outputs)]
