@@ -8,12 +8,17 @@ Search from Python::
     for hit in Index.open("notes").search("where bees live", k=5, rerank=4):
         print(hit.score, hit.entry.title, hit.entry.text)
 
-``run`` and ``Session`` run any operator on any device::
+A `Scheduler` runs any operator on any device, and falls back to others when one fails::
 
-    from ninefold.host import Task, run
+    from ninefold.host import Scheduler
 
-    result = run(Task("topk", {"scores": scores}, {"k": 3}, device="rtl"))
-    print(result.values["ids"], result.answered_by, result.why)
+    with Scheduler() as s:
+        db = s.load(database)
+        future = s.submit("mine", queries, db, k=10)
+        result = future.result()  # or, in a coroutine: await future
+        print(result.values["ids"], result.answered_by, result.why)
+
+``run`` runs one task on a scheduler of its own.
 """
 
 from importlib import import_module
@@ -22,19 +27,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ninefold.spec.data import Task
 
-    from .dispatch import Session, run
     from .index import Hit, Hits, Index, build
+    from .scheduler import Future, Scheduler, run
 
-__all__ = ["Hit", "Hits", "Index", "Session", "Task", "build", "run"]
+__all__ = ["Future", "Hit", "Hits", "Index", "Scheduler", "Task", "build", "run"]
 
 _HOMES = {
+    "Future": "ninefold.host.scheduler",
     "Hit": "ninefold.host.index",
     "Hits": "ninefold.host.index",
     "Index": "ninefold.host.index",
-    "Session": "ninefold.host.dispatch",
+    "Scheduler": "ninefold.host.scheduler",
     "Task": "ninefold.spec.data",
     "build": "ninefold.host.index",
-    "run": "ninefold.host.dispatch",
+    "run": "ninefold.host.scheduler",
 }
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.dispatch import Session
 from ninefold.host.index import Index
 from ninefold.host.refine import float_scores, rerank
+from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError
 
 __all__ = ["Evaluation", "Quality", "evaluate", "exact", "ndcg"]
@@ -95,9 +95,10 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
     rows = np.sort(np.random.default_rng(SEED).choice(count, min(QUERIES, count), replace=False))
     q = np.asarray(vectors[rows], np.float32)
     truth = exact(q, vectors, rows, K, progress)
-    with Session() as session:
+    with Scheduler() as scheduler:
         start = time.perf_counter()
-        result = index.mine(q, device=device, session=session, k=min(RERANKED_FROM + 1, count))
+        # Strict: figures of another device than the one asked for would mislead.
+        result = index.mine(q, device=device, strict=True, scheduler=scheduler, k=min(RERANKED_FROM + 1, count))
         seconds = time.perf_counter() - start
     plain, reranked = [], []
     for query, row, ids in zip(q, rows, result.values["ids"], strict=True):

@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["Answer", "Database", "Result", "State", "Task"]
+__all__ = ["Answer", "Candidate", "Database", "Result", "State", "Task"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +132,39 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A device that was considered for a task.
+
+    Attributes
+    ----------
+    device : str
+        ``backend[:instance]``.
+    score : float
+        What decides while nothing has been measured.
+    run_s : float or None
+        Measured time of such a call, transfer included; None where there is no measurement yet.
+    load_s : float
+        Expected time to bring residents that are not there yet; 0 where they all are.
+    wait_s : float
+        Expected time until the device is free.
+    refused : str
+        Why it could not be taken; empty where it could.
+    """
+
+    device: str
+    score: float
+    run_s: float | None = None
+    load_s: float = 0.0
+    wait_s: float = 0.0
+    refused: str = ""
+
+    @property
+    def completion_s(self) -> float | None:
+        """Expected time until the answer, or None where nothing was measured."""
+        return None if self.run_s is None else self.wait_s + self.load_s + self.run_s
+
+
+@dataclass(frozen=True)
 class Result(Answer):
     """An `Answer` with who was asked, who answered and why.
 
@@ -140,14 +173,20 @@ class Result(Answer):
     asked_for : str
         The device asked for, or ``"auto"``.
     answered_by : str
-        The device that answered.
+        The device that answered; several, with commas, where a batch was split.
     why : str
         Why that one.
+    considered : tuple of Candidate
+        The devices between which the scheduler chose; empty where one was asked for by name.
+    fallbacks : tuple of str
+        What each device that was tried and did not answer said, in order: ``"device: reason"``.
     """
 
     asked_for: str = "auto"
     answered_by: str = ""
     why: str = ""
+    considered: tuple[Candidate, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 def content_digest(arrays: Mapping[str, Any], attributes: Mapping[str, int | float | str]) -> str:

@@ -9,8 +9,10 @@ from typing import Any, Final, Protocol, runtime_checkable
 from .data import Answer, Database, State
 from .signature import Call
 
-__all__ = ["HOST", "TIMEOUT_S", "Backend", "Command", "Device", "Found", "Missing", "Transport"]
+__all__ = ["HOST", "KINDS", "TIMEOUT_S", "Backend", "Command", "Device", "Found", "Missing", "Transport"]
 
+#: Classes of devices.
+KINDS: Final = ("cpu", "fpga", "gpu", "neuromorphic", "npu", "simulation")
 #: The unit of every device that computes on the host's processor.
 HOST: Final = "host"
 #: How long a call may take where a device does not say otherwise, in seconds.
@@ -32,7 +34,7 @@ class Found:
     named_only : bool
         Never chosen, only taken when asked for by name (verification devices).
     kind : str
-        Class of device: ``cpu``, ``gpu``, ``npu``, ``fpga``, ``neuromorphic`` or ``simulation``.
+        Class of device, one of `KINDS`.
     unit : str
         The hardware that does the work. Devices of one unit compete for it, so a batch is never split over them; the
         device itself where empty. `HOST` is the host's processor.

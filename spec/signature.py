@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -82,8 +83,8 @@ class Tensor:
         """Raise `InputError` unless `value` fits; add the symbols it settles to `sizes`."""
         if not hasattr(value, "shape") or not hasattr(value, "dtype"):
             raise InputError(f"{self.name} must be an array, not {type(value).__name__}")
-        if value.dtype.name not in self.dtypes:
-            raise InputError(f"{self.name} must have dtype {' or '.join(self.dtypes)}, not {value.dtype.name}")
+        if (dtype := _name_of(value.dtype)) not in self.dtypes:
+            raise InputError(f"{self.name} must have dtype {' or '.join(self.dtypes)}, not {dtype}")
         self._check_shape(tuple(value.shape), sizes)
         self._check_values(value)
 
@@ -292,6 +293,9 @@ class Operator:
         Bounds across sizes and options.
     tolerance : Exact or Bound
         How far a backend may differ from the golden model.
+    rows : str or None
+        Symbol of an axis whose rows do not influence each other; it is the first axis of every argument and result
+        that has it, and every result has it. Calls may be joined and split along it. None where there is none.
     stateful : bool
         False: ``run(device, call) -> Answer``. True: ``step(device, call) -> Answer`` with the next `State` in it; a
         step is never split over devices and never repeated once committed.
@@ -306,8 +310,24 @@ class Operator:
     options: tuple[Option, ...] = ()
     limits: tuple[Limit, ...] = ()
     tolerance: Tolerance = EXACT
+    rows: str | None = None
     stateful: bool = False
     check: Callable[[Call], None] | None = None
+
+    @cached_property
+    def rowed(self) -> tuple[str, ...]:
+        """Names of the tensors that have the `rows`."""
+        tensors = (a for a in self.arguments if isinstance(a, Tensor))
+        return tuple(a.name for a in tensors if self.rows is not None and a.shape[:1] == (self.rows,))
+
+    @cached_property
+    def residents(self) -> tuple[str, ...]:
+        """Names of the arguments that live on a device."""
+        return tuple(a.name for a in self.arguments if isinstance(a, Resident))
+
+    @cached_property
+    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
+        return frozenset(a.name for a in self.arguments), frozenset(o.name for o in self.options)
 
     def bind(self, arguments: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Call:
         """Check arguments and options against the signature.
@@ -330,9 +350,12 @@ class Operator:
             For a missing or unknown name, a dtype, shape, value or option that is not allowed; the message names the
             value and what is allowed.
         """
-        options = dict(options or {})
-        _check_names(f"{self.name} argument", arguments, [a.name for a in self.arguments])
-        _check_names(f"{self.name} option", options, [o.name for o in self.options])
+        options = options or {}
+        names, keywords = self._names
+        if not names.issuperset(arguments):
+            _refuse_name(f"{self.name} argument", arguments, [a.name for a in self.arguments])
+        if not keywords.issuperset(options):
+            _refuse_name(f"{self.name} option", options, [o.name for o in self.options])
         sizes: dict[str, int] = {}
         bound: dict[str, Any] = {}
         for argument in self.arguments:
@@ -356,10 +379,15 @@ class Operator:
         return call
 
 
-def _check_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise InputError(f"{what} must be one of {', '.join(known) or 'none'}, not {unknown[0]!r}")
+def _refuse_name(what: str, given: Mapping[str, Any], known: list[str]) -> None:
+    unknown = next(name for name in given if name not in known)
+    raise InputError(f"{what} must be one of {', '.join(known) or 'none'}, not {unknown!r}")
+
+
+@lru_cache
+def _name_of(dtype: Any) -> str:
+    # NumPy works the name out anew each time, which takes longer than all other checks of a small array.
+    return str(dtype.name)
 
 
 def _shape_text(shape: tuple[str | int, ...]) -> str:

@@ -1,22 +1,67 @@
 """What the host does around a device, for operators that leave it something: one module each, found by scanning.
 
-A module is named after its operator and defines ``run(call, on_device) -> Answer``. It may change the call before the
-device sees it and the answer afterwards, or answer alone when there is nothing to compute.
+A module is named after its operator and defines any of
+
+``before(call) -> Call | Answer``
+    What the device is asked instead, or the answer where there is nothing to compute.
+``after(call, answer) -> Answer``
+    What becomes of the device's answer; `call` is the one that the user made.
+``check(call, answer, generator) -> str``
+    A spot check of what a device answered to the call that it was given: recomputes part of it, and says what is wrong,
+    or nothing. The shapes and dtypes have been looked at before.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN, NO_ID
-from ninefold.spec.signature import Call
+from ninefold.spec.signature import Call, Tensor
 
-__all__ = ["Around", "empty_lists"]
+__all__ = ["SAMPLED_ROWS", "after", "before", "empty_lists", "flaw", "shape_of"]
 
-#: ``run(call, on_device)``; ``on_device(call)`` opens the device and runs a call on it.
-Around = Callable[[Call, Callable[[Call], Answer]], Answer]
+#: How many rows a spot check recomputes.
+SAMPLED_ROWS = 64
+
+
+def before(call: Call) -> Call | Answer:
+    """Return what to ask a device, or the answer where none is needed."""
+    module = _modules().get(call.operator.name)
+    found: Call | Answer = module.before(call) if module and hasattr(module, "before") else call
+    return found
+
+
+def after(call: Call, answer: Answer) -> Answer:
+    """Return what becomes of a device's answer to what `before` made of `call`."""
+    module = _modules().get(call.operator.name)
+    found: Answer = module.after(call, answer) if module and hasattr(module, "after") else answer
+    return found
+
+
+def flaw(call: Call, answer: Answer, generator: np.random.Generator) -> str:
+    """Return what a spot check finds wrong with an answer, or an empty string.
+
+    Parameters
+    ----------
+    call : Call
+        As the device was given it.
+    answer : Answer
+        As the device gave it.
+    generator : numpy.random.Generator
+        Chooses the rows that are recomputed, `SAMPLED_ROWS` at most.
+    """
+    if text := _misshapen(call, answer.values):
+        return text
+    module = _modules().get(call.operator.name)
+    return str(module.check(call, answer, generator)) if module and hasattr(module, "check") else ""
 
 
 def empty_lists(queries: int, k: int, dtype: Any) -> Answer:
@@ -33,3 +78,37 @@ def empty_lists(queries: int, k: int, dtype: Any) -> Answer:
     ids = np.full((queries, k), NO_ID, np.int64)
     scores = np.full((queries, k), nothing, dtype)
     return Answer({"ids": ids, "scores": scores, "count": np.zeros(queries, np.int64)}, path="host")
+
+
+def _misshapen(call: Call, values: Mapping[str, Any]) -> str:
+    names = [result.name for result in call.operator.results]
+    if sorted(values) != sorted(names):
+        return f"it holds {', '.join(values) or 'nothing'}, not {', '.join(names)}"
+    for result in call.operator.results:
+        value = values[result.name]
+        if getattr(value, "dtype", None) is None or value.dtype.name not in result.dtypes:
+            return f"{result.name} is {getattr(value, 'dtype', type(value).__name__)}, not {' or '.join(result.dtypes)}"
+        wanted = shape_of(result, call)
+        if tuple(value.shape) != wanted:
+            return f"{result.name} has shape {tuple(value.shape)}, not {wanted}"
+    return ""
+
+
+def shape_of(result: Tensor, call: Call) -> tuple[int, ...]:
+    """Return the shape of a result: numbers, sizes and options of the call; leading axes of its first argument."""
+    shape: list[int] = []
+    for symbol in result.shape:
+        if isinstance(symbol, int):
+            shape.append(symbol)
+        elif symbol == "...":
+            first = next(iter(call.arguments.values()))
+            shape.extend(first.shape[: len(first.shape) - len(result.shape) + 1])
+        else:
+            shape.append(call.sizes[symbol] if symbol in call.sizes else call.options[symbol])
+    return tuple(shape)
+
+
+@cache
+def _modules() -> Mapping[str, ModuleType]:
+    names = [info.name for info in pkgutil.iter_modules(__path__)]
+    return MappingProxyType({name: importlib.import_module(f"{__name__}.{name}") for name in names})

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.paths import default_threads, why_not
-from ninefold.host.dispatch import run
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
+from ninefold.host.scheduler import run
 from ninefold.spec.benchmark import Row
 from ninefold.spec.data import Database, Task
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError

@@ -18,8 +18,8 @@ from .index import summary
 from .shown import duration, progress_bar, timing
 
 if TYPE_CHECKING:
-    from ninefold.host.dispatch import Session
     from ninefold.host.index import Hits, Index
+    from ninefold.host.scheduler import Scheduler
 
 __all__ = ["QUESTIONS", "demo"]
 
@@ -41,18 +41,18 @@ def demo(context: click.Context) -> None:
     Sets up what is missing first: model, index and simulator, which the next run finds. Exits with 1 when the devices
     differ.
     """
-    from ninefold.host.dispatch import Session
     from ninefold.host.embedding import fetch_model
+    from ninefold.host.scheduler import Scheduler
 
     start = time.perf_counter()
     console = Console(highlight=False)
     fetch_model(lambda sentence: console.print(sentence, markup=False))
     index = _index(console)
-    with Session() as session:
-        devices = [name for name in DEVICES if _ready(console, session, index, name)]
+    with Scheduler() as scheduler:
+        devices = [name for name in DEVICES if _ready(console, scheduler, index, name)]
         different = 0
         for question in QUESTIONS:
-            hits = {name: index.search(question, K, device=name, session=session) for name in devices}
+            hits = {name: index.search(question, K, device=name, strict=True, scheduler=scheduler) for name in devices}
             different += _show(console, question, hits)
     took = duration(time.perf_counter() - start)
     if len(devices) < len(DEVICES):
@@ -90,11 +90,11 @@ def _index(console: Console) -> Index:
     return Index.open(name)
 
 
-def _ready(console: Console, session: Session, index: Index, device: str) -> bool:
+def _ready(console: Console, scheduler: Scheduler, index: Index, device: str) -> bool:
     """Answer one search that is not shown, so that what is built once is not in the times; say what is missing."""
     try:
         with console.status(f"preparing {device}"):
-            index.search(0, K, device=device, session=session)
+            index.search(0, K, device=device, strict=True, scheduler=scheduler)
     except UnavailableError as error:
         if device == DEVICES[0]:
             raise

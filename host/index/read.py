@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.dispatch import Session
+from ninefold.host.scheduler import Scheduler, run
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
 from ninefold.spec.data import Database, Result, Task
@@ -152,7 +152,8 @@ class Index:
         rerank: int | None = None,
         threshold: str | None = None,
         device: str = "auto",
-        session: Session | None = None,
+        strict: bool = False,
+        scheduler: Scheduler | None = None,
     ) -> Hits:
         """Find the entries nearest to a query.
 
@@ -168,7 +169,9 @@ class Index:
             Drop what is near the mean of the scores.
         device : str
             ``"auto"`` or a device, ``backend[:instance]``.
-        session : Session, optional
+        strict : bool
+            Fail rather than answer from another device than the one that is named.
+        scheduler : Scheduler, optional
             Keeps devices open between searches; one is made for this search otherwise.
 
         Returns
@@ -190,7 +193,7 @@ class Index:
         start = time.perf_counter()
         vector = self._vector_of(query)
         embed_seconds = time.perf_counter() - start if isinstance(query, str) else 0.0
-        result = self.mine(vector[None], session=session, device=device, **options)
+        result = self.mine(vector[None], scheduler=scheduler, device=device, strict=strict, **options)
         values = result.values
         found = range(int(values["count"][0]))
         hits = [(int(values["ids"][0, i]), values["scores"][0, i].item()) for i in found]
@@ -201,15 +204,13 @@ class Index:
         q: npt.NDArray[np.float32],
         *,
         device: str = "auto",
-        session: Session | None = None,
+        strict: bool = False,
+        scheduler: Scheduler | None = None,
         **options: Any,
     ) -> Result:
         """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
-        task = Task("mine", {"q": q, "database": self.database}, options, device=device)
-        if session is not None:
-            return session.run(task)
-        with Session() as own:
-            return own.run(task)
+        task = Task("mine", {"q": q, "database": self.database}, options, device=device, strict=strict)
+        return run(task) if scheduler is None else scheduler.run_task(task)
 
     def _vector_of(self, query: str | int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, str):

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host import sources
-from ninefold.host.dispatch import Session
 from ninefold.host.nits import pack
+from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry, Skipped
-from ninefold.spec.data import Database, Task
+from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION, MODES, Mode
 
@@ -124,15 +124,15 @@ def build(
         rows = embed_source(sentences, source, column, lambda done, total: report("embed", done, total))
         model = embedder().model.digest
         clock.lap("embed")
-    with Session() as session:
+    with Scheduler() as scheduler:
         report("calibrate", 0, 0)
-        scale = calibrated_scale(session, rows, mode, source)
+        scale = calibrated_scale(scheduler, rows, mode, source)
         clock.lap("calibrate")
         manifest = Manifest(
             len(rows), rows.shape[1], mode, scale, "", source, skipped.count, model, version("ninefold")
         )
         with new_folder(target) as folder:
-            _write_rows(session, folder, rows, manifest, vectors, report)
+            _write_rows(scheduler, folder, rows, manifest, vectors, report)
             if entries is not None:
                 _write_texts(folder, entries)
             manifest = _finished(folder, manifest)
@@ -155,12 +155,12 @@ def check_target(target: Path, force: bool) -> None:
         raise InputError(f"{target} holds {foreign[0]}, which no index has, so it is not replaced")
 
 
-def calibrated_scale(session: Session, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:
+def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:
     """Return the scale for `quantise`, from a seeded sample of the rows.
 
     Parameters
     ----------
-    session : Session
+    scheduler : Scheduler
         What runs `calibrate`, on the CPU.
     rows : float array of shape (N, D)
     mode : {'tanh', 'linear'}
@@ -177,8 +177,8 @@ def calibrated_scale(session: Session, rows: npt.NDArray[Any], mode: Mode, sourc
     if len(rows) > _SAMPLE:
         chosen = np.random.default_rng(CALIBRATION.seed).choice(len(rows), _SAMPLE, replace=False)
         sample = np.asarray(rows[np.sort(chosen)])
-    task = Task("calibrate", {"sample": np.ascontiguousarray(sample, np.float32)}, {"mode": mode}, device="cpu")
-    return float(session.run(task).values["scale"])
+    sample = np.ascontiguousarray(sample, np.float32)
+    return float(scheduler.run("calibrate", sample, mode=mode, device="cpu", strict=True).values["scale"])
 
 
 def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
@@ -196,18 +196,18 @@ def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
 
 
 def _write_rows(
-    session: Session, folder: Path, rows: npt.NDArray[Any], manifest: Manifest, keep: bool, report: Progress
+    scheduler: Scheduler, folder: Path, rows: npt.NDArray[Any], manifest: Manifest, keep: bool, report: Progress
 ) -> None:
     total, dimensions = rows.shape
-    options = {"scale": manifest.scale, "mode": manifest.mode}
+    options: dict[str, Any] = {"scale": manifest.scale, "mode": manifest.mode}
     # Not memory-mapped: a full disk must be an error of `write`, not a signal.
     with (folder / NITS).open("wb") as nits, (folder / VECTORS).open("wb") as floats:
         _npy_header(nits, np.uint8, (total, (dimensions + 1) // 2))
         _npy_header(floats, np.float16, (total, dimensions))
         for block in _blocks(total):
             values = np.ascontiguousarray(rows[block], np.float32)
-            task = Task("quantise", {"x": values}, options, device="cpu")
-            nits.write(pack(session.run(task).values["nits"]).tobytes())
+            quantised = scheduler.run("quantise", values, device="cpu", strict=True, **options)
+            nits.write(pack(quantised.values["nits"]).tobytes())
             if keep:
                 floats.write(values.astype(np.float16).tobytes())
             report("write", block.stop, total)

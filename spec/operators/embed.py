@@ -12,5 +12,6 @@ OPERATOR = Operator(
         Tensor("mask", ("Q", "T"), ("int64",), low=0, high=1, doc="1 for a token, 0 for padding"),
     ),
     results=(Tensor("vectors", ("Q", 384), ("float32",), doc="embeddings of length 1"),),
+    rows="Q",
     tolerance=Bound("cosine", at_least=0.9999, reason="floating-point sums in another order, other exponentials"),
 )

@@ -29,5 +29,6 @@ OPERATOR = Operator(
         Tensor("scores", ("Q", "k"), ("int32", "float64"), doc="integer scores; float64 when reranked"),
         Tensor("count", ("Q",), ("int64",), doc="how many slots hold a result"),
     ),
+    rows="Q",
     limits=(Limit("rerank * k", lambda _, options: _kept(dict(options)), 1, K_MAX),),
 )

@@ -31,6 +31,7 @@ OPERATOR = Operator(
         Option("mode", str, "tanh", choices=MODES, doc="which thresholds"),
     ),
     results=(Tensor("nits", ("...", "D"), ("int8",), NIT_MIN, NIT_MAX, doc="nits, one a number"),),
+    rows="...",
     limits=(Limit("D", lambda sizes, _: sizes["D"], 1, DIMENSIONS_MAX),),
     check=_check,
 )

@@ -21,4 +21,5 @@ OPERATOR = Operator(
         Tensor("scores", ("Q", "k"), ("int32", "float32"), doc="their scores, as they came"),
         Tensor("count", ("Q",), ("int64",), doc="how many slots hold a result"),
     ),
+    rows="Q",
 )

@@ -1,0 +1,62 @@
+"""The backend ``null`` and its one device, which take every operator and compute none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ninefold.host.around import shape_of
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import UnavailableError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.signature import Call
+
+__all__ = ["Null", "NullDevice"]
+
+
+class NullDevice:
+    """Answers zeros of the right shapes and dtypes."""
+
+    name = "null"
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """None: nothing is kept."""
+        return None
+
+    def load(self, resident: Database | State) -> None:
+        """Keep nothing."""
+
+    def unload(self, key: str) -> None:
+        """Drop nothing."""
+
+    def run(self, call: Call) -> Answer:
+        """Answer zeros; a step leaves its state as it was, in the next version."""
+        values = {result.name: np.zeros(shape_of(result, call), result.dtypes[0]) for result in call.operator.results}
+        state = call.state().next(call.state().arrays) if call.operator.stateful else None
+        return Answer(values, "nothing was computed", {"seconds": 0.0}, state)
+
+    def close(self) -> None:
+        """Free nothing."""
+
+
+class Null:
+    """The backend ``null``: measures the overhead of all that is around a device. Taken only by name."""
+
+    name = "null"
+
+    def probe(self) -> Sequence[Found | Missing]:
+        """Return the one device, which is always there."""
+        return [Found("null", "answers zeros, to measure overhead", {}, named_only=True, unit="null", computes=False)]
+
+    def operators(self) -> Mapping[str, str | None]:
+        """Every operator -> None."""
+        return dict.fromkeys(OPERATORS)
+
+    def open(self, instance: str = "") -> NullDevice:
+        """Open the device."""
+        if instance:
+            raise UnavailableError(f"null has no instance {instance!r}", "name it plainly: null")
+        return NullDevice()

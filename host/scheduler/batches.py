@@ -1,0 +1,91 @@
+"""Joining small calls into one, and splitting a large one, along the rows that do not influence each other."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from ninefold.spec.data import Answer
+from ninefold.spec.signature import Call
+
+__all__ = ["JOINED_ROWS", "join", "joining_key", "rows_of", "share", "stack", "take"]
+
+#: A call joins others while it has at most `SMALL_ROWS` rows and `SMALL_BYTES`, and together they have `JOINED_ROWS`.
+SMALL_ROWS: Final = 16
+SMALL_BYTES: Final = 1 << 16
+JOINED_ROWS: Final = 256
+
+
+def rows_of(call: Call) -> int | None:
+    """Return how many rows a call can be split into; None where it cannot be."""
+    operator = call.operator
+    if not operator.rowed or operator.stateful:
+        return None
+    # With "..." for rows, an array of one axis has none.
+    shape = call.arguments[operator.rowed[0]].shape
+    return int(shape[0]) if len(shape) > 1 else None
+
+
+def joining_key(call: Call) -> Hashable | None:
+    """Return what must be equal for calls to be joined; None for one that is too large or cannot be."""
+    rows = rows_of(call)
+    if rows is None or not 0 < rows <= SMALL_ROWS:
+        return None
+    rowed = call.operator.rowed
+    parts: list[Hashable] = [call.operator.name, *call.options.values()]
+    for name, value in call.arguments.items():
+        if name not in rowed:
+            parts.append(id(value))
+        elif value is not None:
+            if value.nbytes > SMALL_BYTES:
+                return None
+            parts.append((value.shape[1:], value.dtype.str))
+    return tuple(parts)
+
+
+def join(calls: Sequence[Call]) -> Call:
+    """Return one call with the rows of all, which have the same `joining_key`."""
+    first = calls[0]
+    arguments = dict(first.arguments)
+    for name in _present(first):
+        arguments[name] = np.concatenate([call.arguments[name] for call in calls])
+    return _with_rows(first, arguments)
+
+
+def take(call: Call, rows: slice) -> Call:
+    """Return a call with some of the rows."""
+    arguments = dict(call.arguments)
+    for name in _present(call):
+        arguments[name] = arguments[name][rows]
+    return _with_rows(call, arguments)
+
+
+def share(answer: Answer, rows: slice) -> Answer:
+    """Return the part of an answer that belongs to some of the rows."""
+    return replace(answer, values={name: np.asarray(value)[rows] for name, value in answer.values.items()})
+
+
+def stack(answers: Sequence[Answer]) -> Answer:
+    """Return the answers of a split call as one; metrics add up, except seconds, of which the longest counts."""
+    values = {name: np.concatenate([np.asarray(a.values[name]) for a in answers]) for name in answers[0].values}
+    metrics: dict[str, float] = {}
+    for answer in answers:
+        for name, value in answer.metrics.items():
+            metrics[name] = max(metrics.get(name, 0.0), value) if name == "seconds" else metrics.get(name, 0) + value
+    return Answer(values, ", ".join(dict.fromkeys(a.path for a in answers)), metrics)
+
+
+def _present(call: Call) -> list[str]:
+    return [name for name in call.operator.rowed if call.arguments[name] is not None]
+
+
+def _with_rows(call: Call, arguments: dict[str, Any]) -> Call:
+    sizes = dict(call.sizes)
+    axis = call.operator.rows
+    if axis in sizes:
+        sizes[axis] = len(arguments[call.operator.rowed[0]])
+    return Call(call.operator, MappingProxyType(arguments), call.options, MappingProxyType(sizes))

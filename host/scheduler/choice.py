@@ -1,0 +1,158 @@
+"""Which device is to run a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ninefold.spec.data import Candidate
+from ninefold.spec.signature import Call
+
+from .costs import Costs, size_class
+from .residents import key_of, nbytes_of, residents_of
+from .worker import LOADING, Worker
+
+__all__ = ["Choice", "choose", "consider", "refusal", "refusal_key", "score"]
+
+#: A device that would first have to be opened, or loaded, gets its trial when so many such calls have been answered.
+TRIAL_AFTER: Final = 3
+#: What a transfer is expected to take where none was measured: a start, and a rate.
+LOAD_S, LOAD_BYTES_S = 0.05, 1e9
+#: A backend that states no rating of its own.
+_UNRATED: Final = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where a call goes.
+
+    Attributes
+    ----------
+    worker : Worker or None
+        None where no device is left.
+    why : str
+    trial : bool
+        Whether it is this device's first such call.
+    ahead : tuple of Worker
+        Devices that would be faster once they have the residents: these are to be loaded meanwhile.
+    considered : tuple of Candidate
+    """
+
+    worker: Worker | None
+    why: str
+    trial: bool = False
+    ahead: tuple[Worker, ...] = ()
+    considered: tuple[Candidate, ...] = ()
+
+
+def score(worker: Worker, operator: str, prefer: str | None, depth: int) -> float:
+    """Return 5 * capability + 3 * rating / 10 + 2 * available - 4 * utilisation.
+
+    Capability is 1, and 1.5 for the preferred class; utilisation is n / (n + 1) with n tasks on the same hardware.
+    """
+    capability = 1.5 if prefer == worker.found.kind else 1.0
+    rating = worker.found.ratings.get(operator, _UNRATED)
+    available = not worker.gone and worker.breaker.allows
+    return 5 * capability + 3 * rating / 10 + 2 * available - 4 * depth / (depth + 1)
+
+
+def refusal_key(call: Call) -> str:
+    """Return what names calls that a device refuses alike: the size class and the residents."""
+    return " ".join([size_class(call), *(key_of(resident) for resident in residents_of(call))])
+
+
+def refusal(worker: Worker, call: Call) -> str:
+    """Return why a device cannot take a call, or an empty string."""
+    if worker.gone:
+        return worker.gone
+    reason = worker.operators.get(call.operator.name, f"{worker.name} does not know {call.operator.name}")
+    return reason or worker.breaker.refusal or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
+
+
+def consider(
+    workers: Iterable[Worker], call: Call, size: str, costs: Costs, prefer: str | None
+) -> list[tuple[Candidate, Worker]]:
+    """Return every device that may be chosen, with its score and expected times, and those that refuse with why."""
+    workers = list(workers)
+    waits: dict[str, float] = {}
+    depths: dict[str, int] = {}
+    for worker in workers:
+        waits[worker.unit] = waits.get(worker.unit, 0.0) + worker.wait_s
+        depths[worker.unit] = depths.get(worker.unit, 0) + worker.depth
+    wanted = residents_of(call)
+    listed = []
+    for worker in workers:
+        if worker.found.named_only:
+            continue
+        load_s = 0.0
+        for resident in wanted:
+            if not worker.residents.holds(resident):
+                nbytes = nbytes_of(resident)
+                measured = costs.expected_s(worker.name, f"{LOADING}{nbytes.bit_length()}")
+                load_s += LOAD_S + nbytes / LOAD_BYTES_S if measured is None else measured
+        candidate = Candidate(
+            worker.name,
+            score(worker, call.operator.name, prefer, depths[worker.unit]),
+            costs.expected_s(worker.name, size),
+            load_s,
+            waits[worker.unit],
+            refusal(worker, call),
+        )
+        listed.append((candidate, worker))
+    return listed
+
+
+def choose(
+    listed: Sequence[tuple[Candidate, Worker]],
+    tried: Mapping[str, int],
+    answered: int,
+    *,
+    trials: bool,
+    prefer: str | None,
+) -> Choice:
+    """Choose among candidates.
+
+    Before any measurement the highest score wins; afterwards the earliest expected completion, where a device without a
+    measurement gets one trial. A preferred class goes before both.
+
+    Parameters
+    ----------
+    listed : sequence of (Candidate, Worker)
+        As `consider` gives them.
+    tried : mapping of str to int
+        Devices that have been tried, which are left out.
+    answered : int
+        How many such calls have been answered here.
+    trials : bool
+        Whether this call may be a trial.
+    prefer : str or None
+        Preferred class of device.
+    """
+    considered = tuple(candidate for candidate, _ in listed)
+    able = [(c, w) for c, w in listed if not c.refused and w.name not in tried]
+    if prefer is not None:
+        able = [(c, w) for c, w in able if w.found.kind == prefer] or able
+    if not able:
+        return Choice(None, "no device is left", considered=considered)
+    measured = [(c, w) for c, w in able if c.run_s is not None and not w.breaker.cooled]
+    fresh = [(c, w) for c, w in able if c.run_s is None or w.breaker.cooled]
+    if trials or not measured:
+        ready = [(c, w) for c, w in fresh if (w.opened and not c.load_s) or not measured or answered >= TRIAL_AFTER]
+        idle = [(c, w) for c, w in ready if not w.depth] or ([] if measured else ready)
+        if idle:
+            best, worker = max(idle, key=lambda pair: pair[0].score)
+            why = f"highest score, {best.score:.1f}; nothing was measured yet" if not measured else "its one trial"
+            return Choice(worker, why, True, considered=considered)
+    best, worker = min(measured, key=lambda pair: pair[0].completion_s or 0.0)
+    ahead = tuple(w for c, w in measured if c.load_s and (c.run_s or 0.0) < (best.run_s or 0.0) and w is not worker)
+    why = f"earliest expected completion, {_ms(best.completion_s or 0.0)}"
+    if len(measured) == 1:
+        why = (
+            f"the only device with a measurement, {_ms(best.run_s or 0.0)}" if len(able) > 1 else "the only device left"
+        )
+    return Choice(worker, why, ahead=ahead, considered=considered)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms"

@@ -1,0 +1,143 @@
+"""Measured times of calls, kept between runs in a small file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import tempfile
+from collections import deque
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from ninefold.spec.signature import Call
+
+__all__ = ["Costs", "size_class"]
+
+_LOG = logging.getLogger("ninefold.scheduler")
+#: How many of the last measurements the median is taken of: it follows a machine that changes, and no single outlier.
+KEPT: Final = 8
+_VERSION: Final = 1
+
+
+def size_class(call: Call) -> str:
+    """Return the size class of a call: the bit length of every size and integer option, and every other choice.
+
+    Calls of one class differ by less than a factor of two in each size.
+    """
+    return _size_class(call.operator.name, tuple(call.sizes.items()), tuple(call.options.items()))
+
+
+@lru_cache(maxsize=4096)
+def _size_class(operator: str, sizes: tuple[tuple[str, int], ...], options: tuple[tuple[str, Any], ...]) -> str:
+    parts = [operator]
+    parts += [f"{symbol}{size.bit_length()}" for symbol, size in sizes]
+    for name, value in options:
+        if isinstance(value, bool | str):
+            parts.append(f"{name}={value}")
+        elif isinstance(value, int):
+            parts.append(f"{name}{value.bit_length()}")
+    return " ".join(parts)
+
+
+class Costs:
+    """Median of the last measured seconds for each device and size class.
+
+    A device's measurements count only while its description is the same: another driver or processor is another device.
+    Not thread-safe: its owner's lock guards it.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file to start from and to save to; None keeps nothing. A damaged file is set aside with a warning. Of two
+        processes that save at once the later one wins.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._times: dict[str, dict[str, deque[float]]] = {}
+        self._medians: dict[tuple[str, str], float] = {}
+        self._described: dict[str, str] = {}
+        self._changed = False
+        if path is not None:
+            self._read(path)
+
+    def describe(self, device: str, description: str) -> None:
+        """Say what a device is; measurements of another description are dropped."""
+        if self._described.get(device, description) != description:
+            for size in self._times.pop(device, {}):
+                self._medians.pop((device, size), None)
+        self._described[device] = description
+
+    def expected_s(self, device: str, size: str) -> float | None:
+        """Return the median of the last measurements in seconds, or None where there is none."""
+        return self._medians.get((device, size))
+
+    def record(self, device: str, size: str, seconds: float) -> None:
+        """Add a measurement."""
+        times = self._times.setdefault(device, {}).setdefault(size, deque(maxlen=KEPT))
+        times.append(seconds)
+        self._medians[device, size] = statistics.median(times)
+        self._changed = True
+
+    def save(self) -> None:
+        """Write the file, whole or not at all; a file that cannot be written costs a warning, not an answer."""
+        if self._path is None or not self._changed:
+            return
+        content = {
+            "version": _VERSION,
+            "devices": {
+                device: {
+                    "description": self._described.get(device, ""),
+                    "seconds": {size: list(kept) for size, kept in times.items()},
+                }
+                for device, times in self._times.items()
+            },
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump(content, file)
+                Path(name).replace(self._path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            _LOG.warning("measured costs were not saved", extra={"file": str(self._path), "reason": str(error)})
+        else:
+            self._changed = False
+
+    def _read(self, path: Path) -> None:
+        try:
+            content = json.loads(path.read_text())
+            if content["version"] != _VERSION:
+                raise ValueError(f"version {content['version']}, not {_VERSION}")
+            for device, record in content["devices"].items():
+                self._described[device] = str(record["description"])
+                for size, times in record["seconds"].items():
+                    kept = [float(t) for t in times]
+                    if not kept or not all(0 <= t < float("inf") for t in kept):
+                        raise ValueError(f"{device} {size} took {times} seconds")
+                    self._times.setdefault(device, {})[size] = deque(kept, maxlen=KEPT)
+                    self._medians[device, size] = statistics.median(self._times[device][size])
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _LOG.warning("measured costs were not read", extra={"file": str(path), "reason": str(error)})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._times, self._medians, self._described = {}, {}, {}
+            self._set_aside(path, f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    def _set_aside(path: Path, reason: str) -> None:
+        aside = path.with_suffix(".damaged")
+        try:
+            path.replace(aside)
+        except OSError as error:
+            reason = f"{reason}; and not set aside: {error}"
+        extra = {"file": str(path), "set_aside": str(aside), "reason": reason}
+        _LOG.warning("the file of measured costs is damaged: measuring anew", extra=extra)

@@ -1,0 +1,228 @@
+"""The devices of a scheduler: found, lost, found again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily
+
+from ninefold.spec.errors import LostDeviceError, UnavailableError
+from ninefold.spec.protocols import Backend, Found, Missing
+
+from .breaker import Breaker
+from .events import Events
+from .inventory import Inventory, Probed
+from .work import Job
+from .worker import Worker
+
+__all__ = ["LAST_RESORT", "DeviceStatus", "Fleet"]
+
+#: The device that answers when no other does.
+LAST_RESORT: Final = "cpu"
+
+
+@dataclass(frozen=True)
+class DeviceStatus:
+    """A device as ``ninefold devices`` shows it.
+
+    Attributes
+    ----------
+    device : str
+        ``backend[:instance]``.
+    entry : Found or Missing
+        What the probe said.
+    operators : mapping of str to str or None
+        Operator -> None, or why it is not run.
+    state : str
+        ``ready``, ``missing``, ``gone``, or the state of its circuit breaker with the reason.
+    depth : int
+        Tasks that wait or run.
+    residents : mapping of str to int
+        Bytes by digest or id.
+    capacity_bytes : int or None
+        Memory for residents, where the device is open and has its own.
+    """
+
+    device: str
+    entry: Found | Missing
+    operators: Mapping[str, str | None]
+    state: str
+    depth: int = 0
+    residents: Mapping[str, int] | None = None
+    capacity_bytes: int | None = None
+
+
+class Fleet:
+    """Workers by the name of their device.
+
+    Parameters
+    ----------
+    backends : mapping of str to Backend or None
+        As `Inventory` takes them.
+    workers : dict of str to Worker
+        Where to put them; guarded by the scheduler's lock.
+    events : Events
+        What the workers share.
+    breaker : callable
+        Makes a breaker.
+    refresh_s : float or None
+        How often `survey` looks again, in the background.
+    """
+
+    def __init__(
+        self,
+        backends: Mapping[str, Backend] | None,
+        workers: dict[str, Worker],
+        events: Events,
+        breaker: Callable[[], Breaker],
+        refresh_s: float | None,
+    ) -> None:
+        self.workers = workers
+        self.inventory = Inventory(backends)
+        self._events = events
+        self._breaker = breaker
+        self._refresh_s = refresh_s
+        self._surveyed_at: float | None = None
+        self._behind: threading.Thread | None = None
+
+    @property
+    def hung(self) -> int:
+        """Calls and probes that were given up and have not returned; under the lock."""
+        return sum(worker.breaker.hung for worker in self.workers.values()) + self.inventory.hung
+
+    def survey(self, *, again: bool = False) -> None:
+        """Probe every backend, the first time or again; jobs of devices that have vanished move on.
+
+        Called often; it returns at once when the last survey is fresh, and starts one in the background when it is not.
+        """
+        now = time.monotonic()
+        if self._surveyed_at is not None and not again:
+            if self._refresh_s is not None and now - self._surveyed_at > self._refresh_s:
+                self._survey_behind()
+            return
+        self._take_over(self.inventory.probe(again=again))
+        self._surveyed_at = time.monotonic()
+
+    def at_least_one(self) -> None:
+        """Make sure that there is a device to fall back to."""
+        if LAST_RESORT in self.inventory.names:
+            if self.inventory.probed(LAST_RESORT) is None:
+                self._take_over(self.inventory.probe([LAST_RESORT]))
+        else:
+            self.survey()
+
+    def last_resort(self) -> Worker | None:
+        """Return the CPU, where it is there."""
+        return self.workers.get(LAST_RESORT)
+
+    def named(self, device: str) -> tuple[Worker | None, UnavailableError | None]:
+        """Return the device of a name, or why it is not there; only its backend is probed.
+
+        Raises
+        ------
+        InputError
+            When there is no such backend.
+        """
+        if (worker := self.workers.get(device)) is not None and not worker.gone:
+            return worker, None
+        family = self.inventory.check(device)
+        probed = self.inventory.probe([family], again=worker is not None)[family]
+        self._take_over({family: probed})
+        with self._events.lock:
+            if (worker := self.workers.get(device)) is not None and not worker.gone:
+                return worker, None
+            missing = [entry for entry in probed.missing if entry.device in (device, family)]
+            if device == family and probed.found:
+                return self.workers[probed.found[0].device], None
+            if missing or probed.backend is None or not probed.found:
+                return None, _absent(device, probed, missing)
+            # Backends may know a device by other names than the probe gives; opening it tells.
+            like = probed.found[0]
+            found = Found(device, f"{family} by name", {}, True, like.kind, like.unit, like.timeout_s, like.computes)
+            self.workers[device] = self._worker(found, probed.backend, probed.operators)
+            return self.workers[device], None
+
+    def status(self) -> list[DeviceStatus]:
+        """Return every device, found or missing, in the order of its backend's name."""
+        listed = []
+        for family in self.inventory.names:
+            probed = self.inventory.probed(family)
+            if probed is None:
+                continue
+            for found in probed.found:
+                worker = self.workers[found.device]
+                state = "gone" if worker.gone else "ready"
+                if worker.breaker.state != "closed":
+                    state = f"{worker.breaker.state}: {worker.breaker.reason}"
+                sizes, capacity = worker.residents.sizes(), worker.capacity_bytes
+                listed.append(DeviceStatus(found.device, found, probed.operators, state, worker.depth, sizes, capacity))
+            listed += [DeviceStatus(entry.device, entry, probed.operators, "missing") for entry in probed.missing]
+        return listed
+
+    def join(self) -> None:
+        """Wait for a survey in the background."""
+        if self._behind is not None:
+            self._behind.join()
+
+    def gauges(self) -> Iterator[GaugeMetricFamily]:
+        """Give what the metrics say about devices at this moment."""
+        with self._events.lock:
+            workers = list(self.workers.values())
+        states = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
+        for name, text, value in (
+            ("queue_depth", "Tasks that wait or run.", lambda w: w.depth),
+            ("breaker_state", "Circuit breaker: 0 closed, 0.5 half-open, 1 open.", lambda w: states[w.breaker.state]),
+            ("resident_bytes", "Databases and states on the device.", lambda w: sum(w.residents.sizes().values())),
+            ("hung_calls", "Calls that were given up and have not returned.", lambda w: w.breaker.hung),
+        ):
+            family = GaugeMetricFamily(f"ninefold_{name}", text, labels=("device",))
+            for worker in workers:
+                family.add_metric((worker.name,), value(worker))
+            yield family
+
+    def _take_over(self, probes: Mapping[str, Probed]) -> None:
+        """Make workers of new devices, and strike those that are not there any more."""
+        stranded: list[tuple[Worker, Job]] = []
+        with self._events.lock:
+            for family, probed in probes.items():
+                for found in probed.found:
+                    self._found(found, probed)
+                there = {found.device for found in probed.found}
+                reasons = {entry.device: entry.reason for entry in probed.missing}
+                for name, worker in self.workers.items():
+                    if name.partition(":")[0] == family and name not in there and not worker.gone:
+                        if worker.found.named_only and worker.opened and probed.found:
+                            continue  # it goes by a name that no probe gives
+                        worker.gone = reasons.get(name) or reasons.get(family) or "the last probe did not find it"
+                        stranded += [(worker, job) for job in worker.drain()]
+        for worker, job in stranded:
+            self._events.moved(job, worker, LostDeviceError(f"{worker.name} is not there any more: {worker.gone}"))
+
+    def _found(self, found: Found, probed: Probed) -> None:
+        worker = self.workers.get(found.device)
+        self._events.costs.describe(found.device, found.description)
+        if worker is not None:
+            worker.found, worker.gone = found, ""
+        elif probed.backend is not None:
+            self.workers[found.device] = self._worker(found, probed.backend, probed.operators)
+
+    def _worker(self, found: Found, backend: Backend, operators: Mapping[str, str | None]) -> Worker:
+        return Worker(found, backend, operators, self._events, self._breaker())
+
+    def _survey_behind(self) -> None:
+        if self._behind is None or not self._behind.is_alive():
+            self._behind = threading.Thread(
+                target=self.survey, kwargs={"again": True}, name="ninefold survey", daemon=True
+            )
+            self._behind.start()
+
+
+def _absent(device: str, probed: Probed, missing: list[Missing]) -> UnavailableError:
+    entry = next((entry for entry in missing if entry.device == device), None) or (missing or [None])[0]  # type: ignore[list-item]
+    if entry is None:
+        entry = next(iter(probed.missing), Missing(device, "its backend finds no device"))
+    return UnavailableError(f"{device} is not there: {entry.reason}", entry.install)

@@ -1,0 +1,125 @@
+"""Where a job goes first, and where next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ninefold.spec.data import Database
+from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
+
+from .choice import Choice, choose, consider, refusal, refusal_key
+from .costs import Costs
+from .fleet import Fleet
+from .residents import residents_of
+from .seen import Seen
+from .work import Job, Pending
+from .worker import Worker
+
+__all__ = ["Placement"]
+
+#: How many classes of calls are counted before the count starts anew.
+_CLASSES: Final = 10_000
+
+
+class Placement:
+    """Queues jobs on devices; everything here happens under the scheduler's lock.
+
+    Parameters
+    ----------
+    fleet : Fleet
+    costs : Costs
+    seen : Seen
+    retries : int
+        How often a strict task is tried again on its device, and any task on the last resort.
+    """
+
+    def __init__(self, fleet: Fleet, costs: Costs, seen: Seen, retries: int) -> None:
+        self._fleet = fleet
+        self._costs = costs
+        self._seen = seen
+        self._retries = retries
+        self._answered: dict[str, int] = {}
+
+    def count(self, job: Job) -> None:
+        """Note that a job was answered."""
+        if len(self._answered) > _CLASSES:
+            self._answered.clear()
+        self._answered[job.size] = self._answered.get(job.size, 0) + 1
+
+    def choose(self, job: Job) -> Choice:
+        """Return where an open choice falls."""
+        task = job.pending.task if job.pending else None
+        prefer = task.prefer if task else None
+        listed = consider(self._fleet.workers.values(), job.call, job.size, self._costs, prefer)
+        trials = not job.moving and task is not None and task.deadline_s is None
+        return choose(listed, job.tried, self._answered.get(job.size, 0), trials=trials, prefer=prefer)
+
+    def place(self, job: Job, pending: Pending) -> Exception | None:
+        """Queue a job, or return the error that its task ends with."""
+        if pending.named is not None or pending.absent is not None:
+            error = self._place_named(job, pending)
+            if error is None or pending.task.strict:
+                return error
+            if not job.moving:
+                self._note(job, pending, error)
+        choice = self.choose(job)
+        worker = choice.worker
+        if worker is None:
+            worker = self._fleet.last_resort()
+            if worker is None or refusal(worker, job.call) or job.tried.get(worker.name, 0) > self._retries:
+                return self._exhausted(job, pending, choice)
+        pending.considered = pending.considered or choice.considered
+        if not pending.answers:  # of a split batch, the split is the reason
+            pending.why = f"fell back from {pending.fallbacks[-1]}" if pending.fallbacks else choice.why
+        job.trial = choice.trial
+        self._put(worker, job)
+        for faster in choice.ahead:
+            for resident in residents_of(job.call):
+                if isinstance(resident, Database):
+                    faster.load_ahead(resident)
+        return None
+
+    def _place_named(self, job: Job, pending: Pending) -> Exception | None:  # noqa: PLR0911 - one a reason
+        """Queue a job on the device that it names, or return why that cannot be."""
+        worker = pending.named
+        if worker is None:
+            return pending.absent
+        tries = job.tried.get(worker.name, 0)
+        reason = refusal(worker, job.call)
+        if not reason and tries <= (self._retries if pending.task.strict else 0):
+            pending.why = "asked for by name"
+            job.trial = self._costs.expected_s(worker.name, job.size) is None or worker.breaker.cooled
+            self._put(worker, job)
+            return None
+        if tries and pending.errors:
+            return pending.errors[-1]
+        if worker.gone:
+            return LostDeviceError(f"{worker.name} is not there any more: {worker.gone}")
+        if worker.operators.get(job.call.operator.name):
+            return UnsupportedError(f"{worker.name} does not run {job.call.operator.name}: {reason}")
+        if refusal_key(job.call) in worker.refusals:
+            return UnsupportedError(reason)
+        return DeviceError(f"{worker.name} is {reason}")
+
+    def _put(self, worker: Worker, job: Job) -> None:
+        job.cost_s = self._costs.expected_s(worker.name, job.size) or 0.0
+        worker.put(job)
+
+    def _note(self, job: Job, pending: Pending, error: Exception) -> None:
+        """Note that the device that was asked for did not even get the task."""
+        asked_for = str(pending.task.device)
+        pending.fallbacks.append(f"{asked_for}: {error}")
+        pending.errors.append(error)
+        self._seen.fallback(pending.task.operator, asked_for, error, asked_for)
+        job.moving = True
+
+    @staticmethod
+    def _exhausted(job: Job, pending: Pending, choice: Choice) -> Exception:
+        """Return the error of a task that no device answers."""
+        if len(pending.errors) == 1 and not isinstance(pending.errors[0], DeviceError):
+            return pending.errors[0]
+        said = list(pending.fallbacks)
+        said += [f"{c.device}: {c.refused}" for c in choice.considered if c.refused and c.device not in job.tried]
+        text = f"no device answered {pending.task.operator}: {'; '.join(said) or 'there is none'}"
+        failed = [error for error in pending.errors if not isinstance(error, UnsupportedError | UnavailableError)]
+        return DeviceError(text) if failed else UnsupportedError(text)

@@ -1,0 +1,62 @@
+"""What waits for one device."""
+
+from __future__ import annotations
+
+import heapq
+
+from ninefold.spec.data import Database
+
+from .batches import JOINED_ROWS, rows_of
+from .work import Job
+
+__all__ = ["Queue"]
+
+
+class Queue:
+    """Jobs by priority, then in order of submission, and errands for when there is no job. Under the scheduler's lock.
+
+    Attributes
+    ----------
+    cost_s : float
+        Expected time of all jobs that wait.
+    errands : dict of str to Database or None
+        Key of a resident -> the database that is to be loaded ahead, or None where it is to be dropped.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[Job] = []
+        self.cost_s = 0.0
+        self.errands: dict[str, Database | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def put(self, job: Job) -> None:
+        """Add a job."""
+        heapq.heappush(self._heap, job)
+        self.cost_s += job.cost_s
+
+    def drain(self) -> list[Job]:
+        """Take every job back."""
+        jobs, self._heap, self.cost_s = self._heap, [], 0.0
+        return jobs
+
+    def take(self) -> list[Job]:
+        """Take the first job that is still waited for, and those right behind it that can be joined to it."""
+        jobs: list[Job] = []
+        rows = 0
+        while self._heap and rows < JOINED_ROWS:
+            job = self._heap[0]
+            if jobs and not (job.key is not None and job.joins(jobs[0])):
+                break
+            heapq.heappop(self._heap)
+            self.cost_s -= job.cost_s
+            if not job.pending.begin():
+                continue
+            jobs.append(job)
+            if job.key is None:
+                break
+            rows += rows_of(job.call) or 1
+        if not self._heap:
+            self.cost_s = 0.0  # what rounding left
+        return jobs

@@ -1,0 +1,148 @@
+"""What can be seen of a scheduler: Prometheus metrics, structured log records, and a timeline that Perfetto opens."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ninefold.spec.signature import Call
+
+__all__ = ["Gauges", "Seen"]
+
+_LOG = logging.getLogger("ninefold.scheduler")
+#: Events of a timeline that are kept; the oldest go first.
+KEPT_EVENTS: Final = 1_000_000
+#: Upper bounds of the latency histogram in seconds: 50 us to 100 s, three a decade.
+BUCKETS: Final = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+
+#: Gives gauges with their values at the time of asking.
+Gauges = Callable[[], Iterable[GaugeMetricFamily]]
+
+
+class _Gauges(Collector):
+    """Gauges that are read when they are asked for, and cost nothing in between."""
+
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Give every gauge with its current values."""
+        return self._gauges()
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Give nothing: the devices are not known yet when this is registered."""
+        return ()
+
+
+class Seen:
+    """Observes a scheduler. Thread-safe.
+
+    Parameters
+    ----------
+    timeline : bool
+        Whether events are kept for `write_timeline`.
+
+    Attributes
+    ----------
+    registry : prometheus_client.CollectorRegistry
+        Give it to ``prometheus_client.start_http_server(port, registry=...)`` to be scraped.
+    """
+
+    def __init__(self, timeline: bool = False) -> None:
+        self.registry = CollectorRegistry()
+        self._tasks = Counter(
+            "ninefold_tasks",
+            "Tasks by operator, the device that answered, and outcome: answered, failed or cancelled.",
+            ("operator", "device", "outcome"),
+            registry=self.registry,
+        )
+        self._latency = Histogram(
+            "ninefold_task_seconds",
+            "Time from submission to the answer.",
+            ("operator", "device"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._fallbacks = Counter(
+            "ninefold_fallbacks",
+            "Tasks that a device did not answer, by the class of the error.",
+            ("operator", "device", "reason"),
+            registry=self.registry,
+        )
+        # Looking a child up by its labels costs more than counting; a dict of them does not.
+        self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
+        self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
+        self._started = time.perf_counter()
+
+    def add(self, gauges: Gauges) -> None:
+        """Add metrics that are read when they are asked for."""
+        self.registry.register(_Gauges(gauges))
+
+    def task(self, operator: str, device: str, outcome: str, seconds: float) -> None:
+        """Count a task that ended, `seconds` after it was submitted."""
+        children = self._children.get((operator, device, outcome))
+        if children is None:
+            children = (self._tasks.labels(operator, device, outcome), self._latency.labels(operator, device))
+            self._children[operator, device, outcome] = children
+        children[0].inc()
+        children[1].observe(seconds)
+        if _LOG.isEnabledFor(logging.DEBUG):
+            extra = {"operator": operator, "device": device, "outcome": outcome, "seconds": seconds}
+            _LOG.debug("a task ended", extra=extra)
+
+    def ran(self, device: str, call: Call, started: float, seconds: float, tasks: int) -> None:
+        """Note a call on a device for the timeline; `started` by `time.perf_counter`."""
+        if self._events is not None:
+            arguments = {**call.sizes, **{k: v for k, v in call.options.items() if v is not None}, "tasks": tasks}
+            self._event("X", call.operator.name, device, started, dur=round(seconds * 1e6, 3), args=arguments)
+
+    def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
+        """Note that a device did not answer a task."""
+        kind, reason = type(error).__name__, str(error)
+        self._fallbacks.labels(operator, device, kind).inc()
+        _LOG.warning(
+            "a task moves on from a device",
+            extra={"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason},
+        )
+        if self._events is not None:
+            self._event("i", f"{operator} moves on", device, time.perf_counter(), s="t", args={"reason": reason})
+
+    def breaker(self, device: str, state: str, reason: str) -> None:
+        """Note a transition of a circuit breaker."""
+        extra = {"device": device, "state": state, "reason": reason}
+        _LOG.warning("a circuit breaker changed", extra=extra)
+        if self._events is not None:
+            self._event("i", f"breaker {state}", device, time.perf_counter(), s="t", args={"reason": reason})
+
+    def metrics(self) -> str:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry).decode()
+
+    def write_timeline(self, path: Path) -> None:
+        """Write the events in the Chrome trace format (JSON), which https://ui.perfetto.dev opens.
+
+        One track a device, one slice a call with its sizes and options; instants for fallbacks and breakers.
+        """
+        events = list(self._events or ())
+        tracks = {device: number for number, device in enumerate(dict.fromkeys(e["tid"] for e in events), 1)}
+        named = [
+            {"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": device}}
+            for device, number in tracks.items()
+        ]
+        content = [*named, *({**event, "tid": tracks[event["tid"]]} for event in events)]
+        path.write_text(json.dumps({"traceEvents": content, "displayTimeUnit": "ms"}))
+
+    def _event(self, phase: str, name: str, device: str, at: float, **extra: Any) -> None:
+        events = self._events
+        if events is not None:
+            at_us = round((at - self._started) * 1e6, 3)
+            events.append({"ph": phase, "name": name, "pid": 1, "tid": device, "ts": at_us, **extra})

@@ -1,0 +1,127 @@
+"""Wakes when a call has run too long or a deadline has passed, and sleeps otherwise."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ninefold.spec.errors import DeadlineError
+
+from .work import Job, Pending
+from .worker import Worker
+
+__all__ = ["Supervisor"]
+
+_LOG = logging.getLogger("ninefold.scheduler")
+
+
+@dataclass(frozen=True)
+class _Hung:
+    worker: Worker
+    jobs: list[Job]
+    error: Exception
+
+
+class Supervisor:
+    """One thread, which starts with the first limit that is finite.
+
+    Parameters
+    ----------
+    lock : threading.Lock
+        The scheduler's.
+    clock : callable
+        Seconds that only grow.
+    workers : mapping of str to Worker
+        Those whose calls are watched; it may grow.
+    moved : callable
+        ``moved(job, worker, error)``, without the lock: the worker will not answer.
+    late : callable
+        ``late(pending, error)``, without the lock: a deadline has passed.
+    """
+
+    def __init__(
+        self,
+        lock: threading.Lock,
+        clock: Callable[[], float],
+        workers: Mapping[str, Worker],
+        moved: Callable[[Job, Worker, Exception], None],
+        late: Callable[[Pending, Exception], None],
+    ) -> None:
+        self._lock = lock
+        self._clock = clock
+        self._workers = workers
+        self._moved = moved
+        self._late = late
+        self._alarm = threading.Condition(lock)
+        self._wake_at = float("inf")
+        self._deadlines: list[tuple[float, int, Pending]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def watch(self, at: float) -> None:
+        """Under the lock: look at the calls at that time, or earlier."""
+        if at >= self._wake_at:
+            return  # it wakes before, and sees then what is next
+        self._wake_at = at
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="ninefold supervisor", daemon=True)
+            self._thread.start()
+        self._alarm.notify()
+
+    def expect(self, pending: Pending, at: float) -> None:
+        """Under the lock: a task is to be answered by that time."""
+        heapq.heappush(self._deadlines, (at, next(self._order), pending))
+        self.watch(at)
+
+    def stop(self) -> None:
+        """End the thread; without the lock."""
+        with self._lock:
+            self._stopping = True
+            self._alarm.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                if self._stopping:
+                    return
+                now = self._clock()
+                hung, late = self._hung(now), self._passed(now)
+                if not hung and not late:
+                    self._wake_at = self._next()
+                    self._alarm.wait(None if self._wake_at == float("inf") else self._wake_at - now)
+                    continue
+            for entry in hung:
+                extra = {"device": entry.worker.name, "reason": str(entry.error)}
+                _LOG.warning("a call hangs and is given up", extra=extra)
+                for job in entry.jobs:
+                    self._moved(job, entry.worker, entry.error)
+            for pending in late:
+                text = f"{pending.task.operator} was not answered within {pending.task.deadline_s:g} s"
+                self._late(pending, DeadlineError(text))
+
+    def _hung(self, now: float) -> list[_Hung]:
+        found = []
+        for worker in self._workers.values():
+            if worker.limit_at is not None and worker.limit_at <= now:
+                jobs, error = worker.give_up()
+                found.append(_Hung(worker, jobs + worker.drain(), error))
+        return found
+
+    def _passed(self, now: float) -> list[Pending]:
+        late = []
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].settled):
+            pending = heapq.heappop(self._deadlines)[2]
+            if not pending.settled:
+                late.append(pending)
+        return late
+
+    def _next(self) -> float:
+        limits = [worker.limit_at for worker in self._workers.values() if worker.limit_at is not None]
+        return min([*limits, *(at for at, _, _ in self._deadlines[:1])], default=float("inf"))

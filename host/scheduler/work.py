@@ -1,0 +1,135 @@
+"""Tasks on their way: the future that a user holds, the task behind it, and its parts on devices."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ninefold.spec.data import Answer, Candidate, Result, Task
+from ninefold.spec.signature import Call
+
+from .batches import joining_key
+from .costs import size_class
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+__all__ = ["Future", "Job", "Pending"]
+
+_ORDER = itertools.count()
+
+
+class Future(concurrent.futures.Future[Result]):
+    """The answer to come of one task: a `concurrent.futures.Future` that can be awaited too.
+
+    ``result(timeout)`` gives the `Result` or raises what went wrong; ``cancel()`` succeeds while the task waits.
+    """
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        return asyncio.wrap_future(self).__await__()
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """A task that has not been answered yet.
+
+    Attributes
+    ----------
+    task : Task
+    call : Call
+        As the user made it.
+    future : Future
+    submitted_s : float
+        When, by the scheduler's clock.
+    fallbacks : list of str
+        What each device that did not answer said.
+    errors : list of Exception
+        The same as errors.
+    answers : list of Answer or None
+        One a part.
+    answered_by : list of str
+        One a part.
+    why : str
+        Why the first part went where it went.
+    considered : tuple of Candidate
+    named : Worker or None
+        The device asked for by name, where there is one and it is there.
+    absent : Exception or None
+        Why it is not.
+    settled : bool
+        Whether the future has been, or is being, given its answer: it gets one.
+    """
+
+    task: Task
+    call: Call
+    future: Future
+    submitted_s: float
+    fallbacks: list[str] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    answers: list[Answer | None] = field(default_factory=list)
+    answered_by: list[str] = field(default_factory=list)
+    why: str = ""
+    considered: tuple[Candidate, ...] = ()
+    named: Worker | None = None
+    absent: Exception | None = None
+    settled: bool = False
+
+    def begin(self) -> bool:
+        """Note that work begins; return False when nobody waits for it any more."""
+        if self.settled:
+            return False
+        return self.future.running() or self.future.set_running_or_notify_cancel()
+
+
+class Job:
+    """A task, or the part of its rows that one device is to answer.
+
+    Parameters
+    ----------
+    call : Call
+        What a device is to run.
+    pending : Pending
+        The task.
+    part : int
+        Which part of the task.
+
+    Attributes
+    ----------
+    size : str
+        Its size class.
+    key : hashable or None
+        Jobs of equal keys can be joined.
+    tried : dict of str to int
+        How often each device has been tried.
+    trial : bool
+        Whether this is a device's first such call, or the trial of its breaker: its answer is checked.
+    moving : bool
+        Whether a device was tried and did not answer.
+    cost_s : float
+        Expected time on the device where it waits.
+    """
+
+    __slots__ = ("call", "cost_s", "key", "moving", "order", "part", "pending", "size", "trial", "tried")
+
+    def __init__(self, call: Call, pending: Pending, part: int = 0) -> None:
+        self.call = call
+        self.pending = pending
+        self.part = part
+        self.size = size_class(call)
+        self.key = joining_key(call)
+        self.tried: dict[str, int] = {}
+        self.trial = False
+        self.moving = False
+        self.cost_s = 0.0
+        self.order = (-pending.task.priority, next(_ORDER))
+
+    def __lt__(self, other: Job) -> bool:
+        return self.order < other.order
+
+    def joins(self, other: Job) -> bool:
+        """Whether the two can be run as one call."""
+        return self.key == other.key and self.pending.task.timeout_s == other.pending.task.timeout_s
