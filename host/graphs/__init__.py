@@ -1,6 +1,6 @@
 """OpenVINO graphs that more than one backend runs: where they run, and the exact product with packed nits."""
 
 from .product import BLOCK, Product, search
-from .target import Graph, Target
+from .target import Graph, Target, one_line
 
-__all__ = ["BLOCK", "Graph", "Product", "Target", "search"]
+__all__ = ["BLOCK", "Graph", "Product", "Target", "one_line", "search"]

@@ -39,7 +39,7 @@ class Product:
 
     def __init__(self, target: Target, packed: npt.NDArray[np.uint8]) -> None:
         op = target.op
-        self.rows, self.width = len(packed), 2 * packed.shape[1]
+        self.rows, self.width = len(packed), 2 * int(packed.shape[1])
         lying = np.ascontiguousarray(packed)
         nits = op.constant(target.openvino.Tensor(lying, [self.rows, self.width], target.openvino.Type.i4))
         # A scale for each row is what makes the device keep the weights as they are, instead of widening them.

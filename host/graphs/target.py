@@ -109,6 +109,13 @@ class Target:
         batched = [len(p.shape) > 0 and p.shape[0] == _STATIC_ROWS for p in parameters] if self.static else []
         return Graph(self.device, request, self.openvino.Tensor, batched)
 
+    def property(self, name: str) -> Any:
+        """Return a property of the device, or None when it has none of that name."""
+        try:
+            return self._core.get_property(self.device, name)
+        except RuntimeError:
+            return None
+
     def _known(self) -> dict[str, str]:
         supported = self._core.get_property(self.device, "SUPPORTED_PROPERTIES")
         # An NPU computes in float16 or int8 and refuses to be asked for more; what it answers is checked.

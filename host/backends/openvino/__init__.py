@@ -1,0 +1,5 @@
+"""The OpenVINO backend: the same graphs on whatever OpenVINO finds, a GPU, an NPU or the processor."""
+
+from .device import OpenVino
+
+__all__ = ["OpenVino"]

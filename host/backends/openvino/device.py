@@ -1,0 +1,258 @@
+"""OpenVINO as a backend: probing, opening, and the device that runs calls."""
+
+import contextlib
+import importlib.util
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line
+from ninefold.host.nits import check_database
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.registry import Runners, scan
+from ninefold.spec.signature import Call
+
+from .check import inexact
+
+__all__ = ["OpenVino", "OpenVinoDevice"]
+
+#: How long a call may take, in seconds: the first one compiles graphs, and on a GPU or NPU the sentence model.
+TIMEOUT_S = 120.0
+#: Kinds of devices, best first, and how good each is at what (1 to 10): the grades of the scheduler's table, with the
+#: processor below its own backend's kernel.
+_RATINGS: Final[Mapping[str, Mapping[str, int]]] = {
+    "GPU": {"quantise": 6, "similarity": 6, "topk": 6, "mine": 6, "embed": 3},
+    "NPU": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 3, "embed": 9},
+    "CPU": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 3, "embed": 3},
+}
+#: Kind -> (where Linux shows its hardware, what makes OpenVINO see it).
+_DRIVERS: Final = {
+    "GPU": ("/dev/dri", "an Intel GPU needs Intel's compute runtime (intel-opencl-icd) and membership in group render"),
+    "NPU": ("/dev/accel", "an Intel NPU needs Intel's linux-npu-driver and membership in group render"),
+    "CPU": ("/proc/cpuinfo", "reinstall it: pip install --force-reinstall openvino"),
+}
+_INSTALL: Final = "pip install 'ninefold[openvino]'"
+#: Properties that tell the size of a device's own memory.
+_MEMORY: Final = {"GPU": "GPU_DEVICE_TOTAL_MEM_SIZE", "NPU": "NPU_DEVICE_TOTAL_MEM_SIZE"}
+
+
+class OpenVino:
+    """The backend ``openvino``: ``openvino:GPU``, ``openvino:NPU``, ``openvino:CPU``, or another of OpenVINO's names.
+
+    The bare name takes the best device there is: the GPU, else the NPU, else the processor.
+    """
+
+    name = "openvino"
+
+    def probe(self) -> Sequence[Found | Missing]:
+        """Return what OpenVINO sees, best first, and each usual kind of device that it does not see."""
+        if importlib.util.find_spec("openvino") is None:
+            reason = "the package openvino is not installed"
+            return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _RATINGS]
+        try:
+            core, version = _core()
+            names = _devices(core)
+        except Exception as error:  # whatever a driver's library raises: a probe never does
+            reason = f"openvino is installed but does not start: {one_line(error)}"
+            return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _RATINGS]
+        seen = f"openvino {version} sees {', '.join(names) or 'no device'}{' only' if len(names) == 1 else ''}"
+        found: list[Found | Missing] = []
+        for name in names:
+            text = f"{_full_name(core, name)}, by openvino {version}"
+            kind = _kind(name)
+            unit = HOST if kind == "CPU" else ""
+            found.append(
+                Found(f"openvino:{name}", text, _RATINGS[kind], kind=kind.lower(), unit=unit, timeout_s=TIMEOUT_S)
+            )
+        for kind in _RATINGS:
+            if kind not in map(_kind, names):
+                place, install = _DRIVERS[kind]
+                note = "" if Path(place).exists() else f", and there is no {place}"
+                found.append(Missing(f"openvino:{kind}", seen + note, install))
+        return found
+
+    def operators(self) -> Mapping[str, str | None]:
+        """Every operator -> None, or why this backend does not run it."""
+        return _runners().operators()
+
+    def open(self, instance: str = "") -> "OpenVinoDevice":
+        """Open a device by OpenVINO's name for it; the best one for an empty name.
+
+        Raises
+        ------
+        UnavailableError
+            When OpenVINO is not installed, does not start, or does not see that device.
+        """
+        if importlib.util.find_spec("openvino") is None:
+            raise UnavailableError("the package openvino is not installed", _INSTALL)
+        try:
+            core, version = _core()
+            names = _devices(core)
+        except (ImportError, RuntimeError) as error:
+            raise UnavailableError(f"openvino is installed but does not start: {one_line(error)}", _INSTALL) from error
+        # GPU and GPU.0 are one device.
+        known = [*names, *(f"{n}.0" for n in names if "." not in n), *(_kind(n) for n in names)]
+        if not names or (instance and instance not in known):
+            wanted = f"openvino has no device {instance!r}: " if instance else ""
+            install = _DRIVERS[_kind(instance)][1] if _kind(instance) in _DRIVERS else ""
+            raise UnavailableError(f"{wanted}openvino {version} sees {', '.join(names) or 'no device'}", install)
+        return OpenVinoDevice(instance or names[0], _runners())
+
+
+class OpenVinoDevice:
+    """One of OpenVINO's devices, opened.
+
+    Parameters
+    ----------
+    device : str
+        OpenVINO's name for it.
+    runners : Runners
+        The operators of this backend.
+
+    Attributes
+    ----------
+    name : str
+        ``openvino:DEVICE``.
+    target : Target
+        What graphs are compiled for.
+    """
+
+    def __init__(self, device: str, runners: Runners) -> None:
+        self.name = f"openvino:{device}"
+        self.target = Target(device)
+        self._runners = runners
+        self._graphs: dict[Hashable, Graph] = {}
+        self._databases: dict[str, list[tuple[int, Product]]] = {}
+        self._closed = False
+
+    @cached_property
+    def capacity_bytes(self) -> int | None:
+        """Memory of a GPU or NPU, where it tells; None for the processor, whose memory is the host's."""
+        size = self.target.property(_MEMORY.get(_kind(self.target.device), ""))
+        return int(size) if size else None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the nits that are on the device: half a byte each."""
+        return sum(product.nbytes for products in self._databases.values() for _, product in products)
+
+    def load(self, resident: Database | State) -> None:
+        """Check a database's packed nits and compile them, as they lie, into graphs that stay on the device.
+
+        Raises
+        ------
+        InputError
+            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
+            or mode is not what quantise takes.
+        UnsupportedError
+            For a state, and when the nits exceed the device's memory, with the numbers.
+        DeviceError
+            When the device fails.
+        """
+        self._check_open()
+        if isinstance(resident, State):
+            raise UnsupportedError(f"{self.name} runs no stateful operator, so it takes databases only")
+        if "nits" not in resident.arrays or resident.digest in self._databases:
+            return
+        check_database(resident)
+        packed = np.asarray(resident.arrays["nits"])
+        free = None if self.capacity_bytes is None else self.capacity_bytes - self.nbytes
+        if free is not None and packed.nbytes > free:
+            text = (
+                f"{self.name} has {free:,} of {self.capacity_bytes:,} bytes free, the database needs {packed.nbytes:,}"
+            )
+            raise UnsupportedError(text)
+        step = max(1, BLOCK // (2 * packed.shape[1]))
+        starts = range(0, len(packed), step)
+        self._databases[resident.digest] = [(i, Product(self.target, packed[i : i + step])) for i in starts]
+
+    def unload(self, key: str) -> None:
+        """Drop the graphs of that database."""
+        self._databases.pop(key, None)
+
+    def run(self, call: Call) -> Answer:
+        """Run one call to its end; what was compiled for it is in ``build_seconds``, not in ``seconds``."""
+        self._check_open()
+        return self._runners(self, call)
+
+    def close(self) -> None:
+        """Drop every graph."""
+        self._databases.clear()
+        self._graphs.clear()
+        self._closed = True
+
+    def products(self, digest: str) -> list[tuple[int, Product]]:
+        """Return first row and graph of each block of a database that is loaded."""
+        return self._databases[digest]
+
+    def graph(self, key: Hashable, make: Callable[[], Graph]) -> Graph:
+        """Return the graph of that key, compiled by `make` when it is first asked for."""
+        if key not in self._graphs:
+            self._graphs[key] = make()
+        return self._graphs[key]
+
+    def path(self, how: str) -> str:
+        """Return what ran: OpenVINO, its device, and how."""
+        return f"openvino {self.target.device}, {how}"
+
+    def check_exact(self) -> None:
+        """Raise `UnsupportedError` unless the device computes exactly; known answers are compared once.
+
+        Raises
+        ------
+        UnsupportedError
+            With what it got wrong.
+        """
+        if self._inexact:
+            raise UnsupportedError(f"{self.name} is not exact, so it only embeds: {self._inexact}")
+
+    @contextlib.contextmanager
+    def timed(self) -> Iterator[dict[str, float]]:
+        """Measure a block; the mapping holds its ``seconds``, compiling left out, and its ``build_seconds``."""
+        metrics: dict[str, float] = {}
+        start, built = time.perf_counter(), self.target.build_seconds
+        yield metrics
+        metrics["build_seconds"] = self.target.build_seconds - built
+        metrics["seconds"] = time.perf_counter() - start - metrics["build_seconds"]
+
+    @cached_property
+    def _inexact(self) -> str:
+        return inexact(self)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DeviceError(f"the device {self.name} is closed")
+
+
+@lru_cache
+def _runners() -> Runners:
+    return scan(__package__)
+
+
+def _core() -> tuple[Any, str]:
+    """Return a core, which looks for devices anew, and OpenVINO's version."""
+    openvino: Any = importlib.import_module("openvino")
+    return openvino.Core(), str(openvino.__version__).partition("-")[0]
+
+
+def _devices(core: Any) -> list[str]:
+    """Return the devices of known kinds that a core sees, best kind first."""
+    order = list(_RATINGS)
+    return sorted((n for n in core.available_devices if _kind(n) in order), key=lambda n: (order.index(_kind(n)), n))
+
+
+def _kind(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _full_name(core: Any, name: str) -> str:
+    try:
+        return str(core.get_property(name, "FULL_DEVICE_NAME"))
+    except RuntimeError:
+        return f"an unnamed {name}"
