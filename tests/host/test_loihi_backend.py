@@ -81,7 +81,7 @@ def spikes(q: npt.NDArray[np.int8]) -> list[list[list[int]]]:
 def test_membranes_hold_the_dot_products() -> None:
     q, c = random_nits(1, 64), random_nits(2, 300, 64)
     (board,) = Rows(c, Chip(), Activity()).boards
-    score, fired = next(board.race(spikes(q), board.bound))
+    score, fired = next(board.race(spikes(q), board.bound, [board.bound]))
     assert score == board.bound
     assert not fired.any()
     # A sum of `bound` would have reached the threshold of 2 * bound + 1 with this first step of the ramp.
@@ -94,7 +94,7 @@ def test_each_neuron_fires_once_at_its_score() -> None:
     seen = np.zeros(len(c), np.int64)
     for page, board in enumerate(rows.boards):
         part = c[page * 15 : (page + 1) * 15].astype(np.int64)
-        for score, fired in board.race(spikes(q), board.bound):
+        for score, fired in board.race(spikes(q), board.bound, range(board.bound, -board.bound - 1, -1)):
             seen[page * 15 : page * 15 + len(part)] += fired
             np.testing.assert_array_equal(fired, part @ q == score)
         assert score == -board.bound
@@ -137,8 +137,8 @@ def test_nothing_is_left_of_a_query_for_the_next_one() -> None:
 def test_a_neuron_that_fires_before_the_ramp_is_an_error() -> None:
     board = Board([Core(np.full((1, 2), 4))], 4, Chip(), Activity())
     with pytest.raises(DeviceError, match=r"^2 neurons of the Loihi network fired before the ramp began$"):
-        next(board.race([[[0]]], 3))  # the sum is 4, and 3 was promised
-    assert [fired.all() for _, fired in board.race([[[0]]], 4)] == [True] + [False] * 8
+        next(board.race([[[0]]], 3, [3]))  # the sum is 4, and 3 was promised
+    assert [fired.all() for _, fired in board.race([[[0]]], 4, range(4, -5, -1))] == [True] + [False] * 8
 
 
 # ---- operators
@@ -189,7 +189,7 @@ def test_a_later_chip_stops_where_it_cannot_win() -> None:
     activity = Activity()
     rows = Rows(c, SMALL, activity)
     rows.best(np.array([1], np.int8), 10)
-    assert activity.fired_spikes == 15  # all of the first chip, none of the second
+    assert activity.fired_spikes == 2 * 15  # all of the first chip in both ramps, none of the second
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 256])
@@ -251,15 +251,15 @@ def test_what_is_not_run_says_why(device: LoihiDevice, operator: str) -> None:
 def test_counts_of_a_network_counted_by_hand() -> None:
     """Three rows of one dimension, 2, 1 and -1, and the query 2: sums of 4, 2 and -2, bound 8, threshold 17, floor 16.
 
-    One pulse resets, the lift to 16 + 16 - 4 = 28 takes the axons 4, 8 and 16 in one step, the query two steps of one
-    spike, and the ramp goes from 4 to -2 in seven steps.
+    Before either ramp one pulse resets, the lift to 16 + 16 - 4 = 28 takes the axons 4, 8 and 16 in one step, and the
+    query takes two steps of one spike. One lift of 16 makes all fire, and then a ramp from 4 to -2 one after the other.
     """
     activity = Activity()
     rows = Rows(np.array([[2], [1], [-1]], np.int8), Chip(), activity)
     assert rows.scores(np.array([2], np.int8)).tolist() == [4, 2, -2]
-    spikes = 1 + 3 + 2 + 7
+    spikes = 2 * (1 + 3 + 2) + 1 + 7
     assert activity == Activity(
-        time_steps=1 + 1 + 2 + 7, input_spikes=spikes, fired_spikes=3, synaptic_operations=3 * spikes
+        time_steps=2 * (1 + 1 + 2) + 1 + 7, input_spikes=spikes, fired_spikes=2 * 3, synaptic_operations=3 * spikes
     )
 
 
@@ -414,7 +414,7 @@ def test_what_the_emulator_raises_is_a_device_error_of_one_line() -> None:
     # The emulator is strict: an accumulator that overflows raises, where it would only warn otherwise.
     board = Board([Core(np.full((4000, 1), 7))], 30_000, Chip(), Activity())
     with pytest.raises(DeviceError, match="Overflow in q0"):
-        list(board.race([[list(range(4000)) * 2]], 30_000))
+        list(board.race([[list(range(4000)) * 2]], 30_000, []))
 
 
 def test_the_view_of_numpy_is_nengo_loihis_alone() -> None:

@@ -5,7 +5,7 @@ Springs", 2020): a membrane without decay adds up weights, one for each input sp
 neurons makes them fire in the order of their sums, the largest first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class Board:
     cores : sequence of Core
         Neurons are numbered through them.
     bound : int
-        No sum is larger or smaller than -bound than this, for any input and at any time step of it.
+        Every sum is from -bound to bound, for any input and at any time step of it.
     chip : Chip
         The limits.
     activity : Activity
@@ -96,7 +96,7 @@ class Board:
         self.bound = bound
         self.cores = len(cores)
         self._activity = activity
-        # A neuron that fired starts at 0 again, and must not fire twice within the 2 * bound + 1 steps of a ramp.
+        # A neuron that fired starts at 0 again, and must not fire twice while a ramp passes all scores.
         self._threshold = 2 * bound + 1
         # The lower limit is -(2**n) + 1, so a membrane lifted by this power of two from there stands at 1, and one that
         # sums to s then stands at 64 * s + 1: above a threshold of 64 * t as soon as s reaches t.
@@ -110,29 +110,26 @@ class Board:
         return np.array(self._emulator.compartment.voltage)
 
     def race(
-        self, spikes: Sequence[Sequence[Sequence[int]]], top: int, least: int | None = None
+        self, spikes: Sequence[Sequence[Sequence[int]]], top: int, stops: Iterable[int]
     ) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        """Sum up an input, then let the neurons fire.
+        """Sum up an input, then lift all membranes from stop to stop, so that the neurons fire.
 
         Parameters
         ----------
         spikes : sequence of sequence of sequence of int
             For each time step and each source the axons that get a spike, each at most one.
         top : int
-            No sum exceeds this, not even after a part of the steps; the ramp begins there.
-        least : int, optional
-            Where the ramp ends; ``-bound`` unless given. Nothing runs where it lies above `top`.
+            No sum exceeds this, not even after a part of the steps.
+        stops : iterable of int
+            Falling, the first at most `top`, the last at most ``2 * bound + 1`` below it: then no neuron fires twice.
 
         Yields
         ------
-        score : int
-            ``top``, then one less each time step, down to `least`.
+        stop : int
+            The next of `stops`.
         fired : bool array of shape (neurons,)
-            The neurons that fired in this step: those whose sum is the score.
+            The neurons that fired on the way: those whose sum is at least `stop` and below the stop before.
         """
-        least = -self.bound if least is None else least
-        if least > top:
-            return
         early = 0
         for _ in range(-(-(self._threshold + self._floor) // RESET)):
             self._step(coarse=[len(COARSE) - 1])
@@ -142,13 +139,18 @@ class Board:
             early += int(np.count_nonzero(self._step(step)))
         if early:
             raise DeviceError(f"{early} neurons of the Loihi network fired before the ramp began")
-        for score in range(top, least - 1, -1):
-            yield score, self._step(fine=[0])
+        before = top + 1
+        for stop in stops:
+            fired = np.zeros(len(self._emulator.compartment.spiked), np.bool_)
+            for fine, coarse in _lifts(before - stop):
+                fired |= self._step(fine=fine, coarse=coarse)
+            yield stop, fired
+            before = stop
 
     def _step(
         self, data: Sequence[Sequence[int]] = (), fine: Sequence[int] = (), coarse: Sequence[int] = ()
     ) -> npt.NDArray[np.bool_]:
-        """Send spikes, go one time step on, and return who fired."""
+        """Send spikes, go one time step on, and return who fired, in an array that the next step overwrites."""
         emulator, activity = self._emulator, self._activity
         for source, axons in ((self._fine, fine), (self._coarse, coarse), *zip(self._data, data, strict=False)):
             if axons:
@@ -158,7 +160,7 @@ class Board:
                 activity.synaptic_operations += int(self._fan_out[source][axons].sum())
         with failures():
             emulator.step()
-        fired: npt.NDArray[np.bool_] = emulator.compartment.spiked.copy()
+        fired: npt.NDArray[np.bool_] = emulator.compartment.spiked
         activity.time_steps += 1
         activity.fired_spikes += int(np.count_nonzero(fired))
         return fired

@@ -1,5 +1,6 @@
 """Rows of nits as synapses: a neuron a row, and the dot products with a query read from its race."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
 
@@ -10,6 +11,9 @@ from .board import Activity, Board, Core
 from .chip import Chip
 
 __all__ = ["Rows"]
+
+#: The coarse ramp's step. Of 16 scores one race tells whether any neuron has them, and a second one which has which.
+_STRIDE = 16
 
 #: Ids int64 and scores int32 of one query, best first, as many as there are.
 Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
@@ -33,10 +37,35 @@ class _Page:
     rows: slice
     longest: int
 
-    def top(self, query: npt.NDArray[np.int8]) -> int:
-        """Return a bound on the scores of a query, and of any query that has some of its spikes: Cauchy-Schwarz."""
+    def ranked(
+        self, query: npt.NDArray[np.int8], k: int, least: int | None = None
+    ) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        """Yield scores, falling, each with a mask (rows,) of those that have it, until there are k rows at least.
+
+        The query is given twice: a ramp in steps of `_STRIDE` finds out which scores occur, roughly, and one in steps
+        of 1 then leaves out those that do not. Scores below `least` are left out too.
+        """
+        least = -self.board.bound if least is None else least
+        # Cauchy-Schwarz: it bounds the scores of the query, and of what a part of its spikes makes of it.
         squares = int(np.square(query, dtype=np.int64).sum())
-        return min(isqrt(squares * self.longest), self.board.bound)
+        top = min(isqrt(squares * self.longest), self.board.bound)
+        if top < least:
+            return
+        spikes = _spikes(query)
+        stops = []
+        found = 0
+        for stop, fired in self.board.race(spikes, top, range(top - _STRIDE + 1, least - _STRIDE, -_STRIDE)):
+            stops += [stop] if fired.any() else []
+            found += int(np.count_nonzero(fired))
+            if found >= k:
+                break
+        ramp = (score for stop in stops for score in range(stop + _STRIDE - 1, max(stop, least) - 1, -1))
+        found = 0
+        for score, fired in self.board.race(spikes, top, ramp):
+            yield score, fired
+            found += int(np.count_nonzero(fired))
+            if found >= k:
+                break
 
 
 class Rows:
@@ -91,12 +120,8 @@ class Rows:
         scores = np.zeros(self._count, np.int32)
         for page in self._pages:
             part = scores[page.rows]
-            waiting = len(part)
-            for score, fired in page.board.race(_spikes(query), page.top(query)):
+            for score, fired in page.ranked(query, len(part)):
                 part[fired] = score
-                waiting -= int(np.count_nonzero(fired))
-                if not waiting:
-                    break
         return scores
 
     def best(self, query: npt.NDArray[np.int8], k: int) -> Found:
@@ -104,25 +129,13 @@ class Rows:
         ids, scores = np.zeros(0, np.int64), np.zeros(0, np.int32)
         for page in self._pages:
             # With k there, a later page's row must score more than the last of them.
-            found = _first(page, query, k, int(scores[-1]) + 1 if len(scores) == k else None)
-            ids, scores = np.concatenate([ids, found[0]]), np.concatenate([scores, found[1]])
+            for score, fired in page.ranked(query, k, int(scores[-1]) + 1 if len(scores) == k else None):
+                rows = np.flatnonzero(fired) + page.rows.start
+                ids = np.concatenate([ids, rows])
+                scores = np.concatenate([scores, np.full(len(rows), score, np.int32)])
             order = np.argsort(-scores, kind="stable")[:k]
             ids, scores = ids[order], scores[order]
         return ids, scores
-
-
-def _first(page: _Page, query: npt.NDArray[np.int8], k: int, least: int | None) -> Found:
-    """Return the first k neurons to fire, or fewer where the others do not come to `least`."""
-    wanted = min(k, page.rows.stop - page.rows.start)
-    ids: list[int] = []
-    scores: list[int] = []
-    for score, fired in page.board.race(_spikes(query), page.top(query), least):
-        rows = np.flatnonzero(fired)[: wanted - len(ids)] + page.rows.start
-        ids += rows.tolist()
-        scores += [score] * len(rows)
-        if len(ids) == wanted:
-            break
-    return np.array(ids, np.int64), np.array(scores, np.int32)
 
 
 def _spikes(query: npt.NDArray[np.int8]) -> list[list[list[int]]]:

@@ -134,8 +134,9 @@ class Sorter:
         edges = np.searchsorted(axons, width * np.arange(self.cores + 1))
         step = [(axons[a:b] - width * core).tolist() for core, (a, b) in enumerate(pairwise(edges.tolist()))]
         order = []
+        most = 1 << _DIGIT_BITS
         waiting = len(racing)
-        for _, fired in self._board.race([step], 1 << _DIGIT_BITS):
+        for _, fired in self._board.race([step], most, range(most, 0, -1)):
             order.append(fired)
             waiting -= int(np.count_nonzero(fired))
             if not waiting:
