@@ -131,7 +131,10 @@ class Board:
             The neurons that fired on the way: those whose sum is at least `stop` and below the stop before.
         """
         early = 0
-        for _ in range(-(-(self._threshold + self._floor) // RESET)):
+        # A step that was interrupted leaves spikes on their way, and membranes a lift above the threshold at most.
+        for source in self._fan_out:
+            source.spikes.clear()
+        for _ in range(-(-(self._threshold + LIFT_MAX + self._floor) // RESET)):
             self._step(coarse=[len(COARSE) - 1])
         for fine, coarse in _lifts(self._floor + self._threshold - 1 - top):
             early += int(np.count_nonzero(self._step(fine=fine, coarse=coarse)))
