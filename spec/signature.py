@@ -321,13 +321,18 @@ class Operator:
         return tuple(a.name for a in tensors if self.rows is not None and a.shape[:1] == (self.rows,))
 
     @cached_property
+    def argument_names(self) -> tuple[str, ...]:
+        """Names of the arguments, in order."""
+        return tuple(a.name for a in self.arguments)
+
+    @cached_property
     def residents(self) -> tuple[str, ...]:
         """Names of the arguments that live on a device."""
         return tuple(a.name for a in self.arguments if isinstance(a, Resident))
 
     @cached_property
     def _names(self) -> tuple[frozenset[str], frozenset[str]]:
-        return frozenset(a.name for a in self.arguments), frozenset(o.name for o in self.options)
+        return frozenset(self.argument_names), frozenset(o.name for o in self.options)
 
     def bind(self, arguments: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Call:
         """Check arguments and options against the signature.
@@ -353,9 +358,9 @@ class Operator:
         options = options or {}
         names, keywords = self._names
         if not names.issuperset(arguments):
-            _refuse_name(f"{self.name} argument", arguments, [a.name for a in self.arguments])
+            _refuse_name(f"{self.name} argument", arguments, self.argument_names)
         if not keywords.issuperset(options):
-            _refuse_name(f"{self.name} option", options, [o.name for o in self.options])
+            _refuse_name(f"{self.name} option", options, tuple(o.name for o in self.options))
         sizes: dict[str, int] = {}
         bound: dict[str, Any] = {}
         for argument in self.arguments:
@@ -379,7 +384,7 @@ class Operator:
         return call
 
 
-def _refuse_name(what: str, given: Mapping[str, Any], known: list[str]) -> None:
+def _refuse_name(what: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     unknown = next(name for name in given if name not in known)
     raise InputError(f"{what} must be one of {', '.join(known) or 'none'}, not {unknown!r}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -66,7 +65,7 @@ def take(call: Call, rows: slice) -> Call:
 
 def share(answer: Answer, rows: slice) -> Answer:
     """Return the part of an answer that belongs to some of the rows."""
-    return replace(answer, values={name: np.asarray(value)[rows] for name, value in answer.values.items()})
+    return Answer({name: value[rows] for name, value in answer.values.items()}, answer.path, answer.metrics)
 
 
 def stack(answers: Sequence[Answer]) -> Answer:

@@ -40,7 +40,8 @@ class Events:
     watch : callable
         ``watch(time)``, under the lock: wake the supervisor then, or earlier.
     answered : callable
-        ``answered(job, worker, answer) -> bool``, without the lock: whether a step of a state was committed.
+        ``answered(pairs, worker) -> bool``, without the lock, for jobs and their answers: whether a step of a state was
+        committed.
     moved : callable
         ``moved(job, worker, error)``, without the lock: the worker did not answer.
     """
@@ -52,5 +53,5 @@ class Events:
     generator: np.random.Generator
     check_every: int
     watch: Callable[[float], None]
-    answered: Callable[[Job, Worker, Answer], bool]
+    answered: Callable[[list[tuple[Job, Answer]], Worker], bool]
     moved: Callable[[Job, Worker, Exception], None]

@@ -12,50 +12,59 @@ from ninefold.spec.signature import Call, Operator
 
 from .handles import DatabaseHandle, StateHandle
 
-__all__ = ["bound", "checked", "task_of"]
+__all__ = ["bound", "check_settings", "signature_of", "task_of"]
 
 #: Keywords that are about the task, not about the operator.
 _SETTINGS: Final = ("device", "strict", "prefer", "priority", "deadline_s", "timeout_s")
 
 
-def checked(task: Task, operators: Mapping[str, Operator]) -> Operator:
-    """Return the operator of a task; raise `InputError` where it is unknown or a setting is not allowed."""
-    if task.operator not in operators:
-        raise InputError(f"operator must be one of {', '.join(operators)}, not {task.operator!r}")
-    if task.priority not in range(1, 11):
+def signature_of(name: str, operators: Mapping[str, Operator]) -> Operator:
+    """Return the operator of a name; raise `InputError` where there is none."""
+    if (signature := operators.get(name)) is None:
+        raise InputError(f"operator must be one of {', '.join(operators)}, not {name!r}")
+    return signature
+
+
+def check_settings(task: Task) -> None:
+    """Raise `InputError` where a setting of a task is not allowed."""
+    if not (isinstance(task.priority, int) and 1 <= task.priority <= 10):
         raise InputError(f"priority must be an integer from 1 to 10, not {task.priority!r}")
     if task.prefer is not None and task.prefer not in KINDS:
         raise InputError(f"prefer must be one of {', '.join(KINDS)}, not {task.prefer!r}")
-    for name in ("deadline_s", "timeout_s"):
-        seconds = getattr(task, name)
+    for name, seconds in (("deadline_s", task.deadline_s), ("timeout_s", task.timeout_s)):
         if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
             raise InputError(f"{name} must be a number greater than 0, not {seconds!r}")
-    return operators[task.operator]
 
 
 def task_of(signature: Operator, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Task:
     """Return the task for arguments in the operator's order, and keywords: arguments, options and settings."""
-    names = [argument.name for argument in signature.arguments]
+    names = signature.argument_names
     if len(arguments) > len(names):
         raise InputError(f"{signature.name} takes {len(names)} arguments ({', '.join(names)}), not {len(arguments)}")
     given = dict(zip(names, arguments, strict=False))
     options: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     for name, value in keywords.items():
-        if name in given:
+        if name in _SETTINGS:
+            settings[name] = value
+        elif name in given:
             raise InputError(f"{signature.name} was given the argument {name} twice")
-        (settings if name in _SETTINGS else given if name in names else options)[name] = value
+        elif name in names:
+            given[name] = value
+        else:
+            options[name] = value
     return Task(signature.name, given, options, **settings)
 
 
 def bound(signature: Operator, task: Task) -> Call:
     """Bind a task's arguments, residents in the place of their handles; a state in its latest version."""
-    resolved = dict(task.arguments)
-    for name, value in task.arguments.items():
+    arguments = task.arguments
+    for name in signature.residents:
+        value = arguments.get(name)
         if isinstance(value, DatabaseHandle):
-            resolved[name] = value.database
+            arguments = {**arguments, name: value.database}
         elif isinstance(value, StateHandle):
-            resolved[name] = value.state
+            arguments = {**arguments, name: value.state}
         elif isinstance(value, State):
             raise InputError(f"{signature.name} takes {name} by handle: load the state {value.id} first")
-    return signature.bind(resolved, task.options)
+    return signature.bind(arguments, task.options)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -31,7 +30,7 @@ from .costs import Costs
 from .events import Events
 from .fleet import DeviceStatus, Fleet
 from .handles import DatabaseHandle, StateHandle
-from .intake import bound, checked, task_of
+from .intake import bound, check_settings, signature_of, task_of
 from .placement import Placement
 from .seen import Seen
 from .split import shares
@@ -184,7 +183,7 @@ class Scheduler:
 
     def task(self, operator: str, *arguments: Any, **keywords: Any) -> Task:
         """Return the `Task` that `submit` sends for these arguments."""
-        return task_of(checked(Task(operator, {}), self._operators), arguments, keywords)
+        return task_of(signature_of(operator, self._operators), arguments, keywords)
 
     def submit_task(self, task: Task) -> Future:
         """Send a task on its way; see `submit`."""
@@ -292,7 +291,7 @@ class Scheduler:
         with self._lock:
             self._closing = True
             waiting = list(self._open) if cancel else []
-        self._make_room()
+        self._leave([])
         for pending in waiting:
             pending.future.cancel()
         with self._lock:
@@ -323,7 +322,9 @@ class Scheduler:
 
     def _prepare(self, task: Task) -> Pending:
         """Check a task, and find the device that it names."""
-        pending = Pending(task, bound(checked(task, self._operators), task), Future(), self._clock())
+        check_settings(task)
+        call = bound(signature_of(task.operator, self._operators), task)
+        pending = Pending(task, call, Future(), self._clock())
         if task.device not in (None, AUTO):
             pending.named, pending.absent = self._fleet.named(str(task.device))
         return pending
@@ -334,7 +335,6 @@ class Scheduler:
             while self._full():
                 self._room.wait()
             self._admit(pending)
-        pending.future.add_done_callback(functools.partial(self._ended, pending))
 
     def _enter_or_queue(self, pending: Pending) -> asyncio.Future[None] | None:
         """Take a place among the tasks under way, or return what to await before trying again."""
@@ -345,7 +345,6 @@ class Scheduler:
                 self._waiting.append((loop, room))
                 return room
             self._admit(pending)
-        pending.future.add_done_callback(functools.partial(self._ended, pending))
         return None
 
     def _full(self) -> bool:
@@ -355,26 +354,41 @@ class Scheduler:
 
     def _admit(self, pending: Pending) -> None:
         self._open.add(pending)
+        pending.future.on_cancel = functools.partial(self._leave, [pending])
         if pending.task.deadline_s is not None:
             self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
 
-    def _make_room(self) -> None:
-        """Wake one that waits for room, or all when there will be none any more."""
+    def _leave(self, ended: Sequence[Pending]) -> None:
+        """Note that tasks have ended, and wake who waits for their places, or all when there will be none any more."""
+        now = self._clock()
         with self._lock:
+            for pending in ended:
+                pending.settled = True
+                self._open.discard(pending)
             if self._closing:
                 self._room.notify_all()
                 waiters = [*self._waiting]
                 self._waiting.clear()
             else:
-                self._room.notify()
-                waiters = [self._waiting.popleft()] if self._waiting else []
+                self._room.notify(len(ended))
+                waiters = [self._waiting.popleft() for _ in ended if self._waiting]
         for loop, room in waiters:
             with contextlib.suppress(RuntimeError):  # its event loop was closed
                 loop.call_soon_threadsafe(self._give, room)
+        for pending in ended:
+            pending.future.on_cancel = None  # a cycle that only the collector would free
+            operator, outcome = pending.call.operator, pending.outcome
+            device = pending.answered_by[-1] if pending.answered_by else ""
+            self._seen.task(operator.name, device, outcome, now - pending.submitted_s)
+            if operator.stateful:
+                self._states.ended(pending)
 
     def _give(self, room: asyncio.Future[None]) -> None:
         if room.done():
-            self._make_room()  # it was cancelled: the next one is woken instead
+            with self._lock:  # it was cancelled: the next one is woken instead
+                waiter = self._waiting.popleft() if self._waiting else None
+            if waiter is not None:
+                waiter[0].call_soon_threadsafe(self._give, waiter[1])
         else:
             room.set_result(None)
 
@@ -388,7 +402,9 @@ class Scheduler:
             if isinstance(call, Answer):
                 pending.why = "there is nothing to compute"
                 pending.answered_by.append(_HOST)
+                pending.settled = True
                 self._deliver(pending, call)
+                self._leave([pending])
                 return
             if pending.named is None and pending.absent is None:
                 self._fleet.survey()
@@ -439,46 +455,54 @@ class Scheduler:
 
     # Back from a device.
 
-    def _answer(self, job: Job, worker: Worker, answer: Answer) -> bool:
-        """Take an answer; return whether it was a step that is committed now."""
-        pending = job.pending
+    def _answer(self, pairs: list[tuple[Job, Answer]], worker: Worker) -> bool:
+        """Take the answers of one call; return whether it was a step that is committed now."""
         with self._lock:
-            if pending.settled:
-                return False
-            self._placement.count(job)
-            if pending.call.operator.stateful and answer.state is not None:
-                # Committed and settled in one: a deadline that passes now comes too late.
-                self._states.commit(answer.state)
-                pending.settled = True
-            if pending.answers:
-                pending.answers[job.part], pending.answered_by[job.part] = answer, worker.name
-                parts = [part for part in pending.answers if part is not None]
-                if len(parts) < len(pending.answers):
-                    return False
-                answer = stack(parts)
-            else:
-                pending.answered_by.append(worker.name)
-        self._deliver(pending, answer, claimed=pending.call.operator.stateful)
-        return pending.call.operator.stateful
+            claimed = [self._claim(job, worker, answer) for job, answer in pairs]
+        final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
+        for pending, answer in final:
+            self._deliver(pending, answer)
+        self._leave([pending for pending, _ in final])
+        return bool(final) and pairs[0][0].call.operator.stateful
 
-    def _deliver(self, pending: Pending, answer: Answer, *, claimed: bool = False) -> None:
+    def _claim(self, job: Job, worker: Worker, answer: Answer) -> Answer | None:
+        """Under the lock: take an answer; return the whole one when this was its last part and nobody was faster."""
+        pending = job.pending
+        if pending.settled:
+            return None
+        self._placement.count(job)
+        if not pending.answers:
+            pending.answered_by.append(worker.name)
+        else:
+            pending.answers[job.part], pending.answered_by[job.part] = answer, worker.name
+            parts = [part for part in pending.answers if part is not None]
+            if len(parts) < len(pending.answers):
+                return None
+            answer = stack(parts)
+        if answer.state is not None:
+            self._states.commit(answer.state)
+        pending.settled = True  # a deadline that passes now comes too late
+        return answer
+
+    def _deliver(self, pending: Pending, answer: Answer) -> None:
+        """Give the future of a task that was claimed its result."""
+        outcome: Result | Exception
         try:
             answer = around.after(pending.call, answer)
+            outcome = Result(
+                answer.values,
+                answer.path,
+                answer.metrics,
+                answer.state,
+                pending.task.device or AUTO,
+                ", ".join(dict.fromkeys(pending.answered_by)),
+                pending.why,
+                pending.considered,
+                tuple(pending.fallbacks),
+            )
         except Exception as error:
-            self._settle(pending, error, claimed=claimed)
-            return
-        result = Result(
-            answer.values,
-            answer.path,
-            answer.metrics,
-            answer.state,
-            pending.task.device or AUTO,
-            ", ".join(dict.fromkeys(pending.answered_by)),
-            pending.why,
-            pending.considered,
-            tuple(pending.fallbacks),
-        )
-        self._settle(pending, result, claimed=claimed)
+            outcome = error
+        pending.give(outcome)
 
     def _move(self, job: Job, worker: Worker, error: Exception) -> None:
         """Send a job on to another device: this one did not answer."""
@@ -499,29 +523,14 @@ class Scheduler:
         self._fleet.at_least_one()
         self._dispatch(job)
 
-    def _settle(self, pending: Pending, outcome: Result | Exception, *, claimed: bool = False) -> None:
-        """Give a future its one answer; `claimed` when that was decided before."""
+    def _settle(self, pending: Pending, error: Exception) -> None:
+        """End a task with an error, unless it has ended."""
         with self._lock:
-            if pending.settled and not claimed:
+            if pending.settled:
                 return
             pending.settled = True
-        with contextlib.suppress(concurrent.futures.InvalidStateError):  # cancelled in this very moment
-            if isinstance(outcome, Exception):
-                pending.future.set_exception(outcome)
-            else:
-                pending.future.set_result(outcome)
-
-    def _ended(self, pending: Pending, future: concurrent.futures.Future[Result]) -> None:
-        """Make room for the next task, and let the next step of a state begin."""
-        outcome = "cancelled" if future.cancelled() else "failed" if future.exception() else "answered"
-        device = pending.answered_by[-1] if pending.answered_by and outcome == "answered" else ""
-        self._seen.task(pending.task.operator, device, outcome, self._clock() - pending.submitted_s)
-        with self._lock:
-            pending.settled = True
-            self._open.discard(pending)
-        self._make_room()
-        if pending.call.operator.stateful:
-            self._states.ended(pending)
+        pending.give(error)
+        self._leave([pending])
 
 
 def run(task: Task) -> Result:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import itertools
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,16 @@ class Future(concurrent.futures.Future[Result]):
 
     ``result(timeout)`` gives the `Result` or raises what went wrong; ``cancel()`` succeeds while the task waits.
     """
+
+    #: What the scheduler does when the future is cancelled.
+    on_cancel: Callable[[], None] | None = None
+
+    def cancel(self) -> bool:
+        """Cancel the task while it waits; return whether it is cancelled."""
+        before, done = self.cancelled(), super().cancel()
+        if done and not before and self.on_cancel is not None:
+            self.on_cancel()
+        return done
 
     def __await__(self) -> Generator[Any, None, Result]:
         return asyncio.wrap_future(self).__await__()
@@ -62,6 +73,8 @@ class Pending:
         Why it is not.
     settled : bool
         Whether the future has been, or is being, given its answer: it gets one.
+    outcome : {'answered', 'failed', 'cancelled'}
+        How it ended, once it has.
     """
 
     task: Task
@@ -77,12 +90,22 @@ class Pending:
     named: Worker | None = None
     absent: Exception | None = None
     settled: bool = False
+    outcome: str = "cancelled"
 
     def begin(self) -> bool:
         """Note that work begins; return False when nobody waits for it any more."""
         if self.settled:
             return False
         return self.future.running() or self.future.set_running_or_notify_cancel()
+
+    def give(self, outcome: Result | Exception) -> None:
+        """Give the future its one answer."""
+        self.outcome = "answered" if isinstance(outcome, Result) else "failed"
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # cancelled in this very moment
+            if isinstance(outcome, Result):
+                self.future.set_result(outcome)
+            else:
+                self.future.set_exception(outcome)
 
 
 class Job:

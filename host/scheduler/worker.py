@@ -365,17 +365,18 @@ class Worker:
 
     def _hand_out(self, running: _Running, answer: Answer) -> None:
         if len(running.jobs) == 1:
-            committed = self._events.answered(running.jobs[0], self, answer)
+            committed = self._events.answered([(running.jobs[0], answer)], self)
             if answer.state is not None and committed:
                 self.residents.advance(answer.state)
             elif answer.state is not None:
                 self._forget_states(running)
             return
-        first = 0
+        shares, first = [], 0
         for job in running.jobs:
             last = first + (rows_of(job.call) or 0)
-            self._events.answered(job, self, share(answer, slice(first, last)))
+            shares.append((job, share(answer, slice(first, last))))
             first = last
+        self._events.answered(shares, self)
 
     def _forget_states(self, running: _Running) -> None:
         """Drop the states of a call that counts for nothing: the device may have changed them."""
