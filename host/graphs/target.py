@@ -195,4 +195,5 @@ class Graph:
             found = self._request.infer(arrays, share_inputs=True, share_outputs=out is not None)
         except RuntimeError as error:
             raise DeviceError(f"openvino:{self._device} failed: {one_line(error)}") from error
-        return [found[i] for i in range(self._outputs)]
+        # What the request returns for `out` is a view that does not keep it alive.
+        return [found[i] for i in range(self._outputs)] if out is None else [out]

@@ -56,11 +56,11 @@ def _scored(device: "OpenVinoDevice") -> str:
     queries = np.concatenate([rows[:3], np.random.default_rng(9).integers(-4, 5, (5, 4096), np.int8)])
     wanted = queries.astype(np.int64) @ rows.T.astype(np.int64)
     product = Product(device.target, pack(rows))
-    found = product.scores(queries.astype(np.float32), np.empty(wanted.size, np.int32))
+    found = product.scores(queries.astype(np.float32), np.empty(wanted.size, np.float32))
     wrong = np.argwhere(found != wanted)
     if len(wrong):
         at = tuple(wrong[0].tolist())
-        return f"it scores a product of 4,096 dimensions {found[at]}, not {wanted[at]} ({len(wrong)} of 512 differ)"
+        return f"it scores a product of 4,096 dimensions {found[at]:.0f}, not {wanted[at]} ({len(wrong)} of 512 differ)"
     return ""
 
 
