@@ -77,7 +77,7 @@ class Vector:
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.mine`."""
         together = _together(len(nits))
-        factors = pair_words(nits, together)
+        factors, offsets = pair_words(nits, together)
         groups = len(factors)
         size, count = shares(-(-rows.count // ROWS), self._wanted, -(-max(1024, 8 * k) // ROWS))
         lists = np.empty((count, groups * together, k), np.int64)
@@ -86,14 +86,14 @@ class Vector:
             (count,),
             (1,),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(rows.first), np.uint32(size)),
-            *(factors, np.int32(groups), np.int32(k), Out(lists), self._tile(rows)),
+            *(factors, offsets, np.int32(groups), np.int32(k), Out(lists), self._tile(rows)),
         )
         return lists.transpose(1, 0, 2).reshape(groups * together, -1)[: len(nits)]
 
     def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
         """See `Kernels.scores`."""
         together = _together(len(nits))
-        factors = pair_words(nits, together)
+        factors, offsets = pair_words(nits, together)
         groups, blocks = len(factors), -(-rows.count // ROWS)
         size, count = shares(blocks, self._wanted, 1)
         out = self._device.memory.allocate(groups * together * blocks * ROWS * 4)
@@ -102,7 +102,7 @@ class Vector:
             (count,),
             (1,),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(size)),
-            *(factors, np.int32(groups), out, np.uint64(blocks * ROWS), self._tile(rows)),
+            *(factors, offsets, np.int32(groups), out, np.uint64(blocks * ROWS), self._tile(rows)),
         )
         return out, blocks * ROWS
 

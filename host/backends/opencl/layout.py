@@ -37,7 +37,7 @@ def row_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     return np.ascontiguousarray(words)
 
 
-def pair_words(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[np.int16]:
+def pair_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int32]]:
     """Lay queries out as vector.cl reads them.
 
     Parameters
@@ -51,11 +51,14 @@ def pair_words(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[np.int1
     -------
     int16 array of shape (groups, columns, 4, together, 2)
         Nits j and j + 4 of each column, side by side.
+    int32 array of shape (groups * together,)
+        -8 times the sum of each query without nits 3 and 7 of each column.
     """
     whole = _groups(nits, together)
     groups, columns = len(whole) // together, whole.shape[1] // COLUMN_NITS
     parts = whole.reshape(groups, together, columns, 2, 4).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(parts, np.int16)
+    flipped = whole.reshape(len(whole), -1, 4)[:, :, :3]
+    return np.ascontiguousarray(parts, np.int16), -8 * flipped.sum(axis=(1, 2), dtype=np.int32)
 
 
 def byte_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int32]]:
