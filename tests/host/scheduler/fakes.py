@@ -1,0 +1,147 @@
+"""Backends whose behaviour a test chooses, and a stateful operator."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ninefold.host.backends.cpu import Cpu
+from ninefold.host.nits import pack
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import UnavailableError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Device, Found, Missing
+from ninefold.spec.signature import Call, Operator, Resident, Tensor
+
+#: What a device does with a call instead of, or before, computing it: return an answer, raise, wait, or return None.
+Behaviour = Callable[["FakeDevice", Call], Answer | None]
+
+#: Adds numbers to a total that lives on a device.
+RUNNING_SUM = Operator(
+    name="running_sum",
+    summary="Add numbers to a total.",
+    arguments=(Tensor("x", ("N",), ("int64",)), Resident("state", "state")),
+    results=(Tensor("total", (), ("int64",)),),
+    stateful=True,
+)
+ALL = {**OPERATORS, "running_sum": RUNNING_SUM}
+
+
+class FakeDevice:
+    """Computes with NumPy, states included, unless its behaviour does something else."""
+
+    def __init__(self, name: str, behaviour: Behaviour | None, capacity: int | None) -> None:
+        self.name = name
+        self.behaviour = behaviour
+        self.capacity_bytes = capacity
+        self.inner: Device = Cpu().open("numpy")
+        self.calls: list[Call] = []
+        self.held: dict[str, Database | State] = {}
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.threads: set[int] = set()
+        self.closed = False
+
+    def load(self, resident: Database | State) -> None:
+        self.threads.add(threading.get_ident())
+        key = resident.digest if isinstance(resident, Database) else resident.id
+        self.loads.append(key if isinstance(resident, Database) else f"{key}@{resident.version}")
+        self.held[key] = resident
+
+    def unload(self, key: str) -> None:
+        self.unloads.append(key)
+        self.held.pop(key, None)
+
+    def run(self, call: Call) -> Answer:
+        self.threads.add(threading.get_ident())
+        self.calls.append(call)
+        if self.behaviour is not None and (answer := self.behaviour(self, call)) is not None:
+            return answer
+        return self.compute(call)
+
+    def compute(self, call: Call) -> Answer:
+        if not call.operator.stateful:
+            return self.inner.run(call)
+        # The device's own copy counts, as on a device that keeps its state: it must be the version that was asked for.
+        state = self.held[call.state().id]
+        assert isinstance(state, State)
+        assert state.version == call.state().version
+        total = np.int64(state.arrays["total"] + call.arguments["x"].sum())
+        self.held[state.id] = following = state.next({"total": total})
+        return Answer({"total": total}, "fake", {"seconds": 0.0}, following)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Fake:
+    """A backend with one device, or none."""
+
+    name: str
+    behaviour: Behaviour | None = None
+    rating: int = 5
+    unit: str = ""
+    kind: str = "gpu"
+    timeout_s: float | None = 4.0
+    named_only: bool = False
+    capacity: int | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    missing: str = ""
+    opened: list[FakeDevice] = field(default_factory=list)
+    probes: int = 0
+
+    def probe(self) -> Sequence[Found | Missing]:
+        self.probes += 1
+        if self.missing:
+            return [Missing(self.name, self.missing, f"plug {self.name} in")]
+        ratings = dict.fromkeys(ALL, self.rating)
+        settings: dict[str, Any] = {"kind": self.kind, "unit": self.unit or self.name, "timeout_s": self.timeout_s}
+        return [Found(self.name, f"fake {self.name}", ratings, self.named_only, **settings)]
+
+    def operators(self) -> Mapping[str, str | None]:
+        return {name: self.reasons.get(name) for name in ALL}
+
+    def open(self, instance: str = "") -> FakeDevice:  # noqa: ARG002 - it has one
+        if self.missing:
+            raise UnavailableError(self.missing)
+        device = FakeDevice(self.name, self.behaviour, self.capacity)
+        self.opened.append(device)
+        return device
+
+    @property
+    def device(self) -> FakeDevice:
+        """The device that was opened last."""
+        return self.opened[-1]
+
+    @property
+    def calls(self) -> int:
+        """Calls on all devices that were opened."""
+        return sum(len(device.calls) for device in self.opened)
+
+
+def fleet(*fakes: Fake) -> dict[str, Any]:
+    """Return backends by name."""
+    return {fake.name: fake for fake in fakes}
+
+
+def cpu(**settings: Any) -> Fake:
+    """Return a dependable device of the name that is the last resort."""
+    return Fake("cpu", kind="cpu", timeout_s=None, rating=3, **settings)
+
+
+def database(rows: int = 40, dimensions: int = 16, seed: int = 3) -> Database:
+    nits = np.random.default_rng(seed).integers(-4, 5, (rows, dimensions)).astype(np.int8)
+    return Database({"nits": pack(nits)}, {"rows": rows, "dimensions": dimensions, "scale": 1.0, "mode": "linear"})
+
+
+def queries(count: int = 1, dimensions: int = 16, seed: int = 5) -> Any:
+    return np.random.default_rng(seed).normal(0, 2, (count, dimensions)).astype(np.float32)
+
+
+def total(value: int = 0, name: str = "sum") -> State:
+    return State(name, 0, {"total": np.int64(value)})
