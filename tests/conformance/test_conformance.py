@@ -22,16 +22,18 @@ CPU_PATHS = ("avx2", "portable", "emulated", "openvino", "numpy")
 def targets() -> list[object]:
     cpu = [pytest.param(("cpu", path), id=f"cpu-{path}") for path in CPU_PATHS]
     vnni = pytest.param(("cpu", "avx512"), id="cpu-avx512", marks=pytest.mark.avx512)
-    return [*cpu, vnni, *(pytest.param((name, ""), id=name) for name in backend_names() if name != "cpu")]
+    # A second, independent OpenCL runtime.
+    pocl = pytest.param(("opencl", "pocl"), id="opencl-pocl", marks=pytest.mark.pocl)
+    return [*cpu, vnni, pocl, *(pytest.param((name, ""), id=name) for name in backend_names() if name != "cpu")]
 
 
 @pytest.fixture(params=targets(), scope="module")
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
     name, path = request.param
     with pytest.MonkeyPatch.context() as patch:
-        if path:
+        if name == "cpu":
             patch.setenv("NINEFOLD_CPU_PATH", path)
-        opened = backend(name).open()
+        opened = backend(name).open("" if name == "cpu" else path)
         yield opened
         opened.close()
 
