@@ -82,7 +82,7 @@ class Target:
         return value if self.static else -1
 
     def compile(self, parameters: Sequence[Any], results: Sequence[Any]) -> "Graph":
-        """Compile a graph; a first axis of `rows` is the batch, which its calls cut and pad as needed.
+        """Compile a graph; the first axis of its first parameter is the batch, of size `rows`.
 
         Parameters
         ----------
@@ -106,8 +106,7 @@ class Target:
             raise DeviceError(f"openvino:{self.device} did not compile a graph: {one_line(error)}") from error
         finally:
             self.build_seconds += time.perf_counter() - start
-        batched = [len(p.shape) > 0 and p.shape[0] == _STATIC_ROWS for p in parameters] if self.static else []
-        return Graph(self.device, request, self.openvino.Tensor, batched)
+        return Graph(self.device, request, self.openvino.Tensor, self.static)
 
     def property(self, name: str) -> Any:
         """Return a property of the device, or None when it has none of that name."""
@@ -137,15 +136,15 @@ class Graph:
         What runs.
     tensor : type
         ``openvino.Tensor``.
-    batched : sequence of bool
-        Which inputs have rows that are cut and padded; empty where the device takes any number of them.
+    static : bool
+        Whether the first input must be cut and padded to a fixed number of rows.
     """
 
-    def __init__(self, device: str, request: Any, tensor: Any, batched: Sequence[bool]) -> None:
+    def __init__(self, device: str, request: Any, tensor: Any, static: bool) -> None:
         self._device = device
         self._request = request
         self._tensor = tensor
-        self._batched = batched
+        self._static = static
         self._outputs = len(request.results)
 
     def __call__(self, *inputs: Array, out: Array | None = None) -> list[Array]:
@@ -169,23 +168,16 @@ class Graph:
         DeviceError
             When the device fails.
         """
-        if not any(self._batched):
+        if not self._static:
             return self._run(inputs, out)
-        rows = next(len(x) for x, cut in zip(inputs, self._batched, strict=True) if cut)
-        parts = [self._run(self._part(inputs, first)) for first in range(0, max(rows, 1), _STATIC_ROWS)]
-        return [np.concatenate([part[i] for part in parts])[:rows] for i in range(self._outputs)]
-
-    def _part(self, inputs: Sequence[Array], first: int) -> list[Array]:
-        """Return the inputs of one batch, its rows padded with zeros."""
-        found = []
-        for x, cut in zip(inputs, self._batched, strict=True):
-            part = x
-            if cut:
-                part = np.zeros((_STATIC_ROWS, *x.shape[1:]), x.dtype)
-                rows = x[first : first + _STATIC_ROWS]
-                part[: len(rows)] = rows
-            found.append(part)
-        return found
+        batch, *others = inputs
+        parts = []
+        for first in range(0, max(len(batch), 1), _STATIC_ROWS):
+            padded = np.zeros((_STATIC_ROWS, *batch.shape[1:]), batch.dtype)
+            rows = batch[first : first + _STATIC_ROWS]
+            padded[: len(rows)] = rows
+            parts.append(self._run([padded, *others]))
+        return [np.concatenate([part[i] for part in parts])[: len(batch)] for i in range(self._outputs)]
 
     def _run(self, inputs: Sequence[Array], out: Array | None = None) -> list[Array]:
         arrays = [np.ascontiguousarray(x) for x in inputs]  # read where they lie

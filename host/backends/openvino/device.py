@@ -13,7 +13,7 @@ import numpy as np
 from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line
 from ninefold.host.nits import check_database
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
@@ -179,13 +179,27 @@ class OpenVinoDevice:
     def run(self, call: Call) -> Answer:
         """Run one call to its end; what was compiled for it is in ``build_seconds``, not in ``seconds``."""
         self._check_open()
-        return self._runners(self, call)
+        try:
+            return self._runners(self, call)
+        except DeviceError as error:
+            if self.gone():
+                raise LostDeviceError(f"{self.name} is gone: {error}") from error
+            raise
 
     def close(self) -> None:
         """Drop every graph."""
         self._databases.clear()
         self._graphs.clear()
         self._closed = True
+
+    def gone(self) -> bool:
+        """Whether OpenVINO, looking anew, does not see the device any more."""
+        try:
+            names = _devices(_core()[0])
+        except RuntimeError:
+            return True
+        device = self.target.device
+        return device not in names and _kind(device) not in map(_kind, names)
 
     def products(self, digest: str) -> list[tuple[int, Product]]:
         """Return first row and graph of each block of a database that is loaded."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from ninefold.host.graphs import Graph, Target
 from ninefold.host.selection import empty
 from ninefold.spec.data import Answer
+from ninefold.spec.formats import INT32_MIN
 from ninefold.spec.signature import Call
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "topk"]
 
-_QUERIES = 256
+#: Queries that are selected for together, and scores in a group whose largest decides whether it is looked into.
+_QUERIES, _GROUP = 64, 32
 
 
 def run(device: "OpenVinoDevice", call: Call) -> Answer:
@@ -36,15 +38,45 @@ def run(device: "OpenVinoDevice", call: Call) -> Answer:
 def topk(device: "OpenVinoDevice", scores: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Return columns and values of the k largest scores of each row (Q, N), 1 <= k <= N; ties by column."""
     target = device.target
+    # Twice as many scores as the k groups hold, or looking at groups first is no gain.
+    grouped = scores.shape[1] > 2 * _GROUP * k
+    if grouped and scores.shape[1] % _GROUP:
+        lowest = -np.inf if scores.dtype.kind == "f" else INT32_MIN
+        padding = ((0, 0), (0, -scores.shape[1] % _GROUP))  # behind all scores, so that none of it is among the best
+        scores = np.pad(scores, padding, constant_values=lowest)
     size = target.size(scores.shape[1])
-    key = ("topk", scores.dtype.name, k, size)
-    columns, values = device.graph(key, lambda: _graph(target, scores.dtype, k, size))(scores)
+    key = ("topk", scores.dtype.name, k, grouped, size)
+    columns, values = device.graph(key, lambda: _graph(target, scores.dtype, k, grouped, size))(scores)
     return columns.astype(np.int64), values
 
 
-def _graph(target: Target, dtype: npt.DTypeLike, k: int, size: int) -> Graph:
-    op = target.op
-    scores = op.parameter([target.rows, size], dtype)
+def _graph(target: Target, dtype: npt.DTypeLike, k: int, grouped: bool, size: int) -> Graph:
+    scores = target.op.parameter([target.rows, size], dtype)
+    columns, values = _grouped(target.op, scores, k) if grouped else _largest(target.op, scores, k)
+    return target.compile([scores], [columns, values])
+
+
+def _largest(op: Any, scores: Any, k: int) -> tuple[Any, Any]:
     # Unless it is told to be stable, it returns equal scores in any order.
     found = op.topk(scores, op.constant(np.int32(k)), 1, "max", "value", index_element_type="i32", stable=True)
-    return target.compile([scores], [found.output(1), found.output(0)])
+    return found.output(1), found.output(0)
+
+
+def _grouped(op: Any, scores: Any, k: int) -> tuple[Any, Any]:
+    """Look for the k largest scores in the k groups with the largest scores, ties by column.
+
+    That is exact: were one of the k largest in another group, each of those groups would hold a score that ranks before
+    it.
+    """
+    axis, width = op.constant(np.int64(1)), op.constant(np.int32(_GROUP))
+    groups = op.reshape(scores, op.constant(np.array([0, -1, _GROUP], np.int64)), True)
+    # Not reduce_max, which goes through float32 and so takes close integers for equal.
+    first = op.topk(groups, op.constant(np.int32(1)), 2, "max", "none", index_element_type="i32")
+    largest = op.squeeze(first.output(0), op.constant(np.array([2], np.int64)))
+    ranked, _ = _largest(op, largest, k)
+    # In the order of their columns, so that equal scores stay in theirs.
+    chosen = op.topk(ranked, op.constant(np.int32(k)), 1, "min", "value", index_element_type="i32").output(0)
+    inside = op.reshape(op.gather(groups, chosen, axis, 1), op.constant(np.array([0, k * _GROUP], np.int64)), True)
+    places, values = _largest(op, inside, k)
+    starts = op.multiply(op.gather(chosen, op.divide(places, width), axis, 1), width)
+    return op.add(starts, op.floor_mod(places, width)).output(0), values

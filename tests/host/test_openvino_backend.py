@@ -1,0 +1,448 @@
+"""The OpenVINO backend: exact on every kind of graph, and how its devices are found, checked, lost and refused."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from ninefold.host.backends.openvino import OpenVino
+from ninefold.host.backends.openvino import device as backend_device
+from ninefold.host.backends.openvino.device import OpenVinoDevice
+from ninefold.host.embedding.graph import compiled
+from ninefold.host.embedding.sequences import embed
+from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line, search
+from ninefold.host.graphs.store import stored
+from ninefold.host.nits import pack
+from ninefold.sim import golden
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import HOST, Backend, Device, Found, Missing
+
+
+@pytest.fixture(scope="module")
+def device() -> OpenVinoDevice:
+    return OpenVino().open("CPU")
+
+
+@pytest.fixture
+def static(monkeypatch: pytest.MonkeyPatch) -> OpenVinoDevice:
+    """A device that takes graphs of fixed shapes only."""
+    monkeypatch.setattr(Target, "static", property(lambda _: True))
+    return OpenVino().open("CPU")
+
+
+def database(nits: npt.NDArray[np.int8], scale: float = 1.0, mode: str = "linear") -> Database:
+    attributes: dict[str, Any] = {"rows": len(nits), "dimensions": nits.shape[1], "scale": scale, "mode": mode}
+    return Database({"nits": pack(nits)}, attributes)
+
+
+def random_nits(seed: int, *shape: int) -> npt.NDArray[np.int8]:
+    return np.random.default_rng(seed).integers(-4, 5, shape, dtype=np.int8)
+
+
+def assert_golden(device: OpenVinoDevice, operator: str, arguments: dict[str, Any], **options: Any) -> Answer:
+    call = OPERATORS[operator].bind(arguments, options)
+    answer, wanted = device.run(call), golden.answer(call)
+    assert set(answer.values) == set(wanted)
+    for name, value in wanted.items():
+        assert answer.values[name].dtype == value.dtype, name
+        np.testing.assert_array_equal(answer.values[name], value, err_msg=name)
+    assert answer.path.startswith("openvino CPU, ")
+    assert answer.metrics["seconds"] > 0
+    return answer
+
+
+# ---- operators
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_quantise_any_numbers(device: OpenVinoDevice, dtype: str, data: st.DataObject) -> None:
+    width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
+    numbers = st.floats(allow_nan=False, width=width)  # type: ignore[arg-type]
+    x = data.draw(hnp.arrays(dtype, st.tuples(st.integers(0, 3), st.integers(1, 9)), elements=numbers))
+    scale = data.draw(st.floats(1e-30, 1e30))
+    assert_golden(device, "quantise", {"x": x}, scale=scale, mode=data.draw(st.sampled_from(["tanh", "linear"])))
+
+
+@pytest.mark.parametrize("mode", ["tanh", "linear"])
+def test_quantise_every_grid_value_and_every_tie(device: OpenVinoDevice, mode: str) -> None:
+    x = (np.arange(-(2**16) - 600, 2**16 + 600, dtype=np.float32) / 8192).reshape(-1, 2)
+    assert_golden(device, "quantise", {"x": x}, scale=1.0, mode=mode)
+
+
+def test_quantise_keeps_subnormal_numbers(device: OpenVinoDevice) -> None:
+    x = np.array([[1.17e-38, -1.17e-38, 3e-39, 1e-45]], np.float32)
+    answer = assert_golden(device, "quantise", {"x": x}, scale=3e38, mode="linear")
+    assert answer.values["nits"].tolist() == [[4, -4, 1, 0]]
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("shape", [(3, 40, 1), (1, 9, 4096), (300, 20, 3), (70, 20_000, 5)])
+def test_similarity(device: OpenVinoDevice, shape: tuple[int, int, int], normalised: bool) -> None:
+    q, c = random_nits(1, shape[0], shape[2]), random_nits(2, shape[1], shape[2])
+    c[: len(c) // 3] = 0
+    c[len(c) // 3 : len(c) // 2] = 4
+    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=normalised)
+
+
+def test_similarity_normalises_every_sum_of_squares_alike(device: OpenVinoDevice) -> None:
+    c = np.tri(4096, dtype=np.int8)[::7] * np.int8(4)
+    c[1::2] //= 4
+    q = np.stack([np.full(4096, 4), np.full(4096, -4), random_nits(3, 4096)]).astype(np.int8)
+    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    scores=hnp.arrays(
+        np.int32, st.tuples(st.integers(0, 3), st.integers(0, 40)), elements=st.integers(-(2**31), 2**31 - 1)
+    )
+    | hnp.arrays(np.float32, (2, 30), elements=st.floats(allow_nan=False, width=32)),
+    k=st.sampled_from([1, 7, 256]),
+)
+def test_topk(device: OpenVinoDevice, scores: npt.NDArray[Any], k: int) -> None:
+    assert_golden(device, "topk", {"scores": scores}, k=k)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+@pytest.mark.parametrize("k", [1, 10, 60])
+@pytest.mark.parametrize("columns", [64 * 60, 64 * 60 + 1, 5000])
+def test_topk_by_groups(device: OpenVinoDevice, columns: int, k: int, dtype: type) -> None:
+    rng = np.random.default_rng(k)
+    # Close to the largest integers, where float32 knows every 128th only; and ties in plenty.
+    close = (2**31 - 1 - rng.integers(0, 900, (3, columns))).astype(np.int32).astype(dtype)
+    lowest = np.full((1, columns), np.iinfo(np.int32).min, np.int32).astype(dtype)
+    tied = rng.integers(-1, 2, (2, columns)).astype(dtype)
+    scores = np.concatenate([close, lowest, tied, np.sort(tied)])
+    assert_golden(device, "topk", {"scores": scores}, k=k)
+    assert_golden(device, "topk", {"scores": scores, "ids": rng.permutation(columns)}, k=k)
+
+
+def test_topk_of_the_lowest_floats(device: OpenVinoDevice) -> None:
+    scores = np.full((2, 700), -np.inf, np.float32)
+    scores[1, 699] = -1e-45
+    assert_golden(device, "topk", {"scores": scores}, k=3)
+
+
+@pytest.mark.parametrize("mode", ["tanh", "linear"])
+def test_mine(device: OpenVinoDevice, mode: str) -> None:
+    rng = np.random.default_rng(3)
+    for dimensions, rows in ((1, 40), (33, 500), (384, 60), (4096, 2100)):
+        data = database(random_nits(rows, rows, dimensions), 1.5, mode)
+        for queries in (0, 1, 65):
+            q = rng.normal(size=(queries, dimensions)).astype(np.float32)
+            assert_golden(device, "mine", {"q": q, "database": data}, k=10)
+        device.unload(data.digest)
+
+
+def test_mine_over_several_graphs_keeps_ties_in_order(device: OpenVinoDevice) -> None:
+    rows = np.tile(random_nits(4, 7, 2048), (500, 1))  # the same seven rows in each graph
+    assert rows.size > BLOCK
+    data = database(rows)
+    device.load(data)
+    assert len(device.products(data.digest)) == 2
+    assert_golden(device, "mine", {"q": rows[:9].astype(np.float32), "database": data}, k=256)
+    device.unload(data.digest)
+
+
+def test_fixed_shapes_give_the_same_bits(static: OpenVinoDevice) -> None:
+    rng = np.random.default_rng(5)
+    q = rng.normal(size=(70, 33)).astype(np.float32)
+    assert_golden(static, "quantise", {"x": q}, scale=2.0)
+    assert_golden(static, "quantise", {"x": q[0]}, scale=2.0, mode="linear")
+    for normalised in (False, True):
+        arguments = {"q": random_nits(6, 65, 33), "c": random_nits(7, 64, 33)}
+        assert_golden(static, "similarity", arguments, normalised=normalised)
+    assert_golden(static, "topk", {"scores": rng.integers(-9, 9, (66, 1000)).astype(np.int32)}, k=5)
+    for queries in (0, 1, 64, 70):
+        assert_golden(static, "mine", {"q": q[:queries], "database": database(random_nits(8, 90, 33))}, k=7)
+
+
+def test_embedding_with_fixed_shapes_gives_the_same_vectors() -> None:
+    rng = np.random.default_rng(10)
+    lengths = np.array([1, 5, 31, 32, 33, 90, *rng.integers(1, 20, 40)])
+    tokens = rng.integers(1000, 20000, (len(lengths), 90))
+    mask = (np.arange(90) < lengths[:, None]).astype(np.int64)
+    call = OPERATORS["embed"].bind({"tokens": tokens * mask, "mask": mask})
+    want, got = embed(call), embed(call, fixed=True)
+    np.testing.assert_allclose(got.values["vectors"], want.values["vectors"], atol=1e-6)
+    assert set(got.metrics) == {"seconds", "build_seconds"}
+
+
+# ---- databases
+
+
+def test_databases_are_held_once_and_dropped(device: OpenVinoDevice) -> None:
+    data = database(random_nits(11, 100, 20))
+    before = device.nbytes
+    device.load(data)
+    products = device.products(data.digest)
+    device.load(database(random_nits(11, 100, 20)))
+    assert device.products(data.digest) is products
+    assert device.nbytes == before + 1000
+    q = np.zeros((1, 20), np.float32)
+    answer = device.run(OPERATORS["mine"].bind({"q": q, "database": data}))
+    assert answer.metrics["build_seconds"] == pytest.approx(0, abs=0.5)  # the quantiser's graph at most
+    device.unload(data.digest)
+    device.unload(data.digest)
+    assert device.nbytes == before
+
+
+def test_what_was_loaded_does_not_change_with_the_array(device: OpenVinoDevice) -> None:
+    data = database(random_nits(12, 50, 64))
+    call = OPERATORS["mine"].bind({"q": np.ones((1, 64), np.float32), "database": data})
+    wanted = golden.answer(call)["scores"]
+    device.load(data)
+    data.digest  # noqa: B018 - named before it changes
+    data.arrays["nits"][:] = 0
+    np.testing.assert_array_equal(device.run(call).values["scores"], wanted)
+
+
+def test_damaged_databases_and_states_are_refused(device: OpenVinoDevice) -> None:
+    data = database(np.zeros((8, 6), np.int8))
+    data.arrays["nits"][5, 1] = 0x70
+    with pytest.raises(InputError, match=r"^packed nits must be -4 to 4, not 7 at \(5, 3\)$"):
+        device.load(data)
+    with pytest.raises(UnsupportedError, match=r"^openvino:CPU runs no stateful operator, so it takes databases only$"):
+        device.load(State("s", 0, {}))
+
+
+def test_a_database_larger_than_the_memory_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = OpenVino().open("CPU")
+    monkeypatch.setattr(device, "capacity_bytes", 1500, raising=False)
+    device.load(database(random_nits(13, 100, 20)))
+    text = r"^openvino:CPU has 500 of 1,500 bytes free, the database needs 1,010$"
+    with pytest.raises(UnsupportedError, match=text):
+        device.load(database(random_nits(14, 101, 20)))
+
+
+# ---- finding and opening
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let OpenVINO see these devices."""
+
+    def full_name(device: str, name: str) -> str:
+        if device == "NPU":
+            raise RuntimeError("no such property")
+        return f"{name} of {device}"
+
+    core = SimpleNamespace(available_devices=list(names), get_property=full_name)
+    monkeypatch.setattr(backend_device, "_core", lambda: (core, "2026.4.1"))
+
+
+def test_protocols_and_operators(device: OpenVinoDevice) -> None:
+    backend = OpenVino()
+    assert isinstance(backend, Backend)
+    assert isinstance(device, Device)
+    operators = backend.operators()
+    assert [name for name, reason in operators.items() if reason] == ["calibrate"]
+    assert device.capacity_bytes is None
+
+
+def test_probe_describes_each_device_best_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen(monkeypatch, "CPU", "FPGA", "GPU.0", "GPU.1", "NPU")
+    entries = OpenVino().probe()
+    found = [entry for entry in entries if isinstance(entry, Found)]
+    assert len(found) == len(entries)
+    assert [entry.device for entry in found] == ["openvino:GPU.0", "openvino:GPU.1", "openvino:NPU", "openvino:CPU"]
+    assert [entry.kind for entry in found] == ["gpu", "gpu", "npu", "cpu"]
+    assert [entry.unit for entry in found] == ["", "", "", HOST]
+    assert found[0].description == "FULL_DEVICE_NAME of GPU.0, by openvino 2026.4.1"
+    assert found[2].description == "an unnamed NPU, by openvino 2026.4.1"
+    assert found[2].ratings["embed"] > found[0].ratings["embed"]
+    assert not any(entry.named_only for entry in found)
+
+
+def test_probe_says_what_openvino_sees_and_what_would_provide_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen(monkeypatch, "CPU")
+    first, *missing = OpenVino().probe()
+    assert first.device == "openvino:CPU"
+    assert [entry.device for entry in missing] == ["openvino:GPU", "openvino:NPU"]
+    for entry, driver in zip(missing, ("compute runtime", "linux-npu-driver"), strict=True):
+        assert isinstance(entry, Missing)
+        assert entry.reason.startswith("openvino 2026.4.1 sees CPU only")
+        assert driver in entry.install
+
+
+def test_without_openvino_everything_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    entries = OpenVino().probe()
+    assert [entry.device for entry in entries] == ["openvino:GPU", "openvino:NPU", "openvino:CPU"]
+    reasons = {(entry.reason, entry.install) for entry in entries if isinstance(entry, Missing)}
+    assert reasons == {("the package openvino is not installed", "pip install 'ninefold[openvino]'")}
+    with pytest.raises(UnavailableError, match=r"^the package openvino is not installed; pip install"):
+        OpenVino().open()
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UnavailableError, match=r"^the package openvino is not installed; pip install"):
+        Target()
+
+
+def test_an_openvino_that_does_not_start_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Any:
+        raise RuntimeError("Exception from src/core.cpp:1:\nlibze_loader.so.1: wrong version\n\n")
+
+    monkeypatch.setattr(backend_device, "_core", broken)
+    text = "openvino is installed but does not start: libze_loader.so.1: wrong version"
+    assert {entry.reason for entry in OpenVino().probe() if isinstance(entry, Missing)} == {text}
+    with pytest.raises(UnavailableError, match=f"^{text}"):
+        OpenVino().open("CPU")
+
+
+def test_open_takes_the_best_device_or_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OpenVino().open().name == "openvino:CPU"
+    seen(monkeypatch, "CPU", "NPU")
+    assert OpenVino().open().name == "openvino:NPU"
+    seen(monkeypatch, "CPU", "GPU", "NPU")
+    assert OpenVino().open().name == "openvino:GPU"
+    assert OpenVino().open("GPU.0").name == "openvino:GPU.0"
+    assert OpenVino().open("CPU").name == "openvino:CPU"
+    seen(monkeypatch, "CPU")
+    with pytest.raises(
+        UnavailableError, match=r"^openvino has no device 'GPU': openvino 2026.4.1 sees CPU; an Intel GPU"
+    ):
+        OpenVino().open("GPU")
+    with pytest.raises(UnavailableError, match=r"^openvino has no device 'TPU': openvino 2026.4.1 sees CPU$"):
+        OpenVino().open("TPU")
+
+
+# ---- failing
+
+
+def test_a_device_that_rounds_is_refused_for_all_but_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = OpenVino().open("CPU")
+    exact = Product.scores
+    monkeypatch.setattr(Product, "scores", lambda *a: (exact(*a) / 64).astype(np.float16).astype(np.float32) * 64)
+    text = r"^openvino:CPU is not exact, so it only embeds: it scores a product of 4,096 dimensions \S+, not "
+    for operator, arguments, options in (
+        ("quantise", {"x": np.zeros((1, 3), np.float32)}, {"scale": 1.0}),
+        ("similarity", {"q": random_nits(1, 1, 3), "c": random_nits(1, 1, 3)}, {}),
+        ("topk", {"scores": np.zeros((1, 3), np.float32)}, {"k": 1}),
+        ("mine", {"q": np.zeros((1, 3), np.float32), "database": database(random_nits(1, 4, 3))}, {}),
+    ):
+        with pytest.raises(UnsupportedError, match=text):
+            device.run(OPERATORS[operator].bind(arguments, options))
+    tokens = np.array([[101, 2000, 102]])
+    call = OPERATORS["embed"].bind({"tokens": tokens, "mask": np.ones_like(tokens)})
+    assert device.run(call).path == "openvino CPU, sentence model"
+
+
+def test_a_device_that_sorts_or_quantises_wrongly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = OPERATORS["topk"].bind({"scores": np.zeros((1, 3), np.float32)}, {"k": 1})
+    real = Graph.__call__
+
+    def reversed_columns(self: Graph, *inputs: Any, out: Any = None) -> Any:
+        found = real(self, *inputs, out=out)
+        return [found[0][:, ::-1], *found[1:]] if len(found) == 2 else found
+
+    def flushed(self: Graph, *inputs: Any, out: Any = None) -> Any:
+        tiny = np.finfo(np.float32).tiny
+        return real(self, *(np.where(np.abs(x) < tiny, 0, x).astype(x.dtype) for x in inputs), out=out)
+
+    for wrong, text in ((reversed_columns, "it ranks "), (flushed, r"it quantises .* to \[0, 0, 0\]")):
+        with monkeypatch.context() as patch:
+            patch.setattr(Graph, "__call__", wrong)
+            with pytest.raises(UnsupportedError, match=text):
+                OpenVino().open("CPU").run(call)
+
+
+def test_failures_become_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Exception from src/a.cpp:1:\nCheck 'x' failed at src/b.cpp:2:\n[GPU] out of memory\n\n"
+    assert one_line(RuntimeError(text)) == "[GPU] out of memory"
+    assert one_line(RuntimeError("")) == "RuntimeError"
+    target = Target("TPU")
+    with pytest.raises(DeviceError, match=r"^openvino:TPU did not compile a graph: Device with \"TPU\" name[^\n]*$"):
+        Product(target, np.zeros((1, 1), np.uint8))
+    compiled.cache_clear()
+    call = OPERATORS["embed"].bind({"tokens": np.ones((1, 1), np.int64), "mask": np.ones((1, 1), np.int64)})
+    with pytest.raises(DeviceError, match=r"^openvino:TPU did not compile the sentence model: [^\n]*$"):
+        embed(call, "TPU")
+
+
+def test_a_failing_device_says_so_and_a_lost_one_that_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = OpenVino().open("CPU")
+    call = OPERATORS["topk"].bind({"scores": np.zeros((1, 3), np.float32)}, {"k": 1})
+    device.run(call)
+    for graph in device._graphs.values():
+        monkeypatch.setattr(graph, "_request", SimpleNamespace(infer=failing))
+    with pytest.raises(DeviceError, match=r"^openvino:CPU failed: \[CPU\] it broke$") as caught:
+        device.run(call)
+    assert not isinstance(caught.value, LostDeviceError)
+    seen(monkeypatch, "NPU")
+    with pytest.raises(LostDeviceError, match=r"^openvino:CPU is gone: openvino:CPU failed: \[CPU\] it broke$"):
+        device.run(call)
+
+
+def failing(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("Exception from src/x.cpp:9:\n[CPU] it broke\n")
+
+
+def test_a_closed_device_is_refused() -> None:
+    device = OpenVino().open("CPU")
+    device.close()
+    with pytest.raises(DeviceError, match=r"^the device openvino:CPU is closed$"):
+        device.run(OPERATORS["quantise"].bind({"x": np.zeros((1, 1), np.float32)}, {"scale": 1.0}))
+
+
+# ---- shared parts
+
+
+def test_search_takes_rows_that_are_gone_from_memory() -> None:
+    rows, q = random_nits(15, 600, 37), random_nits(16, 70, 37)
+    target = Target()
+    products = [(first, Product(target, pack(rows[first : first + 250]))) for first in range(0, 600, 250)]
+    ids, scores = search(q, products, 20)
+    wanted = q.astype(np.int64) @ rows.T.astype(np.int64)
+    order = np.argsort(-wanted, axis=1, kind="stable")[:, :20]
+    np.testing.assert_array_equal(ids, order)
+    np.testing.assert_array_equal(scores, np.take_along_axis(wanted, order, axis=1))
+
+
+def test_a_stored_graph_is_loaded_again_unless_it_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    target = Target()
+    core = target.openvino.Core()
+    made: list[int] = []
+
+    def make() -> Any:
+        made.append(len(made))
+        x = target.op.parameter([3], np.float32)
+        return core.compile_model(target.openvino.Model([target.op.add(x, x)], [x], "double"), "CPU", {})
+
+    def doubled(version: str = "a") -> list[float]:
+        found = stored(core, "CPU", {}, [version], make)([np.arange(3, dtype=np.float32)])[0]
+        return [float(value) for value in found]
+
+    assert doubled() == doubled() == [0, 2, 4]
+    assert made == [0]
+    assert doubled("b") == [0, 2, 4]
+    assert made == [0, 1]
+    (blob,) = (path for path in (tmp_path / "openvino").glob("*/graph") if path.stat().st_mtime_ns == newest(tmp_path))
+    content = blob.read_bytes()
+    blob.write_bytes(content[: len(content) // 2])
+    assert doubled("b") == [0, 2, 4]
+    assert made == [0, 1, 2]
+    (blob.parent / "graph.sha256").unlink()
+    assert doubled("b") == [0, 2, 4]
+    assert made == [0, 1, 2, 3]
+    assert doubled("b") == [0, 2, 4]
+    assert made == [0, 1, 2, 3]
+    refused = SimpleNamespace(
+        get_versions=core.get_versions, get_property=core.get_property, import_model=lambda *_: failing()
+    )
+    stored(refused, "CPU", {}, ["b"], make)
+    assert made == [0, 1, 2, 3, 4]
+
+
+def newest(folder: Path) -> int:
+    return max(path.stat().st_mtime_ns for path in (folder / "openvino").glob("*/graph"))
