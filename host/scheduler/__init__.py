@@ -2,7 +2,7 @@
 
 from .fleet import DeviceStatus
 from .handles import DatabaseHandle, StateHandle
-from .scheduler import AUTO, Scheduler, run
-from .work import Future
+from .scheduler import Scheduler, run
+from .work import AUTO, Future
 
 __all__ = ["AUTO", "DatabaseHandle", "DeviceStatus", "Future", "Scheduler", "StateHandle", "run"]

@@ -147,10 +147,10 @@ def choose(
     best, worker = min(measured, key=lambda pair: pair[0].completion_s or 0.0)
     ahead = tuple(w for c, w in measured if c.load_s and (c.run_s or 0.0) < (best.run_s or 0.0) and w is not worker)
     why = f"earliest expected completion, {_ms(best.completion_s or 0.0)}"
-    if len(measured) == 1:
-        why = (
-            f"the only device with a measurement, {_ms(best.run_s or 0.0)}" if len(able) > 1 else "the only device left"
-        )
+    if len(able) == 1:
+        why = "the only device that can"
+    elif len(measured) == 1:
+        why = f"the only one with a measurement, {_ms(best.run_s or 0.0)}"
     return Choice(worker, why, ahead=ahead, considered=considered)
 
 

@@ -36,13 +36,11 @@ from .seen import Seen
 from .split import shares
 from .states import States
 from .supervisor import Supervisor
-from .work import Future, Job, Pending
+from .work import AUTO, Future, Job, Pending
 from .worker import Worker
 
-__all__ = ["AUTO", "Scheduler", "run"]
+__all__ = ["Scheduler", "run"]
 
-#: The device name that leaves the choice open.
-AUTO: Final = "auto"
 #: Who answers where there is nothing to compute.
 _HOST: Final = "host"
 #: Seconds that a call which runs is given when a scheduler is closed because of an error.
@@ -374,7 +372,7 @@ class Scheduler:
                 waiters = [self._waiting.popleft() for _ in ended if self._waiting]
         for loop, room in waiters:
             with contextlib.suppress(RuntimeError):  # its event loop was closed
-                loop.call_soon_threadsafe(self._give, room)
+                loop.call_soon_threadsafe(self._offer, room)
         for pending in ended:
             pending.future.on_cancel = None  # a cycle that only the collector would free
             operator, outcome = pending.call.operator, pending.outcome
@@ -383,12 +381,12 @@ class Scheduler:
             if operator.stateful:
                 self._states.ended(pending)
 
-    def _give(self, room: asyncio.Future[None]) -> None:
+    def _offer(self, room: asyncio.Future[None]) -> None:
         if room.done():
             with self._lock:  # it was cancelled: the next one is woken instead
                 waiter = self._waiting.popleft() if self._waiting else None
             if waiter is not None:
-                waiter[0].call_soon_threadsafe(self._give, waiter[1])
+                waiter[0].call_soon_threadsafe(self._offer, waiter[1])
         else:
             room.set_result(None)
 
@@ -403,8 +401,7 @@ class Scheduler:
                 pending.why = "there is nothing to compute"
                 pending.answered_by.append(_HOST)
                 pending.settled = True
-                self._deliver(pending, call)
-                self._leave([pending])
+                self._deliver([(pending, call)])
                 return
             if pending.named is None and pending.absent is None:
                 self._fleet.survey()
@@ -460,9 +457,7 @@ class Scheduler:
         with self._lock:
             claimed = [self._claim(job, worker, answer) for job, answer in pairs]
         final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
-        for pending, answer in final:
-            self._deliver(pending, answer)
-        self._leave([pending for pending, _ in final])
+        self._deliver(final)
         return bool(final) and pairs[0][0].call.operator.stateful
 
     def _claim(self, job: Job, worker: Worker, answer: Answer) -> Answer | None:
@@ -484,25 +479,23 @@ class Scheduler:
         pending.settled = True  # a deadline that passes now comes too late
         return answer
 
-    def _deliver(self, pending: Pending, answer: Answer) -> None:
-        """Give the future of a task that was claimed its result."""
-        outcome: Result | Exception
-        try:
-            answer = around.after(pending.call, answer)
-            outcome = Result(
-                answer.values,
-                answer.path,
-                answer.metrics,
-                answer.state,
-                pending.task.device or AUTO,
-                ", ".join(dict.fromkeys(pending.answered_by)),
-                pending.why,
-                pending.considered,
-                tuple(pending.fallbacks),
-            )
-        except Exception as error:
-            outcome = error
-        pending.give(outcome)
+    def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
+        """Give tasks that were claimed their results."""
+        outcomes: list[tuple[Pending, Result | Exception]] = []
+        for pending, answer in answered:
+            try:
+                outcomes.append((pending, pending.result(around.after(pending.call, answer))))
+            except Exception as error:
+                outcomes.append((pending, error))
+        self._give(outcomes)
+
+    def _give(self, outcomes: list[tuple[Pending, Result | Exception]]) -> None:
+        """End tasks; what a user sees once the future has its answer is up to date by then."""
+        for pending, outcome in outcomes:
+            pending.outcome = "answered" if isinstance(outcome, Result) else "failed"
+        self._leave([pending for pending, _ in outcomes])
+        for pending, outcome in outcomes:
+            pending.give(outcome)
 
     def _move(self, job: Job, worker: Worker, error: Exception) -> None:
         """Send a job on to another device: this one did not answer."""
@@ -529,8 +522,7 @@ class Scheduler:
             if pending.settled:
                 return
             pending.settled = True
-        pending.give(error)
-        self._leave([pending])
+        self._give([(pending, error)])
 
 
 def run(task: Task) -> Result:

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ninefold.spec.data import Answer, Candidate, Result, Task
 from ninefold.spec.signature import Call
@@ -19,7 +19,10 @@ from .costs import size_class
 if TYPE_CHECKING:
     from .worker import Worker
 
-__all__ = ["Future", "Job", "Pending"]
+__all__ = ["AUTO", "Future", "Job", "Pending"]
+
+#: The device name that leaves the choice open.
+AUTO: Final = "auto"
 
 _ORDER = itertools.count()
 
@@ -98,9 +101,22 @@ class Pending:
             return False
         return self.future.running() or self.future.set_running_or_notify_cancel()
 
+    def result(self, answer: Answer) -> Result:
+        """Return the result that an answer makes."""
+        return Result(
+            answer.values,
+            answer.path,
+            answer.metrics,
+            answer.state,
+            self.task.device or AUTO,
+            ", ".join(dict.fromkeys(self.answered_by)),
+            self.why,
+            self.considered,
+            tuple(self.fallbacks),
+        )
+
     def give(self, outcome: Result | Exception) -> None:
         """Give the future its one answer."""
-        self.outcome = "answered" if isinstance(outcome, Result) else "failed"
         with contextlib.suppress(concurrent.futures.InvalidStateError):  # cancelled in this very moment
             if isinstance(outcome, Result):
                 self.future.set_result(outcome)

@@ -1,0 +1,97 @@
+"""What can be seen: metrics in Prometheus' format, structured records, a timeline, the devices."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ninefold.host.scheduler import Scheduler
+from ninefold.spec.errors import DeviceError, LostDeviceError
+from ninefold.spec.protocols import Missing
+from ninefold.spec.signature import Call
+
+from .fakes import Fake, FakeDevice, cpu, database, fleet, queries
+
+DATA = database()
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def fails(_device: FakeDevice, _call: Call) -> None:
+    raise LostDeviceError("the link is lost")
+
+
+def test_metrics() -> None:
+    with Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None) as s:
+        for _ in range(3):
+            s.run("mine", queries(), DATA)
+        s.run("mine", queries(), DATA, device="gpu")
+        with pytest.raises(DeviceError):
+            s.run("mine", queries(), DATA, device="gpu", strict=True)
+        found = samples(s.metrics())
+    answered = found["ninefold_tasks_total", "device=cpu", "operator=mine", "outcome=answered"]
+    assert answered == 4
+    assert found["ninefold_tasks_total", "device=", "operator=mine", "outcome=failed"] == 1
+    assert found["ninefold_task_seconds_count", "device=cpu", "operator=mine"] == 4
+    assert found["ninefold_fallbacks_total", "device=gpu", "operator=mine", "reason=LostDeviceError"] == 1
+    assert found["ninefold_breaker_state", "device=gpu"] == 1
+    assert found["ninefold_breaker_state", "device=cpu"] == 0
+    assert found["ninefold_queue_depth", "device=cpu"] == 0
+    assert found["ninefold_resident_bytes", "device=cpu"] == DATA.nbytes
+    assert found["ninefold_hung_calls", "device=gpu"] == 0
+
+
+def test_records_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
+    s = Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None)
+    with caplog.at_level(logging.DEBUG, "ninefold.scheduler"), s:
+        s.run("mine", queries(), DATA, device="gpu")
+    by_message = {record.message: record.__dict__ for record in caplog.records}
+    assert by_message["a circuit breaker changed"]["state"] == "open"
+    assert by_message["a circuit breaker changed"]["device"] == "gpu"
+    moved = by_message["a task moves on from a device"]
+    assert (moved["operator"], moved["asked_for"], moved["reason"]) == ("mine", "gpu", "the link is lost")
+    ended = by_message["a task ended"]
+    assert (ended["outcome"], ended["device"]) == ("answered", "cpu")
+
+
+def test_a_timeline_of_calls_on_a_track_for_each_device(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    with Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None, timeline=True) as s:
+        s.run("quantise", np.zeros((2, 4), np.float32), scale=1.0, device="cpu")
+        s.run("mine", queries(), DATA, k=3, device="gpu")
+        s.write_timeline(path)
+    events = json.loads(path.read_text())["traceEvents"]
+    tracks = {e["args"]["name"]: e["tid"] for e in events if e["ph"] == "M"}
+    assert set(tracks) == {"cpu", "gpu"}
+    slices = {e["name"]: e for e in events if e["ph"] == "X"}
+    assert slices["mine"]["tid"] == tracks["cpu"]
+    assert slices["mine"]["args"] == {"Q": 1, "D": 16, "N": 40, "k": 3, "tasks": 1}
+    assert all(e["dur"] >= 0 and e["ts"] >= 0 for e in slices.values())
+    assert {e["name"] for e in events if e["ph"] == "i"} == {"mine moves on", "breaker open"}
+
+
+def test_devices_with_what_is_on_them() -> None:
+    fakes = fleet(cpu(), Fake("gpu", capacity=1000), Fake("npu", missing="openvino sees CPU only"), Fake("fpga", fails))
+    with Scheduler(backends=fakes, costs=None) as s:
+        s.run("mine", queries(), DATA, device="gpu")
+        s.run("mine", queries(), DATA, device="fpga")
+        listed = {status.device: status for status in s.devices()}
+    assert [*listed] == ["cpu", "gpu", "npu", "fpga"]
+    assert listed["gpu"].residents == {DATA.digest: DATA.nbytes}
+    assert listed["gpu"].capacity_bytes == 1000
+    assert listed["cpu"].state == "ready"
+    assert listed["fpga"].state == "open: the link is lost"
+    assert listed["npu"].state == "missing"
+    assert isinstance(listed["npu"].entry, Missing)
+    assert listed["npu"].entry.install == "plug npu in"

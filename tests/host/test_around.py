@@ -1,0 +1,93 @@
+"""Spot checks pass every right answer and see wrong ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninefold.host import around
+from ninefold.spec.data import Answer
+from ninefold.spec.operators import OPERATORS
+from tests.conformance.cases import calls_of
+from tests.conformance.judge import expected
+
+
+def flaw(operator: str, case: str, **changed: Any) -> str:
+    values = {name: np.asarray(value) for name, value in expected(operator, case).items()}
+    return around.flaw(calls_of(operator)[case], Answer({**values, **changed}), np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("operator", sorted(OPERATORS))
+def test_every_golden_answer_passes(operator: str) -> None:
+    checked = 0
+    for case, call in calls_of(operator).items():
+        if isinstance(around.before(call), Answer):
+            continue  # never goes to a device
+        assert flaw(operator, case) == "", case
+        checked += 1
+    assert checked
+
+
+def of(operator: str, case: str, name: str) -> Any:
+    return np.array(expected(operator, case)[name])
+
+
+def test_similarity() -> None:
+    scores = of("similarity", "random", "scores")
+    assert "the score of query" in flaw("similarity", "random", scores=scores + 1)
+
+
+def test_quantise() -> None:
+    name = "edges, tanh"
+    assert "the nit of" in flaw("quantise", name, nits=-of("quantise", name, "nits") + np.int8(1))
+
+
+def test_topk() -> None:
+    case = "own ids"
+    ids, scores, count = (of("topk", case, name) for name in ("ids", "scores", "count"))
+    assert "largest scores of row 0" in flaw("topk", case, scores=scores - 1)
+    assert "was not among those given" in flaw("topk", case, ids=ids + 1)
+    assert "the count of row 0 is 10, not 9" in flaw("topk", case, count=count - 1)
+    tied = np.flatnonzero(scores[0, 1:] == scores[0, :-1])[0]
+    swapped = ids.copy()
+    swapped[0, [tied, tied + 1]] = swapped[0, [tied + 1, tied]]
+    assert "not in order of arrival" in flaw("topk", case, ids=swapped)
+    other = ids.copy()
+    other[0, [0, 9]] = other[0, [9, 0]]
+    assert flaw("topk", case, ids=other)
+    short = "rising, k = 64"
+    filled = of("topk", short, "ids")
+    filled[0, 63] = 3
+    assert "must be empty" in flaw("topk", short, ids=filled)
+
+
+def test_mine_sees_what_was_left_out() -> None:
+    case = "fewer rows than k"
+    ids = of("mine", case, "ids")
+    ids[0, 9] = 1
+    assert "must be empty" in flaw("mine", case, ids=ids)
+    # The best is dropped and everything moves up: each score and the order are right, but a row is missing.
+    case = "ties, k = 64"
+    call = calls_of("mine")[case]
+    longer = call.with_options(k=65)
+    from ninefold.sim import golden
+
+    values = golden.answer(longer)
+    cut = {name: values[name][:, 1:] for name in ("ids", "scores")}
+    seen = [
+        around.flaw(call, Answer({**cut, "count": values["count"] - 1}), np.random.default_rng(seed))
+        for seed in range(9)
+    ]
+    assert any("leaves out row" in text for text in seen)
+
+
+def test_calibrate_and_embed() -> None:
+    case = "embeddings, tanh"
+    assert "none of the candidates" in flaw("calibrate", case, scale=of("calibrate", case, "scale") * 1.01)
+    vectors = of("embed", "full", "vectors")
+    assert "vector 0 has length 2" in flaw("embed", "full", vectors=vectors * 2)
+    assert "vector 1" in flaw(
+        "embed", "full", vectors=np.where(np.arange(5)[:, None] == 1, np.nan, vectors).astype("f4")
+    )
