@@ -5,10 +5,8 @@ the multiple of sigma that sentence embeddings calibrate to.
 """
 
 import functools
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +22,8 @@ from ninefold.spec.benchmark import Row
 from ninefold.spec.data import Database, Task
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
 from ninefold.spec.operators import OPERATORS
+
+from .timing import interleaved
 
 __all__ = ["search"]
 
@@ -97,7 +97,7 @@ def _compare(database: Database, index: Any, q: npt.NDArray[np.float32], repetit
         if not np.array_equal(device.run(call).values["scores"], wanted):
             raise DeviceError(f"cpu:{path} and FAISS differ in the scores of {len(q)} queries")
         contenders[path] = functools.partial(device.run, call)
-    medians = _interleaved(contenders, repetitions)
+    medians = interleaved(contenders, repetitions)
     name = f"exact search, {_ROWS:,} x {_DIMENSIONS}, k = {_K}, queries = {len(q)}"
     threads = f"{default_threads()} threads, {repetitions} interleaved repetitions, seeded normal data"
     ratio = medians[paths[0]] / medians["faiss"]
@@ -109,28 +109,12 @@ def _compare(database: Database, index: Any, q: npt.NDArray[np.float32], repetit
     return rows
 
 
-def _interleaved(contenders: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, float]:
-    """Return the median seconds of each contender; they take turns, so that a busy machine is busy for all.
-
-    Before each timed call runs an untimed one: the waiting threads of whoever ran before have gone to sleep by then,
-    and its own are awake.
-    """
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repetitions):
-        for name, function in contenders.items():
-            function()
-            start = time.perf_counter()
-            function()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
 def _latency(nits: npt.NDArray[np.int8], q: npt.NDArray[np.float32]) -> Row:
     """Time one query of a small database through the public call."""
     database = _database(nits[:6000])
     task = Task("mine", {"q": q[:1], "database": database}, {"k": _K}, device="cpu")
     run(task)
-    times = _interleaved({"run": lambda: run(task)}, 201)
+    times = interleaved({"run": lambda: run(task)}, 201)
     return Row(f"latency of one query, 6,000 x {_DIMENSIONS}, through run()", times["run"] * 1e3, "ms", "<= 2")
 
 
