@@ -26,14 +26,15 @@ def prepare() -> None:
     To be called before OpenCL is first used: a loader reads the folder once a process. Several processes may do so at
     once, since each writes the same content by atomic renames, into a folder named by that content.
     """
-    if VENDORS in os.environ:
+    ours = cache_folder() / "opencl-icd"
+    if VENDORS in os.environ and Path(os.environ[VENDORS]).parent != ours:
         return
     library, files = intel_library(), system_files()
     if library is None or any(Path(text.strip()).name == _LIBRARY for text in files.values()):
         return
     # No name of the system's ends up overwritten: the prefix makes this one ours.
     files["ninefold-intel.icd"] = f"{library}\n"
-    folder = cache_folder() / "opencl-icd" / digest_of(files)[:16]
+    folder = ours / digest_of(files)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         _write(folder / name, text)
