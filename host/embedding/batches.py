@@ -66,8 +66,8 @@ def infer(graph: Any, work: Iterable[Batch]) -> Iterator[tuple[npt.NDArray[np.in
     work : iterable of Batch
         Taken one by one, while earlier ones run.
     """
-    # One request more than streams, so that a stream has its next batch while Python looks after the last.
-    requests = [graph.create_infer_request() for _ in range(graph.get_property("NUM_STREAMS") + 1)]
+    # One request more than run at once, so that the device has its next batch while Python looks after the last.
+    requests = [graph.create_infer_request() for _ in range(graph.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)]
     running: deque[tuple[Any, Batch]] = deque()
     try:
         for batch in work:

@@ -185,14 +185,13 @@ def test_embedding_with_fixed_shapes_gives_the_same_vectors() -> None:
 def test_databases_are_held_once_and_dropped(device: OpenVinoDevice) -> None:
     data = database(random_nits(11, 100, 20))
     before = device.nbytes
-    device.load(data)
+    call = OPERATORS["mine"].bind({"q": np.zeros((1, 20), np.float32), "database": data})
+    assert device.run(call).metrics["build_seconds"] > 0
     products = device.products(data.digest)
     device.load(database(random_nits(11, 100, 20)))
     assert device.products(data.digest) is products
     assert device.nbytes == before + 1000
-    q = np.zeros((1, 20), np.float32)
-    answer = device.run(OPERATORS["mine"].bind({"q": q, "database": data}))
-    assert answer.metrics["build_seconds"] == pytest.approx(0, abs=0.5)  # the quantiser's graph at most
+    assert device.run(call).metrics["build_seconds"] == 0
     device.unload(data.digest)
     device.unload(data.digest)
     assert device.nbytes == before
