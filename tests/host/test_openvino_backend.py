@@ -1,7 +1,6 @@
 """The OpenVINO backend: exact on every kind of graph, and how its devices are found, checked, lost and refused."""
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,10 +14,7 @@ from hypothesis.extra import numpy as hnp
 from ninefold.host.backends.openvino import OpenVino
 from ninefold.host.backends.openvino import device as backend_device
 from ninefold.host.backends.openvino.device import OpenVinoDevice
-from ninefold.host.embedding.graph import compiled
-from ninefold.host.embedding.sequences import embed
-from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line, search
-from ninefold.host.graphs.store import stored
+from ninefold.host.graphs import BLOCK, Graph, Product, Target
 from ninefold.host.nits import pack
 from ninefold.sim import golden
 from ninefold.spec.data import Answer, Database, State
@@ -166,17 +162,6 @@ def test_fixed_shapes_give_the_same_bits(static: OpenVinoDevice) -> None:
     assert_golden(static, "topk", {"scores": rng.integers(-9, 9, (66, 1000)).astype(np.int32)}, k=5)
     for queries in (0, 1, 64, 70):
         assert_golden(static, "mine", {"q": q[:queries], "database": database(random_nits(8, 90, 33))}, k=7)
-
-
-def test_embedding_with_fixed_shapes_gives_the_same_vectors() -> None:
-    rng = np.random.default_rng(10)
-    lengths = np.array([1, 5, 31, 32, 33, 90, *rng.integers(1, 20, 40)])
-    tokens = rng.integers(1000, 20000, (len(lengths), 90))
-    mask = (np.arange(90) < lengths[:, None]).astype(np.int64)
-    call = OPERATORS["embed"].bind({"tokens": tokens * mask, "mask": mask})
-    want, got = embed(call), embed(call, fixed=True)
-    np.testing.assert_allclose(got.values["vectors"], want.values["vectors"], atol=1e-6)
-    assert set(got.metrics) == {"seconds", "build_seconds"}
 
 
 # ---- databases
@@ -355,19 +340,6 @@ def test_a_device_that_sorts_or_quantises_wrongly_is_refused(monkeypatch: pytest
                 OpenVino().open("CPU").run(call)
 
 
-def test_failures_become_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "Exception from src/a.cpp:1:\nCheck 'x' failed at src/b.cpp:2:\n[GPU] out of memory\n\n"
-    assert one_line(RuntimeError(text)) == "[GPU] out of memory"
-    assert one_line(RuntimeError("")) == "RuntimeError"
-    target = Target("TPU")
-    with pytest.raises(DeviceError, match=r"^openvino:TPU did not compile a graph: Device with \"TPU\" name[^\n]*$"):
-        Product(target, np.zeros((1, 1), np.uint8))
-    compiled.cache_clear()
-    call = OPERATORS["embed"].bind({"tokens": np.ones((1, 1), np.int64), "mask": np.ones((1, 1), np.int64)})
-    with pytest.raises(DeviceError, match=r"^openvino:TPU did not compile the sentence model: [^\n]*$"):
-        embed(call, "TPU")
-
-
 def test_a_failing_device_says_so_and_a_lost_one_that_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     device = OpenVino().open("CPU")
     call = OPERATORS["topk"].bind({"scores": np.zeros((1, 3), np.float32)}, {"k": 1})
@@ -391,57 +363,3 @@ def test_a_closed_device_is_refused() -> None:
     device.close()
     with pytest.raises(DeviceError, match=r"^the device openvino:CPU is closed$"):
         device.run(OPERATORS["quantise"].bind({"x": np.zeros((1, 1), np.float32)}, {"scale": 1.0}))
-
-
-# ---- shared parts
-
-
-def test_search_takes_rows_that_are_gone_from_memory() -> None:
-    rows, q = random_nits(15, 600, 37), random_nits(16, 70, 37)
-    target = Target()
-    products = [(first, Product(target, pack(rows[first : first + 250]))) for first in range(0, 600, 250)]
-    ids, scores = search(q, products, 20)
-    wanted = q.astype(np.int64) @ rows.T.astype(np.int64)
-    order = np.argsort(-wanted, axis=1, kind="stable")[:, :20]
-    np.testing.assert_array_equal(ids, order)
-    np.testing.assert_array_equal(scores, np.take_along_axis(wanted, order, axis=1))
-
-
-def test_a_stored_graph_is_loaded_again_unless_it_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
-    target = Target()
-    core = target.openvino.Core()
-    made: list[int] = []
-
-    def make() -> Any:
-        made.append(len(made))
-        x = target.op.parameter([3], np.float32)
-        return core.compile_model(target.openvino.Model([target.op.add(x, x)], [x], "double"), "CPU", {})
-
-    def doubled(version: str = "a") -> list[float]:
-        found = stored(core, "CPU", {}, [version], make)([np.arange(3, dtype=np.float32)])[0]
-        return [float(value) for value in found]
-
-    assert doubled() == doubled() == [0, 2, 4]
-    assert made == [0]
-    assert doubled("b") == [0, 2, 4]
-    assert made == [0, 1]
-    (blob,) = (path for path in (tmp_path / "openvino").glob("*/graph") if path.stat().st_mtime_ns == newest(tmp_path))
-    content = blob.read_bytes()
-    blob.write_bytes(content[: len(content) // 2])
-    assert doubled("b") == [0, 2, 4]
-    assert made == [0, 1, 2]
-    (blob.parent / "graph.sha256").unlink()
-    assert doubled("b") == [0, 2, 4]
-    assert made == [0, 1, 2, 3]
-    assert doubled("b") == [0, 2, 4]
-    assert made == [0, 1, 2, 3]
-    refused = SimpleNamespace(
-        get_versions=core.get_versions, get_property=core.get_property, import_model=lambda *_: failing()
-    )
-    stored(refused, "CPU", {}, ["b"], make)
-    assert made == [0, 1, 2, 3, 4]
-
-
-def newest(folder: Path) -> int:
-    return max(path.stat().st_mtime_ns for path in (folder / "openvino").glob("*/graph"))
