@@ -107,6 +107,8 @@ class OpenClDevice:
     ----------
     entry : Entry
         The device.
+    queue : pyopencl.CommandQueue
+        Where its commands go.
     memory : Memory
         What lies in its memory.
     """
@@ -118,10 +120,13 @@ class OpenClDevice:
         self.entry = entry
         with guarded(name, f"opening {entry.description}"):
             self._context = cl.Context([entry.device])
-            self._queue = cl.CommandQueue(self._context)
-        self.memory = Memory(name, entry, self._context, self._queue)
-        self._family = family or ("vector" if entry.kind == "cpu" else "group")
-        self._built: dict[tuple[tuple[str, ...], tuple[str, ...], str], cl.Kernel] = {}
+            self.queue = cl.CommandQueue(self._context)
+        self.memory = Memory(name, entry, self._context, self.queue)
+        self._vectors = Vector(self) if (family or ("vector" if entry.kind == "cpu" else "group")) == "vector" else None
+        self._groups = Group(self)
+        # OpenCL C 3.0 where the device has it: extensions such as the integer dot product ask for it.
+        self._standard = ("-cl-std=CL3.0",) if entry.device.opencl_c_version.split()[2] >= "3" else ()
+        self._built: dict[tuple[Any, ...], cl.Kernel] = {}
         self._build_seconds = 0.0
         self._closed = False
 
@@ -132,14 +137,7 @@ class OpenClDevice:
 
     def kernels(self, dimensions: int = 1) -> Kernels:
         """Return the family of kernels for rows of so many dimensions."""
-        if self._family == "vector" and Vector.fits(self.entry.device, dimensions):
-            return Vector(self)
-        return Group(self)
-
-    def path(self, kernels: Kernels) -> str:
-        """Return what results report, e.g. ``"vector kernels on AMD EPYC (Intel(R) OpenCL)"``."""
-        device = self.entry.device
-        return f"{kernels.name} on {device.name.strip()} ({device.platform.name})"
+        return self._vectors if self._vectors is not None and self._vectors.fit(dimensions) else self._groups
 
     def load(self, resident: Database | State) -> None:
         """Check the packed nits of a database and bring them to the device, laid out anew.
@@ -186,10 +184,10 @@ class OpenClDevice:
         """Return a kernel of some files of this folder, built on first use."""
         import pyopencl as cl
 
-        options = tuple(f"-D{macro}={value}" for macro, value in sorted(defines.items())) + self._standard()
-        key = (files, options, name)
+        key = (files, name, *sorted(defines.items()))
         if key not in self._built:
             start = time.perf_counter()
+            options = (*(f"-D{macro}={value}" for macro, value in sorted(defines.items())), *self._standard)
             with guarded(self.name, f"building {' and '.join(files)}"):
                 program = programs.build(self.entry, self._context, programs.source(files), options)
                 self._built[key] = cl.Kernel(program, name)
@@ -222,9 +220,9 @@ class OpenClDevice:
             else:
                 passed.append(argument)
         with guarded(self.name, f"running {kernel.function_name}"):
-            done = kernel(self._queue, size, group, *passed)
+            done = kernel(self.queue, size, group, *passed)
             for array, buffer in back:
-                cl.enqueue_copy(self._queue, array, buffer)
+                cl.enqueue_copy(self.queue, array, buffer)
             done.wait()
 
     def read(self, buffer: "cl.Buffer", array: Any, pitch: int) -> None:
@@ -233,13 +231,8 @@ class OpenClDevice:
 
         whole = np.empty((len(array), pitch), array.dtype)
         with guarded(self.name, f"reading {whole.nbytes:,} bytes"):
-            cl.enqueue_copy(self._queue, whole, buffer)
+            cl.enqueue_copy(self.queue, whole, buffer)
         array[:] = whole[:, : array.shape[1]]
-
-    def _standard(self) -> tuple[str, ...]:
-        # OpenCL C 3.0 where the device has it: extensions such as the integer dot product ask for it.
-        version = self.entry.device.opencl_c_version.split()[2]
-        return ("-cl-std=CL3.0",) if version >= "3" else ()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -24,11 +24,11 @@ class Kernels(Protocol):
 
     Attributes
     ----------
-    name : str
-        What results report.
+    path : str
+        What results report, e.g. ``"vector kernels on AMD EPYC (Intel(R) OpenCL)"``.
     """
 
-    name: str
+    path: str
 
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """Return keys (Q, any), among them the k best rows of each query; LONG_MIN where a slot is empty."""
@@ -62,17 +62,16 @@ class Vector:
         Where to run.
     """
 
-    name = "vector kernels"
-
     def __init__(self, device: "OpenClDevice") -> None:
         self._device = device
         # A few shares a processor, so that one that is busy with something else holds up little.
         self._wanted = 4 * device.entry.device.max_compute_units
+        self._room = device.entry.device.local_mem_size
+        self.path = f"vector kernels on {device.entry.name}"
 
-    @staticmethod
-    def fits(device: "cl.Device", dimensions: int) -> bool:
-        """Say whether a device's local memory holds an unpacked block of so many dimensions."""
-        return columns_of(dimensions) * 8 * ROWS <= device.local_mem_size
+    def fit(self, dimensions: int) -> bool:
+        """Say whether the device's local memory holds an unpacked block of rows of so many dimensions."""
+        return columns_of(dimensions) * 8 * ROWS <= self._room
 
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.mine`."""
@@ -141,7 +140,7 @@ class Group:
         self._lanes = 1 << min(7, d.max_work_group_size.bit_length() - 1)
         self._wanted = 8 * d.max_compute_units
         self._dot = {"DOT": 1} if "cl_khr_integer_dot_product" in d.extensions.split() else {}
-        self.name = f"group kernels{', integer dot product,' if self._dot else ''}"
+        self.path = f"group kernels{', integer dot product,' if self._dot else ''} on {device.entry.name}"
 
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.mine`."""

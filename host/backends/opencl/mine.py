@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ninefold.host.quantise import quantise
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
 from .merging import best_keys, results
-from .quantise import nits_of
 
 if TYPE_CHECKING:
     from .device import OpenClDevice
@@ -26,7 +26,8 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
     kernels = device.kernels(call.sizes["D"])
     q = np.asarray(call.arguments["q"])
     with device.timed() as metrics:
-        nits = nits_of(q, float(database.attributes["scale"]), str(database.attributes["mode"]))
+        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
+        nits = quantise(q, scale, mode)  # type: ignore[arg-type]  # load has checked the mode
         keys = np.full((len(q), k), np.iinfo(np.int64).min)
         for first in range(0, len(q) if parts else 0, _QUERIES):
             block = nits[first : first + _QUERIES]
@@ -35,4 +36,4 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
         count = min(k, call.sizes["N"])
         ids, scores = results(keys, count)
     values = {"ids": ids, "scores": scores, "count": np.full(len(q), count, np.int64)}
-    return Answer(values, device.path(kernels), metrics)
+    return Answer(values, kernels.path, metrics)

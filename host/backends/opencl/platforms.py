@@ -48,6 +48,11 @@ class Entry:
         return (platform.name, platform.vendor, platform.version, self.device.name.strip(), self.device.vendor)
 
     @property
+    def name(self) -> str:
+        """Names of the device and its platform."""
+        return f"{self.device.name.strip()} ({self.device.platform.name})"
+
+    @property
     def description(self) -> str:
         """What it is, in words."""
         d = self.device

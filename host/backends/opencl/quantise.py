@@ -15,7 +15,7 @@ from .memory import Out
 if TYPE_CHECKING:
     from .device import OpenClDevice
 
-__all__ = ["nits_of", "reached", "run"]
+__all__ = ["reached", "run"]
 
 #: Numbers of one launch.
 _BLOCK = 1 << 24
@@ -33,7 +33,7 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
             block, out = numbers[first : first + _BLOCK], nits[first : first + _BLOCK]
             kernel = device.kernel(("quantise.cl",), "quantise")
             device.launch(kernel, (len(block),), None, block, np.uint64(len(block)), *least, Out(out))
-    return Answer({"nits": nits.reshape(x.shape)}, device.path(device.kernels()), metrics)
+    return Answer({"nits": nits.reshape(x.shape)}, f"comparisons on {device.entry.name}", metrics)
 
 
 @functools.lru_cache(maxsize=64)
@@ -45,16 +45,6 @@ def reached(scale: float, mode: str) -> tuple[int, int, int, int]:
     """
     a, b, c, d = (_least(np.float32(scale), t) for t in THRESHOLDS[mode].reached_at)  # type: ignore[index]
     return a, b, c, d
-
-
-def nits_of(x: npt.NDArray[Any], scale: float, mode: str) -> npt.NDArray[np.int8]:
-    """Return the nits of a few numbers, int8 of the shape of `x`, by the same comparisons on the host."""
-    bits = _bits(x)
-    magnitudes = bits & np.uint32(0x7FFFFFFF)
-    nits = np.zeros(x.shape, np.int8)
-    for least in reached(scale, mode):
-        nits += magnitudes >= np.uint32(least)
-    return np.where(bits >> np.uint32(31), -nits, nits)
 
 
 def _bits(x: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:

@@ -39,4 +39,4 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
                     size = (rows.count, len(block))
                     device.launch(kernel, size, None, out, np.uint64(pitch), np.uint32(rows.count), lengths)
                 device.read(out, scores[start : start + _QUERIES, first : first + _ROWS], pitch)
-    return Answer({"scores": scores}, device.path(kernels), metrics)
+    return Answer({"scores": scores}, kernels.path, metrics)

@@ -45,4 +45,4 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
         if names is not None and columns:
             ids = np.where(ids == NO_ID, NO_ID, np.asarray(names)[ids])
     counts = np.full(queries, count, np.int64)
-    return Answer({"ids": ids, "scores": best, "count": counts}, device.path(kernels), metrics)
+    return Answer({"ids": ids, "scores": best, "count": counts}, kernels.path, metrics)
