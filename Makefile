@@ -32,14 +32,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
 	$(PYTHON) -m venv $(VENV)
 
-# Versions come from requirements.lock, what to install from pyproject.toml.
+# Versions come from requirements.lock, what to install from pyproject.toml. Metadata of an older installation in the
+# checkout would hide new entry points from whatever runs here.
 $(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
+	rm -rf ninefold.egg-info
 	$(PIP) install --constraint requirements.lock --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# dev: /Downloading packages for development: /p' requirements.lock
+	rm -rf ninefold.egg-info
 	$(PIP) install --constraint requirements.lock --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 

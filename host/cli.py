@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -96,12 +97,30 @@ def _broken(name: str, reason: str) -> click.Command:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of indexes that are given by name [NINEFOLD_DATA; default: the user's data folder].",
 )
-def cli(cache_dir: Path | None, data_dir: Path | None) -> None:
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append what happens to FILE, a JSON object a line [NINEFOLD_LOG].",
+    envvar="NINEFOLD_LOG",
+)
+def cli(cache_dir: Path | None, data_dir: Path | None, log: Path | None) -> None:
     """Search by meaning with the same bits on the CPU and on our own hardware description."""
     # The environment reaches the processes that a command starts too.
     for variable, folder in (("NINEFOLD_CACHE", cache_dir), ("NINEFOLD_DATA", data_dir)):
         if folder is not None:
             os.environ[variable] = str(folder.expanduser().absolute())
+    if log is not None:
+        _log_to(log)
+
+
+def _log_to(path: Path) -> None:
+    from pythonjsonlogger.json import JsonFormatter
+
+    handler = logging.FileHandler(path)
+    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+    logger = logging.getLogger("ninefold")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .shown import answered, snippet
+from .shown import answered, considered, snippet
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
@@ -24,25 +26,51 @@ __all__ = ["search"]
 @click.option("-k", default=10, show_default=True, help="How many, 1 to 256.")
 @click.option("--rerank", type=int, help="Score the best RERANK * k again with the float vectors.")
 @click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, rtl, ...")
+@click.option("--device", default="auto", show_default=True, help="auto, or a device of `ninefold devices`.")
+@click.option("--strict", is_flag=True, help="Fail rather than answer from another device.")
+@click.option("--explain", is_flag=True, help="Show between which devices was chosen, and why.")
+@click.option("--timeline", type=click.Path(dir_okay=False, path_type=Path), help="Write a trace for ui.perfetto.dev.")
+@click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write Prometheus metrics.")
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
 def search(
-    name: str, query: str, k: int, rerank: int | None, threshold: str | None, device: str, as_json: bool
+    name: str,
+    query: str,
+    k: int,
+    rerank: int | None,
+    threshold: str | None,
+    device: str,
+    strict: bool,
+    explain: bool,
+    timeline: Path | None,
+    metrics: Path | None,
+    as_json: bool,
 ) -> None:
     """Search the index NAME for QUERY.
 
     An index of vectors takes the number of a row, or a .npy file with one vector.
     """
     from ninefold.host.index import Index
+    from ninefold.host.scheduler import Scheduler
 
     index = Index.open(name)
-    hits = index.search(_query(index, query), k, rerank=rerank, threshold=threshold, device=device)
+    options: dict[str, Any] = {"rerank": rerank, "threshold": threshold, "device": device, "strict": strict}
+    with Scheduler(timeline=timeline is not None) as scheduler:
+        hits = index.search(_query(index, query), k, scheduler=scheduler, **options)
+        if timeline is not None:
+            scheduler.write_timeline(timeline)
+        if metrics is not None:
+            metrics.write_text(scheduler.metrics())
+    for text in hits.result.fallbacks:
+        click.echo(f"warning: {text}", err=True)
     if as_json:
         click.echo(json.dumps(_report(index, query, hits), indent=2, ensure_ascii=False))
         return
     console = Console()
     console.print(_table(hits))
     console.print(answered(hits), style="dim", highlight=False, markup=False)
+    if explain:
+        console.print()
+        console.print(considered(hits.result))
 
 
 def _query(index: Index, query: str) -> Any:
@@ -88,6 +116,8 @@ def _report(index: Index, query: str, hits: Hits) -> dict[str, Any]:
         "asked_for": result.asked_for,
         "answered_by": result.answered_by,
         "why": result.why,
+        "considered": [asdict(candidate) for candidate in result.considered],
+        "fallbacks": list(result.fallbacks),
         "path": result.path,
         "metrics": dict(result.metrics),
         "embed_seconds": hits.embed_seconds,

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits
     from ninefold.spec.data import Result
 
-__all__ = ["answered", "duration", "progress_bar", "snippet", "timing"]
+__all__ = ["answered", "considered", "duration", "progress_bar", "snippet", "timing"]
 
 _DOING = {
     "read": "reading",
@@ -86,6 +87,24 @@ def answered(hits: Hits) -> str:
     if "refine_seconds" in result.metrics:
         parts.append(f"refined in {duration(result.metrics['refine_seconds'])}")
     return "; ".join(parts)
+
+
+def considered(result: Result) -> Table:
+    """Return the devices between which was chosen, with their scores and expected times."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("device", no_wrap=True)
+    for heading in ("score", "run", "load", "wait", "in all"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    if not result.considered:
+        table.add_row(result.answered_by, "", "", "", "", "", Text(result.why))
+    for candidate in result.considered:
+        times = (candidate.run_s, candidate.load_s, candidate.wait_s, candidate.completion_s)
+        shown = ["" if seconds is None else duration(seconds) for seconds in times]
+        won = candidate.device in result.answered_by.split(", ")
+        said = candidate.refused or (result.why if won else "" if candidate.run_s is not None else "not measured yet")
+        table.add_row(candidate.device, f"{candidate.score:.1f}", *shown, Text(said), style="bold" if won else "")
+    return table
 
 
 def snippet(text: str) -> str:

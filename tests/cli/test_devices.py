@@ -1,0 +1,109 @@
+"""``ninefold devices``, ``doctor`` and the options of ``search`` that show the scheduler at work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ninefold.host.scheduler import conformance_matrix
+from ninefold.spec.operators import OPERATORS
+from tests.cli.conftest import Run
+
+PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+
+
+@pytest.fixture
+def index(ninefold: Run, notes: Path) -> str:
+    assert ninefold("index", notes, "-o", "notes").exit_code == 0
+    return "notes"
+
+
+def test_devices(ninefold: Run) -> None:
+    result = ninefold("devices")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["device", "class", "what", "it", "is", "state"]
+    assert any(line.startswith("cpu  ") and line.rstrip().endswith("ready") for line in lines)
+    assert any(line.startswith("null") and "only by name" in line for line in lines)
+    assert "not there" in result.stdout  # this machine lacks AVX-512, a GPU or an NPU: nobody has all
+    assert "power: " in result.stdout
+
+
+def test_devices_as_json(ninefold: Run) -> None:
+    devices = {entry["device"]: entry for entry in json.loads(ninefold("devices", "--json").stdout)}
+    assert devices["cpu"]["state"] == "ready"
+    assert devices["cpu"]["unit"] == "host"
+    assert devices["cpu"]["operators"] == dict.fromkeys(OPERATORS)
+    assert devices["null"]["named_only"] is True
+    assert all(entry["reason"] for entry in devices.values() if entry["state"] == "missing")
+
+
+def test_devices_with_an_index_on_them(ninefold: Run, index: str) -> None:
+    result = ninefold("devices", "--load", index)
+    assert result.exit_code == 0
+    assert "holds " in result.stdout
+    assert "one search took" in result.stdout
+
+
+def test_doctor(ninefold: Run) -> None:
+    result = ninefold("doctor")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("ready    cpu, ")
+    assert "missing  loihi:hardware: " in result.stdout
+
+
+def test_the_matrix_in_the_docs_is_that_of_the_code(ninefold: Run) -> None:
+    assert PAGE.read_text() == conformance_matrix(), "run `ninefold devices --matrix > docs/conformance.md`"
+    assert ninefold("devices", "--matrix").stdout == PAGE.read_text()
+    for operator in OPERATORS:
+        assert f"| `{operator}` | " in PAGE.read_text()
+
+
+def test_search_explains(ninefold: Run, index: str) -> None:
+    result = ninefold("search", index, "rain", "--explain")
+    assert result.exit_code == 0
+    table = result.stdout[result.stdout.index("device") :].splitlines()
+    assert table[0].split() == ["device", "score", "run", "load", "wait", "in", "all"]
+    rows = {line.split()[0]: line for line in table[1:] if line[:1].isalpha()}
+    assert "highest score" in " ".join(table)
+    assert "cpu" in rows
+    named = ninefold("search", index, "rain", "--explain", "--device", "cpu")
+    assert "asked for by name" in named.stdout
+
+
+def test_a_fallback_is_visible(ninefold: Run, index: str) -> None:
+    result = ninefold("search", index, "rain", "--device", "loihi:hardware", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: loihi:hardware: loihi:hardware is not there: ")
+    report = json.loads(result.stdout)
+    assert (report["asked_for"], report["answered_by"]) == ("loihi:hardware", "cpu")
+    assert report["fallbacks"][0].startswith("loihi:hardware: ")
+    strict = ninefold("search", index, "rain", "--device", "loihi:hardware", "--strict")
+    assert strict.exit_code == 2
+    assert strict.stderr.startswith("error: loihi:hardware is not there: ")
+    assert strict.stdout == ""
+
+
+def test_timeline_metrics_and_log(ninefold: Run, index: str) -> None:
+    files = ("--timeline", "trace.json", "--metrics", "metrics.txt")
+    assert ninefold("--log", "log.jsonl", "search", index, "rain", "--device", "loihi:hardware", *files).exit_code == 0
+    events = json.loads(Path("trace.json").read_text())["traceEvents"]
+    assert [e["name"] for e in events if e["ph"] == "X"] == ["mine"]
+    assert (
+        'ninefold_tasks_total{device="cpu",operator="mine",outcome="answered"} 1.0' in Path("metrics.txt").read_text()
+    )
+    records = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    (moved,) = [record for record in records if record["message"] == "a task moves on from a device"]
+    assert (moved["levelname"], moved["operator"], moved["asked_for"]) == ("WARNING", "mine", "loihi:hardware")
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino", "opencl", "loihi"])
+def test_every_device_finds_the_same(device: str, ninefold: Run, index: str) -> None:
+    def hits(name: str) -> list[tuple[int, int]]:
+        result = ninefold("search", index, "rain in the attic", "--device", name, "--strict", "--json")
+        assert result.exit_code == 0, result.stderr
+        return [(hit["row"], hit["score"]) for hit in json.loads(result.stdout)["hits"]]
+
+    assert hits(device) == hits("cpu:numpy")
