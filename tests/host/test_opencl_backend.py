@@ -110,7 +110,7 @@ def test_mine_of_many_queries_and_shares(device: OpenClDevice, monkeypatch: pyte
 
 
 def test_mine_over_several_buffers_and_pieces(device: OpenClDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    block = 32 * 2 * 4
+    block = 3 * 64
     monkeypatch.setattr(memory, "_PIECE_BYTES", 2 * block + 1)
     monkeypatch.setattr(device.memory, "_largest", 5 * block + 1)
     rng = np.random.default_rng(4)
@@ -267,7 +267,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.Monke
         opened.load(database(np.full((64, 32), value, np.int8)))
     with pytest.raises(UnsupportedError) as refused:
         opened.load(database(np.ones((65, 32), np.int8)))
-    wanted = "opencl has 2,100 bytes of memory, of which 2,048 hold other databases: 65 rows of 4 words take 1,536"
+    wanted = "opencl has 2,100 bytes of memory, of which 2,048 hold other databases: 65 rows of 8 columns take 1,536"
     assert str(refused.value) == wanted
     with pytest.raises(UnsupportedError, match="numbers rows with 32 bits"):
         opened.memory._check(2**32 - 1, 1)

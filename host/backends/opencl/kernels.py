@@ -64,20 +64,20 @@ class Vector:
 
     def __init__(self, device: "OpenClDevice") -> None:
         self._device = device
-        # A few shares a processor, so that one that is busy with something else holds up little.
-        self._wanted = 4 * device.entry.device.max_compute_units
+        # Two shares a processor, so that one that is busy with something else holds up less.
+        self._wanted = 2 * device.entry.device.max_compute_units
         self._room = device.entry.device.local_mem_size
         self.path = f"vector kernels on {device.entry.name}"
 
     def fit(self, dimensions: int) -> bool:
         """Say whether the device's local memory holds an unpacked block of rows of so many dimensions."""
-        return columns_of(dimensions) * 8 * ROWS <= self._room
+        return columns_of(dimensions) * 4 * ROWS <= self._room
 
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.mine`."""
         together = _together(len(nits))
-        factors, offsets = pair_words(nits, together)
-        groups = len(factors)
+        queries = pair_words(nits, together)
+        groups = len(queries)
         size, count = shares(-(-rows.count // ROWS), self._wanted, -(-max(1024, 8 * k) // ROWS))
         lists = np.empty((count, groups * together, k), np.int64)
         self._device.launch(
@@ -85,15 +85,15 @@ class Vector:
             (count,),
             (1,),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(rows.first), np.uint32(size)),
-            *(factors, offsets, np.int32(groups), np.int32(k), Out(lists), self._tile(rows)),
+            *(queries, np.int32(groups), np.int32(k), Out(lists), self._tile(rows)),
         )
         return lists.transpose(1, 0, 2).reshape(groups * together, -1)[: len(nits)]
 
     def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
         """See `Kernels.scores`."""
         together = _together(len(nits))
-        factors, offsets = pair_words(nits, together)
-        groups, blocks = len(factors), -(-rows.count // ROWS)
+        queries = pair_words(nits, together)
+        groups, blocks = len(queries), -(-rows.count // ROWS)
         size, count = shares(blocks, self._wanted, 1)
         out = self._device.memory.allocate(groups * together * blocks * ROWS * 4)
         self._device.launch(
@@ -101,7 +101,7 @@ class Vector:
             (count,),
             (1,),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(size)),
-            *(factors, offsets, np.int32(groups), out, np.uint64(blocks * ROWS), self._tile(rows)),
+            *(queries, np.int32(groups), out, np.uint64(blocks * ROWS), self._tile(rows)),
         )
         return out, blocks * ROWS
 
@@ -122,7 +122,7 @@ class Vector:
     def _tile(self, rows: Rows) -> "cl.LocalMemory":
         import pyopencl as cl
 
-        return cl.LocalMemory(rows.columns * 8 * ROWS)
+        return cl.LocalMemory(rows.columns * 4 * ROWS)
 
 
 class Group:
@@ -146,8 +146,8 @@ class Group:
         """See `Kernels.mine`."""
         together = _together(len(nits))
         queries, offsets = byte_words(nits, together)
-        groups, lanes = len(queries), self._lanes
-        size, count = shares(-(-rows.count // lanes), -(-self._wanted // groups), -(-max(1024, 4 * k) // lanes))
+        groups, lanes, pairs = len(queries), self._lanes, -(-rows.count // ROWS) * ROWS // 2
+        size, count = shares(-(-pairs // lanes), -(-self._wanted // groups), -(-max(512, 2 * k) // lanes))
         lists = np.empty((count, groups * together, k), np.int64)
         self._device.launch(
             self._device.kernel(("merge.cl", "group.cl"), "mine", QUERIES=together, LANES=lanes, **self._dot),
@@ -163,16 +163,16 @@ class Group:
         together = _together(len(nits))
         queries, offsets = byte_words(nits, together)
         groups, lanes = len(queries), self._lanes
-        pitch = -(-rows.count // lanes) * lanes
-        out = self._device.memory.allocate(groups * together * pitch * 4)
+        pairs = -(-rows.count // ROWS) * ROWS // 2
+        out = self._device.memory.allocate(groups * together * pairs * 8)
         self._device.launch(
             self._device.kernel(("merge.cl", "group.cl"), "scores", QUERIES=together, LANES=lanes, **self._dot),
-            (pitch, groups),
+            (-(-pairs // lanes) * lanes, groups),
             (lanes, 1),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count)),
-            *(queries, offsets, out, np.uint64(pitch)),
+            *(queries, offsets, out, np.uint64(pairs * 2)),
         )
-        return out, pitch
+        return out, pairs * 2
 
     def topk(self, scores: npt.NDArray[Any], first: int, k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.topk`."""

@@ -5,19 +5,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COLUMN_NITS", "ROWS", "byte_words", "columns_of", "pair_words", "row_words"]
+__all__ = ["BLOCK_BYTES", "COLUMN_NITS", "ROWS", "byte_words", "columns_of", "pair_words", "row_words"]
 
-#: Rows in a block, and nits in one column, which is one 32-bit word a row.
-ROWS, COLUMN_NITS = 32, 8
+#: Rows in a block, and nits in one column: a column of two rows takes one 32-bit word.
+ROWS, COLUMN_NITS = 32, 4
+#: Bytes of one column of a block.
+BLOCK_BYTES = ROWS * COLUMN_NITS // 2
 
 
 def columns_of(dimensions: int) -> int:
-    """Return how many words a row takes: ceil(dimensions / 8)."""
+    """Return how many columns a row takes: ceil(dimensions / 4)."""
     return -(-dimensions // COLUMN_NITS)
 
 
 def row_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """Lay rows out in blocks of 32, each column by column.
+    """Lay rows out in blocks of 32, each column by column, a word for rows i and i + 8.
 
     Parameters
     ----------
@@ -26,18 +28,24 @@ def row_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
 
     Returns
     -------
-    uint32 array of shape (ceil(N / 32), ceil(D / 8), 32)
-        The word of 8 nits, nit 0 in the low nibble, of block, column and row; zeros fill columns and blocks.
+    uint32 array of shape (ceil(N / 32), ceil(D / 4), 16)
+        Of block, column and pair of rows (0 and 8, ..., 7 and 15, 16 and 24, ..., 23 and 31) the 4 nits: those of the
+        first row in the low nibbles of the bytes, their top bits flipped, those of the second in the high nibbles, in
+        the order 1, 0, 3, 2. Zeros (as nits) fill columns and blocks.
     """
     rows, width = packed.shape
-    columns = -(-width // 4)
-    whole = np.zeros((-(-rows // ROWS) * ROWS, columns * 4), np.uint8)
+    columns = -(-width // 2)
+    whole = np.zeros((-(-rows // ROWS) * ROWS, columns * 2), np.uint8)
     whole[:rows, :width] = packed
-    words = whole.view("<u4").reshape(-1, ROWS, columns).transpose(0, 2, 1)
-    return np.ascontiguousarray(words)
+    pairs = whole.reshape(-1, 2, 2, 8, columns * 2)
+    first, second = pairs[:, :, 0] ^ np.uint8(0x88), pairs[:, :, 1]
+    words = np.empty((*first.shape, 2), np.uint8)
+    words[..., 0] = (first & np.uint8(0x0F)) | (second & np.uint8(0xF0))
+    words[..., 1] = (first >> np.uint8(4)) | (second << np.uint8(4))
+    return np.ascontiguousarray(words.reshape(-1).view("<u4").reshape(-1, ROWS // 2, columns).transpose(0, 2, 1))
 
 
-def pair_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int32]]:
+def pair_words(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[np.int16]:
     """Lay queries out as vector.cl reads them.
 
     Parameters
@@ -49,16 +57,11 @@ def pair_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[n
 
     Returns
     -------
-    int16 array of shape (groups, columns, 4, together, 2)
-        Nits j and j + 4 of each column, side by side.
-    int32 array of shape (groups * together,)
-        -8 times the sum of each query without nits 3 and 7 of each column.
+    int16 array of shape (groups, columns, 2, together, 2)
+        Nits j and j + 2 of each column, side by side.
     """
-    whole = _groups(nits, together)
-    groups, columns = len(whole) // together, whole.shape[1] // COLUMN_NITS
-    parts = whole.reshape(groups, together, columns, 2, 4).transpose(0, 2, 4, 1, 3)
-    flipped = whole.reshape(len(whole), -1, 4)[:, :, :3]
-    return np.ascontiguousarray(parts, np.int16), -8 * flipped.sum(axis=(1, 2), dtype=np.int32)
+    parts = _columns(nits, together).reshape(-1, together, columns_of(nits.shape[1]), 2, 2).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(parts, np.int16)
 
 
 def byte_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int32]]:
@@ -72,18 +75,19 @@ def byte_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[n
     Returns
     -------
     int8 array of shape (groups, columns, 2, together, 4)
-        The even, then the odd elements of each column.
+        The elements of each column, in order and in the order 1, 0, 3, 2.
     int32 array of shape (groups * together,)
         -8 times the sum of each query.
     """
-    whole = _groups(nits, together)
-    groups, columns = len(whole) // together, whole.shape[1] // COLUMN_NITS
-    parts = whole.reshape(groups, together, columns, 4, 2).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(parts), -8 * whole.sum(axis=1, dtype=np.int32)
+    whole = _columns(nits, together)
+    parts = np.stack([whole, whole[:, :, [1, 0, 3, 2]]], axis=2)
+    parts = parts.reshape(-1, together, *parts.shape[1:]).transpose(0, 2, 3, 1, 4)
+    return np.ascontiguousarray(parts), -8 * whole.sum(axis=(1, 2), dtype=np.int32)
 
 
-def _groups(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[Any]:
+def _columns(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[Any]:
+    """Return whole groups of queries by columns: (groups * together, columns, 4)."""
     queries, dimensions = nits.shape
     whole = np.zeros((-(-queries // together) * together, columns_of(dimensions) * COLUMN_NITS), np.int8)
     whole[:queries, :dimensions] = nits
-    return whole
+    return whole.reshape(len(whole), -1, COLUMN_NITS)

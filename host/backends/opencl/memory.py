@@ -11,7 +11,7 @@ from ninefold.spec.data import Database
 from ninefold.spec.errors import UnsupportedError
 
 from .failures import guarded
-from .layout import ROWS, columns_of, row_words
+from .layout import BLOCK_BYTES, ROWS, columns_of, row_words
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -35,7 +35,7 @@ class Rows:
     buffer : pyopencl.Buffer
         The words.
     columns : int
-        Words of a row.
+        Columns of a row.
     first, count : int
         Number of the first row, and how many there are.
     """
@@ -129,18 +129,18 @@ class Memory:
     def _check(self, rows: int, columns: int) -> None:
         if rows > ROWS_MAX:
             raise UnsupportedError(f"{self._name} numbers rows with 32 bits: at most {ROWS_MAX:,}, not {rows:,}")
-        needed, used = -(-rows // ROWS) * ROWS * columns * 4, self.resident_bytes
+        needed, used = -(-rows // ROWS) * columns * BLOCK_BYTES, self.resident_bytes
         if needed + used > self.capacity_bytes:
             raise UnsupportedError(
                 f"{self._name} has {self.capacity_bytes:,} bytes of memory, of which {used:,} hold other databases: "
-                f"{rows:,} rows of {columns} words take {needed:,}"
+                f"{rows:,} rows of {columns} columns take {needed:,}"
             )
 
     def _upload(self, packed: npt.NDArray[np.uint8]) -> list[Rows]:
         import pyopencl as cl
 
-        columns = -(-packed.shape[1] // 4)
-        block = columns * ROWS * 4
+        columns = -(-packed.shape[1] // 2)
+        block = columns * BLOCK_BYTES
         step = max(1, self._largest // block) * ROWS
         piece = max(1, _PIECE_BYTES // block) * ROWS
         parts: list[Rows] = []

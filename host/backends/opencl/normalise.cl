@@ -1,16 +1,20 @@
 // The fixed-point division by the length of a row, in integers throughout (spec/operators/similarity.py).
 
 #define ROWS 32
+#define PAIRS (ROWS / 2)
 
 // recip[row] = (isqrt(2**34 / n) + 1) >> 1 with n the sum of squares of the row's nits, 0 where n = 0.
 __kernel void reciprocals(__global const uint* words, int columns, uint rows, __global uint* recip) {
     const uint row = get_global_id(0);
     if (row >= rows) return;
-    __global const uint* at = words + (size_t)(row / ROWS) * columns * ROWS + row % ROWS;
+    // Two rows that are 8 apart share words: nit + 8 in the low nibbles is the first's, the signed high ones the second's.
+    const uint second = row / 8 % 2;
+    __global const uint* at = words + (size_t)(row / ROWS) * columns * PAIRS + row % ROWS / 16 * 8 + row % 8;
     uint squares = 0;
-    for (int column = 0; column < columns; column++, at += ROWS) {
-        for (int shift = 0; shift < 32; shift += 4) {
-            const int nit = (int)(*at << (28 - shift)) >> 28;
+    for (int column = 0; column < columns; column++, at += PAIRS) {
+        const uint nibbles = second ? *at >> 4 ^ 0x08080808u : *at;
+        for (int shift = 0; shift < 32; shift += 8) {
+            const int nit = (int)(nibbles >> shift & 15) - 8;
             squares += nit * nit;
         }
     }
