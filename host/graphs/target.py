@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from ninefold.spec.errors import DeviceError, UnavailableError
 
+from .runtime import openvino
+
 __all__ = ["Graph", "Target", "one_line"]
 
 #: float32 throughout, whatever shorter formats the processor has, and no quantising of inputs on the fly.
@@ -56,7 +58,7 @@ class Target:
 
     def __init__(self, device: str = "CPU", settings: Mapping[str, str] | None = None) -> None:
         try:
-            self.openvino = importlib.import_module("openvino")
+            self.openvino = openvino()
             self.op = importlib.import_module("openvino.opset13")
         except ImportError as error:
             raise UnavailableError(

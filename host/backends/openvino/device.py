@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line
+from ninefold.host.graphs.runtime import openvino
 from ninefold.host.nits import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
@@ -254,8 +255,8 @@ def _runners() -> Runners:
 
 def _core() -> tuple[Any, str]:
     """Return a core, which looks for devices anew, and OpenVINO's version."""
-    openvino: Any = importlib.import_module("openvino")
-    return openvino.Core(), str(openvino.__version__).partition("-")[0]
+    module = openvino()
+    return module.Core(), str(module.__version__).partition("-")[0]
 
 
 def _devices(core: Any) -> list[str]:

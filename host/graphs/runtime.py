@@ -1,0 +1,35 @@
+"""Import OpenVINO so that Intel's OpenCL runtime still works in the same process."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["openvino"]
+
+_TBB: Final = "libtbb.so.12"
+
+
+def openvino() -> Any:
+    """Return the module ``openvino``; raise `ImportError` where it is not installed."""
+    _load_newer_tbb()
+    return importlib.import_module("openvino")
+
+
+@cache
+def _load_newer_tbb() -> None:
+    """Load the TBB of Intel's OpenCL runtime, where that is installed.
+
+    OpenVINO's wheel brings an older TBB (oneAPI Threading Building Blocks) than Intel's OpenCL runtime needs, and a
+    process loads one library of a name: after OpenVINO, that runtime would find no device. OpenVINO works with the
+    newer one.
+    """
+    with contextlib.suppress(PackageNotFoundError, OSError):
+        for file in distribution("tbb").files or []:
+            if file.name == _TBB:
+                ctypes.CDLL(str(Path(str(file.locate())).resolve()))

@@ -1,0 +1,17 @@
+"""Runtimes that share libraries work in one process."""
+
+import subprocess
+import sys
+
+
+def test_intels_runtime_is_there_after_openvino() -> None:
+    # A process of its own: which libraries a process holds is decided once.
+    script = (
+        "from ninefold.spec.registry import backend\n"
+        "print(*(entry.device for entry in backend('openvino').probe()))\n"
+        "print(*(getattr(entry, 'description', '') for entry in backend('opencl').probe()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    first, second = done.stdout.splitlines()
+    assert "openvino:CPU" in first
+    assert "Intel(R) OpenCL" in second
