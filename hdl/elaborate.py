@@ -7,7 +7,7 @@ from amaranth.back import rtlil as rtlil_backend
 from amaranth.back import verilog as verilog_backend
 from amaranth.lib import wiring
 
-from ninefold.spec.errors import InputError, ToolError
+from ninefold.spec.errors import InputError, tool_failure
 
 __all__ = ["digest", "rtlil", "verilog"]
 
@@ -37,7 +37,8 @@ def verilog(core: wiring.Component, name: str = "top") -> str:
         text = str(verilog_backend.convert(core, name=name, emit_src=False, strip_internal_attrs=True))
     except Exception as error:
         # Whatever stopped Yosys, a full disk for instance, arrives as an exception of its packaging.
-        raise ToolError(f"Yosys could not write the Verilog: {str(error).strip() or type(error).__name__}") from error
+        said = str(error) or type(error).__name__
+        raise tool_failure("Yosys could not write the Verilog", said, "Yosys") from error
     # A signal of no bits, such as a counter of one word, is used nowhere; Yosys would declare it with two.
     return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
 

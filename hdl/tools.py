@@ -1,5 +1,7 @@
 """External tools: where they are, and how they are run."""
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -7,12 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ninefold.spec.errors import ToolError, UnavailableError
+from ninefold.spec.errors import UnavailableError, tool_failure
 
 __all__ = ["find", "run", "version_of"]
-
-#: Lines of a failed tool's output that the error carries.
-_TAIL_LINES = 20
 
 
 def find(program: str, install: str) -> Path:
@@ -52,20 +51,17 @@ def version_of(package: str, install: str) -> str:
         raise UnavailableError(f"the package {package} is not installed", install) from None
 
 
-def run(command: Sequence[str | Path], folder: Path) -> str:
-    """Run a tool in a folder, and return what it printed.
+def run(command: Sequence[str | Path], folder: Path | None = None, **environment: str) -> str:
+    """Run a tool to its end, and return its standard output.
 
     Parameters
     ----------
     command : sequence of str or Path
         Program and arguments.
-    folder : Path
+    folder : Path, optional
         Where it runs.
-
-    Returns
-    -------
-    str
-        Standard output and error together.
+    **environment : str
+        Variables beside those of this process.
 
     Raises
     ------
@@ -73,9 +69,11 @@ def run(command: Sequence[str | Path], folder: Path) -> str:
         It failed; the message carries the command and the end of its output.
     """
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    variables = {**os.environ, **environment}
+    done = subprocess.run(
+        words, cwd=folder, env=variables, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
     if done.returncode:
-        tail = "\n".join(done.stdout.rstrip().splitlines()[-_TAIL_LINES:])
-        shown = " ".join([Path(words[0]).name, *words[1:]])
-        raise ToolError(f"`{shown}` failed with exit code {done.returncode}:\n{tail}")
+        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` failed with exit code {done.returncode}"
+        raise tool_failure(message, done.stdout + done.stderr, folder or Path.cwd())
     return done.stdout

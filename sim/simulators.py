@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from ninefold.sim.verilated.tools import find_tools
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import InputError, ToolError, UnavailableError
+from ninefold.spec.errors import InputError, UnavailableError, tool_failure
 
 __all__ = ["PERIOD_NS", "SIMULATORS", "Outcome", "Simulator", "find_simulator"]
 
@@ -41,7 +41,14 @@ _ICARUS_WAVES = """module waves;
   end
 endmodule
 """
-_QUIET = ["-Wno-fatal", "-Wno-lint", "-Wno-style"]
+# cocotb asks Verilator to keep every signal within reach, which makes large designs slow to build and to run; a bench
+# reaches the ports only.
+_PORTS = """`verilator_config
+public_flat_rw -module "top" -var "clk"
+public_flat_rw -module "top" -var "rst"
+public_flat_rw -module "top" -var "*__*"
+"""
+_VERILATOR = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-public-flat-rw"]
 _INSTALL_ICARUS = "install it (Debian: apt install iverilog) or use --simulator verilator"
 _INSTALL_PYTHON = "use a Python with a shared libpython (Debian: apt install libpython3-dev)"
 
@@ -165,7 +172,8 @@ class Simulator:
         return outcomes
 
     def _identity(self, waves: bool) -> list[str]:
-        return [self.name, self.version, version("cocotb"), sys.prefix, self.waves if waves else "", *_ICARUS]
+        recording = self.waves if waves else ""
+        return [self.name, self.version, version("cocotb"), sys.prefix, recording, *_ICARUS, *_VERILATOR, _PORTS]
 
     def _build(self, folder: Path, verilog: str, waves: bool) -> None:
         source = folder / "top.v"
@@ -191,7 +199,9 @@ class Simulator:
     def _compile(self, folder: Path, source: Path, waves: bool) -> None:
         sources = [source]
         if self.name == "verilator":
-            arguments = [*_QUIET, *(["--trace-fst"] if waves and self.waves == ".fst" else [])]
+            ports = folder / "ports.vlt"
+            ports.write_text(_PORTS)
+            arguments = [*_VERILATOR, str(ports), *(["--trace-fst"] if waves and self.waves == ".fst" else [])]
         else:
             arguments = _ICARUS
             sources.append(folder / "waves.v")
@@ -257,8 +267,8 @@ class Simulator:
         try:
             yield get_runner(self.name)
         except (RuntimeError, SystemExit) as error:
-            said = log.read_text(errors="replace")[-2000:].strip() if log.exists() else ""
-            raise ToolError(f"{self.name} failed: {error}\n{said}") from error
+            said = log.read_text(errors="replace") if log.exists() else ""
+            raise tool_failure(f"{self.name} failed: {error}", said, log.parent) from error
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -297,9 +307,9 @@ def _find_verilator() -> Simulator:
     )
     variables = _common_variables(str(links))
     variables["VERILATOR_ROOT"] = str(tools.root)
-    # Without the first, designs that Verilator splits do not build; the benches run for seconds, so a quick compiler
-    # run is worth more than the quickest simulation.
-    variables["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
+    # Without the first, designs that Verilator splits do not build; the benches wait for Python most of the time, so a
+    # quick compiler run is worth more than the quickest simulation.
+    variables["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
     identity = f"{tools.verilator_version} {tools.compiler_version}"
     return Simulator("verilator", identity, ".fst" if _has_fst(tools.compiler) else ".vcd", variables)
 

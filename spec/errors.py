@@ -1,18 +1,26 @@
 """The error hierarchy: one base class, and for each class the exit code of the command line."""
 
+import errno
+import os
+from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
     "DamagedDataError",
     "DeadlineError",
     "DeviceError",
+    "FullDiskError",
     "InputError",
     "LostDeviceError",
     "NinefoldError",
     "ToolError",
     "UnavailableError",
     "UnsupportedError",
+    "tool_failure",
 ]
+
+#: Characters of a failed tool's output that the error carries.
+_TAIL = 2000
 
 
 class NinefoldError(Exception):
@@ -84,3 +92,28 @@ class ToolError(NinefoldError):
     """An external tool failed; the message carries the command and the end of its output."""
 
     exit_code = 3
+
+
+class FullDiskError(ToolError):
+    """An external tool found no room to write; the message names the folder or the tool."""
+
+    exit_code = 2
+
+
+def tool_failure(message: str, said: str, where: str | Path) -> ToolError:
+    """Return the error to raise for a tool that failed.
+
+    Parameters
+    ----------
+    message : str
+        The command, and how it ended.
+    said : str
+        What it wrote; the error carries the end.
+    where : str or Path
+        The folder in which it writes, or the tool where that is not known; a full disk is not the tool's fault.
+    """
+    full = os.strerror(errno.ENOSPC)
+    if full in said:
+        return FullDiskError(f"{where}: {full}")
+    tail = said.strip()[-_TAIL:]
+    return ToolError(f"{message}:\n{tail}" if tail else message)

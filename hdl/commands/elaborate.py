@@ -68,5 +68,8 @@ def _write(path: Path, text: str) -> None:
         os.umask(umask)
         Path(aside).chmod(0o666 & ~umask)
         Path(aside).replace(path)
+    except OSError as error:
+        # A failed write names no file by itself.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         Path(aside).unlink(missing_ok=True)

