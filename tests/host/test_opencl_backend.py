@@ -101,10 +101,13 @@ def test_mine_of_the_largest_sums(device: OpenClDevice, queries: int) -> None:
 
 
 def test_mine_of_many_queries_and_shares(device: OpenClDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mine, "_QUERIES", 6)
     rng = np.random.default_rng(3)
     nits = rng.integers(-2, 3, (20_000, 16), dtype=np.int8)
-    answer = assert_mines(device, rng.integers(-2, 3, (15, 16), dtype=np.int8), nits, 100)
+    q = rng.integers(-2, 3, (15, 16), dtype=np.int8)
+    monkeypatch.setattr(mine, "_QUERIES", 6)
+    assert_mines(device, q, nits, 100)
+    monkeypatch.setattr(mine, "_PRODUCTS", 1)  # four queries at a time, however many rows there are
+    answer = assert_mines(device, q, nits, 100)
     assert "kernels" in answer.path
     assert device.entry.device.platform.name in answer.path
 

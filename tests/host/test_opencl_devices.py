@@ -165,18 +165,19 @@ def test_the_loaders_folder_names_the_systems_drivers_and_intels(
     monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENCL_VENDOR_PATH", str(system))
     monkeypatch.delenv(icd.VENDORS, raising=False)
-    icd.prepare()
-    assert os.environ[icd.VENDORS].endswith("/")
-    folder = Path(os.environ[icd.VENDORS])
     wanted = {"nvidia.icd": "libnvidia-opencl.so.1\n", "ninefold-intel.icd": f"{icd.intel_library()}\n"}
-    assert {path.name: path.read_text() for path in folder.iterdir()} == wanted
+    with icd.drivers():
+        assert os.environ[icd.VENDORS].endswith("/")
+        folder = Path(os.environ[icd.VENDORS])
+        assert {path.name: path.read_text() for path in folder.iterdir()} == wanted
+    assert icd.VENDORS not in os.environ
 
-    # What was damaged is written anew, in the same folder, also where another process of ours has pointed to it.
+    # What was damaged is written anew, in the same folder.
     (folder / "nvidia.icd").write_text("garbage")
     (folder / "ninefold-intel.icd").unlink()
-    icd.prepare()
-    assert Path(os.environ[icd.VENDORS]) == folder
-    assert {path.name: path.read_text() for path in folder.iterdir()} == wanted
+    with icd.drivers():
+        assert Path(os.environ[icd.VENDORS]) == folder
+        assert {path.name: path.read_text() for path in folder.iterdir()} == wanted
 
 
 @pytest.mark.parametrize("case", ["the user's own folder", "no Intel runtime", "Intel's is the system's already"])
@@ -191,7 +192,8 @@ def test_the_loaders_setting_is_left_alone(case: str, tmp_path: Path, monkeypatc
     else:
         (tmp_path / "intel.icd").write_text("/opt/intel/lib/libintelocl.so\n")
     before = os.environ.get(icd.VENDORS)
-    icd.prepare()
+    with icd.drivers():
+        assert os.environ.get(icd.VENDORS) == before
     assert os.environ.get(icd.VENDORS) == before
     assert not (tmp_path / "cache").exists()
 

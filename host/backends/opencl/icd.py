@@ -1,45 +1,44 @@
 """Let the OpenCL loader find Intel's runtime from PyPI beside the drivers that the system has.
 
-A loader reads one folder of ``.icd`` files, each naming a driver's library. The wheel of ``intel-opencl-rt`` cannot
-know where it is installed, so its own file names no path that exists. `prepare` keeps a folder in the cache with copies
-of the system's files and one more that names the library where it lies, and points ``OCL_ICD_VENDORS`` at it.
+A loader reads one folder of ``.icd`` files, each naming a driver's library, when a process first uses OpenCL. The wheel
+of ``intel-opencl-rt`` cannot know where it is installed, so its own file names no path that exists. `drivers` keeps a
+folder in the cache with copies of the system's files and one more that names the library where it lies, and points
+``OCL_ICD_VENDORS`` at it meanwhile.
 """
 
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from ninefold.spec.cache import cache_folder, digest_of
 
-__all__ = ["VENDORS", "intel_library", "prepare", "system_files"]
+__all__ = ["VENDORS", "drivers", "intel_library", "system_files"]
 
 #: Names the folder, or the one file, that the loader reads; a user's own setting is left alone.
 VENDORS = "OCL_ICD_VENDORS"
 _LIBRARY = "libintelocl.so"
 
 
-def prepare() -> None:
-    """Point the loader at a folder that holds the system's drivers and Intel's runtime, where that is installed.
+@contextlib.contextmanager
+def drivers() -> Iterator[None]:
+    """Let a loader that starts inside find the system's drivers and Intel's runtime, where that is installed.
 
-    To be called before OpenCL is first used: a loader reads the folder once a process. Several processes may do so at
-    once, since each writes the same content by atomic renames, into a folder named by that content.
+    Several processes may do so at once, since each writes the same content by atomic renames, into a folder named by
+    that content. The environment is as before afterwards: neither other loaders nor child processes see the folder.
     """
-    ours = cache_folder() / "opencl-icd"
-    if VENDORS in os.environ and Path(os.environ[VENDORS]).parent != ours:
+    folder = _folder()
+    if folder is None:
+        yield
         return
-    library, files = intel_library(), system_files()
-    if library is None or any(Path(text.strip()).name == _LIBRARY for text in files.values()):
-        return
-    # No name of the system's ends up overwritten: the prefix makes this one ours.
-    files["ninefold-intel.icd"] = f"{library}\n"
-    folder = ours / digest_of(files)[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        _write(folder / name, text)
     # Older Khronos loaders put folder and file name together without a slash.
     os.environ[VENDORS] = f"{folder}{os.sep}"
+    try:
+        yield
+    finally:
+        del os.environ[VENDORS]
 
 
 def intel_library() -> Path | None:
@@ -60,6 +59,20 @@ def system_files() -> dict[str, str]:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             files[path.name] = path.read_text()
     return files
+
+
+def _folder() -> Path | None:
+    """Return the folder, written where it is not yet; None where the loader needs no help, or is not to have it."""
+    library, files = intel_library(), system_files()
+    known = any(Path(text.strip()).name == _LIBRARY for text in files.values())
+    if VENDORS in os.environ or library is None or known:
+        return None
+    files["ninefold-intel.icd"] = f"{library}\n"
+    folder = cache_folder() / "opencl-icd" / digest_of(files)[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        _write(folder / name, text)
+    return folder
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Queries of one launch: enough to keep a device busy, few enough that a launch takes a fraction of a second.
-_QUERIES = 256
+#: Queries of one launch, and products of nits in it: enough to keep a device busy, and no more than a slow one does in
+#: about a second, so that a call can be interrupted and no driver takes it for stuck.
+_QUERIES, _PRODUCTS = 256, 1 << 36
 
 
 def run(device: "OpenClDevice", call: Call) -> Answer:
@@ -29,10 +30,11 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
         scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
         nits = quantise(q, scale, mode)  # type: ignore[arg-type]  # load has checked the mode
         keys = np.full((len(q), k), np.iinfo(np.int64).min)
-        for first in range(0, len(q) if parts else 0, _QUERIES):
-            block = nits[first : first + _QUERIES]
+        step = min(_QUERIES, max(4, _PRODUCTS // max(1, call.sizes["N"] * call.sizes["D"])))
+        for first in range(0, len(q) if parts else 0, step):
+            block = nits[first : first + step]
             found = [kernels.mine(rows, block, k) for rows in parts]
-            keys[first : first + _QUERIES] = best_keys(np.concatenate(found, axis=1), k)
+            keys[first : first + step] = best_keys(np.concatenate(found, axis=1), k)
         count = min(k, call.sizes["N"])
         ids, scores = results(keys, count)
     values = {"ids": ids, "scores": scores, "count": np.full(len(q), count, np.int64)}

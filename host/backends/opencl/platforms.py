@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib.util
 import threading
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.protocols import HOST
 
-from .icd import intel_library, prepare
+from .icd import drivers, intel_library
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -150,9 +151,9 @@ def _ask() -> list[tuple[str, "cl.Device"]]:
 
 
 def _list() -> list[tuple[str, "cl.Device"]]:
-    prepare()
     import pyopencl as cl
 
+    _start_loader()
     try:
         platforms = cl.get_platforms()
     except cl.Error as error:
@@ -168,6 +169,15 @@ def _list() -> list[tuple[str, "cl.Device"]]:
         seen = f"no OpenCL device on {names}" if platforms else "no OpenCL platform: libOpenCL loaded, 0 platforms"
         raise UnavailableError(f"{seen}{_broken_runtime()}", INSTALL)
     return devices
+
+
+@functools.lru_cache
+def _start_loader() -> None:
+    """Use OpenCL for the first time in this process, which is when the loader looks for drivers."""
+    import pyopencl as cl
+
+    with drivers(), contextlib.suppress(cl.Error):
+        cl.get_platforms()
 
 
 def _broken_runtime() -> str:

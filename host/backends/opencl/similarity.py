@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Vectors and queries of one launch, so that the scores on the device stay below 128 MiB.
-_ROWS, _QUERIES = 1 << 17, 256
+#: Vectors and queries of one launch, so that the scores on the device stay below 65 MiB.
+_ROWS, _QUERIES = 1 << 16, 256
 
 
 def run(device: "OpenClDevice", call: Call) -> Answer:
