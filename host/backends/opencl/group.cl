@@ -12,7 +12,7 @@
 #define PAIRS (ROWS / 2)
 
 static inline int dot4(uint nits, uint query, int sum) {
-#ifdef DOT
+#if defined(DOT) && defined(__opencl_c_integer_dot_product_input_4x8bit_packed)
     return sum + dot_4x8packed_us_int(nits, query);
 #else
     const char4 q = as_char4(query);
