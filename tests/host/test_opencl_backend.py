@@ -22,7 +22,7 @@ from ninefold.spec.operators import OPERATORS
 
 #: Largest D is 4096; blocks hold 32 rows, columns 8 nits, work-groups 128 rows.
 DIMENSIONS = (1, 2, 7, 8, 9, 63, 384, 1001)
-ROWS = (1, 31, 32, 33, 127, 128, 129, 1025)
+ROWS = (0, 1, 31, 32, 33, 127, 128, 129, 1025)
 
 
 def targets() -> list[Any]:

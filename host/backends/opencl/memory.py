@@ -23,7 +23,7 @@ __all__ = ["ROWS_MAX", "Memory", "Out", "Rows"]
 #: A row's number takes 32 bits of a key, of which one value marks an empty slot.
 ROWS_MAX = 2**32 - 2
 #: Bytes that are laid out and copied together, so that a memory-mapped database is never held whole by the host.
-_PIECE_BYTES = 1 << 26
+_PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
