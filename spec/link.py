@@ -1,0 +1,262 @@
+"""The link between host and miner: frame layout, commands, errors and limits.
+
+Constants and layouts only; the codecs of the host (``ninefold.drivers.protocol``) and of the fabric
+(``ninefold.hdl.link``) are written apart and checked against the bytes in ``tests/fixtures/link``. ``docs/link.md`` is
+generated from this page and from the register table.
+
+A frame on the wire is ``COBS(header | payload | CRC-32) 0x00``. The header is type, sequence, priority and epoch, one
+byte each. The CRC is zlib's, over header and payload. Every number is little endian.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+__all__ = [
+    "BODY_MAX",
+    "BODY_MIN",
+    "COBS_RUN",
+    "COMMANDS",
+    "CRC_BYTES",
+    "DELIMITER",
+    "ENCODED_MAX",
+    "EPOCH_MAX",
+    "EPOCH_RESET",
+    "ERROR",
+    "ERROR_PAYLOAD",
+    "FORMAT_GRID",
+    "FORMAT_PACKED",
+    "HEADER_BYTES",
+    "LOAD_FINAL",
+    "PAYLOAD_MAX",
+    "PREFIX_BYTES",
+    "REPLY",
+    "RESULT_BYTES",
+    "ROWS_MAX",
+    "WINDOW",
+    "WINDOW_MAX",
+    "Command",
+    "Fault",
+    "Field",
+    "Frame",
+    "Kind",
+]
+
+#: Ends every frame and occurs nowhere inside one. Empty frames mean nothing, so any number may stand between frames.
+DELIMITER: Final = 0x00
+#: The most bytes other than zero that one COBS code byte (0xFF) introduces.
+COBS_RUN: Final = 254
+#: type, sequence, priority, epoch.
+HEADER_BYTES: Final = 4
+CRC_BYTES: Final = 4
+#: The most any frame carries: the prefix of a query or of its reply, and 4,096 grid values. A board may take or send
+#: less (register ``limits``).
+PAYLOAD_MAX: Final = 8200
+BODY_MIN: Final = HEADER_BYTES + CRC_BYTES
+BODY_MAX: Final = HEADER_BYTES + PAYLOAD_MAX + CRC_BYTES
+#: Bytes between two delimiters: one code byte each full run, and one more, which an encoder may also add where the last
+#: run is full.
+ENCODED_MAX: Final = BODY_MAX + BODY_MAX // COBS_RUN + 1
+
+#: Added to the type of a request in its reply.
+REPLY: Final = 0x80
+#: Type of the reply to any request that is refused.
+ERROR: Final = 0xFF
+
+#: What a window is by default, and at most: with half the sequence numbers, old and new cannot be confused.
+WINDOW: Final = 8
+WINDOW_MAX: Final = 128
+#: The epoch after a reset, and from the beginning of a load on.
+EPOCH_RESET: Final = 0
+EPOCH_MAX: Final = 255
+
+#: Bytes before the data of READ, WRITE, LOAD and QUERY requests and of QUERY replies.
+PREFIX_BYTES: Final = 4
+#: Bit of a LOAD's offset: this block ends the load.
+LOAD_FINAL: Final = 1 << 31
+#: Values of a QUERY's ``format``, and the bits of the register ``formats`` (1 << value).
+FORMAT_PACKED: Final = 0
+FORMAT_GRID: Final = 1
+#: A result: id u16, score i32.
+RESULT_BYTES: Final = 6
+#: The most rows a board's store has, since an id is a u16.
+ROWS_MAX: Final = 1 << 16
+
+
+class Kind(IntEnum):
+    """Types of requests; a reply has `REPLY` added, or is `ERROR`."""
+
+    IDENTIFY = 0x01
+    READ = 0x02
+    WRITE = 0x03
+    LOAD = 0x04
+    QUERY = 0x05
+    STATISTICS = 0x06
+    RESET = 0x07
+
+
+class Fault(IntEnum):
+    """Codes of an ERROR reply. A request that is refused has changed nothing."""
+
+    #: No such type of request; detail 0.
+    KIND = 1
+    #: The payload is too short, too long, or not what its prefix says; detail is its length in bytes.
+    LENGTH = 2
+    #: No register there, or not one that may be written; detail is the first such word address.
+    ADDRESS = 3
+    #: A LOAD that does not continue where the last one ended; detail is the offset at which it may continue.
+    OFFSET = 4
+    #: A LOAD past the end of the store; detail is the size of the store in bytes.
+    STORE = 5
+    #: A final LOAD that does not end with a row; detail is the number of bytes since the last row's end.
+    ROW = 6
+    #: A QUERY while nothing is loaded; detail 0.
+    EMPTY = 7
+    #: A QUERY for another epoch; detail is the board's.
+    EPOCH = 8
+    #: A QUERY for 0 results or for more than the board's k; detail is k.
+    K = 9
+    #: A QUERY in a format that the board does not take; detail is the register ``formats``.
+    FORMAT = 10
+    #: A reply would be longer than the board can send; detail is the limit in bytes.
+    REPLY = 11
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame, decoded.
+
+    Attributes
+    ----------
+    kind : int
+        The type: a `Kind`, a `Kind` + `REPLY`, or `ERROR`; anything else is a type that no reader knows.
+    sequence : int
+        0 to 255. A reply has its request's.
+    priority : int
+        0 to 255, 0 where it does not matter. Boards echo it and serve requests in the order of arrival.
+    epoch : int
+        Of a QUERY: the epoch that it is meant for. Of any other request: 0. Of a reply: the board's.
+    payload : bytes
+        0 to `PAYLOAD_MAX` bytes.
+    """
+
+    kind: int
+    sequence: int
+    priority: int
+    epoch: int
+    payload: bytes = b""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A part of a payload.
+
+    Attributes
+    ----------
+    name : str
+        What the fixtures and the codecs call it.
+    type : str
+        ``u8``, ``u16``, ``u32``, ``i16`` or ``i32``; with ``[]`` as many as there is room for.
+    doc : str
+        What it is.
+    """
+
+    name: str
+    type: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A request and its reply.
+
+    Attributes
+    ----------
+    kind : Kind
+        Type of the request.
+    request, reply : tuple of Field
+        The payloads, in order, with nothing between the fields.
+    doc : str
+        What the board does.
+    """
+
+    kind: Kind
+    request: tuple[Field, ...]
+    reply: tuple[Field, ...]
+    doc: str
+
+
+#: Payload of an ERROR reply.
+ERROR_PAYLOAD: Final = (
+    Field("code", "u8", "why, one of the codes below"),
+    Field("kind", "u8", "type of the request"),
+    Field("zero", "u16", "0"),
+    Field("detail", "u32", "depends on the code"),
+)
+
+COMMANDS: Final = (
+    Command(
+        Kind.IDENTIFY,
+        (Field("nonce", "u32", "any number; a new one each time"),),
+        (Field("nonce", "u32", "the same number"), Field("words", "u32[]", "the identity registers, in order")),
+        "Begins a conversation: the board forgets the replies that it keeps, so that no request of this client is "
+        "taken for the repeat of another client's. Never answered from the kept replies; changes nothing else.",
+    ),
+    Command(
+        Kind.READ,
+        (Field("address", "u16", "word address of the first register"), Field("count", "u16", "registers, 1 or more")),
+        (Field("words", "u32[]", "count words"),),
+        "Reads registers that follow one another. Addresses without a register are refused. The two halves of a 64-bit "
+        "counter that are read by one request belong together.",
+    ),
+    Command(
+        Kind.WRITE,
+        (
+            Field("address", "u16", "word address of the first register"),
+            Field("count", "u16", "registers, 1 or more"),
+            Field("words", "u32[]", "count words"),
+        ),
+        (),
+        "Writes registers that follow one another: all of them, or none where one may not be written.",
+    ),
+    Command(
+        Kind.LOAD,
+        (
+            Field("offset", "u32", "bits 30..0: where the block begins, in bytes from the first row; bit 31: final"),
+            Field("data", "u8[]", "1 byte or more of packed nits, rows one after another without a gap"),
+        ),
+        (Field("next", "u32", "where the next block begins: 0 after a final one"),),
+        "Fills the store, in blocks of any size, in order. A block at offset 0 begins a load, whatever came before: it "
+        "sets rows and epoch to 0 and begins load_check anew. A final block sets rows to the number of rows loaded. "
+        "A row is dimensions / 2 bytes.",
+    ),
+    Command(
+        Kind.QUERY,
+        (
+            Field("format", "u8", "0: packed nits, dimensions / 2 bytes a query; 1: grid values, i16, 2 x dimensions"),
+            Field("count", "u8", "queries, 1 or more"),
+            Field("k", "u16", "results a query, 1 to the board's k"),
+            Field("data", "u8[]", "the queries, one after another"),
+        ),
+        (
+            Field("zero", "u8", "0"),
+            Field("count", "u8", "queries, as asked"),
+            Field("results", "u16", "results a query: the smaller of k and rows"),
+            Field("found", "(u16 id, i32 score)[]", "count x results, best first, the lower id first of equal scores"),
+        ),
+        "Scores each query against all rows. The epoch in the request's header must be the board's.",
+    ),
+    Command(
+        Kind.STATISTICS,
+        (),
+        (Field("words", "u32[]", "the statistics registers, in order, all at one moment"),),
+        "Reads the counters and the temperature.",
+    ),
+    Command(
+        Kind.RESET,
+        (),
+        (),
+        "Empties the store (rows and epoch 0), sets thresholds and counters to what they are after power-on, and "
+        "forgets the kept replies. The reply is sent after that.",
+    ),
+)

@@ -1,0 +1,170 @@
+"""The register map: one frozen table.
+
+The fabric is built from it and the drivers address by it; JSON, a C header, SVD and ``docs/registers.md`` are generated
+from it. Registers are 32-bit words, addressed by word. Reading has no side effect.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from .formats import MODES
+from .link import EPOCH_MAX, EPOCH_RESET
+
+__all__ = [
+    "BY_NAME",
+    "IDENTITY",
+    "MAGIC",
+    "MODE_CODES",
+    "NO_TEMPERATURE",
+    "REGISTERS",
+    "STATISTICS",
+    "VERSION",
+    "Access",
+    "Bits",
+    "Register",
+]
+
+#: ``"NFLD"`` as bytes in the order of the wire.
+MAGIC: Final = 0x444C464E
+#: Of link and register map together; a driver refuses a board of another one.
+VERSION: Final = 1
+#: ``temperature`` where the board has no sensor.
+NO_TEMPERATURE: Final = 0x8000_0000
+#: Mode of the quantiser -> value of the register ``mode``.
+MODE_CODES: Final = MappingProxyType({mode: code for code, mode in enumerate(MODES)})
+
+Access = Literal["r", "rw", "w"]
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A part of a register.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    low, width : int
+        Position of its lowest bit, and number of bits.
+    doc : str
+        What it is.
+    """
+
+    name: str
+    low: int
+    width: int
+    doc: str
+
+
+@dataclass(frozen=True)
+class Register:
+    """One register, or several alike that follow one another.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    address : int
+        Word address of the first.
+    access : {'r', 'rw', 'w'}
+        ``w`` reads as 0.
+    doc : str
+        What it is, with the unit.
+    reset : int or None
+        Value after a reset; None where the configuration says it.
+    count : int
+        How many.
+    fields : tuple of Bits
+        Its parts; bits outside them are 0. Empty where the word is one number.
+    """
+
+    name: str
+    address: int
+    access: Access
+    doc: str
+    reset: int | None = None
+    count: int = 1
+    fields: tuple[Bits, ...] = ()
+
+    @property
+    def addresses(self) -> range:
+        """Its word addresses."""
+        return range(self.address, self.address + self.count)
+
+
+REGISTERS: Final = (
+    Register("magic", 0x00, "r", 'The bytes "NFLD".', MAGIC),
+    Register("version", 0x01, "r", "Version of link and register map.", VERSION),
+    Register(
+        "digest",
+        0x02,
+        "r",
+        "SHA-256 of what the bitstream was built from; its first byte is the lowest of the first word.",
+        count=8,
+    ),
+    Register("dimensions", 0x0A, "r", "Nits a row; even."),
+    Register("lanes", 0x0B, "r", "Nit products a cycle; divides dimensions."),
+    Register("depth", 0x0C, "r", "Rows that the store holds, 1 to 65536."),
+    Register("k", 0x0D, "r", "Most results a query, 1 to 256."),
+    Register("mode", 0x0E, "r", "Quantiser for grid values: 0 tanh, 1 linear."),
+    Register(
+        "formats",
+        0x0F,
+        "r",
+        "Formats of queries that the board takes.",
+        fields=(Bits("packed", 0, 1, "Packed nits."), Bits("grid", 1, 1, "Grid values.")),
+    ),
+    Register("window", 0x10, "r", "Replies that the board keeps, and so the most requests under way: a power of two."),
+    Register(
+        "limits",
+        0x11,
+        "r",
+        "Longest payloads in bytes.",
+        fields=(
+            Bits("request", 0, 16, "Longest request that the board takes."),
+            Bits("reply", 16, 16, "Longest reply that it sends."),
+        ),
+    ),
+    Register("clock_hz", 0x12, "r", "Frequency of the clock that cycles counts, in Hz."),
+    Register(
+        "threshold",
+        0x14,
+        "rw",
+        "Smallest magnitude of a grid value (16 bits) that reaches nit 1, 2, 3 and 4. After a reset those of the mode.",
+        count=4,
+    ),
+    Register(
+        "epoch",
+        0x18,
+        "rw",
+        f"Copied into every reply: 0 after a reset and from the beginning of a load on; 1 to {EPOCH_MAX} once written.",
+        EPOCH_RESET,
+    ),
+    Register("rows", 0x19, "r", "Rows loaded; 0 until a load is final.", 0),
+    Register("load_bytes", 0x1A, "r", "Bytes that the load so far, or the last one, has brought.", 0),
+    Register("load_check", 0x1B, "r", "CRC-32 (zlib's) over these bytes.", 0),
+    Register(
+        "control",
+        0x1C,
+        "w",
+        "Acts when written.",
+        0,
+        fields=(Bits("reset", 0, 1, "1: as the command RESET."),),
+    ),
+    Register("queries", 0x20, "r", "Queries answered, repeats of replies not counted.", 0),
+    Register("cycles_low", 0x21, "r", "Clock cycles since the reset, bits 31..0.", 0),
+    Register("cycles_high", 0x22, "r", "Clock cycles since the reset, bits 63..32.", 0),
+    Register("accepted_low", 0x23, "r", "Scores that the top-k accepted, bits 31..0.", 0),
+    Register("accepted_high", 0x24, "r", "Scores that the top-k accepted, bits 63..32.", 0),
+    Register("stalls", 0x25, "r", "Cycles in which a result waited for the link.", 0),
+    Register("crc_errors", 0x26, "r", "Frames dropped because their CRC was wrong.", 0),
+    Register("dropped", 0x27, "r", "Frames dropped for another reason: bad COBS, too short, too long.", 0),
+    Register("temperature", 0x28, "r", "Thousandths of a degree Celsius, signed; 0x80000000 without a sensor."),
+)
+
+BY_NAME: Final = MappingProxyType({register.name: register for register in REGISTERS})
+#: Word addresses that an IDENTIFY reply carries.
+IDENTITY: Final = range(BY_NAME["magic"].address, BY_NAME["clock_hz"].address + 1)
+#: Word addresses that a STATISTICS reply carries.
+STATISTICS: Final = range(BY_NAME["queries"].address, BY_NAME["temperature"].address + 1)
