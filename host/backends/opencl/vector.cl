@@ -37,8 +37,11 @@ static inline void unpack(__global const int8* words, int columns, __local short
     }
 }
 
+// Steps that are unrolled: two at once would take more registers than there are.
+#define STEPS 1
 #define FACTORS(column, step, side) tile[((column) * 2 + (step)) * 2 + (side)]
 #else
+#define STEPS 2
 #define FACTORS(column, step, side) factors_of(words[(column) * 2 + (side)], step)
 #endif
 
@@ -55,7 +58,7 @@ __attribute__((always_inline)) static inline void score(__global const int8* wor
     for (int start = 0; start < columns; start += SPLIT) {
         const int end = min(start + SPLIT, columns);
         for (int i = start; i < end; i++) {
-#pragma unroll
+#pragma unroll STEPS
             for (int step = 0; step < 2; step++) {
                 const int16 first = convert_int16(FACTORS(i, step, 0)), second = convert_int16(FACTORS(i, step, 1));
 #pragma unroll
