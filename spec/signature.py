@@ -81,12 +81,15 @@ class Tensor:
 
     def check(self, value: Any, sizes: dict[str, int]) -> None:
         """Raise `InputError` unless `value` fits; add the symbols it settles to `sizes`."""
-        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
-            raise InputError(f"{self.name} must be an array, not {type(value).__name__}")
-        if (dtype := _name_of(value.dtype)) not in self.dtypes:
-            raise InputError(f"{self.name} must have dtype {' or '.join(self.dtypes)}, not {dtype}")
-        self._check_shape(tuple(value.shape), sizes)
-        self._check_values(value)
+        try:
+            shape, dtype = value.shape, value.dtype
+        except AttributeError:
+            raise InputError(f"{self.name} must be an array, not {type(value).__name__}") from None
+        if (name := _name_of(dtype)) not in self.dtypes:
+            raise InputError(f"{self.name} must have dtype {' or '.join(self.dtypes)}, not {name}")
+        self._check_shape(shape, sizes)
+        if 0 not in shape:
+            self._check_values(value, dtype.kind)
 
     def _check_shape(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
         wanted = self.shape
@@ -103,10 +106,9 @@ class Tensor:
             if size != expected:
                 raise InputError(f"{self.name} must have {symbol} = {expected}, not {size} (shape {shape})")
 
-    def _check_values(self, value: Any) -> None:
-        if 0 in value.shape:
-            return
-        if not self.nan and value.dtype.kind in "fc" and bool((value != value).any()):  # noqa: PLR0124 - NaN alone
+    def _check_values(self, value: Any, kind: str) -> None:
+        # The minimum of an array with a NaN is NaN: one pass, and no array of flags. NaN alone is not equal to itself.
+        if not self.nan and kind in "fc" and (least := value.min()) != least:
             raise InputError(f"{self.name} must not contain NaN")
         if self.low is not None and value.min() < self.low:
             raise InputError(f"{self.name} must be {self.low} to {self.high}, not {value.min()}")
@@ -187,16 +189,20 @@ class Option:
             return None
         if self.choices and value not in self.choices:
             raise InputError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}")
+        converted: Any = value if type(value) is self.type else self._converted(value)
+        if self.positive and not 0 < converted < float("inf"):
+            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
+        low, high = self.low, self.high
+        if (low is not None and converted < low) or (high is not None and converted > high):
+            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
+        return converted
+
+    def _converted(self, value: Any) -> Any:
         try:
             converted = self.type(value)
         except (TypeError, ValueError, OverflowError):
             converted = None
         if converted is None or converted != value or isinstance(value, bool) is not (self.type is bool):
-            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
-        if self.positive and not 0 < converted < float("inf"):
-            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
-        low, high = self.low, self.high
-        if (low is not None and converted < low) or (high is not None and converted > high):
             raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
         return converted
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,15 +34,15 @@ SAMPLED_ROWS = 64
 
 def before(call: Call) -> Call | Answer:
     """Return what to ask a device, or the answer where none is needed."""
-    module = _modules().get(call.operator.name)
-    found: Call | Answer = module.before(call) if module and hasattr(module, "before") else call
+    hook = _hooks("before").get(call.operator.name)
+    found: Call | Answer = call if hook is None else hook(call)
     return found
 
 
 def after(call: Call, answer: Answer) -> Answer:
     """Return what becomes of a device's answer to what `before` made of `call`."""
-    module = _modules().get(call.operator.name)
-    found: Answer = module.after(call, answer) if module and hasattr(module, "after") else answer
+    hook = _hooks("after").get(call.operator.name)
+    found: Answer = answer if hook is None else hook(call, answer)
     return found
 
 
@@ -60,8 +60,8 @@ def flaw(call: Call, answer: Answer, generator: np.random.Generator) -> str:
     """
     if text := _misshapen(call, answer.values):
         return text
-    module = _modules().get(call.operator.name)
-    return str(module.check(call, answer, generator)) if module and hasattr(module, "check") else ""
+    hook = _hooks("check").get(call.operator.name)
+    return "" if hook is None else str(hook(call, answer, generator))
 
 
 def empty_lists(queries: int, k: int, dtype: Any) -> Answer:
@@ -109,6 +109,7 @@ def shape_of(result: Tensor, call: Call) -> tuple[int, ...]:
 
 
 @cache
-def _modules() -> Mapping[str, ModuleType]:
+def _hooks(kind: str) -> Mapping[str, Callable[..., Any]]:
     names = [info.name for info in pkgutil.iter_modules(__path__)]
-    return MappingProxyType({name: importlib.import_module(f"{__name__}.{name}") for name in names})
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return MappingProxyType({name: getattr(m, kind) for name, m in modules.items() if hasattr(m, kind)})

@@ -42,7 +42,8 @@ def joining_key(call: Call) -> Hashable | None:
         elif value is not None:
             if value.nbytes > SMALL_BYTES:
                 return None
-            parts.append((value.shape[1:], value.dtype.str))
+            parts += value.shape[1:]
+            parts.append(value.dtype)
     return tuple(parts)
 
 

@@ -63,7 +63,7 @@ class Breaker:
     @property
     def refusal(self) -> str:
         """Why no task may be sent, in words; empty when one may."""
-        if self.allows:
+        if self.state == "closed" or self.cooled:
             return ""
         if self.state == "half-open":
             return f"its one trial is running after: {self.reason}"

@@ -66,8 +66,11 @@ def refusal(worker: Worker, call: Call) -> str:
     """Return why a device cannot take a call, or an empty string."""
     if worker.gone:
         return worker.gone
-    reason = worker.operators.get(call.operator.name, f"{worker.name} does not know {call.operator.name}")
-    return reason or worker.breaker.refusal or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
+    name = call.operator.name
+    if name not in worker.operators:
+        return f"{worker.name} does not know {name}"
+    reason = worker.operators[name] or worker.breaker.refusal
+    return reason or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
 
 
 def consider(

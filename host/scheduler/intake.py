@@ -31,6 +31,8 @@ def check_settings(task: Task) -> None:
         raise InputError(f"priority must be an integer from 1 to 10, not {task.priority!r}")
     if task.prefer is not None and task.prefer not in KINDS:
         raise InputError(f"prefer must be one of {', '.join(KINDS)}, not {task.prefer!r}")
+    if task.deadline_s is None and task.timeout_s is None:
+        return
     for name, seconds in (("deadline_s", task.deadline_s), ("timeout_s", task.timeout_s)):
         if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
             raise InputError(f"{name} must be a number greater than 0, not {seconds!r}")

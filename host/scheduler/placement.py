@@ -71,7 +71,6 @@ class Placement:
         pending.considered = pending.considered or choice.considered
         if not pending.answers:  # of a split batch, the split is the reason
             pending.why = f"fell back from {pending.fallbacks[-1]}" if pending.fallbacks else choice.why
-        job.trial = choice.trial
         self._put(worker, job)
         for faster in choice.ahead:
             for resident in residents_of(job.call):
@@ -88,7 +87,6 @@ class Placement:
         reason = refusal(worker, job.call)
         if not reason and tries <= (self._retries if pending.task.strict else 0):
             pending.why = "asked for by name"
-            job.trial = self._costs.expected_s(worker.name, job.size) is None or worker.breaker.cooled
             self._put(worker, job)
             return None
         if tries and pending.errors:
@@ -102,7 +100,8 @@ class Placement:
         return DeviceError(f"{worker.name} is {reason}")
 
     def _put(self, worker: Worker, job: Job) -> None:
-        job.cost_s = self._costs.expected_s(worker.name, job.size) or 0.0
+        expected_s = self._costs.expected_s(worker.name, job.size)
+        job.trial, job.cost_s = expected_s is None, expected_s or 0.0
         worker.put(job)
 
     def _note(self, job: Job, pending: Pending, error: Exception) -> None:

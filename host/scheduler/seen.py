@@ -93,8 +93,9 @@ class Seen:
         if children is None:
             children = (self._tasks.labels(operator, device, outcome), self._latency.labels(operator, device))
             self._children[operator, device, outcome] = children
-        children[0].inc()
-        children[1].observe(seconds)
+        counter, histogram = children
+        counter.inc()
+        histogram.observe(seconds)
         if _LOG.isEnabledFor(logging.DEBUG):
             extra = {"operator": operator, "device": device, "outcome": outcome, "seconds": seconds}
             _LOG.debug("a task ended", extra=extra)

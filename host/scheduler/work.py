@@ -145,7 +145,7 @@ class Job:
     tried : dict of str to int
         How often each device has been tried.
     trial : bool
-        Whether this is a device's first such call, or the trial of its breaker: its answer is checked.
+        Whether this is a device's first such call, so that its answer is checked.
     moving : bool
         Whether a device was tried and did not answer.
     cost_s : float
