@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.graphs.runtime import load
 from ninefold.host.graphs.store import stored
 from ninefold.host.graphs.target import one_line
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnavailableError
@@ -111,7 +112,7 @@ def check_batch(model: Model, tokens: npt.NDArray[np.int64], mask: npt.NDArray[n
 def needed(module: str) -> Any:
     """Import a module of the extra ``embed``, or raise `UnavailableError` saying how to install it."""
     try:
-        return importlib.import_module(module)
+        return load(module) if module.partition(".")[0] == "openvino" else importlib.import_module(module)
     except ModuleNotFoundError as error:
         package = module.partition(".")[0]
         raise UnavailableError(f"embedding needs {package}", "run `pip install 'ninefold[embed]'`") from error

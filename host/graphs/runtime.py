@@ -10,15 +10,15 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["openvino"]
+__all__ = ["load"]
 
 _TBB: Final = "libtbb.so.12"
 
 
-def openvino() -> Any:
-    """Return the module ``openvino``; raise `ImportError` where it is not installed."""
+def load(module: str = "openvino") -> Any:
+    """Import ``openvino`` or a module in it; raise `ImportError` where it is not installed."""
     _load_newer_tbb()
-    return importlib.import_module("openvino")
+    return importlib.import_module(module)
 
 
 @cache

@@ -1,6 +1,5 @@
 """Where OpenVINO graphs run: a device, the settings that keep it exact, and compiled graphs to call."""
 
-import importlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,7 +9,7 @@ import numpy.typing as npt
 
 from ninefold.spec.errors import DeviceError, UnavailableError
 
-from .runtime import openvino
+from .runtime import load
 
 __all__ = ["Graph", "Target", "one_line"]
 
@@ -58,8 +57,8 @@ class Target:
 
     def __init__(self, device: str = "CPU", settings: Mapping[str, str] | None = None) -> None:
         try:
-            self.openvino = openvino()
-            self.op = importlib.import_module("openvino.opset13")
+            self.openvino = load()
+            self.op = load("openvino.opset13")
         except ImportError as error:
             raise UnavailableError(
                 "the package openvino is not installed", "pip install 'ninefold[openvino]'"

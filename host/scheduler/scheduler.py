@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, overload
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from ninefold.host import around
 from ninefold.spec.data import Answer, Database, Result, State, Task
@@ -216,7 +217,13 @@ class Scheduler:
 
     # Residents and devices.
 
-    def load(self, resident: Database | State) -> Any:
+    @overload
+    def load(self, resident: Database) -> DatabaseHandle: ...
+
+    @overload
+    def load(self, resident: State) -> StateHandle: ...
+
+    def load(self, resident: Database | State) -> DatabaseHandle | StateHandle:
         """Hand over a database or a state, to be used by the handle that comes back.
 
         A database is loaded on a device when a task first uses it there, and stays until it is evicted, unloaded or the
@@ -259,7 +266,7 @@ class Scheduler:
     # What can be seen.
 
     @property
-    def registry(self) -> Any:
+    def registry(self) -> CollectorRegistry:
         """The `prometheus_client.CollectorRegistry` of this scheduler."""
         return self._seen.registry
 

@@ -7,7 +7,9 @@ import sys
 def test_intels_runtime_is_there_after_openvino() -> None:
     # A process of its own: which libraries a process holds is decided once.
     script = (
+        "from ninefold.host.embedding.graph import needed\n"
         "from ninefold.spec.registry import backend\n"
+        "needed('openvino').Core().get_property('CPU', 'FULL_DEVICE_NAME')\n"
         "print(*(entry.device for entry in backend('openvino').probe()))\n"
         "print(*(getattr(entry, 'description', '') for entry in backend('opencl').probe()))\n"
     )

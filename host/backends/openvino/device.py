@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line
-from ninefold.host.graphs.runtime import openvino
+from ninefold.host.graphs.runtime import load
 from ninefold.host.nits import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
@@ -255,7 +255,7 @@ def _runners() -> Runners:
 
 def _core() -> tuple[Any, str]:
     """Return a core, which looks for devices anew, and OpenVINO's version."""
-    module = openvino()
+    module = load()
     return module.Core(), str(module.__version__).partition("-")[0]
 
 
