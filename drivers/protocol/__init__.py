@@ -1,0 +1,20 @@
+"""The host's codec of the link: bytes to frames, payloads to values, and back; nothing here does I/O."""
+
+from ninefold.drivers.protocol.cobs import decode as cobs_decode
+from ninefold.drivers.protocol.cobs import encode as cobs_encode
+from ninefold.drivers.protocol.errors import ProtocolError
+from ninefold.drivers.protocol.frames import Damage, Decoder, encode
+from ninefold.drivers.protocol.replies import Found, Identity, Refusal, Statistics
+
+__all__ = [
+    "Damage",
+    "Decoder",
+    "Found",
+    "Identity",
+    "ProtocolError",
+    "Refusal",
+    "Statistics",
+    "cobs_decode",
+    "cobs_encode",
+    "encode",
+]

@@ -1,0 +1,56 @@
+"""Consistent overhead byte stuffing: bytes without a zero, one byte longer for each 254.
+
+S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999.
+"""
+
+from ninefold.drivers.protocol.errors import ProtocolError
+from ninefold.spec.link import COBS_RUN, DELIMITER
+
+__all__ = ["decode", "encode"]
+
+_ZERO = bytes([DELIMITER])
+
+
+def encode(body: bytes) -> bytes:
+    """Return `body` without zeros, no delimiter added; nothing follows a full run at the end."""
+    parts = []
+    *ended, last = body.split(_ZERO)
+    for run in ended:
+        # The zero after this run is the one that its last piece, which is not full, stands for.
+        full = len(run) // COBS_RUN * COBS_RUN
+        parts += [b"\xff" + run[i : i + COBS_RUN] for i in range(0, full, COBS_RUN)]
+        parts.append(bytes([len(run) - full + 1]) + run[full:])
+    for start in range(0, max(1, len(last)), COBS_RUN):
+        piece = last[start : start + COBS_RUN]
+        parts.append(bytes([len(piece) + 1]) + piece)
+    return b"".join(parts)
+
+
+def decode(encoded: bytes) -> bytes:
+    """Undo `encode`.
+
+    Parameters
+    ----------
+    encoded : bytes
+        What stands between two delimiters, 1 byte or more.
+
+    Raises
+    ------
+    ProtocolError
+        For a zero inside, or a code byte that points past the end.
+    """
+    if DELIMITER in encoded:
+        raise ProtocolError(f"a zero stands at byte {encoded.index(_ZERO)} of a COBS frame")
+    size, position = len(encoded), 0
+    parts: list[bytes] = []
+    while position < size:
+        code = encoded[position]
+        end = position + code
+        if end > size:
+            raise ProtocolError(f"the COBS code {code} at byte {position} points past the frame's {size} bytes")
+        parts.append(encoded[position + 1 : end])
+        # A full run stands for no zero, and neither does the last one.
+        if code <= COBS_RUN and end < size:
+            parts.append(_ZERO)
+        position = end
+    return b"".join(parts)

@@ -1,0 +1,245 @@
+"""Payloads of replies, as values; whatever the bytes are, nothing but `ProtocolError` is raised."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.drivers.protocol.errors import ProtocolError
+from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, ROWS_MAX, WINDOW_MAX, Fault, Kind
+from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
+
+__all__ = [
+    "Found",
+    "Identity",
+    "Refusal",
+    "Statistics",
+    "found",
+    "identity",
+    "load",
+    "nonce",
+    "nothing",
+    "refusal",
+    "statistics",
+    "words",
+]
+
+_FOUND = np.dtype([("id", "<u2"), ("score", "<i4")])
+_MODES: dict[int, Mode] = {code: mode for mode, code in MODE_CODES.items()}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a board says it is.
+
+    Attributes
+    ----------
+    digest : str
+        Of what the bitstream was built from, 64 hexadecimal digits.
+    dimensions : int
+        Nits a row.
+    lanes : int
+        Nit products a cycle.
+    depth : int
+        Rows that the store holds.
+    k : int
+        Most results a query.
+    mode : {'tanh', 'linear'}
+        Of its quantiser.
+    formats : frozenset of int
+        Formats of queries that it takes.
+    window : int
+        Requests that may be under way.
+    request_max, reply_max : int
+        Longest payloads in bytes.
+    clock_hz : int
+        Frequency of its clock.
+    """
+
+    digest: str
+    dimensions: int
+    lanes: int
+    depth: int
+    k: int
+    mode: Mode
+    formats: frozenset[int]
+    window: int
+    request_max: int
+    reply_max: int
+    clock_hz: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row in the store, and of a query of packed nits."""
+        return self.dimensions // 2
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a board has counted since its reset.
+
+    Attributes
+    ----------
+    queries, cycles, accepted, stalls, crc_errors, dropped : int
+        As the registers of these names.
+    temperature_celsius : float or None
+        None where the board has no sensor.
+    """
+
+    queries: int
+    cycles: int
+    accepted: int
+    stalls: int
+    crc_errors: int
+    dropped: int
+    temperature_celsius: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Results of the queries of one frame.
+
+    Attributes
+    ----------
+    ids : uint16 array of shape (count, results)
+        Best first.
+    scores : int32 array of shape (count, results)
+        Of the same rows.
+    """
+
+    ids: npt.NDArray[np.uint16]
+    scores: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An ERROR reply.
+
+    Attributes
+    ----------
+    code : int
+        A `Fault`, or a code that is not known.
+    kind : int
+        Type of the request that was refused.
+    detail : int
+        Depends on the code.
+    """
+
+    code: int
+    kind: int
+    detail: int
+
+    def __str__(self) -> str:
+        names = {int(fault): fault.name for fault in Fault}
+        kinds = {int(kind): kind.name for kind in Kind}
+        code = names.get(self.code, f"error {self.code}")
+        return f"{kinds.get(self.kind, f'request {self.kind}')} refused: {code}, detail {self.detail}"
+
+
+def words(payload: bytes, count: int) -> tuple[int, ...]:
+    """Return the `count` words of a READ reply."""
+    _sized("READ or STATISTICS", payload, 4 * count)
+    return struct.unpack(f"<{count}I", payload)
+
+
+def nothing(payload: bytes) -> None:
+    """Check the payload of a reply that carries none."""
+    _sized("WRITE or RESET", payload, 0)
+
+
+def load(payload: bytes) -> int:
+    """Return where the next block begins, in bytes, from a LOAD reply."""
+    _sized("LOAD", payload, 4)
+    return int.from_bytes(payload, "little")
+
+
+def found(payload: bytes, count: int, results: int) -> Found:
+    """Return the results of a QUERY reply that must be of `count` queries with `results` results each."""
+    if len(payload) < PREFIX_BYTES:
+        raise ProtocolError(f"a QUERY reply has at least {PREFIX_BYTES} bytes, not {len(payload)}")
+    zero, said, each = struct.unpack_from("<BBH", payload)
+    if (zero, said, each) != (0, count, results):
+        raise ProtocolError(f"asked {count} queries for {results} results, and was told of {said} with {each} ({zero})")
+    _sized("QUERY", payload, PREFIX_BYTES + RESULT_BYTES * count * results)
+    table = np.frombuffer(payload, _FOUND, offset=PREFIX_BYTES).reshape(count, results)
+    return Found(table["id"].astype(np.uint16), table["score"].astype(np.int32))
+
+
+def refusal(payload: bytes) -> Refusal:
+    """Return what an ERROR reply says."""
+    _sized("ERROR", payload, 8)
+    code, kind, _, detail = struct.unpack("<BBHI", payload)
+    return Refusal(code, kind, detail)
+
+
+def statistics(payload: bytes) -> Statistics:
+    """Return the counters of a STATISTICS reply."""
+    said = dict(zip(STATISTICS, words(payload, len(STATISTICS)), strict=True))
+
+    def word(name: str) -> int:
+        return said[BY_NAME[name].address]
+
+    millidegrees = word("temperature")
+    signed = millidegrees - (millidegrees >> 31 << 32)
+    return Statistics(
+        queries=word("queries"),
+        cycles=word("cycles_low") | word("cycles_high") << 32,
+        accepted=word("accepted_low") | word("accepted_high") << 32,
+        stalls=word("stalls"),
+        crc_errors=word("crc_errors"),
+        dropped=word("dropped"),
+        temperature_celsius=None if millidegrees == NO_TEMPERATURE else signed / 1000,
+    )
+
+
+def nonce(payload: bytes) -> int:
+    """Return the number that an IDENTIFY reply echoes."""
+    _sized("IDENTIFY", payload, 4 + 4 * len(IDENTITY))
+    return int.from_bytes(payload[:4], "little")
+
+
+def identity(payload: bytes) -> Identity:
+    """Return what an IDENTIFY reply says, if it is a board of this version with sizes that can be."""
+    _sized("IDENTIFY", payload, 4 + 4 * len(IDENTITY))
+    said = dict(zip(IDENTITY, words(payload[4:], len(IDENTITY)), strict=True))
+
+    def word(name: str, low: int, high: int) -> int:
+        value = said[BY_NAME[name].address]
+        if not low <= value <= high:
+            raise ProtocolError(f"the board says {name} = {value}, which must be {low} to {high}")
+        return value
+
+    if said[BY_NAME["magic"].address] != MAGIC:
+        raise ProtocolError(f"the board says magic = {said[BY_NAME['magic'].address]:#010x}, not {MAGIC:#010x}")
+    word("version", VERSION, VERSION)
+    dimensions, lanes = word("dimensions", 2, DIMENSIONS_MAX), word("lanes", 1, DIMENSIONS_MAX)
+    window = word("window", 1, WINDOW_MAX)
+    if dimensions % 2 or dimensions % lanes or window & (window - 1):
+        raise ProtocolError(
+            f"the board says dimensions = {dimensions}, lanes = {lanes}, window = {window}, where dimensions must be"
+            " even and a multiple of lanes, and window a power of two"
+        )
+    formats = word("formats", 1, 3)
+    limits = word("limits", 0, 2**32 - 1)
+    return Identity(
+        digest=b"".join(said[a].to_bytes(4, "little") for a in BY_NAME["digest"].addresses).hex(),
+        dimensions=dimensions,
+        lanes=lanes,
+        depth=word("depth", 1, ROWS_MAX),
+        k=word("k", 1, K_MAX),
+        mode=_MODES[word("mode", 0, len(_MODES) - 1)],
+        formats=frozenset(f for f in (FORMAT_PACKED, FORMAT_GRID) if formats >> f & 1),
+        window=window,
+        request_max=limits & 0xFFFF,
+        reply_max=limits >> 16,
+        clock_hz=word("clock_hz", 1, 2**32 - 1),
+    )
+
+
+def _sized(what: str, payload: bytes, size: int) -> None:
+    if len(payload) != size:
+        raise ProtocolError(f"a reply to {what} has {len(payload)} bytes of payload where {size} are expected")

@@ -1,0 +1,72 @@
+"""Payloads of requests."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.formats import K_MAX
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES
+
+__all__ = ["identify", "load", "query", "read", "write"]
+
+_ADDRESS = struct.Struct("<HH")
+_QUERY = struct.Struct("<BBH")
+#: Words that one request or reply can carry.
+_WORDS_MAX = (PAYLOAD_MAX - PREFIX_BYTES) // 4
+
+
+def identify(nonce: int) -> bytes:
+    """Return the payload of IDENTIFY; `nonce` is a u32."""
+    return struct.pack("<I", _within("nonce", nonce, 0, 2**32 - 1))
+
+
+def read(address: int, count: int = 1) -> bytes:
+    """Return the payload of READ: a word address and how many registers."""
+    _within("count", count, 1, _WORDS_MAX)
+    return _ADDRESS.pack(_within("address", address, 0, 0xFFFF), count)
+
+
+def write(address: int, words: Sequence[int]) -> bytes:
+    """Return the payload of WRITE: a word address and a u32 for each register."""
+    _within("the number of words", len(words), 1, _WORDS_MAX)
+    for word in words:
+        _within("word", word, 0, 2**32 - 1)
+    return _ADDRESS.pack(_within("address", address, 0, 0xFFFF), len(words)) + struct.pack(f"<{len(words)}I", *words)
+
+
+def load(offset: int, data: bytes, *, final: bool) -> bytes:
+    """Return the payload of LOAD: where the block begins in bytes, its packed nits, and whether it is the last."""
+    _within("the size of a block", len(data), 1, PAYLOAD_MAX - PREFIX_BYTES)
+    _within("offset", offset, 0, LOAD_FINAL - 1)
+    return struct.pack("<I", offset | LOAD_FINAL * final) + data
+
+
+def query(form: int, count: int, k: int, data: bytes) -> bytes:
+    """Return the payload of QUERY.
+
+    Parameters
+    ----------
+    form : int
+        `FORMAT_PACKED` or `FORMAT_GRID`.
+    count : int
+        Queries, 1 to 255.
+    k : int
+        Results a query, 1 to 256.
+    data : bytes
+        The queries, all of one size.
+    """
+    _within("format", form, FORMAT_PACKED, FORMAT_GRID)
+    _within("count", count, 1, 255)
+    _within("k", k, 1, K_MAX)
+    _within("the size of the queries", len(data), count, PAYLOAD_MAX - PREFIX_BYTES)
+    if len(data) % count:
+        raise InputError(f"{len(data)} bytes are not {count} queries of one size")
+    return _QUERY.pack(form, count, k) + data
+
+
+def _within(name: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise InputError(f"{name} must be {low} to {high}, not {value}")
+    return value
