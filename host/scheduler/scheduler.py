@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, overload
@@ -18,32 +15,25 @@ from prometheus_client import CollectorRegistry
 
 from ninefold.host import around
 from ninefold.spec.data import Answer, Database, Result, State, Task
-from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend
-from ninefold.spec.signature import Call, Operator
+from ninefold.spec.signature import Operator
 
-from .batches import stack, take
 from .breaker import COOL_S, FAILURES, Breaker
-from .choice import Choice, refusal, refusal_key
+from .choice import Choice, refusal
 from .costs import Costs, costs_file
-from .events import Events
-from .fleet import DeviceStatus, Fleet
+from .fleet import DeviceStatus
+from .flow import Flow
 from .handles import DatabaseHandle, StateHandle
 from .intake import bound, check_settings, signature_of, task_of
-from .placement import Placement
 from .power import energy
+from .room import Room
 from .seen import Seen
-from .split import shares
-from .states import States
-from .supervisor import Supervisor
 from .work import AUTO, Future, Job, Pending
-from .worker import Worker
 
 __all__ = ["Scheduler", "run"]
 
-#: Who answers where there is nothing to compute.
-_HOST: Final = "host"
 #: Seconds that a call which runs is given when a scheduler is closed because of an error.
 _GRACE_S: Final = 1.0
 
@@ -110,35 +100,28 @@ class Scheduler:
             if value < low:
                 raise InputError(f"{name} must be at least {low}, not {value}")
         self._operators = OPERATORS if operators is None else operators
-        self._queue_size = queue_size
         self._clock = clock
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
-        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
-        self._open: set[Pending] = set()
-        self._states = States(self._lock, self._start_step)
-        self._closing = False
+        self._room = Room(self._lock, queue_size)
         self._costs = Costs(costs_file() if costs == "" else Path(costs) if costs else None)
-        workers: dict[str, Worker] = {}
         self._seen = Seen(timeline)
-        self._supervisor = Supervisor(self._lock, clock, workers, self._move, self._settle)
-        events = Events(
+        breaker = functools.partial(Breaker, clock, failures=failures, cool_s=cool_s)
+        self._flow = Flow(
+            backends=backends,
             lock=self._lock,
             clock=clock,
+            room=self._room,
             costs=self._costs,
             seen=self._seen,
+            breaker=breaker,
             generator=np.random.default_rng(seed),
             check_every=check_every,
-            watch=self._supervisor.watch,
-            answered=self._answer,
-            moved=self._move,
+            retries=retries,
+            refresh_s=refresh_s,
         )
-        self._fleet = Fleet(
-            backends, workers, events, lambda: Breaker(clock, failures=failures, cool_s=cool_s), refresh_s
-        )
+        self._fleet = self._flow.fleet
         self._seen.add(self._fleet.gauges)
         self._seen.add(energy)
-        self._placement = Placement(self._fleet, self._costs, self._seen, retries)
 
     # Tasks.
 
@@ -176,9 +159,9 @@ class Scheduler:
         """Run a task to its end without blocking the event loop, not even for room in the queue; see `submit`."""
         task = self.task(operator, *arguments, **keywords)
         pending = self._prepare(task)
-        while (room := self._enter_or_queue(pending)) is not None:
-            await room
-        self._start(pending)
+        while (turn := self._room.enter_or_queue(pending)) is not None:
+            await turn
+        self._flow.start(pending)
         return await pending.future
 
     def task(self, operator: str, *arguments: Any, **keywords: Any) -> Task:
@@ -188,8 +171,8 @@ class Scheduler:
     def submit_task(self, task: Task) -> Future:
         """Send a task on its way; see `submit`."""
         pending = self._prepare(task)
-        self._enter(pending)
-        self._start(pending)
+        self._room.enter(pending)
+        self._flow.start(pending)
         return pending.future
 
     def run_task(self, task: Task) -> Result:
@@ -213,7 +196,7 @@ class Scheduler:
         with self._lock:
             if pending.named is not None and not refusal(pending.named, call):
                 return Choice(pending.named, "asked for by name")
-            return self._placement.choose(job)
+            return self._flow.placement.choose(job)
 
     # Residents and devices.
 
@@ -243,12 +226,12 @@ class Scheduler:
             return DatabaseHandle(resident)
         if not isinstance(resident, State):
             raise InputError(f"a resident must be a Database or a State, not {type(resident).__name__}")
-        return self._states.hold(resident)
+        return self._flow.states.hold(resident)
 
     def unload(self, handle: DatabaseHandle | StateHandle) -> None:
         """Drop a resident from every device, once what runs there has ended; a state is not held any more."""
         if isinstance(handle, StateHandle):
-            self._states.release(handle)
+            self._flow.states.release(handle)
         key = handle.database.digest if isinstance(handle, DatabaseHandle) else handle.state.id
         with self._lock:
             for worker in self._fleet.workers.values():
@@ -294,27 +277,15 @@ class Scheduler:
         cancel : bool
             Cancel what waits, and give what runs one second.
         """
-        with self._lock:
-            self._closing = True
-            waiting = list(self._open) if cancel else []
-        self._leave([])
+        inside = self._room.close()
+        waiting = inside if cancel else []
         for pending in waiting:
             pending.future.cancel()
-        with self._lock:
-            self._room.wait_for(lambda: not self._open, _GRACE_S if cancel else None)
-            workers = list(self._fleet.workers.values())
-            for worker in workers:
-                worker.stop()
-        for worker in workers:
-            worker.join(_GRACE_S if cancel else float("inf"))
-        with self._lock:
-            for worker in workers:
-                worker.give_up()
-        self._supervisor.stop()
-        self._fleet.join()
+        self._room.wait_until_empty(_GRACE_S if cancel else None)
+        self._flow.stop(_GRACE_S if cancel else float("inf"))
         self._costs.save()
         for pending in waiting:
-            self._settle(pending, DeviceError("the scheduler was closed while the task ran"))
+            self._flow.settle(pending, DeviceError("the scheduler was closed while the task ran"))
 
     def __enter__(self) -> Self:
         return self
@@ -324,8 +295,6 @@ class Scheduler:
     ) -> None:
         self.close(cancel=kind is not None)
 
-    # A task's way in.
-
     def _prepare(self, task: Task) -> Pending:
         """Check a task, and find the device that it names."""
         check_settings(task)
@@ -334,203 +303,6 @@ class Scheduler:
         if task.device not in (None, AUTO):
             pending.named, pending.absent = self._fleet.named(str(task.device))
         return pending
-
-    def _enter(self, pending: Pending) -> None:
-        """Take a place among the tasks under way, as soon as there is one."""
-        with self._lock:
-            while self._full():
-                self._room.wait()
-            self._admit(pending)
-
-    def _enter_or_queue(self, pending: Pending) -> asyncio.Future[None] | None:
-        """Take a place among the tasks under way, or return what to await before trying again."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._full():
-                room = loop.create_future()
-                self._waiting.append((loop, room))
-                return room
-            self._admit(pending)
-        return None
-
-    def _full(self) -> bool:
-        if self._closing:
-            raise InputError("the scheduler is closed")
-        return len(self._open) >= self._queue_size
-
-    def _admit(self, pending: Pending) -> None:
-        self._open.add(pending)
-        pending.future.on_cancel = functools.partial(self._leave, [pending])
-        if pending.task.deadline_s is not None:
-            self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
-
-    def _leave(self, ended: Sequence[Pending]) -> None:
-        """Note that tasks have ended, and wake who waits for their places, or all when there will be none any more."""
-        now = self._clock()
-        with self._lock:
-            for pending in ended:
-                pending.settled = True
-                self._open.discard(pending)
-            if self._closing:
-                self._room.notify_all()
-                waiters = [*self._waiting]
-                self._waiting.clear()
-            else:
-                self._room.notify(len(ended))
-                waiters = [self._waiting.popleft() for _ in ended if self._waiting]
-        for loop, room in waiters:
-            with contextlib.suppress(RuntimeError):  # its event loop was closed
-                loop.call_soon_threadsafe(self._offer, room)
-        for pending in ended:
-            pending.future.on_cancel = None  # a cycle that only the collector would free
-            operator, outcome = pending.call.operator, pending.outcome
-            device = pending.answered_by[-1] if pending.answered_by else ""
-            self._seen.task(operator.name, device, outcome, now - pending.submitted_s)
-            if operator.stateful:
-                self._states.ended(pending)
-
-    def _offer(self, room: asyncio.Future[None]) -> None:
-        if room.done():
-            with self._lock:  # it was cancelled: the next one is woken instead
-                waiter = self._waiting.popleft() if self._waiting else None
-            if waiter is not None:
-                waiter[0].call_soon_threadsafe(self._offer, waiter[1])
-        else:
-            room.set_result(None)
-
-    def _start(self, pending: Pending) -> None:
-        """Send a task to its device, or let it wait for the state that it needs."""
-        try:
-            if pending.call.operator.stateful:
-                self._states.enqueue(pending)
-                return
-            call = around.before(pending.call)
-            if isinstance(call, Answer):
-                pending.why = "there is nothing to compute"
-                pending.answered_by.append(_HOST)
-                pending.settled = True
-                self._deliver([(pending, call)])
-                return
-            if pending.named is None and pending.absent is None:
-                self._fleet.survey()
-                if self._split(pending, call):
-                    return
-            elif not pending.task.strict:
-                self._fleet.at_least_one()
-            self._dispatch(Job(call, pending))
-        except Exception as error:
-            self._settle(pending, error)
-
-    def _start_step(self, pending: Pending) -> None:
-        """Send a step to its device, with the version of the state that was committed last."""
-        try:
-            pending.call = bound(pending.call.operator, pending.task)
-            if pending.named is None and pending.absent is None:
-                self._fleet.survey()
-            self._dispatch(Job(pending.call, pending))
-        except Exception as error:
-            self._settle(pending, error)
-
-    def _split(self, pending: Pending, call: Call) -> bool:
-        """Split a large call over devices, where that is expected to end earlier; return whether it was."""
-        with self._lock:
-            parts = shares(call, self._fleet.workers.values(), self._costs, pending.task.prefer)
-            if not parts:
-                return False
-            pending.answers = [None] * len(parts)
-            pending.answered_by = [""] * len(parts)
-            pending.why = "a batch split by measured speed: " + ", ".join(
-                f"{worker.name} {rows.stop - rows.start} rows" for worker, rows, _ in parts
-            )
-            for number, (worker, rows, cost_s) in enumerate(parts):
-                job = Job(take(call, rows), pending, number)
-                job.cost_s = cost_s
-                worker.put(job)
-        return True
-
-    def _dispatch(self, job: Job) -> None:
-        """Queue a job on a device, or settle its task with the reason why there is none."""
-        pending = job.pending
-        if pending.settled:
-            return
-        with self._lock:
-            error = self._placement.place(job, pending)
-        if error is not None:
-            self._settle(pending, error)
-
-    # Back from a device.
-
-    def _answer(self, pairs: list[tuple[Job, Answer]], worker: Worker) -> bool:
-        """Take the answers of one call; return whether it was a step that is committed now."""
-        with self._lock:
-            claimed = [self._claim(job, worker, answer) for job, answer in pairs]
-        final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
-        self._deliver(final)
-        return bool(final) and pairs[0][0].call.operator.stateful
-
-    def _claim(self, job: Job, worker: Worker, answer: Answer) -> Answer | None:
-        """Under the lock: take an answer; return the whole one when this was its last part and nobody was faster."""
-        pending = job.pending
-        if pending.settled:
-            return None
-        self._placement.count(job)
-        if not pending.answers:
-            pending.answered_by.append(worker.name)
-        else:
-            pending.answers[job.part], pending.answered_by[job.part] = answer, worker.name
-            parts = [part for part in pending.answers if part is not None]
-            if len(parts) < len(pending.answers):
-                return None
-            answer = stack(parts)
-        if answer.state is not None:
-            self._states.commit(answer.state)
-        pending.settled = True  # a deadline that passes now comes too late
-        return answer
-
-    def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
-        """Give tasks that were claimed their results."""
-        outcomes: list[tuple[Pending, Result | Exception]] = []
-        for pending, answer in answered:
-            try:
-                outcomes.append((pending, pending.result(around.after(pending.call, answer))))
-            except Exception as error:
-                outcomes.append((pending, error))
-        self._give(outcomes)
-
-    def _give(self, outcomes: list[tuple[Pending, Result | Exception]]) -> None:
-        """End tasks; what a user sees once the future has its answer is up to date by then."""
-        for pending, outcome in outcomes:
-            pending.outcome = "answered" if isinstance(outcome, Result) else "failed"
-        self._leave([pending for pending, _ in outcomes])
-        for pending, outcome in outcomes:
-            pending.give(outcome)
-
-    def _move(self, job: Job, worker: Worker, error: Exception) -> None:
-        """Send a job on to another device: this one did not answer."""
-        pending = job.pending
-        if pending.settled:
-            return
-        if isinstance(error, InputError | DamagedDataError):
-            self._settle(pending, error)
-            return
-        with self._lock:
-            if isinstance(error, UnsupportedError):
-                worker.refusals[refusal_key(job.call)] = str(error)
-            job.tried[worker.name] = job.tried.get(worker.name, 0) + 1
-            job.moving = True
-            pending.fallbacks.append(f"{worker.name}: {error}")
-            pending.errors.append(error)
-        self._seen.fallback(pending.task.operator, worker.name, error, pending.task.device or AUTO)
-        self._fleet.at_least_one()
-        self._dispatch(job)
-
-    def _settle(self, pending: Pending, error: Exception) -> None:
-        """End a task with an error, unless it has ended."""
-        with self._lock:
-            if pending.settled:
-                return
-            pending.settled = True
-        self._give([(pending, error)])
 
 
 def run(task: Task) -> Result:

@@ -1,0 +1,256 @@
+"""A task's way: to its device, from there to the next one if it must be, and back to its future, once."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from ninefold.host import around
+from ninefold.spec.data import Answer, Result
+from ninefold.spec.errors import DamagedDataError, InputError, UnsupportedError
+from ninefold.spec.protocols import Backend
+from ninefold.spec.signature import Call
+
+from .batches import stack, take
+from .breaker import Breaker
+from .choice import refusal_key
+from .costs import Costs
+from .events import Events
+from .fleet import Fleet
+from .intake import bound
+from .placement import Placement
+from .room import Room
+from .seen import Seen
+from .split import shares
+from .states import States
+from .supervisor import Supervisor
+from .work import AUTO, Job, Pending
+from .worker import Worker
+
+__all__ = ["Flow"]
+
+#: Who answers where there is nothing to compute.
+_HOST: Final = "host"
+
+
+class Flow:
+    """Moves tasks between the scheduler's parts. Each future gets one answer: whoever claims a task first gives it.
+
+    Parameters
+    ----------
+    backends : mapping of str to Backend or None
+        As `Inventory` takes them.
+    lock : threading.Lock
+        Guards everything here; held for short, never during a call.
+    clock : callable
+        Seconds that only grow.
+    room : Room
+        Where tasks have their places.
+    costs : Costs
+    seen : Seen
+    breaker : callable
+        Makes a breaker.
+    generator : numpy.random.Generator
+        Chooses the rows of spot checks.
+    check_every, retries, refresh_s : int, int, float or None
+        As `Scheduler` takes them.
+
+    Attributes
+    ----------
+    fleet : Fleet
+    placement : Placement
+    states : States
+    """
+
+    def __init__(
+        self,
+        *,
+        backends: Mapping[str, Backend] | None,
+        lock: threading.Lock,
+        clock: Callable[[], float],
+        room: Room,
+        costs: Costs,
+        seen: Seen,
+        breaker: Callable[[], Breaker],
+        generator: np.random.Generator,
+        check_every: int,
+        retries: int,
+        refresh_s: float | None,
+    ) -> None:
+        self._lock, self._clock, self._room, self._costs, self._seen = lock, clock, room, costs, seen
+        workers: dict[str, Worker] = {}
+        self._supervisor = Supervisor(lock, clock, workers, self._move, self.settle)
+        watch = self._supervisor.watch
+        events = Events(lock, clock, costs, seen, generator, check_every, watch, self._answer, self._move)
+        self.fleet = Fleet(backends, workers, events, breaker, refresh_s)
+        self.placement = Placement(self.fleet, costs, seen, retries)
+        self.states = States(lock, self._start_step)
+
+    def stop(self, patience_s: float) -> None:
+        """End every worker, giving what runs so long, and every other thread."""
+        with self._lock:
+            workers = list(self.fleet.workers.values())
+            for worker in workers:
+                worker.stop()
+        for worker in workers:
+            worker.join(patience_s)
+        with self._lock:
+            for worker in workers:
+                worker.give_up()
+        self._supervisor.stop()
+        self.fleet.join()
+
+    def start(self, pending: Pending) -> None:
+        """Send a task that has its place to its device, or let it wait for the state that it needs."""
+        pending.future.on_cancel = functools.partial(self._leave, [pending])
+        if pending.task.deadline_s is not None:
+            with self._lock:
+                self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
+        try:
+            if pending.call.operator.stateful:
+                self.states.enqueue(pending)
+                return
+            call = around.before(pending.call)
+            if isinstance(call, Answer):
+                pending.why = "there is nothing to compute"
+                pending.answered_by.append(_HOST)
+                pending.settled = True
+                self._deliver([(pending, call)])
+                return
+            if pending.named is None and pending.absent is None:
+                self.fleet.survey()
+                if self._split(pending, call):
+                    return
+            elif not pending.task.strict:
+                self.fleet.at_least_one()
+            self._dispatch(Job(call, pending))
+        except Exception as error:
+            self.settle(pending, error)
+
+    def _start_step(self, pending: Pending) -> None:
+        """Send a step to its device, with the version of the state that was committed last."""
+        try:
+            pending.call = bound(pending.call.operator, pending.task)
+            if pending.named is None and pending.absent is None:
+                self.fleet.survey()
+            self._dispatch(Job(pending.call, pending))
+        except Exception as error:
+            self.settle(pending, error)
+
+    def _split(self, pending: Pending, call: Call) -> bool:
+        """Split a large call over devices, where that is expected to end earlier; return whether it was."""
+        with self._lock:
+            parts = shares(call, self.fleet.workers.values(), self._costs, pending.task.prefer)
+            if not parts:
+                return False
+            pending.answers = [None] * len(parts)
+            pending.answered_by = [""] * len(parts)
+            pending.why = "a batch split by measured speed: " + ", ".join(
+                f"{worker.name} {rows.stop - rows.start} rows" for worker, rows, _ in parts
+            )
+            for number, (worker, rows, cost_s) in enumerate(parts):
+                job = Job(take(call, rows), pending, number)
+                job.cost_s = cost_s
+                worker.put(job)
+        return True
+
+    def _dispatch(self, job: Job) -> None:
+        """Queue a job on a device, or settle its task with the reason why there is none."""
+        pending = job.pending
+        if pending.settled:
+            return
+        with self._lock:
+            error = self.placement.place(job, pending)
+        if error is not None:
+            self.settle(pending, error)
+
+    # Back from a device.
+
+    def _answer(self, pairs: list[tuple[Job, Answer]], worker: Worker) -> bool:
+        """Take the answers of one call; return whether it was a step that is committed now."""
+        with self._lock:
+            claimed = [self._claim(job, worker, answer) for job, answer in pairs]
+        final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
+        self._deliver(final)
+        return bool(final) and pairs[0][0].call.operator.stateful
+
+    def _claim(self, job: Job, worker: Worker, answer: Answer) -> Answer | None:
+        """Under the lock: take an answer; return the whole one when this was its last part and nobody was faster."""
+        pending = job.pending
+        if pending.settled:
+            return None
+        self.placement.count(job)
+        if not pending.answers:
+            pending.answered_by.append(worker.name)
+        else:
+            pending.answers[job.part], pending.answered_by[job.part] = answer, worker.name
+            parts = [part for part in pending.answers if part is not None]
+            if len(parts) < len(pending.answers):
+                return None
+            answer = stack(parts)
+        if answer.state is not None:
+            self.states.commit(answer.state)
+        pending.settled = True  # a deadline that passes now comes too late
+        return answer
+
+    def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
+        """Give tasks that were claimed their results."""
+        outcomes: list[tuple[Pending, Result | Exception]] = []
+        for pending, answer in answered:
+            try:
+                outcomes.append((pending, pending.result(around.after(pending.call, answer))))
+            except Exception as error:
+                outcomes.append((pending, error))
+        self._give(outcomes)
+
+    def _give(self, outcomes: list[tuple[Pending, Result | Exception]]) -> None:
+        """End tasks; what a user sees once the future has its answer is up to date by then."""
+        for pending, outcome in outcomes:
+            pending.outcome = "answered" if isinstance(outcome, Result) else "failed"
+        self._leave([pending for pending, _ in outcomes])
+        for pending, outcome in outcomes:
+            pending.give(outcome)
+
+    def _move(self, job: Job, worker: Worker, error: Exception) -> None:
+        """Send a job on to another device: this one did not answer."""
+        pending = job.pending
+        if pending.settled:
+            return
+        if isinstance(error, InputError | DamagedDataError):
+            self.settle(pending, error)
+            return
+        with self._lock:
+            if isinstance(error, UnsupportedError):
+                worker.refusals[refusal_key(job.call)] = str(error)
+            job.tried[worker.name] = job.tried.get(worker.name, 0) + 1
+            job.moving = True
+            pending.fallbacks.append(f"{worker.name}: {error}")
+            pending.errors.append(error)
+        self._seen.fallback(pending.task.operator, worker.name, error, pending.task.device or AUTO)
+        self.fleet.at_least_one()
+        self._dispatch(job)
+
+    def settle(self, pending: Pending, error: Exception) -> None:
+        """End a task with an error, unless it has ended."""
+        with self._lock:
+            if pending.settled:
+                return
+            pending.settled = True
+        self._give([(pending, error)])
+
+    def _leave(self, ended: list[Pending]) -> None:
+        """Note that tasks have ended: give their places back, and let the next steps of their states begin."""
+        now = self._clock()
+        for pending in ended:
+            pending.settled = True
+        for pending in self._room.leave(ended):
+            pending.future.on_cancel = None  # a cycle that only the collector would free
+            operator = pending.call.operator
+            device = pending.answered_by[-1] if pending.answered_by else ""
+            self._seen.task(operator.name, device, pending.outcome, now - pending.submitted_s)
+            if operator.stateful:
+                self.states.ended(pending)

@@ -1,0 +1,99 @@
+"""The places for tasks that are under way: who comes when all are taken waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from ninefold.spec.errors import InputError
+
+from .work import Pending
+
+__all__ = ["Room"]
+
+
+class Room:
+    """A bounded number of places, for threads and coroutines alike.
+
+    Parameters
+    ----------
+    lock : threading.Lock
+        The scheduler's.
+    size : int
+        How many places there are.
+    """
+
+    def __init__(self, lock: threading.Lock, size: int) -> None:
+        self._lock = lock
+        self._size = size
+        self._inside: set[Pending] = set()
+        self._changed = threading.Condition(lock)
+        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._closing = False
+
+    def enter(self, pending: Pending) -> None:
+        """Take a place as soon as there is one; raise `InputError` once it is closed."""
+        with self._lock:
+            while self._full():
+                self._changed.wait()
+            self._inside.add(pending)
+
+    def enter_or_queue(self, pending: Pending) -> asyncio.Future[None] | None:
+        """Take a place, or return what to await before trying again."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._full():
+                turn = loop.create_future()
+                self._waiting.append((loop, turn))
+                return turn
+            self._inside.add(pending)
+        return None
+
+    def leave(self, ended: Sequence[Pending]) -> list[Pending]:
+        """Give places back and wake who waits for them; return those that had not been given back before."""
+        with self._lock:
+            left = [pending for pending in ended if pending in self._inside]
+            self._inside.difference_update(left)
+            waiters = [self._waiting.popleft() for _ in left if self._waiting]
+            if self._closing:
+                self._changed.notify_all()
+            else:
+                self._changed.notify(len(left))
+        self._wake(waiters)
+        return left
+
+    def close(self) -> list[Pending]:
+        """Let nobody in any more; return who is inside."""
+        with self._lock:
+            self._closing = True
+            inside, waiters = list(self._inside), list(self._waiting)
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._wake(waiters)
+        return inside
+
+    def wait_until_empty(self, patience_s: float | None) -> None:
+        """Wait until everybody has left, or the time is up."""
+        with self._lock:
+            self._changed.wait_for(lambda: not self._inside, patience_s)
+
+    def _full(self) -> bool:
+        if self._closing:
+            raise InputError("the scheduler is closed")
+        return len(self._inside) >= self._size
+
+    def _wake(self, waiters: Sequence[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]]) -> None:
+        for loop, turn in waiters:
+            with contextlib.suppress(RuntimeError):  # its event loop was closed
+                loop.call_soon_threadsafe(self._offer, turn)
+
+    def _offer(self, turn: asyncio.Future[None]) -> None:
+        if not turn.done():
+            turn.set_result(None)
+            return
+        with self._lock:  # it was cancelled: the next one is woken instead
+            waiters = [self._waiting.popleft()] if self._waiting else []
+        self._wake(waiters)
