@@ -1,0 +1,81 @@
+"""Filling a board's store over a link that may lose requests."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from ninefold.drivers.link import Link, RefusedError, Request
+from ninefold.drivers.protocol import replies, requests
+from ninefold.spec.errors import DeviceError
+from ninefold.spec.link import Fault, Kind
+from ninefold.spec.registers import BY_NAME
+
+__all__ = ["load", "read_register", "write_register"]
+
+_ATTEMPTS = 8
+
+
+def read_register(link: Link, name: str) -> tuple[int, ...]:
+    """Return the words of the register of that name."""
+    register = BY_NAME[name]
+    payload = requests.read(register.address, register.count)
+    return link.ask(Request(Kind.READ, payload, lambda p: replies.words(p, register.count)))
+
+
+def write_register(link: Link, name: str, *words: int) -> None:
+    """Write the words of the register of that name."""
+    link.ask(Request(Kind.WRITE, requests.write(BY_NAME[name].address, words), replies.nothing))
+
+
+def load(link: Link, rows: bytes, row_bytes: int, block_bytes: int, epoch: int) -> None:
+    """Fill the store, check what it holds, and begin a new epoch.
+
+    Blocks are sent ahead of their replies. Where one is lost, the board refuses those after it and says where it goes
+    on, and so does this function; a load that keeps being refused at the same place is given up.
+
+    Parameters
+    ----------
+    link : Link
+        To a board that was identified.
+    rows : bytes
+        Packed nits, rows one after another; not empty.
+    row_bytes : int
+        Size of a row.
+    block_bytes : int
+        Size of a block at most.
+    epoch : int
+        1 to 255; the queries of the link are then meant for it.
+
+    Raises
+    ------
+    DeviceError
+        When the board refuses the load or holds something else afterwards; then it has no epoch, and answers no query.
+    """
+    start, attempts = 0, 0
+    while True:
+        try:
+            for _ in link.exchange(_blocks(rows, start, block_bytes)):
+                pass
+            break
+        except RefusedError as error:
+            if error.refusal.code != Fault.OFFSET or attempts >= _ATTEMPTS or error.refusal.detail > len(rows):
+                raise
+            attempts = 0 if error.refusal.detail > start else attempts + 1
+            start = error.refusal.detail
+    (held,), (size,), (check,) = (read_register(link, name) for name in ("rows", "load_bytes", "load_check"))
+    expected = (len(rows) // row_bytes, len(rows), zlib.crc32(rows))
+    if (held, size, check) != expected:
+        raise DeviceError(
+            f"after the load the board holds {held} rows, {size} bytes with CRC {check:08x}, where"
+            f" {expected[0]} rows, {expected[1]} bytes with CRC {expected[2]:08x} were sent"
+        )
+    write_register(link, "epoch", epoch)
+    link.epoch = epoch
+
+
+def _blocks(rows: bytes, start: int, block_bytes: int) -> Iterator[Request[int]]:
+    for offset in range(start, len(rows), block_bytes):
+        end = offset + block_bytes
+        payload = requests.load(offset, rows[offset:end], final=end >= len(rows))
+        yield Request(Kind.LOAD, payload, replies.load)
