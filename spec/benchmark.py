@@ -1,11 +1,12 @@
 """What a benchmark reports; benchmarks are found in the entry-point group ``ninefold.benchmarks``."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["BENCHMARKS", "Row"]
+__all__ = ["BENCHMARKS", "Benchmark", "Row"]
 
-#: Each entry is a function ``() -> list[Row]``.
+#: Each entry is a function ``() -> list[Row]``, or a `Benchmark`.
 BENCHMARKS: Final = "ninefold.benchmarks"
 
 
@@ -35,3 +36,23 @@ class Row:
     target: str = ""
     peer: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark that can tell, before any is run, whether all that it needs is there.
+
+    Attributes
+    ----------
+    measure : callable
+        ``measure()`` returns the figures.
+    check : callable
+        ``check()`` raises `UnavailableError` when something is missing; what it returns has no meaning. It is quick.
+    """
+
+    measure: Callable[[], list[Row]]
+    check: Callable[[], object]
+
+    def __call__(self) -> list[Row]:
+        """Measure."""
+        return self.measure()

@@ -5,6 +5,7 @@ the multiple of sigma that sentence embeddings calibrate to.
 """
 
 import functools
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from ninefold.host.backends.cpu.paths import default_threads, why_not
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
 from ninefold.host.scheduler import run
-from ninefold.spec.benchmark import Row
+from ninefold.spec.benchmark import Benchmark, Row
 from ninefold.spec.data import Database, Task
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
 from ninefold.spec.operators import OPERATORS
@@ -34,7 +35,7 @@ _CASES = {1: (41, "<= 0.75"), 64: (15, "<= 0.30")}
 _PEER = "faiss-cpu IndexScalarQuantizer QT_8bit_direct_signed, inner product"
 
 
-def search() -> list[Row]:
+def _measure() -> list[Row]:
     """Measure the CPU backend's ``mine`` on every path that runs here, its memory and its latency.
 
     Returns
@@ -44,8 +45,6 @@ def search() -> list[Row]:
 
     Raises
     ------
-    UnavailableError
-        When faiss-cpu is not installed.
     DeviceError
         When a path and FAISS differ in a score.
     """
@@ -64,16 +63,22 @@ def search() -> list[Row]:
     return rows
 
 
+def _check() -> None:
+    if importlib.util.find_spec("faiss") is None:
+        raise UnavailableError("faiss-cpu is not installed", "pip install 'ninefold[bench]'")
+
+
+search = Benchmark(_measure, _check)
+
+
 def _database(nits: npt.NDArray[np.int8]) -> Database:
     attributes = {"rows": len(nits), "dimensions": nits.shape[1], "scale": _SCALE, "mode": "tanh"}
     return Database({"nits": pack(nits)}, attributes)
 
 
 def _faiss_index(nits: npt.NDArray[np.int8]) -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise UnavailableError("faiss-cpu is not installed", "pip install 'ninefold[bench]'") from error
+    import faiss
+
     faiss.omp_set_num_threads(default_threads())
     kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
     index = faiss.IndexScalarQuantizer(nits.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
