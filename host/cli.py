@@ -55,8 +55,13 @@ class Frame(click.Group):
             # Every command writes aside and renames, or keeps a journal.
             _say("interrupted: nothing is half-written; what was embedded or built is kept for the next run")
             sys.exit(INTERRUPTED)
-        except click.ClickException as error:
+        except click.exceptions.NoArgsIsHelpError as error:
             error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            context = error.ctx if isinstance(error, click.UsageError) else None
+            hint = f"; see `{context.command_path} --help`" if context else ""
+            _say(f"error: {' '.join(error.format_message().split()).removesuffix('.')}{hint}")
             sys.exit(error.exit_code)
         except NinefoldError as error:
             _say(f"error: {error}")

@@ -127,11 +127,22 @@ def test_a_command_may_choose_its_exit_code(install: Install) -> None:
     assert run("try").exit_code == 0
 
 
-@pytest.mark.parametrize("words", [["nope"], ["--nope"], ["search"], ["search", "a", "b", "-k", "many"]])
-def test_usage_errors(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nope"], "No such command 'nope'; see `ninefold --help`"),
+        (["--nope"], "No such option '--nope'"),
+        (["search"], "Missing argument 'NAME'; see `ninefold search --help`"),
+        (["search", "a", "b", "-k", "many"], "Invalid value for '-k': 'many' is not a valid integer"),
+    ],
+)
+def test_usage_errors_are_one_line(words: list[str], message: str) -> None:
     result = run(*words)
     assert result.exit_code == 2
-    assert "Usage: " in result.stderr
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.endswith(" --help`\n")
+    assert result.stderr.count("\n") == 1
 
 
 def test_folders_can_be_moved(install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
