@@ -59,6 +59,8 @@ def summary(built: Built) -> str:
     size = sum(record.bytes for record in manifest.files.values())
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in built.seconds.items())
     skipped = f", {built.skipped.count} skipped" if built.skipped.count else ""
+    if others := built.skipped.others:
+        skipped += f", {others} {'file' if others == 1 else 'files'} of other kinds skipped"
     return (
         f"{built.folder}: {manifest.rows} entries{skipped}, {manifest.dimensions} dimensions, {size / 1e6:.1f} MB, "
         f"mode {manifest.mode}, scale {manifest.scale:.4g}\n  {times}"

@@ -54,7 +54,14 @@ def locate(name: str) -> Path:
     ----------
     name : str
         A path where it holds a ``/``; otherwise a name inside the folder ``indexes`` of the data folder.
+
+    Raises
+    ------
+    InputError
+        For another name.
     """
+    if not isinstance(name, str):
+        raise InputError(f"the name of an index must be a string, not {name!r}")
     if "/" in name:
         return Path(name).expanduser()
     if not name or name.startswith(".") or not name.isprintable():

@@ -215,9 +215,11 @@ class Index:
     def _vector_of(self, query: str | int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, str):
             return self._embedded(query)
-        if isinstance(query, int):
-            self.entry(query)
+        if isinstance(query, int | np.integer) and not isinstance(query, bool):
+            self.entry(int(query))
             return np.asarray(self.vectors[query], np.float32)
+        if not isinstance(query, np.ndarray):
+            raise InputError(f"a query must be a text, the number of a row or an array of floats, not {query!r}")
         if query.dtype.kind != "f" or query.ndim > 2 or query.size != query.shape[-1]:
             raise InputError(f"a query must be floats of shape (D,) or (1, D), not {query.dtype.name} {query.shape}")
         vector = np.asarray(check_rows(query.reshape(1, -1), "the query")[0])

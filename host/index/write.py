@@ -248,7 +248,8 @@ def _blocks(total: int) -> Iterator[slice]:
 def _account(skipped: Skipped) -> str:
     if not skipped.count:
         return "it holds no entries"
-    return f"all {skipped.count} were skipped ({'; '.join(skipped.named)})"
+    all_of_them = "the only one was" if skipped.count == 1 else f"all {skipped.count} were"
+    return f"{all_of_them} skipped ({'; '.join(skipped.named)})"
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

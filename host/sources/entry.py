@@ -47,11 +47,14 @@ class Skipped:
         How many were skipped.
     named : list of str
         The first few with their reasons.
+    others : int
+        Files below a folder that are of no kind that is read; they are never refused.
     """
 
     strict: bool = False
     count: int = 0
     named: list[str] = field(default_factory=list)
+    others: int = 0
 
     def add(self, where: str, why: str) -> None:
         """Count one; raise `InputError` where nothing may be skipped."""
@@ -61,17 +64,25 @@ class Skipped:
         if len(self.named) < _NAMED:
             self.named.append(f"{where}: {why}")
 
-    def accept(self, entry: Entry) -> Entry | None:
-        """Return the entry with its ends trimmed, or count it and return None where it has no text to embed."""
+    def accept(self, entry: Entry, where: str = "") -> Entry | None:
+        """Return the entry with its ends trimmed, or count it and return None where it has no text to embed.
+
+        Parameters
+        ----------
+        entry : Entry
+        where : str
+            Where it was read, if its id does not say that.
+        """
+        where = where or entry.id
         text = entry.text.strip()
         if not text:
-            self.add(entry.id, "empty")
+            self.add(where, "empty")
             return None
         try:
             # Bytes that were not UTF-8, and escapes in JSON that are not characters, arrive as lone surrogates.
             (entry.title + text).encode()
         except UnicodeEncodeError:
-            self.add(entry.id, "not UTF-8")
+            self.add(where, "not UTF-8")
             return None
         return Entry(entry.id, entry.title.strip(), text)
 

@@ -42,8 +42,12 @@ def _walk(root: Path, skipped: Skipped) -> Iterator[Path]:
     for folder, inner, names in os.walk(root, onerror=unreadable):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(MARKDOWN + TEXT):
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(MARKDOWN + TEXT):
                 yield Path(folder, name)
+            else:
+                skipped.others += 1
 
 
 def _of_file(path: Path, name: str, skipped: Skipped) -> Iterator[Entry]:

@@ -35,7 +35,8 @@ def _read_json_lines(source: str, column: str | None, skipped: Skipped) -> Itera
             if not isinstance(record, dict) or not isinstance(record.get(column), str):
                 skipped.add(where, f"no text in field {column!r}{_offered(record)}")
                 continue
-            entry = skipped.accept(Entry(_word(record, "id") or where, _word(record, "title"), record[column]))
+            found = Entry(_word(record, "id") or where, _word(record, "title"), record[column])
+            entry = skipped.accept(found, where)
             if entry is not None:
                 yield entry
 
@@ -71,7 +72,7 @@ def _read_csv(source: str, column: str | None, skipped: Skipped) -> Iterator[Ent
                     continue
                 record = dict(zip(names, cells, strict=True))
                 title = record.get("title", "") if column != "title" else ""
-                entry = skipped.accept(Entry(record.get("id") or where, title, record[column]))
+                entry = skipped.accept(Entry(record.get("id") or where, title, record[column]), where)
                 if entry is not None:
                     yield entry
         except csv.Error as error:

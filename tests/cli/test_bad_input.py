@@ -40,7 +40,11 @@ def refused(ninefold: Run, folder: Path, words: list[str], message: str) -> None
             ["index", "d", "-o", "x"],
             r"all 2 were skipped \(a\.txt: empty; b\.txt: e",
         ),
-        ({"a.txt": b"caf\xe9"}, ["index", "a.txt", "-o", "x"], r"all 1 were skipped \(a\.txt: not UTF-8 \(byte 3\)\)"),
+        (
+            {"a.txt": b"caf\xe9"},
+            ["index", "a.txt", "-o", "x"],
+            r"the only one was skipped \(a\.txt: not UTF-8 \(byte 3\)\)",
+        ),
         ({"a.txt": b"ok\n", "b.txt": b""}, ["index", ".", "-o", "x", "--strict"], r"b\.txt: empty"),
         (
             {"a.csv": b"one,two\n1,2\n"},
@@ -48,7 +52,7 @@ def refused(ninefold: Run, folder: Path, words: list[str], message: str) -> None
             "a.csv: --column must be one of one, two",
         ),
         ({"a.csv": b"text\n"}, ["index", "a.csv", "-o", "x"], r"nothing to index in a\.csv: it holds no entries"),
-        ({"a.jsonl": b"{}\n"}, ["index", "a.jsonl", "-o", "x"], r"all 1 were skipped \(a\.jsonl:1: no text in"),
+        ({"a.jsonl": b"{}\n"}, ["index", "a.jsonl", "-o", "x"], r"the only one was skipped \(a\.jsonl:1: no text in"),
         ({"a.txt": b"ok"}, ["index", "a.txt", "-o", "x", "--column", "c"], "only JSON lines and CSV have columns"),
         ({"a.npy": b"junk"}, ["index", "a.npy", "-o", "x"], r"a\.npy is not a \.npy file of numbers"),
         ({"x/cat.jpg": b"cat", "a.txt": b"ok"}, ["index", "a.txt", "-o", "./x"], "is there and is not an index"),

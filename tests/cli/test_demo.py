@@ -93,7 +93,8 @@ def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
     (folders / "data" / "indexes").glob("*/nits.npy").__next__().write_bytes(b"")
     third = ninefold("demo")
     assert third.exit_code == 0
-    assert "nits.npy is truncated" in "".join(third.stdout.split("\n"))
+    # Whatever the length of the path, which is folded.
+    assert "nits.npyistruncated" in "".join(third.stdout.split())
 
 
 def test_one_score_that_differs(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,14 @@ def test_tables(ninefold: Run, folders: Path, name: str, content: str) -> None:
     assert hits(ninefold("search", "t", "insects", "--json"))[0] == f"{name}:{2 if name == 'a.jsonl' else 3}"
 
 
+def test_files_of_other_kinds_are_counted(ninefold: Run, folders: Path) -> None:
+    (folders / "d").mkdir()
+    for name in ("a.txt", "b.txt", "c.pdf", "d.py"):
+        (folders / "d" / name).write_text(f"Knead the dough of {name}.")
+    made = ninefold("index", "d", "-o", "t", "--strict")
+    assert "2 entries, 2 files of other kinds skipped, 384 dimensions" in made.stdout
+
+
 def test_vectors(ninefold: Run, indexed: Path, vectors: Path) -> None:
     assert hits(ninefold("search", "v", "17", "-k", "3", "--json"))[0] == "17"
     np.save("q.npy", np.load(vectors)[42])

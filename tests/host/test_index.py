@@ -121,6 +121,11 @@ def test_bad_arguments(source: str) -> None:
             build(source, name)
 
 
+def test_a_name_that_is_no_string() -> None:
+    with pytest.raises(InputError, match=r"^the name of an index must be a string, not 5$"):
+        Index.open(5)  # type: ignore[arg-type]
+
+
 def test_names_and_paths(tmp_path: Path) -> None:
     assert locate("a") == tmp_path / "data" / "indexes" / "a"
     assert locate("./a") == Path("a")
@@ -297,6 +302,8 @@ def test_search_by_row_and_by_vector(source: str, rows: np.ndarray) -> None:
         (np.ones(15, np.int64), {}, r"must be floats"),
         (np.full(15, np.nan), {}, r"^the query must hold finite numbers"),
         (120, {}, r"^row must be 0 to 119, not 120$"),
+        (None, {}, r"^a query must be a text, the number of a row or an array of floats, not None$"),
+        (True, {}, r"array of floats, not True$"),
         (-1, {}, r"^row must be 0 to 119, not -1$"),
         ("bees", {}, r"holds vectors: search it with a \.npy file or the number of a row$"),
         (0, {"k": 0}, r"^k must be an integer from 1 to 256, not 0$"),

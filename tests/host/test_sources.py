@@ -120,9 +120,11 @@ def test_files_that_cannot_be_used_are_skipped_and_counted(tmp_path: Path) -> No
     (tmp_path / "c.txt").symlink_to(tmp_path / "gone")
     os.mkfifo(tmp_path / "d.txt")
     (tmp_path / "e.txt").write_text("good")
+    (tmp_path / "f.pdf").write_text("of another kind")
+    (tmp_path / ".hidden.pdf").write_text("hidden")
     found, skipped = entries(tmp_path)
     assert [entry.id for entry in found] == ["e.txt:1"]
-    assert skipped.count == 4
+    assert (skipped.count, skipped.others) == (4, 1)
     assert skipped.named == [
         "a.txt: not UTF-8 (byte 3)",
         "b.txt: empty",
@@ -173,7 +175,7 @@ def test_csv(tmp_path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbfid,title,note\n7,T,"a, b\nc"\n,,d\n1,2\n8,U,caf\xe9\n9,V,\n\n')
     found, skipped = entries(path, "note")
     assert found == [Entry("7", "T", "a, b\nc"), Entry(f"{path}:4", "", "d")]
-    assert skipped.named == [f"{path}:5: 2 cells where the header has 3", "8: not UTF-8", "9: empty"]
+    assert skipped.named == [f"{path}:5: 2 cells where the header has 3", f"{path}:6: not UTF-8", f"{path}:7: empty"]
     assert entries(path, "title")[0][0] == Entry("7", "", "T")
     with pytest.raises(InputError, match=r": --column must be one of id, title, note, not 'text'$"):
         entries(path)
