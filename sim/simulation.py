@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ def simulate(
     tests: Sequence[str] = (),
     waves: bool = False,
     folder: Path,
+    begins: Callable[[], None] = lambda: None,
 ) -> Report:
     """Run the bench of a core.
 
@@ -67,6 +70,8 @@ def simulate(
         Record the whole run. Otherwise only what failed is run again and recorded.
     folder : Path
         Where waveform and log are kept; a run that passes without `waves` leaves nothing there.
+    begins : callable
+        Called when all that was asked for is there, before the core is built.
 
     Raises
     ------
@@ -82,9 +87,16 @@ def simulate(
 
     if seed < 0:
         raise InputError(f"seed must be an integer from 0 on, not {seed}")
+    names = parameters_of(core)
+    there = _tests_of(core)
+    for test in tests:
+        if test not in there:
+            raise InputError(f"the bench {core} has no test {test!r}, only {', '.join(there)}")
+    installed = find_simulator(simulator)
     component = make_core(core, **parameters)
-    complete = {name: getattr(component, name) for name in parameters_of(core)}
-    run = _Run(find_simulator(simulator), verilog(component), core, json.dumps(complete), seed, folder)
+    begins()
+    complete = {name: getattr(component, name) for name in names}
+    run = _Run(installed, verilog(component), core, json.dumps(complete), seed, folder)
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)
     outcomes = tuple(run.plain(tests))
@@ -95,6 +107,13 @@ def simulate(
         # The failure hangs on the tests before: record them all.
         run.recorded(tests)
     return Report(outcomes, run.waveform, run.log)
+
+
+def _tests_of(core: str) -> list[str]:
+    """Read the names of a bench's tests, which can be imported in a simulator only."""
+    bench = importlib.util.find_spec(f"ninefold.sim.benches.{core}")
+    text = Path(bench.origin).read_text() if bench is not None and bench.origin is not None else ""
+    return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", text, re.MULTILINE)
 
 
 def repeat_command(

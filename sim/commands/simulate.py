@@ -36,8 +36,16 @@ def simulate(
     The exit code is 1 if a test fails; its waveform and log are then kept in the current folder.
     """
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
-    click.echo(f"seed {chosen}")
-    report = run_bench(core, parameters, seed=chosen, simulator=simulator, tests=tests, waves=waves, folder=Path.cwd())
+    report = run_bench(
+        core,
+        parameters,
+        seed=chosen,
+        simulator=simulator,
+        tests=tests,
+        waves=waves,
+        folder=Path.cwd(),
+        begins=lambda: click.echo(f"seed {chosen}"),
+    )
     _print_table(core, report)
     if report.waveform is not None:
         click.echo(f"waveform: {report.waveform}")

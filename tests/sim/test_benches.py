@@ -29,6 +29,7 @@ CONFIGURATIONS = [
     ("similarity", {"dimensions": 2, "lanes": 1, "depth": 1}),
     ("pipeline", {"mode": "linear", "dimensions": 3, "lanes": 3, "depth": 16, "k": 5}),
 ]
+FEWER = ("directed", "each_bit_counts", "sizes_crossed_with_back_pressure", "latency")
 SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
 #: Input and output that the wrapper spoils, and the test that watches the rate of that input.
 STREAMS = {
@@ -57,11 +58,13 @@ def name_of(value: object) -> str:
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize(("core", "parameters"), CONFIGURATIONS, ids=name_of)
 def test_core_passes_its_bench(core: str, parameters: dict[str, object], simulator: str, tmp_path: Path) -> None:
-    report = simulate(core, parameters, seed=1, simulator=simulator, folder=tmp_path)
+    # Icarus takes many minutes for all tests of a large core.
+    tests = FEWER if simulator == "icarus" and parameters.get("k") == 256 else ()
+    report = simulate(core, parameters, seed=1, simulator=simulator, tests=tests, folder=tmp_path)
     messages = {outcome.name: outcome.message for outcome in report.outcomes if not outcome.passed}
     again = repeat_command(core, parameters, seed=1, simulator=simulator, tests=report.failed)
     assert messages == {}, f"repeat with: {again}; waveform: {report.waveform}"
-    assert len(report.outcomes) >= 8
+    assert len(report.outcomes) >= (len(tests) or 8)
     assert list(tmp_path.iterdir()) == [], "a run that passes leaves nothing behind"
 
 

@@ -93,7 +93,10 @@ def test_a_missing_simulator_is_named_with_what_to_install(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--test", "nosuch"], "the bench topk has no test 'nosuch'"),
+        (
+            ["--test", "nosuch"],
+            "the bench topk has no test 'nosuch', only directed, orders, every_short_sequence, each_",
+        ),
         (["--k", "0"], "k must be an integer from 1 to 256, not 0"),
         (["--lanes", "4"], "topk does not take lanes"),
         (["--seed", "-1"], "-1 is not in the range"),
@@ -103,6 +106,7 @@ def test_bad_input_is_refused(arguments: list[str], said: str) -> None:
     result = run(*TOPK_4, *arguments)
     assert result.exit_code == 2
     assert said in result.output
+    assert not re.search(r"^seed", result.output, re.MULTILINE), "nothing has begun"
 
 
 def test_parameters_are_those_of_the_benches() -> None:
