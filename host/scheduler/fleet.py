@@ -154,7 +154,9 @@ class Fleet:
             if probed is None:
                 continue
             for found in probed.found:
-                worker = self.workers[found.device]
+                worker = self.workers.get(found.device)
+                if worker is None:
+                    continue  # a survey in the background has just found it, and is about to take it over
                 state = "gone" if worker.gone else "ready"
                 if worker.breaker.state != "closed":
                     state = f"{worker.breaker.state}: {worker.breaker.reason}"

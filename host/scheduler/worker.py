@@ -32,11 +32,12 @@ from .queue import Queue
 from .residents import Residents, key_of, nbytes_of, residents_of
 from .work import Job
 
-__all__ = ["LOADING", "OPEN_S", "Worker"]
+__all__ = ["CLOSE_S", "LOADING", "OPEN_S", "Worker"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
-#: Seconds that opening a device may take, and the slowest transfer of a resident that is not taken for a hang.
+#: Seconds that opening and closing a device may take, and the slowest transfer of a resident that is no hang.
 OPEN_S: Final = 60.0
+CLOSE_S: Final = 10.0
 SLOWEST_BYTES_S: Final = 20e6
 #: The name under which the time to load a resident is measured; classes of it are bit lengths of bytes.
 LOADING: Final = "load"
@@ -56,6 +57,7 @@ class _Running:
     limit_s: float = 0.0
     doing: str = "running"
     device: Device | None = None
+    residents: Residents = field(default_factory=Residents)
     seconds: float = 0.0
     measured: list[tuple[str, float]] = field(default_factory=list)
 
@@ -147,6 +149,7 @@ class Worker:
 
     def drop(self, key: str) -> None:
         """Unload a resident once what runs has ended."""
+        self._ahead.discard(key)
         if self._device is not None:
             self._queue.errands[key] = None
             self._rouse()
@@ -171,13 +174,22 @@ class Worker:
         running = self._running
         if running is None:
             return [], DeviceError(f"{self.name} is idle")
-        self._running, self._thread, self._device = None, None, None
-        self.residents.clear()
+        self._running, self._thread = None, None
+        self._lose_device()
         reason = f"{running.doing} did not end within {running.limit_s:g} s"
         self.breaker.hung += 1
         self.breaker.trip(reason)
         self._events.seen.breaker(self.name, "open", reason)
         return running.jobs, DeviceError(f"{self.name}: {reason}")
+
+    def _lose_device(self) -> Device | None:
+        """Forget the device and all that was on it, and return it; the next call opens it anew."""
+        device, self._device = self._device, None
+        # A new list: a call that hangs may come back and add to the old one.
+        self.residents = Residents()
+        self._ahead.clear()
+        self._queue.errands.clear()
+        return device
 
     def stop(self) -> None:
         """Let the thread end once its queue is empty."""
@@ -212,8 +224,9 @@ class Worker:
                 outcome.__cause__ = error
             if not self._finish(running, outcome):
                 return
-        self._close(self._device)
-        self._device = None
+        if self._retire():
+            with self._events.lock:
+                self._thread = None
 
     def _next(self) -> _Running | None:
         with self._events.lock:
@@ -223,9 +236,9 @@ class Worker:
                 if jobs := self._queue.take():
                     self._running = self._call_for(jobs)
                 elif self._queue.errands:
-                    self._running = _Running(errand=self._queue.errands.popitem(), device=self._device)
+                    errand = self._queue.errands.popitem()
+                    self._running = _Running(errand=errand, device=self._device, residents=self.residents)
                 elif self._stopping:
-                    self._thread = None
                     return None
                 else:
                     continue
@@ -236,7 +249,7 @@ class Worker:
         trial = self.breaker.begin() or any(job.trial for job in jobs)
         checked = trial or self._answers % self._events.check_every < len(jobs)
         call = jobs[0].call if len(jobs) == 1 else join([job.call for job in jobs])
-        return _Running(jobs, call, checked=checked, device=self._device)
+        return _Running(jobs, call, checked=checked, device=self._device, residents=self.residents)
 
     def _execute(self, running: _Running) -> Answer:
         device = self._opened(running)
@@ -274,11 +287,11 @@ class Worker:
         self, running: _Running, device: Device, resident: Database | State, together: Sequence[Database | State]
     ) -> None:
         """Load a resident unless it is there, and measure how long that takes."""
-        there, size = self.residents.holds(resident), nbytes_of(resident)
+        there, size = running.residents.holds(resident), nbytes_of(resident)
         if not there:
             self._watch(running, f"loading {size:,} bytes", self._patience(running) + size / SLOWEST_BYTES_S)
         started = time.perf_counter()
-        self.residents.bring(device, resident, [key_of(other) for other in together])
+        running.residents.bring(device, resident, [key_of(other) for other in together])
         if not there:
             running.measured.append((f"{LOADING}{size.bit_length()}", time.perf_counter() - started))
 
@@ -290,7 +303,7 @@ class Worker:
             self._bring(running, device, database, [database])
         else:
             self._watch(running, "unloading", self._patience(running))
-            self.residents.drop(device, key)
+            running.residents.drop(device, key)
 
     def _patience(self, running: _Running) -> float:
         """Return how long the call may take."""
@@ -303,10 +316,13 @@ class Worker:
         return max(self.found.timeout_s, PATIENCE * (usual or 0.0))
 
     def _watch(self, running: _Running, doing: str, limit_s: float) -> None:
+        """Say what comes next and how long it may take; raise `DeviceError` when it was given up meanwhile."""
         with self._events.lock:
+            if self._running is not running:
+                raise DeviceError(f"{self.name}: {running.doing} was given up")
             running.doing, running.limit_s = doing, limit_s
             running.limit_at = None if limit_s == float("inf") else self._events.clock() + limit_s
-            if running.limit_at is not None and self._running is running:
+            if running.limit_at is not None:
                 self._events.watch(running.limit_at)
 
     def _finish(self, running: _Running, outcome: Answer | Exception) -> bool:
@@ -323,12 +339,7 @@ class Worker:
             _LOG.warning("a hung call returned", extra={"device": self.name})
             self._close(running.device)
             return False
-        if opened:
-            # What is reopened after it cooled down starts anew.
-            self._close(self._device)
-            self._device = None
-            self.residents.clear()
-        elif not isinstance(outcome, Answer):
+        if not opened and not isinstance(outcome, Answer):
             self._forget_states(running)
         if isinstance(outcome, Answer):
             self._hand_out(running, outcome)
@@ -337,7 +348,22 @@ class Worker:
                 self._events.moved(job, self, outcome)
         for job in drained:
             self._events.moved(job, self, DeviceError(f"{self.name} is {self.breaker.refusal or 'open'}"))
-        return True
+        # What is reopened after it cooled down starts anew.
+        return self._retire() if opened else True
+
+    def _retire(self) -> bool:
+        """Close the device, if it is open; return False when that hung and was given up."""
+        with self._events.lock:
+            closing = self._running = _Running(device=self._lose_device())
+        if closing.device is not None:
+            self._watch(closing, "closing it", CLOSE_S)
+            self._close(closing.device)
+        with self._events.lock:
+            if self._running is not closing:
+                self.breaker.hung -= 1
+                return False
+            self._running = None
+            return True
 
     def _judge(self, running: _Running, outcome: Answer | Exception) -> bool:
         """Note what the outcome says about the device; return whether it is to be left alone from now on."""

@@ -46,7 +46,12 @@ class FakeDevice:
         self.threads: set[int] = set()
         self.closed = False
 
+    #: Called by `load` and by `close`, with the name of the method.
+    hook: Callable[[str], None] | None = None
+
     def load(self, resident: Database | State) -> None:
+        if self.hook is not None:
+            self.hook("load")
         self.threads.add(threading.get_ident())
         key = resident.digest if isinstance(resident, Database) else resident.id
         self.loads.append(key if isinstance(resident, Database) else f"{key}@{resident.version}")
@@ -75,6 +80,8 @@ class FakeDevice:
         return Answer({"total": total}, "fake", {"seconds": 0.0}, following)
 
     def close(self) -> None:
+        if self.hook is not None:
+            self.hook("close")
         self.closed = True
 
 
@@ -94,6 +101,7 @@ class Fake:
     missing: str = ""
     opened: list[FakeDevice] = field(default_factory=list)
     probes: int = 0
+    hook: Callable[[str], None] | None = None
 
     def probe(self) -> Sequence[Found | Missing]:
         self.probes += 1
@@ -110,6 +118,7 @@ class Fake:
         if self.missing:
             raise UnavailableError(self.missing)
         device = FakeDevice(self.name, self.behaviour, self.capacity)
+        device.hook = self.hook
         self.opened.append(device)
         return device
 

@@ -181,6 +181,49 @@ def test_opening_that_hangs() -> None:
     assert result.fallbacks == ("gpu: gpu: opening it did not end within 0.1 s",)
 
 
+def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.host.scheduler.worker.SLOWEST_BYTES_S", 1e12)
+    release, loads = threading.Event(), []
+
+    def hook(method: str) -> None:
+        loads.append(method)
+        if loads == ["load"]:
+            release.wait(30)
+
+    gpu = Fake("gpu", rating=9, timeout_s=0.1, hook=hook)
+    with Scheduler(backends=fleet(cpu(), gpu), costs=None, cool_s=0.05) as s:
+        result = s.run("mine", queries(), DATA, k=3, device="gpu")
+        assert result.fallbacks == (f"gpu: gpu: loading {DATA.nbytes} bytes did not end within 0.1 s",)
+        (thread,) = [t for t in threading.enumerate() if t.name == "ninefold gpu"]
+        release.set()
+        thread.join(10)
+        time.sleep(0.1)
+        # The device was opened anew, and is not taken to hold what the call that hung loaded on the old one.
+        assert s.run("mine", queries(), DATA, k=3, device="gpu").answered_by == "gpu"
+    assert len(gpu.opened) == 2
+    assert gpu.opened[0].calls == []
+    assert gpu.opened[1].loads == [DATA.digest]
+
+
+def test_closing_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.host.scheduler.worker.CLOSE_S", 0.1)
+    release = threading.Event()
+
+    def hook(method: str) -> None:
+        if method == "close":
+            release.wait(30)
+
+    gpu = Fake("gpu", raises(LostDeviceError("gone")), rating=9, hook=hook)
+    s = Scheduler(backends=fleet(cpu(), gpu), costs=None)
+    assert s.run("mine", queries(), DATA, k=3).fallbacks == ("gpu: gone",)
+    s.close()
+    assert s.hung == 1
+    release.set()
+    for thread in [t for t in threading.enumerate() if t.name == "ninefold gpu"]:
+        thread.join(10)
+    assert s.hung == 0
+
+
 @pytest.mark.parametrize(
     ("change", "flaw"),
     [
