@@ -216,11 +216,12 @@ class Fleet:
         return Worker(found, backend, operators, self._events, self._breaker())
 
     def _survey_behind(self) -> None:
-        if self._behind is None or not self._behind.is_alive():
-            self._behind = threading.Thread(
-                target=self.survey, kwargs={"again": True}, name="ninefold survey", daemon=True
-            )
-            self._behind.start()
+        with self._events.lock:
+            if self._behind is None or not self._behind.is_alive():
+                self._behind = threading.Thread(
+                    target=self.survey, kwargs={"again": True}, name="ninefold survey", daemon=True
+                )
+                self._behind.start()
 
 
 def _absent(device: str, probed: Probed, missing: list[Missing]) -> UnavailableError:
