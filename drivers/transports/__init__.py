@@ -1,0 +1,73 @@
+"""Byte streams to boards, opened by URL: ``serial://``, ``tcp://``, ``replay://``, and what other packages add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.protocols import Transport
+from ninefold.spec.registry import TRANSPORTS, entries
+
+__all__ = ["check_options", "open_transport", "split"]
+
+
+def split(url: str) -> tuple[str, str, dict[str, str]]:
+    """Return scheme, address and options of ``scheme://address?option=value&...``.
+
+    Raises
+    ------
+    InputError
+        When it is not such a URL, or no installed package offers the scheme.
+    """
+    scheme, found, rest = url.partition("://")
+    known = entries(TRANSPORTS)
+    if not found or scheme not in known:
+        raise InputError(f"a board is named by a URL that begins with {_listed(known)}, not {url!r}")
+    address, _, query = rest.partition("?")
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError as error:
+        raise InputError(f"options must be name=value, joined by &, not {query!r}") from error
+    return scheme, address, options
+
+
+def open_transport(url: str, record: Path | None = None) -> Transport:
+    """Open a byte stream by its URL.
+
+    An entry point of the group ``ninefold.transports`` is named after its scheme and is a function
+    ``open(address: str, options: Mapping[str, str]) -> Transport``.
+
+    Parameters
+    ----------
+    url : str
+        E.g. ``serial:///dev/ttyUSB1?baud=3000000``, ``serial://SERIAL``, ``tcp://localhost:4000``, ``replay://file``.
+    record : Path, optional
+        Write all that passes into this file, for ``replay://``.
+
+    Raises
+    ------
+    InputError
+        For a URL that is none.
+    UnavailableError
+        When nothing is there, or it may not be opened, with the step that mends it.
+    """
+    scheme, address, options = split(url)
+    transport: Transport = entries(TRANSPORTS)[scheme].load()(address, options)
+    if record is None:
+        return transport
+    from ninefold.drivers.transports.recording import Recorder
+
+    return Recorder(transport, record, url)
+
+
+def check_options(scheme: str, options: Mapping[str, str], allowed: tuple[str, ...] = ()) -> None:
+    """Raise `InputError` for an option that the scheme does not have."""
+    for name in options:
+        if name not in allowed:
+            raise InputError(f"an option of {scheme}:// must be one of {', '.join(allowed) or 'none'}, not {name!r}")
+
+
+def _listed(known: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}://" for name in known) or "nothing, since no transport is installed"

@@ -1,0 +1,105 @@
+"""A byte stream on a file descriptor: socket, serial port or pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable
+
+from ninefold.spec.errors import LostDeviceError
+
+__all__ = ["DescriptorTransport"]
+
+#: What is read ahead while a write waits; more stays with the operating system.
+_AHEAD_BYTES = 1 << 20
+
+
+class DescriptorTransport:
+    """Reads and writes a descriptor that does not block.
+
+    A write that has to wait reads what arrives meanwhile, so that two ends that both write do not wait for each other.
+
+    Parameters
+    ----------
+    descriptor : int
+        Open, and set not to block.
+    name : str
+        What it is called in errors.
+    close : callable
+        Closes it.
+    """
+
+    def __init__(self, descriptor: int, name: str, close: Callable[[], None]) -> None:
+        self.name = name
+        self._descriptor = descriptor
+        self._close = close
+        self._ahead = bytearray()
+        self._closed = False
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        """Return 1 to `size` bytes, or none when the time is up.
+
+        Raises
+        ------
+        LostDeviceError
+            When the stream has ended.
+        """
+        self._check_open()
+        if not self._ahead and select.select([self._descriptor], [], [], max(0.0, timeout_s))[0]:
+            self._receive(size)
+        taken = bytes(self._ahead[:size])
+        del self._ahead[:size]
+        return taken
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        """Send all of `data`.
+
+        Raises
+        ------
+        LostDeviceError
+            When the stream has ended, or does not take the data in time.
+        """
+        self._check_open()
+        deadline = time.monotonic() + timeout_s
+        left = memoryview(data)
+        while left:
+            readers = [self._descriptor] if len(self._ahead) < _AHEAD_BYTES else []
+            patience = max(0.0, deadline - time.monotonic())
+            readable, writable, _ = select.select(readers, [self._descriptor], [], patience)
+            if writable:
+                left = left[self._send(left) :]
+            elif readable:
+                self._receive(1 << 16)
+            if left and time.monotonic() >= deadline:
+                taken = len(data) - len(left)
+                raise LostDeviceError(f"{self.name} took {taken} of {len(data)} bytes in {timeout_s:g} s")
+
+    def close(self) -> None:
+        """Close the stream; nothing happens when it is closed."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def _send(self, data: memoryview) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LostDeviceError(f"{self.name} is gone: {error.strerror}") from error
+
+    def _receive(self, size: int) -> None:
+        try:
+            data = os.read(self._descriptor, size)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise LostDeviceError(f"{self.name} is gone: {error.strerror}") from error
+        if not data:
+            raise LostDeviceError(f"{self.name} was closed by the other end")
+        self._ahead += data
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LostDeviceError(f"{self.name} is closed")

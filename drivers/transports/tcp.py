@@ -1,0 +1,42 @@
+"""``tcp://host:port``: a board behind a socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+from ninefold.drivers.transports import check_options
+from ninefold.drivers.transports.descriptor import DescriptorTransport
+from ninefold.spec.errors import InputError, UnavailableError
+
+__all__ = ["open_tcp"]
+
+_CONNECT_S = 5.0
+
+
+def open_tcp(address: str, options: Mapping[str, str]) -> DescriptorTransport:
+    """Connect to ``host:port``; an IPv6 address stands in brackets.
+
+    Raises
+    ------
+    InputError
+        When the address is none.
+    UnavailableError
+        When nothing answers there within 5 s.
+    """
+    check_options("tcp", options)
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise InputError(f"tcp:// needs host:port with a port from 1 to 65535, not {address!r}")
+    try:
+        connection = socket.create_connection((host, int(port)), timeout=_CONNECT_S)
+    except OSError as error:
+        raise UnavailableError(
+            f"nothing answers at tcp://{address}: {error.strerror or error}",
+            "start a board there",
+        ) from error
+    connection.setblocking(False)
+    # Frames are small and are waited for.
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return DescriptorTransport(connection.fileno(), f"tcp://{address}", connection.close)
