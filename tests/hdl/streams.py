@@ -24,6 +24,7 @@ class Bench:
     limit: int = 4_000
     cycle: int = 0
     _testbenches: list[Testbench] = field(default_factory=list)
+    _background: list[Testbench] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -31,11 +32,17 @@ class Bench:
     def add(self, testbench: Testbench) -> None:
         self._testbenches.append(testbench)
 
+    def add_background(self, testbench: Testbench) -> None:
+        """Add a testbench that the run does not wait for."""
+        self._background.append(testbench)
+
     def run(self) -> None:
         simulator = Simulator(self.core)
         simulator.add_clock(1e-6)
         for testbench in self._testbenches:
             simulator.add_testbench(testbench)
+        for testbench in self._background:
+            simulator.add_testbench(testbench, background=True)
         # Last, so that the testbenches of a cycle see its number before it moves on.
         simulator.add_testbench(self._count, background=True)
         simulator.run()

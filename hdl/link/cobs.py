@@ -1,0 +1,148 @@
+"""Consistent overhead byte stuffing: frames without the byte 0, so that 0 can end them.
+
+S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999. A frame
+is cut into groups: a code byte c, then c - 1 bytes that are not 0. Between groups a 0 is implied, but not behind
+c = 255.
+"""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, PIECE
+
+__all__ = ["CobsDecoder", "CobsEncoder"]
+
+#: Bytes of the longest group, without its code.
+_GROUP = 254
+
+
+class CobsDecoder(wiring.Component):
+    """Stuffed bytes in, bytes and ends of frames out.
+
+    Throughput is one byte a cycle, latency 0: a byte gives at most one piece, in the cycle in which it is offered. A 0
+    ends a frame, whatever came before, so that the decoder is in step again after any garbage. A frame that ends within
+    a group is marked. Ends that follow one another give nothing.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8}))
+        Bytes as they are sent.
+    output : Out(stream.Signature({data: 8, end: 1, damaged: 1}))
+        Bytes of the frame, then one piece with ``end``, which carries no byte; ``damaged`` tells that a group was cut.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(PIECE))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the count of bytes left in the group."""
+        m = Module()
+        byte, piece = self.input.payload.data, self.output.payload
+        left = Signal(8)
+        begun = Signal()
+        zero_due = Signal()
+        ends = byte == 0
+        gives = Mux(ends, begun, (left != 0) | zero_due)
+        moves = Signal()
+        m.d.comb += [
+            piece.data.eq(Mux(left != 0, byte, 0)),
+            piece.end.eq(ends),
+            piece.damaged.eq(ends & (left != 0)),
+            self.output.valid.eq(self.input.valid & gives),
+            self.input.ready.eq(self.output.ready | ~gives),
+            moves.eq(self.input.valid & self.input.ready),
+        ]
+        with m.If(moves):
+            with m.If(ends):
+                m.d.sync += [left.eq(0), begun.eq(0), zero_due.eq(0)]
+            with m.Elif(left != 0):
+                m.d.sync += left.eq(left - 1)
+            with m.Else():
+                m.d.sync += [left.eq(byte - 1), begun.eq(1), zero_due.eq(byte != 255)]
+        return m
+
+
+class CobsEncoder(wiring.Component):
+    """Bytes of frames in, stuffed bytes with a 0 behind each frame out.
+
+    A group is held until its length is known, while those before leave. Throughput at the output is one byte a cycle
+    between groups of one length; a longer one behind shorter ones is waited for. Latency is 2 cycles from the byte that
+    closes a group to its code. The output has, for each frame, its end and a code more than the input, and a code for
+    each 254 bytes without a 0.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8, last: 1}))
+        Bytes of frames; ``last`` on the final one.
+    output : Out(stream.Signature({data: 8}))
+        Bytes to send.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"input": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the queue of bytes, the queue of codes, and what merges them."""
+        m = Module()
+        # Room for two groups: one leaves while the next is collected.
+        m.submodules.held = held = fifo.SyncFIFOBuffered(width=8, depth=512)
+        code_layout = data.StructLayout({"code": 8, "end": 1})
+        m.submodules.codes = codes = fifo.SyncFIFOBuffered(width=code_layout.size, depth=4)
+        self._collect(m, held, codes, data.View(code_layout, codes.w_data))
+
+        group = data.View(code_layout, codes.r_data)
+        left = Signal(8)
+        with m.FSM():
+            with m.State("CODE"):
+                m.d.comb += [self.output.valid.eq(codes.r_rdy), self.output.payload.data.eq(group.code)]
+                with m.If(codes.r_rdy & self.output.ready):
+                    m.d.sync += left.eq(group.code - 1)
+                    with m.If(group.code != 1):
+                        m.next = "BYTES"
+                    with m.Elif(group.end):
+                        m.next = "END"
+                    with m.Else():
+                        m.d.comb += codes.r_en.eq(1)
+            with m.State("BYTES"):
+                m.d.comb += [
+                    self.output.valid.eq(held.r_rdy),
+                    self.output.payload.data.eq(held.r_data),
+                    held.r_en.eq(self.output.ready),
+                ]
+                with m.If(held.r_rdy & self.output.ready):
+                    m.d.sync += left.eq(left - 1)
+                    with m.If(left == 1):
+                        with m.If(group.end):
+                            m.next = "END"
+                        with m.Else():
+                            m.d.comb += codes.r_en.eq(1)
+                            m.next = "CODE"
+            with m.State("END"):
+                m.d.comb += [self.output.valid.eq(1), self.output.payload.data.eq(0)]
+                with m.If(self.output.ready):
+                    m.d.comb += codes.r_en.eq(1)
+                    m.next = "CODE"
+        return m
+
+    def _collect(self, m: Module, held: fifo.SyncFIFOBuffered, codes: fifo.SyncFIFOBuffered, code: data.View) -> None:
+        """Store the bytes other than 0, and a code where a group closes."""
+        byte, last = self.input.payload.data, self.input.payload.last
+        count = Signal(range(_GROUP))
+        # A frame that ends with a 0 ends with an empty group.
+        empty_due = Signal()
+        zero = byte == 0
+        closes = zero | last | (count == _GROUP - 1)
+        accepts = self.input.valid & self.input.ready
+        m.d.comb += [
+            self.input.ready.eq(codes.w_rdy & held.w_rdy & ~empty_due),
+            held.w_data.eq(byte),
+            held.w_en.eq(accepts & ~zero),
+            codes.w_en.eq(empty_due | (accepts & closes)),
+            code.code.eq(Mux(empty_due, 1, count + 1 + ~zero)),
+            code.end.eq(empty_due | (last & ~zero)),
+        ]
+        with m.If(accepts):
+            m.d.sync += [count.eq(Mux(closes, 0, count + 1)), empty_due.eq(zero & last)]
+        with m.If(empty_due & codes.w_rdy):
+            m.d.sync += empty_due.eq(0)

@@ -1,0 +1,60 @@
+"""Frame sender: a CRC behind each frame, then the stuffing."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link.cobs import CobsEncoder
+from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
+
+__all__ = ["FrameSender"]
+
+
+class FrameSender(wiring.Component):
+    """Header and payload of frames in, bytes to send out.
+
+    The CRC-32 is zlib's over all bytes of the frame, little endian. Throughput is one byte a cycle, and four cycles a
+    frame for its CRC; the stuffing adds what :class:`CobsEncoder` says, and its latency.
+
+    Members
+    -------
+    frames : In(stream.Signature({data: 8, last: 1}))
+        Bytes of header and payload; ``last`` on the final one.
+    output : Out(stream.Signature({data: 8}))
+        Bytes to send.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"frames": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the CRC and the encoder behind it."""
+        m = Module()
+        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
+        m.submodules.encoder = encoder = CobsEncoder()
+        wiring.connect(m, encoder.output, wiring.flipped(self.output))
+        index = Signal(2)
+        m.d.comb += crc.data.eq(self.frames.payload.data)
+        with m.FSM():
+            with m.State("FRAME"):
+                m.d.comb += [
+                    encoder.input.payload.data.eq(self.frames.payload.data),
+                    encoder.input.valid.eq(self.frames.valid),
+                    self.frames.ready.eq(encoder.input.ready),
+                    crc.valid.eq(self.frames.valid & encoder.input.ready),
+                ]
+                with m.If(crc.valid & self.frames.payload.last):
+                    m.next = "CRC"
+            with m.State("CRC"):
+                m.d.comb += [
+                    encoder.input.payload.data.eq(crc.crc.word_select(index, 8)),
+                    encoder.input.payload.last.eq(index == 3),
+                    encoder.input.valid.eq(1),
+                ]
+                with m.If(encoder.input.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == 3):
+                        m.d.comb += crc.start.eq(1)
+                        m.next = "FRAME"
+        return m

@@ -1,0 +1,139 @@
+"""UART: bytes to and from an asynchronous serial line, 8N1, least significant bit first."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.link.layouts import BYTE
+
+__all__ = ["UartReceiver", "UartTransmitter"]
+
+_DIVISOR_MAX = 65535
+
+
+class UartReceiver(wiring.Component):
+    """Bytes from a serial line.
+
+    The line is sampled each cycle. The edge of a start bit sets the phase, and each bit is read at its middle, so a
+    sender may be off by 4 % where the divisor is large, and by 2 % at a divisor of 4. A start bit that is over before
+    its middle is noise; a byte without a stop bit is dropped, and the line must be idle before the next.
+
+    A byte is offered 3 cycles after the middle of its stop bit. Nothing can stall the sender: a byte that is complete
+    while the one before is still on offer is lost.
+
+    Parameters
+    ----------
+    divisor : int
+        Cycles a bit, 4 to 65535.
+
+    Members
+    -------
+    rx : In(1)
+        The line; 1 when idle. Not of any clock.
+    output : Out(stream.Signature({data: 8}))
+        The bytes.
+    lost : Out(1)
+        High for a cycle for each byte that was lost or had no stop bit.
+
+    Raises
+    ------
+    InputError
+        A parameter outside what is allowed.
+    """
+
+    def __init__(self, divisor: int) -> None:
+        self.divisor = check_integer("divisor", divisor, 4, _DIVISOR_MAX)
+        super().__init__({"rx": In(1), "output": Out(stream.Signature(BYTE)), "lost": Out(1)})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the synchroniser, the timer and the shift register."""
+        m = Module()
+        line = Signal(init=1)
+        m.submodules.synchroniser = FFSynchronizer(self.rx, line, init=1)
+        timer = Signal(range(self.divisor))
+        bits = Signal(range(10))
+        shifted = Signal(8)
+        done = Signal()
+        with m.If(self.output.ready):
+            m.d.sync += self.output.valid.eq(0)
+        with m.FSM():
+            with m.State("IDLE"):
+                # This cycle is the first of the start bit; the middle of that is half a bit on.
+                m.d.sync += [timer.eq(self.divisor // 2 - 1), bits.eq(0)]
+                with m.If(~line):
+                    m.next = "BITS"
+            with m.State("BITS"):
+                m.d.sync += timer.eq(timer - 1)
+                with m.If(timer == 0):
+                    m.d.sync += [timer.eq(self.divisor - 1), bits.eq(bits + 1), shifted.eq(Cat(shifted[1:], line))]
+                    with m.If((bits == 0) & line):
+                        m.next = "IDLE"
+                    with m.If(bits == 9):
+                        # `shifted` is not shifted once more: the stop bit stays out of it.
+                        m.d.sync += shifted.eq(shifted)
+                        m.d.comb += done.eq(line)
+                        m.d.comb += self.lost.eq(~line | (self.output.valid & ~self.output.ready))
+                        with m.If(line):
+                            m.next = "IDLE"
+                        with m.Else():
+                            m.next = "WAIT"
+            with m.State("WAIT"), m.If(line):
+                m.next = "IDLE"
+        with m.If(done & (~self.output.valid | self.output.ready)):
+            m.d.sync += [self.output.valid.eq(1), self.output.payload.data.eq(shifted)]
+        return m
+
+
+class UartTransmitter(wiring.Component):
+    """Bytes to a serial line.
+
+    A byte takes ``10 * divisor`` cycles; the next one follows without a gap. Its start bit begins in the cycle after
+    the byte was accepted.
+
+    Parameters
+    ----------
+    divisor : int
+        Cycles a bit, 4 to 65535.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8}))
+        The bytes.
+    tx : Out(1, init=1)
+        The line; 1 when idle.
+
+    Raises
+    ------
+    InputError
+        A parameter outside what is allowed.
+    """
+
+    def __init__(self, divisor: int) -> None:
+        self.divisor = check_integer("divisor", divisor, 4, _DIVISOR_MAX)
+        super().__init__({"input": In(stream.Signature(BYTE)), "tx": Out(1, init=1)})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the timer and the shift register, which ends with the stop bit."""
+        m = Module()
+        timer = Signal(range(self.divisor))
+        left = Signal(range(11))
+        shifted = Signal(10, init=0x3FF)
+        ends = (timer == 0) & (left <= 1)
+        m.d.comb += [self.tx.eq(shifted[0]), self.input.ready.eq(ends)]
+        with m.If(self.input.valid & self.input.ready):
+            m.d.sync += [
+                shifted.eq(Cat(Const(0, 1), self.input.payload.data, Const(1, 1))),
+                left.eq(10),
+                timer.eq(self.divisor - 1),
+            ]
+        with m.Elif(timer != 0):
+            m.d.sync += timer.eq(timer - 1)
+        with m.Elif(left != 0):
+            m.d.sync += [
+                shifted.eq(Cat(shifted[1:], Const(1, 1))),
+                left.eq(left - 1),
+                timer.eq(Mux(left == 1, 0, self.divisor - 1)),
+            ]
+        return m
