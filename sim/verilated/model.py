@@ -163,6 +163,39 @@ class Model:
                 self.reset()
         return Run({name: buffers[name] for name in outputs}, int(progress.cycles))
 
+    def exchange(
+        self, inputs: Mapping[str, npt.NDArray[np.uint8]], outputs: Mapping[str, int], idle: int
+    ) -> tuple[Run, Mapping[str, int]]:
+        """Move beats until all have moved, or none for `idle` cycles; what is on its way stays in the core.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array
+            Beats for input streams, as for `run`.
+        outputs : mapping of str to int
+            How many beats to take from output streams at most.
+        idle : int
+            How many cycles may pass without a beat on any stream, at least 1.
+
+        Returns
+        -------
+        Run
+            The beats that left the core.
+        mapping of str to int
+            How many beats of each input were taken. The others must be offered again first.
+        """
+        handle = self._open()
+        buffers = {name: self._buffer(stream, inputs, outputs) for name, stream in self.streams.items()}
+        channels = (_Channel * len(buffers))(*(_Channel(b.ctypes.data, len(b), 0, 0, 1, 0) for b in buffers.values()))
+        progress = _Progress(0, 0, idle, _SLICE_NS)
+        while self._library.ninefold_run(handle, channels, ctypes.byref(progress)) not in (_DONE, _HUNG):
+            pass
+        self.cycles += progress.cycles
+        done = {name: int(channel.done) for name, channel in zip(buffers, channels, strict=True)}
+        return Run({name: buffers[name][: done[name]] for name in outputs}, int(progress.cycles)), {
+            name: done[name] for name in inputs
+        }
+
     def _buffer(
         self, stream: Stream, inputs: Mapping[str, npt.NDArray[np.uint8]], outputs: Mapping[str, int]
     ) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,468 @@
+"""Executor: requests in, jobs for their replies and bytes for the engine out."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc import Processor
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, HEADER
+from ninefold.hdl.miner.jobs import job_layout, slot_bits
+from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner.registers import exists, writable
+from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.link import ERROR, FORMAT_GRID, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
+from ninefold.spec.registers import BY_NAME, IDENTITY, STATISTICS
+
+__all__ = ["Executor"]
+
+
+class Executor(wiring.Component):
+    """Checks each request, executes it, and orders its reply.
+
+    Requests are executed in the order of arrival. A query is checked, its job is handed on, and its bytes follow, so
+    that the next request is looked at while the query is scored. Loads, writes and resets, and queries in another
+    format than those before, wait until all replies before them are built. A request that is refused changes nothing.
+
+    A request with the sequence number, the content and so the CRC of one whose reply is kept is not executed: the reply
+    is sent again, unless it is being made or sent. A new request waits until its slot is sent.
+
+    Checking takes 8 to 50 cycles, and two for each query of the request, while nothing else is asked of the engine's
+    input; the bytes of a request move at one a cycle.
+
+    Parameters
+    ----------
+    parameters : MinerParameters
+        The miner.
+
+    Members
+    -------
+    headers, payload : In
+        From the receiver.
+    jobs : Out(stream.Signature(job_layout(parameters)))
+        Replies to build.
+    again : Out(stream.Signature({slot: slot_bits(parameters)}))
+        Replies to send again.
+    built, sent, sent_slot : In
+        From the replies.
+    packed : Out(stream.Signature({data: 8, last: 1}))
+        Bytes of packed nits, of queries or rows.
+    grid : Out(stream.Signature({data: 8}))
+        Bytes of grid values.
+    threshold : Out(stream.Signature({index: 2, value: 16}))
+        Thresholds for the quantiser, which is always ready.
+    loading : Out(1)
+        Words that are complete belong to rows, not to queries.
+    of_grid : Out(1)
+        Bytes for queries come from ``grid``.
+    packing : In(1)
+        A word is complete and not taken.
+    restart : Out(1)
+        Forget a word that is not complete.
+    flush : Out(1)
+        End a load that was broken off, by a word that is the last one; until ``flushed``.
+    flushed : In(1)
+        See above.
+    write, write_address, write_word, clear, clear_epoch : Out
+        To the registers.
+    rows, load_bytes, load_check : Out(32)
+        Values of these registers.
+    epoch : In(8)
+        The board's.
+    """
+
+    def __init__(self, parameters: MinerParameters) -> None:
+        self._p = parameters
+        threshold = data.StructLayout({"index": 2, "value": 16})
+        slot = data.StructLayout({"slot": slot_bits(parameters)})
+        super().__init__(
+            {
+                "headers": In(stream.Signature(HEADER)),
+                "payload": In(stream.Signature(BYTE)),
+                "jobs": Out(stream.Signature(job_layout(parameters))),
+                "again": Out(stream.Signature(slot)),
+                "built": In(1),
+                "sent": In(1),
+                "sent_slot": In(slot_bits(parameters)),
+                "packed": Out(stream.Signature(FRAME_BYTE)),
+                "grid": Out(stream.Signature(BYTE)),
+                "threshold": Out(stream.Signature(threshold)),
+                "loading": Out(1),
+                "of_grid": Out(1),
+                "packing": In(1),
+                "restart": Out(1),
+                "flush": Out(1),
+                "flushed": In(1),
+                "write": Out(1),
+                "write_address": Out(6),
+                "write_word": Out(32),
+                "clear": Out(1),
+                "clear_epoch": Out(1),
+                "rows": Out(32),
+                "load_bytes": Out(32),
+                "load_check": Out(32),
+                "epoch": In(8),
+            }
+        )
+        self._kind = Signal(8)
+        #: Bytes of the payload that are not taken yet, and the last four that were.
+        self._left = Signal(16)
+        self._recent = Signal(32)
+        self._collected = Signal(range(5))
+        self._job = Signal(job_layout(parameters))
+        self._cursor, self._todo = Signal(16), Signal(16)
+        self._waiting = Signal(range(parameters.window + 2))
+        self._known = Signal(parameters.window)
+        self._busy = Signal(parameters.window)
+        self._crcs = Array(Signal(32, name=f"crc_{i}") for i in range(parameters.window))
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the machine: look-up, checks, one group of states a command, hand-over."""
+        m = Module()
+        with m.FSM():
+            self._begin(m)
+            self._dispatch(m)
+            self._registers(m)
+            self._reset(m)
+            self._load(m)
+            self._query(m)
+            self._end(m)
+        m.d.sync += self._waiting.eq(self._waiting + (self.jobs.valid & self.jobs.ready) - self.built)
+        with m.If(self.sent):
+            m.d.sync += self._busy.bit_select(self.sent_slot, 1).eq(0)
+        return m
+
+    @property
+    def _slot(self) -> Value:
+        return self.headers.payload.sequence[: slot_bits(self._p)]
+
+    def _take(self, m: Module) -> None:
+        """Take the next byte of the payload into ``_recent``."""
+        m.d.comb += self.payload.ready.eq(1)
+        with m.If(self.payload.valid):
+            m.d.sync += [
+                self._recent.eq(Cat(self._recent[8:], self.payload.payload.data)),
+                self._collected.eq(self._collected + 1),
+                self._left.eq(self._left - 1),
+            ]
+
+    def _refuse(self, m: Module, fault: Fault, detail: Value | int = 0) -> None:
+        m.d.sync += [
+            self._job.type.eq(ERROR),
+            self._job.literals.eq(2),
+            self._job.first.eq(Cat(Const(fault, 8), self._kind)),
+            self._job.second.eq(detail),
+            self._job.words.eq(0),
+            self._job.queries.eq(0),
+        ]
+        m.next = "JOB"
+
+    def _begin(self, m: Module) -> None:
+        header, slot = self.headers.payload, self._slot
+        known, busy = self._known.bit_select(slot, 1), self._busy.bit_select(slot, 1)
+        with m.State("IDLE"):
+            m.d.sync += [
+                self._left.eq(header.length),
+                self._collected.eq(0),
+                self._kind.eq(header.type),
+                self._job.eq(0),
+            ]
+            with m.If(self.headers.valid):
+                m.next = "LOOK UP"
+        with m.State("LOOK UP"):
+            m.d.sync += [
+                self._job.slot.eq(slot),
+                self._job.type.eq(header.type | REPLY),
+                self._job.sequence.eq(header.sequence),
+                self._job.priority.eq(header.priority),
+            ]
+            m.d.comb += self.again.payload.slot.eq(slot)
+            with m.If(known & (self._crcs[slot] == header.crc)):
+                m.d.comb += self.again.valid.eq(~busy)
+                with m.If(busy | self.again.ready):
+                    m.d.sync += busy.eq(1)
+                    m.next = "DRAIN"
+            with m.Elif(~busy):
+                m.d.sync += known.eq(0)
+                m.next = "PREFIX"
+        with m.State("PREFIX"):
+            with m.If((self._collected == PREFIX_BYTES) | (self._left == 0)):
+                m.next = "DISPATCH"
+            with m.Else():
+                self._take(m)
+
+    def _dispatch(self, m: Module) -> None:
+        length = self.headers.payload.length
+        address, count = self._recent[:16], self._recent[16:]
+        with m.State("DISPATCH"):
+            m.d.sync += [self._cursor.eq(address), self._todo.eq(count), self._collected.eq(0)]
+            with m.Switch(self._kind):
+                with m.Case(Kind.IDENTIFY):
+                    with m.If(length != 4):
+                        self._refuse(m, Fault.LENGTH, length)
+                    with m.Else():
+                        m.d.sync += [self._known.eq(0), self._job.literals.eq(1), self._job.first.eq(self._recent)]
+                        self._show(m, IDENTITY)
+                with m.Case(Kind.READ):
+                    with m.If((length != 4) | (count == 0)):
+                        self._refuse(m, Fault.LENGTH, length)
+                    with m.Else():
+                        m.next = "CHECK"
+                with m.Case(Kind.WRITE):
+                    with m.If((length != (count << 2) + 4) | (count == 0)):
+                        self._refuse(m, Fault.LENGTH, length)
+                    with m.Else():
+                        m.next = "CHECK"
+                with m.Case(Kind.LOAD):
+                    m.next = "LOAD"
+                with m.Case(Kind.QUERY):
+                    m.next = "QUERY"
+                with m.Case(Kind.STATISTICS, Kind.RESET):
+                    with m.If(length != 0):
+                        self._refuse(m, Fault.LENGTH, length)
+                    with m.Elif(self._kind == Kind.RESET):
+                        m.next = "RESET WAIT"
+                    with m.Else():
+                        self._show(m, STATISTICS)
+                with m.Default():
+                    self._refuse(m, Fault.KIND)
+
+    def _show(self, m: Module, addresses: range) -> None:
+        """Answer with registers."""
+        m.d.sync += [self._job.address.eq(addresses.start), self._job.words.eq(len(addresses))]
+        m.next = "JOB"
+
+    def _registers(self, m: Module) -> None:
+        control, threshold = BY_NAME["control"].address, BY_NAME["threshold"]
+        writes = self._kind == Kind.WRITE
+        resets = Signal()
+        with m.State("CHECK"):
+            with m.If(self._todo == 0):
+                m.d.sync += [self._cursor.eq(self._cursor - self._job.words), self._todo.eq(self._job.words)]
+                with m.If(writes):
+                    m.d.sync += [self._job.words.eq(0), resets.eq(0)]
+                    m.next = "WRITE WAIT"
+                with m.Else():
+                    m.d.sync += self._job.address.eq(self._cursor - self._job.words)
+                    m.next = "JOB"
+            with m.Elif(Mux(writes, writable(self._cursor), exists(self._cursor))):
+                m.d.sync += [
+                    self._cursor.eq(self._cursor + 1),
+                    self._todo.eq(self._todo - 1),
+                    self._job.words.eq(self._job.words + 1),
+                ]
+            with m.Else():
+                self._refuse(m, Fault.ADDRESS, self._cursor)
+        with m.State("WRITE WAIT"), m.If(self._waiting == 0):
+            m.next = "WRITE"
+        with m.State("WRITE"):
+            m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._recent)]
+            with m.If(self._collected != 4):
+                self._take(m)
+            with m.Else():
+                m.d.comb += [
+                    self.write.eq(1),
+                    self.threshold.valid.eq(self._cursor.matches(*threshold.addresses)),
+                    self.threshold.payload.index.eq(self._cursor - threshold.address),
+                    self.threshold.payload.value.eq(self._recent),
+                ]
+                m.d.sync += [
+                    self._collected.eq(0),
+                    self._cursor.eq(self._cursor + 1),
+                    resets.eq(resets | ((self._cursor == control) & self._recent[0])),
+                ]
+                with m.If(self._left == 0):
+                    m.next = "WRITTEN"
+        with m.State("WRITTEN"):
+            with m.If(resets):
+                m.next = "RESET WAIT"
+            with m.Else():
+                m.next = "JOB"
+
+    def _reset(self, m: Module) -> None:
+        """Put the thresholds back one by one, and all else at once."""
+        thresholds = Array(THRESHOLDS[self._p.mode].reached_at)
+        index = Signal(2)
+        with m.State("RESET WAIT"), m.If(self._waiting == 0):
+            m.next = "RESET"
+        with m.State("RESET"):
+            m.d.comb += [
+                self.clear.eq(1),
+                self.restart.eq(1),
+                self.threshold.valid.eq(1),
+                self.threshold.payload.index.eq(index),
+                self.threshold.payload.value.eq(thresholds[index]),
+            ]
+            m.d.sync += [
+                index.eq(index + 1),
+                self._known.eq(0),
+                self.rows.eq(0),
+                self.load_bytes.eq(0),
+                self.loading.eq(0),
+            ]
+            with m.If(index == 3):
+                m.next = "JOB"
+
+    def _load(self, m: Module) -> None:
+        p, header = self._p, self.headers.payload
+        m.submodules.load_check = check = CRC32_ISO_HDLC(data_width=8).create()
+        m.d.comb += [
+            self.load_check.eq(check.crc),
+            check.data.eq(self.payload.payload.data),
+            check.start.eq(self.restart),
+        ]
+        offset, final = self._recent[:31], self._recent[31]
+        size = (header.length - PREFIX_BYTES)[:16]
+        row_byte, row = Signal(range(p.row_bytes)), Signal(range(p.depth + 1))
+        beyond = Signal(range(p.row_bytes + 2**16))
+        # The engine has words of a load that was not ended.
+        begun = Signal()
+        with m.State("LOAD"):
+            m.d.sync += beyond.eq(Mux(offset == 0, 0, row_byte) + size)
+            continues = self.loading & (offset == self.load_bytes)
+            with m.If(header.length <= PREFIX_BYTES):
+                self._refuse(m, Fault.LENGTH, header.length)
+            with m.Elif((offset != 0) & ~continues):
+                self._refuse(m, Fault.OFFSET, Mux(self.loading, self.load_bytes, 0))
+            with m.Elif(offset + size > p.depth * p.row_bytes):
+                self._refuse(m, Fault.STORE, p.depth * p.row_bytes)
+            with m.Elif(final):
+                m.next = "LOAD ROWS"
+            with m.Else():
+                m.next = "LOAD WAIT"
+        with m.State("LOAD ROWS"):
+            with m.If(beyond >= p.row_bytes):
+                m.d.sync += beyond.eq(beyond - p.row_bytes)
+            with m.Elif(beyond != 0):
+                self._refuse(m, Fault.ROW, beyond)
+            with m.Else():
+                m.next = "LOAD WAIT"
+        with m.State("LOAD WAIT"), m.If(self._waiting == 0):
+            with m.If(offset == 0):
+                m.d.comb += [self.restart.eq(1), self.clear_epoch.eq(1)]
+                m.d.sync += [
+                    self.rows.eq(0),
+                    self.load_bytes.eq(0),
+                    self.loading.eq(1),
+                    row_byte.eq(0),
+                    row.eq(0),
+                ]
+                m.next = "LOAD FLUSH"
+            with m.Else():
+                m.next = "LOAD BYTES"
+        with m.State("LOAD FLUSH"):
+            m.d.comb += self.flush.eq(begun)
+            with m.If(~begun | self.flushed):
+                m.d.sync += begun.eq(1)
+                m.next = "LOAD BYTES"
+        self._load_bytes(m, check, final, row_byte, row, begun)
+
+    def _load_bytes(
+        self, m: Module, check: Processor, final: Value, row_byte: Signal, row: Signal, begun: Signal
+    ) -> None:
+        """Pass the bytes of a block on; ``row`` counts the rows that are complete."""
+        p = self._p
+        with m.State("LOAD BYTES"):
+            m.d.comb += [
+                self.packed.payload.data.eq(self.payload.payload.data),
+                self.packed.payload.last.eq(final & (self._left == 1)),
+            ]
+            with m.If(self._left != 0):
+                moves = self._forward(m, self.packed)
+                m.d.comb += check.valid.eq(moves)
+                with m.If(moves):
+                    m.d.sync += [
+                        self.load_bytes.eq(self.load_bytes + 1),
+                        row_byte.eq(Mux(row_byte == p.row_bytes - 1, 0, row_byte + 1)),
+                        row.eq(row + (row_byte == p.row_bytes - 1)),
+                    ]
+            with m.Elif(~self.packing):
+                m.d.sync += [
+                    self._job.literals.eq(1),
+                    self._job.first.eq(Mux(final, 0, self.load_bytes)),
+                ]
+                with m.If(final):
+                    m.d.sync += [self.rows.eq(row), self.loading.eq(0), begun.eq(0)]
+                m.next = "JOB"
+
+    def _forward(self, m: Module, to: stream.Interface) -> Value:
+        """Pass a byte of the payload on; returns whether it moves."""
+        moves = self.payload.valid & to.ready
+        m.d.comb += [to.valid.eq(self.payload.valid), self.payload.ready.eq(to.ready)]
+        with m.If(moves):
+            m.d.sync += self._left.eq(self._left - 1)
+        return moves
+
+    def _query(self, m: Module) -> None:
+        p, header = self._p, self.headers.payload
+        form, count, k = self._recent[:8], self._recent[8:16], self._recent[16:]
+        asked, answer = Signal(range(2**8 * max(p.query_bytes) + 8)), Signal(range(2**8 * RESULT_BYTES * p.k + 8))
+        with m.State("QUERY"):
+            m.d.sync += [
+                self._todo.eq(count),
+                asked.eq(PREFIX_BYTES),
+                answer.eq(PREFIX_BYTES),
+                self._job.results.eq(Mux(k < self.rows, k, self.rows)),
+            ]
+            with m.If((header.length < PREFIX_BYTES) | (count == 0)):
+                self._refuse(m, Fault.LENGTH, header.length)
+            with m.Elif(form > FORMAT_GRID):
+                self._refuse(m, Fault.FORMAT, 0b11)
+            with m.Elif(self.rows == 0):
+                self._refuse(m, Fault.EMPTY)
+            with m.Elif(header.epoch != self.epoch):
+                self._refuse(m, Fault.EPOCH, self.epoch)
+            with m.Elif((k == 0) | (k > p.k)):
+                self._refuse(m, Fault.K, p.k)
+            with m.Else():
+                m.next = "QUERY SIZE"
+        with m.State("QUERY SIZE"):
+            with m.If(self._todo != 0):
+                m.d.sync += [
+                    self._todo.eq(self._todo - 1),
+                    asked.eq(asked + Mux(form == FORMAT_GRID, p.query_bytes[1], p.query_bytes[0])),
+                    answer.eq(answer + (self._job.results << 1) + (self._job.results << 2)),
+                ]
+            with m.Elif(asked != header.length):
+                self._refuse(m, Fault.LENGTH, header.length)
+            with m.Elif(answer > p.reply_limit):
+                self._refuse(m, Fault.REPLY, p.reply_limit)
+            with m.Elif((self._waiting == 0) | (self.of_grid == form[0])):
+                m.d.sync += [
+                    self.of_grid.eq(form[0]),
+                    self._job.literals.eq(1),
+                    self._job.first.eq(Cat(Const(0, 8), count, self._job.results)),
+                    self._job.queries.eq(count),
+                ]
+                m.next = "JOB"
+
+    def _end(self, m: Module) -> None:
+        slot = self._slot
+        with m.State("JOB"):
+            m.d.comb += [self.jobs.valid.eq(1), self.jobs.payload.eq(self._job)]
+            with m.If(self.jobs.ready):
+                m.d.sync += [
+                    self._known.bit_select(slot, 1).eq(self._kind != Kind.IDENTIFY),
+                    self._busy.bit_select(slot, 1).eq(1),
+                    self._crcs[slot].eq(self.headers.payload.crc),
+                ]
+                m.next = "DRAIN"
+                with m.If(self._job.queries != 0):
+                    m.next = "STREAM"
+        with m.State("STREAM"):
+            m.d.comb += [
+                self.packed.payload.data.eq(self.payload.payload.data),
+                self.grid.payload.data.eq(self.payload.payload.data),
+            ]
+            with m.If(self._left == 0):
+                m.next = "DRAIN"
+            with m.Elif(self.of_grid):
+                self._forward(m, self.grid)
+            with m.Else():
+                self._forward(m, self.packed)
+        with m.State("DRAIN"):
+            with m.If(self._left != 0):
+                self._take(m)
+            with m.Else():
+                m.d.comb += self.headers.ready.eq(1)
+                m.next = "IDLE"

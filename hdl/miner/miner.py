@@ -1,0 +1,123 @@
+"""Miner: the search behind a byte stream, the unit of a bitstream."""
+
+from amaranth.hdl import Module, Mux
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.cores.similarity import SimilarityEngine
+from ninefold.hdl.cores.topk import TopKMiner
+from ninefold.hdl.link.layouts import BYTE
+from ninefold.hdl.link.receiver import FrameReceiver
+from ninefold.hdl.link.sender import FrameSender
+from ninefold.hdl.miner.executor import Executor
+from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner.registers import RegisterFile
+from ninefold.hdl.miner.replies import ReplyStore
+from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
+from ninefold.spec.formats import score_bits
+
+__all__ = ["Miner"]
+
+
+class Miner(wiring.Component):
+    """Quantiser, similarity engine, top-k and store behind the link of ``ninefold.spec.link``.
+
+    Receiving, scoring and replying go on side by side: a request is received while the one before is executed, the
+    engine holds one query while it scores another, and replies leave from where they are kept. Between queries that
+    come fast enough the engine's ``rows * dimensions / lanes`` cycles pass. The link carries a byte a cycle; a query of
+    packed nits takes ``dimensions / 2`` of them and one cycle for each word, a reply 6 for each result.
+
+    Parameters
+    ----------
+    parameters : MinerParameters
+        What it is made with.
+
+    Members
+    -------
+    rx : In(stream.Signature({data: 8}))
+        Bytes from the host.
+    tx : Out(stream.Signature({data: 8}))
+        Bytes to the host.
+    """
+
+    def __init__(self, parameters: MinerParameters) -> None:
+        self.parameters = parameters
+        super().__init__({"rx": In(stream.Signature(BYTE)), "tx": Out(stream.Signature(BYTE))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect link, executor, search and replies."""
+        m = Module()
+        p = self.parameters
+        id_bits = max(1, (p.depth - 1).bit_length())
+        m.submodules.receiver = receiver = FrameReceiver(p.buffer_bytes, p.window)
+        m.submodules.executor = executor = Executor(p)
+        m.submodules.replies = replies = ReplyStore(p, score_bits(p.dimensions), id_bits)
+        m.submodules.sender = sender = FrameSender()
+        m.submodules.registers = registers = RegisterFile(p)
+        wiring.connect(m, wiring.flipped(self.rx), receiver.input)
+        wiring.connect(m, receiver.headers, executor.headers)
+        wiring.connect(m, receiver.payload, executor.payload)
+        wiring.connect(m, executor.again, replies.again)
+        wiring.connect(m, replies.frames, sender.frames)
+        wiring.connect(m, sender.output, wiring.flipped(self.tx))
+
+        m.submodules.jobs = jobs = fifo.SyncFIFOBuffered(width=executor.jobs.payload.shape().size, depth=p.window)
+        m.d.comb += [
+            jobs.w_data.eq(executor.jobs.payload),
+            jobs.w_en.eq(executor.jobs.valid),
+            executor.jobs.ready.eq(jobs.w_rdy),
+            replies.jobs.payload.eq(jobs.r_data),
+            replies.jobs.valid.eq(jobs.r_rdy),
+            jobs.r_en.eq(replies.jobs.ready),
+            executor.built.eq(replies.built),
+            executor.sent.eq(replies.sent),
+            executor.sent_slot.eq(replies.sent_slot),
+        ]
+        self._search(m, executor, replies, registers, id_bits)
+        for name in ("write", "write_address", "write_word", "clear", "clear_epoch", "rows", "load_bytes"):
+            m.d.comb += getattr(registers, name).eq(getattr(executor, name))
+        m.d.comb += [
+            registers.load_check.eq(executor.load_check),
+            registers.address.eq(replies.address),
+            registers.hold.eq(replies.hold),
+            replies.word.eq(registers.word),
+            replies.epoch.eq(registers.epoch),
+            executor.epoch.eq(registers.epoch),
+            registers.events.queries.eq(replies.answered),
+            registers.events.crc_errors.eq(receiver.crc_error),
+            registers.events.dropped.eq(receiver.dropped),
+        ]
+        return m
+
+    def _search(
+        self, m: Module, executor: Executor, replies: ReplyStore, registers: RegisterFile, id_bits: int
+    ) -> None:
+        """Add quantiser, engine and top-k, from the executor's bytes to the results."""
+        p = self.parameters
+        m.submodules.quantiser = quantiser = ByteQuantiser(p.mode)
+        m.submodules.packer = packer = WordPacker(p.lanes)
+        m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth)
+        m.submodules.topk = topk = TopKMiner(p.k, score_bits(p.dimensions), id_bits)
+        wiring.connect(m, executor.grid, quantiser.input)
+        wiring.connect(m, executor.threshold, quantiser.threshold)
+        wiring.connect(m, engine.scores, topk.scores)
+        wiring.connect(m, topk.results, replies.results)
+        from_grid = executor.of_grid & ~executor.loading
+        m.d.comb += [
+            packer.restart.eq(executor.restart),
+            packer.input.valid.eq(Mux(from_grid, quantiser.output.valid, executor.packed.valid)),
+            packer.input.payload.data.eq(Mux(from_grid, quantiser.output.payload.data, executor.packed.payload.data)),
+            packer.input.payload.last.eq(executor.packed.payload.last & ~from_grid),
+            quantiser.output.ready.eq(packer.input.ready & from_grid),
+            executor.packed.ready.eq(packer.input.ready & ~from_grid),
+            executor.packing.eq(packer.words.valid),
+            engine.query.payload.eq(packer.words.payload),
+            engine.query.valid.eq(packer.words.valid & ~executor.loading),
+            engine.load.payload.nits.eq(packer.words.payload.nits),
+            engine.load.payload.last.eq(packer.words.payload.last | executor.flush),
+            engine.load.valid.eq((packer.words.valid & executor.loading) | executor.flush),
+            packer.words.ready.eq(Mux(executor.loading, engine.load.ready & ~executor.flush, engine.query.ready)),
+            executor.flushed.eq(engine.load.ready),
+            registers.events.accepted.eq(engine.scores.valid & engine.scores.ready),
+            registers.events.stalls.eq(topk.results.valid & ~topk.results.ready),
+        ]

@@ -1,0 +1,162 @@
+"""Register file: the table of ``ninefold.spec.registers`` on the fabric."""
+
+from collections.abc import Mapping
+
+from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.miner.counters import Counter
+from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, REGISTERS, VERSION
+
+__all__ = ["EVENTS", "RegisterFile", "exists", "identity_words", "writable"]
+
+#: What is counted: one bit an event and cycle.
+EVENTS = data.StructLayout(dict.fromkeys(("queries", "accepted", "stalls", "crc_errors", "dropped"), 1))
+
+
+def exists(address: Value) -> Value:
+    """Return whether there is a register at a word address."""
+    return address.matches(*(a for register in REGISTERS for a in register.addresses))
+
+
+def writable(address: Value) -> Value:
+    """Return whether the register at a word address may be written."""
+    return address.matches(*(a for register in REGISTERS if "w" in register.access for a in register.addresses))
+
+
+def identity_words(parameters: MinerParameters) -> Mapping[str, list[int]]:
+    """Return the words of the registers that a configuration fixes, by name."""
+    p = parameters
+    return {
+        "magic": [MAGIC],
+        "version": [VERSION],
+        "digest": [int.from_bytes(p.digest[i : i + 4], "little") for i in range(0, 32, 4)],
+        "dimensions": [p.dimensions],
+        "lanes": [p.lanes],
+        "depth": [p.depth],
+        "k": [p.k],
+        "mode": [MODE_CODES[p.mode]],
+        "formats": [0b11],
+        "window": [p.window],
+        "limits": [p.request_limit | p.reply_limit << 16],
+        "clock_hz": [p.clock_hz],
+        "control": [0],
+        "temperature": [NO_TEMPERATURE],
+    }
+
+
+class RegisterFile(wiring.Component):
+    """All registers of a miner.
+
+    A word is on ``word`` in the cycle after its ``address`` was given; reading changes nothing. A write holds from the
+    next cycle on.
+
+    Parameters
+    ----------
+    parameters : MinerParameters
+        The miner.
+
+    Members
+    -------
+    address : In(6)
+        Which word to read.
+    word : Out(32)
+        What it holds.
+    hold : In(1)
+        Counters keep what they show; what is counted meanwhile is added afterwards, for up to 255 cycles.
+    write : In(1)
+        Write ``write_word`` at ``write_address``, which must be ``writable``; ``control`` is left to the executor.
+    write_address, write_word : In
+        Where and what.
+    clear : In(1)
+        Counters and epoch to 0, thresholds to those of the mode.
+    clear_epoch : In(1)
+        Epoch to 0.
+    epoch : Out(8)
+        The epoch.
+    rows, load_bytes, load_check : In
+        Values of these registers.
+    events : In(EVENTS)
+        What happens in this cycle.
+    """
+
+    def __init__(self, parameters: MinerParameters) -> None:
+        self._parameters = parameters
+        super().__init__(
+            {
+                "address": In(6),
+                "word": Out(32),
+                "hold": In(1),
+                "write": In(1),
+                "write_address": In(6),
+                "write_word": In(32),
+                "clear": In(1),
+                "clear_epoch": In(1),
+                "epoch": Out(8),
+                "rows": In(32),
+                "load_bytes": In(32),
+                "load_check": In(32),
+                "events": In(EVENTS),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the writable registers, the counters and the multiplexer."""
+        m = Module()
+        initial = THRESHOLDS[self._parameters.mode].reached_at
+        thresholds = [Signal(16, name=f"threshold_{i}", init=value) for i, value in enumerate(initial)]
+        values: dict[str, list[Value]] = {
+            name: [Const(word, 32) for word in words] for name, words in identity_words(self._parameters).items()
+        }
+        values |= {
+            "threshold": [*thresholds],
+            "epoch": [self.epoch],
+            "rows": [self.rows],
+            "load_bytes": [self.load_bytes],
+            "load_check": [self.load_check],
+            **self._counters(m),
+        }
+        with m.If(self.write), m.Switch(self.write_address):
+            for address, signal in [
+                *zip(BY_NAME["threshold"].addresses, thresholds, strict=True),
+                (BY_NAME["epoch"].address, self.epoch),
+            ]:
+                with m.Case(address):
+                    m.d.sync += signal.eq(self.write_word)
+        with m.If(self.clear | self.clear_epoch):
+            m.d.sync += self.epoch.eq(0)
+        with m.If(self.clear):
+            m.d.sync += [signal.eq(value) for signal, value in zip(thresholds, initial, strict=True)]
+        with m.Switch(self.address):
+            for register in REGISTERS:
+                for address, value in zip(register.addresses, values.pop(register.name), strict=True):
+                    with m.Case(address):
+                        m.d.sync += self.word.eq(value)
+            with m.Default():
+                m.d.sync += self.word.eq(0)
+        if values:
+            raise ValueError(f"the table of registers has no {', '.join(values)}")
+        return m
+
+    def _counters(self, m: Module) -> dict[str, list[Value]]:
+        """Add the counters; returns their words by the names of their registers."""
+        events: dict[str, tuple[Value, int]] = {
+            "queries": (self.events.queries, 32),
+            "stalls": (self.events.stalls, 32),
+            "crc_errors": (self.events.crc_errors, 32),
+            "dropped": (self.events.dropped, 32),
+            "cycles": (Const(1), 64),
+            "accepted": (self.events.accepted, 64),
+        }
+        words: dict[str, list[Value]] = {}
+        for name, (event, width) in events.items():
+            m.submodules[name] = counter = Counter(width)
+            m.d.comb += [counter.event.eq(event), counter.hold.eq(self.hold), counter.clear.eq(self.clear)]
+            if width == 32:
+                words[name] = [counter.value]
+            else:
+                words[f"{name}_low"], words[f"{name}_high"] = [counter.value[:32]], [counter.value[32:]]
+        return words

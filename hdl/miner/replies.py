@@ -1,0 +1,173 @@
+"""Replies: built into the slots in which they are kept, and sent from there."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link.layouts import FRAME_BYTE
+from ninefold.hdl.miner.jobs import job_layout, slot_bits
+from ninefold.hdl.miner.parameters import MinerParameters
+
+__all__ = ["ReplyStore"]
+
+_WORD_BYTES = 4
+
+
+class ReplyStore(wiring.Component):
+    """Builds the reply of each job in its slot, and sends slots: each once it is built, and again when asked to.
+
+    A reply is built in 5 cycles a word (header, literal or register) and 7 a result, while others are sent at a byte a
+    cycle. Results beyond those asked for are taken and dropped, one a cycle. Building never waits for the link.
+
+    Parameters
+    ----------
+    parameters : MinerParameters
+        The miner.
+    score_bits, id_bits : int
+        Widths of a result.
+
+    Members
+    -------
+    jobs : In(stream.Signature(job_layout(parameters)))
+        What to build; taken when it is built. Its slot must not be waiting to be sent.
+    results : In(stream.Signature({score: signed(score_bits), id: id_bits, last: 1}))
+        Results of the queries of the jobs.
+    again : In(stream.Signature({slot: slot_bits(parameters)}))
+        A slot to send again, which must be built and not be waiting to be sent.
+    frames : Out(stream.Signature({data: 8, last: 1}))
+        Bytes of header and payload.
+    address : Out(6)
+        Address of a register, whose word must be on ``word`` a cycle later.
+    word : In(32)
+        The register.
+    hold : Out(1)
+        Registers of this reply are being read: for at most 255 cycles.
+    epoch : In(8)
+        Epoch for the header.
+    built, answered : Out(1)
+        High for a cycle for each job built, and for each query whose results are in a reply.
+    sent : Out(1)
+        High for a cycle when the last byte of slot ``sent_slot`` was accepted.
+    sent_slot : Out(slot_bits(parameters))
+        See above.
+    """
+
+    def __init__(self, parameters: MinerParameters, score_bits: int, id_bits: int) -> None:
+        self._parameters = parameters
+        result = data.StructLayout({"score": signed(score_bits), "id": id_bits, "last": 1})
+        slot = data.StructLayout({"slot": slot_bits(parameters)})
+        super().__init__(
+            {
+                "jobs": In(stream.Signature(job_layout(parameters))),
+                "results": In(stream.Signature(result)),
+                "again": In(stream.Signature(slot)),
+                "frames": Out(stream.Signature(FRAME_BYTE)),
+                "address": Out(6),
+                "word": In(32),
+                "hold": Out(1),
+                "epoch": In(8),
+                "built": Out(1),
+                "answered": Out(1),
+                "sent": Out(1),
+                "sent_slot": Out(slot_bits(parameters)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the memory of replies, the builder and the sender."""
+        m = Module()
+        window, size = self._parameters.window, self._parameters.reply_bytes
+        m.submodules.memory = kept = memory.Memory(shape=8, depth=window * size, init=[])
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=slot_bits(self._parameters), depth=window)
+        lengths = Array(Signal(range(size + 1), name=f"length_{i}") for i in range(window))
+        m.d.comb += [
+            queue.w_en.eq(self.built | (self.again.valid & self.again.ready)),
+            queue.w_data.eq(Mux(self.built, self.jobs.payload.slot, self.again.payload.slot)),
+            self.again.ready.eq(queue.w_rdy & ~self.built),
+        ]
+        self._build(m, kept.write_port(), lengths)
+        self._send(m, kept.read_port(), lengths, queue)
+        return m
+
+    def _build(self, m: Module, write: memory.WritePort, lengths: Array) -> None:
+        job = self.jobs.payload
+        shifted, left = Signal(48), Signal(range(7))
+        length = Signal(range(self._parameters.reply_bytes + 1))
+        literals, words, queries = Signal(2), Signal(6), Signal(8)
+        index = Signal.like(job.results)
+        score, identifier = Signal(signed(32)), Signal(unsigned(16))
+        m.d.comb += [
+            score.eq(self.results.payload.score),
+            identifier.eq(self.results.payload.id),
+            write.addr.eq(Cat(length[: (self._parameters.reply_bytes - 1).bit_length()], job.slot)),
+            write.data.eq(shifted),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [
+                    shifted.eq(Cat(job.type, job.sequence, job.priority, self.epoch)),
+                    left.eq(_WORD_BYTES),
+                    length.eq(0),
+                    literals.eq(job.literals),
+                    self.address.eq(job.address),
+                    words.eq(job.words),
+                    queries.eq(job.queries),
+                    index.eq(0),
+                ]
+                with m.If(self.jobs.valid):
+                    m.d.sync += self.hold.eq(job.words != 0)
+                    m.next = "EMIT"
+            with m.State("EMIT"):
+                m.d.comb += write.en.eq(1)
+                m.d.sync += [shifted.eq(shifted[8:]), left.eq(left - 1), length.eq(length + 1)]
+                with m.If(left == 1):
+                    m.next = "NEXT"
+            with m.State("NEXT"):
+                m.d.sync += left.eq(_WORD_BYTES)
+                with m.If(literals != 0):
+                    m.d.sync += [shifted.eq(Mux(literals == job.literals, job.first, job.second))]
+                    m.d.sync += literals.eq(literals - 1)
+                    m.next = "EMIT"
+                with m.Elif(words != 0):
+                    m.d.sync += [shifted.eq(self.word), words.eq(words - 1), self.address.eq(self.address + 1)]
+                    m.next = "EMIT"
+                with m.Elif(queries != 0):
+                    m.d.comb += self.results.ready.eq(1)
+                    m.d.sync += [shifted.eq(Cat(identifier, score)), left.eq(6)]
+                    with m.If(self.results.valid):
+                        with m.If(index < job.results):
+                            m.d.sync += index.eq(index + 1)
+                            m.next = "EMIT"
+                        with m.If(self.results.payload.last):
+                            m.d.comb += self.answered.eq(1)
+                            m.d.sync += [index.eq(0), queries.eq(queries - 1)]
+                with m.Else():
+                    m.d.comb += [self.built.eq(1), self.jobs.ready.eq(1)]
+                    m.d.sync += [lengths[job.slot].eq(length), self.hold.eq(0)]
+                    m.next = "IDLE"
+
+    def _send(self, m: Module, read: memory.ReadPort, lengths: Array, queue: fifo.SyncFIFOBuffered) -> None:
+        size = self._parameters.reply_bytes
+        position = Signal(range(size + 1))
+        shown, last = Signal(), Signal()
+        # A slot is in the queue until its last byte is accepted, but is read no more.
+        advance = Signal()
+        m.d.comb += [
+            advance.eq(queue.r_rdy & (~shown | (self.frames.ready & ~last))),
+            read.addr.eq(Cat(position[: (size - 1).bit_length()], queue.r_data)),
+            read.en.eq(advance),
+            self.frames.valid.eq(shown),
+            self.frames.payload.data.eq(read.data),
+            self.frames.payload.last.eq(last),
+            self.sent.eq(shown & last & self.frames.ready),
+            self.sent_slot.eq(queue.r_data),
+            queue.r_en.eq(self.sent),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                shown.eq(1),
+                last.eq(position == lengths[queue.r_data] - 1),
+                position.eq(position + 1),
+            ]
+        with m.If(self.sent):
+            m.d.sync += [shown.eq(0), last.eq(0), position.eq(0)]

@@ -1,0 +1,121 @@
+"""Bytes to words of nits, for the similarity engine."""
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.cores.quantiser import Quantiser
+from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
+from ninefold.spec.formats import NIT_BITS, Mode
+
+__all__ = ["ByteQuantiser", "WordPacker"]
+
+
+class WordPacker(wiring.Component):
+    """Bytes of packed nits in, words of ``lanes`` nits out.
+
+    A word takes a cycle for each byte and one to leave. The word is offered in the cycle after its last byte was
+    accepted.
+
+    Parameters
+    ----------
+    lanes : int
+        Nits a word; even.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8, last: 1}))
+        Bytes, two nits each, the first in the low half.
+    words : Out(stream.Signature({nits: signed(4)[lanes], last: 1}))
+        Words, with the ``last`` of their final byte.
+    restart : In(1)
+        Forget a word that is not complete.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        self._bytes = lanes // 2
+        layout = data.StructLayout({"nits": data.ArrayLayout(signed(NIT_BITS), lanes), "last": 1})
+        super().__init__(
+            {"input": In(stream.Signature(FRAME_BYTE)), "words": Out(stream.Signature(layout)), "restart": In(1)}
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the shift register and the count."""
+        m = Module()
+        word = Signal(8 * self._bytes)
+        last = Signal()
+        count = Signal(range(self._bytes + 1))
+        m.d.comb += [
+            self.words.valid.eq(count == self._bytes),
+            self.words.payload.nits.eq(word),
+            self.words.payload.last.eq(last),
+            self.input.ready.eq(~self.words.valid),
+        ]
+        with m.If(self.input.valid & self.input.ready):
+            m.d.sync += [
+                word.eq(Cat(word, self.input.payload.data)[8:]),
+                last.eq(self.input.payload.last),
+                count.eq(count + 1),
+            ]
+        with m.If(self.words.valid & self.words.ready):
+            m.d.sync += count.eq(0)
+        with m.If(self.restart):
+            m.d.sync += count.eq(0)
+        return m
+
+
+class ByteQuantiser(wiring.Component):
+    """Bytes of grid values in, bytes of packed nits out: two bytes a value, low byte first, two nits a byte.
+
+    A link brings a byte a cycle at most, so a :class:`Quantiser` of one lane keeps up with it. Throughput is one byte
+    in a cycle; a byte is offered 8 cycles after its second value was complete.
+
+    Parameters
+    ----------
+    mode : {"tanh", "linear"}
+        Thresholds after reset.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8}))
+        Bytes of grid values.
+    threshold : In(stream.Signature({index: 2, value: 16}))
+        Writes a threshold. Always ready.
+    output : Out(stream.Signature({data: 8}))
+        Bytes of packed nits.
+    """
+
+    def __init__(self, mode: Mode) -> None:
+        self._quantiser = Quantiser(mode, 1)
+        super().__init__(
+            {
+                "input": In(stream.Signature(BYTE)),
+                "threshold": In(self._quantiser.threshold.signature.flip()),
+                "output": Out(stream.Signature(BYTE)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the halves on both sides of the quantiser."""
+        m = Module()
+        m.submodules.quantiser = quantiser = self._quantiser
+        wiring.connect(m, wiring.flipped(self.threshold), quantiser.threshold)
+        values, nits = quantiser.values, quantiser.nits
+        low, high_next = Signal(8), Signal()
+        m.d.comb += [
+            values.payload.grid[0].eq(Cat(low, self.input.payload.data).as_signed()),
+            values.valid.eq(self.input.valid & high_next),
+            self.input.ready.eq(~high_next | values.ready),
+        ]
+        with m.If(self.input.valid & self.input.ready):
+            m.d.sync += [low.eq(self.input.payload.data), high_next.eq(~high_next)]
+
+        first, second_next = Signal(NIT_BITS), Signal()
+        m.d.comb += [
+            self.output.payload.data.eq(Cat(first, nits.payload.nits[0].as_unsigned())),
+            self.output.valid.eq(nits.valid & second_next),
+            nits.ready.eq(~second_next | self.output.ready),
+        ]
+        with m.If(nits.valid & nits.ready):
+            m.d.sync += [first.eq(nits.payload.nits[0].as_unsigned()), second_next.eq(~second_next)]
+        return m
