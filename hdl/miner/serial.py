@@ -1,0 +1,49 @@
+"""The miner behind a UART."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link.uart import UartReceiver, UartTransmitter
+from ninefold.hdl.miner.miner import Miner
+from ninefold.hdl.miner.parameters import MinerParameters
+
+__all__ = ["SerialMiner"]
+
+
+class SerialMiner(wiring.Component):
+    """A :class:`Miner` with its bytes on a serial line, 8N1.
+
+    Nothing tells the host to wait, so a host must not have more under way than two of the longest requests.
+
+    Parameters
+    ----------
+    parameters : MinerParameters
+        The miner.
+    divisor : int
+        Clock cycles a bit, 4 to 65535.
+
+    Members
+    -------
+    rx : In(1)
+        Line from the host; 1 when idle.
+    tx : Out(1, init=1)
+        Line to the host; 1 when idle.
+    """
+
+    def __init__(self, parameters: MinerParameters, divisor: int) -> None:
+        self.parameters = parameters
+        self._receiver = UartReceiver(divisor)
+        self._transmitter = UartTransmitter(divisor)
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect the lines."""
+        m = Module()
+        m.submodules.receiver = self._receiver
+        m.submodules.transmitter = self._transmitter
+        m.submodules.miner = miner = Miner(self.parameters)
+        wiring.connect(m, self._receiver.output, miner.rx)
+        wiring.connect(m, miner.tx, self._transmitter.input)
+        m.d.comb += [self._receiver.rx.eq(self.rx), self.tx.eq(self._transmitter.tx)]
+        return m

