@@ -18,7 +18,7 @@ __all__ = ["TIMEOUT_S", "TRIES", "BoardResetError", "Link", "LinkStatistics", "R
 T = TypeVar("T")
 
 #: How long a board may take for one request, in seconds, before the request is repeated.
-TIMEOUT_S = 0.5
+TIMEOUT_S = 1.0
 #: How often a request is sent before the link counts as dead.
 TRIES = 8
 #: Replies of another epoch to one request, each of which had it sent again, that make a reset certain.

@@ -1,0 +1,386 @@
+"""The driver of a board: identify it, test it, fill its store, query it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.drivers.known_answer import known_answer
+from ninefold.drivers.link import TIMEOUT_S, TRIES, BoardResetError, Link, LinkStatistics, RefusedError, Request
+from ninefold.drivers.loading import load, read_register, write_register
+from ninefold.drivers.protocol import Found, Identity, ProtocolError, Statistics, replies, requests
+from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests, widened
+from ninefold.drivers.transports import open_transport, split
+from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, NinefoldError, UnsupportedError
+from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.link import EPOCH_MAX, EPOCH_RESET, FORMAT_GRID, PREFIX_BYTES, Fault, Kind
+from ninefold.spec.protocols import Transport
+
+__all__ = ["Board", "Condition", "Mined", "open_board"]
+
+#: How often one search fills the store anew after a reset, before the board counts as failing.
+_MENDS = 3
+#: A request may take so many times what its cycles should, beside the link's own share.
+_MARGIN = 4
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a board held when the driver met it.
+
+    Attributes
+    ----------
+    epoch, rows, load_bytes : int
+        As the registers of these names.
+    """
+
+    epoch: int
+    rows: int
+    load_bytes: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a load was begun and not brought to its end."""
+        return self.epoch == EPOCH_RESET and self.load_bytes > 0
+
+    def __str__(self) -> str:
+        if self.interrupted:
+            return f"a load that was interrupted after {self.load_bytes} bytes"
+        return f"{self.rows} rows of epoch {self.epoch}" if self.rows else "nothing loaded"
+
+
+@dataclass(frozen=True)
+class Mined:
+    """Results of queries.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (Q, R)
+        Rows of the database, best first; R is the smaller of k and the number of rows.
+    scores : int32 array of shape (Q, R)
+        Of these.
+    """
+
+    ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.int32]
+
+
+class Board:
+    """A board behind a byte stream, identified when this is made; used by one thread at a time.
+
+    A board that was reset in the middle of a search is identified again and filled again, and the search goes on where
+    it stopped; `mended` counts that.
+
+    Parameters
+    ----------
+    transport : Transport
+        The byte stream; closed when the board cannot be identified.
+    timeout_s : float
+        How long a request may take beside the board's own computation.
+    tries : int
+        How often a request is sent before the board counts as lost.
+    nonce : int, optional
+        Tells the reply to this driver's greeting from an earlier one's; drawn where it is left out.
+    clock : callable
+        Seconds that pass.
+
+    Attributes
+    ----------
+    identity : Identity
+        What the board says it is.
+    condition : Condition
+        What it held when the driver met it.
+    mended : int
+        How often its store was filled anew after a reset.
+
+    Raises
+    ------
+    LostDeviceError
+        When nothing answers, or what answers is no board of this version.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        tries: int = TRIES,
+        nonce: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._nonce = nonce
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._rows: npt.NDArray[np.uint8] | None = None
+        self._page: int | None = None
+        self._thresholds: tuple[int, ...] | None = None
+        self.mended = 0
+        try:
+            self.link = Link(transport, timeout_s=timeout_s, tries=tries, clock=clock)
+            self.identity = self._identify()
+            self.condition = Condition(*(read_register(self.link, n)[0] for n in ("epoch", "rows", "load_bytes")))
+        except BaseException:
+            transport.close()
+            raise
+        self._epoch = self.condition.epoch
+        self._seconds_per_cycle = 1 / self.identity.clock_hz
+
+    @property
+    def link_statistics(self) -> LinkStatistics:
+        """What has happened on the link."""
+        return self.link.statistics
+
+    def check_digest(self, digest: str) -> None:
+        """Raise `DeviceError` unless the board's bitstream has that digest, 64 hexadecimal digits."""
+        if self.identity.digest != digest.lower():
+            raise DeviceError(
+                f"the board holds the bitstream {self.identity.digest[:16]} where {digest[:16]} is expected: program it"
+            )
+
+    def selftest(self) -> None:
+        """Run a small search whose answer is known; afterwards nothing is loaded.
+
+        Raises
+        ------
+        DeviceError
+            When the answer is another one, with the first difference.
+        """
+        known = known_answer(self.identity.dimensions, self.identity.depth, self.identity.k)
+        self.load(known.rows, self.identity.dimensions)
+        before, started = self.statistics().cycles, self._clock()
+        searches: list[npt.NDArray[Any]] = [known.queries]
+        if FORMAT_GRID in self.identity.formats:
+            searches.append(as_grid(known.queries, THRESHOLDS[self.identity.mode].reached_at))
+            write_register(self.link, "threshold", *THRESHOLDS[self.identity.mode].reached_at)
+        for queries in searches:
+            mined = self.search(queries, self.identity.k)
+            for name, found, expected in (("score", mined.scores, known.scores), ("id", mined.ids, known.ids)):
+                if not np.array_equal(found, expected):
+                    query, rank = (int(i) for i in np.argwhere(found != expected)[0])
+                    raise DeviceError(
+                        f"the board fails its known-answer test: query {query} has {name} {found[query, rank]} at rank"
+                        f" {rank} where {expected[query, rank]} is right"
+                    )
+        cycles, seconds = self.statistics().cycles - before, self._clock() - started
+        self.unload()
+        # A simulated board's cycles take longer than its clock says.
+        if cycles > 0:
+            self._seconds_per_cycle = max(1 / self.identity.clock_hz, seconds / cycles)
+
+    def load(self, rows: npt.NDArray[np.uint8], dimensions: int) -> None:
+        """Take a database; what fits into the store is loaded now, the rest when it is searched.
+
+        Parameters
+        ----------
+        rows : uint8 array of shape (N, ceil(dimensions / 2))
+            Packed nits. Kept, not copied; it must not change.
+        dimensions : int
+            Nits a row. Up to the board's, zero nits are added, which change no score.
+
+        Raises
+        ------
+        UnsupportedError
+            For more dimensions than the board has.
+        InputError
+            For an array of another shape.
+        """
+        check_packed("rows", rows, dimensions, self.identity)
+        if len(rows) == 0:
+            raise InputError("a board cannot be loaded with 0 rows")
+        self.unload()
+        self._rows = rows
+        self._fill(0)
+
+    def unload(self) -> None:
+        """Forget the database; queries are refused until another one is loaded."""
+        self._rows = self._page = None
+
+    def search(self, queries: npt.NDArray[Any], k: int) -> Mined:
+        """Find the best rows for each query.
+
+        Parameters
+        ----------
+        queries : uint8 array of shape (Q, ceil(D / 2)) or int16 array of shape (Q, D)
+            Packed nits, or grid values that the board quantises; of no more dimensions than it has.
+        k : int
+            Results a query.
+
+        Raises
+        ------
+        UnsupportedError
+            For a k, a size or a format that the board does not have, with both numbers, before anything runs.
+        InputError
+            When nothing is loaded, or for another shape or dtype.
+        DeviceError
+            When the board refuses a query, or is reset again and again.
+        LostDeviceError
+            When it stops answering, or another board answers.
+        """
+        if self._rows is None:
+            raise InputError("nothing is loaded on the board")
+        rows, depth = self._rows, self.identity.depth
+        if not 1 <= k <= self.identity.k:
+            raise UnsupportedError(f"k = {k} results a query, where the board gives 1 to {self.identity.k}")
+        form, data = encode_queries(queries, self.identity, self.thresholds)
+        queries_a_frame(self.identity, form, min(k, depth, len(rows)))
+        pages = list(range(-(-len(rows) // depth)))
+        # The page that the store holds comes first, which saves a load.
+        if self._page in pages:
+            pages = pages[self._page :] + pages[: self._page]
+        found = {page: self._search_page(page, form, data, k) for page in pages}
+        ids = np.concatenate([found[page].ids.astype(np.int64) + page * depth for page in sorted(found)], axis=1)
+        scores = np.concatenate([found[page].scores for page in sorted(found)], axis=1)
+        if len(pages) == 1:  # as the board ranked them, right or wrong
+            return Mined(ids, scores)
+        # Pages come in order of id and are sorted within, so a stable sort leaves equal scores in order of id.
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return Mined(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+    def statistics(self) -> Statistics:
+        """Return what the board has counted."""
+        return self.link.ask(Request(Kind.STATISTICS, b"", replies.statistics))
+
+    def thresholds(self) -> tuple[int, ...]:
+        """Return the magnitudes of grid values at which nits 1 to 4 begin."""
+        return read_register(self.link, "threshold")
+
+    def set_thresholds(self, values: tuple[int, int, int, int]) -> None:
+        """Set the magnitudes of grid values, 0 to 65535, at which nits 1 to 4 begin."""
+        for value in values:
+            if not 0 <= value <= 0xFFFF:
+                raise InputError(f"a threshold must be 0 to 65535, not {value}")
+        write_register(self.link, "threshold", *values)
+        self._thresholds = values
+
+    def reset(self) -> None:
+        """Bring the board into the state after power-on; a database stays known, and is loaded when it is searched."""
+        self.link.ask(Request(Kind.RESET, b"", replies.nothing))
+        self._page = self._thresholds = None
+
+    def close(self) -> None:
+        """Close the byte stream."""
+        self.link.close()
+
+    def _identify(self) -> Identity:
+        nonce = secrets.randbits(32) if self._nonce is None else self._nonce
+
+        def parse(payload: bytes) -> bytes:
+            if replies.nonce(payload) != nonce:
+                raise ProtocolError("a reply to somebody else's greeting")
+            return payload
+
+        self.link.window = 1
+        payload = self.link.ask(Request(Kind.IDENTIFY, requests.identify(nonce), parse))
+        try:
+            identity = replies.identity(payload)
+        except ProtocolError as error:
+            raise LostDeviceError(f"what answers is no board of this version: {error}") from error
+        self.link.window = identity.window
+        return identity
+
+    def _fill(self, page: int) -> None:
+        """Load a page of the database, under a new epoch."""
+        rows = self._loaded_rows()
+        depth, size = self.identity.depth, self.identity.row_bytes
+        self._page = None
+        self._epoch = self._epoch % EPOCH_MAX + 1
+        data = widened(rows[page * depth : (page + 1) * depth], size).tobytes()
+        self._be_patient(0)
+        load(self.link, data, size, self.identity.request_max - PREFIX_BYTES, self._epoch)
+        self._page = page
+
+    def _mend(self, page: int, reason: NinefoldError) -> None:
+        """Load a page again after a reset, if it still is the same board."""
+        identity = self._identify()
+        if identity != self.identity:
+            raise LostDeviceError(
+                f"another board answers now: bitstream {identity.digest[:16]} instead of {self.identity.digest[:16]}"
+            ) from reason
+        self.mended += 1
+        if self._thresholds is not None:
+            write_register(self.link, "threshold", *self._thresholds)
+        self._fill(page)
+
+    def _search_page(self, page: int, form: int, data: npt.NDArray[np.uint8], k: int) -> Found:
+        if page != self._page:
+            self._fill(page)
+        rows = min(self.identity.depth, len(self._loaded_rows()) - page * self.identity.depth)
+        kept = min(k, rows)
+        each = queries_a_frame(self.identity, form, kept)
+        ids = np.empty((len(data), kept), np.uint16)
+        scores = np.empty((len(data), kept), np.int32)
+        done = mends = 0
+        while done < len(data):
+            self._be_patient(each * rows)
+            try:
+                for found in self.link.exchange(query_requests(form, data[done:], each, kept)):
+                    end = done + len(found.ids)
+                    ids[done:end], scores[done:end] = found.ids, found.scores
+                    done = end
+            except (BoardResetError, RefusedError) as error:
+                if isinstance(error, RefusedError) and error.refusal.code != Fault.EMPTY:
+                    raise
+                if mends == _MENDS:
+                    raise DeviceError(f"the board was reset {mends + 1} times in one search; last: {error}") from error
+                mends += 1
+                self._mend(page, error)
+        return Found(ids, scores)
+
+    def _be_patient(self, scores: int) -> None:
+        """Allow for the time that so many scores take in one request."""
+        cycles = scores * (self.identity.dimensions // self.identity.lanes)
+        self.link.timeout_s = self._timeout_s + _MARGIN * cycles * self._seconds_per_cycle
+
+    def _loaded_rows(self) -> npt.NDArray[np.uint8]:
+        if self._rows is None:
+            raise InputError("nothing is loaded on the board")
+        return self._rows
+
+
+def open_board(
+    url: str,
+    *,
+    digest: str = "",
+    selftest: bool = True,
+    record: Path | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Board:
+    """Open a board by its URL and make sure that it is fit for use.
+
+    Parameters
+    ----------
+    url : str
+        As `ninefold.drivers.transports.open_transport` takes it.
+    digest : str
+        Of the bitstream that it must hold, from a manifest; any where it is empty.
+    selftest : bool
+        Run the known-answer test, which overwrites what the board holds.
+    record : Path, optional
+        Write the session into this file.
+    timeout_s : float
+        How long a request may take beside the board's own computation.
+
+    Raises
+    ------
+    UnavailableError, LostDeviceError, DeviceError
+        Why the board cannot be used.
+    """
+    # A recording can be played back only where nothing is left to chance.
+    nonce = 0 if record is not None or split(url)[0] == "replay" else None
+    board = Board(open_transport(url, record), timeout_s=timeout_s, nonce=nonce)
+    try:
+        if digest:
+            board.check_digest(digest)
+        if selftest:
+            board.selftest()
+    except BaseException:
+        board.close()
+        raise
+    return board

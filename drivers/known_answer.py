@@ -1,0 +1,63 @@
+"""A small search whose answer is known: what a board must pass before it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.formats import NIT_MAX, NIT_MIN
+
+__all__ = ["KnownAnswer", "known_answer", "pack_nits"]
+
+_SEED = 9
+_RANDOM_QUERIES = 3
+
+
+@dataclass(frozen=True)
+class KnownAnswer:
+    """Rows, queries and what they must find.
+
+    Attributes
+    ----------
+    rows : uint8 array of shape (N, D / 2)
+        Packed nits.
+    queries : uint8 array of shape (Q, D / 2)
+        Packed nits: random ones, all zeros (every score equal), and the largest and the smallest that can be.
+    ids : int64 array of shape (Q, K)
+        Best first.
+    scores : int32 array of shape (Q, K)
+        Of these.
+    """
+
+    rows: npt.NDArray[np.uint8]
+    queries: npt.NDArray[np.uint8]
+    ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.int32]
+
+
+def known_answer(dimensions: int, depth: int, k: int) -> KnownAnswer:
+    """Return the search for a board of that size: twice k rows, where it holds so many, so that some are left out.
+
+    Parameters
+    ----------
+    dimensions, depth, k : int
+        Of the board.
+    """
+    rng = np.random.default_rng(_SEED)
+    count = min(depth, 2 * k)
+    rows = rng.integers(NIT_MIN, NIT_MAX, (count, dimensions), endpoint=True).astype(np.int8)
+    rows[count // 2] = NIT_MAX  # beside the queries of extremes: the largest and the smallest score that there are
+    extremes = np.array([0, NIT_MAX, NIT_MIN], np.int8)[:, None].repeat(dimensions, axis=1)
+    random = rng.integers(NIT_MIN, NIT_MAX, (_RANDOM_QUERIES, dimensions), endpoint=True).astype(np.int8)
+    queries = np.concatenate([random, extremes])
+    scores = queries.astype(np.int32) @ rows.T.astype(np.int32)
+    ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return KnownAnswer(pack_nits(rows), pack_nits(queries), ids, np.take_along_axis(scores, ids, axis=1))
+
+
+def pack_nits(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """Return an even number of nits a row as packed nits, two a byte, the first in the low nibble."""
+    nibbles = nits.view(np.uint8) & np.uint8(15)
+    return nibbles[..., 0::2] | nibbles[..., 1::2] << np.uint8(4)

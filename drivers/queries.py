@@ -1,0 +1,115 @@
+"""Queries as a board takes them: widened to its dimensions, in a format that it has, as many a frame as fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.drivers.link import Request
+from ninefold.drivers.protocol import Found, Identity, replies, requests
+from ninefold.spec.errors import InputError, UnsupportedError
+from ninefold.spec.formats import NIT_MAX, NIT_MIN
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, Kind
+
+__all__ = ["as_grid", "check_packed", "encode_queries", "queries_a_frame", "query_requests", "widened"]
+
+
+def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity: Identity) -> None:
+    """Raise unless `packed` holds rows of so many packed nits, and the board has so many dimensions.
+
+    Raises
+    ------
+    InputError
+        For another dtype or shape, or a nibble that is no nit, with its position.
+    UnsupportedError
+        For too many dimensions.
+    """
+    width = (dimensions + 1) // 2
+    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width or dimensions < 1:
+        raise InputError(
+            f"{name} of {dimensions} dimensions must be uint8 of shape (..., {width}), not {packed.dtype.name} of"
+            f" {packed.shape}"
+        )
+    _check_dimensions(dimensions, identity)
+    # With 4 added, the nibbles of nits are 0 to 8, and no other nibble is.
+    shifted = np.maximum((packed + np.uint8(4)) & np.uint8(15), ((packed >> np.uint8(4)) + np.uint8(4)) & np.uint8(15))
+    if shifted.size and shifted.max() > NIT_MAX - NIT_MIN:
+        row, column = (int(i) for i in np.argwhere(shifted > NIT_MAX - NIT_MIN)[0])
+        raise InputError(f"{name} hold {packed[row, column]:#04x}, no pair of nits, at byte {column} of row {row}")
+
+
+def encode_queries(
+    queries: npt.NDArray[Any], identity: Identity, thresholds: Callable[[], Sequence[int]]
+) -> tuple[int, npt.NDArray[np.uint8]]:
+    """Return a format that the board takes, and the bytes of each query as a row.
+
+    Parameters
+    ----------
+    queries : uint8 array of shape (Q, ceil(D / 2)) or int16 array of shape (Q, D)
+        Packed nits or grid values.
+    identity : Identity
+        Of the board.
+    thresholds : callable
+        Asks the board for its thresholds, where nits have to go as grid values.
+    """
+    if queries.dtype == np.int16 and queries.ndim == 2:
+        _check_dimensions(queries.shape[1], identity)
+        if FORMAT_GRID not in identity.formats:
+            raise UnsupportedError("the board takes packed nits only, no grid values")
+        return FORMAT_GRID, widened(np.ascontiguousarray(queries, "<i2").view(np.uint8), 2 * identity.dimensions)
+    check_packed("queries", queries, 2 * queries.shape[-1] if queries.ndim else 0, identity)
+    filled = widened(queries, identity.row_bytes)
+    if FORMAT_PACKED in identity.formats:
+        return FORMAT_PACKED, filled
+    return FORMAT_GRID, as_grid(filled, thresholds()).view(np.uint8)
+
+
+def as_grid(packed: npt.NDArray[np.uint8], thresholds: Sequence[int]) -> npt.NDArray[np.int16]:
+    """Return, for each packed nit, the grid value of the smallest magnitude that becomes this nit."""
+    one, two, three, four = thresholds
+    # By nibble: 0 to 4, then those that are no nits, then -4 to -1.
+    values = np.array([0, one, two, three, four, *[0] * 7, -four, -three, -two, -one], "<i2")
+    nibbles = np.stack([packed & np.uint8(15), packed >> np.uint8(4)], axis=-1).reshape(
+        len(packed), 2 * packed.shape[1]
+    )
+    return np.ascontiguousarray(values[nibbles]).reshape(len(packed), 2 * packed.shape[1])
+
+
+def queries_a_frame(identity: Identity, form: int, kept: int) -> int:
+    """Return how many queries with `kept` results each fit into one frame; `UnsupportedError` where not one does."""
+    size = 2 * identity.dimensions if form == FORMAT_GRID else identity.row_bytes
+    there = (identity.request_max - PREFIX_BYTES) // size
+    back = (identity.reply_max - PREFIX_BYTES) // (RESULT_BYTES * kept)
+    if there < 1 or back < 1:
+        raise UnsupportedError(
+            f"a query of {size} bytes with {kept} results does not fit the board's frames of {identity.request_max}"
+            f" bytes there and {identity.reply_max} back"
+        )
+    return min(there, back, 255)
+
+
+def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int) -> Iterator[Request[Found]]:
+    """Yield the requests for rows of bytes, `each` queries a frame."""
+
+    def parse(count: int) -> Callable[[bytes], Found]:
+        return lambda payload: replies.found(payload, count, kept)
+
+    for first in range(0, len(data), each):
+        some = data[first : first + each]
+        payload = requests.query(form, len(some), kept, some.tobytes())
+        yield Request(Kind.QUERY, payload, parse(len(some)))
+
+
+def widened(rows: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    """Return rows of bytes filled with zeros up to a width."""
+    filled = np.zeros((len(rows), width), np.uint8)
+    filled[:, : rows.shape[1]] = rows
+    return filled
+
+
+def _check_dimensions(dimensions: int, identity: Identity) -> None:
+    if dimensions > identity.dimensions:
+        raise UnsupportedError(f"{dimensions} dimensions, where the board has {identity.dimensions}")
