@@ -117,7 +117,7 @@ class Flow:
             call = around.before(pending.call)
             if isinstance(call, Answer):
                 pending.why = "there is nothing to compute"
-                pending.answered_by.append(_HOST)
+                pending.answered_by = (_HOST,)
                 pending.settled = True
                 self._deliver([(pending, call)])
                 return
@@ -148,7 +148,6 @@ class Flow:
             if not parts:
                 return False
             pending.answers = [None] * len(parts)
-            pending.answered_by = [""] * len(parts)
             pending.why = "a batch split by measured speed: " + ", ".join(
                 f"{worker.name} {rows.stop - rows.start} rows" for worker, rows, _ in parts
             )
@@ -184,10 +183,9 @@ class Flow:
         if pending.settled:
             return None
         self.placement.count(job)
-        if not pending.answers:
-            pending.answered_by.append(worker.name)
-        else:
-            pending.answers[job.part], pending.answered_by[job.part] = answer, worker.name
+        pending.answered_by += (worker.name,)
+        if pending.answers is not None:
+            pending.answers[job.part] = answer
             parts = [part for part in pending.answers if part is not None]
             if len(parts) < len(pending.answers):
                 return None
@@ -226,10 +224,9 @@ class Flow:
         with self._lock:
             if isinstance(error, UnsupportedError):
                 worker.refusals[refusal_key(job.call)] = str(error)
-            job.tried[worker.name] = job.tried.get(worker.name, 0) + 1
+            job.tried = {**job.tried, worker.name: job.tried.get(worker.name, 0) + 1}
             job.moving = True
-            pending.fallbacks.append(f"{worker.name}: {error}")
-            pending.errors.append(error)
+            pending.note(worker.name, error)
         self._seen.fallback(pending.task.operator, worker.name, error, pending.task.device or AUTO)
         self.fleet.at_least_one()
         self._dispatch(job)

@@ -69,7 +69,7 @@ class Placement:
             if worker is None or refusal(worker, job.call) or job.tried.get(worker.name, 0) > self._retries:
                 return self._exhausted(job, pending, choice)
         pending.considered = pending.considered or choice.considered
-        if not pending.answers:  # of a split batch, the split is the reason
+        if pending.answers is None:  # of a split batch, the split is the reason
             pending.why = f"fell back from {pending.fallbacks[-1]}" if pending.fallbacks else choice.why
         self._put(worker, job)
         for faster in choice.ahead:
@@ -107,8 +107,7 @@ class Placement:
     def _note(self, job: Job, pending: Pending, error: Exception) -> None:
         """Note that the device that was asked for did not even get the task."""
         asked_for = str(pending.task.device)
-        pending.fallbacks.append(f"{asked_for}: {error}")
-        pending.errors.append(error)
+        pending.note(asked_for, error)
         self._seen.fallback(pending.task.operator, asked_for, error, asked_for)
         job.moving = True
 

@@ -6,8 +6,9 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from ninefold.spec.data import Answer, Candidate, Result, Task
@@ -25,6 +26,7 @@ __all__ = ["AUTO", "Future", "Job", "Pending"]
 AUTO: Final = "auto"
 
 _ORDER = itertools.count()
+_NEVER: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Future(concurrent.futures.Future[Result]):
@@ -59,13 +61,13 @@ class Pending:
     future : Future
     submitted_s : float
         When, by the scheduler's clock.
-    fallbacks : list of str
+    fallbacks : tuple of str
         What each device that did not answer said.
-    errors : list of Exception
+    errors : tuple of Exception
         The same as errors.
-    answers : list of Answer or None
-        One a part.
-    answered_by : list of str
+    answers : list of Answer or None, or None
+        One a part, of a task that was split.
+    answered_by : tuple of str
         One a part.
     why : str
         Why the first part went where it went.
@@ -74,6 +76,8 @@ class Pending:
         The device asked for by name, where there is one and it is there.
     absent : Exception or None
         Why it is not.
+    begun : bool
+        Whether a device has begun with it, or with a part of it.
     settled : bool
         Whether the future has been, or is being, given its answer: it gets one.
     outcome : {'answered', 'failed', 'cancelled'}
@@ -84,14 +88,15 @@ class Pending:
     call: Call
     future: Future
     submitted_s: float
-    fallbacks: list[str] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
-    answers: list[Answer | None] = field(default_factory=list)
-    answered_by: list[str] = field(default_factory=list)
+    fallbacks: tuple[str, ...] = ()
+    errors: tuple[Exception, ...] = ()
+    answers: list[Answer | None] | None = None
+    answered_by: tuple[str, ...] = ()
     why: str = ""
     considered: tuple[Candidate, ...] = ()
     named: Worker | None = None
     absent: Exception | None = None
+    begun: bool = False
     settled: bool = False
     outcome: str = "cancelled"
 
@@ -99,7 +104,8 @@ class Pending:
         """Note that work begins; return False when nobody waits for it any more."""
         if self.settled:
             return False
-        return self.future.running() or self.future.set_running_or_notify_cancel()
+        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        return self.begun
 
     def result(self, answer: Answer) -> Result:
         """Return the result that an answer makes."""
@@ -109,11 +115,16 @@ class Pending:
             answer.metrics,
             answer.state,
             self.task.device or AUTO,
-            ", ".join(dict.fromkeys(self.answered_by)),
+            ", ".join(sorted(set(self.answered_by))),
             self.why,
             self.considered,
-            tuple(self.fallbacks),
+            self.fallbacks,
         )
+
+    def note(self, device: str, error: Exception) -> None:
+        """Note that a device did not answer."""
+        self.fallbacks += (f"{device}: {error}",)
+        self.errors += (error,)
 
     def give(self, outcome: Result | Exception) -> None:
         """Give the future its one answer."""
@@ -142,7 +153,7 @@ class Job:
         Its size class.
     key : hashable or None
         Jobs of equal keys can be joined.
-    tried : dict of str to int
+    tried : mapping of str to int
         How often each device has been tried.
     trial : bool
         Whether this is a device's first such call, so that its answer is checked.
@@ -160,7 +171,7 @@ class Job:
         self.part = part
         self.size = size_class(call)
         self.key = joining_key(call)
-        self.tried: dict[str, int] = {}
+        self.tried: Mapping[str, int] = _NEVER
         self.trial = False
         self.moving = False
         self.cost_s = 0.0
