@@ -9,16 +9,18 @@ import numpy as np
 
 from ninefold.host.backends.loihi import Loihi
 from ninefold.host.nits import pack
-from ninefold.spec.benchmark import Row
+from ninefold.spec.benchmark import Benchmark, Row
 from ninefold.spec.data import Database
 from ninefold.spec.operators import OPERATORS
+
+from .devices import found
 
 __all__ = ["loihi"]
 
 _ROWS, _DIMENSIONS, _K, _QUERIES, _SEED = 1024, 64, 8, 20, 9
 
 
-def loihi() -> list[Row]:
+def _measure() -> list[Row]:
     """Mine with one query a call, and compare with a sort of all dot products.
 
     Returns
@@ -67,3 +69,11 @@ def loihi() -> list[Row]:
     built = answers[0].metrics["build_seconds"]
     rows.append(Row(f"{_ROWS} x {_DIMENSIONS}: network built", built, "s", detail="once a database"))
     return rows
+
+
+def _check() -> object:
+    return found(Loihi())
+
+
+#: Measures the backend ``loihi``.
+loihi = Benchmark(_measure, _check)

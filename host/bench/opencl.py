@@ -17,12 +17,13 @@ from ninefold.host.backends.opencl import OpenCl
 from ninefold.host.backends.opencl.device import OpenClDevice
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
-from ninefold.spec.benchmark import Row
+from ninefold.spec.benchmark import Benchmark, Row
 from ninefold.spec.data import Database
-from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.protocols import HOST, Found
+from ninefold.spec.protocols import HOST
 
+from .devices import found
 from .timing import interleaved
 
 __all__ = ["opencl"]
@@ -36,7 +37,7 @@ _TARGET, _TARGET_OF = "<= 1.5", "Intel(R) OpenCL"
 _MANY, _REPETITIONS = 1_000_000, 11
 
 
-def opencl() -> list[Row]:
+def _measure() -> list[Row]:
     """Measure ``mine`` on every OpenCL device, what loading takes, and bytes a second beside a plain copy.
 
     Returns
@@ -53,17 +54,14 @@ def opencl() -> list[Row]:
         When a device and the CPU backend differ.
     """
     backend = OpenCl()
-    entries = backend.probe()
-    found = [entry for entry in entries if isinstance(entry, Found)]
-    if not found:
-        raise UnavailableError(entries[0].reason, entries[0].install)  # type: ignore[union-attr]
+    devices = found(backend)
     vectors = np.random.default_rng(_SEED).standard_normal((_ROWS, _DIMENSIONS), np.float32)
     database = Database({"nits": pack(quantise(vectors, _SCALE, "tanh"))}, _attributes(_ROWS))
     packed = np.random.default_rng(_SEED).integers(0, 5, (_MANY, _DIMENSIONS // 2), np.uint8)
     large = Database({"nits": packed}, _attributes(_MANY))
     cpu = Cpu().open()
     rows: list[Row] = []
-    for entry in found:
+    for entry in devices:
         device = backend.open(entry.device.partition(":")[2])
         start = time.perf_counter()
         device.load(database)
@@ -139,3 +137,11 @@ def _copier(device: OpenClDevice, size: int) -> Callable[[], None]:
         cl.enqueue_copy(device.queue, target, source, byte_count=size).wait()
 
     return copy
+
+
+def _check() -> object:
+    return found(OpenCl())
+
+
+#: Measures the backend ``opencl``.
+opencl = Benchmark(_measure, _check)

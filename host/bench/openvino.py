@@ -14,12 +14,12 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.openvino import OpenVino
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
-from ninefold.spec.benchmark import Row
+from ninefold.spec.benchmark import Benchmark, Row
 from ninefold.spec.data import Database
-from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.protocols import Found
 
+from .devices import found
 from .timing import interleaved
 
 __all__ = ["openvino"]
@@ -29,7 +29,7 @@ _ROWS, _DIMENSIONS, _K, _SCALE, _SEED = 100_000, 384, 10, 0.5, 9
 _CASES = {1: 31, 64: 11}
 
 
-def openvino() -> list[Row]:
+def _measure() -> list[Row]:
     """Measure ``mine`` on every device of OpenVINO, and what loading the database takes.
 
     Returns
@@ -45,10 +45,7 @@ def openvino() -> list[Row]:
         When a device and the CPU backend differ.
     """
     backend = OpenVino()
-    entries = backend.probe()
-    found = [entry for entry in entries if isinstance(entry, Found)]
-    if not found:
-        raise UnavailableError(entries[0].reason, entries[0].install)  # type: ignore[union-attr]
+    devices = found(backend)
     vectors = np.random.default_rng(_SEED).standard_normal((_ROWS, _DIMENSIONS), np.float32)
     attributes: dict[str, Any] = {"rows": _ROWS, "dimensions": _DIMENSIONS, "scale": _SCALE, "mode": "tanh"}
     database = Database({"nits": pack(quantise(vectors, _SCALE, "tanh"))}, attributes)
@@ -56,7 +53,7 @@ def openvino() -> list[Row]:
     cpu = Cpu().open()
     cpu.load(database)
     rows: list[Row] = []
-    for entry in found:
+    for entry in devices:
         device = backend.open(entry.device.partition(":")[2])
         start = time.perf_counter()
         device.load(database)
@@ -78,3 +75,11 @@ def openvino() -> list[Row]:
             rows.append(Row(name, medians["openvino"] * 1e3, "ms", "", peer, detail))
         device.close()
     return rows
+
+
+def _check() -> object:
+    return found(OpenVino())
+
+
+#: Measures the backend ``openvino``.
+openvino = Benchmark(_measure, _check)
