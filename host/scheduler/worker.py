@@ -26,7 +26,6 @@ from ninefold.spec.signature import Call
 
 from .batches import join, rows_of, share
 from .breaker import Breaker
-from .costs import size_class
 from .events import Events
 from .queue import Queue
 from .residents import Residents, key_of, nbytes_of, residents_of
@@ -307,12 +306,13 @@ class Worker:
 
     def _patience(self, running: _Running) -> float:
         """Return how long the call may take."""
-        stated = running.jobs[0].pending.task.timeout_s if running.jobs else None
-        if stated is not None:
-            return stated
+        job = running.jobs[0] if running.jobs else None
+        if job is not None and job.pending.task.timeout_s is not None:
+            return job.pending.task.timeout_s
         if self.found.timeout_s is None:
             return float("inf")
-        usual = self._events.costs.expected_s(self.name, size_class(running.call)) if running.call else None
+        # What is joined takes longer than one of its parts, but not so much: small calls are mostly overhead.
+        usual = self._events.costs.expected_s(self.name, job.size) if job is not None else None
         return max(self.found.timeout_s, PATIENCE * (usual or 0.0))
 
     def _watch(self, running: _Running, doing: str, limit_s: float) -> None:
@@ -371,10 +371,10 @@ class Worker:
         for size, seconds in running.measured:
             self._events.costs.record(self.name, size, seconds)
         if isinstance(outcome, Answer):
-            if running.seconds:
+            if running.jobs:
+                # Joined jobs are of one class, or nearly.
                 each = running.seconds / len(running.jobs)
-                for size in {job.size for job in running.jobs}:
-                    self._events.costs.record(self.name, size, each)
+                self._events.costs.record(self.name, running.jobs[0].size, each)
             if breaker.succeed():
                 seen.breaker(self.name, "closed", "its trial succeeded")
             return False
