@@ -10,6 +10,7 @@ byte each. The CRC is zlib's, over header and payload. Every number is little en
 
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Final
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "EPOCH_RESET",
     "ERROR",
     "ERROR_PAYLOAD",
+    "FAULTS",
     "FORMAT_GRID",
     "FORMAT_PACKED",
     "HEADER_BYTES",
@@ -98,28 +100,35 @@ class Kind(IntEnum):
 class Fault(IntEnum):
     """Codes of an ERROR reply. A request that is refused has changed nothing."""
 
-    #: No such type of request; detail 0.
     KIND = 1
-    #: The payload is too short, too long, or not what its prefix says; detail is its length in bytes.
     LENGTH = 2
-    #: No register there, or not one that may be written; detail is the first such word address.
     ADDRESS = 3
-    #: A LOAD that does not continue where the last one ended; detail is the offset at which it may continue.
     OFFSET = 4
-    #: A LOAD past the end of the store; detail is the size of the store in bytes.
     STORE = 5
-    #: A final LOAD that does not end with a row; detail is the number of bytes since the last row's end.
     ROW = 6
-    #: A QUERY while nothing is loaded; detail 0.
     EMPTY = 7
-    #: A QUERY for another epoch; detail is the board's.
     EPOCH = 8
-    #: A QUERY for 0 results or for more than the board's k; detail is k.
     K = 9
-    #: A QUERY in a format that the board does not take; detail is the register ``formats``.
     FORMAT = 10
-    #: A reply would be longer than the board can send; detail is the limit in bytes.
     REPLY = 11
+
+
+#: Code -> why a request is refused, and what the detail is.
+FAULTS: Final = MappingProxyType(
+    {
+        Fault.KIND: ("no such type of request", "0"),
+        Fault.LENGTH: ("the payload is too short, too long, or not what its prefix says", "its length in bytes"),
+        Fault.ADDRESS: ("no register there, or not one that may be written", "the first such word address"),
+        Fault.OFFSET: ("a LOAD that does not continue where the last one ended", "the offset at which it may continue"),
+        Fault.STORE: ("a LOAD past the end of the store", "size of the store in bytes"),
+        Fault.ROW: ("a final LOAD that does not end with a row", "bytes since the end of the last row"),
+        Fault.EMPTY: ("a QUERY while nothing is loaded", "0"),
+        Fault.EPOCH: ("a QUERY for another epoch", "the board's epoch"),
+        Fault.K: ("a QUERY for 0 results or more than the board gives", "the register `k`"),
+        Fault.FORMAT: ("a QUERY in a format that the board does not take", "the register `formats`"),
+        Fault.REPLY: ("the reply would be longer than the board can send", "the limit in bytes"),
+    }
+)
 
 
 @dataclass(frozen=True)

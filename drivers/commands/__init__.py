@@ -1,0 +1,1 @@
+"""Commands that the drivers contribute to ``ninefold``."""
