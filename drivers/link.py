@@ -20,7 +20,9 @@ T = TypeVar("T")
 #: How long a board may take for one request, in seconds, before the request is repeated.
 TIMEOUT_S = 1.0
 #: How often a request is sent before the link counts as dead.
-TRIES = 8
+TRIES = 12
+#: Silence of less than this many seconds never has requests repeated; a computer may be busy elsewhere for so long.
+_PATIENCE_S = 0.005
 #: Replies of another epoch to one request, each of which had it sent again, that make a reset certain.
 _FOREIGN = 3
 _READ_BYTES = 1 << 16
@@ -118,6 +120,7 @@ class _Pending:
     data: bytes
     first: int
     last: int
+    sent_s: float
     tries: int = 1
     foreign: int = 0
     answered: bool = False
@@ -130,15 +133,16 @@ class Link:
 
     Requests are sent up to a window ahead of the first that is not answered yet. Boards serve requests in the order of
     arrival and byte streams keep order, so a reply shows that what was sent before its request, and is not answered,
-    was lost: that is repeated at once. After `timeout_s` without an answer everything unanswered is repeated. A request
-    that was sent `tries` times ends in an error, so no call takes longer than ``tries * timeout_s`` without an answer.
+    was lost: that is repeated at once. When nothing is answered for longer than replies have taken so far, everything
+    unanswered is repeated, and again after twice that time, up to `timeout_s`. A request that was sent `tries` times
+    ends in an error, so no call waits longer than ``tries * timeout_s`` for an answer.
 
     Parameters
     ----------
     transport : Transport
         The byte stream.
     timeout_s : float
-        How long the board may take for one request.
+        How long the board may take for one request; setting it forgets how long replies took.
     tries : int
         How often a request is sent at most, 1 or more.
     clock : callable
@@ -162,8 +166,6 @@ class Link:
         tries: int = TRIES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not 0 < timeout_s < float("inf"):
-            raise InputError(f"timeout_s must be finite and greater than 0, not {timeout_s}")
         if tries < 1:
             raise InputError(f"tries must be 1 or more, not {tries}")
         self.timeout_s = timeout_s
@@ -178,6 +180,19 @@ class Link:
         self._sendings = 0
         # A board may hold half a frame of whoever spoke to it before; this ends it.
         self._write(bytes([DELIMITER]))
+
+    @property
+    def timeout_s(self) -> float:
+        """How long the board may take for one request, in seconds."""
+        return self._timeout_s
+
+    @timeout_s.setter
+    def timeout_s(self, timeout_s: float) -> None:
+        if not 0 < timeout_s < float("inf"):
+            raise InputError(f"timeout_s must be finite and greater than 0, not {timeout_s}")
+        self._timeout_s = timeout_s
+        self._took_s: float | None = None
+        self._varies_s = 0.0
 
     @property
     def epoch(self) -> int:
@@ -241,7 +256,7 @@ class Link:
         epoch = self._epoch if request.kind == Kind.QUERY else 0
         data = encode(Frame(request.kind, self._sequence, 0, epoch, request.payload))
         self._sendings += 1
-        pending.append(_Pending(request, self._sequence, data, self._sendings, self._sendings))
+        pending.append(_Pending(request, self._sequence, data, self._sendings, self._sendings, self._clock()))
         self._sequence = (self._sequence + 1) % 256
         self.statistics.requests += 1
         self._write(data)
@@ -262,20 +277,40 @@ class Link:
 
     def _await(self, pending: deque[_Pending]) -> None:
         """Return when the first pending request is answered."""
-        deadline = self._clock() + self.timeout_s
+        silences = 0
+        deadline = self._clock() + self._patience(silences)
         while not pending[0].answered:
             now = self._clock()
             data = self._transport.read(_READ_BYTES, max(0.0, deadline - now))
             self.statistics.bytes_in += len(data)
             # Garbage that never ends must not put the deadline off; answers do.
             if sum(self._take(item, pending) for item in self._decoder.feed(data)):
-                deadline = self._clock() + self.timeout_s
+                silences = 0
             elif self._clock() >= deadline:
                 self.statistics.timeouts += 1
+                silences += 1
                 for one in pending:
                     if not one.answered:
                         self._repeat(one)
-                deadline = self._clock() + self.timeout_s
+            else:
+                continue
+            deadline = self._clock() + self._patience(silences)
+
+    def _patience(self, silences: int) -> float:
+        """Return how long to wait for any answer, after so many waits in vain.
+
+        The estimate is TCP's (RFC 6298): the smoothed time of replies and four times its smoothed deviation.
+        """
+        if self._took_s is None:
+            return self._timeout_s
+        return min(self._timeout_s, max(_PATIENCE_S, self._took_s + 4 * self._varies_s) * 2.0**silences)
+
+    def _measure(self, took_s: float) -> None:
+        if self._took_s is None:
+            self._took_s, self._varies_s = took_s, took_s / 2
+        else:
+            self._varies_s += (abs(took_s - self._took_s) - self._varies_s) / 4
+            self._took_s += (took_s - self._took_s) / 8
 
     def _take(self, item: Frame | Damage, pending: deque[_Pending]) -> bool:
         """Find the request that a frame answers; return whether there is one."""
@@ -300,6 +335,8 @@ class Link:
             return False
         one.answered = True
         self.statistics.replies += 1
+        if one.tries == 1:  # else it is not known which sending was answered
+            self._measure(self._clock() - one.sent_s)
         for other in pending:
             if not other.answered and other.last < one.first:
                 self._repeat(other)

@@ -26,7 +26,7 @@ def link_page() -> str:
     """Return the page."""
     commands = "\n".join(
         f"### {command.kind.name} (0x{command.kind:02x})\n\n{command.doc}\n\n"
-        f"Request: {_layout(command.request)}\n\nReply (0x{command.kind | REPLY:02x}): {_layout(command.reply)}\n"
+        f"Request:{_layout(command.request)}\n\nReply (0x{command.kind | REPLY:02x}):{_layout(command.reply)}\n"
         for command in COMMANDS
     )
     faults = "\n".join(f"| {f.value} | {f.name} | {why} | {detail} |" for f, (why, detail) in FAULTS.items())
@@ -104,7 +104,7 @@ are refused with OFFSET, and the client goes on with new requests from the offse
 {commands}
 ### Refusals (0x{ERROR:02x})
 
-{_layout(ERROR_PAYLOAD)}
+Payload:{_layout(ERROR_PAYLOAD)}
 
 | code | name | why | detail |
 | --- | --- | --- | --- |
@@ -126,7 +126,7 @@ A request that is refused has changed nothing.
 
 def _layout(fields: tuple[Field, ...]) -> str:
     if not fields:
-        return "empty."
+        return " empty."
     table = "\n".join(f"| `{field.name}` | {field.type} | {field.doc} |" for field in fields)
     return f"\n\n| field | type | what it is |\n| --- | --- | --- |\n{table}"
 

@@ -37,7 +37,7 @@ class SerialTransport(DescriptorTransport):
 def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
     """Open a port by its path, or a board by serial number or name; the only board where the address is empty.
 
-    Options: ``baud`` (3,000,000 where it is left out).
+    Options: ``baud``; where it is left out that of our bitstreams for the board, 3,000,000 for a path.
 
     Raises
     ------
@@ -58,7 +58,8 @@ def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
     found = None if address.startswith("/") else find(address, ports())
     path = address if found is None else found.path
     try:
-        port = serial.Serial(path, int(baud), timeout=0, exclusive=True)
+        rate = found.board.baud if found is not None and "baud" not in options else int(baud)
+        port = serial.Serial(path, rate, timeout=0, exclusive=True)
         port.reset_input_buffer()
     except (OSError, ValueError) as error:
         raise _unavailable(path, found, error) from error

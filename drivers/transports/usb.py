@@ -28,6 +28,8 @@ class UsbBoard:
         Regular expression that its product text must contain, where the identity is that of a common chip.
     interface : int
         Number of the USB interface that carries the UART.
+    baud : int
+        Rate of the UART in our bitstreams, in bits a second.
     """
 
     name: str
@@ -35,11 +37,12 @@ class UsbBoard:
     product: int
     says: str = ""
     interface: int = 0
+    baud: int = 3_000_000
 
 
 BOARDS = (
     UsbBoard("icebreaker", 0x0403, 0x6010, "(?i)icebreaker", interface=1),
-    UsbBoard("ulx3s", 0x0403, 0x6015, "(?i)ulx3s"),
+    UsbBoard("ulx3s", 0x0403, 0x6015, "(?i)ulx3s", baud=2_500_000),
     UsbBoard("tangnano9k", 0x0403, 0x6010, "(?i)usb debugger|sipeed", interface=1),
 )
 
