@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, REGISTERS, VERSION
 
-__all__ = ["DIGEST", "BoardModel", "Clock", "ModelTransport"]
+__all__ = ["DIGEST", "BoardModel", "Clock", "ModelTransport", "serve"]
 
 DIGEST = bytes(range(32))
 _WRITABLE = {a for r in REGISTERS if "w" in r.access for a in r.addresses}
@@ -292,3 +293,15 @@ class ModelTransport:
     def close(self) -> None:
         """Note it."""
         self.closed = True
+
+
+def serve(descriptor: int, board: BoardModel) -> None:
+    """Answer as a board until the other end is gone."""
+    while True:
+        try:
+            data = os.read(descriptor, 4096)
+            if not data:
+                return
+            os.write(descriptor, board.receive(data))
+        except OSError:
+            return

@@ -1,6 +1,9 @@
 import itertools
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +18,8 @@ from ninefold.drivers.protocol import requests
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import PREFIX_BYTES
-from tests.drivers.board_model import DIGEST, BoardModel, Clock, ModelTransport
+from tests.drivers.board_model import DIGEST, BoardModel, Clock, ModelTransport, serve
 from tests.drivers.faults import Faults
-from tests.drivers.test_transports import serve
 
 RNG = np.random.default_rng(44)
 
@@ -258,6 +260,53 @@ def test_a_process_killed_in_mid_load_leaves_nothing_that_answers() -> None:
     search_and_check(second, stored, asked, 8)
     third, _ = opened(model)
     assert str(third.condition) == f"64 rows of epoch {model.epoch}"
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from ninefold.drivers.board import Board
+from ninefold.drivers.transports import open_transport
+
+transport = open_transport(sys.argv[1])
+board = Board(transport)
+write, writes = transport.write, []
+
+def count(data, timeout_s):
+    write(data, timeout_s)
+    writes.append(data)
+    if len(writes) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+transport.write = count
+board.identity = board.identity.__class__(**{**board.identity.__dict__, "request_max": 100})
+board.load(np.full((64, 16), 0x11, np.uint8), 32)
+"""
+
+
+def test_a_real_process_killed_in_mid_load_and_started_again() -> None:
+    model = BoardModel()
+    stored, asked = nits(64, 32), nits(20, 32)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    serve(connection.fileno(), model)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        killed = subprocess.run([sys.executable, "-c", KILLED, url], capture_output=True, timeout=60)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        board = open_board(url, selftest=False)
+        assert board.condition.interrupted
+        assert board.condition.load_bytes < 64 * 16
+        board.load(packed(stored), 32)
+        search_and_check(board, stored, asked, 8)
+        board.close()
+        thread.join(10)
 
 
 def test_a_board_whose_store_holds_something_else_is_refused() -> None:

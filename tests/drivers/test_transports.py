@@ -3,7 +3,6 @@ import os
 import pty
 import socket
 import threading
-import tty
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,35 +18,10 @@ from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, Lost
 from ninefold.spec.link import Kind
 from ninefold.spec.protocols import Transport
 from ninefold.spec.registry import TRANSPORTS, entries
-from tests.drivers.board_model import BoardModel
+from tests.drivers.board_model import BoardModel, serve
 
 STATISTICS = Request(Kind.STATISTICS, b"", replies.statistics)
 IDENTIFY = Request(Kind.IDENTIFY, requests.identify(0), replies.identity)
-
-
-def serve(descriptor: int, board: BoardModel) -> None:
-    """Answer as a board until the other end is gone."""
-    while True:
-        try:
-            data = os.read(descriptor, 4096)
-            if not data:
-                return
-            os.write(descriptor, board.receive(data))
-        except OSError:
-            return
-
-
-@pytest.fixture
-def port() -> Iterator[str]:
-    """A pseudo-terminal with a board behind it."""
-    board_end, user_end = pty.openpty()
-    tty.setraw(user_end)
-    thread = threading.Thread(target=serve, args=(board_end, BoardModel()), daemon=True)
-    thread.start()
-    yield os.ttyname(user_end)
-    os.close(user_end)
-    thread.join(10)
-    os.close(board_end)
 
 
 @pytest.fixture

@@ -81,8 +81,5 @@ def test_a_board_that_hangs_is_reported() -> None:
 
 
 def test_a_board_with_another_digest_is_refused() -> None:
-    right = open_board(BOARD, selftest=False)
-    digest = right.identity.digest
-    right.close()
-    with pytest.raises(DeviceError, match=rf"^the board holds the bitstream \w+ where {digest[:16]} is expected"):
-        open_board(f"{BOARD}?identity=wrong", digest=digest)
+    with pytest.raises(DeviceError, match=r"^the board holds the bitstream \w+ where 00000000"):
+        open_board(BOARD, digest="00" * 32)

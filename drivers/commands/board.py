@@ -1,0 +1,125 @@
+"""``ninefold board``: find boards, and try and measure one, real or virtual."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
+from ninefold.spec.registry import entries
+
+__all__ = ["BOARD_COMMANDS", "BoardGroup", "board"]
+
+#: Entry points of other folders and packages that add a command here, e.g. ``serve``.
+BOARD_COMMANDS = "ninefold.board_commands"
+_FORMATS = {FORMAT_PACKED: "packed nits", FORMAT_GRID: "grid values"}
+
+
+class BoardGroup(click.Group):
+    """The commands below, and those that others add as entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all of them."""
+        return sorted({*super().list_commands(ctx), *entries(BOARD_COMMANDS)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one, imported only now where it is somebody else's."""
+        own = super().get_command(ctx, cmd_name)
+        if own is None and cmd_name in entries(BOARD_COMMANDS):
+            added: click.Command = entries(BOARD_COMMANDS)[cmd_name].load()
+            return added
+        return own
+
+
+@click.group(cls=BoardGroup)
+def board() -> None:
+    """Work with boards, real ones and virtual ones alike.
+
+    A board is named by a URL: serial://SERIAL, serial:///dev/ttyUSB1?baud=3000000, tcp://HOST:PORT, sim://CONFIG.
+    """
+
+
+@board.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_boards(as_json: bool) -> None:
+    """List the boards that are plugged in."""
+    from ninefold.drivers.transports.usb import ports
+
+    found = ports()
+    if as_json:
+        records = [{"board": p.board.name, "serial_number": p.serial_number, "path": p.path} for p in found]
+        click.echo(json.dumps(records, indent=2))
+        return
+    for port in found:
+        click.echo(f"serial://{port.serial_number or port.path}  {port}")
+    if not found:
+        click.echo("no board that is known is plugged in; `ninefold board info sim://virtual/tiny` needs none")
+
+
+@board.command()
+@click.argument("url")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(url: str, as_json: bool) -> None:
+    """Show what a board is, holds and has counted; changes nothing on it."""
+    from ninefold.drivers.board import open_board
+
+    opened = open_board(url, selftest=False)
+    try:
+        formats = ", ".join(_FORMATS[form] for form in sorted(opened.identity.formats))
+        identity = asdict(opened.identity) | {"formats": formats}
+        holds, counted = str(opened.condition), asdict(opened.statistics())
+    finally:
+        opened.close()
+    if as_json:
+        click.echo(json.dumps({"identity": identity, "holds": holds, "statistics": counted}, indent=2))
+    else:
+        _show({**identity, "holds": holds, **counted})
+
+
+@board.command()
+@click.argument("url")
+@click.option("--digest", default="", metavar="HEX", help="Of the bitstream that the board must hold.")
+def selftest(url: str, digest: str) -> None:
+    """Run a small search whose answer is known; overwrites what the board holds."""
+    from ninefold.drivers.board import open_board
+
+    opened = open_board(url, digest=digest)
+    happened = opened.link_statistics
+    opened.close()
+    click.echo(
+        f"{url}: the known-answer test passes; {happened.requests} requests, {happened.repeats} repeats,"
+        f" {happened.damaged} damaged replies"
+    )
+
+
+@board.command()
+@click.argument("url")
+@click.option("--queries", default=1000, show_default=True, help="How many, 1 or more.")
+@click.option("--k", default=10, show_default=True, help="Results a query.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def bench(url: str, queries: int, k: int, as_json: bool) -> None:
+    """Measure load and queries on random rows that fill the store; overwrites what the board holds."""
+    from ninefold.drivers.bench import measure
+    from ninefold.drivers.board import open_board
+
+    if queries < 1:
+        raise InputError(f"--queries must be 1 or more, not {queries}")
+    opened = open_board(url)
+    try:
+        measured = measure(opened, queries, k)
+    finally:
+        opened.close()
+    if as_json:
+        click.echo(json.dumps(asdict(measured), indent=2))
+    else:
+        _show(asdict(measured))
+
+
+def _show(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        shown = "-" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+        click.echo(f"{name:20} {shown}")

@@ -1,0 +1,72 @@
+import json
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ninefold.drivers.commands.board import BOARD_COMMANDS, board
+from ninefold.drivers.transports import usb
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
+from ninefold.spec.registry import entries
+from tests.drivers.board_model import DIGEST
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(board, words)
+
+
+def test_info_changes_nothing_and_says_what_there_is(port: str) -> None:
+    done = run("info", f"serial://{port}", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.output)
+    assert (said["identity"]["dimensions"], said["identity"]["formats"]) == (32, "packed nits, grid values")
+    assert said["identity"]["digest"] == DIGEST.hex()
+    assert (said["holds"], said["statistics"]["queries"]) == ("nothing loaded", 0)
+    lines = run("info", f"serial://{port}").output.splitlines()
+    assert f"{'digest':20} {DIGEST.hex()}" in lines
+    assert f"{'temperature_celsius':20} -" in lines
+
+
+def test_selftest_over_a_pseudo_terminal(port: str) -> None:
+    done = run("selftest", f"serial://{port}", "--digest", DIGEST.hex())
+    assert done.exit_code == 0, done.output
+    assert "the known-answer test passes; " in done.output
+    refused = run("selftest", f"serial://{port}", "--digest", "00" * 32)
+    assert isinstance(refused.exception, DeviceError)
+
+
+def test_bench_over_a_pseudo_terminal(port: str) -> None:
+    done = run("bench", f"serial://{port}", "--queries", "50", "--k", "4", "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.output)
+    assert (said["rows"], said["queries"], said["k"], said["scoring_cycles"]) == (64, 50, 4, 64 * 32 // 2)
+    assert isinstance(run("bench", f"serial://{port}", "--queries", "0").exception, InputError)
+
+
+def test_boards_are_listed_by_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usb, "ports", lambda: [])
+    assert run("list").output.startswith("no board that is known is plugged in")
+    plugged_in = [usb.Port(usb.BOARDS[1], "/dev/ttyUSB2", "D00123"), usb.Port(usb.BOARDS[0], "/dev/ttyUSB1", "")]
+    monkeypatch.setattr(usb, "ports", lambda: plugged_in)
+    assert run("list").output.splitlines() == [
+        "serial://D00123  ulx3s D00123 at /dev/ttyUSB2",
+        "serial:///dev/ttyUSB1  icebreaker (no serial number) at /dev/ttyUSB1",
+    ]
+    assert json.loads(run("list", "--json").output)[0] == {
+        "board": "ulx3s",
+        "serial_number": "D00123",
+        "path": "/dev/ttyUSB2",
+    }
+
+
+def test_a_board_that_is_not_there_is_named() -> None:
+    assert isinstance(run("info", "serial:///dev/nothing").exception, UnavailableError)
+    assert isinstance(run("info", "nothing").exception, InputError)
+
+
+def test_others_may_add_commands() -> None:
+    context = click.Context(board)
+    assert set(entries(BOARD_COMMANDS)) <= set(board.list_commands(context))
+    for name in board.list_commands(context):
+        assert board.get_command(context, name) is not None
+    assert board.get_command(context, "fly") is None
