@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ninefold.drivers.loading import load, read_register, write_register
 from ninefold.drivers.protocol import Found, Identity, ProtocolError, Statistics, replies, requests
 from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests, widened
 from ninefold.drivers.transports import open_transport, split
-from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, NinefoldError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import EPOCH_MAX, EPOCH_RESET, FORMAT_GRID, PREFIX_BYTES, Fault, Kind
 from ninefold.spec.protocols import Transport
@@ -86,8 +86,9 @@ class Board:
         How long a request may take beside the board's own computation.
     tries : int
         How often a request is sent before the board counts as lost.
-    nonce : int, optional
-        Tells the reply to this driver's greeting from an earlier one's; drawn where it is left out.
+    seed : int, optional
+        Of nonces and epochs, which tell this driver's conversation from others'; every one has its own where it is left
+        out.
     clock : callable
         Seconds that pass.
 
@@ -112,10 +113,10 @@ class Board:
         *,
         timeout_s: float = TIMEOUT_S,
         tries: int = TRIES,
-        nonce: int | None = None,
+        seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._nonce = nonce
+        self._random = random.Random(seed)  # noqa: S311 - nothing here is secret
         self._clock = clock
         self._timeout_s = timeout_s
         self._rows: npt.NDArray[np.uint8] | None = None
@@ -129,7 +130,6 @@ class Board:
         except BaseException:
             transport.close()
             raise
-        self._epoch = self.condition.epoch
         self._seconds_per_cycle = 1 / self.identity.clock_hz
 
     @property
@@ -269,7 +269,7 @@ class Board:
         self.link.close()
 
     def _identify(self) -> Identity:
-        nonce = secrets.randbits(32) if self._nonce is None else self._nonce
+        nonce = self._random.getrandbits(32)
 
         def parse(payload: bytes) -> bytes:
             if replies.nonce(payload) != nonce:
@@ -286,27 +286,28 @@ class Board:
         return identity
 
     def _fill(self, page: int) -> None:
-        """Load a page of the database, under a new epoch."""
+        """Load a page of the database, under a new epoch.
+
+        The board is identified first: it may have been exchanged, and must not take this driver's requests for repeats
+        of somebody else's.
+        """
         rows = self._loaded_rows()
         depth, size = self.identity.depth, self.identity.row_bytes
         self._page = None
-        self._epoch = self._epoch % EPOCH_MAX + 1
-        data = widened(rows[page * depth : (page + 1) * depth], size).tobytes()
         self._be_patient(0)
-        load(self.link, data, size, self.identity.request_max - PREFIX_BYTES, self._epoch)
-        self._page = page
-
-    def _mend(self, page: int, reason: NinefoldError) -> None:
-        """Load a page again after a reset, if it still is the same board."""
         identity = self._identify()
         if identity != self.identity:
             raise LostDeviceError(
                 f"another board answers now: bitstream {identity.digest[:16]} instead of {self.identity.digest[:16]}"
-            ) from reason
-        self.mended += 1
-        if self._thresholds is not None:
+            )
+        if self._thresholds is not None:  # which a reset forgets
             write_register(self.link, "threshold", *self._thresholds)
-        self._fill(page)
+        # Neither that of an earlier load of this driver nor that of somebody else's, who must see that theirs is gone.
+        taken = (EPOCH_RESET, self.link.epoch, *read_register(self.link, "epoch"))
+        epoch = self._random.choice([e for e in range(EPOCH_MAX + 1) if e not in taken])
+        data = widened(rows[page * depth : (page + 1) * depth], size).tobytes()
+        load(self.link, data, size, self.identity.request_max - PREFIX_BYTES, epoch)
+        self._page = page
 
     def _search_page(self, page: int, form: int, data: npt.NDArray[np.uint8], k: int) -> Found:
         if page != self._page:
@@ -330,7 +331,8 @@ class Board:
                 if mends == _MENDS:
                     raise DeviceError(f"the board was reset {mends + 1} times in one search; last: {error}") from error
                 mends += 1
-                self._mend(page, error)
+                self.mended += 1
+                self._fill(page)
         return Found(ids, scores)
 
     def _be_patient(self, scores: int) -> None:
@@ -373,8 +375,8 @@ def open_board(
         Why the board cannot be used.
     """
     # A recording can be played back only where nothing is left to chance.
-    nonce = 0 if record is not None or split(url)[0] == "replay" else None
-    board = Board(open_transport(url, record), timeout_s=timeout_s, nonce=nonce)
+    seed = 0 if record is not None or split(url)[0] == "replay" else None
+    board = Board(open_transport(url, record), timeout_s=timeout_s, seed=seed)
     try:
         if digest:
             board.check_digest(digest)

@@ -76,6 +76,7 @@ class BoardModel:
     digest: bytes = DIGEST
     hung: bool = False
     executed: int = 0
+    loads: int = 0
     _input: bytearray = field(default_factory=bytearray)
     _kept: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
 
@@ -216,6 +217,7 @@ class BoardModel:
         self.next = len(self.loaded)
         if final:
             self.rows, self.next = len(self.loaded) // size, 0
+            self.loads += 1
         return struct.pack("<I", self.next)
 
     def _query(self, epoch: int, payload: bytes) -> bytes:

@@ -59,7 +59,7 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
     ],
 )
 def test_no_query_is_lost_or_wrong_on_a_bad_link(faults: str, mended: int) -> None:
-    board = Board(open_transport(f"{BOARD}?{faults}"), timeout_s=2, nonce=7)
+    board = Board(open_transport(f"{BOARD}?{faults}"), timeout_s=2, seed=7)
     try:
         stored, asked = nits(64, 32), nits(2000, 32)
         board.load(pack_nits(stored), 32)
