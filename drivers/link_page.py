@@ -95,10 +95,10 @@ another epoch is discarded, whatever it says. Where such replies go on, the boar
 else: the client begins again with IDENTIFY and loads again.
 
 **Loading.** LOAD from offset 0 on in blocks, the last one final; then compare `rows`, `load_bytes` and `load_check`
-with what was sent; then write `epoch`. Where a board may have other clients, IDENTIFY again before each load, and choose
-the epoch at random but for the one that the board has. LOADs may be sent ahead as all requests may. Where one is lost, those behind it
-are refused with OFFSET, and the client goes on with new requests from the offset in the detail. A board with
-`load_bytes` above 0 and `epoch` 0 was left in the middle of a load, or not given its epoch: load it again.
+with what was sent; then write `epoch`. Where a board may have other clients, IDENTIFY again before each load, and draw
+an epoch that is neither the last one nor the board's. LOADs may be sent ahead as all requests may. Where one is lost,
+those behind it are refused with OFFSET, and the client goes on with new requests from the offset in the detail. A board
+with `load_bytes` above 0 and `epoch` 0 was left in the middle of a load, or not given its epoch: load it again.
 
 ## Commands
 
