@@ -10,6 +10,7 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, PIECE
+from ninefold.hdl.link.queue import BlockQueue
 
 __all__ = ["CobsDecoder", "CobsEncoder"]
 
@@ -86,7 +87,7 @@ class CobsEncoder(wiring.Component):
         """Build the queue of bytes, the queue of codes, and what merges them."""
         m = Module()
         # Room for two groups: one leaves while the next is collected.
-        m.submodules.held = held = fifo.SyncFIFOBuffered(width=8, depth=512)
+        m.submodules.held = held = BlockQueue(BYTE, 512)
         code_layout = data.StructLayout({"code": 8, "end": 1})
         m.submodules.codes = codes = fifo.SyncFIFOBuffered(width=code_layout.size, depth=4)
         self._collect(m, held, codes, data.View(code_layout, codes.w_data))
@@ -106,11 +107,11 @@ class CobsEncoder(wiring.Component):
                         m.d.comb += codes.r_en.eq(1)
             with m.State("BYTES"):
                 m.d.comb += [
-                    self.output.valid.eq(held.r_rdy),
-                    self.output.payload.data.eq(held.r_data),
-                    held.r_en.eq(self.output.ready),
+                    self.output.valid.eq(held.output.valid),
+                    self.output.payload.data.eq(held.output.payload.data),
+                    held.output.ready.eq(self.output.ready),
                 ]
-                with m.If(held.r_rdy & self.output.ready):
+                with m.If(held.output.valid & self.output.ready):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 1):
                         with m.If(group.end):
@@ -125,7 +126,7 @@ class CobsEncoder(wiring.Component):
                     m.next = "CODE"
         return m
 
-    def _collect(self, m: Module, held: fifo.SyncFIFOBuffered, codes: fifo.SyncFIFOBuffered, code: data.View) -> None:
+    def _collect(self, m: Module, held: BlockQueue, codes: fifo.SyncFIFOBuffered, code: data.View) -> None:
         """Store the bytes other than 0, and a code where a group closes."""
         byte, last = self.input.payload.data, self.input.payload.last
         count = Signal(range(_GROUP))
@@ -135,9 +136,9 @@ class CobsEncoder(wiring.Component):
         closes = zero | last | (count == _GROUP - 1)
         accepts = self.input.valid & self.input.ready
         m.d.comb += [
-            self.input.ready.eq(codes.w_rdy & held.w_rdy & ~empty_due),
-            held.w_data.eq(byte),
-            held.w_en.eq(accepts & ~zero),
+            self.input.ready.eq(codes.w_rdy & held.input.ready & ~empty_due),
+            held.input.payload.data.eq(byte),
+            held.input.valid.eq(accepts & ~zero),
             codes.w_en.eq(empty_due | (accepts & closes)),
             code.code.eq(Mux(empty_due, 1, count + 1 + ~zero)),
             code.end.eq(empty_due | (last & ~zero)),

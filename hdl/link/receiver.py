@@ -1,13 +1,14 @@
 """Frame receiver: whole and undamaged frames, or nothing."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import fifo, memory, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.link.cobs import CobsDecoder
 from ninefold.hdl.link.layouts import BYTE, HEADER
+from ninefold.hdl.link.queue import BlockQueue
 from ninefold.spec.errors import InputError
 
 __all__ = ["FrameReceiver"]
@@ -33,7 +34,7 @@ class FrameReceiver(wiring.Component):
         Bytes of the buffer, a power of two from 16 to 32768. Each payload takes 4 bytes more until its end has come,
         so the longest payload has ``capacity - 4``.
     frames : int
-        Headers that may wait, 1 to 256.
+        Headers that may wait, a power of two from 2 to 256.
 
     Members
     -------
@@ -56,9 +57,10 @@ class FrameReceiver(wiring.Component):
 
     def __init__(self, capacity: int, frames: int = 8) -> None:
         self.capacity = check_integer("capacity", capacity, 16, _CAPACITY_MAX)
-        self.frames = check_integer("frames", frames, 1, 256)
-        if capacity & (capacity - 1):
-            raise InputError(f"capacity must be a power of two, not {capacity}")
+        self.frames = check_integer("frames", frames, 2, 256)
+        for name, value in (("capacity", capacity), ("frames", frames)):
+            if value & (value - 1):
+                raise InputError(f"{name} must be a power of two, not {value}")
         super().__init__(
             {
                 "input": In(stream.Signature(BYTE)),
@@ -74,10 +76,11 @@ class FrameReceiver(wiring.Component):
         m = Module()
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=HEADER.size, depth=self.frames)
+        m.submodules.queue = queue = BlockQueue(HEADER, self.frames)
         m.submodules.buffer = buffer = memory.Memory(shape=8, depth=self.capacity, init=[])
         write, read = buffer.write_port(), buffer.read_port()
         wiring.connect(m, wiring.flipped(self.input), decoder.input)
+        wiring.connect(m, queue.output, wiring.flipped(self.headers))
         piece, valid, ready = decoder.output.payload, decoder.output.valid, decoder.output.ready
 
         # Pointers have one bit more than an address. What lies before `sound` may be read; `end` is behind the frame
@@ -95,7 +98,7 @@ class FrameReceiver(wiring.Component):
         m.d.comb += [
             counted.eq(~piece.damaged & ~too_long & (seen == _HEADER_BYTES + _CRC_BYTES)),
             good.eq(counted & crc.match_detected),
-            ready.eq((~piece.end | queue.w_rdy) & (piece.end | in_header | ~full | (sound == taken) | too_long)),
+            ready.eq((~piece.end | queue.input.ready) & (piece.end | in_header | ~full | (sound == taken) | too_long)),
             store.eq(valid & ready & ~piece.end & ~in_header & ~full & ~too_long),
             crc.data.eq(piece.data),
             crc.valid.eq(valid & ready & ~piece.end),
@@ -103,8 +106,8 @@ class FrameReceiver(wiring.Component):
             write.data.eq(piece.data),
             write.addr.eq(end[:-1]),
             write.en.eq(store),
-            queue.w_data.eq(Cat(header, tail, (end - _CRC_BYTES - sound)[:bits])),
-            queue.w_en.eq(valid & ready & piece.end & good),
+            queue.input.payload.eq(Cat(header, tail, (end - _CRC_BYTES - sound)[:bits])),
+            queue.input.valid.eq(valid & ready & piece.end & good),
             self.crc_error.eq(valid & ready & piece.end & counted & ~crc.match_detected),
             self.dropped.eq(valid & ready & piece.end & ~counted),
         ]
@@ -131,9 +134,6 @@ class FrameReceiver(wiring.Component):
             read.en.eq(advance),
             self.payload.valid.eq(shown),
             self.payload.payload.data.eq(read.data),
-            self.headers.valid.eq(queue.r_rdy),
-            self.headers.payload.eq(queue.r_data),
-            queue.r_en.eq(self.headers.ready),
         ]
         m.d.sync += [taken.eq(taken + advance), shown.eq(advance | (shown & ~self.payload.ready))]
         return m

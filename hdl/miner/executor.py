@@ -105,8 +105,9 @@ class Executor(wiring.Component):
             }
         )
         self._kind = Signal(8)
+        self._fault = Signal(4)
         #: Bytes of the payload that are not taken yet, and the last four that were.
-        self._left = Signal(16)
+        self._left = Signal(parameters.buffer_bytes.bit_length())
         self._recent = Signal(32)
         self._collected = Signal(range(5))
         self._job = Signal(job_layout(parameters))
@@ -114,6 +115,9 @@ class Executor(wiring.Component):
         self._waiting = Signal(range(parameters.window + 2))
         self._known = Signal(parameters.window)
         self._busy = Signal(parameters.window)
+        # No wider than they need be: on small devices each bit counts.
+        self._rows = Signal(range(parameters.depth + 1))
+        self._load_bytes = Signal(range(parameters.depth * parameters.row_bytes + 1))
         self._crcs = Array(Signal(32, name=f"crc_{i}") for i in range(parameters.window))
 
     def elaborate(self, _platform: object) -> Module:
@@ -127,10 +131,16 @@ class Executor(wiring.Component):
             self._load(m)
             self._query(m)
             self._end(m)
+        m.d.comb += [self.rows.eq(self._rows), self.load_bytes.eq(self._load_bytes)]
         m.d.sync += self._waiting.eq(self._waiting + (self.jobs.valid & self.jobs.ready) - self.built)
         with m.If(self.sent):
             m.d.sync += self._busy.bit_select(self.sent_slot, 1).eq(0)
         return m
+
+    @property
+    def _length(self) -> Value:
+        """Bytes of the payload, which the receiver keeps below the size of its buffer."""
+        return self.headers.payload.length[: self._p.buffer_bytes.bit_length()]
 
     @property
     def _slot(self) -> Value:
@@ -146,23 +156,42 @@ class Executor(wiring.Component):
                 self._left.eq(self._left - 1),
             ]
 
-    def _refuse(self, m: Module, fault: Fault, detail: Value | int = 0) -> None:
-        m.d.sync += [
-            self._job.type.eq(ERROR),
-            self._job.literals.eq(2),
-            self._job.first.eq(Cat(Const(fault, 8), self._kind)),
-            self._job.second.eq(detail),
-            self._job.words.eq(0),
-            self._job.queries.eq(0),
-        ]
-        m.next = "JOB"
+    def _refuse(self, m: Module, fault: Fault) -> None:
+        m.d.sync += self._fault.eq(fault)
+        m.next = "REFUSE"
+
+    def _refuse_state(self, m: Module, beyond: Signal) -> None:
+        """Answer with the fault, and with the detail that belongs to it."""
+        details: dict[Fault, Value | int] = {
+            Fault.LENGTH: self._length,
+            Fault.ADDRESS: self._cursor,
+            Fault.OFFSET: Mux(self.loading, self._load_bytes, 0),
+            Fault.STORE: self._p.depth * self._p.row_bytes,
+            Fault.ROW: beyond,
+            Fault.EPOCH: self.epoch,
+            Fault.K: self._p.k,
+            Fault.FORMAT: 0b11,
+            Fault.REPLY: self._p.reply_limit,
+        }
+        with m.State("REFUSE"):
+            m.d.sync += [
+                self._job.type.eq(ERROR),
+                self._job.literals.eq(2),
+                self._job.first.eq(Cat(self._fault, Const(0, 4), self._kind)),
+                self._job.words.eq(0),
+            ]
+            with m.Switch(self._fault):
+                for fault, detail in details.items():
+                    with m.Case(fault):
+                        m.d.sync += self._job.second.eq(detail)
+            m.next = "JOB"
 
     def _begin(self, m: Module) -> None:
         header, slot = self.headers.payload, self._slot
         known, busy = self._known.bit_select(slot, 1), self._busy.bit_select(slot, 1)
         with m.State("IDLE"):
             m.d.sync += [
-                self._left.eq(header.length),
+                self._left.eq(self._length),
                 self._collected.eq(0),
                 self._kind.eq(header.type),
                 self._job.eq(0),
@@ -192,25 +221,25 @@ class Executor(wiring.Component):
                 self._take(m)
 
     def _dispatch(self, m: Module) -> None:
-        length = self.headers.payload.length
+        length = self._length
         address, count = self._recent[:16], self._recent[16:]
         with m.State("DISPATCH"):
             m.d.sync += [self._cursor.eq(address), self._todo.eq(count), self._collected.eq(0)]
             with m.Switch(self._kind):
                 with m.Case(Kind.IDENTIFY):
                     with m.If(length != 4):
-                        self._refuse(m, Fault.LENGTH, length)
+                        self._refuse(m, Fault.LENGTH)
                     with m.Else():
                         m.d.sync += [self._known.eq(0), self._job.literals.eq(1), self._job.first.eq(self._recent)]
                         self._show(m, IDENTITY)
                 with m.Case(Kind.READ):
                     with m.If((length != 4) | (count == 0)):
-                        self._refuse(m, Fault.LENGTH, length)
+                        self._refuse(m, Fault.LENGTH)
                     with m.Else():
                         m.next = "CHECK"
                 with m.Case(Kind.WRITE):
                     with m.If((length != (count << 2) + 4) | (count == 0)):
-                        self._refuse(m, Fault.LENGTH, length)
+                        self._refuse(m, Fault.LENGTH)
                     with m.Else():
                         m.next = "CHECK"
                 with m.Case(Kind.LOAD):
@@ -219,7 +248,7 @@ class Executor(wiring.Component):
                     m.next = "QUERY"
                 with m.Case(Kind.STATISTICS, Kind.RESET):
                     with m.If(length != 0):
-                        self._refuse(m, Fault.LENGTH, length)
+                        self._refuse(m, Fault.LENGTH)
                     with m.Elif(self._kind == Kind.RESET):
                         m.next = "RESET WAIT"
                     with m.Else():
@@ -252,7 +281,7 @@ class Executor(wiring.Component):
                     self._job.words.eq(self._job.words + 1),
                 ]
             with m.Else():
-                self._refuse(m, Fault.ADDRESS, self._cursor)
+                self._refuse(m, Fault.ADDRESS)
         with m.State("WRITE WAIT"), m.If(self._waiting == 0):
             m.next = "WRITE"
         with m.State("WRITE"):
@@ -296,15 +325,15 @@ class Executor(wiring.Component):
             m.d.sync += [
                 index.eq(index + 1),
                 self._known.eq(0),
-                self.rows.eq(0),
-                self.load_bytes.eq(0),
+                self._rows.eq(0),
+                self._load_bytes.eq(0),
                 self.loading.eq(0),
             ]
             with m.If(index == 3):
                 m.next = "JOB"
 
     def _load(self, m: Module) -> None:
-        p, header = self._p, self.headers.payload
+        p = self._p
         m.submodules.load_check = check = CRC32_ISO_HDLC(data_width=8).create()
         m.d.comb += [
             self.load_check.eq(check.crc),
@@ -312,20 +341,20 @@ class Executor(wiring.Component):
             check.start.eq(self.restart),
         ]
         offset, final = self._recent[:31], self._recent[31]
-        size = (header.length - PREFIX_BYTES)[:16]
+        size = (self._length - PREFIX_BYTES)[: len(self._length)]
         row_byte, row = Signal(range(p.row_bytes)), Signal(range(p.depth + 1))
-        beyond = Signal(range(p.row_bytes + 2**16))
+        beyond = Signal(range(p.row_bytes + p.buffer_bytes))
         # The engine has words of a load that was not ended.
         begun = Signal()
         with m.State("LOAD"):
             m.d.sync += beyond.eq(Mux(offset == 0, 0, row_byte) + size)
-            continues = self.loading & (offset == self.load_bytes)
-            with m.If(header.length <= PREFIX_BYTES):
-                self._refuse(m, Fault.LENGTH, header.length)
+            continues = self.loading & (offset == self._load_bytes)
+            with m.If(self._length <= PREFIX_BYTES):
+                self._refuse(m, Fault.LENGTH)
             with m.Elif((offset != 0) & ~continues):
-                self._refuse(m, Fault.OFFSET, Mux(self.loading, self.load_bytes, 0))
-            with m.Elif(offset + size > p.depth * p.row_bytes):
-                self._refuse(m, Fault.STORE, p.depth * p.row_bytes)
+                self._refuse(m, Fault.OFFSET)
+            with m.Elif(Mux(offset == 0, 0, self._load_bytes) + size > p.depth * p.row_bytes):
+                self._refuse(m, Fault.STORE)
             with m.Elif(final):
                 m.next = "LOAD ROWS"
             with m.Else():
@@ -334,15 +363,15 @@ class Executor(wiring.Component):
             with m.If(beyond >= p.row_bytes):
                 m.d.sync += beyond.eq(beyond - p.row_bytes)
             with m.Elif(beyond != 0):
-                self._refuse(m, Fault.ROW, beyond)
+                self._refuse(m, Fault.ROW)
             with m.Else():
                 m.next = "LOAD WAIT"
         with m.State("LOAD WAIT"), m.If(self._waiting == 0):
             with m.If(offset == 0):
                 m.d.comb += [self.restart.eq(1), self.clear_epoch.eq(1)]
                 m.d.sync += [
-                    self.rows.eq(0),
-                    self.load_bytes.eq(0),
+                    self._rows.eq(0),
+                    self._load_bytes.eq(0),
                     self.loading.eq(1),
                     row_byte.eq(0),
                     row.eq(0),
@@ -355,9 +384,10 @@ class Executor(wiring.Component):
             with m.If(~begun | self.flushed):
                 m.d.sync += begun.eq(1)
                 m.next = "LOAD BYTES"
-        self._load_bytes(m, check, final, row_byte, row, begun)
+        self._load_block(m, check, final, row_byte, row, begun)
+        self._refuse_state(m, beyond)
 
-    def _load_bytes(
+    def _load_block(
         self, m: Module, check: Processor, final: Value, row_byte: Signal, row: Signal, begun: Signal
     ) -> None:
         """Pass the bytes of a block on; ``row`` counts the rows that are complete."""
@@ -372,17 +402,17 @@ class Executor(wiring.Component):
                 m.d.comb += check.valid.eq(moves)
                 with m.If(moves):
                     m.d.sync += [
-                        self.load_bytes.eq(self.load_bytes + 1),
+                        self._load_bytes.eq(self._load_bytes + 1),
                         row_byte.eq(Mux(row_byte == p.row_bytes - 1, 0, row_byte + 1)),
                         row.eq(row + (row_byte == p.row_bytes - 1)),
                     ]
             with m.Elif(~self.packing):
                 m.d.sync += [
                     self._job.literals.eq(1),
-                    self._job.first.eq(Mux(final, 0, self.load_bytes)),
+                    self._job.first.eq(Mux(final, 0, self._load_bytes)),
                 ]
                 with m.If(final):
-                    m.d.sync += [self.rows.eq(row), self.loading.eq(0), begun.eq(0)]
+                    m.d.sync += [self._rows.eq(row), self.loading.eq(0), begun.eq(0)]
                 m.next = "JOB"
 
     def _forward(self, m: Module, to: stream.Interface) -> Value:
@@ -396,37 +426,40 @@ class Executor(wiring.Component):
     def _query(self, m: Module) -> None:
         p, header = self._p, self.headers.payload
         form, count, k = self._recent[:8], self._recent[8:16], self._recent[16:]
-        asked, answer = Signal(range(2**8 * max(p.query_bytes) + 8)), Signal(range(2**8 * RESULT_BYTES * p.k + 8))
+        # Neither need go on once it is too large.
+        asked = Signal(range(p.buffer_bytes + max(p.query_bytes) + PREFIX_BYTES))
+        answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
+        results = k[: p.k.bit_length()]
         with m.State("QUERY"):
             m.d.sync += [
                 self._todo.eq(count),
                 asked.eq(PREFIX_BYTES),
                 answer.eq(PREFIX_BYTES),
-                self._job.results.eq(Mux(k < self.rows, k, self.rows)),
+                self._job.results.eq(Mux(results < self._rows, results, self._rows)),
             ]
-            with m.If((header.length < PREFIX_BYTES) | (count == 0)):
-                self._refuse(m, Fault.LENGTH, header.length)
+            with m.If((self._length < PREFIX_BYTES) | (count == 0)):
+                self._refuse(m, Fault.LENGTH)
             with m.Elif(form > FORMAT_GRID):
-                self._refuse(m, Fault.FORMAT, 0b11)
-            with m.Elif(self.rows == 0):
+                self._refuse(m, Fault.FORMAT)
+            with m.Elif(self._rows == 0):
                 self._refuse(m, Fault.EMPTY)
             with m.Elif(header.epoch != self.epoch):
-                self._refuse(m, Fault.EPOCH, self.epoch)
+                self._refuse(m, Fault.EPOCH)
             with m.Elif((k == 0) | (k > p.k)):
-                self._refuse(m, Fault.K, p.k)
+                self._refuse(m, Fault.K)
             with m.Else():
                 m.next = "QUERY SIZE"
         with m.State("QUERY SIZE"):
-            with m.If(self._todo != 0):
+            with m.If((self._todo != 0) & (asked <= self._length) & (answer <= p.reply_limit)):
                 m.d.sync += [
                     self._todo.eq(self._todo - 1),
                     asked.eq(asked + Mux(form == FORMAT_GRID, p.query_bytes[1], p.query_bytes[0])),
                     answer.eq(answer + (self._job.results << 1) + (self._job.results << 2)),
                 ]
-            with m.Elif(asked != header.length):
-                self._refuse(m, Fault.LENGTH, header.length)
+            with m.Elif((answer <= p.reply_limit) & (asked != self._length)):
+                self._refuse(m, Fault.LENGTH)
             with m.Elif(answer > p.reply_limit):
-                self._refuse(m, Fault.REPLY, p.reply_limit)
+                self._refuse(m, Fault.REPLY)
             with m.Elif((self._waiting == 0) | (self.of_grid == form[0])):
                 m.d.sync += [
                     self.of_grid.eq(form[0]),

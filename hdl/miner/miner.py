@@ -1,22 +1,32 @@
 """Miner: the search behind a byte stream, the unit of a bitstream."""
 
 from amaranth.hdl import Module, Mux
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.similarity import SimilarityEngine
 from ninefold.hdl.cores.topk import TopKMiner
 from ninefold.hdl.link.layouts import BYTE
+from ninefold.hdl.link.queue import BlockQueue
 from ninefold.hdl.link.receiver import FrameReceiver
 from ninefold.hdl.link.sender import FrameSender
 from ninefold.hdl.miner.executor import Executor
+from ninefold.hdl.miner.insertion import InsertionTopK
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.hdl.miner.replies import ReplyStore
 from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
 from ninefold.spec.formats import score_bits
 
-__all__ = ["Miner"]
+__all__ = ["Miner", "selects_by_insertion"]
+
+#: Headers and jobs that may wait: enough for any window, and enough to be put into block RAM.
+_QUEUED = 16
+
+
+def selects_by_insertion(parameters: MinerParameters) -> bool:
+    """Return whether scores come so slowly that the small :class:`InsertionTopK` keeps up with them."""
+    return parameters.dimensions // parameters.lanes >= parameters.k + 2
 
 
 class Miner(wiring.Component):
@@ -49,7 +59,7 @@ class Miner(wiring.Component):
         m = Module()
         p = self.parameters
         id_bits = max(1, (p.depth - 1).bit_length())
-        m.submodules.receiver = receiver = FrameReceiver(p.buffer_bytes, p.window)
+        m.submodules.receiver = receiver = FrameReceiver(p.buffer_bytes, _QUEUED)
         m.submodules.executor = executor = Executor(p)
         m.submodules.replies = replies = ReplyStore(p, score_bits(p.dimensions), id_bits)
         m.submodules.sender = sender = FrameSender()
@@ -61,14 +71,10 @@ class Miner(wiring.Component):
         wiring.connect(m, replies.frames, sender.frames)
         wiring.connect(m, sender.output, wiring.flipped(self.tx))
 
-        m.submodules.jobs = jobs = fifo.SyncFIFOBuffered(width=executor.jobs.payload.shape().size, depth=p.window)
+        m.submodules.jobs = jobs = BlockQueue(executor.jobs.payload.shape(), _QUEUED)
+        wiring.connect(m, executor.jobs, jobs.input)
+        wiring.connect(m, jobs.output, replies.jobs)
         m.d.comb += [
-            jobs.w_data.eq(executor.jobs.payload),
-            jobs.w_en.eq(executor.jobs.valid),
-            executor.jobs.ready.eq(jobs.w_rdy),
-            replies.jobs.payload.eq(jobs.r_data),
-            replies.jobs.valid.eq(jobs.r_rdy),
-            jobs.r_en.eq(replies.jobs.ready),
             executor.built.eq(replies.built),
             executor.sent.eq(replies.sent),
             executor.sent_slot.eq(replies.sent_slot),
@@ -97,7 +103,8 @@ class Miner(wiring.Component):
         m.submodules.quantiser = quantiser = ByteQuantiser(p.mode)
         m.submodules.packer = packer = WordPacker(p.lanes)
         m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth)
-        m.submodules.topk = topk = TopKMiner(p.k, score_bits(p.dimensions), id_bits)
+        small = selects_by_insertion(p)
+        m.submodules.topk = topk = (InsertionTopK if small else TopKMiner)(p.k, score_bits(p.dimensions), id_bits)
         wiring.connect(m, executor.grid, quantiser.input)
         wiring.connect(m, executor.threshold, quantiser.threshold)
         wiring.connect(m, engine.scores, topk.scores)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from amaranth.hdl import Const, Module, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.miner.counters import Counter
@@ -109,9 +109,6 @@ class RegisterFile(wiring.Component):
         initial = THRESHOLDS[self._parameters.mode].reached_at
         thresholds = [Signal(16, name=f"threshold_{i}", init=value) for i, value in enumerate(initial)]
         values: dict[str, list[Value]] = {
-            name: [Const(word, 32) for word in words] for name, words in identity_words(self._parameters).items()
-        }
-        values |= {
             "threshold": [*thresholds],
             "epoch": [self.epoch],
             "rows": [self.rows],
@@ -130,16 +127,31 @@ class RegisterFile(wiring.Component):
             m.d.sync += self.epoch.eq(0)
         with m.If(self.clear):
             m.d.sync += [signal.eq(value) for signal, value in zip(thresholds, initial, strict=True)]
-        with m.Switch(self.address):
-            for register in REGISTERS:
-                for address, value in zip(register.addresses, values.pop(register.name), strict=True):
-                    with m.Case(address):
-                        m.d.sync += self.word.eq(value)
-            with m.Default():
-                m.d.sync += self.word.eq(0)
-        if values:
-            raise ValueError(f"the table of registers has no {', '.join(values)}")
+        self._read(m, values)
         return m
+
+    def _read(self, m: Module, values: dict[str, list[Value]]) -> None:
+        """Show what the configuration fixes from a memory, which takes no logic, and the other registers beside it."""
+        fixed = identity_words(self._parameters)
+        words = [0] * 2 ** len(self.address)
+        for register in REGISTERS:
+            if register.name in fixed:
+                words[register.address : register.address + register.count] = fixed[register.name]
+        m.submodules.constants = constants = memory.Memory(
+            shape=32, depth=len(words), init=words, attrs={"ram_style": "block"}
+        )
+        read = constants.read_port()
+        m.d.comb += read.addr.eq(self.address)
+        varying = Signal(32)
+        with m.Switch(self.address):
+            for name, signals in values.items():
+                for address, value in zip(BY_NAME[name].addresses, signals, strict=True):
+                    with m.Case(address):
+                        m.d.sync += varying.eq(value)
+            with m.Default():
+                m.d.sync += varying.eq(0)
+        # Each address is 0 in one of the two.
+        m.d.comb += self.word.eq(read.data | varying)
 
     def _counters(self, m: Module) -> dict[str, list[Value]]:
         """Add the counters; returns their words by the names of their registers."""

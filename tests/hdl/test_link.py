@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ninefold.hdl.link import CobsDecoder, CobsEncoder, FrameReceiver, FrameSender, UartReceiver, UartTransmitter
+from ninefold.hdl.link.layouts import BYTE
+from ninefold.hdl.link.queue import BlockQueue
 from ninefold.spec.errors import InputError
 from tests.hdl.streams import Bench
 
@@ -116,6 +118,19 @@ def test_decoder_marks_a_frame_that_is_cut_and_is_in_step_again() -> None:
 
 
 @pytest.mark.parametrize("rates", RATES)
+def test_queue(rates: tuple[float, float]) -> None:
+    bench = Bench(core := BlockQueue(BYTE, 4), seed=10)
+    sent = [{"data": byte} for byte in bench.random.randbytes(100)]
+    accepted = bench.send(core.input, sent, rates[0])
+    got, cycles = bench.receive(core.output, len(sent), rates[1])
+    bench.run()
+    assert got == [(word["data"],) for word in sent]
+    assert cycles[0] >= accepted[0] + 2
+    if rates == (1, 1):
+        assert cycles == list(range(accepted[0] + 2, accepted[0] + 102))
+
+
+@pytest.mark.parametrize("rates", RATES)
 def test_sender(rates: tuple[float, float]) -> None:
     core = FrameSender()
     bench = Bench(core, seed=3, limit=30_000)
@@ -158,7 +173,7 @@ def received(core: FrameReceiver, stream: bytes, frames: list[bytes], rates: tup
 def test_receiver(rates: tuple[float, float]) -> None:
     frames = [b"\1\2\3\4", *random_frames(Random(5), 40, 30, shortest=4)]
     stream = b"".join(stuff(crc(frame)) + b"\0" for frame in frames)
-    assert received(FrameReceiver(64, 3), stream, frames, rates) == [0, 0]
+    assert received(FrameReceiver(64, 2), stream, frames, rates) == [0, 0]
 
 
 def body(frame: dict[str, Any]) -> bytes:
@@ -301,7 +316,9 @@ def test_uart_receiver_ignores_noise_and_drops_a_byte_without_a_stop_bit() -> No
         (UartTransmitter, (70000,), "divisor must be an integer from 4 to 65535, not 70000"),
         (FrameReceiver, (8,), "capacity must be an integer from 16 to 32768, not 8"),
         (FrameReceiver, (24,), "capacity must be a power of two, not 24"),
-        (FrameReceiver, (64, 0), "frames must be an integer from 1 to 256, not 0"),
+        (FrameReceiver, (64, 3), "frames must be a power of two, not 3"),
+        (BlockQueue, (8, 6), "depth must be a power of two, not 6"),
+        (FrameReceiver, (64, 0), "frames must be an integer from 2 to 256, not 0"),
     ],
 )
 def test_refusals(core: Any, parameters: tuple[int, ...], message: str) -> None:
