@@ -1,0 +1,108 @@
+"""Serve a board's bytes to other processes: on a pseudo-terminal, or on a TCP port of this computer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import socket
+import tty
+from collections.abc import Callable
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.protocols import Transport
+
+__all__ = ["serve_descriptor", "serve_pty", "serve_tcp"]
+
+#: How long the host is waited for while the board has nothing to say, and the board while the host has not.
+_WAIT_S = 0.02
+_CHUNK_BYTES = 1 << 12
+_HOST = "127.0.0.1"
+
+
+def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]) -> None:
+    """Pass bytes both ways between a board and an open descriptor until that ends or `stop` says so.
+
+    Parameters
+    ----------
+    board : Transport
+        The board.
+    descriptor : int
+        Of a socket or pseudo-terminal; it is set not to block.
+    stop : callable
+        Asked several times a second.
+    """
+    os.set_blocking(descriptor, False)
+    to_host = b""
+    while not stop():
+        readable, writable, _ = select.select([descriptor], [descriptor] if to_host else [], [], 0)
+        if writable:
+            with contextlib.suppress(BlockingIOError):
+                to_host = to_host[os.write(descriptor, to_host) :]
+        if readable:
+            # The end of a connection; of a pseudo-terminal, whose other end is kept open, there is none.
+            data = os.read(descriptor, _CHUNK_BYTES)
+            if not data:
+                return
+            board.write(data, _WAIT_S * 1000)
+        to_host += board.read(_CHUNK_BYTES, 0.0 if to_host else _WAIT_S) if len(to_host) < _CHUNK_BYTES else b""
+
+
+def serve_pty(board: Transport, ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
+    """Serve a board on a new pseudo-terminal.
+
+    Parameters
+    ----------
+    board : Transport
+        The board.
+    ready : callable
+        Called with the URL for `ninefold.drivers.transports.open_transport`.
+    stop : callable
+        Asked several times a second.
+    """
+    # The end for the host stays open here too, so that hosts may come and go.
+    ours, theirs = pty.openpty()
+    try:
+        tty.setraw(theirs)
+        ready(f"serial://{os.ttyname(theirs)}")
+        serve_descriptor(board, ours, stop)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def serve_tcp(board: Transport, port: int, ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
+    """Serve a board on a TCP port of this computer, one host after another.
+
+    Parameters
+    ----------
+    board : Transport
+        The board.
+    port : int
+        1 to 65535, or 0 for one that is free.
+    ready : callable
+        Called with the URL for `ninefold.drivers.transports.open_transport`.
+    stop : callable
+        Asked several times a second.
+
+    Raises
+    ------
+    InputError
+        The port is in use or may not be used.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((_HOST, port))
+        except OSError as error:
+            raise InputError(f"port must be one that is free, not {port}: {error.strerror}") from error
+        listener.listen()
+        ready(f"tcp://{_HOST}:{listener.getsockname()[1]}")
+        while not stop():
+            if not select.select([listener], [], [], _WAIT_S)[0]:
+                continue
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                serve_descriptor(board, connection.fileno(), stop)

@@ -1,0 +1,90 @@
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Queue
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ninefold.drivers.transports import open_transport
+from ninefold.hdl.configurations import configuration
+from ninefold.sim.board import VirtualBoard
+from ninefold.sim.board.serve import serve_pty, serve_tcp
+from ninefold.sim.commands.serve import serve
+from ninefold.spec.errors import InputError
+from tests.hdl import client
+from tests.sim.test_board import listen
+
+TINY = configuration("virtual/tiny").miner
+
+
+@contextmanager
+def serving(how: Callable[..., None], *args: int) -> Iterator[str]:
+    """Serve a board in a thread; gives its URL."""
+    board, stop, urls = VirtualBoard("virtual/tiny"), threading.Event(), Queue[str]()
+    thread = threading.Thread(target=how, args=(board, *args, urls.put, stop.is_set))
+    thread.start()
+    try:
+        yield urls.get(timeout=20)
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+        board.close()
+    assert not thread.is_alive()
+
+
+def ask(url: str, sequence: int) -> None:
+    """Load and ask over a transport of the driver's, as a process of its own would."""
+    random = np.random.default_rng(sequence)
+    vectors, queries = random.integers(-4, 5, (20, TINY.dimensions)), random.integers(-4, 5, (4, TINY.dimensions))
+    port = open_transport(url)
+    port.write(client.load(sequence, 0, client.packed(vectors), final=True), 1.0)
+    port.write(client.query(sequence + 1, queries, 5), 1.0)
+    replies = listen(port, 2)
+    port.close()
+    assert client.found(replies[1]) == client.best(queries, vectors, 5)
+
+
+@pytest.mark.parametrize(("how", "args", "scheme"), [(serve_pty, (), "serial:///dev/"), (serve_tcp, (0,), "tcp://127")])
+def test_hosts_come_and_go(how: Callable[..., None], args: tuple[int, ...], scheme: str) -> None:
+    with serving(how, *args) as url:
+        assert url.startswith(scheme)
+        for host in range(3):
+            ask(url, 2 * host)
+
+
+def test_command() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from ninefold.host.cli import main; main()",
+        "board",
+        "serve",
+        "virtual/tiny",
+        "--tcp",
+        "0",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ask(process.stdout.readline().strip(), 0)
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["virtual/big"], "configuration must be one of"),
+        (["virtual/tiny", "--pty", "--tcp", "1"], "a board is served by --pty or by --tcp, not by both"),
+        (["virtual/tiny", "--fault", "flip"], "a fault must be NAME=VALUE, not 'flip'"),
+        (["virtual/tiny", "--fault", "flip=3"], "flip must be a chance from 0 to 1, not 3.0"),
+    ],
+)
+def test_refusals(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(serve, words)
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
