@@ -122,7 +122,7 @@ def _log_to(path: Path) -> None:
     from pythonjsonlogger.json import JsonFormatter
 
     handler = logging.FileHandler(path)
-    handler.setFormatter(JsonFormatter("{asctime}{levelname}{name}{message}", style="{"))
+    handler.setFormatter(JsonFormatter("{levelname}{name}{message}", style="{", timestamp=True))
     logger = logging.getLogger("ninefold")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BuildCache", "cache_folder", "data_folder", "digest_of"]
+from .errors import UnavailableError
+
+__all__ = ["BuildCache", "cache_folder", "data_folder", "digest_of", "unwritable"]
 
 
 def cache_folder() -> Path:
@@ -66,7 +68,6 @@ class BuildCache:
         entry = self.folder / digest
         if entry.is_dir():
             return entry
-        self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked(digest):
             if not entry.is_dir():
                 # Only the holder of the lock builds, so what lies around under this digest is an interrupted build.
@@ -83,10 +84,20 @@ class BuildCache:
 
     @contextlib.contextmanager
     def _locked(self, digest: str) -> Iterator[None]:
-        path = self.folder / f".{digest}.lock"
-        with path.open("w") as file:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / f".{digest}.lock").open("w")
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def unwritable(folder: Path, error: OSError) -> UnavailableError:
+    """Return the error of a cache folder that cannot be written."""
+    reason = error.strerror or type(error).__name__
+    return UnavailableError(f"the cache folder {folder} cannot be written ({reason})", "set NINEFOLD_CACHE to another")
 
 
 def _folder(own: str, xdg: str, fallback: str) -> Path:

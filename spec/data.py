@@ -29,7 +29,7 @@ class Database:
         The digest, where it is already known from a manifest; computed from the content otherwise.
     """
 
-    arrays: Mapping[str, Any]
+    arrays: Mapping[str, Any] = field(repr=False)
     attributes: Mapping[str, int | float | str]
     known_digest: str = ""
 
@@ -66,7 +66,7 @@ class State:
 
     id: str
     version: int
-    arrays: Mapping[str, Any]
+    arrays: Mapping[str, Any] = field(repr=False)
     attributes: Mapping[str, int | float | str] = field(default_factory=dict)
 
     def next(self, arrays: Mapping[str, Any], attributes: Mapping[str, int | float | str] | None = None) -> State:
@@ -95,7 +95,8 @@ class Task:
     deadline_s : float or None
         Seconds from submission after which the answer is of no use.
     timeout_s : float or None
-        How long the device may take before it counts as hung; its own figure (`Found.timeout_s`) where None.
+        How long the device that the task goes to first may take before it counts as hung; the device's own figure
+        (`Found.timeout_s`) where None.
     """
 
     operator: str

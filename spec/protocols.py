@@ -114,7 +114,11 @@ class Device(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """One way to run operators on one kind of device; made without arguments, and cheap to make."""
+    """One way to run operators on one kind of device; made without arguments, and cheap to make.
+
+    A backend that knows its devices by other names too, a part of a name perhaps, may offer ``resolve(instance)``: it
+    returns the name that `probe` gives, and raises as `open` does.
+    """
 
     name: str
 

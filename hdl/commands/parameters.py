@@ -1,9 +1,12 @@
 """The argument CORE and the parameters of the cores as options, shared by all commands about one core."""
 
+import importlib.util
 import inspect
 from typing import Any, Literal, get_args, get_origin
 
 import click
+
+from ninefold.spec.errors import UnavailableError
 
 __all__ = ["CoreCommand"]
 
@@ -20,6 +23,8 @@ class CoreCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return CORE, one option for each parameter of a core, and the command's own options."""
+        if importlib.util.find_spec("amaranth") is None:
+            raise UnavailableError("amaranth is not installed", "pip install 'ninefold[hdl]'")
         from ninefold.hdl.cores import CORES
 
         return [click.Argument(["core"], type=click.Choice(list(CORES))), *_options(), *super().get_params(ctx)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -46,6 +47,9 @@ def demo(context: click.Context) -> None:
 
     start = time.perf_counter()
     console = Console(highlight=False)
+    for package in ("openvino", "safetensors", "tokenizers"):
+        if importlib.util.find_spec(package) is None:  # before anything is downloaded
+            raise UnavailableError(f"the demo needs {package}", "pip install 'ninefold[demo]'")
     fetch_model(lambda sentence: console.print(sentence, markup=False))
     index = _index(console)
     with Scheduler() as scheduler:

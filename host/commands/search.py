@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ninefold.spec.errors import InputError
+
 from .shown import answered, considered, snippet
 
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ def search(
     from ninefold.host.index import Index
     from ninefold.host.scheduler import Scheduler
 
+    for path in (timeline, metrics):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
     index = Index.open(name)
     options: dict[str, Any] = {"rerank": rerank, "threshold": threshold, "device": device, "strict": strict}
     with Scheduler(timeline=timeline is not None) as scheduler:

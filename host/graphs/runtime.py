@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,7 +17,12 @@ _TBB: Final = "libtbb.so.12"
 
 
 def load(module: str = "openvino") -> Any:
-    """Import ``openvino`` or a module in it; raise `ImportError` where it is not installed."""
+    """Import ``openvino`` or a module in it; raise `ImportError` where it is not installed.
+
+    Its telemetry is left out: OpenVINO would report the import to its makers over the network, and does without where
+    the package ``openvino_telemetry`` cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     _load_newer_tbb()
     return importlib.import_module(module)
 

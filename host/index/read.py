@@ -18,7 +18,6 @@ from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
 from ninefold.spec.data import Database, Result, Task
 from ninefold.spec.errors import DamagedDataError, InputError
-from ninefold.spec.operators import OPERATORS
 
 from .embedding import embedder
 from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
@@ -183,11 +182,14 @@ class Index:
         InputError
             For a query or option outside what is allowed.
         """
+        if scheduler is None:
+            with Scheduler() as own:
+                return self.search(
+                    query, k, rerank=rerank, threshold=threshold, device=device, strict=strict, scheduler=own
+                )
         options = {"k": k, "rerank": rerank, "threshold": threshold}
-        # Refuse bad options before the model is started.
-        OPERATORS["mine"].bind(
-            {"q": np.zeros((0, self.manifest.dimensions), np.float32), "database": self.database}, options
-        )
+        # Refuse bad options and devices before the model is started.
+        scheduler.check_task(self._task(np.zeros((0, self.manifest.dimensions), np.float32), device, strict, options))
         if rerank:
             self.vectors  # noqa: B018 - refuses where there are none
         start = time.perf_counter()
@@ -209,8 +211,11 @@ class Index:
         **options: Any,
     ) -> Result:
         """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
-        task = Task("mine", {"q": q, "database": self.database}, options, device=device, strict=strict)
+        task = self._task(q, device, strict, options)
         return run(task) if scheduler is None else scheduler.run_task(task)
+
+    def _task(self, q: npt.NDArray[np.float32], device: str, strict: bool, options: Mapping[str, Any]) -> Task:
+        return Task("mine", {"q": q, "database": self.database}, options, device=device, strict=strict)
 
     def _vector_of(self, query: str | int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, str):

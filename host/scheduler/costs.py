@@ -109,6 +109,7 @@ class Costs:
             try:
                 with os.fdopen(handle, "w") as file:
                     json.dump(content, file)
+                Path(name).chmod(0o644)  # as all else in the cache; temporary files are their owner's alone
                 Path(name).replace(self._path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)

@@ -115,6 +115,14 @@ class Fleet:
         else:
             self.survey()
 
+    @property
+    def last_resort_absent(self) -> UnavailableError | None:
+        """Why the CPU is not there; None where it is, or is not among the backends."""
+        probed = self.inventory.probed(LAST_RESORT)
+        if probed is None or LAST_RESORT in self.workers:
+            return None
+        return _absent(LAST_RESORT, probed, [entry for entry in probed.missing if entry.device == LAST_RESORT])
+
     def last_resort(self) -> Worker | None:
         """Return the CPU, where it is there."""
         return self.workers.get(LAST_RESORT)
@@ -129,18 +137,24 @@ class Fleet:
         """
         if (worker := self.workers.get(device)) is not None and not worker.gone:
             return worker, None
-        family = self.inventory.check(device)
+        family, instance = self.inventory.check(device), device.partition(":")[2]
         probed = self.inventory.probe([family], again=worker is not None)[family]
         self._take_over({family: probed})
+        resolve = getattr(probed.backend, "resolve", None)
+        if resolve is not None and instance and probed.found:
+            try:
+                device = resolve(instance)
+            except UnavailableError as error:
+                return None, error
         with self._events.lock:
+            if device == family and probed.found:
+                return self.workers[probed.found[0].device], None
             if (worker := self.workers.get(device)) is not None and not worker.gone:
                 return worker, None
             missing = [entry for entry in probed.missing if entry.device in (device, family)]
-            if device == family and probed.found:
-                return self.workers[probed.found[0].device], None
             if missing or probed.backend is None or not probed.found:
                 return None, _absent(device, probed, missing)
-            # Backends may know a device by other names than the probe gives; opening it tells.
+            # A device that the probe does not list, a board that is not plugged in perhaps: opening it tells.
             like = probed.found[0]
             found = Found(device, f"{family} by name", {}, True, like.kind, like.unit, like.timeout_s, like.computes)
             self.workers[device] = self._worker(found, probed.backend, probed.operators)

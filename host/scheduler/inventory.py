@@ -66,9 +66,10 @@ class Inventory:
 
     def check(self, device: str) -> str:
         """Return the backend's name of a device's name; raise `InputError` where there is no such backend."""
-        family = device.partition(":")[0]
-        if family not in self.names:
-            raise InputError(f"device must be auto or one of {', '.join(self.names)}, not {device!r}")
+        family, colon, instance = device.partition(":")
+        if family not in self.names or (colon and not instance):
+            allowed = ", ".join(self.names)
+            raise InputError(f"device must be auto or one of {allowed}, alone or with :INSTANCE, not {device!r}")
         return family
 
     def probed(self, family: str) -> Probed | None:

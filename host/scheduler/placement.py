@@ -9,10 +9,10 @@ from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError,
 
 from .choice import Choice, choose, consider, refusal, refusal_key
 from .costs import Costs
-from .fleet import Fleet
+from .fleet import LAST_RESORT, Fleet
 from .residents import residents_of
 from .seen import Seen
-from .work import Job, Pending
+from .work import AUTO, Job, Pending
 from .worker import Worker
 
 __all__ = ["Placement"]
@@ -61,7 +61,10 @@ class Placement:
             if error is None or pending.task.strict:
                 return error
             if not job.moving:
-                self._note(job, pending, error)
+                self._note(job, pending, error, str(pending.task.device))
+        elif (absent := self._fleet.last_resort_absent) is not None and not job.moving:
+            # Whatever answers instead, that the processor cannot is worth a word.
+            self._note(job, pending, absent, LAST_RESORT)
         choice = self.choose(job)
         worker = choice.worker
         if worker is None:
@@ -104,11 +107,10 @@ class Placement:
         job.trial, job.cost_s = expected_s is None, expected_s or 0.0
         worker.put(job)
 
-    def _note(self, job: Job, pending: Pending, error: Exception) -> None:
-        """Note that the device that was asked for did not even get the task."""
-        asked_for = str(pending.task.device)
-        pending.note(asked_for, error)
-        self._seen.fallback(pending.task.operator, asked_for, error, asked_for)
+    def _note(self, job: Job, pending: Pending, error: Exception, device: str) -> None:
+        """Note that a device that was expected to answer did not even get the task."""
+        pending.note(device, error)
+        self._seen.fallback(pending.task.operator, device, error, pending.task.device or AUTO)
         job.moving = True
 
     @staticmethod

@@ -184,6 +184,12 @@ class Scheduler:
             future.cancel()  # nobody waits any more: after an interrupt it need not be started
             raise
 
+    def check_task(self, task: Task) -> None:
+        """Raise at once what `submit_task` would raise, and what a strict task ends with whose device is not there."""
+        pending = self._prepare(task)
+        if task.strict and pending.absent is not None:
+            raise pending.absent
+
     def explain(self, operator: str, *arguments: Any, **keywords: Any) -> Choice:
         """Return what would be chosen for a task now, and between which devices, without running it."""
         task = self.task(operator, *arguments, **keywords)
@@ -263,9 +269,9 @@ class Scheduler:
         """Return all metrics in Prometheus' text format."""
         return self._seen.metrics()
 
-    def write_timeline(self, path: Path) -> None:
+    def write_timeline(self, path: str | Path) -> None:
         """Write the timeline of a scheduler that was made with ``timeline=True``; see `Seen.write_timeline`."""
-        self._seen.write_timeline(path)
+        self._seen.write_timeline(Path(path))
 
     # The end.
 

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ninefold.spec.errors import InputError
 from ninefold.spec.signature import Call
 
 __all__ = ["Gauges", "Seen"]
@@ -106,6 +107,11 @@ class Seen:
             arguments = {**call.sizes, **{k: v for k, v in call.options.items() if v is not None}, "tasks": tasks}
             self._event("X", call.operator.name, device, started, dur=round(seconds * 1e6, 3), args=arguments)
 
+    def prepared(self, device: str, what: str, started: float) -> None:
+        """Note for the timeline what a device did before it could run a call; `started` by `time.perf_counter`."""
+        if self._events is not None:
+            self._event("X", what, device, started, dur=round((time.perf_counter() - started) * 1e6, 3))
+
     def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
         """Note that a device did not answer a task."""
         kind, reason = type(error).__name__, str(error)
@@ -131,9 +137,12 @@ class Seen:
     def write_timeline(self, path: Path) -> None:
         """Write the events in the Chrome trace format (JSON), which https://ui.perfetto.dev opens.
 
-        One track a device, one slice a call with its sizes and options; instants for fallbacks and breakers.
+        One track a device, one slice a call with its sizes and options, others for opening and loading; instants for
+        fallbacks and breakers.
         """
-        events = list(self._events or ())
+        if self._events is None:
+            raise InputError("the scheduler was made without timeline=True, so it has kept no events")
+        events = list(self._events)
         tracks = {device: number for number, device in enumerate(dict.fromkeys(e["tid"] for e in events), 1)}
         named = [
             {"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": device}}

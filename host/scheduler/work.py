@@ -123,7 +123,8 @@ class Pending:
 
     def note(self, device: str, error: Exception) -> None:
         """Note that a device did not answer."""
-        self.fallbacks += (f"{device}: {error}",)
+        said = str(error)
+        self.fallbacks += (said if said.startswith((f"{device} ", f"{device}:")) else f"{device}: {said}",)
         self.errors += (error,)
 
     def give(self, outcome: Result | Exception) -> None:
@@ -182,4 +183,5 @@ class Job:
 
     def joins(self, other: Job) -> bool:
         """Whether the two can be run as one call."""
-        return self.key == other.key and self.pending.task.timeout_s == other.pending.task.timeout_s
+        same = self.moving == other.moving and self.pending.task.timeout_s == other.pending.task.timeout_s
+        return same and self.key == other.key

@@ -276,7 +276,9 @@ class Worker:
     def _opened(self, running: _Running) -> Device:
         if running.device is None:
             self._watch(running, "opening it", OPEN_S)
+            started = time.perf_counter()
             running.device = self.backend.open(self.name.partition(":")[2])
+            self._events.seen.prepared(self.name, "open", started)
             with self._events.lock:
                 if self._running is running:
                     self._device = running.device
@@ -293,6 +295,7 @@ class Worker:
         running.residents.bring(device, resident, [key_of(other) for other in together])
         if not there:
             running.measured.append((f"{LOADING}{size.bit_length()}", time.perf_counter() - started))
+            self._events.seen.prepared(self.name, f"load {size:,} bytes", started)
 
     def _run_errand(self, running: _Running, device: Device) -> None:
         if running.errand is None:
@@ -307,7 +310,8 @@ class Worker:
     def _patience(self, running: _Running) -> float:
         """Return how long the call may take."""
         job = running.jobs[0] if running.jobs else None
-        if job is not None and job.pending.task.timeout_s is not None:
+        # What the task says is meant for the device that it went to first: the last resort must not fail by it.
+        if job is not None and job.pending.task.timeout_s is not None and not job.moving:
             return job.pending.task.timeout_s
         if self.found.timeout_s is None:
             return float("inf")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ninefold.sim.rtl.words import DEPTH, LANES, fitting
 from ninefold.sim.verilated import Design, Gaps, Model, Run, design, find_tools
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
@@ -201,5 +201,5 @@ class Rtl:
     def open(self, instance: str = "") -> RtlDevice:
         """Open the device; models are compiled when a call first needs them."""
         if instance:
-            raise UnavailableError(f"rtl has no instance {instance!r}", "name it plainly: rtl")
+            raise InputError(f"rtl has one device, named rtl, and no {instance!r}")
         return RtlDevice(self._transform, self._gaps)

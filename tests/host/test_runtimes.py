@@ -17,3 +17,16 @@ def test_intels_runtime_is_there_after_openvino() -> None:
     first, second = done.stdout.splitlines()
     assert "openvino:CPU" in first
     assert "Intel(R) OpenCL" in second
+
+
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    script = (
+        "import sys, urllib.request\n"
+        "def refuse(*a, **k): raise SystemExit(f'network: {a}')\n"
+        "urllib.request.urlopen = refuse\n"
+        "from ninefold.host.embedding.graph import needed\n"
+        "needed('openvino').Core()\n"
+        "print(sys.modules['openvino_telemetry'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"

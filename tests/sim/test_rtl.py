@@ -10,7 +10,7 @@ import pytest
 from ninefold.sim.rtl import Rtl, RtlDevice
 from ninefold.sim.verilated import Gaps, find_tools
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend, Device, Found, Missing
 
@@ -105,7 +105,7 @@ class TestBackend:
             Rtl().open()
 
     def test_refusals(self, device: RtlDevice) -> None:
-        with pytest.raises(UnavailableError, match="no instance '1'"):
+        with pytest.raises(InputError, match="no '1'"):
             Rtl().open("1")
         with pytest.raises(UnsupportedError, match="no stateful operator"):
             device.load(State("s", 0, {}))

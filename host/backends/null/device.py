@@ -8,7 +8,7 @@ import numpy as np
 
 from ninefold.host.around import shape_of
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import InputError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.signature import Call
@@ -58,5 +58,5 @@ class Null:
     def open(self, instance: str = "") -> NullDevice:
         """Open the device."""
         if instance:
-            raise UnavailableError(f"null has no instance {instance!r}", "name it plainly: null")
+            raise InputError(f"null has one device, named null, and no {instance!r}")
         return NullDevice()

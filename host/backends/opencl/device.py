@@ -75,6 +75,10 @@ class OpenCl:
         """Every operator -> None, or why this backend does not run it."""
         return _runners().operators()
 
+    def resolve(self, instance: str) -> str:
+        """Return the device that a number or a part of a name means; raises as `open` does."""
+        return f"opencl:{choose(entries(), instance).index}"
+
     def open(self, instance: str = "") -> "OpenClDevice":
         """Open a device by its number or a part of a name; the first one, a GPU where there is one, for an empty name.
 

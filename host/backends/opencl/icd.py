@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from ninefold.spec.cache import cache_folder, digest_of
+from ninefold.spec.cache import cache_folder, digest_of, unwritable
 
 __all__ = ["VENDORS", "drivers", "intel_library", "system_files"]
 
@@ -69,9 +69,12 @@ def _folder() -> Path | None:
         return None
     files["ninefold-intel.icd"] = f"{library}\n"
     folder = cache_folder() / "opencl-icd" / digest_of(files)[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        _write(folder / name, text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            _write(folder / name, text)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return folder
 
 

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.protocols import HOST
 
 from .icd import drivers, intel_library
@@ -103,7 +103,9 @@ def choose(found: list[Entry], instance: str) -> Entry:
     Raises
     ------
     UnavailableError
-        When no device, or more than one, has that name; the message lists what there is.
+        When no device has that name; the message lists what there is.
+    InputError
+        When several have.
     """
     if not instance:
         return found[0]
@@ -114,9 +116,12 @@ def choose(found: list[Entry], instance: str) -> Entry:
         matching = [entry for entry in found if any(wanted in name.lower() for name in entry.names)]
     if len(matching) == 1:
         return matching[0]
-    there = "; ".join(f"opencl:{entry.index} is {entry.description}" for entry in found)
-    what = "is no OpenCL device" if not matching else f"names {len(matching)} OpenCL devices"
-    raise UnavailableError(f"opencl:{instance} {what}: {there}", "name one by its number or a part of its name")
+    there = "; ".join(f"opencl:{entry.index} is {entry.description}" for entry in matching or found)
+    if matching:
+        raise InputError(f"opencl:{instance} names {len(matching)} devices, name one by its number: {there}")
+    raise UnavailableError(
+        f"opencl:{instance} is no OpenCL device: {there}", "name one by its number or part of its name"
+    )
 
 
 def _kind(device: "cl.Device") -> str:

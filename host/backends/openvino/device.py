@@ -83,6 +83,10 @@ class OpenVino:
         """Every operator -> None, or why this backend does not run it."""
         return _runners().operators()
 
+    def resolve(self, instance: str) -> str:
+        """Return the device's name in OpenVINO's capitals."""
+        return f"openvino:{instance.upper()}"
+
     def open(self, instance: str = "") -> "OpenVinoDevice":
         """Open a device by OpenVINO's name for it; the best one for an empty name.
 
@@ -98,6 +102,7 @@ class OpenVino:
             names = _devices(core)
         except (ImportError, RuntimeError) as error:
             raise UnavailableError(f"openvino is installed but does not start: {one_line(error)}", _INSTALL) from error
+        instance = instance.upper()
         # GPU and GPU.0 are one device.
         known = [*names, *(f"{n}.0" for n in names if "." not in n), *(_kind(n) for n in names)]
         if not names or (instance and instance not in known):

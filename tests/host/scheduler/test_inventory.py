@@ -62,8 +62,10 @@ def test_probed_once_unless_asked_again() -> None:
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"^device must be auto or one of a, b, not 'c:0'$"):
+    with pytest.raises(InputError, match=r"^device must be auto or one of a, b, alone or with :INSTANCE, not 'c:0'$"):
         Inventory(fleet(Fake("a"), Fake("b"))).check("c:0")
+    with pytest.raises(InputError, match=r"not 'a:'$"):
+        Inventory(fleet(Fake("a"))).check("a:")
 
 
 def test_the_installed_backends_all_say_something() -> None:

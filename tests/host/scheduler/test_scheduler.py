@@ -77,7 +77,7 @@ def test_arguments_by_place_and_by_name() -> None:
     ("settings", "message"),
     [
         ({"operator": "sort"}, r"^operator must be one of calibrate, .*, not 'sort'$"),
-        ({"device": "tpu"}, r"^device must be auto or one of cpu, not 'tpu'$"),
+        ({"device": "tpu"}, r"^device must be auto or one of cpu, alone or with :INSTANCE, not 'tpu'$"),
         ({"priority": 11}, r"^priority must be an integer from 1 to 10, not 11$"),
         ({"priority": 2.5}, r"^priority must be an integer from 1 to 10, not 2.5$"),
         ({"deadline_s": 0}, r"^deadline_s must be a number greater than 0, not 0$"),
@@ -323,7 +323,7 @@ def test_the_cpu_does_the_work_of_a_missing_device_and_says_so() -> None:
         with pytest.raises(UnavailableError, match=r"^fpga is not there: no board on any port; plug fpga in$"):
             s.run("mine", queries(), DATA, device="fpga", strict=True)
     assert (result.asked_for, result.answered_by) == ("fpga", "cpu")
-    assert result.fallbacks == ("fpga: fpga is not there: no board on any port; plug fpga in",)
+    assert result.fallbacks == ("fpga is not there: no board on any port; plug fpga in",)
     assert result.why == f"fell back from {result.fallbacks[0]}"
 
 
@@ -374,3 +374,45 @@ def test_a_state_must_be_handed_over_first() -> None:
     refused = r"^running_sum takes state by handle: load the state sum first$"
     with Scheduler(backends=fleet(cpu()), operators=ALL, costs=None) as s, pytest.raises(InputError, match=refused):
         s.run("running_sum", np.arange(3), total())
+
+
+def test_the_timeout_of_a_task_is_not_the_last_resorts(gate: Gate) -> None:
+    slow = cpu(behaviour=lambda *_: time.sleep(0.3))
+    with Scheduler(backends=fleet(slow, Fake("gpu", gate)), costs=None) as s:
+        result = s.run("mine", queries(), DATA, device="gpu", timeout_s=0.1)
+        assert result.answered_by == "cpu"
+        with pytest.raises(DeviceError, match=r"^cpu: the call did not end within 0.1 s$"):
+            s.run("mine", queries(), DATA, device="cpu", timeout_s=0.1, strict=True)
+        gate.open.set()
+
+
+def test_a_task_is_checked_before_it_is_made() -> None:
+    with Scheduler(backends=fleet(cpu(), Fake("fpga", missing="no board")), costs=None) as s:
+        s.check_task(s.task("mine", queries(), DATA))
+        s.check_task(s.task("mine", queries(), DATA, device="fpga"))
+        with pytest.raises(UnavailableError, match="no board"):
+            s.check_task(s.task("mine", queries(), DATA, device="fpga", strict=True))
+        with pytest.raises(InputError, match="not 'tpu'"):
+            s.check_task(s.task("mine", queries(), DATA, device="tpu"))
+
+
+def test_a_device_goes_by_other_names_of_its_backend() -> None:
+    class Named(Fake):
+        def resolve(self, instance: str) -> str:
+            if instance != "big":
+                raise UnavailableError(f"gpu:{instance} is no device here")
+            return "gpu"
+
+    fakes = fleet(cpu(), Named("gpu"))
+    with Scheduler(backends=fakes, costs=None) as s:
+        assert s.run("mine", queries(), DATA, device="gpu:big").answered_by == "gpu"
+        assert s.run("mine", queries(), DATA, device="gpu:small").fallbacks == ("gpu:small is no device here",)
+    assert len(fakes["gpu"].opened) == 1
+
+
+def test_a_missing_processor_is_worth_a_word() -> None:
+    fakes = fleet(cpu(missing="NINEFOLD_CPU_PATH must be one of avx2, numpy, not 'nonsense'"), Fake("gpu"))
+    with Scheduler(backends=fakes, costs=None) as s:
+        result = s.run("mine", queries(), DATA)
+    assert result.answered_by == "gpu"
+    assert result.fallbacks[0].startswith("cpu is not there: NINEFOLD_CPU_PATH must be")
