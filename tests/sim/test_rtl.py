@@ -10,7 +10,7 @@ import pytest
 from ninefold.sim.rtl import Rtl, RtlDevice
 from ninefold.sim.verilated import Gaps, find_tools
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend, Device, Found, Missing
 
