@@ -121,13 +121,9 @@ class Flow:
                 pending.settled = True
                 self._deliver([(pending, call)])
                 return
-            if pending.named is None and pending.absent is None:
-                self.fleet.survey()
-                if self._split(pending, call):
-                    return
-            elif not pending.task.strict:
-                self.fleet.at_least_one()
-            self._dispatch(Job(call, pending))
+            self._know_devices(pending)
+            if not self._split(pending, call):
+                self._dispatch(Job(call, pending))
         except Exception as error:
             self.settle(pending, error)
 
@@ -135,14 +131,22 @@ class Flow:
         """Send a step to its device, with the version of the state that was committed last."""
         try:
             pending.call = bound(pending.call.operator, pending.task)
-            if pending.named is None and pending.absent is None:
-                self.fleet.survey()
+            self._know_devices(pending)
             self._dispatch(Job(pending.call, pending))
         except Exception as error:
             self.settle(pending, error)
 
+    def _know_devices(self, pending: Pending) -> None:
+        """Look for all devices where the choice is open, and for one to fall back to where it is not."""
+        if pending.open_choice:
+            self.fleet.survey()
+        elif not pending.task.strict:
+            self.fleet.at_least_one()
+
     def _split(self, pending: Pending, call: Call) -> bool:
         """Split a large call over devices, where that is expected to end earlier; return whether it was."""
+        if not pending.open_choice:
+            return False
         with self._lock:
             parts = shares(call, self.fleet.workers.values(), self._costs, pending.task.prefer)
             if not parts:

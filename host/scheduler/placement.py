@@ -48,15 +48,14 @@ class Placement:
 
     def choose(self, job: Job) -> Choice:
         """Return where an open choice falls."""
-        task = job.pending.task if job.pending else None
-        prefer = task.prefer if task else None
-        listed = consider(self._fleet.workers.values(), job.call, job.size, self._costs, prefer)
-        trials = not job.moving and task is not None and task.deadline_s is None
-        return choose(listed, job.tried, self._answered.get(job.size, 0), trials=trials, prefer=prefer)
+        task = job.pending.task
+        listed = consider(self._fleet.workers.values(), job.call, job.size, self._costs, task.prefer)
+        trials = not job.moving and task.deadline_s is None
+        return choose(listed, job.tried, self._answered.get(job.size, 0), trials=trials, prefer=task.prefer)
 
     def place(self, job: Job, pending: Pending) -> Exception | None:
         """Queue a job, or return the error that its task ends with."""
-        if pending.named is not None or pending.absent is not None:
+        if not pending.open_choice:
             error = self._place_named(job, pending)
             if error is None or pending.task.strict:
                 return error

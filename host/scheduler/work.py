@@ -100,6 +100,11 @@ class Pending:
     settled: bool = False
     outcome: str = "cancelled"
 
+    @property
+    def open_choice(self) -> bool:
+        """Whether no device was asked for by name."""
+        return self.named is None and self.absent is None
+
     def begin(self) -> bool:
         """Note that work begins; return False when nobody waits for it any more."""
         if self.settled:

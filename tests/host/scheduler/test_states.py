@@ -173,3 +173,13 @@ def test_holding_and_letting_go() -> None:
         with pytest.raises(InputError, match=r"^the state sum is not held any more$"):
             s.run("running_sum", x(1), state)
         assert int(s.run("running_sum", x(1), s.load(total(7))).values["total"]) == 8
+
+
+def test_a_named_device_that_cannot_make_the_step() -> None:
+    with scheduler(
+        cpu(), Fake("gpu", reasons={"running_sum": "its kernels keep nothing"}), Fake("npu", missing="no")
+    ) as s:
+        state = s.load(total())
+        for device in ("gpu", "npu"):
+            assert s.run("running_sum", x(1), state, device=device).answered_by == "cpu"
+        assert state.state.version == 2
