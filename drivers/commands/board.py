@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -83,11 +84,12 @@ def info(url: str, as_json: bool) -> None:
 @board.command()
 @click.argument("url")
 @click.option("--digest", default="", metavar="HEX", help="Of the bitstream that the board must hold.")
-def selftest(url: str, digest: str) -> None:
+@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record for replay://FILE.")
+def selftest(url: str, digest: str, record: Path | None) -> None:
     """Run a small search whose answer is known; overwrites what the board holds."""
     from ninefold.drivers.board import open_board
 
-    opened = open_board(url, digest=digest)
+    opened = open_board(url, digest=digest, record=record)
     happened = opened.link_statistics
     opened.close()
     click.echo(

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import click
 import pytest
@@ -33,6 +34,14 @@ def test_selftest_over_a_pseudo_terminal(port: str) -> None:
     assert "the known-answer test passes; " in done.output
     refused = run("selftest", f"serial://{port}", "--digest", "00" * 32)
     assert isinstance(refused.exception, DeviceError)
+
+
+def test_a_selftest_is_recorded_and_played_back(port: str, tmp_path: Path) -> None:
+    done = run("selftest", f"serial://{port}", "--record", str(tmp_path / "session"))
+    assert done.exit_code == 0, done.output
+    again = run("selftest", f"replay://{tmp_path / 'session'}")
+    assert again.exit_code == 0, again.output
+    assert again.output.partition(": ")[2] == done.output.partition(": ")[2]
 
 
 def test_bench_over_a_pseudo_terminal(port: str) -> None:
