@@ -9,7 +9,7 @@ import pytest
 from ninefold.hdl.configurations import CONFIGURATIONS, configuration
 from ninefold.hdl.miner import Miner, MinerParameters
 from ninefold.hdl.miner.registers import identity_words
-from ninefold.sim.verilated import Model, elaborate
+from ninefold.sim.verilated import Gaps, Model, elaborate
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import ERROR, REPLY, Fault, Kind
@@ -269,6 +269,30 @@ def test_damaged_frames_are_dropped_and_counted(board: Board, seed: int) -> None
     board.sequence += 40
     crc_errors, dropped = board.registers("crc_errors")[0], board.registers("dropped")[0]
     assert crc_errors + dropped >= damaged > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_back_pressure_changes_no_byte(board: Board, seed: int) -> None:
+    vectors = nits(18, 30)
+    grid = np.random.default_rng(seed).integers(-7000, 7000, (2, TINY.dimensions))
+    data = client.packed(vectors)
+    requests = [
+        client.load(0, 0, data[:100]),
+        client.load(1, 100, data[100:], final=True),
+        client.write(2, BY_NAME["epoch"].address, 1),
+        *(client.query(3 + i, nits(40 + i, 1 + i % 3), 1 + i % 8, epoch=1) for i in range(12)),
+        *(client.query(15 + i, grid, 5, epoch=1, grid=True) for i in range(3)),
+        client.read(18, 0, len(IDENTITY)),
+        client.request(0x33, 19),
+        client.request(Kind.RESET, 20),
+        client.read(21, BY_NAME["threshold"].address, 4),
+    ]
+    expected = board.send(b"".join(requests))
+    assert len(client.replies(expected)) == len(requests)
+    board.model.reset()
+    beats = np.frombuffer(b"".join(requests), np.uint8).reshape(-1, 1)
+    run = board.model.run({"rx": beats}, {"tx": len(expected)}, gaps=Gaps(0.15 + 0.2 * seed, seed))
+    assert run.outputs["tx"].tobytes() == expected
 
 
 def test_cycles(model: Model) -> None:
