@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import time
@@ -46,7 +47,7 @@ class DescriptorTransport:
             When the stream has ended.
         """
         self._check_open()
-        if not self._ahead and select.select([self._descriptor], [], [], max(0.0, timeout_s))[0]:
+        if not self._ahead and self._wait(select.POLLIN, timeout_s)[0]:
             self._receive(size)
         taken = bytes(self._ahead[:size])
         del self._ahead[:size]
@@ -64,9 +65,8 @@ class DescriptorTransport:
         deadline = time.monotonic() + timeout_s
         left = memoryview(data)
         while left:
-            readers = [self._descriptor] if len(self._ahead) < _AHEAD_BYTES else []
-            patience = max(0.0, deadline - time.monotonic())
-            readable, writable, _ = select.select(readers, [self._descriptor], [], patience)
+            events = select.POLLOUT | (select.POLLIN if len(self._ahead) < _AHEAD_BYTES else 0)
+            readable, writable = self._wait(events, deadline - time.monotonic())
             if writable:
                 left = left[self._send(left) :]
             elif readable:
@@ -80,6 +80,17 @@ class DescriptorTransport:
         if not self._closed:
             self._closed = True
             self._close()
+
+    def _wait(self, events: int, timeout_s: float) -> tuple[bool, bool]:
+        """Return whether it can be read from, and written to; a stream that has ended can, and then says so."""
+        poll = select.poll()
+        poll.register(self._descriptor, events)
+        happened = poll.poll(math.ceil(1000 * max(0.0, timeout_s)))
+        if not happened:
+            return False, False
+        ((_, seen),) = happened
+        ended = bool(seen & (select.POLLHUP | select.POLLERR | select.POLLNVAL))
+        return ended or bool(seen & select.POLLIN), ended or bool(seen & select.POLLOUT)
 
     def _send(self, data: memoryview) -> int:
         try:
