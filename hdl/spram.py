@@ -1,0 +1,47 @@
+"""Large memories in the single-port RAM of iCE40 UltraPlus."""
+
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Shape
+
+__all__ = ["SpramMemories"]
+
+_WIDTH, _DEPTH = 16, 1 << 14
+#: More than all block RAM of an iCE40UP5K holds.
+_LARGE_BITS = 30 * 4096
+
+
+class SpramMemories:
+    """What Amaranth asks a platform for memories; mix it into that of a board.
+
+    A memory of more bits than all block RAM, with one write port and one read port, becomes SB_SPRAM256KA, 16 bits of
+    width each. Its word is there a cycle after its address, as in block RAM; where both ports are enabled in a cycle
+    only the write happens, which suits an exclusive :class:`ninefold.hdl.cores.store.WordStore`. Its words are
+    undefined after power-on.
+    """
+
+    def get_memory(self, memory: Any) -> Any:
+        """Return what stands for a memory of Amaranth: its own elaboration unless it is large."""
+        width = Shape.cast(memory.shape).width
+        plain = len(memory.write_ports) == len(memory.read_ports) == 1
+        if not plain or width * memory.depth <= _LARGE_BITS or memory.depth > _DEPTH:
+            return memory.elaborate(None)
+        (write,), (read,) = memory.write_ports, memory.read_ports
+        m = Module()
+        for first in range(0, width, _WIDTH):
+            part = slice(first, min(first + _WIDTH, width))
+            m.submodules[f"spram_{first}"] = Instance(
+                "SB_SPRAM256KA",
+                i_CLOCK=ClockSignal("sync"),
+                i_ADDRESS=Mux(write.en, write.addr, read.addr),
+                i_DATAIN=write.data[part],
+                i_MASKWREN=0b1111,
+                i_WREN=write.en,
+                i_CHIPSELECT=write.en | read.en,
+                i_STANDBY=0,
+                i_SLEEP=0,
+                # Low active.
+                i_POWEROFF=1,
+                o_DATAOUT=read.data[part],
+            )
+        return m

