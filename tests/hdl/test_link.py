@@ -171,7 +171,7 @@ def received(core: FrameReceiver, stream: bytes, frames: list[bytes], rates: tup
 
 @pytest.mark.parametrize("rates", RATES)
 def test_receiver(rates: tuple[float, float]) -> None:
-    frames = [b"\1\2\3\4", *random_frames(Random(5), 40, 30, shortest=4)]
+    frames = [b"\1\2\3\4", *random_frames(Random(5), 24, 30, shortest=4)]
     stream = b"".join(stuff(crc(frame)) + b"\0" for frame in frames)
     assert received(FrameReceiver(64, 2), stream, frames, rates) == [0, 0]
 
@@ -206,7 +206,7 @@ def test_receiver_agrees_with_the_shared_streams(stream: dict[str, Any]) -> None
 def test_receiver_drops_what_is_damaged_and_nothing_else(seed: int) -> None:
     random = Random(seed)
     stream, kept, damaged = b"", [], 0
-    for frame in random_frames(random, 60, 24, shortest=4):
+    for frame in random_frames(random, 40, 24, shortest=4):
         sent = bytearray(stuff(crc(frame)) + b"\0")
         fault = random.choice(["none", "none", "flip", "cut", "garbage", "short", "long"])
         if fault == "flip":
