@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import statistics
 import time
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -13,46 +17,55 @@ from ninefold.spec.benchmark import Row
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.registry import backend
 
+from .timing import interleaved
+
 __all__ = ["scheduler"]
 
-_REPETITIONS, _TASKS, _UNDER_WAY = 3001, 40_000, 512
+_REPETITIONS, _TASKS, _UNDER_WAY = 1501, 20_000, 512
 
 
 def scheduler() -> list[Row]:
-    """Measure on the device ``null``, which computes nothing."""
+    """Measure on the device ``null``, which computes nothing; a thread pool that does the same work is the peer."""
     x = np.ones((1, 16), np.float32)
     device = backend("null").open()
-    with Scheduler(costs=None) as s:
 
-        def direct() -> None:
-            device.run(OPERATORS["quantise"].bind({"x": x}, {"scale": 1.0}))
+    def direct() -> None:
+        device.run(OPERATORS["quantise"].bind({"x": x}, {"scale": 1.0}))
 
-        def through() -> None:
-            s.run("quantise", x, scale=1.0, device="null")
+    with Scheduler(costs=None) as s, ThreadPoolExecutor(1) as pool:
 
-        times: dict[str, list[float]] = {"direct": [], "through": []}
-        for _ in range(_REPETITIONS):
-            for name, function in (("direct", direct), ("through", through)):
-                start = time.perf_counter()
-                function()
-                times[name].append(time.perf_counter() - start)
-        medians = {name: statistics.median(values) * 1e6 for name, values in times.items()}
-        rates = [_rate(s, x) for _ in range(5)]
-    added = medians["through"] - medians["direct"]
-    detail = f"direct call {medians['direct']:.1f} us, through the scheduler {medians['through']:.1f} us, null device"
-    spread = f"median of {len(rates)} runs, {min(rates):,.0f} to {max(rates):,.0f}; {_UNDER_WAY} under way"
+        def submit() -> Future:
+            return s.submit("quantise", x, scale=1.0, device="null")
+
+        contenders: dict[str, Callable[[], object]] = {
+            "direct": direct,
+            "pool": lambda: pool.submit(direct).result(),
+            "scheduler": lambda: submit().result(),
+        }
+        medians = {name: seconds * 1e6 for name, seconds in interleaved(contenders, _REPETITIONS).items()}
+        rates = {"scheduler": [_rate(submit)], "pool": [_rate(lambda: pool.submit(direct))]}
+        for _ in range(4):
+            rates["scheduler"].append(_rate(submit))
+            rates["pool"].append(_rate(lambda: pool.submit(direct)))
+    rate = {name: statistics.median(values) for name, values in rates.items()}
+    times = ", ".join(f"{name} {us:.1f} us" for name, us in medians.items())
+    spread = f"{min(rates['scheduler']):,.0f} to {max(rates['scheduler']):,.0f} in 5 runs, {_UNDER_WAY} under way"
+    beside, peer = "direct call", "thread pool, same work"
     return [
-        Row("scheduler, one small task, time added", added, "us", "<= 100", "direct call", detail),
-        Row("scheduler, null tasks a second", statistics.median(rates), "1/s", "> 20000", "", spread),
+        Row(
+            "one small task, time added", medians["scheduler"] - medians["direct"], "us", "<= 100", "direct call", times
+        ),
+        Row("the same by a thread pool", medians["pool"] - medians["direct"], "us", "", "direct call"),
+        Row("null tasks a second", rate["scheduler"], "1/s", "> 20000", peer, f"{spread}; pool {rate['pool']:,.0f}"),
     ]
 
 
-def _rate(s: Scheduler, x: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> float:
+def _rate(submit: Callable[[], concurrent.futures.Future[Any]]) -> float:
     """Return tasks a second of a client that keeps so many under way, and takes every answer."""
-    waiting: deque[Future] = deque()
+    waiting: deque[concurrent.futures.Future[Any]] = deque()
     start = time.perf_counter()
     for _ in range(_TASKS):
-        waiting.append(s.submit("quantise", x, scale=1.0, device="null"))
+        waiting.append(submit())
         if len(waiting) == _UNDER_WAY:
             waiting.popleft().result()
     for future in waiting:
