@@ -11,7 +11,7 @@ import numpy as np
 
 from ninefold.host import around
 from ninefold.spec.data import Answer, Result
-from ninefold.spec.errors import DamagedDataError, InputError, UnsupportedError
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnsupportedError
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Call
 
@@ -112,6 +112,7 @@ class Flow:
                 self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
         try:
             if pending.call.operator.stateful:
+                pending.waited_for = False
                 self.states.enqueue(pending)
                 return
             call = around.before(pending.call)
@@ -168,8 +169,16 @@ class Flow:
             return
         with self._lock:
             error = self.placement.place(job, pending)
+        pending.waited_for = False  # what comes after is not on the thread of the one who waits
         if error is not None:
             self.settle(pending, error)
+        elif job.lent is not None:
+            run, job.lent = job.lent, None
+            try:
+                run()
+            except BaseException:  # an interrupt of the caller
+                self.settle(pending, DeviceError("the task was interrupted"))
+                raise
 
     # Back from a device.
 

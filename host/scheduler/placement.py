@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from ninefold.spec.data import Database
@@ -104,7 +105,10 @@ class Placement:
     def _put(self, worker: Worker, job: Job) -> None:
         expected_s = self._costs.expected_s(worker.name, job.size)
         job.trial, job.cost_s = expected_s is None, expected_s or 0.0
-        worker.put(job)
+        if job.pending.waited_for and (running := worker.lend(job)) is not None:
+            job.lent = partial(worker.run_lent, running)
+        else:
+            worker.put(job)
 
     def _note(self, job: Job, pending: Pending, error: Exception, device: str) -> None:
         """Note that a device that was expected to answer did not even get the task."""

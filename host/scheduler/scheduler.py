@@ -170,19 +170,26 @@ class Scheduler:
 
     def submit_task(self, task: Task) -> Future:
         """Send a task on its way; see `submit`."""
-        pending = self._prepare(task)
-        self._room.enter(pending)
-        self._flow.start(pending)
-        return pending.future
+        return self._send(task, waited_for=False)
 
     def run_task(self, task: Task) -> Result:
-        """Run a task to its end; see `submit`."""
-        future = self.submit_task(task)
+        """Run a task to its end; see `submit`.
+
+        Where the device is idle and is never given up, as the CPU is not, the call runs on this thread.
+        """
+        future = self._send(task, waited_for=True)
         try:
             return future.result()
         except BaseException:
             future.cancel()  # nobody waits any more: after an interrupt it need not be started
             raise
+
+    def _send(self, task: Task, *, waited_for: bool) -> Future:
+        pending = self._prepare(task)
+        pending.waited_for = waited_for
+        self._room.enter(pending)
+        self._flow.start(pending)
+        return pending.future
 
     def check_task(self, task: Task) -> None:
         """Raise at once what `submit_task` would raise, and what a strict task ends with whose device is not there."""

@@ -76,6 +76,8 @@ class Pending:
         The device asked for by name, where there is one and it is there.
     absent : Exception or None
         Why it is not.
+    waited_for : bool
+        Whether the thread that starts it has nothing else to do than to wait for its end.
     begun : bool
         Whether a device has begun with it, or with a part of it.
     settled : bool
@@ -96,6 +98,7 @@ class Pending:
     considered: tuple[Candidate, ...] = ()
     named: Worker | None = None
     absent: Exception | None = None
+    waited_for: bool = False
     begun: bool = False
     settled: bool = False
     outcome: str = "cancelled"
@@ -167,9 +170,11 @@ class Job:
         Whether a device was tried and did not answer.
     cost_s : float
         Expected time on the device where it waits.
+    lent : callable or None
+        Runs it on the thread that waits for it, where the device was lent to that.
     """
 
-    __slots__ = ("call", "cost_s", "key", "moving", "order", "part", "pending", "size", "trial", "tried")
+    __slots__ = ("call", "cost_s", "key", "lent", "moving", "order", "part", "pending", "size", "trial", "tried")
 
     def __init__(self, call: Call, pending: Pending, part: int = 0) -> None:
         self.call = call
@@ -181,6 +186,7 @@ class Job:
         self.trial = False
         self.moving = False
         self.cost_s = 0.0
+        self.lent: Callable[[], None] | None = None
         self.order = (-pending.task.priority, next(_ORDER))
 
     def __lt__(self, other: Job) -> bool:

@@ -51,6 +51,7 @@ class _Running:
     jobs: list[Job] = field(default_factory=list)
     call: Call | None = None
     errand: tuple[str, Database | None] | None = None
+    lent: bool = False
     checked: bool = False
     limit_at: float | None = None
     limit_s: float = 0.0
@@ -139,6 +140,23 @@ class Worker:
         self._queue.put(job)
         self._rouse()
 
+    def lend(self, job: Job) -> _Running | None:
+        """Lend the idle device to the thread that waits for a job; None where the job is better queued.
+
+        Going over to another thread and back takes longer than a small task. Only a device that is never given up is
+        lent: a thread that waits for its own call could not be freed from one that hangs.
+        """
+        never_hangs = self.found.timeout_s is None or not self.found.computes
+        idle = self._running is None and not self._queue and not self._queue.errands and not self._stopping
+        closed = self.breaker.state == "closed"
+        if not (never_hangs and idle and closed) or self._device is None or job.pending.task.timeout_s is not None:
+            return None
+        if not job.pending.begin():
+            return None
+        self._running = self._call_for([job])
+        self._running.lent = True
+        return self._running
+
     def load_ahead(self, database: Database) -> None:
         """Load a database while the queue is empty, once."""
         if database.digest not in self._ahead:
@@ -210,27 +228,48 @@ class Worker:
             # The supervisor gives the call up when its time has come, and is given a moment for that.
             thread.join(None if left == float("inf") else max(left, 0.0) + 0.01)
 
+    def run_lent(self, running: _Running) -> None:
+        """Run what `lend` gave, on the thread of the caller, which an interrupt leaves at once."""
+        try:
+            self._finish(running, self._outcome(running))
+        finally:
+            with self._events.lock:
+                if self._running is running:
+                    self._running = None
+                self._wake.notify()
+
     # On the worker's thread.
 
     def _serve(self) -> None:
         while (running := self._next()) is not None:
             try:
-                outcome: Answer | Exception = self._execute(running)
-            except NinefoldError as error:
-                outcome = error
-            except BaseException as error:  # a backend may raise anything, and an exit takes no task with it
-                outcome = DeviceError(f"{self.name} raised {type(error).__name__}: {error}")
-                outcome.__cause__ = error
+                outcome = self._outcome(running)
+            except BaseException as error:  # an exit takes no task with it
+                outcome = self._raised(error)
             if not self._finish(running, outcome):
                 return
         if self._retire():
             with self._events.lock:
                 self._thread = None
 
+    def _outcome(self, running: _Running) -> Answer | Exception:
+        try:
+            return self._execute(running)
+        except NinefoldError as error:
+            return error
+        except Exception as error:  # a backend may raise anything
+            return self._raised(error)
+
+    def _raised(self, error: BaseException) -> DeviceError:
+        made = DeviceError(f"{self.name} raised {type(error).__name__}: {error}")
+        made.__cause__ = error
+        return made
+
     def _next(self) -> _Running | None:
         with self._events.lock:
             while True:
-                while not self._queue and not self._queue.errands and not self._stopping:
+                # Not while the device is lent.
+                while self._running is not None or not (self._queue or self._queue.errands or self._stopping):
                     self._wake.wait()
                 if jobs := self._queue.take():
                     self._running = self._call_for(jobs)
@@ -325,7 +364,8 @@ class Worker:
             if self._running is not running:
                 raise DeviceError(f"{self.name}: {running.doing} was given up")
             running.doing, running.limit_s = doing, limit_s
-            running.limit_at = None if limit_s == float("inf") else self._events.clock() + limit_s
+            unlimited = running.lent or limit_s == float("inf")
+            running.limit_at = None if unlimited else self._events.clock() + limit_s
             if running.limit_at is not None:
                 self._events.watch(running.limit_at)
 

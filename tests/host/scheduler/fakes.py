@@ -44,6 +44,7 @@ class FakeDevice:
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.threads: set[int] = set()
+        self.busy = threading.Lock()
         self.closed = False
 
     #: Called by `load` and by `close`, with the name of the method.
@@ -64,9 +65,13 @@ class FakeDevice:
     def run(self, call: Call) -> Answer:
         self.threads.add(threading.get_ident())
         self.calls.append(call)
-        if self.behaviour is not None and (answer := self.behaviour(self, call)) is not None:
-            return answer
-        return self.compute(call)
+        assert self.busy.acquire(blocking=False), "two calls at a time"
+        try:
+            if self.behaviour is not None and (answer := self.behaviour(self, call)) is not None:
+                return answer
+            return self.compute(call)
+        finally:
+            self.busy.release()
 
     def compute(self, call: Call) -> Answer:
         if not call.operator.stateful:

@@ -113,7 +113,7 @@ def test_nothing_to_compute_is_answered_without_a_device(count: int, rows: int) 
 
 
 def test_calls_of_a_device_come_from_one_thread() -> None:
-    fake = cpu()
+    fake = Fake("gpu")
     with Scheduler(backends=fleet(fake), costs=None) as s:
         clients = [threading.Thread(target=s.run, args=("mine", queries(), DATA)) for _ in range(8)]
         for client in clients:
@@ -416,3 +416,57 @@ def test_a_missing_processor_is_worth_a_word() -> None:
         result = s.run("mine", queries(), DATA)
     assert result.answered_by == "gpu"
     assert result.fallbacks[0].startswith("cpu is not there: NINEFOLD_CPU_PATH must be")
+
+
+def test_an_idle_device_that_is_never_given_up_is_lent_to_who_waits() -> None:
+    fake = cpu()
+    with Scheduler(backends=fleet(fake, Fake("gpu")), costs=None) as s:
+        s.run("mine", queries(), DATA, device="cpu")  # opens and loads it, on its own thread
+        assert threading.get_ident() not in fake.device.threads
+        wanted = s.run("mine", queries(), DATA, device="cpu")
+        assert threading.get_ident() in fake.device.threads
+        s.run("mine", queries(), DATA, device="gpu")
+        s.run("mine", queries(), DATA, device="gpu")
+        # From many threads it is still used by one at a time (the fake would say so), lent or not.
+        answers: list[bool] = []
+
+        def client() -> None:
+            for _ in range(20):
+                result = s.run("mine", queries(), DATA, device="cpu", strict=True)
+                answers.append(np.array_equal(result.values["ids"], wanted.values["ids"]))
+                s.submit("mine", queries(), DATA, device="cpu", strict=True)
+
+        clients = [threading.Thread(target=client) for _ in range(6)]
+        for thread in clients:
+            thread.start()
+        for thread in clients:
+            thread.join()
+    assert answers == [True] * 120
+    assert fake.calls <= 242
+
+
+def test_what_fails_on_a_lent_device_moves_on() -> None:
+    def second(device: FakeDevice, call: Call) -> None:
+        if len(device.calls) == 2:
+            raise DeviceError("no memory")
+
+    fakes = fleet(cpu(behaviour=second), Fake("gpu"))
+    with Scheduler(backends=fakes, costs=None) as s:
+        s.run("mine", queries(), DATA, device="gpu")
+        s.run("mine", queries(), DATA, device="cpu")
+        result = s.run("mine", queries(), DATA, device="cpu")
+        assert (result.answered_by, result.fallbacks) == ("gpu", ("cpu: no memory",))
+        assert s.run("mine", queries(), DATA, device="cpu").answered_by == "cpu"
+
+
+def test_an_interrupt_leaves_a_lent_device_at_once(threads: None) -> None:
+    def interrupted(device: FakeDevice, call: Call) -> None:
+        if len(device.calls) == 2:
+            raise KeyboardInterrupt
+
+    fake = cpu(behaviour=interrupted)
+    with Scheduler(backends=fleet(fake), costs=None) as s:
+        s.run("mine", queries(), DATA)
+        with pytest.raises(KeyboardInterrupt):
+            s.run("mine", queries(), DATA)
+        assert s.run("mine", queries(), DATA).answered_by == "cpu"
