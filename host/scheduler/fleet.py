@@ -121,7 +121,7 @@ class Fleet:
         probed = self.inventory.probed(LAST_RESORT)
         if probed is None or LAST_RESORT in self.workers:
             return None
-        return _absent(LAST_RESORT, probed, [entry for entry in probed.missing if entry.device == LAST_RESORT])
+        return _absent(LAST_RESORT, probed)
 
     def last_resort(self) -> Worker | None:
         """Return the CPU, where it is there."""
@@ -151,9 +151,9 @@ class Fleet:
                 return self.workers[probed.found[0].device], None
             if (worker := self.workers.get(device)) is not None and not worker.gone:
                 return worker, None
-            missing = [entry for entry in probed.missing if entry.device in (device, family)]
-            if missing or probed.backend is None or not probed.found:
-                return None, _absent(device, probed, missing)
+            known_missing = any(entry.device in (device, family) for entry in probed.missing)
+            if known_missing or probed.backend is None or not probed.found:
+                return None, _absent(device, probed)
             # A device that the probe does not list, a board that is not plugged in perhaps: opening it tells.
             like = probed.found[0]
             found = Found(device, f"{family} by name", {}, True, like.kind, like.unit, like.timeout_s, like.computes)
@@ -238,8 +238,9 @@ class Fleet:
                 self._behind.start()
 
 
-def _absent(device: str, probed: Probed, missing: list[Missing]) -> UnavailableError:
-    entry = next((entry for entry in missing if entry.device == device), None) or (missing or [None])[0]  # type: ignore[list-item]
-    if entry is None:
-        entry = next(iter(probed.missing), Missing(device, "its backend finds no device"))
+def _absent(device: str, probed: Probed) -> UnavailableError:
+    """Return why a device is not there: its own reason, else its backend's, else that of another device of it."""
+    family = device.partition(":")[0]
+    unknown = Missing(device, "its backend finds no device")
+    entry = min(probed.missing, key=lambda e: (e.device != device, e.device != family), default=unknown)
     return UnavailableError(f"{device} is not there: {entry.reason}", entry.install)

@@ -87,10 +87,6 @@ class Residents:
         """Strike a resident off the list, without a word to the device."""
         self._held.pop(key, None)
 
-    def clear(self) -> None:
-        """Strike everything off: the device is lost, or was closed."""
-        self._held.clear()
-
     def _make_room(self, device: Device, key: str, size: int, keep: set[str]) -> None:
         capacity = device.capacity_bytes
         if capacity is None:

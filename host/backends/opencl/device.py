@@ -85,7 +85,9 @@ class OpenCl:
         Raises
         ------
         UnavailableError
-            When no device, or more than one, is called so, with what there is; or when it cannot be opened.
+            When no device is called so, with what there is; or when it cannot be opened.
+        InputError
+            When several are called so.
         """
         entry = choose(entries(), instance)
         name = f"opencl:{instance}" if instance else "opencl"
