@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("spec", "hdl", "drivers", "host", "sim")
+FOLDERS = ("spec", "hdl", "drivers", "host", "sim", "bitstreams")
 DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.txt")
 
 packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])]
@@ -10,5 +10,5 @@ packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOL
 setup(
     packages=packages,
     package_dir={f"ninefold.{folder}": folder for folder in FOLDERS},
-    package_data={"": list(DATA)},
+    package_data={"": list(DATA), "ninefold.bitstreams": ["*/*.json"]},
 )

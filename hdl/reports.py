@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ninefold.spec.manifest import Step
+
 __all__ = ["Resources", "Step", "critical_path", "fmax_mhz", "resources"]
 
 #: Yosys names what has no name after the nearest signal that has one: ``gap_LUT4_A_Z`` is a LUT near ``gap``.
@@ -38,23 +40,6 @@ class Resources:
     block_ram: int
     lut_ram: int
     dsp: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a path: through logic to a signal, and along its wire.
-
-    Attributes
-    ----------
-    signal : str
-        Name in the core; ``near X`` is a wire without a name in the logic around signal X.
-    logic_ns, routing_ns : float
-        Delay of the logic before the wire, and of the wire. The last step ends in a register, with its setup time.
-    """
-
-    signal: str
-    logic_ns: float
-    routing_ns: float
 
 
 def resources(statistics: Mapping[str, Any], report: Mapping[str, Any]) -> Resources:

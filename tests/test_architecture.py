@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drivers": {"spec"},
     "host": {"spec", "drivers"},
     "sim": {"spec", "hdl", "drivers"},
+    "bitstreams": set(),
 }
 SOURCES = sorted(p for folder in MAY_IMPORT for p in (ROOT / folder).rglob("*.py"))
 

@@ -1,0 +1,292 @@
+"""Manifests of bitstreams: what one was built from and with, and what came out.
+
+Those of the catalogue are the data of the package ``ninefold.bitstreams``, one file ``BOARD/CONFIG.json`` each. A board
+carries the digest of its manifest in the registers of its identity, so a driver knows what it talks to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from .errors import DamagedDataError, InputError
+
+__all__ = ["Clock", "Manifest", "Step", "Usage", "manifest", "manifests"]
+
+_PACKAGE = "ninefold.bitstreams"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock of a bitstream.
+
+    Attributes
+    ----------
+    constraint_mhz : float
+        The frequency that it runs at on the board.
+    fmax_mhz : float
+        The frequency that it could run at: nextpnr's figure after routing.
+    """
+
+    constraint_mhz: float
+    fmax_mhz: float
+
+    @property
+    def met(self) -> bool:
+        """Whether it is fast enough."""
+        return self.fmax_mhz >= self.constraint_mhz
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much a bitstream takes of a kind of resource.
+
+    Attributes
+    ----------
+    used : int
+        What it takes.
+    available : int or None
+        What the device has; None for a count that has no limit of its own, such as Yosys' LUT4 cells before packing.
+    """
+
+    used: int
+    available: int | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a path: through logic to a signal, and along its wire.
+
+    Attributes
+    ----------
+    signal : str
+        Name in the design; ``near X`` is a wire without a name in the logic around signal X.
+    logic_ns, routing_ns : float
+        Delay of the logic before the wire, and of the wire. The last step ends in a register, with its setup time.
+    """
+
+    signal: str
+    logic_ns: float
+    routing_ns: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bitstream is.
+
+    Attributes
+    ----------
+    name : str
+        ``BOARD/CONFIG``.
+    digest : str
+        SHA-256, 64 hexadecimal digits, over what it was built from: RTLIL (without ``src`` attributes, with zeros for
+        the identity), constraints, options, and versions of the tools; not the seed. The board's registers carry it.
+    device : str
+        The part, with package and speed grade.
+    seed : int
+        Of placer and router.
+    timing_met : bool
+        Whether every clock reaches its constraint. What does not is not loaded unless forced.
+    clocks : mapping of str to Clock
+        By name of the clock.
+    resources : mapping of str to Usage
+        ``lut4`` are Yosys' LUT4 cells; others have the names of the device's cells, as nextpnr packs them.
+    tools : mapping of str to str
+        Version of each package that took part.
+    bitstream : str
+        SHA-256 of the bitstream's bytes, 64 hexadecimal digits.
+    critical_path : tuple of Step
+        The path that limits the slowest clock, beside its constraint.
+    seconds : float
+        What the build took; two manifests that differ in nothing else are equal.
+    """
+
+    name: str
+    digest: str
+    device: str
+    seed: int
+    timing_met: bool
+    clocks: Mapping[str, Clock]
+    resources: Mapping[str, Usage]
+    tools: Mapping[str, str]
+    bitstream: str
+    critical_path: tuple[Step, ...]
+    seconds: float = field(compare=False)
+
+    @property
+    def identity(self) -> bytes:
+        """The digest as 32 bytes, as the board carries it."""
+        return bytes.fromhex(self.digest)
+
+    def to_json(self) -> str:
+        """Return the manifest as a JSON text that ends in a newline."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("clocks", "resources"):
+            plain[name] = {key: asdict(value) for key, value in plain[name].items()}
+        plain["tools"] = dict(self.tools)
+        plain["critical_path"] = [asdict(step) for step in self.critical_path]
+        return json.dumps(plain, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "the manifest") -> Manifest:
+        """Return the manifest that `to_json` wrote.
+
+        Parameters
+        ----------
+        text : str
+            The JSON text.
+        source : str
+            What the error calls it, e.g. the path of a file.
+
+        Raises
+        ------
+        DamagedDataError
+            It is not one; the message names the source and the key at fault.
+        """
+        try:
+            plain = json.loads(text)
+        except ValueError as error:
+            raise DamagedDataError(f"{source} is damaged: it is not JSON ({error})") from error
+        try:
+            values = _record(plain, "", _FIELDS)
+            if values["timing_met"] != all(clock.met for clock in values["clocks"].values()):
+                raise _BadKeyError("timing_met", "contradicts clocks")
+        except _BadKeyError as error:
+            raise DamagedDataError(f"{source} is damaged: {error}") from error
+        return cls(**values)
+
+
+@cache
+def manifests() -> Mapping[str, Manifest]:
+    """Return the manifests of the catalogue by name, sorted by name.
+
+    Raises
+    ------
+    DamagedDataError
+        One of the files is damaged, or holds another's manifest.
+    """
+    found = {}
+    for board in files(_PACKAGE).iterdir():
+        for file in board.iterdir() if board.is_dir() else ():
+            if file.name.endswith(".json"):
+                name = f"{board.name}/{file.name.removesuffix('.json')}"
+                found[name] = Manifest.from_json(file.read_text(encoding="utf-8"), str(file))
+                if found[name].name != name:
+                    raise DamagedDataError(f"{file} is damaged: name is {found[name].name!r}, not {name!r}")
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def manifest(name: str) -> Manifest:
+    """Return the manifest of the catalogue of that name.
+
+    Raises
+    ------
+    InputError
+        The catalogue has none of that name.
+    """
+    found = manifests()
+    if name not in found:
+        raise InputError(f"the manifest must be one of {', '.join(found) or 'none'}, not {name!r}")
+    return found[name]
+
+
+class _BadKeyError(ValueError):
+    """A key of a manifest is at fault."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key or 'the whole'} {why}")
+
+
+#: Checks a value, named by its key, and returns what stands for it.
+_Reader = Callable[[Any, str], Any]
+
+
+def _record(value: Any, key: str, readers: Mapping[str, _Reader]) -> dict[str, Any]:
+    """Read an object that has exactly these keys."""
+    if not isinstance(value, dict):
+        raise _BadKeyError(key, "must be an object")
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in readers:
+            raise _BadKeyError(f"{prefix}{name}", "is not known")
+    for name in readers:
+        if name not in value:
+            raise _BadKeyError(f"{prefix}{name}", "is missing")
+    return {name: read(value[name], f"{prefix}{name}") for name, read in readers.items()}
+
+
+def _mapping(read: _Reader) -> _Reader:
+    def reader(value: Any, key: str) -> Any:
+        if not isinstance(value, dict) or not value:
+            raise _BadKeyError(key, "must be an object with at least one key")
+        return MappingProxyType({name: read(item, f"{key}.{name}") for name, item in value.items()})
+
+    return reader
+
+
+def _text(pattern: str, what: str) -> _Reader:
+    def reader(value: Any, key: str) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise _BadKeyError(key, f"must be {what}, not {value!r}")
+        return value
+
+    return reader
+
+
+def _number(value: Any, key: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise _BadKeyError(key, f"must be a number from 0, not {value!r}")
+    return float(value)
+
+
+def _integer(value: Any, key: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise _BadKeyError(key, f"must be an integer from 0, not {value!r}")
+    return value
+
+
+def _flag(value: Any, key: str) -> bool:
+    if not isinstance(value, bool):
+        raise _BadKeyError(key, f"must be true or false, not {value!r}")
+    return value
+
+
+def _clock(value: Any, key: str) -> Clock:
+    return Clock(**_record(value, key, {"constraint_mhz": _number, "fmax_mhz": _number}))
+
+
+def _usage(value: Any, key: str) -> Usage:
+    def limit(value: Any, key: str) -> int | None:
+        return None if value is None else _integer(value, key)
+
+    return Usage(**_record(value, key, {"used": _integer, "available": limit}))
+
+
+def _path(value: Any, key: str) -> tuple[Step, ...]:
+    if not isinstance(value, list):
+        raise _BadKeyError(key, "must be a list")
+    readers = {"signal": _WORDS, "logic_ns": _number, "routing_ns": _number}
+    return tuple(Step(**_record(step, f"{key}[{i}]", readers)) for i, step in enumerate(value))
+
+
+_WORDS = _text(r"\S.*", "a text")
+_DIGEST = _text("[0-9a-f]{64}", "64 hexadecimal digits")
+_FIELDS: Mapping[str, _Reader] = {
+    "name": _text("[a-z0-9_]+/[a-z0-9_]+", "BOARD/CONFIG"),
+    "digest": _DIGEST,
+    "device": _WORDS,
+    "seed": _integer,
+    "timing_met": _flag,
+    "clocks": _mapping(_clock),
+    "resources": _mapping(_usage),
+    "tools": _mapping(_WORDS),
+    "bitstream": _DIGEST,
+    "critical_path": _path,
+    "seconds": _number,
+}
