@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner import Miner, MinerParameters, SerialMiner
 from ninefold.spec.errors import InputError
 
 __all__ = ["CONFIGURATIONS", "Configuration", "configuration"]
@@ -33,6 +33,10 @@ class Configuration:
     def divisor(self) -> int | None:
         """Clock cycles a bit of the UART, if there is one."""
         return None if self.baud is None else self.miner.clock_hz // self.baud
+
+    def component(self) -> Miner | SerialMiner:
+        """Make the miner, behind its UART if it has one."""
+        return Miner(self.miner) if self.divisor is None else SerialMiner(self.miner, self.divisor)
 
 
 #: By the names of the command line, ``BOARD/CONFIG``.

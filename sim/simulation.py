@@ -82,7 +82,7 @@ def simulate(
     ToolError
         The simulator failed.
     """
-    from ninefold.hdl.cores import make_core, parameters_of
+    from ninefold.hdl.catalogue import make_core, parameters_of
     from ninefold.hdl.elaborate import verilog
 
     if seed < 0:
@@ -95,7 +95,8 @@ def simulate(
     installed = find_simulator(simulator)
     component = make_core(core, **parameters)
     begins()
-    complete = {name: getattr(component, name) for name in names}
+    defaults = {name: parameter.default for name, parameter in names.items() if name not in parameters}
+    complete = {**defaults, **parameters}
     run = _Run(installed, verilog(component), core, json.dumps(complete), seed, folder)
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)

@@ -1,4 +1,4 @@
-"""``ninefold elaborate``: a core as Verilog or RTLIL."""
+"""``ninefold elaborate``: a core or a miner as Verilog or RTLIL."""
 
 import os
 import tempfile
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ninefold.hdl.commands.parameters import CoreCommand
+from ninefold.hdl.commands.parameters import DesignCommand
 from ninefold.spec.errors import InputError
 
 __all__ = ["elaborate"]
@@ -15,7 +15,7 @@ __all__ = ["elaborate"]
 _FORMATS = {".v": "verilog", ".il": "rtlil"}
 
 
-@click.command(cls=CoreCommand)
+@click.command(cls=DesignCommand)
 @click.option(
     "-o",
     "--output",
@@ -32,20 +32,33 @@ _FORMATS = {".v": "verilog", ".il": "rtlil"}
 def elaborate(
     core: str, parameters: dict[str, Any], output: Path | None, language: str | None, name: str | None
 ) -> None:
-    """Write CORE as Verilog or RTLIL; the same parameters give the same bytes."""
-    from ninefold.hdl.cores import make_core
+    """Write CORE as Verilog or RTLIL; the same parameters give the same bytes.
+
+    CORE may also be a configuration, BOARD/CONFIG: its miner with a zero digest, behind its UART if it has one.
+    """
     from ninefold.hdl.elaborate import rtlil, verilog
 
     if language is None:
         language = _language(output)
     if output is not None and not output.parent.is_dir():
         raise InputError(f"the output must be in a folder that exists, not in {str(output.parent)!r}")
-    component = make_core(core, **parameters)
-    text = (verilog if language == "verilog" else rtlil)(component, core if name is None else name)
+    component = _component(core, parameters)
+    text = (verilog if language == "verilog" else rtlil)(component, core.replace("/", "_") if name is None else name)
     if output is None:
         click.echo(text, nl=False)
     else:
         _write(output, text)
+
+
+def _component(core: str, parameters: dict[str, Any]) -> Any:
+    from ninefold.hdl.catalogue import make_core
+    from ninefold.hdl.configurations import CONFIGURATIONS
+
+    if core not in CONFIGURATIONS:
+        return make_core(core, **parameters)
+    if parameters:
+        raise InputError(f"{core} does not take {', '.join(parameters)}: a configuration has no parameters")
+    return CONFIGURATIONS[core].component()
 
 
 def _language(output: Path | None) -> str:

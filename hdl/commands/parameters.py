@@ -8,11 +8,11 @@ import click
 
 from ninefold.spec.errors import UnavailableError
 
-__all__ = ["CoreCommand"]
+__all__ = ["CoreCommand", "DesignCommand"]
 
 
 class CoreCommand(click.Command):
-    """A command about one core: ``@click.command(cls=CoreCommand)``.
+    """A command about one core: ``@click.command(cls=CoreCommand)``; see also `DesignCommand`.
 
     Its function gets ``core``, the name of a core, and ``parameters``, a dict with a value for every parameter of that
     core: from the options, which are made from the signatures of the cores, or else from ``DEFAULTS``. Options that the
@@ -25,22 +25,36 @@ class CoreCommand(click.Command):
         """Return CORE, one option for each parameter of a core, and the command's own options."""
         if importlib.util.find_spec("amaranth") is None:
             raise UnavailableError("amaranth is not installed", "pip install 'ninefold[hdl]'")
-        from ninefold.hdl.cores import CORES
+        from ninefold.hdl.catalogue import CORES
 
-        return [click.Argument(["core"], type=click.Choice(list(CORES))), *_options(), *super().get_params(ctx)]
+        names = [*CORES, *self._others()]
+        return [click.Argument(["core"], type=click.Choice(names)), *_options(), *super().get_params(ctx)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options of the core into ``parameters``."""
-        from ninefold.hdl.cores import DEFAULTS
+        from ninefold.hdl.catalogue import DEFAULTS
 
         given = {str(option.name): ctx.params.pop(str(option.name)) for option in _options()}
         chosen = {name: value for name, value in given.items() if value is not None}
-        ctx.params["parameters"] = {**DEFAULTS[ctx.params["core"]], **chosen}
+        ctx.params["parameters"] = {**DEFAULTS.get(ctx.params["core"], {}), **chosen}
         return super().invoke(ctx)
+
+    def _others(self) -> list[str]:
+        """Return what may be named beside the cores."""
+        return []
+
+
+class DesignCommand(CoreCommand):
+    """A command about one core, or about one of the configurations, which have no parameters."""
+
+    def _others(self) -> list[str]:
+        from ninefold.hdl.configurations import CONFIGURATIONS
+
+        return list(CONFIGURATIONS)
 
 
 def _options() -> list[click.Option]:
-    from ninefold.hdl.cores import CORES, DEFAULTS, parameters_of
+    from ninefold.hdl.catalogue import CORES, DEFAULTS, parameters_of
 
     users: dict[str, list[str]] = {}
     parameters: dict[str, inspect.Parameter] = {}

@@ -50,7 +50,7 @@ def synthesise(
     The core stands between shift registers, which keep pads out of its paths and are not counted. LUT4 are Yosys'
     cells, TRELLIS_COMB is what nextpnr packs them into; fmax is nextpnr's figure after routing.
     """
-    from ninefold.hdl.cores import make_core
+    from ninefold.hdl.catalogue import make_core
     from ninefold.hdl.synthesis import Flow, implement
 
     flow = Flow(device, speed, target_mhz, router)

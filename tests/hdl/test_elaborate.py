@@ -12,8 +12,8 @@ from amaranth.back.verilog import YosysError
 from click.testing import CliRunner, Result
 
 from ninefold.hdl import elaborate as elaboration
+from ninefold.hdl.catalogue import CORES, DEFAULTS, make_core, parameters_of
 from ninefold.hdl.commands.elaborate import elaborate
-from ninefold.hdl.cores import CORES, DEFAULTS, make_core, parameters_of
 from ninefold.hdl.elaborate import digest, rtlil, verilog
 from ninefold.host.cli import cli
 from ninefold.spec.errors import FullDiskError, InputError, ToolError
@@ -26,6 +26,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "similarity": {"dimensions": 4, "lanes": 2, "depth": 3},
     "topk": {"k": 2, "score_width": 6, "id_width": 3},
     "pipeline": {"mode": "linear", "dimensions": 4, "lanes": 2, "depth": 3, "k": 2},
+    "insertion": {"k": 2, "score_width": 6, "id_width": 3},
+    "queue": {"width": 3, "depth": 4},
+    "cobs_encoder": {},
+    "cobs_decoder": {},
+    "frame_sender": {},
+    "frame_receiver": {"capacity": 16, "frames": 2},
+    "uart_transmitter": {"divisor": 4},
+    "uart_receiver": {"divisor": 4},
+    "miner": {**DEFAULTS["miner"], "dimensions": 4, "lanes": 2, "depth": 3, "k": 2, "buffer_bytes": 64},
 }
 
 
@@ -64,7 +73,9 @@ def test_ports(name: str) -> None:
     text = verilog(core, "dut")
     top = re.search(r"module dut\((.*?)\)", text, re.DOTALL)
     assert top is not None
-    wanted = {f"{s}__{p}" for s in core.signature.members for p in ("payload", "valid", "ready")} | {"clk", "rst"}
+    wanted = {"clk", "rst"}
+    for member, what in core.signature.members.items():
+        wanted |= {member} if what.is_port else {f"{member}__{part}" for part in ("payload", "valid", "ready")}
     # A port that is a constant (the ready of an always ready stream) is no port.
     assert wanted - {"threshold__ready"} == {port.strip() for port in top[1].split(",")} - {"threshold__ready"}
 
@@ -85,7 +96,8 @@ def test_digest_is_of_the_rtlil_and_tells_parameters_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("sorter", {}, "core must be one of quantiser, similarity, topk, pipeline, not 'sorter'"),
+        ("sorter", {}, f"core must be one of {', '.join(CORES)}, not 'sorter'"),
+        ("cobs_encoder", {"k": 2}, "cobs_encoder does not take k; it has no parameters"),
         (
             "topk",
             {"k": 2, "lanes": 4, "width": 1},
@@ -203,7 +215,7 @@ def test_command_refusals_leave_nothing(
 def test_command_refuses_an_unknown_core_and_a_word_for_a_number() -> None:
     result = invoke("sorter")
     assert result.exit_code == 2
-    assert "'sorter' is not one of 'quantiser', 'similarity', 'topk', 'pipeline'." in result.output
+    assert "'sorter' is not one of 'quantiser', 'similarity', 'topk', 'pipeline'," in result.output
     result = invoke("topk", "--k", "many")
     assert result.exit_code == 2
     assert "Invalid value for '--k': 'many' is not a valid integer." in result.output
@@ -212,7 +224,24 @@ def test_command_refuses_an_unknown_core_and_a_word_for_a_number() -> None:
 def test_help_names_the_cores_that_take_an_option() -> None:
     result = invoke("--help")
     assert result.exit_code == 0
-    assert "Parameter of topk (default 8), pipeline (default 16)." in " ".join(result.output.split())
+    text = " ".join(result.output.split())
+    assert "Parameter of topk (default 8), pipeline (default 16), insertion (default 8), miner (default 8)." in text
+
+
+def test_command_writes_a_configuration(tmp_path: Path) -> None:
+    texts = []
+    for output in (tmp_path / "a.il", tmp_path / "b.il"):
+        assert invoke("icebreaker/small", "-o", str(output)).output == ""
+        texts.append(output.read_text())
+    assert texts[0] == texts[1]
+    assert "module \\icebreaker_small\n" in texts[0]
+    assert "\\src" not in texts[0]
+    assert str(Path(__file__).parent.parent) not in texts[0]
+
+
+def test_command_refuses_parameters_of_a_configuration() -> None:
+    result = invoke("virtual/tiny", "--lanes", "4")
+    assert str(result.exception) == "virtual/tiny does not take lanes: a configuration has no parameters"
 
 
 @pytest.mark.parametrize("name", ["", "1 bad", "a-b"])

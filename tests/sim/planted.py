@@ -2,7 +2,7 @@
 
 import re
 
-from ninefold.hdl.cores import make_core
+from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import verilog
 
 #: Faults of the wrapper by name; `+fault=NUMBER` turns one on.

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from amaranth.hdl import Mux, Value
 
-from ninefold.hdl.cores import make_core
+from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.cores import similarity as engine
 from ninefold.hdl.cores.dot import trit_pair
 from ninefold.hdl.elaborate import verilog

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ninefold.hdl.cores import make_core
+from ninefold.hdl.catalogue import make_core
 from ninefold.sim.verilated import Design, Gaps, Model, Stream, design, elaborate, find_tools
 from ninefold.sim.verilated import design as design_module
 from ninefold.spec.errors import DeviceError, InputError, ToolError, UnavailableError

@@ -1,0 +1,135 @@
+"""Catalogue of cores: each by the name of the command line, made from plain parameters."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from amaranth.hdl import UnusedElaboratable
+from amaranth.lib import wiring
+
+from ninefold.hdl.cores import Pipeline, Quantiser, SimilarityEngine, TopKMiner
+from ninefold.hdl.link import CobsDecoder, CobsEncoder, FrameReceiver, FrameSender, UartReceiver, UartTransmitter
+from ninefold.hdl.link.queue import BlockQueue
+from ninefold.hdl.miner import Miner, MinerParameters
+from ninefold.hdl.miner.insertion import InsertionTopK
+from ninefold.spec.errors import InputError
+from ninefold.spec.formats import Mode
+
+__all__ = ["CORES", "DEFAULTS", "make_core", "parameters_of"]
+
+# Looking at a core's ports, or being refused one, is a use of it here; Amaranth would warn of it at exit.
+warnings.filterwarnings("ignore", category=UnusedElaboratable)
+
+
+def _queue(width: int, depth: int) -> BlockQueue:
+    return BlockQueue(width, depth)
+
+
+def _miner(
+    dimensions: int,
+    lanes: int,
+    depth: int,
+    k: int,
+    mode: Mode,
+    window: int,
+    buffer_bytes: int,
+    reply_bytes: int,
+    clock_hz: int,
+) -> Miner:
+    return Miner(MinerParameters(dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes))
+
+
+#: What makes each core, by the names of the command line; its parameters are those of the core.
+CORES: Mapping[str, Callable[..., wiring.Component]] = MappingProxyType(
+    {
+        "quantiser": Quantiser,
+        "similarity": SimilarityEngine,
+        "topk": TopKMiner,
+        "pipeline": Pipeline,
+        "insertion": InsertionTopK,
+        "queue": _queue,
+        "cobs_encoder": CobsEncoder,
+        "cobs_decoder": CobsDecoder,
+        "frame_sender": FrameSender,
+        "frame_receiver": FrameReceiver,
+        "uart_transmitter": UartTransmitter,
+        "uart_receiver": UartReceiver,
+        "miner": _miner,
+    }
+)
+
+
+#: Parameters that the command line fills in when they are left out.
+DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quantiser": {"mode": "tanh", "lanes": 16},
+        "similarity": {"dimensions": 384, "lanes": 64, "depth": 512},
+        "topk": {"k": 8, "score_width": 16, "id_width": 10, "signed": True},
+        "pipeline": {"mode": "tanh", "dimensions": 384, "lanes": 64, "depth": 512, "k": 16},
+        "insertion": {"k": 8, "score_width": 16, "id_width": 10},
+        "queue": {"width": 8, "depth": 16},
+        "cobs_encoder": {},
+        "cobs_decoder": {},
+        "frame_sender": {},
+        "frame_receiver": {"capacity": 2048, "frames": 8},
+        "uart_transmitter": {"divisor": 8},
+        "uart_receiver": {"divisor": 8},
+        "miner": {
+            "dimensions": 32,
+            "lanes": 8,
+            "depth": 64,
+            "k": 8,
+            "mode": "tanh",
+            "window": 8,
+            "buffer_bytes": 2048,
+            "reply_bytes": 1024,
+            "clock_hz": 100_000_000,
+        },
+    }
+)
+
+
+def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a core by name, in the order in which it takes them.
+
+    Raises
+    ------
+    InputError
+        There is no core of that name.
+    """
+    if name not in CORES:
+        raise InputError(f"core must be one of {', '.join(CORES)}, not {name!r}")
+    return inspect.signature(CORES[name]).parameters
+
+
+def make_core(name: str, **parameters: Any) -> wiring.Component:
+    """Make a core.
+
+    Parameters
+    ----------
+    name : str
+        One of ``CORES``.
+    **parameters
+        Parameters of the core.
+
+    Returns
+    -------
+    wiring.Component
+        The core.
+
+    Raises
+    ------
+    InputError
+        For an unknown core, a parameter that it does not take or that is missing, and a value outside what is allowed.
+    """
+    known = parameters_of(name)
+    unknown = [given for given in parameters if given not in known]
+    if unknown:
+        takes = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
+        raise InputError(f"{name} does not take {', '.join(unknown)}; {takes}")
+    missing = [p.name for p in known.values() if p.default is p.empty and p.name not in parameters]
+    if missing:
+        raise InputError(f"{name} needs {', '.join(missing)}; its parameters are {', '.join(known)}")
+    return CORES[name](**parameters)
