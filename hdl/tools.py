@@ -1,17 +1,25 @@
 """External tools: where they are, and how they are run."""
 
+import fcntl
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
+from ninefold.spec.cache import cache_folder
 from ninefold.spec.errors import UnavailableError, tool_failure
 
-__all__ = ["find", "run", "version_of"]
+__all__ = ["find", "ready", "run", "together", "version_of"]
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+_running: set[subprocess.Popen[str]] = set()
 
 
 def find(program: str, install: str) -> Path:
@@ -70,10 +78,51 @@ def run(command: Sequence[str | Path], folder: Path | None = None, **environment
     """
     words = [str(word) for word in command]
     variables = {**os.environ, **environment}
-    done = subprocess.run(
-        words, cwd=folder, env=variables, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` failed with exit code {done.returncode}"
-        raise tool_failure(message, done.stdout + done.stderr, folder or Path.cwd())
-    return done.stdout
+    with subprocess.Popen(
+        words,
+        cwd=folder,
+        env=variables,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        _running.add(process)
+        try:
+            output, complaints = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            _running.discard(process)
+    if process.returncode:
+        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` failed with exit code {process.returncode}"
+        raise tool_failure(message, output + complaints, folder or Path.cwd())
+    return output
+
+
+def ready(name: str, install: str) -> Path:
+    """Find a YoWASP tool and let it compile itself, which it does at its first use: two first uses at once may fail."""
+    program = find(name, install)
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run([program, "--version"], folder)
+    return program
+
+
+def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int) -> list[_Made]:
+    """Do a job that runs tools for each item, some at once, and return what each made, in the order of the items.
+
+    When one fails or the user interrupts, tools that still run are ended.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            return list(pool.map(job, items))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(_running):
+                process.kill()
+            raise

@@ -1,0 +1,104 @@
+"""What a board is to a build, and the design that goes on one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, Signal
+from amaranth.lib import io
+from amaranth.lib.cdc import ResetSynchronizer
+
+from ninefold.hdl.configurations import Configuration
+from ninefold.hdl.miner.serial import SerialMiner
+from ninefold.spec.errors import InputError
+
+__all__ = ["Board", "BoardTop", "Toolchain"]
+
+Toolchain = Literal["ecp5", "gowin", "ice40"]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Attributes
+    ----------
+    name : str
+        As in the catalogue.
+    device, package, speed : str
+        Its FPGA, as the vendor names it; an empty speed where there is only one grade.
+    toolchain : {'ecp5', 'gowin', 'ice40'}
+        What builds its bitstreams.
+    crystal_hz, clock_hz : int
+        The clock on the board, and the one that the PLL makes of it for the miner.
+    platform : callable
+        Makes Amaranth's platform: pins and constraints. It has a resource ``uart`` and one ``led``.
+    pll : callable
+        ``pll(m, port, clock, locked)`` adds the PLL to a module: from the port of the board's clock to two signals.
+    high : tuple of str
+        Resources, outputs of one bit, that must be held at 1.
+    """
+
+    name: str
+    device: str
+    package: str
+    speed: str
+    toolchain: Toolchain
+    crystal_hz: int
+    clock_hz: int
+    platform: Callable[[], Any]
+    pll: Callable[[Module, Any, Signal, Signal], None]
+    high: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> str:
+        """Device, package and speed grade as one word."""
+        return "-".join(word for word in (self.device, self.package, self.speed) if word)
+
+
+class BoardTop(Elaboratable):
+    """A miner on a board: its UART on the board's, its clock from the board's PLL, in reset until that is locked.
+
+    The LED is lit while bytes pass in either direction.
+
+    Parameters
+    ----------
+    board : Board
+        The board.
+    configuration : Configuration
+        The miner and its UART.
+
+    Raises
+    ------
+    InputError
+        The configuration has no UART, or is for another clock.
+    """
+
+    def __init__(self, board: Board, configuration: Configuration) -> None:
+        if configuration.divisor is None:
+            raise InputError("a configuration for a board must have a UART, not a FIFO")
+        if configuration.miner.clock_hz != board.clock_hz:
+            raise InputError(f"clock_hz on {board.name} must be {board.clock_hz}, not {configuration.miner.clock_hz}")
+        self._board = board
+        self._serial = SerialMiner(configuration.miner, configuration.divisor)
+
+    def elaborate(self, platform: Any) -> Module:
+        """Connect clock, reset, lines and LED."""
+        m = Module()
+        clock, locked = Signal(), Signal()
+        m.domains.sync = ClockDomain()
+        self._board.pll(m, platform.request(platform.default_clk, dir="-"), clock, locked)
+        m.d.comb += ClockSignal().eq(clock)
+        m.submodules.reset = ResetSynchronizer(~locked)
+        m.submodules.serial = serial = self._serial
+
+        lines = {line.name: "-" for line in platform.lookup("uart").ios if hasattr(line, "name")}
+        uart = platform.request("uart", dir=lines)
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.submodules.led = led = io.Buffer("o", platform.request("led", 0, dir="-"))
+        m.d.comb += [serial.rx.eq(rx.i), tx.o.eq(serial.tx), led.o.eq(~(rx.i & serial.tx))]
+        for name in self._board.high:
+            m.submodules[name] = held = io.Buffer("o", platform.request(name, dir="-"))
+            m.d.comb += held.o.eq(1)
+        return m

@@ -1,0 +1,47 @@
+"""Tang Nano 9K: GW1NR-9C, UART on its USB chip."""
+
+from typing import Any
+
+from amaranth.hdl import Instance, Module, Signal
+from amaranth.lib import io
+from amaranth_boards.tang_nano_9k import TangNano9kPlatform
+
+from ninefold.hdl.boards.board import Board
+
+__all__ = ["BOARD"]
+
+
+def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
+    """27 MHz / 9 x 16 = 48 MHz, by way of 768 MHz."""
+    m.submodules.pad = pad = io.Buffer("i", port)
+    m.submodules.pll = Instance(
+        "rPLL",
+        p_DEVICE="GW1NR-9C",
+        p_FCLKIN="27",
+        p_IDIV_SEL=8,
+        p_FBDIV_SEL=15,
+        p_ODIV_SEL=16,
+        p_DYN_IDIV_SEL="false",
+        p_DYN_FBDIV_SEL="false",
+        p_DYN_ODIV_SEL="false",
+        p_DYN_DA_EN="false",
+        p_PSDA_SEL="0000",
+        p_DUTYDA_SEL="1000",
+        p_CLKFB_SEL="internal",
+        p_CLKOUT_BYPASS="false",
+        i_CLKIN=pad.i,
+        i_CLKFB=0,
+        i_RESET=0,
+        i_RESET_P=0,
+        i_FBDSEL=0,
+        i_IDSEL=0,
+        i_ODSEL=0,
+        i_PSDA=0,
+        i_DUTYDA=0,
+        i_FDLY=0,
+        o_CLKOUT=clock,
+        o_LOCK=locked,
+    )
+
+
+BOARD = Board("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, 48_000_000, TangNano9kPlatform, _pll)

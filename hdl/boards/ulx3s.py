@@ -1,0 +1,33 @@
+"""ULX3S with an ECP5-85F, UART on the FTDI chip."""
+
+from amaranth.build import Attrs, Pins, Resource
+from amaranth_boards.ulx3s import ULX3S_85F_Platform
+
+from ninefold.hdl.boards.board import Board
+from ninefold.hdl.boards.ecp5_pll import ecp5_pll
+
+__all__ = ["BOARD"]
+
+
+class _Platform(ULX3S_85F_Platform):
+    """The board, with the pin that starts its ESP32 by a name of its own."""
+
+    resources = [  # noqa: RUF012
+        *ULX3S_85F_Platform.resources,
+        Resource("esp32_gpio0", 0, Pins("L2", dir="o"), Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP", DRIVE="4")),
+    ]
+
+
+BOARD = Board(
+    "ulx3s",
+    "LFE5U-85F",
+    "CABGA381",
+    "6",
+    "ecp5",
+    25_000_000,
+    125_000_000,
+    _Platform,
+    ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
+    # Otherwise the ESP32, which can load the FPGA too, may restart the board.
+    high=("esp32_gpio0",),
+)
