@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.link.cobs import CobsDecoder
-from ninefold.hdl.link.layouts import BYTE, HEADER
+from ninefold.hdl.link.layouts import BYTE, HEADER, PIECE
 from ninefold.hdl.link.queue import BlockQueue
 from ninefold.spec.errors import InputError
 
@@ -24,7 +24,7 @@ class FrameReceiver(wiring.Component):
     A frame is shown once its end has come and its CRC-32 (zlib's, over header and payload, little endian) holds; any
     other is dropped and counted. What follows the next 0 is a new frame, whatever came before it.
 
-    Throughput is one byte a cycle. The header is offered 2 cycles after the end of its frame was accepted, its payload
+    Throughput is one byte a cycle. The header is offered 3 cycles after the end of its frame was accepted, its payload
     from then on. When the buffer is full of frames that are not taken, or ``frames`` headers wait, the input stalls; a
     frame that alone is too long for the buffer is dropped.
 
@@ -81,22 +81,28 @@ class FrameReceiver(wiring.Component):
         write, read = buffer.write_port(), buffer.read_port()
         wiring.connect(m, wiring.flipped(self.input), decoder.input)
         wiring.connect(m, queue.output, wiring.flipped(self.headers))
-        piece, valid, ready = decoder.output.payload, decoder.output.valid, decoder.output.ready
+        # A register cuts the path from a line through the decoder to the pointers.
+        piece, valid, ready = Signal(PIECE), Signal(), Signal()
+        m.d.comb += decoder.output.ready.eq(~valid | ready)
+        with m.If(decoder.output.ready):
+            m.d.sync += [piece.eq(decoder.output.payload), valid.eq(decoder.output.valid)]
 
         # Pointers have one bit more than an address. What lies before `sound` may be read; `end` is behind the frame
-        # that arrives.
+        # that arrives, `payload_end` in front of what would be its CRC, with `length` bytes before it.
         bits = self.capacity.bit_length()
-        taken, sound, end = Signal(bits), Signal(bits), Signal(bits)
+        taken, sound, end, payload_end = Signal(bits), Signal(bits), Signal(bits), Signal(bits)
+        length = Signal(bits)
         seen = Signal(range(_HEADER_BYTES + _CRC_BYTES + 1))
         header = Signal(8 * _HEADER_BYTES)
         tail = Signal(8 * _CRC_BYTES)
         too_long = Signal()
         in_header = seen < _HEADER_BYTES
+        whole = seen == _HEADER_BYTES + _CRC_BYTES
         full = (end ^ taken) == self.capacity
         store = Signal()
         good, counted = Signal(), Signal()
         m.d.comb += [
-            counted.eq(~piece.damaged & ~too_long & (seen == _HEADER_BYTES + _CRC_BYTES)),
+            counted.eq(~piece.damaged & ~too_long & whole),
             good.eq(counted & crc.match_detected),
             ready.eq((~piece.end | queue.input.ready) & (piece.end | in_header | ~full | (sound == taken) | too_long)),
             store.eq(valid & ready & ~piece.end & ~in_header & ~full & ~too_long),
@@ -106,24 +112,27 @@ class FrameReceiver(wiring.Component):
             write.data.eq(piece.data),
             write.addr.eq(end[:-1]),
             write.en.eq(store),
-            queue.input.payload.eq(Cat(header, tail, (end - _CRC_BYTES - sound)[:bits])),
+            queue.input.payload.eq(Cat(header, tail, length)),
             queue.input.valid.eq(valid & ready & piece.end & good),
             self.crc_error.eq(valid & ready & piece.end & counted & ~crc.match_detected),
             self.dropped.eq(valid & ready & piece.end & ~counted),
         ]
         with m.If(valid & ready & piece.end):
-            m.d.sync += [seen.eq(0), too_long.eq(0), end.eq(sound)]
+            m.d.sync += [seen.eq(0), too_long.eq(0), length.eq(0), end.eq(sound), payload_end.eq(sound)]
             with m.If(good):
-                m.d.sync += [end.eq(end - _CRC_BYTES), sound.eq(end - _CRC_BYTES)]
+                m.d.sync += [end.eq(payload_end), payload_end.eq(payload_end), sound.eq(payload_end)]
         with m.Elif(valid & ready):
             m.d.sync += [
-                seen.eq(seen + (seen != _HEADER_BYTES + _CRC_BYTES)),
+                seen.eq(seen + ~whole),
                 tail.eq(Cat(tail[8:], piece.data)),
-                end.eq(end + store),
                 too_long.eq(too_long | (~in_header & full)),
             ]
             with m.If(in_header):
                 m.d.sync += header.eq(Cat(header[8:], piece.data))
+        with m.If(store):
+            m.d.sync += end.eq(end + 1)
+            with m.If(whole):
+                m.d.sync += [payload_end.eq(payload_end + 1), length.eq(length + 1)]
 
         # Reading: the word that the memory shows is offered until it is taken.
         shown = Signal()

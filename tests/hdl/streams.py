@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from amaranth.hdl import Fragment
 from amaranth.lib.wiring import Component
 from amaranth.sim import Simulator
+
+from tests.hdl.collisions import CollidingMemories
 
 # Amaranth is untyped.
 Testbench = Callable[[Any], Awaitable[None]]
@@ -37,7 +40,8 @@ class Bench:
         self._background.append(testbench)
 
     def run(self) -> None:
-        simulator = Simulator(self.core)
+        # No core may look at a word that it reads while that is written.
+        simulator = Simulator(Fragment.get(self.core, CollidingMemories()))
         simulator.add_clock(1e-6)
         for testbench in self._testbenches:
             simulator.add_testbench(testbench)

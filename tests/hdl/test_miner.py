@@ -15,6 +15,7 @@ from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import ERROR, REPLY, Fault, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY, REGISTERS, STATISTICS
 from tests.hdl import client
+from tests.hdl.collisions import Colliding
 
 TINY = configuration("virtual/tiny").miner
 
@@ -55,7 +56,7 @@ class Board:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return Model(elaborate(Miner(TINY)))
+    return Model(elaborate(Colliding(Miner(TINY))))
 
 
 @pytest.fixture
