@@ -77,7 +77,8 @@ class ReplyStore(wiring.Component):
         """Build the memory of replies, the builder and the sender."""
         m = Module()
         window, size = self._parameters.window, self._parameters.reply_bytes
-        m.submodules.memory = kept = memory.Memory(shape=8, depth=window * size, init=[])
+        # In block RAM even where a board keeps memories as small as the smallest one elsewhere.
+        m.submodules.memory = kept = memory.Memory(shape=8, depth=window * size, init=[], attrs={"ram_style": "block"})
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=slot_bits(self._parameters), depth=window)
         lengths = Array(Signal(range(size + 1), name=f"length_{i}") for i in range(window))
         m.d.comb += [
