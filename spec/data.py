@@ -74,7 +74,7 @@ class State:
         return State(self.id, self.version + 1, arrays, self.attributes if attributes is None else attributes)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Task:
     """One operator to run.
 
@@ -110,7 +110,7 @@ class Task:
     timeout_s: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
     """What a device returns for a `Call`.
 
@@ -165,7 +165,7 @@ class Candidate:
         return None if self.run_s is None else self.wait_s + self.load_s + self.run_s
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Result(Answer):
     """An `Answer` with who was asked, who answered and why.
 

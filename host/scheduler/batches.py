@@ -29,9 +29,8 @@ def rows_of(call: Call) -> int | None:
     return int(shape[0]) if len(shape) > 1 else None
 
 
-def joining_key(call: Call) -> Hashable | None:
-    """Return what must be equal for calls to be joined; None for one that is too large or cannot be."""
-    rows = rows_of(call)
+def joining_key(call: Call, rows: int | None) -> Hashable | None:
+    """Return what must be equal for calls, of so many rows, to be joined; None for one too large or that cannot be."""
     if rows is None or not 0 < rows <= SMALL_ROWS:
         return None
     rowed = call.operator.rowed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -106,7 +105,7 @@ class Flow:
 
     def start(self, pending: Pending) -> None:
         """Send a task that has its place to its device, or let it wait for the state that it needs."""
-        pending.future.on_cancel = functools.partial(self._leave, [pending])
+        pending.future.on_cancel = (self._leave, [pending])
         if pending.task.deadline_s is not None:
             with self._lock:
                 self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
@@ -257,10 +256,13 @@ class Flow:
         now = self._clock()
         for pending in ended:
             pending.settled = True
-        for pending in self._room.leave(ended):
+        left = self._room.leave(ended)
+        seen = []
+        for pending in left:
             pending.future.on_cancel = None  # a cycle that only the collector would free
-            operator = pending.call.operator
             device = pending.answered_by[-1] if pending.answered_by else ""
-            self._seen.task(operator.name, device, pending.outcome, now - pending.submitted_s)
-            if operator.stateful:
+            seen.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
+        self._seen.ended(seen)
+        for pending in left:
+            if pending.call.operator.stateful:
                 self.states.ended(pending)

@@ -6,7 +6,7 @@ import heapq
 
 from ninefold.spec.data import Database
 
-from .batches import JOINED_ROWS, rows_of
+from .batches import JOINED_ROWS
 from .work import Job
 
 __all__ = ["Queue"]
@@ -24,7 +24,8 @@ class Queue:
     """
 
     def __init__(self) -> None:
-        self._heap: list[Job] = []
+        # Tuples are compared by the interpreter, jobs would be by a method; the order of two jobs is never the same.
+        self._heap: list[tuple[tuple[int, int], Job]] = []
         self.cost_s = 0.0
         self.errands: dict[str, Database | None] = {}
 
@@ -33,12 +34,13 @@ class Queue:
 
     def put(self, job: Job) -> None:
         """Add a job."""
-        heapq.heappush(self._heap, job)
+        job.queued()
+        heapq.heappush(self._heap, (job.order, job))
         self.cost_s += job.cost_s
 
     def drain(self) -> list[Job]:
         """Take every job back."""
-        jobs, self._heap, self.cost_s = self._heap, [], 0.0
+        jobs, self._heap, self.cost_s = [job for _, job in self._heap], [], 0.0
         return jobs
 
     def take(self) -> list[Job]:
@@ -46,7 +48,7 @@ class Queue:
         jobs: list[Job] = []
         rows = 0
         while self._heap and rows < JOINED_ROWS:
-            job = self._heap[0]
+            job = self._heap[0][1]
             if jobs and not (job.key is not None and job.joins(jobs[0])):
                 break
             heapq.heappop(self._heap)
@@ -56,7 +58,7 @@ class Queue:
             jobs.append(job)
             if job.key is None:
                 break
-            rows += rows_of(job.call) or 1
+            rows += job.rows
         if not self._heap:
             self.cost_s = 0.0  # what rounding left
         return jobs

@@ -149,11 +149,11 @@ class Scheduler:
         InputError
             For an unknown operator or backend, and for arguments that the operator refuses.
         """
-        return self.submit_task(self.task(operator, *arguments, **keywords))
+        return self._send(task_of(signature_of(operator, self._operators), arguments, keywords), waited_for=False)
 
     def run(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
         """Run a task to its end; see `submit`."""
-        return self.run_task(self.task(operator, *arguments, **keywords))
+        return self.run_task(task_of(signature_of(operator, self._operators), arguments, keywords))
 
     async def run_async(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
         """Run a task to its end without blocking the event loop, not even for room in the queue; see `submit`."""

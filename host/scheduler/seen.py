@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import threading
 import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.signature import Call
 
-__all__ = ["Gauges", "Seen"]
+__all__ = ["Readings", "Seen"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
 #: Events of a timeline that are kept; the oldest go first.
@@ -25,23 +28,33 @@ KEPT_EVENTS: Final = 1_000_000
 #: Upper bounds of the latency histogram in seconds: 50 us to 100 s, three a decade.
 BUCKETS: Final = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
-#: Gives gauges with their values at the time of asking.
-Gauges = Callable[[], Iterable[GaugeMetricFamily]]
+#: Gives metrics with their values at the time of asking.
+Readings = Callable[[], Iterable[Metric]]
 
 
-class _Gauges(Collector):
-    """Gauges that are read when they are asked for, and cost nothing in between."""
+class _Read(Collector):
+    """Metrics that are read when they are asked for, and cost nothing in between."""
 
-    def __init__(self, gauges: Gauges) -> None:
-        self._gauges = gauges
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Give every gauge with its current values."""
-        return self._gauges()
+    def collect(self) -> Iterable[Metric]:
+        """Give every metric with its current values."""
+        return self._readings()
 
-    def describe(self) -> Iterable[GaugeMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         """Give nothing: the devices are not known yet when this is registered."""
         return ()
+
+
+class _Ended:
+    """Tasks of one operator, device and outcome that have ended: how many in each bucket, and their seconds."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
 
 
 class Seen:
@@ -60,46 +73,56 @@ class Seen:
 
     def __init__(self, timeline: bool = False) -> None:
         self.registry = CollectorRegistry()
-        self._tasks = Counter(
-            "ninefold_tasks",
-            "Tasks by operator, the device that answered, and outcome: answered, failed or cancelled.",
-            ("operator", "device", "outcome"),
-            registry=self.registry,
-        )
-        self._latency = Histogram(
-            "ninefold_task_seconds",
-            "Time from submission to the answer.",
-            ("operator", "device"),
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
+        # Counted here, and made metrics of when asked for: the library's counter and histogram take longer for a task
+        # than all else that happens when it ends.
+        self._ended: dict[tuple[str, str, str], _Ended] = {}
+        self._lock = threading.Lock()
+        self.add(self._tasks)
         self._fallbacks = Counter(
             "ninefold_fallbacks",
             "Tasks that a device did not answer, by the class of the error.",
             ("operator", "device", "reason"),
             registry=self.registry,
         )
-        # Looking a child up by its labels costs more than counting; a dict of them does not.
-        self._children: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
         self._started = time.perf_counter()
 
-    def add(self, gauges: Gauges) -> None:
+    def add(self, readings: Readings) -> None:
         """Add metrics that are read when they are asked for."""
-        self.registry.register(_Gauges(gauges))
+        self.registry.register(_Read(readings))
 
-    def task(self, operator: str, device: str, outcome: str, seconds: float) -> None:
-        """Count a task that ended, `seconds` after it was submitted."""
-        children = self._children.get((operator, device, outcome))
-        if children is None:
-            children = (self._tasks.labels(operator, device, outcome), self._latency.labels(operator, device))
-            self._children[operator, device, outcome] = children
-        counter, histogram = children
-        counter.inc()
-        histogram.observe(seconds)
+    def ended(self, tasks: Sequence[tuple[str, str, str, float]]) -> None:
+        """Count tasks that ended: operator, device, outcome, and the seconds since each was submitted."""
+        with self._lock:
+            for operator, device, outcome, seconds in tasks:
+                key = (operator, device, outcome)
+                if (of := self._ended.get(key)) is None:
+                    of = self._ended[key] = _Ended()
+                of.counts[bisect_left(BUCKETS, seconds)] += 1
+                of.seconds += seconds
         if _LOG.isEnabledFor(logging.DEBUG):
-            extra = {"operator": operator, "device": device, "outcome": outcome, "seconds": seconds}
-            _LOG.debug("a task ended", extra=extra)
+            for operator, device, outcome, seconds in tasks:
+                extra = {"operator": operator, "device": device, "outcome": outcome, "seconds": seconds}
+                _LOG.debug("a task ended", extra=extra)
+
+    def _tasks(self) -> Iterator[Metric]:
+        """Give how many tasks ended how, and how long they took."""
+        text = "Tasks by operator, the device that answered, and outcome: answered, failed or cancelled."
+        tasks = CounterMetricFamily("ninefold_tasks", text, labels=("operator", "device", "outcome"))
+        latencies: dict[tuple[str, str], _Ended] = {}
+        with self._lock:
+            for (operator, device, outcome), of in self._ended.items():
+                tasks.add_metric((operator, device, outcome), sum(of.counts))
+                latency = latencies.setdefault((operator, device), _Ended())
+                latency.counts = [a + b for a, b in zip(latency.counts, of.counts, strict=True)]
+                latency.seconds += of.seconds
+        yield tasks
+        text = "Time from submission to the answer."
+        seconds = HistogramMetricFamily("ninefold_task_seconds", text, labels=("operator", "device"))
+        for labels, latency in latencies.items():
+            upto = zip((*map(str, map(float, BUCKETS)), "+Inf"), itertools.accumulate(latency.counts), strict=True)
+            seconds.add_metric(labels, list(upto), latency.seconds)
+        yield seconds
 
     def ran(self, device: str, call: Call, started: float, seconds: float, tasks: int) -> None:
         """Note a call on a device for the timeline; `started` by `time.perf_counter`."""

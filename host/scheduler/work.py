@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ninefold.spec.data import Answer, Candidate, Result, Task
 from ninefold.spec.signature import Call
 
-from .batches import joining_key
+from .batches import joining_key, rows_of
 from .costs import size_class
 
 if TYPE_CHECKING:
@@ -36,13 +36,14 @@ class Future(concurrent.futures.Future[Result]):
     """
 
     #: What the scheduler does when the future is cancelled.
-    on_cancel: Callable[[], None] | None = None
+    on_cancel: tuple[Callable[[list[Pending]], None], list[Pending]] | None = None
 
     def cancel(self) -> bool:
         """Cancel the task while it waits; return whether it is cancelled."""
         before, done = self.cancelled(), super().cancel()
         if done and not before and self.on_cancel is not None:
-            self.on_cancel()
+            leave, ended = self.on_cancel
+            leave(ended)
         return done
 
     def __await__(self) -> Generator[Any, None, Result]:
@@ -117,13 +118,14 @@ class Pending:
 
     def result(self, answer: Answer) -> Result:
         """Return the result that an answer makes."""
+        by = self.answered_by
         return Result(
             answer.values,
             answer.path,
             answer.metrics,
             answer.state,
             self.task.device or AUTO,
-            ", ".join(sorted(set(self.answered_by))),
+            by[0] if len(by) == 1 else ", ".join(sorted(set(by))),
             self.why,
             self.considered,
             self.fallbacks,
@@ -160,6 +162,8 @@ class Job:
     ----------
     size : str
         Its size class.
+    rows : int
+        How many rows it has that do not influence each other; 0 where it has none.
     key : hashable or None
         Jobs of equal keys can be joined.
     tried : mapping of str to int
@@ -174,14 +178,28 @@ class Job:
         Runs it on the thread that waits for it, where the device was lent to that.
     """
 
-    __slots__ = ("call", "cost_s", "key", "lent", "moving", "order", "part", "pending", "size", "trial", "tried")
+    __slots__ = (
+        "call",
+        "cost_s",
+        "key",
+        "lent",
+        "moving",
+        "order",
+        "part",
+        "pending",
+        "rows",
+        "size",
+        "trial",
+        "tried",
+    )
 
     def __init__(self, call: Call, pending: Pending, part: int = 0) -> None:
         self.call = call
         self.pending = pending
         self.part = part
         self.size = size_class(call)
-        self.key = joining_key(call)
+        self.rows = 0
+        self.key: Hashable | None = None
         self.tried: Mapping[str, int] = _NEVER
         self.trial = False
         self.moving = False
@@ -189,8 +207,10 @@ class Job:
         self.lent: Callable[[], None] | None = None
         self.order = (-pending.task.priority, next(_ORDER))
 
-    def __lt__(self, other: Job) -> bool:
-        return self.order < other.order
+    def queued(self) -> None:
+        """Work out what else the job can be joined with, which only matters where it waits."""
+        rows = rows_of(self.call)
+        self.rows, self.key = rows or 0, joining_key(self.call, rows)
 
     def joins(self, other: Job) -> bool:
         """Whether the two can be run as one call."""

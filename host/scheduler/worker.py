@@ -24,7 +24,7 @@ from ninefold.spec.errors import (
 from ninefold.spec.protocols import Backend, Device, Found
 from ninefold.spec.signature import Call
 
-from .batches import join, rows_of, share
+from .batches import join, share
 from .breaker import Breaker
 from .events import Events
 from .queue import Queue
@@ -233,10 +233,12 @@ class Worker:
         try:
             self._finish(running, self._outcome(running))
         finally:
-            with self._events.lock:
-                if self._running is running:
-                    self._running = None
-                self._wake.notify()
+            # What was queued meanwhile has woken the worker's thread, which found the device lent.
+            if self._running is running or self._queue or self._queue.errands or self._stopping:
+                with self._events.lock:
+                    if self._running is running:
+                        self._running = None
+                    self._wake.notify()
 
     # On the worker's thread.
 
@@ -298,7 +300,7 @@ class Worker:
         wanted = residents_of(call)
         for resident in wanted:
             self._bring(running, device, resident, wanted)
-        self._watch(running, "the call", self._patience(running))
+        self._watch(running, "the call", float("inf") if running.lent else self._patience(running))
         started = time.perf_counter()
         answer = device.run(call)
         running.seconds = time.perf_counter() - started
@@ -360,13 +362,14 @@ class Worker:
 
     def _watch(self, running: _Running, doing: str, limit_s: float) -> None:
         """Say what comes next and how long it may take; raise `DeviceError` when it was given up meanwhile."""
-        with self._events.lock:
+        # One lock for a small task less: what cannot be given up is not watched either.
+        watched = not running.lent and limit_s != float("inf")
+        with self._events.lock if watched else contextlib.nullcontext():
             if self._running is not running:
                 raise DeviceError(f"{self.name}: {running.doing} was given up")
-            running.doing, running.limit_s = doing, limit_s
-            unlimited = running.lent or limit_s == float("inf")
-            running.limit_at = None if unlimited else self._events.clock() + limit_s
-            if running.limit_at is not None:
+            running.doing, running.limit_s, running.limit_at = doing, limit_s, None
+            if watched:
+                running.limit_at = self._events.clock() + limit_s
                 self._events.watch(running.limit_at)
 
     def _finish(self, running: _Running, outcome: Answer | Exception) -> bool:
@@ -443,7 +446,7 @@ class Worker:
             return
         shares, first = [], 0
         for job in running.jobs:
-            last = first + (rows_of(job.call) or 0)
+            last = first + job.rows
             shares.append((job, share(answer, slice(first, last))))
             first = last
         self._events.answered(shares, self)

@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.host.scheduler.batches import join, joining_key, rows_of, share, stack, take
+from ninefold.host.scheduler import batches
+from ninefold.host.scheduler.batches import join, rows_of, share, stack, take
 from ninefold.sim import golden
 from ninefold.spec.data import Answer
 from ninefold.spec.operators import OPERATORS
@@ -23,6 +24,10 @@ def mine(count: int, seed: int = 5, k: int = 3) -> Call:
 
 def answered(call: Call) -> Answer:
     return Answer(golden.answer(call), "golden", {"seconds": 1.0, "cycles": 10.0})
+
+
+def joining_key(call: Call) -> object:
+    return batches.joining_key(call, rows_of(call))
 
 
 def same(a: Answer, b: Answer) -> bool:
