@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ninefold.spec.manifest import Step
+from ninefold.spec.manifest import Step, Usage
 
-__all__ = ["Resources", "Step", "critical_path", "fmax_mhz", "resources"]
+__all__ = ["Resources", "Step", "clocks", "critical_path", "fmax_mhz", "resources", "utilization"]
 
 #: Yosys names what has no name after the nearest signal that has one: ``gap_LUT4_A_Z`` is a LUT near ``gap``.
 _DERIVED = re.compile(r"_(?:LUT4|CCU2C|PFUMX|L6MUX21|TRELLIS_[A-Z0-9]+|DP16KD|PDPW16KD|MULT18X18D)(?:_.*|$)")
@@ -68,8 +68,27 @@ def fmax_mhz(report: Mapping[str, Any]) -> float:
     return float(min(clock["achieved"] for clock in report["fmax"].values()))
 
 
-def critical_path(report: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Return the slowest path from register to register of one clock, in names of the core's signals."""
+def clocks(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the post-route frequency of each clock in MHz, by the name of its net."""
+    return {name.removeprefix("$glbnet$"): round(clock["achieved"], 2) for name, clock in report["fmax"].items()}
+
+
+def utilization(report: Mapping[str, Any]) -> dict[str, Usage]:
+    """Return how many cells of each kind are used, for all kinds of which one is."""
+    cells = report["utilization"].items()
+    return {kind: Usage(count["used"], count["available"]) for kind, count in cells if count["used"]}
+
+
+def critical_path(report: Mapping[str, Any], prefix: str = "core.") -> tuple[Step, ...]:
+    """Return the slowest path from register to register of one clock, in names of the core's signals.
+
+    Parameters
+    ----------
+    report : mapping
+        nextpnr's.
+    prefix : str
+        What the names of the core's signals begin with, which is left out.
+    """
     paths = [path for path in report["critical_paths"] if path["from"] == path["to"]]
     slowest = max(paths, key=lambda path: sum(hop["delay"] for hop in path["path"]))
     steps = []
@@ -77,16 +96,18 @@ def critical_path(report: Mapping[str, Any]) -> tuple[Step, ...]:
     for hop in slowest["path"]:
         # Within a carry chain or a wide multiplexer wires take no time and have no names of ours.
         if hop["type"] == "routing" and hop["delay"] > 0:
-            steps.append(Step(_signal(hop["net"]), round(logic, 3), round(hop["delay"], 3)))
+            steps.append(Step(_signal(hop["net"], prefix), round(logic, 3), round(hop["delay"], 3)))
             logic = 0.0
         else:
             logic += hop["delay"]
     end = slowest["path"][-1]["to"]
-    target = _signal(_STORED.sub("", end["cell"])) + (f" ({end['port']})" if end["port"] in {"CE", "LSR"} else "")
+    target = _signal(_STORED.sub("", end["cell"]), prefix) + (
+        f" ({end['port']})" if end["port"] in {"CE", "LSR"} else ""
+    )
     return (*steps, Step(target, round(logic, 3), 0.0))
 
 
-def _signal(name: str) -> str:
-    name = name.removeprefix("core.")
+def _signal(name: str, prefix: str) -> str:
+    name = name.removeprefix(prefix)
     derived = _DERIVED.sub("", name)
     return name if derived == name else f"near {derived}"

@@ -124,6 +124,15 @@ class Manifest:
         """The digest as 32 bytes, as the board carries it."""
         return bytes.fromhex(self.digest)
 
+    @property
+    def missed(self) -> str:
+        """Which clocks miss their constraint, and by how much; empty where none does."""
+        return ", ".join(
+            f"{name} reaches {clock.fmax_mhz:.2f} of {clock.constraint_mhz:g} MHz"
+            for name, clock in self.clocks.items()
+            if not clock.met
+        )
+
     def to_json(self) -> str:
         """Return the manifest as a JSON text that ends in a newline."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -117,13 +117,21 @@ def find(wanted: str, plugged_in: Sequence[Port]) -> Port:
     raise UnavailableError(f"more than one {asked} is plugged in: {seen}", "name one by its serial number")
 
 
-def udev_rule(board: UsbBoard | None) -> str:
-    """Return the command that lets whoever sits at the machine open such a port."""
-    rule = 'SUBSYSTEM=="tty", SUBSYSTEMS=="usb", '
+def udev_rule(board: UsbBoard | None, subsystem: str = "tty") -> str:
+    """Return the command that lets whoever sits at the machine open such a port.
+
+    Parameters
+    ----------
+    board : UsbBoard or None
+        Which board; all ports on USB for None.
+    subsystem : str
+        ``"tty"`` for serial ports, ``"usb"`` for the USB device itself, which loading bitstreams needs.
+    """
+    rule = f'SUBSYSTEM=="{subsystem}", SUBSYSTEMS=="usb", '
     if board is not None:
         rule += f'ATTRS{{idVendor}}=="{board.vendor:04x}", ATTRS{{idProduct}}=="{board.product:04x}", '
     return (
-        f"""echo '{rule}TAG+="uaccess", MODE="0660"' | sudo tee /etc/udev/rules.d/60-ninefold.rules"""
+        f"""echo '{rule}TAG+="uaccess", MODE="0660"' | sudo tee /etc/udev/rules.d/60-ninefold-{subsystem}.rules"""
         " && sudo udevadm control --reload && sudo udevadm trigger"
     )
 

@@ -2,13 +2,29 @@
 
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
+from amaranth.hdl import Instance, Module, Shape, Signal
 from amaranth.lib import io
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
 from ninefold.hdl.boards.board import Board
 
 __all__ = ["BOARD"]
+
+#: Larger memories are worth a block RAM, of which there are 26.
+_SMALL_BITS = 4096
+
+
+class _Platform(TangNano9kPlatform):
+    """The board, with small memories in its LUTs, so that block RAM is left for the store."""
+
+    def get_memory(self, memory: Any) -> Any:
+        """Return a memory's own elaboration, told where it shall go."""
+        if Shape.cast(memory.shape).width * memory.depth <= _SMALL_BITS:
+            if not memory.write_ports:
+                memory.attrs["ram_style"] = "logic"
+            else:
+                memory.attrs.setdefault("ram_style", "distributed")
+        return memory.elaborate(None)
 
 
 def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
@@ -44,4 +60,4 @@ def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
     )
 
 
-BOARD = Board("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, 48_000_000, TangNano9kPlatform, _pll)
+BOARD = Board("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, 48_000_000, _Platform, _pll)

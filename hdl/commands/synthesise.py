@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ninefold.hdl.commands.parameters import CoreCommand
+from ninefold.hdl.commands.paths import path_table
+from ninefold.hdl.commands.progress import steps
 
 if TYPE_CHECKING:
     from ninefold.hdl.synthesis import Implementation
@@ -55,21 +56,7 @@ def synthesise(
 
     flow = Flow(device, speed, target_mhz, router)
     component = make_core(core, **parameters)
-    stderr = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=stderr, transient=True) as bar:
-        task = bar.add_task(f"implementing {core}", total=1 + seeds)
-
-        def finished(line: str) -> None:
-            bar.console.print(line)
-            bar.advance(task)
-
+    with steps(f"implementing {core}", 1 + seeds) as finished:
         made = implement(component, flow, range(1, seeds + 1), finished)
     if as_json:
         click.echo(json.dumps(_report(core, parameters, made), indent=2))
@@ -80,7 +67,7 @@ def synthesise(
     versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
     console.print(f"LFE5 {flow.device}, speed grade {flow.speed}, {flow.router}; {versions}", highlight=False)
     if critical_path:
-        console.print(_path(made))
+        console.print(path_table(f"critical path of seed {made.best.seed}", made.best.critical_path))
 
 
 def _report(core: str, parameters: dict[str, Any], made: "Implementation") -> dict[str, Any]:
@@ -118,16 +105,4 @@ def _frequencies(made: "Implementation") -> Table:
     for placement in made.placements:
         best = " (best)" if placement is made.best else ""
         table.add_row(f"{placement.seed}{best}", f"{placement.fmax_mhz:.1f}")
-    return table
-
-
-def _path(made: "Implementation") -> Table:
-    table = Table(title=f"critical path of seed {made.best.seed}", title_justify="left")
-    table.add_column("signal")
-    for heading in ("logic (ns)", "routing (ns)", "so far (ns)"):
-        table.add_column(heading, justify="right")
-    total = 0.0
-    for step in made.best.critical_path:
-        total += step.logic_ns + step.routing_ns
-        table.add_row(step.signal, f"{step.logic_ns:.2f}", f"{step.routing_ns:.2f}", f"{total:.2f}")
     return table

@@ -1,0 +1,36 @@
+"""``ninefold program``: load a built bitstream into its board."""
+
+import time
+from pathlib import Path
+
+import click
+
+from ninefold.drivers.program import checked
+from ninefold.drivers.program import program as load
+
+__all__ = ["program"]
+
+
+@click.command()
+@click.argument("name", metavar="BOARD/CONFIG")
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build"),
+    show_default=True,
+    help="Folder that `ninefold build` wrote to.",
+)
+@click.option("--force", is_flag=True, help="Load it even if it misses its timing.")
+def program(name: str, folder: Path, force: bool) -> None:
+    """Load the bitstream of BOARD/CONFIG into that board with openFPGALoader.
+
+    It is checked against its manifest first; one that misses its timing is refused.
+    """
+    manifest, bitstream = checked(name, folder, force)
+    if not manifest.timing_met:
+        click.echo(f"timing is missed: {manifest.missed}; results may be wrong", err=True)
+    click.echo(f"loading {bitstream} ...", err=True)
+    began = time.monotonic()
+    load(name, bitstream)
+    click.echo(f"loaded {name}, digest {manifest.digest[:16]}, in {time.monotonic() - began:.1f} s")

