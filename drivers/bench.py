@@ -36,6 +36,11 @@ class Measured:
         At the board's clock.
     link_share : float
         Part of the cycles in which no row was scored.
+    query_bytes, line_bytes : int
+        Bytes of the queries' nits, and all bytes to the board while they were asked: frames, repeats, and two requests
+        for statistics.
+    payload_share : float
+        The first of the second.
     repeats : int
         Requests that had to be sent again.
     """
@@ -49,6 +54,9 @@ class Measured:
     scoring_cycles: int
     queries_a_second: float
     link_share: float
+    query_bytes: int
+    line_bytes: int
+    payload_share: float
     repeats: int
 
 
@@ -66,10 +74,11 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     started = time.perf_counter()
     board.load(packed[: identity.depth], identity.dimensions)
     loaded = time.perf_counter()
-    before = board.statistics().cycles
-    board.search(packed[identity.depth :], k)
-    cycles = (board.statistics().cycles - before) / queries
+    line_bytes = board.link_statistics.bytes_out
+    cycles = board.search(packed[identity.depth :], k).cycles / queries
     searched = time.perf_counter()
+    line_bytes = board.link_statistics.bytes_out - line_bytes
+    query_bytes = queries * identity.row_bytes
     scoring = identity.depth * identity.dimensions // identity.lanes
     repeats = board.link_statistics.repeats
     board.unload()
@@ -83,5 +92,8 @@ def measure(board: Board, queries: int, k: int) -> Measured:
         scoring_cycles=scoring,
         queries_a_second=identity.clock_hz / cycles if cycles else 0.0,
         link_share=max(0.0, 1 - scoring / cycles) if cycles else 0.0,
+        query_bytes=query_bytes,
+        line_bytes=line_bytes,
+        payload_share=query_bytes / line_bytes,
         repeats=repeats,
     )

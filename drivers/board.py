@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.drivers.known_answer import known_answer
+from ninefold.drivers.known_answer import KnownAnswer, answer_of, known_answer
 from ninefold.drivers.link import TIMEOUT_S, TRIES, BoardResetError, Link, LinkStatistics, RefusedError, Request
-from ninefold.drivers.loading import load, read_register, write_register
+from ninefold.drivers.loading import holds, load, read_register, write_register
+from ninefold.drivers.pages import Mined, Page, merged
 from ninefold.drivers.protocol import Found, Identity, ProtocolError, Statistics, replies, requests
 from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests, widened
-from ninefold.drivers.transports import open_transport, split
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import EPOCH_MAX, EPOCH_RESET, FORMAT_GRID, PREFIX_BYTES, Fault, Kind
 from ninefold.spec.protocols import Transport
 
-__all__ = ["Board", "Condition", "Mined", "open_board"]
+__all__ = ["Board", "Condition"]
 
 #: How often one search fills the store anew after a reset, before the board counts as failing.
 _MENDS = 3
 #: A request may take so many times what its cycles should, beside the link's own share.
 _MARGIN = 4
+_STATISTICS = Request(Kind.STATISTICS, b"", replies.statistics)
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,6 @@ class Condition:
         if self.interrupted:
             return f"a load that was interrupted after {self.load_bytes} bytes"
         return f"{self.rows} rows of epoch {self.epoch}" if self.rows else "nothing loaded"
-
-
-@dataclass(frozen=True)
-class Mined:
-    """Results of queries.
-
-    Attributes
-    ----------
-    ids : int64 array of shape (Q, R)
-        Rows of the database, best first; R is the smaller of k and the number of rows.
-    scores : int32 array of shape (Q, R)
-        Of these.
-    """
-
-    ids: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.int32]
 
 
 class Board:
@@ -138,9 +123,9 @@ class Board:
         return self.link.statistics
 
     def check_digest(self, digest: str) -> None:
-        """Raise `DeviceError` unless the board's bitstream has that digest, 64 hexadecimal digits."""
+        """Raise `LostDeviceError` unless the board's bitstream has that digest, 64 hexadecimal digits."""
         if self.identity.digest != digest.lower():
-            raise DeviceError(
+            raise LostDeviceError(
                 f"the board holds the bitstream {self.identity.digest[:16]} where {digest[:16]} is expected: program it"
             )
 
@@ -153,28 +138,14 @@ class Board:
             When the answer is another one, with the first difference.
         """
         known = known_answer(self.identity.dimensions, self.identity.depth, self.identity.k)
-        self.load(known.rows, self.identity.dimensions)
-        before, started = self.statistics().cycles, self._clock()
-        searches: list[npt.NDArray[Any]] = [known.queries]
-        if FORMAT_GRID in self.identity.formats:
-            searches.append(as_grid(known.queries, THRESHOLDS[self.identity.mode].reached_at))
-            write_register(self.link, "threshold", *THRESHOLDS[self.identity.mode].reached_at)
-        for queries in searches:
-            mined = self.search(queries, self.identity.k)
-            for name, found, expected in (("score", mined.scores, known.scores), ("id", mined.ids, known.ids)):
-                if not np.array_equal(found, expected):
-                    query, rank = (int(i) for i in np.argwhere(found != expected)[0])
-                    raise DeviceError(
-                        f"the board fails its known-answer test: query {query} has {name} {found[query, rank]} at rank"
-                        f" {rank} where {expected[query, rank]} is right"
-                    )
-        cycles, seconds = self.statistics().cycles - before, self._clock() - started
+        thresholds = THRESHOLDS[self.identity.mode].reached_at
+        self.load(known.rows, self.identity.dimensions, thresholds)
+        self._try(known, thresholds)
         self.unload()
-        # A simulated board's cycles take longer than its clock says.
-        if cycles > 0:
-            self._seconds_per_cycle = max(1 / self.identity.clock_hz, seconds / cycles)
 
-    def load(self, rows: npt.NDArray[np.uint8], dimensions: int) -> None:
+    def load(
+        self, rows: npt.NDArray[np.uint8], dimensions: int, thresholds: tuple[int, int, int, int] | None = None
+    ) -> None:
         """Take a database; what fits into the store is loaded now, the rest when it is searched.
 
         Parameters
@@ -183,6 +154,8 @@ class Board:
             Packed nits. Kept, not copied; it must not change.
         dimensions : int
             Nits a row. Up to the board's, zero nits are added, which change no score.
+        thresholds : tuple of int, optional
+            Magnitudes of grid values at which nits 1 to 4 begin in this database; as the board has them where left out.
 
         Raises
         ------
@@ -191,12 +164,39 @@ class Board:
         InputError
             For an array of another shape.
         """
-        check_packed("rows", rows, dimensions, self.identity)
-        if len(rows) == 0:
-            raise InputError("a board cannot be loaded with 0 rows")
-        self.unload()
-        self._rows = rows
+        self._check_rows(rows, dimensions)
+        self._take(rows, thresholds)
         self._fill(0)
+
+    def adopt(
+        self, rows: npt.NDArray[np.uint8], dimensions: int, thresholds: tuple[int, int, int, int] | None = None
+    ) -> bool:
+        """Take a database that the store holds already, from an earlier process perhaps, and test the board with it.
+
+        Parameters and errors are those of `load`. Where the database has more rows than the store, its first part
+        counts.
+
+        Returns
+        -------
+        bool
+            False where the store holds something else; then nothing has changed.
+
+        Raises
+        ------
+        DeviceError
+            When the board's answers are not those of that database.
+        """
+        self._check_rows(rows, dimensions)
+        (epoch,) = read_register(self.link, "epoch")
+        data = widened(rows[: self.identity.depth], self.identity.row_bytes)
+        if epoch == EPOCH_RESET or not holds(self.link, data.tobytes(), self.identity.row_bytes):
+            return False
+        if thresholds not in (None, self.thresholds()):
+            return False
+        self._take(rows, thresholds)
+        self._page, self.link.epoch = 0, epoch
+        self._try(answer_of(data, self.identity.k), thresholds)
+        return True
 
     def unload(self) -> None:
         """Forget the database; queries are refused until another one is loaded."""
@@ -234,18 +234,11 @@ class Board:
         # The page that the store holds comes first, which saves a load.
         if self._page in pages:
             pages = pages[self._page :] + pages[: self._page]
-        found = {page: self._search_page(page, form, data, k) for page in pages}
-        ids = np.concatenate([found[page].ids.astype(np.int64) + page * depth for page in sorted(found)], axis=1)
-        scores = np.concatenate([found[page].scores for page in sorted(found)], axis=1)
-        if len(pages) == 1:  # as the board ranked them, right or wrong
-            return Mined(ids, scores)
-        # Pages come in order of id and are sorted within, so a stable sort leaves equal scores in order of id.
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return Mined(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))
+        return merged([self._search_page(page, form, data, k) for page in pages], k)
 
     def statistics(self) -> Statistics:
         """Return what the board has counted."""
-        return self.link.ask(Request(Kind.STATISTICS, b"", replies.statistics))
+        return self.link.ask(_STATISTICS)
 
     def thresholds(self) -> tuple[int, ...]:
         """Return the magnitudes of grid values at which nits 1 to 4 begin."""
@@ -300,16 +293,14 @@ class Board:
             raise LostDeviceError(
                 f"another board answers now: bitstream {identity.digest[:16]} instead of {self.identity.digest[:16]}"
             )
-        if self._thresholds is not None:  # which a reset forgets
-            write_register(self.link, "threshold", *self._thresholds)
         # Neither that of an earlier load of this driver nor that of somebody else's, who must see that theirs is gone.
         taken = (EPOCH_RESET, self.link.epoch, *read_register(self.link, "epoch"))
         epoch = self._random.choice([e for e in range(EPOCH_MAX + 1) if e not in taken])
         data = widened(rows[page * depth : (page + 1) * depth], size).tobytes()
-        load(self.link, data, size, self.identity.request_max - PREFIX_BYTES, epoch)
+        load(self.link, data, size, self.identity.request_max - PREFIX_BYTES, epoch, self._thresholds)
         self._page = page
 
-    def _search_page(self, page: int, form: int, data: npt.NDArray[np.uint8], k: int) -> Found:
+    def _search_page(self, page: int, form: int, data: npt.NDArray[np.uint8], k: int) -> Page:
         if page != self._page:
             self._fill(page)
         rows = min(self.identity.depth, len(self._loaded_rows()) - page * self.identity.depth)
@@ -317,14 +308,21 @@ class Board:
         each = queries_a_frame(self.identity, form, kept)
         ids = np.empty((len(data), kept), np.uint16)
         scores = np.empty((len(data), kept), np.int32)
-        done = mends = 0
+        done = mends = cycles = 0
         while done < len(data):
             self._be_patient(each * rows)
+            clock: list[int] = []
+            queries = query_requests(form, data[done:], each, kept)
             try:
-                for found in self.link.exchange(query_requests(form, data[done:], each, kept)):
-                    end = done + len(found.ids)
-                    ids[done:end], scores[done:end] = found.ids, found.scores
+                requests: Iterator[Request[Any]] = itertools.chain([_STATISTICS], queries, [_STATISTICS])
+                for answer in self.link.exchange(requests):
+                    if isinstance(answer, Statistics):
+                        clock.append(answer.cycles)
+                        continue
+                    end = done + len(answer.ids)
+                    ids[done:end], scores[done:end] = answer.ids, answer.scores
                     done = end
+                cycles += max(0, clock[1] - clock[0])  # a reset sets the counter back
             except (BoardResetError, RefusedError) as error:
                 if isinstance(error, RefusedError) and error.refusal.code != Fault.EMPTY:
                     raise
@@ -333,7 +331,37 @@ class Board:
                 mends += 1
                 self.mended += 1
                 self._fill(page)
-        return Found(ids, scores)
+        return Page(page * self.identity.depth, Found(ids, scores), cycles)
+
+    def _try(self, known: KnownAnswer, thresholds: Sequence[int] | None) -> None:
+        """Ask the first page for what is known, in each format; see how fast the board is in truth."""
+        started, cycles = self._clock(), 0
+        searches: list[npt.NDArray[Any]] = [known.queries]
+        if FORMAT_GRID in self.identity.formats and thresholds is not None:
+            searches.append(as_grid(known.queries, thresholds))
+        for queries in searches:
+            form, data = encode_queries(queries, self.identity, self.thresholds)
+            mined = merged([self._search_page(0, form, data, self.identity.k)], self.identity.k)
+            cycles += mined.cycles
+            for name, found, expected in (("score", mined.scores, known.scores), ("id", mined.ids, known.ids)):
+                if not np.array_equal(found, expected):
+                    query, rank = (int(i) for i in np.argwhere(found != expected)[0])
+                    raise DeviceError(
+                        f"the board fails its known-answer test: query {query} has {name} {found[query, rank]} at rank"
+                        f" {rank} where {expected[query, rank]} is right"
+                    )
+        # A simulated board's cycles take longer than its clock says.
+        if cycles > 0:
+            self._seconds_per_cycle = max(1 / self.identity.clock_hz, (self._clock() - started) / cycles)
+
+    def _check_rows(self, rows: npt.NDArray[np.uint8], dimensions: int) -> None:
+        check_packed("rows", rows, dimensions, self.identity)
+        if len(rows) == 0:
+            raise InputError("a board cannot be loaded with 0 rows")
+
+    def _take(self, rows: npt.NDArray[np.uint8], thresholds: tuple[int, ...] | None) -> None:
+        self.unload()
+        self._rows, self._thresholds = rows, thresholds
 
     def _be_patient(self, scores: int) -> None:
         """Allow for the time that so many scores take in one request."""
@@ -344,45 +372,3 @@ class Board:
         if self._rows is None:
             raise InputError("nothing is loaded on the board")
         return self._rows
-
-
-def open_board(
-    url: str,
-    *,
-    digest: str = "",
-    selftest: bool = True,
-    record: Path | None = None,
-    timeout_s: float = TIMEOUT_S,
-) -> Board:
-    """Open a board by its URL and make sure that it is fit for use.
-
-    Parameters
-    ----------
-    url : str
-        As `ninefold.drivers.transports.open_transport` takes it.
-    digest : str
-        Of the bitstream that it must hold, from a manifest; any where it is empty.
-    selftest : bool
-        Run the known-answer test, which overwrites what the board holds.
-    record : Path, optional
-        Write the session into this file.
-    timeout_s : float
-        How long a request may take beside the board's own computation.
-
-    Raises
-    ------
-    UnavailableError, LostDeviceError, DeviceError
-        Why the board cannot be used.
-    """
-    # A recording can be played back only where nothing is left to chance.
-    seed = 0 if record is not None or split(url)[0] == "replay" else None
-    board = Board(open_transport(url, record), timeout_s=timeout_s, seed=seed)
-    try:
-        if digest:
-            board.check_digest(digest)
-        if selftest:
-            board.selftest()
-    except BaseException:
-        board.close()
-        raise
-    return board

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ninefold.spec.formats import NIT_MAX, NIT_MIN
 
-__all__ = ["KnownAnswer", "known_answer", "pack_nits"]
+__all__ = ["KnownAnswer", "answer_of", "known_answer", "pack_nits"]
 
 _SEED = 9
 _RANDOM_QUERIES = 3
@@ -49,15 +49,30 @@ def known_answer(dimensions: int, depth: int, k: int) -> KnownAnswer:
     count = min(depth, 2 * k)
     rows = rng.integers(NIT_MIN, NIT_MAX, (count, dimensions), endpoint=True).astype(np.int8)
     rows[count // 2] = NIT_MAX  # beside the queries of extremes: the largest and the smallest score that there are
+    return answer_of(pack_nits(rows), k)
+
+
+def answer_of(rows: npt.NDArray[np.uint8], k: int) -> KnownAnswer:
+    """Return the search of any rows, uint8 (N, D / 2) of packed nits, for their min(k, N) best."""
+    rng = np.random.default_rng(_SEED + 1)
+    dimensions = 2 * rows.shape[1]
     extremes = np.array([0, NIT_MAX, NIT_MIN], np.int8)[:, None].repeat(dimensions, axis=1)
     random = rng.integers(NIT_MIN, NIT_MAX, (_RANDOM_QUERIES, dimensions), endpoint=True).astype(np.int8)
     queries = np.concatenate([random, extremes])
-    scores = queries.astype(np.int32) @ rows.T.astype(np.int32)
+    # Floats multiply faster, and hold these sums exactly.
+    scores = (queries.astype(np.float32) @ _unpacked(rows).T).astype(np.int32)
     ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return KnownAnswer(pack_nits(rows), pack_nits(queries), ids, np.take_along_axis(scores, ids, axis=1))
+    return KnownAnswer(rows, pack_nits(queries), ids, np.take_along_axis(scores, ids, axis=1))
 
 
 def pack_nits(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
     """Return an even number of nits a row as packed nits, two a byte, the first in the low nibble."""
     nibbles = nits.view(np.uint8) & np.uint8(15)
     return nibbles[..., 0::2] | nibbles[..., 1::2] << np.uint8(4)
+
+
+def _unpacked(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    # Shifts of signed bytes carry the sign of a nibble: up to the top of the byte, then down again.
+    signed = rows.view(np.int8)
+    nits = np.stack([signed << np.int8(4) >> np.int8(4), signed >> np.int8(4)], axis=-1)
+    return nits.reshape(len(rows), -1).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ninefold.drivers.link import Link, RefusedError, Request
 from ninefold.drivers.protocol import replies, requests
@@ -11,7 +11,7 @@ from ninefold.spec.errors import DeviceError
 from ninefold.spec.link import Fault, Kind
 from ninefold.spec.registers import BY_NAME
 
-__all__ = ["load", "read_register", "write_register"]
+__all__ = ["holds", "load", "read_register", "write_register"]
 
 _ATTEMPTS = 8
 
@@ -28,8 +28,15 @@ def write_register(link: Link, name: str, *words: int) -> None:
     link.ask(Request(Kind.WRITE, requests.write(BY_NAME[name].address, words), replies.nothing))
 
 
-def load(link: Link, rows: bytes, row_bytes: int, block_bytes: int, epoch: int) -> None:
-    """Fill the store, check what it holds, and begin a new epoch.
+def holds(link: Link, rows: bytes, row_bytes: int) -> bool:
+    """Return whether the store holds these rows and no others, all of them checked."""
+    return _held(link) == _expected(rows, row_bytes)
+
+
+def load(
+    link: Link, rows: bytes, row_bytes: int, block_bytes: int, epoch: int, thresholds: Sequence[int] | None = None
+) -> None:
+    """Fill the store, check what it holds, set the thresholds, and begin a new epoch.
 
     Blocks are sent ahead of their replies. Where one is lost, the board refuses those after it and says where it goes
     on, and so does this function; a load that keeps being refused at the same place is given up.
@@ -46,6 +53,9 @@ def load(link: Link, rows: bytes, row_bytes: int, block_bytes: int, epoch: int) 
         Size of a block at most.
     epoch : int
         1 to 255; the queries of the link are then meant for it.
+    thresholds : sequence of int, optional
+        Of the quantiser; those that the board has where left out. They are set while there is no epoch, so that no
+        query of somebody else is quantised by them.
 
     Raises
     ------
@@ -63,15 +73,25 @@ def load(link: Link, rows: bytes, row_bytes: int, block_bytes: int, epoch: int) 
                 raise
             attempts = 0 if error.refusal.detail > start else attempts + 1
             start = error.refusal.detail
-    (held,), (size,), (check,) = (read_register(link, name) for name in ("rows", "load_bytes", "load_check"))
-    expected = (len(rows) // row_bytes, len(rows), zlib.crc32(rows))
-    if (held, size, check) != expected:
+    held, expected = _held(link), _expected(rows, row_bytes)
+    if held != expected:
         raise DeviceError(
-            f"after the load the board holds {held} rows, {size} bytes with CRC {check:08x}, where"
+            f"after the load the board holds {held[0]} rows, {held[1]} bytes with CRC {held[2]:08x}, where"
             f" {expected[0]} rows, {expected[1]} bytes with CRC {expected[2]:08x} were sent"
         )
+    if thresholds is not None:
+        write_register(link, "threshold", *thresholds)
     write_register(link, "epoch", epoch)
     link.epoch = epoch
+
+
+def _held(link: Link) -> tuple[int, int, int]:
+    (rows,), (size,), (check,) = (read_register(link, name) for name in ("rows", "load_bytes", "load_check"))
+    return rows, size, check
+
+
+def _expected(rows: bytes, row_bytes: int) -> tuple[int, int, int]:
+    return len(rows) // row_bytes, len(rows), zlib.crc32(rows)
 
 
 def _blocks(rows: bytes, start: int, block_bytes: int) -> Iterator[Request[int]]:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, THRESHOLDS, Mode
 
-__all__ = ["quantise"]
+__all__ = ["grid", "quantise"]
 
 #: Numbers that are decided together: their intermediate arrays stay in the cache.
 _BLOCK = 1 << 16
@@ -22,11 +22,16 @@ def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.in
     return nits.reshape(x.shape)
 
 
-def _decide(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
+def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int16]:
+    """Return the grid values of real numbers, int16 of their shape: saturated, with 12 bits of fraction."""
     with np.errstate(over="ignore", under="ignore"):  # overflow gives an infinity, which saturates
         y = x.astype(np.float32) * np.float32(scale)
         y *= np.float32(1 << GRID_FRACTION_BITS)  # exact: a power of two
-    g = np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
+    return np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
+
+
+def _decide(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
+    g = grid(x, scale)
     # Reached upward minus reached downward: no magnitude, which -32768 does not have in 16 bits.
     nits = np.zeros(g.shape, np.int8)
     for t in THRESHOLDS[mode].reached_at:

@@ -117,7 +117,8 @@ class Backend(Protocol):
     """One way to run operators on one kind of device; made without arguments, and cheap to make.
 
     A backend that knows its devices by other names too, a part of a name perhaps, may offer ``resolve(instance)``: it
-    returns the name that `probe` gives, and raises as `open` does.
+    returns the name that `probe` gives, or a `Found` for a device that `probe` does not list and only `open` can tell
+    of, and raises as `open` does.
     """
 
     name: str

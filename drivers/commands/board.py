@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
 from ninefold.spec.registry import entries
 
@@ -40,25 +40,36 @@ class BoardGroup(click.Group):
 def board() -> None:
     """Work with boards, real ones and virtual ones alike.
 
-    A board is named by a URL: serial://SERIAL, serial:///dev/ttyUSB1?baud=3000000, tcp://HOST:PORT, sim://CONFIG.
+    A board is named by a URL: serial://SERIAL, serial:///dev/ttyUSB1?baud=3000000, tcp://HOST:PORT, or sim://CONFIG for
+    one that is simulated. One whose bitstream no manifest describes is used only when its digest is given.
     """
+
+
+_DIGEST = click.option(
+    "--digest",
+    default="",
+    metavar="HEX",
+    help="Of the bitstream that the board must hold [default: any known one].",
+)
 
 
 @board.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_boards(as_json: bool) -> None:
-    """List the boards that are plugged in."""
-    from ninefold.drivers.transports.usb import ports
+    """List the boards that are plugged in, and those that can be simulated."""
+    from ninefold.drivers.boards import places
 
-    found = ports()
+    found = places()
+    listed = [place for some in found.values() if not isinstance(some, UnavailableError) for place in some]
+    missing = [error for error in found.values() if isinstance(error, UnavailableError)]
     if as_json:
-        records = [{"board": p.board.name, "serial_number": p.serial_number, "path": p.path} for p in found]
-        click.echo(json.dumps(records, indent=2))
-        return
-    for port in found:
-        click.echo(f"serial://{port.serial_number or port.path}  {port}")
-    if not found:
-        click.echo("no board that is known is plugged in; `ninefold board info sim://virtual/tiny` needs none")
+        click.echo(json.dumps([asdict(place) for place in listed], indent=2))
+    else:
+        width = max((len(place.url) for place in listed), default=0)
+        for place in listed:
+            click.echo(f"{place.url:{width}}  {place.description}")
+    for error in missing:
+        click.echo(str(error), err=True)
 
 
 @board.command()
@@ -66,12 +77,13 @@ def list_boards(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(url: str, as_json: bool) -> None:
     """Show what a board is, holds and has counted; changes nothing on it."""
-    from ninefold.drivers.board import open_board
+    from ninefold.drivers.boards import ANY, bitstream, open_board
 
-    opened = open_board(url, selftest=False)
+    opened = open_board(url, digest=ANY, selftest=False)
     try:
         formats = ", ".join(_FORMATS[form] for form in sorted(opened.identity.formats))
-        identity = asdict(opened.identity) | {"formats": formats}
+        known = bitstream(opened.identity.digest) or "described by no manifest"
+        identity = {"bitstream": known} | asdict(opened.identity) | {"formats": formats}
         holds, counted = str(opened.condition), asdict(opened.statistics())
     finally:
         opened.close()
@@ -83,11 +95,11 @@ def info(url: str, as_json: bool) -> None:
 
 @board.command()
 @click.argument("url")
-@click.option("--digest", default="", metavar="HEX", help="Of the bitstream that the board must hold.")
+@_DIGEST
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record for replay://FILE.")
 def selftest(url: str, digest: str, record: Path | None) -> None:
     """Run a small search whose answer is known; overwrites what the board holds."""
-    from ninefold.drivers.board import open_board
+    from ninefold.drivers.boards import open_board
 
     opened = open_board(url, digest=digest, record=record)
     happened = opened.link_statistics
@@ -100,17 +112,18 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 
 @board.command()
 @click.argument("url")
+@_DIGEST
 @click.option("--queries", default=1000, show_default=True, help="How many, 1 or more.")
 @click.option("--k", default=10, show_default=True, help="Results a query.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(url: str, queries: int, k: int, as_json: bool) -> None:
+def bench(url: str, digest: str, queries: int, k: int, as_json: bool) -> None:
     """Measure load and queries on random rows that fill the store; overwrites what the board holds."""
     from ninefold.drivers.bench import measure
-    from ninefold.drivers.board import open_board
+    from ninefold.drivers.boards import open_board
 
     if queries < 1:
         raise InputError(f"--queries must be 1 or more, not {queries}")
-    opened = open_board(url)
+    opened = open_board(url, digest=digest)
     try:
         measured = measure(opened, queries, k)
     finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ninefold.spec.errors import UnavailableError
 
-__all__ = ["BOARDS", "INSTALL", "Port", "UsbBoard", "find", "ports", "udev_rule"]
+__all__ = ["BOARDS", "INSTALL", "Port", "UsbBoard", "find", "no_board", "ports", "udev_rule"]
 
 INSTALL = 'pip install "ninefold[board]"'
 
@@ -82,21 +82,23 @@ def ports(listed: Iterable[Any] | None = None) -> list[Port]:
     UnavailableError
         When pyserial is not installed.
     """
-    if listed is None:
-        try:
-            from serial.tools.list_ports import comports
-        except ImportError as error:
-            raise UnavailableError("pyserial is not installed", INSTALL) from error
-        listed = comports()
     found = [
         Port(board, str(one.device), one.serial_number or "")
-        for one in listed
+        for one in (_comports() if listed is None else listed)
         for board in BOARDS
         if (one.vid, one.pid) == (board.vendor, board.product)
         and re.search(board.says, f"{one.product or ''} {one.manufacturer or ''}")
         and _interface(one) == board.interface
     ]
     return sorted(found, key=lambda port: (port.board.name, port.serial_number))
+
+
+def no_board(listed: Iterable[Any] | None = None) -> UnavailableError:
+    """Return the error of a machine on which no known board is plugged in, with what was seen instead."""
+    count = len(list(_comports() if listed is None else listed))
+    seen = f"{count or 'no'} serial port{'' if count == 1 else 's'}{', and none of a known board' if count else ''}"
+    known = ", ".join(board.name for board in BOARDS)
+    return UnavailableError(f"no board is plugged in: found {seen}", f"plug one in ({known}), or name its port")
 
 
 def find(wanted: str, plugged_in: Sequence[Port]) -> Port:
@@ -134,6 +136,14 @@ def udev_rule(board: UsbBoard | None, subsystem: str = "tty") -> str:
         f"""echo '{rule}TAG+="uaccess", MODE="0660"' | sudo tee /etc/udev/rules.d/60-ninefold-{subsystem}.rules"""
         " && sudo udevadm control --reload && sudo udevadm trigger"
     )
+
+
+def _comports() -> list[Any]:
+    try:
+        from serial.tools.list_ports import comports
+    except ImportError as error:
+        raise UnavailableError("pyserial is not installed", INSTALL) from error
+    return list(comports())
 
 
 def _interface(port: Any) -> int:

@@ -87,6 +87,8 @@ class Fleet:
         self._breaker = breaker
         self._refresh_s = refresh_s
         self._surveyed_at: float | None = None
+        #: Devices that no probe lists: whether they are there, only opening them tells.
+        self._unlisted: set[str] = set()
         self._behind: threading.Thread | None = None
 
     @property
@@ -141,23 +143,32 @@ class Fleet:
         probed = self.inventory.probe([family], again=worker is not None)[family]
         self._take_over({family: probed})
         resolve = getattr(probed.backend, "resolve", None)
-        if resolve is not None and instance and probed.found:
+        unlisted = None
+        if resolve is not None and instance:
             try:
-                device = resolve(instance)
+                resolved = resolve(instance)
             except UnavailableError as error:
-                return None, error
+                if probed.found:
+                    return None, error
+                resolved = device
+            unlisted = resolved if isinstance(resolved, Found) else None
+            device = resolved if unlisted is None else unlisted.device
         with self._events.lock:
             if device == family and probed.found:
                 return self.workers[probed.found[0].device], None
             if (worker := self.workers.get(device)) is not None and not worker.gone:
                 return worker, None
             known_missing = any(entry.device in (device, family) for entry in probed.missing)
-            if known_missing or probed.backend is None or not probed.found:
+            if probed.backend is None or (unlisted is None and (known_missing or not probed.found)):
                 return None, _absent(device, probed)
             # A device that the probe does not list, a board that is not plugged in perhaps: opening it tells.
-            like = probed.found[0]
-            found = Found(device, f"{family} by name", {}, True, like.kind, like.unit, like.timeout_s, like.computes)
-            self.workers[device] = self._worker(found, probed.backend, probed.operators)
+            if unlisted is None:
+                like = probed.found[0]
+                text, known = f"{family} by name", (like.kind, like.unit, like.timeout_s, like.computes)
+                unlisted = Found(device, text, {}, True, *known)
+            else:
+                self._unlisted.add(device)
+            self.workers[device] = self._worker(unlisted, probed.backend, probed.operators)
             return self.workers[device], None
 
     def status(self) -> list[DeviceStatus]:
@@ -211,7 +222,7 @@ class Fleet:
                 reasons = {entry.device: entry.reason for entry in probed.missing}
                 for name, worker in self.workers.items():
                     if name.partition(":")[0] == family and name not in there and not worker.gone:
-                        if worker.found.named_only and worker.opened and probed.found:
+                        if name in self._unlisted or (worker.found.named_only and worker.opened and probed.found):
                             continue  # it goes by a name that no probe gives
                         worker.gone = reasons.get(name) or reasons.get(family) or "the last probe did not find it"
                         stranded += [(worker, job) for job in worker.drain()]

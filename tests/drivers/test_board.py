@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninefold.drivers.board import Board, open_board
+from ninefold.drivers.board import Board
+from ninefold.drivers.boards import open_board
 from ninefold.drivers.known_answer import known_answer, pack_nits
 from ninefold.drivers.protocol import requests
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
@@ -312,7 +313,7 @@ def test_a_real_process_killed_in_mid_load_and_started_again() -> None:
         url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         killed = subprocess.run([sys.executable, "-c", KILLED, url], capture_output=True, timeout=60)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        board = open_board(url, selftest=False)
+        board = open_board(url, digest=DIGEST.hex(), selftest=False)
         assert board.condition.interrupted
         assert board.condition.load_bytes < 64 * 16
         board.load(packed(stored), 32)

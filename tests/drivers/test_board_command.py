@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from ninefold.drivers.commands.board import BOARD_COMMANDS, board
 from ninefold.drivers.transports import usb
-from ninefold.spec.errors import DeviceError, InputError, UnavailableError
+from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError
 from ninefold.spec.registry import entries
 from tests.drivers.board_model import DIGEST
 
@@ -37,35 +37,50 @@ def test_selftest_over_a_pseudo_terminal(port: str) -> None:
 
 
 def test_a_selftest_is_recorded_and_played_back(port: str, tmp_path: Path) -> None:
-    done = run("selftest", f"serial://{port}", "--record", str(tmp_path / "session"))
+    known = ("--digest", DIGEST.hex())
+    done = run("selftest", f"serial://{port}", *known, "--record", str(tmp_path / "session"))
     assert done.exit_code == 0, done.output
-    again = run("selftest", f"replay://{tmp_path / 'session'}")
+    again = run("selftest", f"replay://{tmp_path / 'session'}", *known)
     assert again.exit_code == 0, again.output
     assert again.output.partition(": ")[2] == done.output.partition(": ")[2]
 
 
 def test_bench_over_a_pseudo_terminal(port: str) -> None:
-    done = run("bench", f"serial://{port}", "--queries", "50", "--k", "4", "--json")
+    done = run("bench", f"serial://{port}", "--digest", DIGEST.hex(), "--queries", "50", "--k", "4", "--json")
     assert done.exit_code == 0, done.output
     said = json.loads(done.output)
     assert (said["rows"], said["queries"], said["k"], said["scoring_cycles"]) == (64, 50, 4, 64 * 32 // 2)
+    assert said["query_bytes"] == 50 * 16
+    assert 0.8 < said["payload_share"] == said["query_bytes"] / said["line_bytes"] < 1
     assert isinstance(run("bench", f"serial://{port}", "--queries", "0").exception, InputError)
 
 
 def test_boards_are_listed_by_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usb, "ports", lambda: [])
-    assert run("list").output.startswith("no board that is known is plugged in")
+    monkeypatch.setattr(usb, "_comports", list)
+    listed = run("list")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["sim://virtual/demo", "sim://virtual/tiny"]
+    assert listed.stderr.startswith("no board is plugged in: found no serial ports; plug one in (icebreaker, ")
     plugged_in = [usb.Port(usb.BOARDS[1], "/dev/ttyUSB2", "D00123"), usb.Port(usb.BOARDS[0], "/dev/ttyUSB1", "")]
     monkeypatch.setattr(usb, "ports", lambda: plugged_in)
-    assert run("list").output.splitlines() == [
-        "serial://D00123  ulx3s D00123 at /dev/ttyUSB2",
+    assert run("list").stdout.splitlines()[:2] == [
+        "serial://D00123        ulx3s D00123 at /dev/ttyUSB2",
         "serial:///dev/ttyUSB1  icebreaker (no serial number) at /dev/ttyUSB1",
     ]
-    assert json.loads(run("list", "--json").output)[0] == {
-        "board": "ulx3s",
-        "serial_number": "D00123",
-        "path": "/dev/ttyUSB2",
+    assert json.loads(run("list", "--json").stdout)[0] == {
+        "name": "D00123",
+        "url": "serial://D00123",
+        "description": "ulx3s D00123 at /dev/ttyUSB2",
+        "simulated": False,
     }
+
+
+def test_a_bitstream_that_no_manifest_describes_is_used_only_by_its_digest(port: str) -> None:
+    refused = run("selftest", f"serial://{port}")
+    assert isinstance(refused.exception, LostDeviceError)
+    assert f"the bitstream {DIGEST.hex()}, which no manifest describes" in str(refused.exception)
+    assert isinstance(run("selftest", f"serial://{port}", "--digest", "12").exception, InputError)
+    assert f"{'bitstream':20} described by no manifest" in run("info", f"serial://{port}").output.splitlines()
+    assert run("selftest", f"serial://{port}", "--digest", "any").exit_code == 0
 
 
 def test_a_board_that_is_not_there_is_named() -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ninefold.drivers.board import Board, open_board
+from ninefold.drivers.board import Board
+from ninefold.drivers.boards import open_board
 from ninefold.drivers.known_answer import pack_nits
 from ninefold.drivers.transports import open_transport
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError

@@ -18,6 +18,7 @@ from ninefold.spec.data import Answer
 from ninefold.spec.errors import DeadlineError, DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.signature import Call
 
 from .fakes import ALL, Fake, FakeDevice, cpu, database, fleet, queries, total
@@ -408,6 +409,24 @@ def test_a_device_goes_by_other_names_of_its_backend() -> None:
         assert s.run("mine", queries(), DATA, device="gpu:big").answered_by == "gpu"
         assert s.run("mine", queries(), DATA, device="gpu:small").fallbacks == ("gpu:small is no device here",)
     assert len(fakes["gpu"].opened) == 1
+
+
+def test_a_device_that_no_probe_lists_is_told_of_by_its_backend() -> None:
+    class Unlisted(Fake):
+        def probe(self) -> list[Found | Missing]:
+            return [Missing("fpga:usb", "no board is plugged in")]
+
+        def resolve(self, instance: str) -> Found:
+            return Found(f"fpga:{instance}", "a board at that port", {"mine": 9}, named_only=True, kind="fpga")
+
+    fakes = fleet(cpu(), Unlisted("fpga"))
+    with Scheduler(backends=fakes, costs=None) as s:
+        for _ in range(2):
+            result = s.run("mine", queries(), DATA, device="fpga:tcp://there:1")
+            assert (result.answered_by, result.fallbacks) == ("fpga:tcp://there:1", ())
+            s.refresh()  # does not strike it
+        assert s.run("mine", queries(), DATA).answered_by == "cpu"
+    assert len(fakes["fpga"].opened) == 1
 
 
 def test_a_missing_processor_is_worth_a_word() -> None:

@@ -1,0 +1,145 @@
+"""The boards that can be had here, what they are known by, and how one is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Protocol
+
+from ninefold.drivers.board import Board
+from ninefold.drivers.link import TIMEOUT_S
+from ninefold.drivers.transports import open_transport, split
+from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError
+from ninefold.spec.manifest import manifests
+from ninefold.spec.registry import entries
+
+__all__ = ["ANY", "BOARDS", "Place", "Source", "bitstream", "open_board", "places"]
+
+#: Entry points of those who know of boards; each is a `Source`.
+BOARDS = "ninefold.boards"
+#: In place of a digest: any bitstream will do.
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a board is.
+
+    Attributes
+    ----------
+    name : str
+        What it is called: its serial number, or the configuration that is simulated.
+    url : str
+        As `ninefold.drivers.transports.open_transport` takes it.
+    description : str
+        What it is, in words.
+    simulated : bool
+        Whether it is computed by this computer.
+    """
+
+    name: str
+    url: str
+    description: str
+    simulated: bool = False
+
+
+class Source(Protocol):
+    """Who knows of boards; a module is one."""
+
+    def places(self) -> Sequence[Place]:
+        """Return the boards that can be had now, quickly, without opening one.
+
+        Raises
+        ------
+        UnavailableError
+            Why there is none, with the step that provides one.
+        """
+        ...
+
+    def identities(self) -> Mapping[str, str]:
+        """Return digests, 64 hexadecimal digits, of bitstreams that no manifest describes, and their names."""
+        ...
+
+
+def places() -> dict[str, Sequence[Place] | UnavailableError]:
+    """Return, for each source by name, the boards that it knows of, or why there is none."""
+    found: dict[str, Sequence[Place] | UnavailableError] = {}
+    for name, entry in entries(BOARDS).items():
+        try:
+            found[name] = _source(entry).places()
+        except UnavailableError as error:
+            found[name] = error
+    return found
+
+
+def bitstream(digest: str) -> str:
+    """Return the name of the bitstream with that digest; empty where neither manifest nor source knows it."""
+    for manifest in manifests().values():
+        if manifest.digest == digest:
+            return manifest.name
+    for entry in entries(BOARDS).values():
+        if digest in (known := _source(entry).identities()):
+            return known[digest]
+    return ""
+
+
+def open_board(
+    url: str,
+    *,
+    digest: str = "",
+    selftest: bool = True,
+    record: Path | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Board:
+    """Open a board by its URL and make sure that it is fit for use.
+
+    Parameters
+    ----------
+    url : str
+        As `ninefold.drivers.transports.open_transport` takes it.
+    digest : str
+        Of the bitstream that it must hold, from a manifest; one that is known where it is empty; `ANY`.
+    selftest : bool
+        Run the known-answer test, which overwrites what the board holds.
+    record : Path, optional
+        Write the session into this file.
+    timeout_s : float
+        How long a request may take beside the board's own computation.
+
+    Raises
+    ------
+    InputError
+        For a URL or digest that is none.
+    UnavailableError, LostDeviceError, DeviceError
+        Why the board cannot be used.
+    """
+    _check_digest(digest)
+    # A recording can be played back only where nothing is left to chance.
+    seed = 0 if record is not None or split(url)[0] == "replay" else None
+    board = Board(open_transport(url, record), timeout_s=timeout_s, seed=seed)
+    try:
+        if digest not in ("", ANY):
+            board.check_digest(digest)
+        elif not digest and not bitstream(board.identity.digest):
+            raise LostDeviceError(
+                f"the board holds the bitstream {board.identity.digest}, which no manifest describes: program it, or"
+                " name that digest"
+            )
+        if selftest:
+            board.selftest()
+    except BaseException:
+        board.close()
+        raise
+    return board
+
+
+def _check_digest(digest: str) -> None:
+    if digest not in ("", ANY) and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
+        raise InputError(f"a digest must be 64 hexadecimal digits or {ANY!r}, not {digest!r}")
+
+
+def _source(entry: EntryPoint) -> Source:
+    found: Source = entry.load()
+    return found

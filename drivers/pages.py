@@ -1,0 +1,65 @@
+"""Results of queries, put together from those of the parts of a database that is larger than the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.drivers.protocol import Found
+
+__all__ = ["Mined", "Page", "merged"]
+
+
+@dataclass(frozen=True)
+class Mined:
+    """Results of queries.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (Q, R)
+        Rows of the database, best first; R is the smaller of k and the number of rows.
+    scores : int32 array of shape (Q, R)
+        Of these.
+    cycles : int
+        Clock cycles of the board from the arrival of the first query to the last answer, its waiting for the link
+        included; loads are not in it.
+    """
+
+    ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.int32]
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one part of the database gave.
+
+    Attributes
+    ----------
+    first : int
+        Its first row in the database.
+    found : Found
+        Rows counted from there.
+    cycles : int
+        As in `Mined`.
+    """
+
+    first: int
+    found: Found
+    cycles: int
+
+
+def merged(pages: Sequence[Page], k: int) -> Mined:
+    """Return the k best of several parts: by score descending, of equal scores by row ascending."""
+    pages = sorted(pages, key=lambda page: page.first)
+    ids = np.concatenate([page.found.ids.astype(np.int64) + page.first for page in pages], axis=1)
+    scores = np.concatenate([page.found.scores for page in pages], axis=1)
+    cycles = sum(page.cycles for page in pages)
+    if len(pages) == 1:  # as the board ranked them, right or wrong
+        return Mined(ids, scores, cycles)
+    # Parts come in order of row and are sorted within, so a stable sort leaves equal scores in order of row.
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return Mined(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1), cycles)

@@ -1,0 +1,152 @@
+"""Which boards there are, and how a device's name leads to one."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from ninefold.drivers.boards import ANY, Place, bitstream, open_board, places
+from ninefold.drivers.protocol import Identity
+from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.registry import Runners, scan
+
+from .device import BoardDevice
+
+__all__ = ["Boards"]
+
+#: 1 to 10: searching is what the fabric is for; a simulated one computes on the processor, slowly.
+_RATINGS, _SIMULATED = {"mine": 9}, {"mine": 1}
+#: How long a board may take to say what it is, in seconds, each time that it is asked.
+_PROBE_S = 0.15
+#: What is seen between a URL and the digest of a bitstream that no manifest describes.
+_MARK = "#"
+
+
+class Boards:
+    """The backend ``board``.
+
+    ``board:SERIAL`` is a board on USB by its serial number, ``board:virtual/demo`` a simulated one (``board:virtual``
+    the first of them), ``board:URL`` what any URL of a board leads to, ``board`` the first there is. A ``#`` and a
+    digest behind the name take a board whose bitstream no manifest describes.
+    """
+
+    name = "board"
+
+    def __init__(self) -> None:
+        #: What boards said that they are, by URL and port, as long as they are plugged in.
+        self._identified: dict[Place, Found] = {}
+
+    def probe(self) -> Sequence[Found | Missing]:
+        """Return the boards; one on a port is asked once what it is, a simulated one is not even compiled."""
+        listed: list[Found | Missing] = []
+        seen: set[Place] = set()
+        for source, found in places().items():
+            if isinstance(found, UnavailableError):
+                listed.append(Missing(f"board:{source}", found.what, found.install))
+                continue
+            for place in found:
+                seen.add(place)
+                listed.append(self._simulated(place) if place.simulated else self._plugged_in(place))
+        self._identified = {place: entry for place, entry in self._identified.items() if place in seen}
+        return listed
+
+    def operators(self) -> Mapping[str, str | None]:
+        """Every operator -> None, or why this backend does not run it."""
+        return _runners().operators()
+
+    def resolve(self, instance: str) -> str | Found:
+        """Return the name that `probe` gives, or what a URL or port leads to, which only opening it can tell."""
+        place, _ = _located(instance)
+        if place is not None and _MARK not in instance:
+            return f"board:{place.name}"
+        simulated = instance.startswith("sim://") or (place is not None and place.simulated)
+        return Found(
+            f"board:{instance}",
+            f"a board at {instance}",
+            _SIMULATED if simulated else _RATINGS,
+            named_only=True,
+            kind="simulation" if simulated else "fpga",
+            unit=HOST if simulated else "",
+            timeout_s=None,
+        )
+
+    def open(self, instance: str = "") -> BoardDevice:
+        """Open a board; a simulated one is compiled only when it is used.
+
+        Raises
+        ------
+        InputError
+            For a URL that is none.
+        UnavailableError
+            When nothing is there, or what is there cannot be used, with the reason.
+        """
+        place, error = _located(instance)
+        if error is not None:
+            raise error
+        bare, _, digest = instance.partition(_MARK)
+        url = place.url if place is not None else bare if "://" in bare else f"serial://{bare}"
+        name = f"board:{instance}" if place is None or digest else f"board:{place.name}"
+        device = BoardDevice(name, url, digest, _runners())
+        if not device.simulated:
+            try:
+                device.connect()
+            except DeviceError as error:
+                raise UnavailableError(f"{name} cannot be used: {error}", "see `ninefold board info`") from error
+        return device
+
+    def _simulated(self, place: Place) -> Found:
+        return Found(
+            f"board:{place.name}",
+            f"simulated: {place.description}",
+            _SIMULATED,
+            named_only=True,
+            kind="simulation",
+            unit=HOST,
+            timeout_s=None,
+        )
+
+    def _plugged_in(self, place: Place) -> Found | Missing:
+        device = f"board:{place.name}"
+        if place not in self._identified:
+            try:
+                board = open_board(place.url, digest=ANY, selftest=False, timeout_s=_PROBE_S)
+            except UnavailableError as error:
+                return Missing(device, f"{place.description}: {error.what}", error.install)
+            except DeviceError as error:
+                return Missing(device, f"{place.description}: {error}", "program it: `ninefold program`")
+            board.close()
+            if not (name := bitstream(board.identity.digest)):
+                held = f"{place.description} holds the bitstream {board.identity.digest}, which no manifest describes"
+                return Missing(device, held, f"program it: `ninefold program`, or name it {device}{_MARK}DIGEST")
+            text = f"{place.description}: {_described(name, board.identity)}"
+            # The driver itself gives a dead link up, in bounded time.
+            self._identified[place] = Found(device, text, _RATINGS, kind="fpga", timeout_s=None)
+        return self._identified[place]
+
+
+def _located(instance: str) -> tuple[Place | None, UnavailableError | None]:
+    """Return the board that a name means, or why its source knows of none; neither where only opening it can tell."""
+    bare = instance.partition(_MARK)[0]
+    if "://" in bare:
+        return None, None
+    known = places()
+    listed = [place for found in known.values() if not isinstance(found, UnavailableError) for place in found]
+    if exact := [place for place in listed if bare in ("", place.name)]:
+        return exact[0], None
+    found = known.get(bare.partition("/")[0])
+    if isinstance(found, UnavailableError):
+        return None, found
+    if not bare:
+        return None, next((error for error in known.values() if isinstance(error, UnavailableError)), None)
+    return (found[0] if found and bare in known else None), None
+
+
+def _described(name: str, identity: Identity) -> str:
+    return (
+        f"{name}, {identity.depth:,} rows of {identity.dimensions} nits, k up to {identity.k}, {identity.lanes} lanes"
+        f" at {identity.clock_hz / 1e6:g} MHz"
+    )
+
+
+@lru_cache
+def _runners() -> Runners:
+    return scan(__package__)

@@ -1,0 +1,51 @@
+"""mine on a board: the whole search."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ninefold.host.nits import pack
+from ninefold.host.quantise import grid, quantise
+from ninefold.host.selection import empty
+from ninefold.spec.data import Answer
+from ninefold.spec.errors import UnsupportedError
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
+from ninefold.spec.signature import Call
+
+if TYPE_CHECKING:
+    from .device import BoardDevice
+
+__all__ = ["run"]
+
+
+def run(device: "BoardDevice", call: Call) -> Answer:
+    """Send the queries and take the best rows of each.
+
+    A simulated board, which is there to verify, quantises them itself. Over a real link nits are a quarter of the
+    bytes, so they are quantised on the host where the board takes nits.
+
+    Raises
+    ------
+    UnsupportedError
+        For more results a query, or more dimensions, than the board has, with both numbers.
+    """
+    database, k = call.database(), call.options["k"]
+    q = np.asarray(call.arguments["q"])
+    ids, scores = empty(len(q), k, np.int32)
+    count = min(k, call.sizes["N"])
+    with device.timed() as metrics:
+        identity = device.connect().identity
+        if k > identity.k:
+            raise UnsupportedError(
+                f"{device.name} gives at most {identity.k} results a query, where {k} are asked for (k, times rerank)"
+            )
+        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
+        on_board = FORMAT_GRID in identity.formats and (device.simulated or FORMAT_PACKED not in identity.formats)
+        if len(q) and count:
+            board = device.holding(database)
+            queries = grid(q, scale) if on_board else pack(quantise(q, scale, mode))  # type: ignore[arg-type]
+            mined = board.search(queries, count)
+            ids[:, :count], scores[:, :count] = mined.ids, mined.scores
+            metrics["cycles"] = mined.cycles
+    path = f"{device.path}, queries quantised {'on the board' if on_board else 'on the host'}"
+    return Answer({"ids": ids, "scores": scores, "count": np.full(len(q), count, np.int64)}, path, metrics)
