@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Shape, Signal
+from amaranth.hdl import Const, Instance, Module, Shape, Signal
 from amaranth.lib import io
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
@@ -49,12 +49,12 @@ def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
         i_CLKFB=0,
         i_RESET=0,
         i_RESET_P=0,
-        i_FBDSEL=0,
-        i_IDSEL=0,
-        i_ODSEL=0,
-        i_PSDA=0,
-        i_DUTYDA=0,
-        i_FDLY=0,
+        i_FBDSEL=Const(0, 6),
+        i_IDSEL=Const(0, 6),
+        i_ODSEL=Const(0, 6),
+        i_PSDA=Const(0, 4),
+        i_DUTYDA=Const(0, 4),
+        i_FDLY=Const(0, 4),
         o_CLKOUT=clock,
         o_LOCK=locked,
     )

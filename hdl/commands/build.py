@@ -127,11 +127,15 @@ def _catalogue(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(records, indent=2))
         return
-    table = Table(title="BOARD/CONFIG, with the figures of the committed manifests", title_justify="left")
-    for heading in ("name", "device", "store", "lanes", "k", "clock (MHz)", "LUT4", "fmax (MHz)", "timing"):
-        table.add_column(heading, justify="left" if heading in {"name", "device", "timing"} else "right")
+    table = Table(
+        title="BOARD/CONFIG, with the figures of the committed manifests",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for heading in ("name", "store", "lanes", "k", "MHz", "LUT4", "fmax", "timing"):
+        table.add_column(heading, justify="left" if heading in {"name", "timing"} else "right", no_wrap=True)
     for record in records:
-        timing = {None: "not built", True: "met", False: "missed"}[record["timing_met"]]  # type: ignore[index]
-        shown = ["" if value is None else str(value) for key, value in record.items() if key != "timing_met"]
-        table.add_row(*shown, timing)
+        shown = ["" if value is None else str(value) for key, value in record.items() if key != "device"]
+        table.add_row(*shown[:-1], {"": "not built", "True": "met", "False": "missed"}[shown[-1]])
     Console().print(table)
