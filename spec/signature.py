@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .errors import InputError
@@ -384,7 +383,7 @@ class Operator:
             settled[option.name] = option.check(value)
         for limit in self.limits:
             limit.check(sizes, settled)
-        call = Call(self, MappingProxyType(bound), MappingProxyType(settled), MappingProxyType(sizes))
+        call = Call(self, bound, settled, sizes)
         if self.check is not None:
             self.check(call)
         return call

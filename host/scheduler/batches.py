@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -87,4 +86,4 @@ def _with_rows(call: Call, arguments: dict[str, Any]) -> Call:
     axis = call.operator.rows
     if axis in sizes:
         sizes[axis] = len(arguments[call.operator.rowed[0]])
-    return Call(call.operator, MappingProxyType(arguments), call.options, MappingProxyType(sizes))
+    return Call(call.operator, arguments, call.options, sizes)

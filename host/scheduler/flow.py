@@ -122,7 +122,7 @@ class Flow:
                 self._deliver([(pending, call)])
                 return
             self._know_devices(pending)
-            if not self._split(pending, call):
+            if not (pending.open_choice and self._split(pending, call)):
                 self._dispatch(Job(call, pending))
         except Exception as error:
             self.settle(pending, error)
@@ -145,8 +145,6 @@ class Flow:
 
     def _split(self, pending: Pending, call: Call) -> bool:
         """Split a large call over devices, where that is expected to end earlier; return whether it was."""
-        if not pending.open_choice:
-            return False
         with self._lock:
             parts = shares(call, self.fleet.workers.values(), self._costs, pending.task.prefer)
             if not parts:
