@@ -10,8 +10,14 @@ from ninefold.spec.manifest import Step, Usage
 __all__ = ["Resources", "Step", "clocks", "critical_path", "fmax_mhz", "resources", "utilization"]
 
 #: Yosys names what has no name after the nearest signal that has one: ``gap_LUT4_A_Z`` is a LUT near ``gap``.
-_DERIVED = re.compile(r"_(?:LUT4|CCU2C|PFUMX|L6MUX21|TRELLIS_[A-Z0-9]+|DP16KD|PDPW16KD|MULT18X18D)(?:_.*|$)")
-_STORED = re.compile(r"_TRELLIS_FF_Q(?:_\d+)?$")
+_CELLS = (
+    "LUT[1-4]|CCU2C|PFUMX|L6MUX21|TRELLIS_[A-Z0-9]+|DP16KD|PDPW16KD|MULT18X18D"
+    "|SB_(?:LUT4|CARRY|DFF[A-Z]*|RAM40_4K|SPRAM256KA|MAC16)"
+    "|ALU|MUX2_LUT[5-8]|DFF[A-Z]*|RAM16SDP4|S?DPX?9?B?|SPX?9?"
+)
+_DERIVED = re.compile(f"_(?:{_CELLS})(?:_.*|$)")
+#: Of the cell that keeps a signal, as Yosys names it and nextpnr packs it.
+_STORED = re.compile(r"_(?:TRELLIS_FF|SB_DFF[A-Z]*|DFF[A-Z]*)_Q(?:_\d+)?(?:_DFFLC|_LC)?$")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """From a configuration on a board to its bitstream and manifest."""
 
-from ninefold.hdl.bitstream.build import Built, build
-from ninefold.hdl.bitstream.export import export
-from ninefold.hdl.bitstream.plan import Plan, plan
+from ninefold.hdl.bitstream.builder import Built, build
+from ninefold.hdl.bitstream.files import export
+from ninefold.hdl.bitstream.plans import Plan, plan
 
 __all__ = ["Built", "Plan", "build", "export", "plan"]

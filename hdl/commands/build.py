@@ -103,7 +103,7 @@ def _show(built: "Built", bitstream: Path, critical_path: bool, seconds: float) 
 
 
 def _catalogue(as_json: bool) -> None:
-    from ninefold.hdl.bitstream.plan import buildable
+    from ninefold.hdl.bitstream.plans import buildable
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.configurations import CONFIGURATIONS
 

