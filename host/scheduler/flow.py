@@ -82,7 +82,7 @@ class Flow:
     ) -> None:
         self._lock, self._clock, self._room, self._costs, self._seen = lock, clock, room, costs, seen
         workers: dict[str, Worker] = {}
-        self._supervisor = Supervisor(lock, clock, workers, self._move, self.settle)
+        self._supervisor = Supervisor(lock, clock, workers, seen, self._move, self.settle)
         watch = self._supervisor.watch
         events = Events(lock, clock, costs, seen, generator, check_every, watch, self._answer, self._move)
         self.fleet = Fleet(backends, workers, events, breaker, refresh_s)
@@ -100,6 +100,7 @@ class Flow:
         with self._lock:
             for worker in workers:
                 worker.give_up()
+        self._seen.say()
         self._supervisor.stop()
         self.fleet.join()
 
@@ -166,6 +167,7 @@ class Flow:
             return
         with self._lock:
             error = self.placement.place(job, pending)
+        self._seen.say()
         pending.waited_for = False  # what comes after is not on the thread of the one who waits
         if error is not None:
             self.settle(pending, error)

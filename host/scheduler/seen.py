@@ -84,6 +84,7 @@ class Seen:
             ("operator", "device", "reason"),
             registry=self.registry,
         )
+        self._unsaid: deque[tuple[str, dict[str, str]]] = deque()
         self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
         self._started = time.perf_counter()
 
@@ -136,22 +137,29 @@ class Seen:
             self._event("X", what, device, started, dur=round((time.perf_counter() - started) * 1e6, 3))
 
     def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
-        """Note that a device did not answer a task."""
+        """Note that a device did not answer a task; `say` logs it."""
         kind, reason = type(error).__name__, str(error)
         self._fallbacks.labels(operator, device, kind).inc()
-        _LOG.warning(
-            "a task moves on from a device",
-            extra={"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason},
-        )
+        extra = {"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason}
+        self._unsaid.append(("a task moves on from a device", extra))
         if self._events is not None:
             self._event("i", f"{operator} moves on", device, time.perf_counter(), s="t", args={"reason": reason})
 
     def breaker(self, device: str, state: str, reason: str) -> None:
-        """Note a transition of a circuit breaker."""
+        """Note a transition of a circuit breaker; `say` logs it."""
         extra = {"device": device, "state": state, "reason": reason}
-        _LOG.warning("a circuit breaker changed", extra=extra)
+        self._unsaid.append(("a circuit breaker changed", extra))
         if self._events is not None:
             self._event("i", f"breaker {state}", device, time.perf_counter(), s="t", args={"reason": reason})
+
+    def say(self) -> None:
+        """Log what was noted, without the scheduler's lock: a handler may take its time, or ask the scheduler."""
+        while self._unsaid:
+            try:
+                message, extra = self._unsaid.popleft()
+            except IndexError:  # another thread was faster
+                return
+            _LOG.warning(message, extra=extra)
 
     def metrics(self) -> str:
         """Return all metrics in Prometheus' text format."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ninefold.spec.errors import DeadlineError
 
+from .seen import Seen
 from .work import Job, Pending
 from .worker import Worker
 
@@ -36,6 +37,7 @@ class Supervisor:
     clock : callable
         Seconds that only grow.
     workers : mapping of str to Worker
+    seen : Seen
         Those whose calls are watched; it may grow.
     moved : callable
         ``moved(job, worker, error)``, without the lock: the worker will not answer.
@@ -48,12 +50,14 @@ class Supervisor:
         lock: threading.Lock,
         clock: Callable[[], float],
         workers: Mapping[str, Worker],
+        seen: Seen,
         moved: Callable[[Job, Worker, Exception], None],
         late: Callable[[Pending, Exception], None],
     ) -> None:
         self._lock = lock
         self._clock = clock
         self._workers = workers
+        self._seen = seen
         self._moved = moved
         self._late = late
         self._alarm = threading.Condition(lock)
@@ -97,6 +101,7 @@ class Supervisor:
                     self._wake_at = self._next()
                     self._alarm.wait(None if self._wake_at == float("inf") else self._wake_at - now)
                     continue
+            self._seen.say()
             for entry in hung:
                 extra = {"device": entry.worker.name, "reason": str(entry.error)}
                 _LOG.warning("a call hangs and is given up", extra=extra)

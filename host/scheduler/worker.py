@@ -382,6 +382,7 @@ class Worker:
                 self._running = None
                 opened = self._judge(running, outcome)
                 drained = self.drain() if opened else []
+        self._events.seen.say()
         if given_up:
             _LOG.warning("a hung call returned", extra={"device": self.name})
             self._close(running.device)

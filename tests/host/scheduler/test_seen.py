@@ -44,12 +44,35 @@ def test_metrics() -> None:
     assert answered == 4
     assert found["ninefold_tasks_total", "device=", "operator=mine", "outcome=failed"] == 1
     assert found["ninefold_task_seconds_count", "device=cpu", "operator=mine"] == 4
+    buckets = [found[key] for key in found if key[0] == "ninefold_task_seconds_bucket" and "device=cpu" in key]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == 4
+    assert found["ninefold_task_seconds_bucket", "device=cpu", "le=+Inf", "operator=mine"] == 4
+    assert 0 < found["ninefold_task_seconds_sum", "device=cpu", "operator=mine"] < 60
     assert found["ninefold_fallbacks_total", "device=gpu", "operator=mine", "reason=LostDeviceError"] == 1
     assert found["ninefold_breaker_state", "device=gpu"] == 1
     assert found["ninefold_breaker_state", "device=cpu"] == 0
     assert found["ninefold_queue_depth", "device=cpu"] == 0
     assert found["ninefold_resident_bytes", "device=cpu"] == DATA.nbytes
     assert found["ninefold_hung_calls", "device=gpu"] == 0
+
+
+def test_a_log_handler_may_ask_the_scheduler() -> None:
+    states: list[str] = []
+
+    class Asks(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            states.append(next(status.state for status in s.devices() if status.device == "gpu"))
+
+    handler, logger = Asks(), logging.getLogger("ninefold.scheduler")
+    logger.addHandler(handler)
+    try:
+        with Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None) as s:
+            assert s.submit("mine", queries(), DATA, device="gpu").result(60).answered_by == "cpu"
+    finally:
+        logger.removeHandler(handler)
+    assert len(states) == 2
+    assert all("the link is lost" in state for state in states)
 
 
 def test_records_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
