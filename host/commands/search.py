@@ -19,7 +19,7 @@ from .shown import answered, considered, snippet
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
 
-__all__ = ["search"]
+__all__ = ["query_of", "report_of", "search", "table_of"]
 
 
 @click.command()
@@ -60,7 +60,7 @@ def search(
     index = Index.open(name)
     options: dict[str, Any] = {"rerank": rerank, "threshold": threshold, "device": device, "strict": strict}
     with Scheduler(timeline=timeline is not None) as scheduler:
-        hits = index.search(_query(index, query), k, scheduler=scheduler, **options)
+        hits = index.search(query_of(index, query), k, scheduler=scheduler, **options)
         if timeline is not None:
             scheduler.write_timeline(timeline)
         if metrics is not None:
@@ -68,17 +68,18 @@ def search(
     for text in hits.result.fallbacks:
         click.echo(f"warning: {text}", err=True)
     if as_json:
-        click.echo(json.dumps(_report(index, query, hits), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(report_of(index, query, hits), indent=2, ensure_ascii=False))
         return
     console = Console()
-    console.print(_table(hits))
+    console.print(table_of(hits))
     console.print(answered(hits), style="dim", highlight=False, markup=False)
     if explain:
         console.print()
         console.print(considered(hits.result))
 
 
-def _query(index: Index, query: str) -> Any:
+def query_of(index: Index, query: str) -> Any:
+    """Return what a word of the command line asks an index for: a text, the number of a row, or vectors."""
     if index.manifest.model:
         return query
     from ninefold.host.sources import vectors
@@ -89,7 +90,8 @@ def _query(index: Index, query: str) -> Any:
     return int(query) if query.isdecimal() else query
 
 
-def _table(hits: Hits) -> Table:
+def table_of(hits: Hits) -> Table:
+    """Return hits as a table."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     table.add_column("", justify="right", no_wrap=True, min_width=len(str(len(hits))))
     table.add_column("score", justify="right", no_wrap=True, min_width=6)
@@ -102,7 +104,8 @@ def _table(hits: Hits) -> Table:
     return table
 
 
-def _report(index: Index, query: str, hits: Hits) -> dict[str, Any]:
+def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
     result = hits.result
     return {
         **index.describe(),

@@ -70,6 +70,9 @@ def timing(result: Result) -> str:
         return text
     loading = result.metrics.get("load_cycles")
     of_them = f" ({loading:,.0f} of them to load the index)" if loading else ""
+    if "link_bytes_out" in result.metrics:
+        link = result.metrics["link_bytes_out"] + result.metrics["link_bytes_in"]
+        return f"{cycles:,.0f} clock cycles and {link:,.0f} bytes on the link in {text}"
     built = result.metrics.get("build_seconds", 0.0)
     # Opening what the cache holds takes milliseconds and is not worth a word.
     first = f", after {duration(built)} to build the simulator" if built >= 1 else ""

@@ -196,10 +196,14 @@ class Index:
         vector = self._vector_of(query)
         embed_seconds = time.perf_counter() - start if isinstance(query, str) else 0.0
         result = self.mine(vector[None], scheduler=scheduler, device=device, strict=strict, **options)
+        return Hits(self.hits(result, 0), result, embed_seconds)
+
+    def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
+        """Return what `mine` found for one of its queries, best first."""
         values = result.values
-        found = range(int(values["count"][0]))
-        hits = [(int(values["ids"][0, i]), values["scores"][0, i].item()) for i in found]
-        return Hits(tuple(Hit(row, score, self.entry(row)) for row, score in hits), result, embed_seconds)
+        found = range(int(values["count"][query]))
+        rows = [(int(values["ids"][query, i]), values["scores"][query, i].item()) for i in found]
+        return tuple(Hit(row, score, self.entry(row)) for row, score in rows)
 
     def mine(
         self,

@@ -1,0 +1,145 @@
+"""``ninefold board load`` and ``ninefold board query``: put an index on a board, and search it there."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from rich.console import Console
+
+from ninefold.spec.errors import InputError
+
+from .search import query_of, report_of, table_of
+from .shown import answered, duration
+
+if TYPE_CHECKING:
+    from ninefold.host.index import Hits, Index
+    from ninefold.host.scheduler import Scheduler
+
+__all__ = ["load", "query"]
+
+_DIGEST = click.option(
+    "--digest", default="", metavar="HEX", help="Of the bitstream that the board must hold [default: any known one]."
+)
+
+
+@click.command()
+@click.argument("url")
+@click.argument("name")
+@_DIGEST
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def load(url: str, name: str, digest: str, as_json: bool) -> None:
+    """Load the index NAME, or the vectors of a .npy file, onto the board at URL, and leave them there.
+
+    Of a database with more rows than the board's store the first part is loaded. A board that is simulated by this
+    command (sim://) forgets all when it ends; `ninefold board serve` keeps one.
+    """
+    from ninefold.host.backends.board import Boards
+
+    with _index(name) as index, contextlib.closing(Boards().open(_instance(url, digest))) as device:
+        board = device.connect()
+        started, sent = time.perf_counter(), board.link_statistics.bytes_out
+        device.load(index.database)
+        seconds, sent = time.perf_counter() - started, board.link_statistics.bytes_out - sent
+        rows, depth, epoch = len(index), board.identity.depth, board.link.epoch
+        there = sent < min(rows, depth) * board.identity.row_bytes
+    if as_json:
+        report = {"board": url, "bitstream": device.path, "rows": rows, "store_rows": depth, "epoch": epoch}
+        click.echo(json.dumps({**report, "was_there": there, "bytes_out": sent, "seconds": seconds}, indent=2))
+        return
+    of_all = f" of {rows:,}, the rest when it is searched" if rows > depth else ""
+    how = "which it holds already" if there else f"{sent:,} bytes in {duration(seconds)}"
+    click.echo(f"{url} ({device.path}): {min(rows, depth):,} rows{of_all}; {how}")
+
+
+@click.command()
+@click.argument("url")
+@click.argument("name")
+@click.argument("query")
+@_DIGEST
+@click.option("-k", default=10, show_default=True, help="How many, up to the board's k.")
+@click.option("--rerank", type=int, help="Score the best RERANK * k again with the float vectors.")
+@click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
+@click.option("--json", "form", flag_value="json", help="Print the hits as JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print the hits as CSV.")
+def query(
+    url: str, name: str, query: str, digest: str, k: int, rerank: int | None, threshold: str | None, form: str | None
+) -> None:
+    """Search the index NAME, or the vectors of a .npy file, for QUERY on the board at URL.
+
+    QUERY is a text; for vectors it is the number of a row, or a .npy file with one vector or several. What the board
+    does not hold yet is loaded first.
+    """
+    from ninefold.host.scheduler import Scheduler
+
+    with _index(name) as index, Scheduler() as scheduler:
+        options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{_instance(url, digest)}"}
+        found = _searched(index, query_of(index, query), scheduler, {**options, "strict": True})
+        if form == "json":
+            reports = [report_of(index, query, hits) for hits in found]
+            click.echo(json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False))
+        elif form == "csv":
+            _write_csv(found)
+        else:
+            _show(found)
+
+
+def _searched(index: Index, wanted: Any, scheduler: Scheduler, options: dict[str, Any]) -> list[Hits]:
+    """Return the hits of one query, or of every vector of a file, which the board is asked in one go."""
+    from ninefold.host.index import Hits
+    from ninefold.host.sources.vectors import check_rows
+
+    if not isinstance(wanted, np.ndarray) or wanted.ndim < 2:
+        return [index.search(wanted, scheduler=scheduler, **options)]
+    if wanted.shape[1] != index.manifest.dimensions:
+        raise InputError(f"the queries have {wanted.shape[1]} dimensions, the index {index.manifest.dimensions}")
+    if not len(wanted):
+        raise InputError(f"the queries must be 1 or more, not an array of {wanted.shape}")
+    result = index.mine(check_rows(wanted, "the queries"), scheduler=scheduler, **options)
+    return [Hits(index.hits(result, number), result, 0.0) for number in range(len(wanted))]
+
+
+def _write_csv(found: list[Hits]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("query", "rank", "row", "score", "id", "title"))
+    for number, hits in enumerate(found):
+        for rank, hit in enumerate(hits, 1):
+            writer.writerow((number, rank, hit.row, hit.score, hit.entry.id, hit.entry.title))
+
+
+def _show(found: list[Hits]) -> None:
+    console = Console()
+    for number, hits in enumerate(found):
+        if len(found) > 1:
+            console.rule(f"query {number}", align="left", characters="-")
+        console.print(table_of(hits))
+    console.print(answered(found[0]), style="dim", highlight=False, markup=False)
+
+
+def _instance(url: str, digest: str) -> str:
+    from ninefold.drivers.transports import split
+
+    split(url)  # refuses what is no URL
+    return f"{url}#{digest}" if digest else url
+
+
+@contextlib.contextmanager
+def _index(name: str) -> Iterator[Index]:
+    """Open an index by name; make one of a file of vectors for as long as it is needed."""
+    from ninefold.host.index import Index, build
+    from ninefold.host.sources import vectors
+
+    if not vectors.claims(name):
+        yield Index.open(name)
+        return
+    with tempfile.TemporaryDirectory(prefix="ninefold-") as folder:
+        yield Index.open(str(build(name, str(Path(folder) / "vectors")).folder))

@@ -1,0 +1,121 @@
+"""``ninefold board load`` and ``query`` on boards in this process and behind a port."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+
+import numpy as np
+import pytest
+
+from ninefold.sim.board import VirtualBoard
+from ninefold.sim.board.serve import serve_tcp
+from tests.cli.conftest import Run
+
+SIMULATED = "sim://virtual/tiny"
+
+
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch, shared_cache: str, folders: Path) -> None:
+    """Take the boards that other tests compiled."""
+    monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
+
+
+@pytest.fixture
+def served() -> Iterator[str]:
+    """Serve one board to one host after another."""
+    board, stop, urls = VirtualBoard("virtual/tiny"), threading.Event(), Queue[str]()
+    thread = threading.Thread(target=serve_tcp, args=(board, 0, urls.put, stop.is_set))
+    thread.start()
+    yield urls.get(timeout=20)
+    stop.set()
+    thread.join(timeout=20)
+    board.close()
+
+
+def test_what_was_loaded_is_there_for_the_next_process(ninefold: Run, indexed: Path, served: str) -> None:
+    first = json.loads(ninefold("board", "load", served, "v", "--json").stdout)
+    assert (first["rows"], first["store_rows"], first["was_there"]) == (200, 64, False)
+    assert first["bitstream"] == "virtual/tiny"
+    assert first["bytes_out"] > 64 * 16
+    again = ninefold("board", "load", served, "v").stdout
+    assert again == f"{served} (virtual/tiny): 64 rows of 200, the rest when it is searched; which it holds already\n"
+    # What is asked of it, it answers as any device does; the parts that are not there are loaded for that.
+    found = json.loads(ninefold("board", "query", served, "v", "7", "-k", "4", "--json").stdout)
+    assert found["answered_by"] == f"board:{served}"
+    assert 64 * 16 > found["metrics"]["link_bytes_out"] - (200 - 64) * 16 > 0
+    on_cpu = json.loads(ninefold("search", "v", "7", "-k", "4", "--device", "cpu", "--json").stdout)
+    assert found["hits"] == on_cpu["hits"]
+
+
+@pytest.mark.parametrize("options", [(), ("--rerank", "2"), ("--threshold", "adaptive")])
+def test_a_simulated_board_answers_as_search_does(ninefold: Run, indexed: Path, options: tuple[str, ...]) -> None:
+    words = ("v", "7", "-k", "3", *options, "--json")
+    there, here = (
+        json.loads(ninefold(*command, *words).stdout) for command in (("board", "query", SIMULATED), ("search",))
+    )
+    assert there["hits"] == here["hits"]
+    assert sorted(there) == sorted(here)
+
+
+def test_vectors_without_an_index(ninefold: Run, vectors: Path) -> None:
+    queries = np.load(vectors)[[5, 9, 11]]
+    np.save("queries.npy", queries)
+    result = ninefold("board", "query", SIMULATED, vectors, "queries.npy", "-k", "2", "--csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [(row["query"], row["rank"]) for row in rows] == [(str(q), str(r)) for q in range(3) for r in (1, 2)]
+    assert [row["row"] for row in rows[::2]] == ["5", "9", "11"]
+    reports = json.loads(ninefold("board", "query", SIMULATED, vectors, "queries.npy", "-k", "2", "--json").stdout)
+    assert [[str(hit["row"]) for hit in report["hits"]] for report in reports] == [
+        [row["row"] for row in rows[i : i + 2]] for i in (0, 2, 4)
+    ]
+    shown = ninefold("board", "query", SIMULATED, vectors, "queries.npy", "-k", "2").stdout
+    assert "query 2 ---" in shown
+    assert "bytes on the link in" in shown
+    loaded = ninefold("board", "load", SIMULATED, vectors).stdout
+    assert loaded.startswith(f"{SIMULATED} (virtual/tiny in Verilator): 64 rows of 200, the rest when it is searched; ")
+
+
+def test_a_text(ninefold: Run, notes: Path) -> None:
+    assert ninefold("index", notes, "-o", "notes").exit_code == 0
+    refused = ninefold("board", "query", SIMULATED, "notes", "rain in the attic")
+    assert refused.exit_code == 2
+    assert refused.stderr == "error: 384 dimensions, where the board has 32\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("query", "tiny", "v", "3"), 2, "a board is named by a URL that begins with"),
+        (("load", "tiny", "v"), 2, "a board is named by a URL that begins with"),
+        (("load", SIMULATED, "w"), 2, "there is no index "),
+        (("load", "tcp://127.0.0.1:1", "v"), 2, "nothing answers at tcp://127.0.0.1:1: Connection refused"),
+        (("query", SIMULATED, "v", "3"), 2, "at most 8 results a query, where 10 are asked for"),
+        (("query", SIMULATED, "v", "200"), 2, "row must be 0 to 199, not 200"),
+        (("query", SIMULATED, "v", "rain", "-k", "2"), 2, "search it with a .npy file or the number of a row"),
+        (("query", SIMULATED, "v", "v/wide.npy", "-k", "2"), 2, "the queries have 3 dimensions, the index 16"),
+        (("query", SIMULATED, "v", "v/none.npy", "-k", "2"), 2, "the queries must be 1 or more"),
+        (("query", SIMULATED, "v", "3", "--digest", "ab"), 2, "a digest must be 64 hexadecimal digits"),
+        (("query", SIMULATED, "v", "3", "-k", "2", "--digest", "ab" * 32), 3, "where abababababababab is expected"),
+        (
+            ("load", f"{SIMULATED}?identity=wrong", "v"),
+            3,
+            "which no manifest describes: program it, or name that digest",
+        ),
+        (("load", f"{SIMULATED}?hang=700", "v"), 3, "the link is dead: "),
+    ],
+)
+def test_refusals(ninefold: Run, indexed: Path, words: tuple[str, ...], code: int, message: str) -> None:
+    Path("v").mkdir()
+    np.save("v/wide.npy", np.zeros((2, 3), np.float32))
+    np.save("v/none.npy", np.zeros((0, 16), np.float32))
+    result = ninefold("board", *words)
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.exit_code == code
