@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from ninefold.sim import golden
+from ninefold.spec.data import Answer
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Device
 from ninefold.spec.signature import Bound, Call
 
 from .cases import calls_of
 
-__all__ = ["difference", "expected"]
+__all__ = ["assert_golden", "difference", "expected"]
 
 
 @cache
@@ -38,6 +41,17 @@ def difference(call: Call, values: Mapping[str, Any], wanted: Mapping[str, Any])
             at = tuple(wrong[0].tolist())
             return f"{result.name}{list(at)} is {got[at]}, not {want[at]} ({len(wrong)} differ)"
     return ""
+
+
+def assert_golden(device: Device, operator: str, arguments: Mapping[str, Any], **options: Any) -> Answer:
+    """Run a call on a device, compare it with the golden model, and return the answer."""
+    call = OPERATORS[operator].bind(arguments, options)
+    answer, wanted = device.run(call), golden.answer(call)
+    assert set(answer.values) == set(wanted)
+    assert difference(call, answer.values, wanted) == ""
+    assert answer.path
+    assert answer.metrics["seconds"] > 0
+    return answer
 
 
 def _outside(bound: Bound, got: Any, want: Any) -> str:

@@ -17,11 +17,11 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.host.nits import pack
 from ninefold.host.selection import Selection
-from ninefold.sim import golden
-from ninefold.spec.data import Answer, Database
+from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend, Device, Found, Missing
+from tests.conformance.judge import assert_golden
 
 
 @pytest.fixture(scope="module")
@@ -29,39 +29,9 @@ def device() -> CpuDevice:
     return Cpu(path="numpy", threads=2).open()
 
 
-def assert_golden(device: CpuDevice, operator: str, arguments: dict[str, Any], **options: Any) -> Answer:
-    call = OPERATORS[operator].bind(arguments, options)
-    answer, wanted = device.run(call), golden.answer(call)
-    assert set(answer.values) == set(wanted)
-    for name, value in wanted.items():
-        assert answer.values[name].dtype == value.dtype, name
-        np.testing.assert_array_equal(answer.values[name], value, err_msg=name)
-    assert answer.metrics["seconds"] > 0
-    return answer
-
-
 def database(nits: npt.NDArray[np.int8], scale: float = 4.0, mode: str = "tanh") -> Database:
     attributes = {"rows": len(nits), "dimensions": nits.shape[1], "scale": scale, "mode": mode}
     return Database({"nits": pack(nits)}, attributes)
-
-
-@pytest.mark.parametrize("mode", ["tanh", "linear"])
-def test_quantise_every_grid_value(device: CpuDevice, mode: str) -> None:
-    x = (np.arange(-(2**15) - 300, 2**15 + 300, dtype=np.float32) / 4096)[:, None]
-    assert_golden(device, "quantise", {"x": x}, scale=1.0, mode=mode)
-    halves = x + np.float32(0.5 / 4096)  # ties of the grid, which go to the even value
-    assert_golden(device, "quantise", {"x": halves}, scale=1.0, mode=mode)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_quantise_any_numbers(device: CpuDevice, dtype: str, data: st.DataObject) -> None:
-    width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
-    numbers = st.floats(allow_nan=False, width=width)  # type: ignore[arg-type]
-    x = data.draw(hnp.arrays(dtype, st.tuples(st.integers(0, 3), st.integers(1, 9)), elements=numbers))
-    scale = data.draw(st.floats(1e-30, 1e30))
-    assert_golden(device, "quantise", {"x": x}, scale=scale, mode=data.draw(st.sampled_from(["tanh", "linear"])))
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
@@ -78,50 +48,6 @@ def test_quantise_saturates_infinities_whatever_the_scale(device: CpuDevice) -> 
     for scale, wanted in ((1.0, [4, -4, 0, 3, -4]), (1.2e-38, [4, -4, 0, 0, -4]), (3.4e38, [4, -4, 0, 4, -4])):
         answer = assert_golden(device, "quantise", {"x": x}, scale=scale)
         assert answer.values["nits"].tolist() == [wanted]
-
-
-@pytest.mark.parametrize("normalised", [False, True])
-@pytest.mark.parametrize("shape", [(3, 40, 1), (2, 30, 384), (1, 9, 4096), (0, 5, 7), (5, 0, 7), (300, 20, 3)])
-def test_similarity(device: CpuDevice, shape: tuple[int, int, int], normalised: bool) -> None:
-    rng = np.random.default_rng(2)
-    q = rng.integers(-4, 5, (shape[0], shape[2]), dtype=np.int8)
-    c = rng.integers(-4, 5, (shape[1], shape[2]), dtype=np.int8)
-    c[: len(c) // 3] = 0
-    c[len(c) // 3 : len(c) // 2] = 4
-    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=normalised)
-
-
-def test_similarity_normalises_every_sum_of_squares_alike(device: CpuDevice) -> None:
-    # One row for each sum of squares that some row of 1 to 300 ones and fours has.
-    c = np.zeros((600, 300), np.int8)
-    for i in range(300):
-        c[i, : i + 1] = 1
-        c[300 + i, : i + 1] = 4
-    q = np.array([[4] * 300, [-4] * 300, [1] + [0] * 299], np.int8)
-    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=True)
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    scores=hnp.arrays(
-        np.int32, st.tuples(st.integers(0, 4), st.integers(0, 40)), elements=st.integers(-(2**31), 2**31 - 1)
-    )
-    | hnp.arrays(np.int32, st.tuples(st.integers(0, 4), st.integers(0, 40)), elements=st.integers(-1, 1)),
-    k=st.sampled_from([1, 2, 7, 40, 256]),
-)
-def test_topk_of_integers(device: CpuDevice, scores: npt.NDArray[np.int32], k: int) -> None:
-    assert_golden(device, "topk", {"scores": scores}, k=k)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    scores=hnp.arrays(
-        np.float32, st.tuples(st.integers(1, 3), st.integers(0, 30)), elements=st.floats(allow_nan=False, width=32)
-    ),
-    k=st.sampled_from([1, 3, 256]),
-)
-def test_topk_of_floats(device: CpuDevice, scores: npt.NDArray[np.float32], k: int) -> None:
-    assert_golden(device, "topk", {"scores": scores}, k=k)
 
 
 @pytest.mark.parametrize("k", [1, 10, 256])

@@ -6,19 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from ninefold.host.backends.opencl import OpenCl, memory, mine, similarity, topk
 from ninefold.host.backends.opencl.device import OpenClDevice
 from ninefold.host.backends.opencl.quantise import reached
 from ninefold.host.nits import pack
-from ninefold.sim import golden
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.operators import OPERATORS
+from tests.conformance.judge import assert_golden
 
 #: Largest D is 4096; blocks hold 32 rows, columns 8 nits, work-groups 128 rows.
 DIMENSIONS = (1, 2, 7, 8, 9, 63, 384, 1001)
@@ -38,18 +35,6 @@ def device(request: pytest.FixtureRequest) -> Any:
     opened = OpenCl(family).open(instance)
     yield opened
     opened.close()
-
-
-def assert_golden(device: OpenClDevice, operator: str, arguments: dict[str, Any], **options: Any) -> Answer:
-    call = OPERATORS[operator].bind(arguments, options)
-    answer, wanted = device.run(call), golden.answer(call)
-    assert set(answer.values) == set(wanted)
-    for name, value in wanted.items():
-        assert answer.values[name].dtype == value.dtype, name
-        np.testing.assert_array_equal(answer.values[name], value, err_msg=name)
-    assert answer.metrics["seconds"] > 0
-    assert answer.metrics["build_seconds"] >= 0
-    return answer
 
 
 def database(nits: npt.NDArray[np.int8], scale: float = 1.0) -> Database:
@@ -134,25 +119,6 @@ def test_a_family_without_room_for_a_block_gives_way(monkeypatch: pytest.MonkeyP
     assert opened.kernels(1025).path.startswith("group kernels")
 
 
-@pytest.mark.parametrize("mode", ["tanh", "linear"])
-def test_quantise_every_grid_value_and_half(device: OpenClDevice, mode: str) -> None:
-    x = (np.arange(-(2**15) - 300, 2**15 + 300, dtype=np.float32) / 4096)[:, None]
-    assert_golden(device, "quantise", {"x": x}, scale=1.0, mode=mode)
-    assert_golden(device, "quantise", {"x": x + np.float32(0.5 / 4096)}, scale=1.0, mode=mode)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@settings(max_examples=40, deadline=None)
-@given(data=st.data())
-def test_quantise_any_numbers(device: OpenClDevice, dtype: str, data: st.DataObject) -> None:
-    width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
-    numbers = st.floats(allow_nan=False, width=width)  # type: ignore[arg-type]
-    x = data.draw(hnp.arrays(dtype, st.tuples(st.integers(0, 3), st.integers(1, 9)), elements=numbers))
-    scale = data.draw(st.floats(1e-30, 1e30))
-    mode = data.draw(st.sampled_from(["tanh", "linear"]))
-    assert_golden(device, "quantise", {"x": x}, scale=scale, mode=mode)
-
-
 @pytest.mark.parametrize("scale", [2.0**-126, 1e-20, 0.37, 1.0, 9.3, 3.4e38])
 @pytest.mark.parametrize("mode", ["tanh", "linear"])
 def test_quantise_beside_each_threshold(device: OpenClDevice, mode: str, scale: float) -> None:
@@ -163,23 +129,6 @@ def test_quantise_beside_each_threshold(device: OpenClDevice, mode: str, scale: 
     assert_golden(device, "quantise", {"x": x}, scale=scale, mode=mode)
 
 
-def test_subnormal_numbers_become_nits(device: OpenClDevice) -> None:
-    x = np.array([1.1e-38, -1.1e-38, 1e-45], np.float32)
-    answer = assert_golden(device, "quantise", {"x": x}, scale=3e38)
-    assert answer.values["nits"].tolist() == [4, -4, 0]
-
-
-@pytest.mark.parametrize("normalised", [False, True])
-@pytest.mark.parametrize("shape", [(3, 40, 1), (2, 30, 384), (1, 9, 4096), (0, 5, 7), (5, 0, 7), (300, 20, 3)])
-def test_similarity(device: OpenClDevice, shape: tuple[int, int, int], normalised: bool) -> None:
-    rng = np.random.default_rng(2)
-    q = rng.integers(-4, 5, (shape[0], shape[2]), dtype=np.int8)
-    c = rng.integers(-4, 5, (shape[1], shape[2]), dtype=np.int8)
-    c[: len(c) // 3] = 0
-    c[len(c) // 3 : len(c) // 2] = 4
-    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=normalised)
-
-
 @pytest.mark.parametrize("normalised", [False, True])
 def test_similarity_in_blocks(device: OpenClDevice, monkeypatch: pytest.MonkeyPatch, normalised: bool) -> None:
     monkeypatch.setattr(similarity, "_ROWS", 70)
@@ -187,30 +136,6 @@ def test_similarity_in_blocks(device: OpenClDevice, monkeypatch: pytest.MonkeyPa
     rng = np.random.default_rng(5)
     q, c = rng.integers(-4, 5, (15, 21), dtype=np.int8), rng.integers(-4, 5, (333, 21), dtype=np.int8)
     assert_golden(device, "similarity", {"q": q, "c": c}, normalised=normalised)
-
-
-def test_similarity_normalises_every_sum_of_squares_alike(device: OpenClDevice) -> None:
-    c = np.zeros((600, 300), np.int8)
-    for i in range(300):
-        c[i, : i + 1] = 1
-        c[300 + i, : i + 1] = 4
-    q = np.array([[4] * 300, [-4] * 300, [1] + [0] * 299], np.int8)
-    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=True)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    scores=hnp.arrays(
-        np.int32, st.tuples(st.integers(0, 4), st.integers(0, 40)), elements=st.integers(-(2**31), 2**31 - 1)
-    )
-    | hnp.arrays(np.int32, st.tuples(st.integers(0, 4), st.integers(0, 40)), elements=st.integers(-1, 1))
-    | hnp.arrays(
-        np.float32, st.tuples(st.integers(0, 3), st.integers(0, 30)), elements=st.floats(allow_nan=False, width=32)
-    ),
-    k=st.sampled_from([1, 2, 7, 40, 256]),
-)
-def test_topk(device: OpenClDevice, scores: npt.NDArray[Any], k: int) -> None:
-    assert_golden(device, "topk", {"scores": scores}, k=k)
 
 
 def test_topk_returns_zeros_and_infinities_as_they_came(device: OpenClDevice) -> None:

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from ninefold.host.backends.openvino import OpenVino
 from ninefold.host.backends.openvino import device as backend_device
@@ -17,10 +14,11 @@ from ninefold.host.backends.openvino.device import OpenVinoDevice
 from ninefold.host.graphs import BLOCK, Graph, Product, Target
 from ninefold.host.nits import pack
 from ninefold.sim import golden
-from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.data import Database, State
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import HOST, Backend, Device, Found, Missing
+from tests.conformance.judge import assert_golden
 
 
 @pytest.fixture(scope="module")
@@ -44,70 +42,7 @@ def random_nits(seed: int, *shape: int) -> npt.NDArray[np.int8]:
     return np.random.default_rng(seed).integers(-4, 5, shape, dtype=np.int8)
 
 
-def assert_golden(device: OpenVinoDevice, operator: str, arguments: dict[str, Any], **options: Any) -> Answer:
-    call = OPERATORS[operator].bind(arguments, options)
-    answer, wanted = device.run(call), golden.answer(call)
-    assert set(answer.values) == set(wanted)
-    for name, value in wanted.items():
-        assert answer.values[name].dtype == value.dtype, name
-        np.testing.assert_array_equal(answer.values[name], value, err_msg=name)
-    assert answer.path.startswith("openvino CPU, ")
-    assert answer.metrics["seconds"] > 0
-    return answer
-
-
 # ---- operators
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@settings(max_examples=40, deadline=None)
-@given(data=st.data())
-def test_quantise_any_numbers(device: OpenVinoDevice, dtype: str, data: st.DataObject) -> None:
-    width = {"float16": 16, "float32": 32, "float64": 64}[dtype]
-    numbers = st.floats(allow_nan=False, width=width)  # type: ignore[arg-type]
-    x = data.draw(hnp.arrays(dtype, st.tuples(st.integers(0, 3), st.integers(1, 9)), elements=numbers))
-    scale = data.draw(st.floats(1e-30, 1e30))
-    assert_golden(device, "quantise", {"x": x}, scale=scale, mode=data.draw(st.sampled_from(["tanh", "linear"])))
-
-
-@pytest.mark.parametrize("mode", ["tanh", "linear"])
-def test_quantise_every_grid_value_and_every_tie(device: OpenVinoDevice, mode: str) -> None:
-    x = (np.arange(-(2**16) - 600, 2**16 + 600, dtype=np.float32) / 8192).reshape(-1, 2)
-    assert_golden(device, "quantise", {"x": x}, scale=1.0, mode=mode)
-
-
-def test_quantise_keeps_subnormal_numbers(device: OpenVinoDevice) -> None:
-    x = np.array([[1.17e-38, -1.17e-38, 3e-39, 1e-45]], np.float32)
-    answer = assert_golden(device, "quantise", {"x": x}, scale=3e38, mode="linear")
-    assert answer.values["nits"].tolist() == [[4, -4, 1, 0]]
-
-
-@pytest.mark.parametrize("normalised", [False, True])
-@pytest.mark.parametrize("shape", [(3, 40, 1), (1, 9, 4096), (300, 20, 3), (70, 20_000, 5)])
-def test_similarity(device: OpenVinoDevice, shape: tuple[int, int, int], normalised: bool) -> None:
-    q, c = random_nits(1, shape[0], shape[2]), random_nits(2, shape[1], shape[2])
-    c[: len(c) // 3] = 0
-    c[len(c) // 3 : len(c) // 2] = 4
-    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=normalised)
-
-
-def test_similarity_normalises_every_sum_of_squares_alike(device: OpenVinoDevice) -> None:
-    c = np.tri(4096, dtype=np.int8)[::7] * np.int8(4)
-    c[1::2] //= 4
-    q = np.stack([np.full(4096, 4), np.full(4096, -4), random_nits(3, 4096)]).astype(np.int8)
-    assert_golden(device, "similarity", {"q": q, "c": c}, normalised=True)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    scores=hnp.arrays(
-        np.int32, st.tuples(st.integers(0, 3), st.integers(0, 40)), elements=st.integers(-(2**31), 2**31 - 1)
-    )
-    | hnp.arrays(np.float32, (2, 30), elements=st.floats(allow_nan=False, width=32)),
-    k=st.sampled_from([1, 7, 256]),
-)
-def test_topk(device: OpenVinoDevice, scores: npt.NDArray[Any], k: int) -> None:
-    assert_golden(device, "topk", {"scores": scores}, k=k)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
