@@ -24,13 +24,10 @@ __all__ = ["link_page"]
 
 def link_page() -> str:
     """Return the page."""
-    commands = "\n".join(
-        f"### {command.kind.name} (0x{command.kind:02x})\n\n{command.doc}\n\n"
-        f"Request:{_layout(command.request)}\n\nReply (0x{command.kind | REPLY:02x}):{_layout(command.reply)}\n"
-        for command in COMMANDS
-    )
-    faults = "\n".join(f"| {f.value} | {f.name} | {why} | {detail} |" for f, (why, detail) in FAULTS.items())
-    epoch = BY_NAME["epoch"].address
+    return "\n\n".join([_opening(), _frames(), _requests_and_replies(), _commands(), _values()]) + "\n"
+
+
+def _opening() -> str:
     return f"""# The link
 
 <!-- Written by `ninefold registers --format link`; change `spec/link.py` or `drivers/link_page.py` instead. -->
@@ -39,9 +36,11 @@ How a host and a board speak, version {VERSION}. Any byte stream that keeps orde
 parity, 1 stop bit, no flow control), a byte FIFO, TCP. Bytes may be lost, damaged, repeated or late; whole frames
 survive that or are dropped. The host asks, the board answers; it never speaks first. Every number is little endian.
 This page and [registers.md](registers.md) are all that a client needs; `tests/fixtures/link/frames.json` has frames
-with their fields to check one against.
+with their fields to check one against."""
 
-## Frames
+
+def _frames() -> str:
+    return f"""## Frames
 
     COBS( type u8 | sequence u8 | priority u8 | epoch u8 | payload | CRC-32 u32 )  00
 
@@ -64,9 +63,11 @@ Examples (hexadecimal, delimiter included):
 
 | frame | bytes |
 | --- | --- |
-{_examples(epoch)}
+{_examples()}"""
 
-## Requests and replies
+
+def _requests_and_replies() -> str:
+    return f"""## Requests and replies
 
 | field | in a request | in the reply |
 | --- | --- | --- |
@@ -98,9 +99,17 @@ else: the client begins again with IDENTIFY and loads again.
 with what was sent; then write `epoch`. Where a board may have other clients, IDENTIFY again before each load, and draw
 an epoch that is neither the last one nor the board's. LOADs may be sent ahead as all requests may. Where one is lost,
 those behind it are refused with OFFSET, and the client goes on with new requests from the offset in the detail. A board
-with `load_bytes` above 0 and `epoch` 0 was left in the middle of a load, or not given its epoch: load it again.
+with `load_bytes` above 0 and `epoch` 0 was left in the middle of a load, or not given its epoch: load it again."""
 
-## Commands
+
+def _commands() -> str:
+    commands = "\n".join(
+        f"### {command.kind.name} (0x{command.kind:02x})\n\n{command.doc}\n\n"
+        f"Request:{_layout(command.request)}\n\nReply (0x{command.kind | REPLY:02x}):{_layout(command.reply)}\n"
+        for command in COMMANDS
+    )
+    faults = "\n".join(f"| {f.value} | {f.name} | {why} | {detail} |" for f, (why, detail) in FAULTS.items())
+    return f"""## Commands
 
 {commands}
 ### Refusals (0x{ERROR:02x})
@@ -111,9 +120,11 @@ Payload:{_layout(ERROR_PAYLOAD)}
 | --- | --- | --- | --- |
 {faults}
 
-A request that is refused has changed nothing.
+A request that is refused has changed nothing."""
 
-## Values
+
+def _values() -> str:
+    return """## Values
 
 - **Packed nits**: two a byte, each a two's complement nibble from -4 to 4, the first in the low nibble.
 - **Grid values**: i16, g = clip(round-half-even(4096 y), -32768, 32767); the board takes as magnitude of the nit how
@@ -121,8 +132,7 @@ A request that is refused has changed nothing.
 - A vector of fewer dimensions than the board's is filled with zero nits, or zero grid values, which change no score.
 - **Scores** are dot products of nits. Results are the largest, largest first; of equal scores the lower id first.
 - A database of more rows than `depth` is loaded and asked part by part; results are merged by (score descending, row
-  ascending).
-"""
+  ascending)."""
 
 
 def _layout(fields: tuple[Field, ...]) -> str:
@@ -132,7 +142,8 @@ def _layout(fields: tuple[Field, ...]) -> str:
     return f"\n\n| field | type | what it is |\n| --- | --- | --- |\n{table}"
 
 
-def _examples(epoch: int) -> str:
+def _examples() -> str:
+    epoch = BY_NAME["epoch"].address
     frames = {
         "IDENTIFY with nonce 0xdeadbeef, sequence 0": Frame(Kind.IDENTIFY, 0, 0, 0, requests.identify(0xDEADBEEF)),
         "WRITE 7 to `epoch`, sequence 2": Frame(Kind.WRITE, 2, 0, 0, requests.write(epoch, [7])),
