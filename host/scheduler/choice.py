@@ -10,8 +10,9 @@ from ninefold.spec.data import Candidate
 from ninefold.spec.signature import Call
 
 from .costs import Costs, size_class
+from .execution import LOADING
 from .residents import key_of, nbytes_of, residents_of
-from .worker import LOADING, Worker
+from .worker import Worker
 
 __all__ = ["Choice", "choose", "consider", "refusal", "refusal_key", "score"]
 

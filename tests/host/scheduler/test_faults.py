@@ -174,7 +174,7 @@ def test_opening_that_hangs() -> None:
 
     fakes = fleet(cpu(), Slow("gpu", rating=9))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ninefold.host.scheduler.worker.OPEN_S", 0.1)
+        patch.setattr("ninefold.host.scheduler.execution.OPEN_S", 0.1)
         with Scheduler(backends=fakes, costs=None) as s:
             result = s.run("mine", queries(), DATA, k=3)
             release.set()
@@ -182,7 +182,7 @@ def test_opening_that_hangs() -> None:
 
 
 def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ninefold.host.scheduler.worker.SLOWEST_BYTES_S", 1e12)
+    monkeypatch.setattr("ninefold.host.scheduler.execution.SLOWEST_BYTES_S", 1e12)
     release, loads = threading.Event(), []
 
     def hook(method: str) -> None:
@@ -206,7 +206,7 @@ def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
 
 
 def test_closing_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ninefold.host.scheduler.worker.CLOSE_S", 0.1)
+    monkeypatch.setattr("ninefold.host.scheduler.execution.CLOSE_S", 0.1)
     release = threading.Event()
 
     def hook(method: str) -> None:

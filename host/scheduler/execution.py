@@ -1,0 +1,221 @@
+"""What happens on a device, on whatever thread: it is opened, loaded, asked, checked and closed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ninefold.host import around
+from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.errors import DeviceError, NinefoldError
+from ninefold.spec.protocols import Backend, Device, Found
+from ninefold.spec.signature import Call
+
+from .events import Events
+from .residents import Residents, key_of, nbytes_of, residents_of
+from .work import Job
+
+__all__ = ["LOADING", "Execution", "Running"]
+
+_LOG = logging.getLogger("ninefold.scheduler")
+#: Seconds that opening and closing a device may take, and the slowest transfer of a resident that is no hang.
+OPEN_S: Final = 60.0
+CLOSE_S: Final = 10.0
+SLOWEST_BYTES_S: Final = 20e6
+#: The name under which the time to load a resident is measured; classes of it are bit lengths of bytes.
+LOADING: Final = "load"
+#: A measured call may take so many times its usual time before it counts as hung.
+PATIENCE: Final = 10.0
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """What a worker is doing: a call for some jobs, or an errand, which loads or drops a resident.
+
+    Attributes
+    ----------
+    jobs : list of Job
+        What is answered together.
+    call : Call or None
+        Of all jobs; None for an errand.
+    errand : tuple or None
+        Key of a resident, and the database that is to be loaded, or None where it is to be dropped.
+    lent : bool
+        Whether the thread of a caller runs it.
+    checked : bool
+        Whether the answer is spot-checked.
+    limit_at, limit_s, doing : float or None, float, str
+        When, and after how long, what it is doing counts as hung.
+    given_up : bool
+        Whether it did, so that nobody waits for its outcome any more.
+    device : Device or None
+        None until it is open.
+    residents : Residents
+        What is on the device.
+    seconds : float
+        What the call took.
+    measured : list of (str, float)
+        Seconds that loading took, by size class.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    call: Call | None = None
+    errand: tuple[str, Database | None] | None = None
+    lent: bool = False
+    checked: bool = False
+    limit_at: float | None = None
+    limit_s: float = 0.0
+    doing: str = "running"
+    given_up: bool = False
+    device: Device | None = None
+    residents: Residents = field(default_factory=Residents)
+    seconds: float = 0.0
+    measured: list[tuple[str, float]] = field(default_factory=list)
+
+
+class Execution:
+    """Runs what a worker hands it, without the scheduler's lock; knows nothing of queues and of other devices.
+
+    Parameters
+    ----------
+    found : Found
+        The device.
+    backend : Backend
+        Opens it.
+    events : Events
+        What is shared with the scheduler.
+    """
+
+    def __init__(self, found: Found, backend: Backend, events: Events) -> None:
+        self.name = found.device
+        self.found = found
+        self.backend = backend
+        self._events = events
+
+    def outcome(self, running: Running) -> Answer | Exception:
+        """Run a call or an errand to its end; return the answer, or what went wrong."""
+        try:
+            return self._execute(running)
+        except NinefoldError as error:
+            return error
+        except Exception as error:  # a backend may raise anything
+            return self.raised(error)
+
+    def raised(self, error: BaseException) -> DeviceError:
+        """Return what a device raised that no device may raise, as the failure that it is."""
+        made = DeviceError(f"{self.name} raised {type(error).__name__}: {error}")
+        made.__cause__ = error
+        return made
+
+    def _execute(self, running: Running) -> Answer:
+        device = self._opened(running)
+        call = running.call
+        if call is None:
+            self._run_errand(running, device)
+            return Answer({})
+        wanted = residents_of(call)
+        for resident in wanted:
+            self._bring(running, device, resident, wanted)
+        self.watch(running, "the call", float("inf") if running.lent else self._patience(running))
+        started = time.perf_counter()
+        answer = device.run(call)
+        running.seconds = time.perf_counter() - started
+        self._events.seen.ran(self.name, call, started, running.seconds, len(running.jobs))
+        if call.operator.stateful:
+            _check_step(self.name, call, answer)
+        if running.checked and self.found.computes:
+            with self._events.lock:
+                generator = self._events.generator.spawn(1)[0]
+            if flaw := around.flaw(call, answer, generator):
+                raise DeviceError(f"{self.name} answered wrongly: {flaw}")
+        return answer
+
+    def _opened(self, running: Running) -> Device:
+        if running.device is None:
+            self.watch(running, "opening it", OPEN_S)
+            started = time.perf_counter()
+            running.device = self.backend.open(self.name.partition(":")[2])
+            self._events.seen.prepared(self.name, "open", started)
+        return running.device
+
+    def _bring(
+        self, running: Running, device: Device, resident: Database | State, together: Sequence[Database | State]
+    ) -> None:
+        """Load a resident unless it is there, and measure how long that takes."""
+        there, size = running.residents.holds(resident), nbytes_of(resident)
+        if not there:
+            self.watch(running, f"loading {size:,} bytes", self._patience(running) + size / SLOWEST_BYTES_S)
+        started = time.perf_counter()
+        running.residents.bring(device, resident, [key_of(other) for other in together])
+        if not there:
+            running.measured.append((f"{LOADING}{size.bit_length()}", time.perf_counter() - started))
+            self._events.seen.prepared(self.name, f"load {size:,} bytes", started)
+
+    def _run_errand(self, running: Running, device: Device) -> None:
+        if running.errand is None:
+            return
+        key, database = running.errand
+        if database is not None:
+            self._bring(running, device, database, [database])
+        else:
+            self.watch(running, "unloading", self._patience(running))
+            running.residents.drop(device, key)
+
+    def _patience(self, running: Running) -> float:
+        """Return how long the call may take."""
+        job = running.jobs[0] if running.jobs else None
+        # What the task says is meant for the device that it went to first: the last resort must not fail by it.
+        if job is not None and job.pending.task.timeout_s is not None and not job.moving:
+            return job.pending.task.timeout_s
+        if self.found.timeout_s is None:
+            return float("inf")
+        # What is joined takes longer than one of its parts, but not so much: small calls are mostly overhead.
+        usual = self._events.costs.expected_s(self.name, job.size) if job is not None else None
+        return max(self.found.timeout_s, PATIENCE * (usual or 0.0))
+
+    def watch(self, running: Running, doing: str, limit_s: float) -> None:
+        """Say what comes next and how long it may take; raise `DeviceError` when it was given up meanwhile."""
+        limited = not running.lent and limit_s != float("inf")
+        # Where nothing is watched, neither before nor from now on, a small task is spared the lock.
+        with self._events.lock if limited or running.limit_at is not None else contextlib.nullcontext():
+            if running.given_up:
+                raise DeviceError(f"{self.name}: {running.doing} was given up")
+            running.doing, running.limit_s, running.limit_at = doing, limit_s, None
+            if limited:
+                running.limit_at = self._events.clock() + limit_s
+                self._events.watch(running.limit_at)
+
+    def forget_states(self, running: Running) -> None:
+        """Drop the states of a call that counts for nothing: the device may have changed them."""
+        for resident in residents_of(running.call) if running.call else ():
+            if isinstance(resident, State) and running.device is not None:
+                running.residents.forget(resident.id)
+                with contextlib.suppress(Exception):  # it failed already; the next load replaces what is there
+                    running.device.unload(resident.id)
+
+    def end(self, running: Running) -> None:
+        """Close the device, if it is open, within bounded time."""
+        if running.device is not None:
+            self.watch(running, "closing it", CLOSE_S)
+            self.close(running.device)
+
+    def close(self, device: Device | None) -> None:
+        """Close a device, if it was open."""
+        if device is None:
+            return
+        try:
+            device.close()
+        except Exception as error:  # nothing depends on it any more
+            _LOG.warning("closing a device failed", extra={"device": self.name, "reason": str(error)})
+
+
+def _check_step(device: str, call: Call, answer: Answer) -> None:
+    (state,) = (resident for resident in residents_of(call) if isinstance(resident, State))
+    made = answer.state
+    if made is None or (made.id, made.version) != (state.id, state.version + 1):
+        got = f"version {made.version} of {made.id}" if made else "no state"
+        raise DeviceError(f"{device} answered with {got}, not version {state.version + 1} of {state.id}")
