@@ -1,5 +1,6 @@
 """External tools: where they are, and how they are run."""
 
+import contextlib
 import fcntl
 import os
 import shlex
@@ -7,13 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
 from ninefold.spec.cache import cache_folder
-from ninefold.spec.errors import UnavailableError, tool_failure
+from ninefold.spec.errors import ToolError, UnavailableError, tool_failure
 
 __all__ = ["find", "ready", "run", "together", "version_of"]
 
@@ -109,7 +110,9 @@ def ready(name: str, install: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run([program, "--version"], folder)
+        # Some know no --version and fail, but only after they are compiled.
+        with contextlib.suppress(ToolError):
+            run([program, "--version"], folder)
     return program
 
 
@@ -120,7 +123,11 @@ def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int
     """
     with ThreadPoolExecutor(at_once) as pool:
         try:
-            return list(pool.map(job, items))
+            futures = [pool.submit(job, item) for item in items]
+            # The first failure, not the first item, ends the waiting.
+            for done in wait(futures, return_when=FIRST_EXCEPTION).done:
+                done.result()
+            return [future.result() for future in futures]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in tuple(_running):

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ninefold.hdl import tools
-from ninefold.hdl.bitstream import Plan, build, export, plan
+from ninefold.hdl.bitstream import Plan, build, export, plan, plans
 from ninefold.hdl.commands import build as command_module
 from ninefold.hdl.commands.build import build as command
 from ninefold.hdl.configurations import CONFIGURATIONS
@@ -24,6 +25,10 @@ from ninefold.spec.manifest import Clock, Manifest, Step, Usage, manifests
 NAME = "icebreaker/small"
 #: Seed -> MHz that the stand-in for nextpnr reaches.
 SPEEDS = {1: 22.5, 2: 26.125, 3: 25.0, 4: 26.125}
+
+
+#: Each design is elaborated once for all tests.
+elaborated = cache(plans._sources)
 
 
 def report(fmax: float) -> dict[str, Any]:
@@ -76,6 +81,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Tools]:
     stand_in = Tools()
     monkeypatch.setattr(tools, "run", stand_in.run)
     monkeypatch.setattr(tools, "ready", lambda name, _: Path(name))
+    monkeypatch.setattr(plans, "_sources", elaborated)
     return stand_in
 
 

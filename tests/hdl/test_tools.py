@@ -1,0 +1,56 @@
+"""Running tools together: order, and that nothing goes on running after a failure or an interrupt."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ninefold.hdl import tools
+from ninefold.spec.errors import ToolError
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_results_are_in_the_order_of_the_items() -> None:
+    made = tools.together(
+        lambda n: tools.run(python(f"import time; time.sleep(0.3 - 0.1 * {n}); print({n})")), (0, 1), 2
+    )
+    assert made == ["0\n", "1\n"]
+
+
+@pytest.mark.parametrize("items", [("bad", "long"), ("long", "bad")])
+def test_a_failure_ends_what_still_runs(tmp_path: Path, items: tuple[str, ...]) -> None:
+    def job(item: str) -> str:
+        if item == "long":
+            return tools.run(python("import pathlib, time; pathlib.Path('began').touch(); time.sleep(600)"), tmp_path)
+        while not (tmp_path / "began").exists():
+            time.sleep(0.01)
+        return tools.run(python("raise SystemExit('full')"))
+
+    began = time.monotonic()
+    with pytest.raises(ToolError):
+        tools.together(job, items, 2)
+    assert time.monotonic() - began < 300
+
+
+def test_an_interrupt_ends_what_runs(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        while not (tmp_path / "began").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def job(seconds: int) -> str:
+        code = f"import pathlib, time; pathlib.Path('began').touch(); time.sleep({seconds})"
+        return tools.run(python(code), tmp_path)
+
+    began = time.monotonic()
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        tools.together(job, (600, 600, 600), 2)
+    assert time.monotonic() - began < 300
