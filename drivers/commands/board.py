@@ -99,13 +99,13 @@ def info(url: str, as_json: bool) -> None:
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record for replay://FILE.")
 def selftest(url: str, digest: str, record: Path | None) -> None:
     """Run a small search whose answer is known; overwrites what the board holds."""
-    from ninefold.drivers.boards import open_board
+    from ninefold.drivers.boards import bitstream, open_board
 
     opened = open_board(url, digest=digest, record=record)
-    happened = opened.link_statistics
+    happened, name = opened.link_statistics, bitstream(opened.identity.digest) or opened.identity.digest[:16]
     opened.close()
     click.echo(
-        f"{url}: the known-answer test passes; {happened.requests} requests, {happened.repeats} repeats,"
+        f"{url} ({name}): the known-answer test passes; {happened.requests} requests, {happened.repeats} repeats,"
         f" {happened.damaged} damaged replies"
     )
 

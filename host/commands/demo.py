@@ -1,10 +1,11 @@
-"""``ninefold demo``: index Python's standard library, ask three questions of the CPU and of the RTL, compare."""
+"""``ninefold demo``: index Python's standard library, ask three questions of the CPU, the RTL and a board, compare."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import click
@@ -29,17 +30,18 @@ QUESTIONS = (
     "make a temporary folder that is deleted afterwards",
     "compare two folders",
 )
-DEVICES = ("cpu", "rtl")
-#: How many hits are compared, and how many of them are shown.
-K, SHOWN = 10, 5
+#: The cores, and a whole board behind its link, simulated.
+DEVICES = ("cpu", "rtl", "board:virtual")
+#: How many hits are compared, and how many of them are shown, of how many devices side by side.
+K, SHOWN, COLUMNS = 10, 5, 2
 
 
 @click.command()
 @click.pass_context
 def demo(context: click.Context) -> None:
-    """Search Python's standard library by meaning on the CPU and on our RTL, and compare the hits.
+    """Search Python's standard library by meaning on the CPU, our RTL and a simulated board, and compare the hits.
 
-    Sets up what is missing first: model, index and simulator, which the next run finds. Exits with 1 when the devices
+    Sets up what is missing first: model, index and simulators, which the next run finds. Exits with 1 when the devices
     differ.
     """
     from ninefold.host.embedding import fetch_model
@@ -53,22 +55,22 @@ def demo(context: click.Context) -> None:
     fetch_model(lambda sentence: console.print(sentence, markup=False))
     index = _index(console)
     with Scheduler() as scheduler:
-        devices = [name for name in DEVICES if _ready(console, scheduler, index, name)]
+        devices = _ready(console, scheduler, index)
         different = 0
         for question in QUESTIONS:
             hits = {name: index.search(question, K, device=name, strict=True, scheduler=scheduler) for name in devices}
             different += _show(console, question, hits)
     took = duration(time.perf_counter() - start)
-    if len(devices) < len(DEVICES):
-        console.print(
-            f"[bold]{len(QUESTIONS)} questions answered by {devices[0]} alone[/]; nothing was compared. {took}"
-        )
+    *others, last = devices
+    together = f"{', '.join(others)} and {last}"
+    if not others:
+        console.print(f"[bold]{len(QUESTIONS)} questions answered by {last} alone[/]; nothing was compared. {took}")
     elif different:
-        console.print(f"[bold red]cpu and rtl differ in {different} of {len(QUESTIONS)} questions[/] {took}")
+        console.print(f"[bold red]{together} differ in {different} of {len(QUESTIONS)} questions[/] {took}")
         context.exit(1)
     else:
         compared = f"the {K} best hits and scores of {len(QUESTIONS)} questions"
-        console.print(f"[bold green]cpu and rtl are identical[/]: {compared}. {took}")
+        console.print(f"[bold green]{together} are identical[/]: {compared}. {took}")
 
 
 def _index(console: Console) -> Index:
@@ -94,31 +96,43 @@ def _index(console: Console) -> Index:
     return Index.open(name)
 
 
-def _ready(console: Console, scheduler: Scheduler, index: Index, device: str) -> bool:
-    """Answer one search that is not shown, so that what is built once is not in the times; say what is missing."""
-    try:
-        with console.status(f"preparing {device}"):
+def _ready(console: Console, scheduler: Scheduler, index: Index) -> list[str]:
+    """Answer one search that is not shown on every device at once, so that what is built once is not in the times.
+
+    Returns the devices that are there, and says what is missing of the others.
+    """
+
+    def prepare(device: str) -> UnavailableError | None:
+        try:
             index.search(0, K, device=device, strict=True, scheduler=scheduler)
-    except UnavailableError as error:
-        if device == DEVICES[0]:
-            raise
-        text = Text(f"{error.what}\n{error.install}".strip())
-        console.print(Panel(text, title=f"{device} is not available", border_style="yellow", title_align="left"))
-        return False
-    return True
+        except UnavailableError as error:
+            return error
+        return None
+
+    # Each simulator is compiled by one process.
+    with console.status(f"preparing {', '.join(DEVICES)}"), ThreadPoolExecutor(len(DEVICES)) as pool:
+        missing = dict(zip(DEVICES, pool.map(prepare, DEVICES), strict=True))
+    if (error := missing[DEVICES[0]]) is not None:
+        raise error
+    for device, error in missing.items():
+        if error is not None:
+            text = Text(f"{error.what}\n{error.install}".strip())
+            console.print(Panel(text, title=f"{device} is not available", border_style="yellow", title_align="left"))
+    return [device for device, error in missing.items() if error is None]
 
 
 def _show(console: Console, question: str, hits: dict[str, Hits]) -> bool:
-    """Print the best hits of each device side by side; return whether they differ."""
+    """Print the best hits of the first devices side by side, and how long each took; return whether any differ."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
     table.add_column("", justify="right", no_wrap=True, min_width=1)
-    for name in hits:
+    shown = list(hits)[:COLUMNS]
+    for name in shown:
         table.add_column(name, justify="right", no_wrap=True, min_width=5)
         table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
     for rank in range(SHOWN):
         cells = [Text(str(rank + 1))]
-        for found in hits.values():
-            hit = found.hits[rank]
+        for name in shown:
+            hit = hits[name].hits[rank]
             cells += [Text(str(hit.score), style="cyan"), Text(hit.entry.id)]
         table.add_row(*cells)
     first, *others = ([(hit.row, hit.score) for hit in found] for found in hits.values())

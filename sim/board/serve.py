@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import socket
+import time
 import tty
 from collections.abc import Callable
 
@@ -18,6 +19,9 @@ __all__ = ["serve_descriptor", "serve_pty", "serve_tcp"]
 #: How long the host is waited for while the board has nothing to say, and the board while the host has not.
 _WAIT_S = 0.02
 _CHUNK_BYTES = 1 << 12
+#: A board never speaks first. One that neither took nor gave a byte for so long has nothing to compute any more, and
+#: is not simulated until the host speaks.
+_ASLEEP_S = 10.0
 _HOST = "127.0.0.1"
 
 
@@ -34,9 +38,13 @@ def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]
         Asked several times a second.
     """
     os.set_blocking(descriptor, False)
-    to_host = b""
+    to_host, last = b"", time.monotonic()
     while not stop():
-        readable, writable, _ = select.select([descriptor], [descriptor] if to_host else [], [], 0)
+        asleep = not to_host and time.monotonic() - last > _ASLEEP_S
+        patience = _WAIT_S if asleep else 0
+        readable, writable, _ = select.select([descriptor], [descriptor] if to_host else [], [], patience)
+        if asleep and not readable:
+            continue
         if writable:
             with contextlib.suppress(BlockingIOError):
                 to_host = to_host[os.write(descriptor, to_host) :]
@@ -46,7 +54,9 @@ def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]
             if not data:
                 return
             board.write(data, _WAIT_S * 1000)
+            last = time.monotonic()
         to_host += board.read(_CHUNK_BYTES, 0.0 if to_host else _WAIT_S) if len(to_host) < _CHUNK_BYTES else b""
+        last = time.monotonic() if to_host else last
 
 
 def serve_pty(board: Transport, ready: Callable[[str], None], stop: Callable[[], bool]) -> None:

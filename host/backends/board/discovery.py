@@ -55,7 +55,9 @@ class Boards:
 
     def resolve(self, instance: str) -> str | Found:
         """Return the name that `probe` gives, or what a URL or port leads to, which only opening it can tell."""
-        place, _ = _located(instance)
+        place, error = _located(instance)
+        if error is not None:  # the probe has told why, of the whole source
+            return f"board:{instance.partition('/')[0]}"
         if place is not None and _MARK not in instance:
             return f"board:{place.name}"
         simulated = instance.startswith("sim://") or (place is not None and place.simulated)
