@@ -65,7 +65,7 @@ CORES: Mapping[str, Callable[..., wiring.Component]] = MappingProxyType(
 DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "quantiser": {"mode": "tanh", "lanes": 16},
-        "similarity": {"dimensions": 384, "lanes": 64, "depth": 512},
+        "similarity": {"dimensions": 384, "lanes": 64, "depth": 512, "registered": True},
         "topk": {"k": 8, "score_width": 16, "id_width": 10, "signed": True},
         "pipeline": {"mode": "tanh", "dimensions": 384, "lanes": 64, "depth": 512, "k": 16},
         "insertion": {"k": 8, "score_width": 16, "id_width": 10},
