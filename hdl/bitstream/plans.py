@@ -6,6 +6,7 @@ from ninefold.hdl import tools
 from ninefold.hdl.bitstream.recipes import INSTALL, Recipe, recipe
 from ninefold.hdl.boards import BOARDS, Board, BoardTop
 from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
+from ninefold.hdl.elaborate import allow_collisions
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import InputError
 
@@ -78,7 +79,7 @@ def plan(name: str) -> Plan:
 
 def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
     files = board.platform().prepare(BoardTop(board, configuration), emit_src=False).files
-    return {file: str(files[file]) for file in ("top.il", made_by.constraints)}
+    return {"top.il": allow_collisions(files["top.il"]), made_by.constraints: files[made_by.constraints]}
 
 
 def _board(name: str) -> str:
