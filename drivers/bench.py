@@ -68,6 +68,7 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     UnsupportedError
         For a k that the board does not have.
     """
+    board.check_k(k)
     identity, rng = board.identity, np.random.default_rng(_SEED)
     nits = rng.integers(NIT_MIN, NIT_MAX, (identity.depth + queries, identity.dimensions), np.int8, endpoint=True)
     packed = pack_nits(nits)

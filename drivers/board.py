@@ -129,6 +129,11 @@ class Board:
                 f"the board holds the bitstream {self.identity.digest[:16]} where {digest[:16]} is expected: program it"
             )
 
+    def check_k(self, k: int) -> None:
+        """Raise `UnsupportedError` unless the board gives so many results a query."""
+        if not 1 <= k <= self.identity.k:
+            raise UnsupportedError(f"k = {k} results a query, where the board gives 1 to {self.identity.k}")
+
     def selftest(self) -> None:
         """Run a small search whose answer is known; afterwards nothing is loaded.
 
@@ -226,8 +231,7 @@ class Board:
         if self._rows is None:
             raise InputError("nothing is loaded on the board")
         rows, depth = self._rows, self.identity.depth
-        if not 1 <= k <= self.identity.k:
-            raise UnsupportedError(f"k = {k} results a query, where the board gives 1 to {self.identity.k}")
+        self.check_k(k)
         form, data = encode_queries(queries, self.identity, self.thresholds)
         queries_a_frame(self.identity, form, min(k, depth, len(rows)))
         pages = list(range(-(-len(rows) // depth)))

@@ -114,9 +114,9 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 @click.argument("url")
 @_DIGEST
 @click.option("--queries", default=1000, show_default=True, help="How many, 1 or more.")
-@click.option("--k", default=10, show_default=True, help="Results a query.")
+@click.option("--k", type=int, help="Results a query [default: 10, or as many as the board gives].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(url: str, digest: str, queries: int, k: int, as_json: bool) -> None:
+def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> None:
     """Measure load and queries on random rows that fill the store; overwrites what the board holds."""
     from ninefold.drivers.bench import measure
     from ninefold.drivers.boards import open_board
@@ -125,7 +125,7 @@ def bench(url: str, digest: str, queries: int, k: int, as_json: bool) -> None:
         raise InputError(f"--queries must be 1 or more, not {queries}")
     opened = open_board(url, digest=digest)
     try:
-        measured = measure(opened, queries, k)
+        measured = measure(opened, queries, min(10, opened.identity.k) if k is None else k)
     finally:
         opened.close()
     if as_json:

@@ -87,7 +87,8 @@ class Replay:
         try:
             lines = path.read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UnavailableError(f"{path} cannot be read: {error}", "record a session first") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UnavailableError(f"{path} cannot be read: {reason}", "record a session first") from error
         for number, line in enumerate(lines, 1):
             self._steps.extend(self._step(number, line))
         if not lines:

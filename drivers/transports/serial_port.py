@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,4 +96,5 @@ def _unavailable(path: str, found: Port | None, error: Exception) -> Unavailable
         )
     if code in (errno.EBUSY, errno.EAGAIN):
         return UnavailableError(f"{path} is in use by another process", "close that one first")
-    return UnavailableError(f"{path} cannot be opened: {error}", "see which boards `ninefold board list` finds")
+    reason = os.strerror(code) if isinstance(code, int) else error
+    return UnavailableError(f"{path} cannot be opened: {reason}", "see which boards `ninefold board list` finds")
