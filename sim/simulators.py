@@ -47,6 +47,11 @@ _PORTS = """`verilator_config
 public_flat_rw -module "top" -var "clk"
 public_flat_rw -module "top" -var "rst"
 public_flat_rw -module "top" -var "*__*"
+public_flat_rw -module "top" -var "rx"
+public_flat_rw -module "top" -var "tx"
+public_flat_rw -module "top" -var "lost"
+public_flat_rw -module "top" -var "crc_error"
+public_flat_rw -module "top" -var "dropped"
 """
 _VERILATOR = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-public-flat-rw"]
 _INSTALL_ICARUS = "install it (Debian: apt install iverilog) or use --simulator verilator"

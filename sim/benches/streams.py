@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 
 from ninefold.sim.simulators import PERIOD_NS
 
-__all__ = ["PATTERNS", "Bench", "Pattern", "Sink", "Source", "always", "blocked", "bursts", "density"]
+__all__ = ["PATTERNS", "Bench", "Pattern", "Pulses", "Sink", "Source", "always", "blocked", "bursts", "density"]
 
 #: Makes the cycles on which a source may begin an offer, or a sink is ready.
 Pattern = Callable[[Random], Iterator[bool]]
@@ -225,6 +225,28 @@ class Sink:
         return self.accepted[-1] - self.accepted[0] + 1 - len(self.accepted)
 
 
+class Pulses:
+    """Counts the cycles in which an output of one bit is high.
+
+    Attributes
+    ----------
+    count : int
+        How many since the last reset.
+    """
+
+    def __init__(self, dut: Any, name: str) -> None:
+        self.count = 0
+        self._port = getattr(dut, name)
+
+    def clear(self) -> None:
+        """Count from 0 again."""
+        self.count = 0
+
+    def sample(self) -> None:
+        """Look at the port at the end of a cycle."""
+        self.count += int(self._port.value)
+
+
 class Bench:
     """A device with its clock, its reset and its streams.
 
@@ -244,6 +266,7 @@ class Bench:
         self.cycle = 0
         self.sources: list[Source] = []
         self.sinks: list[Sink] = []
+        self._pulses: list[Pulses] = []
         self._edge = RisingEdge(dut.clk)
         Clock(dut.clk, PERIOD_NS, unit="ns").start(start_high=False)
 
@@ -259,6 +282,11 @@ class Bench:
         """Add a sink; `describe` makes a payload readable."""
         self.sinks.append(Sink(self.dut, name, self.random, describe))
         return self.sinks[-1]
+
+    def pulses(self, name: str) -> Pulses:
+        """Count the cycles in which an output is high."""
+        self._pulses.append(Pulses(self.dut, name))
+        return self._pulses[-1]
 
     def pace(self, source: Pattern, sink: Pattern) -> None:
         """Set the patterns of all sources and of all sinks."""
@@ -279,6 +307,8 @@ class Bench:
         for _ in range(cycles):
             await self._edge
         self.dut.rst.value = 0
+        for port in self._pulses:
+            port.clear()
 
     async def step(self) -> bool:
         """Simulate one cycle; returns whether any stream moved."""
@@ -290,6 +320,8 @@ class Bench:
         moved = False
         for stream in streams:
             moved |= stream.sample(self.cycle)
+        for port in self._pulses:
+            port.sample()
         self.cycle += 1
         return moved
 

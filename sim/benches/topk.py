@@ -32,7 +32,7 @@ class TopKBench(Bench):
         super().__init__(dut)
         given = parameters()
         self.k: int = given["k"]
-        self.signed: bool = given["signed"]
+        self.signed: bool = given.get("signed", True)
         self.widths = (given["score_width"], given["id_width"], 1)
         top = 1 << self.widths[0]
         self.lowest: int

@@ -1,0 +1,218 @@
+"""Golden model of a miner behind its link: a request in, its reply out, one at a time and without a clock."""
+
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+
+from ninefold.spec.formats import THRESHOLDS, Mode
+from ninefold.spec.link import ERROR, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
+from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, VERSION
+
+from .link import crc32
+from .packed import unpack
+from .similarity import similarity
+from .topk import topk
+
+__all__ = ["Board"]
+
+
+class _RefusedError(Exception):
+    def __init__(self, fault: Fault, detail: int) -> None:
+        super().__init__(fault)
+        self.fault, self.detail = fault, detail
+
+
+class Board:
+    """A board with a zero digest. Counters are not modelled: they depend on time.
+
+    Parameters
+    ----------
+    dimensions, lanes, depth, k, clock_hz, mode, window
+        What its registers of these names say.
+    request_limit, reply_limit : int
+        Longest payloads in bytes.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        lanes: int,
+        depth: int,
+        k: int,
+        clock_hz: int,
+        mode: Mode,
+        window: int,
+        request_limit: int,
+        reply_limit: int,
+    ) -> None:
+        self._row_bytes = dimensions // 2
+        self._dimensions = dimensions
+        self._store_bytes = depth * self._row_bytes
+        self._k = k
+        self._reply_limit = reply_limit
+        self._initial = [*THRESHOLDS[mode].reached_at]
+        fixed: Mapping[str, int] = {
+            "magic": MAGIC,
+            "version": VERSION,
+            "dimensions": dimensions,
+            "lanes": lanes,
+            "depth": depth,
+            "k": k,
+            "mode": MODE_CODES[mode],
+            "formats": 0b11,
+            "window": window,
+            "limits": request_limit | reply_limit << 16,
+            "clock_hz": clock_hz,
+        }
+        self._fixed = {BY_NAME[name].address: word for name, word in fixed.items()}
+        self._window = window
+        self._reset()
+
+    def _reset(self) -> None:
+        #: Of each kept reply: the CRC of its request, and the reply.
+        self._kept: dict[int, tuple[int, bytes]] = {}
+        self._thresholds = list(self._initial)
+        self._epoch = 0
+        self._rows: np.ndarray[tuple[int, ...], np.dtype[np.int8]] | None = None
+        self._loaded: bytes | None = None
+        self._checked = b""
+
+    def reply(self, body: bytes) -> bytes:
+        """Return the reply to a request, both without CRC; a repeat of one whose reply is kept gets that again."""
+        slot, check = body[1] % self._window, crc32(body)
+        if slot in self._kept and self._kept[slot][0] == check:
+            return self._kept[slot][1]
+        reply = self._execute(body)
+        if body[0] == Kind.IDENTIFY:
+            self._kept.pop(slot, None)
+        else:
+            self._kept[slot] = (check, reply)
+        return reply
+
+    def _execute(self, body: bytes) -> bytes:
+        kind, sequence, priority, epoch = body[:4]
+        answers = {
+            Kind.IDENTIFY: self._identify,
+            Kind.READ: self._read,
+            Kind.WRITE: self._write,
+            Kind.LOAD: self._load,
+            Kind.RESET: self._reset_by,
+        }
+        try:
+            if kind == Kind.QUERY:
+                payload = self._query(body[4:], epoch)
+            elif kind in answers:
+                payload = answers[Kind(kind)](body[4:])
+            else:
+                raise _RefusedError(Fault.KIND, 0)
+            kind |= REPLY
+        except _RefusedError as refusal:
+            payload, kind = struct.pack("<BBHI", refusal.fault, kind, 0, refusal.detail), ERROR
+        return bytes([kind, sequence, priority, self._epoch]) + payload
+
+    def register(self, address: int) -> int:
+        """Return what a register holds."""
+        words = {
+            **self._fixed,
+            **dict(zip(BY_NAME["threshold"].addresses, self._thresholds, strict=True)),
+            BY_NAME["epoch"].address: self._epoch,
+            BY_NAME["rows"].address: 0 if self._rows is None else len(self._rows),
+            BY_NAME["load_bytes"].address: len(self._checked),
+            BY_NAME["load_check"].address: crc32(self._checked),
+        }
+        return words.get(address, 0)
+
+    def _identify(self, payload: bytes) -> bytes:
+        if len(payload) != 4:
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        self._kept.clear()
+        return payload + self._words(IDENTITY)
+
+    def _words(self, addresses: range) -> bytes:
+        return struct.pack(f"<{len(addresses)}I", *map(self.register, addresses))
+
+    def _read(self, payload: bytes) -> bytes:
+        if len(payload) != 4 or payload[2:] == b"\0\0":
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        return self._words(self._addresses(payload, ""))
+
+    def _addresses(self, payload: bytes, access: str) -> range:
+        first, count = struct.unpack_from("<HH", payload)
+        there = {a for register in BY_NAME.values() if access in register.access for a in register.addresses}
+        for address in range(first, first + count):
+            if address not in there:
+                raise _RefusedError(Fault.ADDRESS, address)
+        return range(first, first + count)
+
+    def _write(self, payload: bytes) -> bytes:
+        count = int.from_bytes(payload[2:4], "little")
+        if len(payload) != 4 + 4 * count or not count:
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        resets = False
+        words = struct.unpack(f"<{count}I", payload[4:])
+        for address, word in zip(self._addresses(payload, "w"), words, strict=True):
+            if address == BY_NAME["epoch"].address:
+                self._epoch = word & 0xFF
+            elif address == BY_NAME["control"].address:
+                resets |= bool(word & 1)
+            else:
+                self._thresholds[address - BY_NAME["threshold"].address] = word & 0xFFFF
+        if resets:
+            self._reset()
+        return b""
+
+    def _reset_by(self, payload: bytes) -> bytes:
+        if payload:
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        self._reset()
+        return b""
+
+    def _load(self, payload: bytes) -> bytes:
+        if len(payload) <= PREFIX_BYTES:
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        word = int.from_bytes(payload[:PREFIX_BYTES], "little")
+        offset, final, data = word & ~LOAD_FINAL, bool(word & LOAD_FINAL), payload[PREFIX_BYTES:]
+        before = b"" if offset == 0 else self._loaded
+        if before is None or offset != len(before):
+            raise _RefusedError(Fault.OFFSET, 0 if self._loaded is None else len(self._loaded))
+        block = before + data
+        if len(block) > self._store_bytes:
+            raise _RefusedError(Fault.STORE, self._store_bytes)
+        if final and len(block) % self._row_bytes:
+            raise _RefusedError(Fault.ROW, len(block) % self._row_bytes)
+        if offset == 0:
+            self._epoch, self._rows = 0, None
+        self._loaded = None if final else block
+        self._checked = block
+        if final:
+            self._rows = unpack(np.frombuffer(block, np.uint8).reshape(-1, self._row_bytes), self._dimensions)
+        return struct.pack("<I", 0 if final else len(block))
+
+    def _query(self, payload: bytes, epoch: int) -> bytes:
+        if len(payload) < PREFIX_BYTES or not payload[1]:
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        form, count, k = struct.unpack_from("<BBH", payload)
+        if form > 1:
+            raise _RefusedError(Fault.FORMAT, 0b11)
+        if self._rows is None:
+            raise _RefusedError(Fault.EMPTY, 0)
+        if epoch != self._epoch:
+            raise _RefusedError(Fault.EPOCH, self._epoch)
+        if not 1 <= k <= self._k:
+            raise _RefusedError(Fault.K, self._k)
+        results = min(k, len(self._rows))
+        if PREFIX_BYTES + RESULT_BYTES * count * results > self._reply_limit:
+            raise _RefusedError(Fault.REPLY, self._reply_limit)
+        if len(payload) != PREFIX_BYTES + count * (2 * self._dimensions if form else self._row_bytes):
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        ids, scores, _ = topk(similarity(self._nits(payload[PREFIX_BYTES:], form), self._rows), results)
+        pairs = zip(ids.reshape(-1).tolist(), scores.reshape(-1).tolist(), strict=True)
+        return struct.pack("<BBH", 0, count, results) + b"".join(struct.pack("<Hi", *pair) for pair in pairs)
+
+    def _nits(self, data: bytes, form: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+        if not form:
+            return unpack(np.frombuffer(data, np.uint8).reshape(-1, self._row_bytes), self._dimensions)
+        grid = np.frombuffer(data, "<i2").astype(np.int64).reshape(-1, self._dimensions)
+        reached = sum((np.abs(grid) >= threshold).astype(np.int8) for threshold in self._thresholds)
+        return np.where(grid < 0, -reached, reached).astype(np.int8)

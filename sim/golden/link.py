@@ -1,0 +1,98 @@
+"""Golden model of the link's bytes: stuffing, CRC and frames, from the rules of ``ninefold.spec.link``."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES
+
+__all__ = ["Piece", "Received", "crc32", "encoded", "pieces", "receive", "stuff"]
+
+_POLYNOMIAL = 0xEDB88320
+
+
+class Piece(NamedTuple):
+    """What the decoder gives: a byte, or the end of a frame, which may have come within a group."""
+
+    byte: int
+    end: bool
+    damaged: bool
+
+
+class Received(NamedTuple):
+    """What became of the frames of a stream: sound ones without their CRC, and how many were not."""
+
+    frames: list[bytes]
+    crc_errors: int
+    dropped: int
+
+
+def crc32(data: bytes) -> int:
+    """Return zlib's CRC-32, bit by bit."""
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = (register >> 1) ^ (_POLYNOMIAL if register & 1 else 0)
+    return register ^ 0xFFFFFFFF
+
+
+def stuff(frame: bytes) -> bytes:
+    """Return the bytes of a frame without zeros, with the 0 that ends it."""
+    out, run = b"", b""
+    open_group = True
+    for byte in frame:
+        open_group = True
+        if byte:
+            run += bytes([byte])
+        if not byte or len(run) == COBS_RUN:
+            out, run, open_group = out + bytes([len(run) + 1]) + run, b"", not byte
+    return out + (bytes([len(run) + 1]) + run if open_group else b"") + b"\0"
+
+
+def encoded(body: bytes) -> bytes:
+    """Return the bytes that send header and payload of a frame."""
+    return stuff(body + crc32(body).to_bytes(CRC_BYTES, "little"))
+
+
+def pieces(stream: bytes) -> Iterator[Piece]:
+    """Give what the decoder makes of a stream."""
+    for ends, group in groupby(stream, lambda byte: byte == 0):
+        if ends:
+            continue
+        data, place, before = bytes(group), 0, COBS_RUN + 1
+        while place < len(data):
+            # A zero stands between groups, but not behind a full one.
+            if before != COBS_RUN + 1:
+                yield Piece(0, False, False)
+            before = data[place]
+            yield from (Piece(byte, False, False) for byte in data[place + 1 : place + before])
+            place += before
+        yield Piece(0, True, place > len(data))
+
+
+def receive(stream: bytes, longest: int) -> Received:
+    """Return what a receiver makes of a stream of whole frames.
+
+    Parameters
+    ----------
+    stream : bytes
+        Ends with 0.
+    longest : int
+        Bytes of the longest payload that fits.
+    """
+    frames, crc_errors, dropped = [], 0, 0
+    body = b""
+    for piece in pieces(stream):
+        if not piece.end:
+            body += bytes([piece.byte])
+            continue
+        sent, check = body[:-CRC_BYTES], body[-CRC_BYTES:]
+        if piece.damaged or not 0 <= len(body) - HEADER_BYTES - CRC_BYTES <= longest:
+            dropped += 1
+        elif crc32(sent) != int.from_bytes(check, "little"):
+            crc_errors += 1
+        else:
+            frames.append(sent)
+        body = b""
+    return Received(frames, crc_errors, dropped)
