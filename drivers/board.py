@@ -192,6 +192,7 @@ class Board:
             When the board's answers are not those of that database.
         """
         self._check_rows(rows, dimensions)
+        self._identify_again()
         (epoch,) = read_register(self.link, "epoch")
         data = widened(rows[: self.identity.depth], self.identity.row_bytes)
         if epoch == EPOCH_RESET or not holds(self.link, data.tobytes(), self.identity.row_bytes):
@@ -282,21 +283,21 @@ class Board:
         self.link.window = identity.window
         return identity
 
-    def _fill(self, page: int) -> None:
-        """Load a page of the database, under a new epoch.
-
-        The board is identified first: it may have been exchanged, and must not take this driver's requests for repeats
-        of somebody else's.
-        """
-        rows = self._loaded_rows()
-        depth, size = self.identity.depth, self.identity.row_bytes
-        self._page = None
-        self._be_patient(0)
+    def _identify_again(self) -> None:
+        """See that it is the same board, and keep it from taking requests for repeats of somebody else's."""
         identity = self._identify()
         if identity != self.identity:
             raise LostDeviceError(
                 f"another board answers now: bitstream {identity.digest[:16]} instead of {self.identity.digest[:16]}"
             )
+
+    def _fill(self, page: int) -> None:
+        """Load a page of the database, under a new epoch."""
+        rows = self._loaded_rows()
+        depth, size = self.identity.depth, self.identity.row_bytes
+        self._page = None
+        self._be_patient(0)
+        self._identify_again()
         # Neither that of an earlier load of this driver nor that of somebody else's, who must see that theirs is gone.
         taken = (EPOCH_RESET, self.link.epoch, *read_register(self.link, "epoch"))
         epoch = self._random.choice([e for e in range(EPOCH_MAX + 1) if e not in taken])

@@ -191,8 +191,8 @@ class Link:
         if not 0 < timeout_s < float("inf"):
             raise InputError(f"timeout_s must be finite and greater than 0, not {timeout_s}")
         self._timeout_s = timeout_s
-        self._took_s: float | None = None
-        self._varies_s = 0.0
+        #: Kind of request -> how long replies took, and how that varies.
+        self._took_s: dict[Kind, tuple[float, float]] = {}
 
     @property
     def epoch(self) -> int:
@@ -277,8 +277,8 @@ class Link:
 
     def _await(self, pending: deque[_Pending]) -> None:
         """Return when the first pending request is answered."""
-        silences = 0
-        deadline = self._clock() + self._patience(silences)
+        silences, kind = 0, pending[0].request.kind
+        deadline = self._clock() + self._patience(kind, silences)
         while not pending[0].answered:
             now = self._clock()
             data = self._transport.read(_READ_BYTES, max(0.0, deadline - now))
@@ -294,23 +294,25 @@ class Link:
                         self._repeat(one)
             else:
                 continue
-            deadline = self._clock() + self._patience(silences)
+            deadline = self._clock() + self._patience(kind, silences)
 
-    def _patience(self, silences: int) -> float:
-        """Return how long to wait for any answer, after so many waits in vain.
+    def _patience(self, kind: Kind, silences: int) -> float:
+        """Return how long to wait for any answer when one of that kind is next, after so many waits in vain.
 
-        The estimate is TCP's (RFC 6298): the smoothed time of replies and four times its smoothed deviation.
+        The estimate is TCP's (RFC 6298), for each kind of request by itself, since a query takes longer than a question
+        for registers: the smoothed time of replies and four times its smoothed deviation.
         """
-        if self._took_s is None:
+        if kind not in self._took_s:
             return self._timeout_s
-        return min(self._timeout_s, max(_PATIENCE_S, self._took_s + 4 * self._varies_s) * 2.0**silences)
+        took_s, varies_s = self._took_s[kind]
+        return min(self._timeout_s, max(_PATIENCE_S, took_s + 4 * varies_s) * 2.0**silences)
 
-    def _measure(self, took_s: float) -> None:
-        if self._took_s is None:
-            self._took_s, self._varies_s = took_s, took_s / 2
-        else:
-            self._varies_s += (abs(took_s - self._took_s) - self._varies_s) / 4
-            self._took_s += (took_s - self._took_s) / 8
+    def _measure(self, kind: Kind, now_s: float) -> None:
+        took_s, varies_s = self._took_s.get(kind, (now_s, now_s / 2))
+        if kind in self._took_s:
+            varies_s += (abs(now_s - took_s) - varies_s) / 4
+            took_s += (now_s - took_s) / 8
+        self._took_s[kind] = took_s, varies_s
 
     def _take(self, item: Frame | Damage, pending: deque[_Pending]) -> bool:
         """Find the request that a frame answers; return whether there is one."""
@@ -336,7 +338,7 @@ class Link:
         one.answered = True
         self.statistics.replies += 1
         if one.tries == 1:  # else it is not known which sending was answered
-            self._measure(self._clock() - one.sent_s)
+            self._measure(one.request.kind, self._clock() - one.sent_s)
         for other in pending:
             if not other.answered and other.last < one.first:
                 self._repeat(other)

@@ -97,6 +97,43 @@ def test_two_drivers_on_one_board_see_that_their_data_is_gone() -> None:
     assert drivers[0].mended + drivers[1].mended >= 5
 
 
+def test_drivers_on_one_board_quantise_by_their_own_thresholds() -> None:
+    model = BoardModel()
+    stored, grid = nits(40, 32), RNG.integers(-7000, 7000, (20, 32)).astype(np.int16)
+    drivers = [(opened(model, seed=seed)[0], THRESHOLDS[mode].reached_at) for seed, mode in enumerate(THRESHOLDS)]
+    for driver, thresholds in drivers:
+        driver.load(packed(stored), 32, thresholds)
+    for _ in range(2):
+        for driver, thresholds in drivers:
+            reached = sum((np.abs(grid.astype(int)) >= t).astype(int) for t in thresholds)
+            assert np.array_equal(driver.search(grid, 5).ids, best(np.sign(grid) * reached, stored, 5)[0])
+
+
+@pytest.mark.parametrize("rows", [40, 150])
+def test_a_store_is_adopted_only_with_what_it_holds(rows: int) -> None:
+    stored, asked, tanh = nits(rows, 32), nits(10, 32), THRESHOLDS["tanh"].reached_at
+    first, model = opened(seed=1)
+    second, _ = opened(model, seed=2)
+    assert not second.adopt(packed(stored), 32)
+    first.load(packed(stored), 32, tanh)
+    other = stored.copy()
+    other[0, 0] = -other[0, 0] or 1
+    loads = model.loads
+    for taken, thresholds, is_there in (
+        (other, tanh, False),
+        (stored[:-1][:63], tanh, False),
+        (stored, (1, 2, 3, 4), False),
+        (stored, tanh, True),
+        (stored, None, True),
+    ):
+        assert second.adopt(packed(taken), 32, thresholds) is is_there
+    assert model.loads == loads
+    search_and_check(second, stored, asked, 8)
+    search_and_check(first, stored, asked, 8)
+    model._execute(4, 0, requests.load(0, packed(stored)[:20].tobytes(), final=False))
+    assert not opened(model)[0].adopt(packed(stored), 32, tanh)
+
+
 def test_grid_values_are_quantised_by_the_board() -> None:
     board, model = opened()
     stored = nits(20, 32)
