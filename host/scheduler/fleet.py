@@ -178,7 +178,8 @@ class Fleet:
             probed = self.inventory.probed(family)
             if probed is None:
                 continue
-            for found in probed.found:
+            named = {name: self.workers[name].found for name in sorted(self._unlisted) if name.startswith(f"{family}:")}
+            for found in (named | {entry.device: entry for entry in probed.found}).values():
                 worker = self.workers.get(found.device)
                 if worker is None:
                     continue  # a survey in the background has just found it, and is about to take it over

@@ -369,6 +369,8 @@ def test_a_board_that_is_unplugged_in_mid_batch_and_returns() -> None:
             wanted = golden.answer(asked(data, q, k))
             assert all(np.array_equal(result.values[name], values) for name, values in wanted.items())
             assert bool(result.fallbacks) == (result.answered_by == "cpu")
+        (status,) = [status for status in s.devices() if status.device == f"board:{url}"]
+        assert status.state.startswith(f"open: tcp://127.0.0.1:{url.rpartition(':')[2]} ")
         reasons = [text for result in results for text in result.fallbacks]
         assert all(url in reason for reason in reasons)
         assert any("closed by the other end" in reason or "is gone" in reason for reason in reasons), reasons

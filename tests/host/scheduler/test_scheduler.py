@@ -425,6 +425,8 @@ def test_a_device_that_no_probe_lists_is_told_of_by_its_backend() -> None:
             result = s.run("mine", queries(), DATA, device="fpga:tcp://there:1")
             assert (result.answered_by, result.fallbacks) == ("fpga:tcp://there:1", ())
             s.refresh()  # does not strike it
+        (status,) = [status for status in s.devices() if status.device == "fpga:tcp://there:1"]
+        assert (status.state, list(status.residents or {})) == ("ready", [DATA.digest])
         assert s.run("mine", queries(), DATA).answered_by == "cpu"
     assert len(fakes["fpga"].opened) == 1
 
