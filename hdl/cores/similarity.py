@@ -1,5 +1,7 @@
 """Similarity engine: exact dot products of nit vectors against a store on the fabric."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -34,8 +36,9 @@ class SimilarityEngine(wiring.Component):
 
     **Timing.** One word is loaded a cycle. A score takes ``beats`` cycles, with no bubble between vectors or queries:
     Q queries on N vectors are scored in Q * N * ``beats`` cycles, while the sink of ``scores`` and the source of
-    ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 11`` cycles, from the one in which an idle engine
-    accepts the last word of a query to the one from which the score of vector 0 is offered.
+    ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 11`` cycles, or three less if not ``registered``, from
+    the one in which an idle engine accepts the last word of a query to the one from which the score of vector 0 is
+    offered.
 
     Nits outside -4..4 give undefined scores; hosts refuse them.
 
@@ -47,6 +50,9 @@ class SimilarityEngine(wiring.Component):
         Nit products a cycle; divides ``dimensions``.
     depth : int
         Vectors in the store, 1 to 1048576.
+    registered : bool
+        Whether registers stand on the way to the stores and at their pins. Without them it is smaller by some 20
+        flip-flops a lane; up to 32 lanes then reach about 30 MHz on the slowest devices.
 
     Members
     -------
@@ -63,12 +69,15 @@ class SimilarityEngine(wiring.Component):
         A parameter outside what is allowed.
     """
 
-    def __init__(self, dimensions: int, lanes: int, depth: int) -> None:
+    def __init__(self, dimensions: int, lanes: int, depth: int, registered: bool = True) -> None:
         self.dimensions = check_integer("dimensions", dimensions, 1, DIMENSIONS_MAX)
         self.lanes = check_integer("lanes", lanes, 1, DIMENSIONS_MAX)
         self.depth = check_integer("depth", depth, 1, _DEPTH_MAX)
         if dimensions % lanes:
             raise InputError(f"lanes must divide dimensions ({dimensions}), which {lanes} does not")
+        if not isinstance(registered, bool):
+            raise InputError(f"registered must be True or False, not {registered!r}")
+        self._registered = registered
         self._beats = dimensions // lanes
         self._beat_bits = (self._beats - 1).bit_length()
         self._dot = DotProduct(lanes)
@@ -85,9 +94,9 @@ class SimilarityEngine(wiring.Component):
         vectors = self._stores(m, "vectors", self.depth * self._beats, exclusive=True)
         queries = self._stores(m, "queries", 2 << self._beat_bits, exclusive=False)
         m.submodules.dot = dot = self._dot
-        # From the issue of a vector's last word to its score in the queue: a register on the way to the groups, the
-        # stores, the dot product, the sum.
-        stages = 1 + WordStore.LATENCY + dot.latency + 1
+        # From the issue of a vector's last word to its score in the queue: the way to the groups, the stores, the dot
+        # product, the sum.
+        stages = self._registered + vectors[0].latency + dot.latency + 1
         shape = self.scores.payload.shape()
         m.submodules.queue = queue = CreditQueue(shape, depth=-(-stages // self._beats) + 3)
         wiring.connect(m, queue.output, wiring.flipped(self.scores))
@@ -136,10 +145,18 @@ class SimilarityEngine(wiring.Component):
     def _stores(self, m: Module, name: str, words: int, *, exclusive: bool) -> list[WordStore]:
         stores = []
         for start in range(0, self.lanes, _GROUP):
-            store = WordStore(NIT_BITS * min(_GROUP, self.lanes - start), words, exclusive=exclusive)
+            width = NIT_BITS * min(_GROUP, self.lanes - start)
+            store = WordStore(width, words, exclusive=exclusive, registered=self._registered)
             m.submodules[f"{name}_{start}"] = store
             stores.append(store)
         return stores
+
+    def _on_the_way(self, m: Module, given: list[Any]) -> None:
+        """Pass on what goes to the stores, by a register if there are any."""
+        if self._registered:
+            m.d.sync += given
+        else:
+            m.d.comb += given
 
     def _load(self, m: Module, vectors: list[WordStore], loaded: Signal) -> Signal:
         """Write the words of ``load``; drives ``loaded`` at the last one and returns the id of the last vector."""
@@ -152,7 +169,7 @@ class SimilarityEngine(wiring.Component):
         m.d.comb += loaded.eq(accepted & self.load.payload.last)
         word = Signal(NIT_BITS * self.lanes, reset_less=True)
         step, restart = Signal(), Signal()
-        m.d.sync += [word.eq(self.load.payload.nits), step.eq(write), restart.eq(loaded)]
+        self._on_the_way(m, [word.eq(self.load.payload.nits), step.eq(write), restart.eq(loaded)])
         for i, store in enumerate(vectors):
             m.d.comb += [
                 store.write.eq(step),
@@ -179,7 +196,7 @@ class SimilarityEngine(wiring.Component):
             m.d.sync += beat.eq(Mux(last, 0, beat + 1))
         word = Signal.like(self.query.payload.nits, reset_less=True)
         step, next_slot = Signal(), Signal()
-        m.d.sync += [word.eq(self.query.payload.nits), step.eq(accepted), next_slot.eq(accepted & last)]
+        self._on_the_way(m, [word.eq(self.query.payload.nits), step.eq(accepted), next_slot.eq(accepted & last)])
         for i, store in enumerate(queries):
             m.d.comb += [
                 store.write.eq(step),
@@ -230,7 +247,7 @@ class SimilarityEngine(wiring.Component):
         issue = waiting & (~first | credit)
         scored = issue & last & (vector == last_id)
         step, next_query = Signal(), Signal()
-        m.d.sync += [step.eq(issue), next_query.eq(scored)]
+        self._on_the_way(m, [step.eq(issue), next_query.eq(scored)])
         m.d.comb += [
             *(store.read_address.eq(self._slot_address(m, step, next_query)) for store in queries),
             *(store.read_address.eq(self._word_address(m, step, next_query)) for store in vectors),

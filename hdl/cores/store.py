@@ -8,13 +8,13 @@ __all__ = ["WordStore"]
 
 
 class WordStore(wiring.Component):
-    """Memory of words with one write port and one read port, both registered at every pin.
+    """Memory of words with one write port and one read port.
 
     Infers block RAM, or distributed RAM where it is shallow. A store of another kind (single-port RAM, say) can take
     the place of an ``exclusive`` one, if it keeps the timing below.
 
     A word is accepted each cycle, and an address each cycle. The word at the address given in cycle t is on
-    ``read_word`` in cycle t + 3, and it is the one of the last write given before cycle t.
+    ``read_word`` in cycle t + ``latency``, and it is the one of the last write given before cycle t.
 
     Parameters
     ----------
@@ -25,6 +25,13 @@ class WordStore(wiring.Component):
     exclusive : bool
         An address given with a write reads nothing in particular. Block RAM then needs no logic that puts right what
         is read where it is written.
+    registered : bool
+        Whether there are registers at every pin, for fast clocks.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from an address to its word: 3, or 1 without registers.
 
     Members
     -------
@@ -38,10 +45,9 @@ class WordStore(wiring.Component):
         What was read.
     """
 
-    #: Cycles from an address to its word.
-    LATENCY = 3
-
-    def __init__(self, width: int, depth: int, *, exclusive: bool) -> None:
+    def __init__(self, width: int, depth: int, *, exclusive: bool, registered: bool = True) -> None:
+        self.latency = 3 if registered else 1
+        self._registered = registered
         self._width = width
         self._depth = depth
         self._exclusive = exclusive
@@ -56,11 +62,21 @@ class WordStore(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the memory and the registers around it."""
+        """Build the memory, and the registers around it."""
         m = Module()
         m.submodules.memory = storage = memory.Memory(shape=self._width, depth=self._depth, init=[])
         write = storage.write_port()
         read = storage.read_port()
+        m.d.comb += read.en.eq(~write.en if self._exclusive else 1)
+        if not self._registered:
+            m.d.comb += [
+                write.en.eq(self.write),
+                write.addr.eq(self.write_address),
+                write.data.eq(self.write_word),
+                read.addr.eq(self.read_address),
+                self.read_word.eq(read.data),
+            ]
+            return m
         # Block RAM is slow at its pins and spread over the die, so no logic shares a cycle with it.
         read_address = Signal.like(self.read_address, reset_less=True)
         read_word = Signal(self._width, reset_less=True)
@@ -79,7 +95,6 @@ class WordStore(wiring.Component):
         ]
         m.d.comb += [
             write.en.eq(written ^ written_before),
-            read.en.eq(~write.en if self._exclusive else 1),
             read.addr.eq(read_address),
             self.read_word.eq(read_word),
             write.addr.eq(write_address),

@@ -6,9 +6,10 @@ c = 255.
 """
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, PIECE
 from ninefold.hdl.link.queue import BlockQueue
 
@@ -25,6 +26,11 @@ class CobsDecoder(wiring.Component):
     ends a frame, whatever came before, so that the decoder is in step again after any garbage. A frame that ends within
     a group is marked. Ends that follow one another give nothing.
 
+    Parameters
+    ----------
+    group : int
+        Bytes of the longest group without its code, 2 to 254; fewer than 254 only to look at short groups.
+
     Members
     -------
     input : In(stream.Signature({data: 8}))
@@ -33,7 +39,8 @@ class CobsDecoder(wiring.Component):
         Bytes of the frame, then one piece with ``end``, which carries no byte; ``damaged`` tells that a group was cut.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: int = _GROUP) -> None:
+        self.group = check_integer("group", group, 2, _GROUP)
         super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(PIECE))})
 
     def elaborate(self, _platform: object) -> Module:
@@ -60,7 +67,7 @@ class CobsDecoder(wiring.Component):
             with m.Elif(left != 0):
                 m.d.sync += left.eq(left - 1)
             with m.Else():
-                m.d.sync += [left.eq(byte - 1), begun.eq(1), zero_due.eq(byte != 255)]
+                m.d.sync += [left.eq(byte - 1), begun.eq(1), zero_due.eq(byte != self.group + 1)]
         return m
 
 
@@ -68,9 +75,14 @@ class CobsEncoder(wiring.Component):
     """Bytes of frames in, stuffed bytes with a 0 behind each frame out.
 
     A group is held until its length is known, while those before leave. Throughput at the output is one byte a cycle
-    between groups of one length; a longer one behind shorter ones is waited for. Latency is 2 cycles from the byte that
+    between groups of one length; a longer one behind shorter ones is waited for. Latency is 3 cycles from the byte that
     closes a group to its code. The output has, for each frame, its end and a code more than the input, and a code for
     each 254 bytes without a 0.
+
+    Parameters
+    ----------
+    group : int
+        Bytes of the longest group without its code, 2 to 254; fewer than 254 only to look at short groups.
 
     Members
     -------
@@ -80,31 +92,32 @@ class CobsEncoder(wiring.Component):
         Bytes to send.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: int = _GROUP) -> None:
+        self.group = check_integer("group", group, 2, _GROUP)
         super().__init__({"input": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
         """Build the queue of bytes, the queue of codes, and what merges them."""
         m = Module()
         # Room for two groups: one leaves while the next is collected.
-        m.submodules.held = held = BlockQueue(BYTE, 512)
+        m.submodules.held = held = BlockQueue(BYTE, 1 << (2 * self.group - 1).bit_length(), registered=True)
         code_layout = data.StructLayout({"code": 8, "end": 1})
-        m.submodules.codes = codes = fifo.SyncFIFOBuffered(width=code_layout.size, depth=4)
-        self._collect(m, held, codes, data.View(code_layout, codes.w_data))
+        m.submodules.codes = codes = BlockQueue(code_layout, 4)
+        self._collect(m, held, codes)
 
-        group = data.View(code_layout, codes.r_data)
+        group = codes.output.payload
         left = Signal(8)
         with m.FSM():
             with m.State("CODE"):
-                m.d.comb += [self.output.valid.eq(codes.r_rdy), self.output.payload.data.eq(group.code)]
-                with m.If(codes.r_rdy & self.output.ready):
+                m.d.comb += [self.output.valid.eq(codes.output.valid), self.output.payload.data.eq(group.code)]
+                with m.If(codes.output.valid & self.output.ready):
                     m.d.sync += left.eq(group.code - 1)
                     with m.If(group.code != 1):
                         m.next = "BYTES"
                     with m.Elif(group.end):
                         m.next = "END"
                     with m.Else():
-                        m.d.comb += codes.r_en.eq(1)
+                        m.d.comb += codes.output.ready.eq(1)
             with m.State("BYTES"):
                 m.d.comb += [
                     self.output.valid.eq(held.output.valid),
@@ -117,33 +130,46 @@ class CobsEncoder(wiring.Component):
                         with m.If(group.end):
                             m.next = "END"
                         with m.Else():
-                            m.d.comb += codes.r_en.eq(1)
+                            m.d.comb += codes.output.ready.eq(1)
                             m.next = "CODE"
             with m.State("END"):
                 m.d.comb += [self.output.valid.eq(1), self.output.payload.data.eq(0)]
                 with m.If(self.output.ready):
-                    m.d.comb += codes.r_en.eq(1)
+                    m.d.comb += codes.output.ready.eq(1)
                     m.next = "CODE"
         return m
 
-    def _collect(self, m: Module, held: BlockQueue, codes: fifo.SyncFIFOBuffered, code: data.View) -> None:
+    def _collect(self, m: Module, held: BlockQueue, codes: BlockQueue) -> None:
         """Store the bytes other than 0, and a code where a group closes."""
-        byte, last = self.input.payload.data, self.input.payload.last
-        count = Signal(range(_GROUP))
+        # Whether a byte is 0, or the last one that a group may have, is known before its turn.
+        byte, last, zero, waits = Signal(8, reset_less=True), Signal(), Signal(), Signal()
+        accepts = Signal()
+        with m.If(self.input.ready):
+            m.d.sync += [
+                byte.eq(self.input.payload.data),
+                last.eq(self.input.payload.last),
+                zero.eq(self.input.payload.data == 0),
+                waits.eq(self.input.valid),
+            ]
+        count = Signal(range(self.group))
+        longest = Signal()
         # A frame that ends with a 0 ends with an empty group.
         empty_due = Signal()
-        zero = byte == 0
-        closes = zero | last | (count == _GROUP - 1)
-        accepts = self.input.valid & self.input.ready
+        closes = zero | last | longest
         m.d.comb += [
-            self.input.ready.eq(codes.w_rdy & held.input.ready & ~empty_due),
+            accepts.eq(waits & codes.input.ready & held.input.ready & ~empty_due),
+            self.input.ready.eq(~waits | accepts),
             held.input.payload.data.eq(byte),
             held.input.valid.eq(accepts & ~zero),
-            codes.w_en.eq(empty_due | (accepts & closes)),
-            code.code.eq(Mux(empty_due, 1, count + 1 + ~zero)),
-            code.end.eq(empty_due | (last & ~zero)),
+            codes.input.valid.eq(empty_due | (accepts & closes)),
+            codes.input.payload.code.eq(Mux(empty_due, 1, count + 1 + ~zero)),
+            codes.input.payload.end.eq(empty_due | (last & ~zero)),
         ]
         with m.If(accepts):
-            m.d.sync += [count.eq(Mux(closes, 0, count + 1)), empty_due.eq(zero & last)]
-        with m.If(empty_due & codes.w_rdy):
+            m.d.sync += [
+                count.eq(Mux(closes, 0, count + 1)),
+                longest.eq(~closes & (count == self.group - 2)),
+                empty_due.eq(zero & last),
+            ]
+        with m.If(empty_due & codes.input.ready):
             m.d.sync += empty_due.eq(0)

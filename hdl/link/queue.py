@@ -1,4 +1,4 @@
-"""Queue in block RAM without registers around it."""
+"""Queue in block RAM."""
 
 from amaranth.hdl import Module, Shape, ShapeLike, Signal
 from amaranth.lib import memory, stream, wiring
@@ -11,17 +11,19 @@ __all__ = ["BlockQueue"]
 
 
 class BlockQueue(wiring.Component):
-    """FIFO whose output is the register inside a block RAM, which makes it small where elements are wide.
+    """FIFO whose elements are in one memory, which makes it small where they are wide.
 
     Throughput is one element a cycle. Latency is 2 cycles: an element accepted in cycle t by an empty queue is offered
-    from cycle t + 2 on.
+    from cycle t + 2 on. With ``registered`` it is 3.
 
     Parameters
     ----------
     shape : ShapeLike
         Shape of an element.
     depth : int
-        Elements in the memory, a power of two from 2 to 65536; one more is on offer.
+        Elements in the memory, a power of two from 2 to 65536; one more is on offer, two if ``registered``.
+    registered : bool
+        Whether a register is behind the memory, since block RAM is slow.
 
     Members
     -------
@@ -36,7 +38,8 @@ class BlockQueue(wiring.Component):
         A depth outside what is allowed.
     """
 
-    def __init__(self, shape: ShapeLike, depth: int) -> None:
+    def __init__(self, shape: ShapeLike, depth: int, *, registered: bool = False) -> None:
+        self._registered = registered
         self._depth = check_integer("depth", depth, 2, 2**16)
         if depth & (depth - 1):
             raise InputError(f"depth must be a power of two, not {depth}")
@@ -51,21 +54,42 @@ class BlockQueue(wiring.Component):
         given = Signal(self._depth.bit_length())
         taken = Signal.like(given)
         shown = Signal()
+        moves = Signal()
         advance = Signal()
+        # In a register, since what offers the elements may have a long way to here.
+        room = Signal(init=1)
         m.d.comb += [
-            self.input.ready.eq((given ^ taken) != self._depth),
+            self.input.ready.eq(room),
             write.addr.eq(given[:-1]),
             write.data.eq(self.input.payload),
             write.en.eq(self.input.valid & self.input.ready),
-            advance.eq((given != taken) & (~shown | self.output.ready)),
+            advance.eq((given != taken) & (~shown | moves)),
             read.addr.eq(taken[:-1]),
             read.en.eq(advance),
-            self.output.payload.eq(read.data),
-            self.output.valid.eq(shown),
         ]
         m.d.sync += [
-            given.eq(given + write.en),
-            taken.eq(taken + advance),
-            shown.eq(advance | (shown & ~self.output.ready)),
+            room.eq(advance | (room & ~(write.en & (((given + 1) ^ taken)[: len(given)] == self._depth)))),
+            shown.eq(advance | (shown & ~moves)),
         ]
+        with m.If(write.en):
+            m.d.sync += given.eq(given + 1)
+        with m.If(advance):
+            m.d.sync += taken.eq(taken + 1)
+        if self._registered:
+            word = Signal(width, reset_less=True)
+            offered = Signal()
+            m.d.comb += [
+                moves.eq(shown & (~offered | self.output.ready)),
+                self.output.payload.eq(word),
+                self.output.valid.eq(offered),
+            ]
+            m.d.sync += offered.eq(moves | (offered & ~self.output.ready))
+            with m.If(moves):
+                m.d.sync += word.eq(read.data)
+        else:
+            m.d.comb += [
+                moves.eq(shown & self.output.ready),
+                self.output.payload.eq(read.data),
+                self.output.valid.eq(shown),
+            ]
         return m

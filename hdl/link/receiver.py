@@ -24,15 +24,14 @@ class FrameReceiver(wiring.Component):
     A frame is shown once its end has come and its CRC-32 (zlib's, over header and payload, little endian) holds; any
     other is dropped and counted. What follows the next 0 is a new frame, whatever came before it.
 
-    Throughput is one byte a cycle. The header is offered 3 cycles after the end of its frame was accepted, its payload
-    from then on. When the buffer is full of frames that are not taken, or ``frames`` headers wait, the input stalls; a
-    frame that alone is too long for the buffer is dropped.
+    Throughput is one byte a cycle, and a cycle more a frame. The header is offered 4 cycles after the end of its frame
+    was accepted, its payload from then on. When the buffer is full of frames that are not taken, or ``frames`` headers
+    wait, the input stalls; a frame that alone is too long for the buffer is dropped.
 
     Parameters
     ----------
     capacity : int
-        Bytes of the buffer, a power of two from 16 to 32768. Each payload takes 4 bytes more until its end has come,
-        so the longest payload has ``capacity - 4``.
+        Bytes of the buffer, a power of two from 16 to 32768. The longest payload has ``capacity - 1``.
     frames : int
         Headers that may wait, a power of two from 2 to 256.
 
@@ -88,61 +87,79 @@ class FrameReceiver(wiring.Component):
             m.d.sync += [piece.eq(decoder.output.payload), valid.eq(decoder.output.valid)]
 
         # Pointers have one bit more than an address. What lies before `sound` may be read; `end` is behind the frame
-        # that arrives, `payload_end` in front of what would be its CRC, with `length` bytes before it.
+        # that arrives. Its last four bytes wait in `tail`: they are its CRC once it has ended.
         bits = self.capacity.bit_length()
-        taken, sound, end, payload_end = Signal(bits), Signal(bits), Signal(bits), Signal(bits)
-        length = Signal(bits)
-        seen = Signal(range(_HEADER_BYTES + _CRC_BYTES + 1))
+        taken, sound, end = Signal(bits), Signal(bits), Signal(bits)
+        seen = Signal(range(_HEADER_BYTES + _CRC_BYTES))
         header = Signal(8 * _HEADER_BYTES)
         tail = Signal(8 * _CRC_BYTES)
         too_long = Signal()
-        in_header = seen < _HEADER_BYTES
-        whole = seen == _HEADER_BYTES + _CRC_BYTES
-        full = (end ^ taken) == self.capacity
-        store = Signal()
-        good, counted = Signal(), Signal()
+        # The frame has had its header, and 8 bytes.
+        headed, whole = Signal(), Signal()
+        # Registers, a cycle behind what is taken. Nothing is stored in the first 8 cycles of a frame, so `sound` has
+        # not moved where they matter.
+        full, alone = Signal(), Signal()
+        held = (end - taken)[:bits]
+        # The end of a frame takes two cycles: its CRC is compared in the first one.
+        compared, matches = Signal(), Signal()
+        store, counted, enters, closes = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             counted.eq(~piece.damaged & ~too_long & whole),
-            good.eq(counted & crc.match_detected),
-            ready.eq((~piece.end | queue.input.ready) & (piece.end | in_header | ~full | (sound == taken) | too_long)),
-            store.eq(valid & ready & ~piece.end & ~in_header & ~full & ~too_long),
+            enters.eq(valid & ~piece.end & (~whole | ~full | alone | too_long)),
+            closes.eq(valid & piece.end & compared & queue.input.ready),
+            ready.eq(enters | closes),
+            store.eq(valid & ~piece.end & whole & ~full & ~too_long),
             crc.data.eq(piece.data),
-            crc.valid.eq(valid & ready & ~piece.end),
-            crc.start.eq(valid & ready & piece.end),
-            write.data.eq(piece.data),
+            crc.valid.eq(enters),
+            crc.start.eq(closes),
+            write.data.eq(tail),
             write.addr.eq(end[:-1]),
             write.en.eq(store),
-            queue.input.payload.eq(Cat(header, tail, length)),
-            queue.input.valid.eq(valid & ready & piece.end & good),
-            self.crc_error.eq(valid & ready & piece.end & counted & ~crc.match_detected),
-            self.dropped.eq(valid & ready & piece.end & ~counted),
+            queue.input.payload.eq(Cat(header, tail, (end - sound)[:bits])),
+            queue.input.valid.eq(closes & counted & matches),
+            self.crc_error.eq(closes & counted & ~matches),
+            self.dropped.eq(closes & ~counted),
         ]
-        with m.If(valid & ready & piece.end):
-            m.d.sync += [seen.eq(0), too_long.eq(0), length.eq(0), end.eq(sound), payload_end.eq(sound)]
-            with m.If(good):
-                m.d.sync += [end.eq(payload_end), payload_end.eq(payload_end), sound.eq(payload_end)]
-        with m.Elif(valid & ready):
+        m.d.sync += [
+            full.eq((held >= self.capacity - 1) | (store & (held >= self.capacity - 2))),
+            alone.eq(sound == taken),
+            compared.eq(valid & piece.end & ~closes),
+            matches.eq(crc.match_detected),
+        ]
+        with m.If(closes):
+            m.d.sync += [seen.eq(0), headed.eq(0), whole.eq(0), too_long.eq(0)]
+            with m.If(counted & matches):
+                m.d.sync += sound.eq(end)
+            with m.Else():
+                m.d.sync += end.eq(sound)
+        with m.If(enters):
             m.d.sync += [
-                seen.eq(seen + ~whole),
+                seen.eq(seen + 1),
+                headed.eq(headed | (seen == _HEADER_BYTES - 1)),
+                whole.eq(whole | (seen == _HEADER_BYTES + _CRC_BYTES - 1)),
                 tail.eq(Cat(tail[8:], piece.data)),
-                too_long.eq(too_long | (~in_header & full)),
+                too_long.eq(too_long | (whole & full)),
             ]
-            with m.If(in_header):
-                m.d.sync += header.eq(Cat(header[8:], piece.data))
+        # What has no room is no byte of a header.
+        with m.If(valid & ~piece.end & ~headed):
+            m.d.sync += header.eq(Cat(header[8:], piece.data))
         with m.If(store):
             m.d.sync += end.eq(end + 1)
-            with m.If(whole):
-                m.d.sync += [payload_end.eq(payload_end + 1), length.eq(length + 1)]
 
-        # Reading: the word that the memory shows is offered until it is taken.
-        shown = Signal()
-        advance = Signal()
+        # Reading: what the memory shows goes on into a register, since block RAM is slow.
+        shown, moves, advance = Signal(), Signal(), Signal()
         m.d.comb += [
-            advance.eq((~shown | self.payload.ready) & (taken != sound)),
+            moves.eq(shown & (~self.payload.valid | self.payload.ready)),
+            advance.eq((~shown | moves) & (taken != sound)),
             read.addr.eq(taken[:-1]),
             read.en.eq(advance),
-            self.payload.valid.eq(shown),
-            self.payload.payload.data.eq(read.data),
         ]
-        m.d.sync += [taken.eq(taken + advance), shown.eq(advance | (shown & ~self.payload.ready))]
+        m.d.sync += [
+            shown.eq(advance | (shown & ~moves)),
+            self.payload.valid.eq(moves | (self.payload.valid & ~self.payload.ready)),
+        ]
+        with m.If(advance):
+            m.d.sync += taken.eq(taken + 1)
+        with m.If(moves):
+            m.d.sync += self.payload.payload.data.eq(read.data)
         return m

@@ -17,6 +17,10 @@ from ninefold.spec.registers import BY_NAME, IDENTITY, STATISTICS
 __all__ = ["Executor"]
 
 
+#: Of a query whose prefix is wrong, the first of them.
+_QUERY_FAULTS = (Fault.LENGTH, Fault.FORMAT, Fault.EMPTY, Fault.EPOCH, Fault.K)
+
+
 class Executor(wiring.Component):
     """Checks each request, executes it, and orders its reply.
 
@@ -27,8 +31,8 @@ class Executor(wiring.Component):
     A request with the sequence number, the content and so the CRC of one whose reply is kept is not executed: the reply
     is sent again, unless it is being made or sent. A new request waits until its slot is sent.
 
-    Checking takes 8 to 50 cycles, and two for each query of the request, while nothing else is asked of the engine's
-    input; the bytes of a request move at one a cycle.
+    Checking takes 14 to 20 cycles, and two for each register or query of the request, while nothing else is asked of
+    the engine's input; the bytes of a request move at one a cycle.
 
     Parameters
     ----------
@@ -106,8 +110,9 @@ class Executor(wiring.Component):
         )
         self._kind = Signal(8)
         self._fault = Signal(4)
-        #: Bytes of the payload that are not taken yet, and the last four that were.
+        #: Bytes of the payload that are not taken yet, whether there are any, and the last four that were.
         self._left = Signal(parameters.buffer_bytes.bit_length())
+        self._more = Signal()
         self._recent = Signal(32)
         self._collected = Signal(range(5))
         self._job = Signal(job_layout(parameters))
@@ -115,6 +120,7 @@ class Executor(wiring.Component):
         self._waiting = Signal(range(parameters.window + 2))
         self._known = Signal(parameters.window)
         self._busy = Signal(parameters.window)
+        self._repeated = Signal()
         # No wider than they need be: on small devices each bit counts.
         self._rows = Signal(range(parameters.depth + 1))
         self._load_bytes = Signal(range(parameters.depth * parameters.row_bytes + 1))
@@ -123,6 +129,8 @@ class Executor(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         """Build the machine: look-up, checks, one group of states a command, hand-over."""
         m = Module()
+        # These go far, so they are registers, a cycle behind the state.
+        m.d.sync += [self.clear.eq(0), self.clear_epoch.eq(0), self.restart.eq(0)]
         with m.FSM():
             self._begin(m)
             self._dispatch(m)
@@ -132,7 +140,11 @@ class Executor(wiring.Component):
             self._query(m)
             self._end(m)
         m.d.comb += [self.rows.eq(self._rows), self.load_bytes.eq(self._load_bytes)]
-        m.d.sync += self._waiting.eq(self._waiting + (self.jobs.valid & self.jobs.ready) - self.built)
+        handed = Signal()
+        m.d.sync += [
+            handed.eq(self.jobs.valid & self.jobs.ready),
+            self._waiting.eq(self._waiting + handed - self.built),
+        ]
         with m.If(self.sent):
             m.d.sync += self._busy.bit_select(self.sent_slot, 1).eq(0)
         return m
@@ -154,6 +166,7 @@ class Executor(wiring.Component):
                 self._recent.eq(Cat(self._recent[8:], self.payload.payload.data)),
                 self._collected.eq(self._collected + 1),
                 self._left.eq(self._left - 1),
+                self._more.eq(self._left != 1),
             ]
 
     def _refuse(self, m: Module, fault: Fault) -> None:
@@ -192,12 +205,19 @@ class Executor(wiring.Component):
         with m.State("IDLE"):
             m.d.sync += [
                 self._left.eq(self._length),
+                self._more.eq(self._length != 0),
                 self._collected.eq(0),
                 self._kind.eq(header.type),
                 self._job.eq(0),
             ]
             with m.If(self.headers.valid):
-                m.next = "LOOK UP"
+                m.next = "SELECT"
+        with m.State("SELECT"):
+            m.d.sync += self._recent.eq(self._crcs[slot] ^ header.crc)
+            m.next = "COMPARE"
+        with m.State("COMPARE"):
+            m.d.sync += self._repeated.eq(known & (self._recent == 0))
+            m.next = "LOOK UP"
         with m.State("LOOK UP"):
             m.d.sync += [
                 self._job.slot.eq(slot),
@@ -206,7 +226,7 @@ class Executor(wiring.Component):
                 self._job.priority.eq(header.priority),
             ]
             m.d.comb += self.again.payload.slot.eq(slot)
-            with m.If(known & (self._crcs[slot] == header.crc)):
+            with m.If(self._repeated):
                 m.d.comb += self.again.valid.eq(~busy)
                 with m.If(busy | self.again.ready):
                     m.d.sync += busy.eq(1)
@@ -215,30 +235,40 @@ class Executor(wiring.Component):
                 m.d.sync += known.eq(0)
                 m.next = "PREFIX"
         with m.State("PREFIX"):
-            with m.If((self._collected == PREFIX_BYTES) | (self._left == 0)):
-                m.next = "DISPATCH"
+            with m.If((self._collected == PREFIX_BYTES) | ~self._more):
+                m.next = "PARSE"
             with m.Else():
                 self._take(m)
 
     def _dispatch(self, m: Module) -> None:
         length = self._length
         address, count = self._recent[:16], self._recent[16:]
+        # What is compared stands in registers here and below: each comparison takes most of a cycle.
+        empty, prefixed, counted, none = Signal(), Signal(), Signal(), Signal()
+        with m.State("PARSE"):
+            m.d.sync += [
+                empty.eq(length == 0),
+                prefixed.eq(length == PREFIX_BYTES),
+                counted.eq(length == (count << 2) + PREFIX_BYTES),
+                none.eq(count == 0),
+            ]
+            m.next = "DISPATCH"
         with m.State("DISPATCH"):
             m.d.sync += [self._cursor.eq(address), self._todo.eq(count), self._collected.eq(0)]
             with m.Switch(self._kind):
                 with m.Case(Kind.IDENTIFY):
-                    with m.If(length != 4):
+                    with m.If(~prefixed):
                         self._refuse(m, Fault.LENGTH)
                     with m.Else():
                         m.d.sync += [self._known.eq(0), self._job.literals.eq(1), self._job.first.eq(self._recent)]
                         self._show(m, IDENTITY)
                 with m.Case(Kind.READ):
-                    with m.If((length != 4) | (count == 0)):
+                    with m.If(~prefixed | none):
                         self._refuse(m, Fault.LENGTH)
                     with m.Else():
                         m.next = "CHECK"
                 with m.Case(Kind.WRITE):
-                    with m.If((length != (count << 2) + 4) | (count == 0)):
+                    with m.If(~counted | none):
                         self._refuse(m, Fault.LENGTH)
                     with m.Else():
                         m.next = "CHECK"
@@ -247,7 +277,7 @@ class Executor(wiring.Component):
                 with m.Case(Kind.QUERY):
                     m.next = "QUERY"
                 with m.Case(Kind.STATISTICS, Kind.RESET):
-                    with m.If(length != 0):
+                    with m.If(~empty):
                         self._refuse(m, Fault.LENGTH)
                     with m.Elif(self._kind == Kind.RESET):
                         m.next = "RESET WAIT"
@@ -264,9 +294,16 @@ class Executor(wiring.Component):
     def _registers(self, m: Module) -> None:
         control, threshold = BY_NAME["control"].address, BY_NAME["threshold"]
         writes = self._kind == Kind.WRITE
-        resets = Signal()
+        done, allowed, resets = Signal(), Signal(), Signal()
         with m.State("CHECK"):
-            with m.If(self._todo == 0):
+            m.d.sync += [
+                done.eq(self._todo == 0),
+                allowed.eq(Mux(writes, writable(self._cursor), exists(self._cursor))),
+            ]
+            m.next = "CHECKED"
+        with m.State("CHECKED"):
+            m.next = "CHECK"
+            with m.If(done):
                 m.d.sync += [self._cursor.eq(self._cursor - self._job.words), self._todo.eq(self._job.words)]
                 with m.If(writes):
                     m.d.sync += [self._job.words.eq(0), resets.eq(0)]
@@ -274,7 +311,7 @@ class Executor(wiring.Component):
                 with m.Else():
                     m.d.sync += self._job.address.eq(self._cursor - self._job.words)
                     m.next = "JOB"
-            with m.Elif(Mux(writes, writable(self._cursor), exists(self._cursor))):
+            with m.Elif(allowed):
                 m.d.sync += [
                     self._cursor.eq(self._cursor + 1),
                     self._todo.eq(self._todo - 1),
@@ -284,24 +321,28 @@ class Executor(wiring.Component):
                 self._refuse(m, Fault.ADDRESS)
         with m.State("WRITE WAIT"), m.If(self._waiting == 0):
             m.next = "WRITE"
+        m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._recent)]
         with m.State("WRITE"):
-            m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._recent)]
-            with m.If(self._collected != 4):
-                self._take(m)
+            with m.If(self._collected == 4):
+                m.next = "STORE"
             with m.Else():
-                m.d.comb += [
-                    self.write.eq(1),
-                    self.threshold.valid.eq(self._cursor.matches(*threshold.addresses)),
-                    self.threshold.payload.index.eq(self._cursor - threshold.address),
-                    self.threshold.payload.value.eq(self._recent),
-                ]
-                m.d.sync += [
-                    self._collected.eq(0),
-                    self._cursor.eq(self._cursor + 1),
-                    resets.eq(resets | ((self._cursor == control) & self._recent[0])),
-                ]
-                with m.If(self._left == 0):
-                    m.next = "WRITTEN"
+                self._take(m)
+        with m.State("STORE"):
+            m.d.comb += [
+                self.write.eq(1),
+                self.threshold.valid.eq(self._cursor.matches(*threshold.addresses)),
+                self.threshold.payload.index.eq(self._cursor - threshold.address),
+                self.threshold.payload.value.eq(self._recent),
+            ]
+            m.d.sync += [
+                self._collected.eq(0),
+                self._cursor.eq(self._cursor + 1),
+                resets.eq(resets | ((self._cursor == control) & self._recent[0])),
+            ]
+            with m.If(self._more):
+                m.next = "WRITE"
+            with m.Else():
+                m.next = "WRITTEN"
         with m.State("WRITTEN"):
             with m.If(resets):
                 m.next = "RESET WAIT"
@@ -315,9 +356,8 @@ class Executor(wiring.Component):
         with m.State("RESET WAIT"), m.If(self._waiting == 0):
             m.next = "RESET"
         with m.State("RESET"):
+            m.d.sync += [self.clear.eq(1), self.restart.eq(1)]
             m.d.comb += [
-                self.clear.eq(1),
-                self.restart.eq(1),
                 self.threshold.valid.eq(1),
                 self.threshold.payload.index.eq(index),
                 self.threshold.payload.value.eq(thresholds[index]),
@@ -346,14 +386,22 @@ class Executor(wiring.Component):
         beyond = Signal(range(p.row_bytes + p.buffer_bytes))
         # The engine has words of a load that was not ended.
         begun = Signal()
+        begins, continues, end = Signal(), Signal(), Signal(range(p.depth * p.row_bytes + p.buffer_bytes))
         with m.State("LOAD"):
-            m.d.sync += beyond.eq(Mux(offset == 0, 0, row_byte) + size)
-            continues = self.loading & (offset == self._load_bytes)
+            m.d.sync += [begins.eq(offset == 0), continues.eq(self.loading & (offset == self._load_bytes))]
+            m.next = "LOAD END"
+        with m.State("LOAD END"):
+            m.d.sync += [
+                end.eq(Mux(begins, 0, self._load_bytes) + size),
+                beyond.eq(Mux(begins, 0, row_byte) + size),
+            ]
+            m.next = "LOAD CHECK"
+        with m.State("LOAD CHECK"):
             with m.If(self._length <= PREFIX_BYTES):
                 self._refuse(m, Fault.LENGTH)
-            with m.Elif((offset != 0) & ~continues):
+            with m.Elif(~begins & ~continues):
                 self._refuse(m, Fault.OFFSET)
-            with m.Elif(Mux(offset == 0, 0, self._load_bytes) + size > p.depth * p.row_bytes):
+            with m.Elif(end > p.depth * p.row_bytes):
                 self._refuse(m, Fault.STORE)
             with m.Elif(final):
                 m.next = "LOAD ROWS"
@@ -367,9 +415,10 @@ class Executor(wiring.Component):
             with m.Else():
                 m.next = "LOAD WAIT"
         with m.State("LOAD WAIT"), m.If(self._waiting == 0):
-            with m.If(offset == 0):
-                m.d.comb += [self.restart.eq(1), self.clear_epoch.eq(1)]
+            with m.If(begins):
                 m.d.sync += [
+                    self.restart.eq(1),
+                    self.clear_epoch.eq(1),
                     self._rows.eq(0),
                     self._load_bytes.eq(0),
                     self.loading.eq(1),
@@ -397,7 +446,7 @@ class Executor(wiring.Component):
                 self.packed.payload.data.eq(self.payload.payload.data),
                 self.packed.payload.last.eq(final & (self._left == 1)),
             ]
-            with m.If(self._left != 0):
+            with m.If(self._more):
                 moves = self._forward(m, self.packed)
                 m.d.comb += check.valid.eq(moves)
                 with m.If(moves):
@@ -420,7 +469,7 @@ class Executor(wiring.Component):
         moves = self.payload.valid & to.ready
         m.d.comb += [to.valid.eq(self.payload.valid), self.payload.ready.eq(to.ready)]
         with m.If(moves):
-            m.d.sync += self._left.eq(self._left - 1)
+            m.d.sync += [self._left.eq(self._left - 1), self._more.eq(self._left != 1)]
         return moves
 
     def _query(self, m: Module) -> None:
@@ -430,25 +479,27 @@ class Executor(wiring.Component):
         asked = Signal(range(p.buffer_bytes + max(p.query_bytes) + PREFIX_BYTES))
         answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
         results = k[: p.k.bit_length()]
+        faults = {fault: Signal(name=f"fault_{fault.name.lower()}") for fault in _QUERY_FAULTS}
+        fewer = Signal()
         with m.State("QUERY"):
             m.d.sync += [
                 self._todo.eq(count),
                 asked.eq(PREFIX_BYTES),
                 answer.eq(PREFIX_BYTES),
-                self._job.results.eq(Mux(results < self._rows, results, self._rows)),
+                fewer.eq(results < self._rows),
+                faults[Fault.LENGTH].eq((self._length < PREFIX_BYTES) | (count == 0)),
+                faults[Fault.FORMAT].eq(form > FORMAT_GRID),
+                faults[Fault.EMPTY].eq(self._rows == 0),
+                faults[Fault.EPOCH].eq(header.epoch != self.epoch),
+                faults[Fault.K].eq((k == 0) | (k > p.k)),
             ]
-            with m.If((self._length < PREFIX_BYTES) | (count == 0)):
-                self._refuse(m, Fault.LENGTH)
-            with m.Elif(form > FORMAT_GRID):
-                self._refuse(m, Fault.FORMAT)
-            with m.Elif(self._rows == 0):
-                self._refuse(m, Fault.EMPTY)
-            with m.Elif(header.epoch != self.epoch):
-                self._refuse(m, Fault.EPOCH)
-            with m.Elif((k == 0) | (k > p.k)):
-                self._refuse(m, Fault.K)
-            with m.Else():
-                m.next = "QUERY SIZE"
+            m.next = "QUERY CHECK"
+        with m.State("QUERY CHECK"):
+            m.d.sync += self._job.results.eq(Mux(fewer, results, self._rows))
+            m.next = "QUERY SIZE"
+            for fault in reversed(_QUERY_FAULTS):
+                with m.If(faults[fault]):
+                    self._refuse(m, fault)
         with m.State("QUERY SIZE"):
             with m.If((self._todo != 0) & (asked <= self._length) & (answer <= p.reply_limit)):
                 m.d.sync += [
@@ -474,27 +525,29 @@ class Executor(wiring.Component):
         with m.State("JOB"):
             m.d.comb += [self.jobs.valid.eq(1), self.jobs.payload.eq(self._job)]
             with m.If(self.jobs.ready):
-                m.d.sync += [
-                    self._known.bit_select(slot, 1).eq(self._kind != Kind.IDENTIFY),
-                    self._busy.bit_select(slot, 1).eq(1),
-                    self._crcs[slot].eq(self.headers.payload.crc),
-                ]
-                m.next = "DRAIN"
-                with m.If(self._job.queries != 0):
-                    m.next = "STREAM"
+                m.next = "HANDED"
+        with m.State("HANDED"):
+            m.d.sync += [
+                self._known.bit_select(slot, 1).eq(self._kind != Kind.IDENTIFY),
+                self._busy.bit_select(slot, 1).eq(1),
+                self._crcs[slot].eq(self.headers.payload.crc),
+            ]
+            m.next = "DRAIN"
+            with m.If(self._job.queries != 0):
+                m.next = "STREAM"
         with m.State("STREAM"):
             m.d.comb += [
                 self.packed.payload.data.eq(self.payload.payload.data),
                 self.grid.payload.data.eq(self.payload.payload.data),
             ]
-            with m.If(self._left == 0):
+            with m.If(~self._more):
                 m.next = "DRAIN"
             with m.Elif(self.of_grid):
                 self._forward(m, self.grid)
             with m.Else():
                 self._forward(m, self.packed)
         with m.State("DRAIN"):
-            with m.If(self._left != 0):
+            with m.If(self._more):
                 self._take(m)
             with m.Else():
                 m.d.comb += self.headers.ready.eq(1)

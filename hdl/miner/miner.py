@@ -10,6 +10,7 @@ from ninefold.hdl.link.layouts import BYTE
 from ninefold.hdl.link.queue import BlockQueue
 from ninefold.hdl.link.receiver import FrameReceiver
 from ninefold.hdl.link.sender import FrameSender
+from ninefold.hdl.link.stage import StreamStage
 from ninefold.hdl.miner.executor import Executor
 from ninefold.hdl.miner.insertion import InsertionTopK
 from ninefold.hdl.miner.parameters import MinerParameters
@@ -22,6 +23,8 @@ __all__ = ["Miner", "selects_by_insertion"]
 
 #: Headers and jobs that may wait: enough for any window, and enough to be put into block RAM.
 _QUEUED = 16
+#: Up to this clock the engine does without registers around its stores: on small devices each bit counts.
+_SLOW_HZ = 30_000_000
 
 
 def selects_by_insertion(parameters: MinerParameters) -> bool:
@@ -66,7 +69,9 @@ class Miner(wiring.Component):
         m.submodules.registers = registers = RegisterFile(p)
         wiring.connect(m, wiring.flipped(self.rx), receiver.input)
         wiring.connect(m, receiver.headers, executor.headers)
-        wiring.connect(m, receiver.payload, executor.payload)
+        m.submodules.stage = stage = StreamStage(BYTE)
+        wiring.connect(m, receiver.payload, stage.input)
+        wiring.connect(m, stage.output, executor.payload)
         wiring.connect(m, executor.again, replies.again)
         wiring.connect(m, replies.frames, sender.frames)
         wiring.connect(m, sender.output, wiring.flipped(self.tx))
@@ -102,7 +107,8 @@ class Miner(wiring.Component):
         p = self.parameters
         m.submodules.quantiser = quantiser = ByteQuantiser(p.mode)
         m.submodules.packer = packer = WordPacker(p.lanes)
-        m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth)
+        registered = p.clock_hz > _SLOW_HZ
+        m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth, registered)
         small = selects_by_insertion(p)
         m.submodules.topk = topk = (InsertionTopK if small else TopKMiner)(p.k, score_bits(p.dimensions), id_bits)
         wiring.connect(m, executor.grid, quantiser.input)
@@ -117,7 +123,7 @@ class Miner(wiring.Component):
             packer.input.payload.last.eq(executor.packed.payload.last & ~from_grid),
             quantiser.output.ready.eq(packer.input.ready & from_grid),
             executor.packed.ready.eq(packer.input.ready & ~from_grid),
-            executor.packing.eq(packer.words.valid),
+            executor.packing.eq(packer.pending),
             engine.query.payload.eq(packer.words.payload),
             engine.query.valid.eq(packer.words.valid & ~executor.loading),
             engine.load.payload.nits.eq(packer.words.payload.nits),

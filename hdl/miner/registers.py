@@ -51,7 +51,7 @@ def identity_words(parameters: MinerParameters) -> Mapping[str, list[int]]:
 class RegisterFile(wiring.Component):
     """All registers of a miner.
 
-    A word is on ``word`` in the cycle after its ``address`` was given; reading changes nothing. A write holds from the
+    A word is on ``word`` two cycles after its ``address`` was given; reading changes nothing. A write holds from the
     next cycle on.
 
     Parameters
@@ -142,8 +142,11 @@ class RegisterFile(wiring.Component):
         )
         read = constants.read_port()
         m.d.comb += read.addr.eq(self.address)
-        varying = Signal(32)
-        with m.Switch(self.address):
+        # Block RAM is slow, so a register is behind it, and the other words are as late.
+        address = Signal.like(self.address)
+        constant, varying = Signal(32, reset_less=True), Signal(32)
+        m.d.sync += [address.eq(self.address), constant.eq(read.data)]
+        with m.Switch(address):
             for name, signals in values.items():
                 for address, value in zip(BY_NAME[name].addresses, signals, strict=True):
                     with m.Case(address):
@@ -151,7 +154,7 @@ class RegisterFile(wiring.Component):
             with m.Default():
                 m.d.sync += varying.eq(0)
         # Each address is 0 in one of the two.
-        m.d.comb += self.word.eq(read.data | varying)
+        m.d.comb += self.word.eq(constant | varying)
 
     def _counters(self, m: Module) -> dict[str, list[Value]]:
         """Add the counters; returns their words by the names of their registers."""

@@ -16,8 +16,8 @@ _WORD_BYTES = 4
 class ReplyStore(wiring.Component):
     """Builds the reply of each job in its slot, and sends slots: each once it is built, and again when asked to.
 
-    A reply is built in 5 cycles a word (header, literal or register) and 7 a result, while others are sent at a byte a
-    cycle. Results beyond those asked for are taken and dropped, one a cycle. Building never waits for the link.
+    A reply is built in 2 cycles, 5 a word (header, literal or register) and 7 a result, while others are sent at a byte
+    a cycle. Results beyond those asked for are taken and dropped, one a cycle. Building never waits for the link.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class ReplyStore(wiring.Component):
     frames : Out(stream.Signature({data: 8, last: 1}))
         Bytes of header and payload.
     address : Out(6)
-        Address of a register, whose word must be on ``word`` a cycle later.
+        Address of a register, whose word must be on ``word`` two cycles later.
     word : In(32)
         The register.
     hold : Out(1)
@@ -47,7 +47,7 @@ class ReplyStore(wiring.Component):
     built, answered : Out(1)
         High for a cycle for each job built, and for each query whose results are in a reply.
     sent : Out(1)
-        High for a cycle when the last byte of slot ``sent_slot`` was accepted.
+        High for a cycle after the last byte of slot ``sent_slot`` was accepted.
     sent_slot : Out(slot_bits(parameters))
         See above.
     """
@@ -96,6 +96,7 @@ class ReplyStore(wiring.Component):
         length = Signal(range(self._parameters.reply_bytes + 1))
         literals, words, queries = Signal(2), Signal(6), Signal(8)
         index = Signal.like(job.results)
+        remaining = Signal()
         score, identifier = Signal(signed(32)), Signal(unsigned(16))
         m.d.comb += [
             score.eq(self.results.payload.score),
@@ -113,6 +114,7 @@ class ReplyStore(wiring.Component):
                     self.address.eq(job.address),
                     words.eq(job.words),
                     queries.eq(job.queries),
+                    remaining.eq(job.queries != 0),
                     index.eq(0),
                 ]
                 with m.If(self.jobs.valid):
@@ -123,6 +125,8 @@ class ReplyStore(wiring.Component):
                 m.d.sync += [shifted.eq(shifted[8:]), left.eq(left - 1), length.eq(length + 1)]
                 with m.If(left == 1):
                     m.next = "NEXT"
+                    with m.If((literals == 0) & (words == 0) & (job.queries != 0)):
+                        m.next = "RESULT"
             with m.State("NEXT"):
                 m.d.sync += left.eq(_WORD_BYTES)
                 with m.If(literals != 0):
@@ -132,43 +136,55 @@ class ReplyStore(wiring.Component):
                 with m.Elif(words != 0):
                     m.d.sync += [shifted.eq(self.word), words.eq(words - 1), self.address.eq(self.address + 1)]
                     m.next = "EMIT"
-                with m.Elif(queries != 0):
-                    m.d.comb += self.results.ready.eq(1)
-                    m.d.sync += [shifted.eq(Cat(identifier, score)), left.eq(6)]
-                    with m.If(self.results.valid):
-                        with m.If(index < job.results):
-                            m.d.sync += index.eq(index + 1)
-                            m.next = "EMIT"
-                        with m.If(self.results.payload.last):
-                            m.d.comb += self.answered.eq(1)
-                            m.d.sync += [index.eq(0), queries.eq(queries - 1)]
                 with m.Else():
-                    m.d.comb += [self.built.eq(1), self.jobs.ready.eq(1)]
-                    m.d.sync += [lengths[job.slot].eq(length), self.hold.eq(0)]
-                    m.next = "IDLE"
+                    m.next = "BUILT"
+            with m.State("RESULT"):
+                # The results' way back is long, so it depends on nothing but the state.
+                m.d.comb += self.results.ready.eq(remaining)
+                m.d.sync += [shifted.eq(Cat(identifier, score)), left.eq(6)]
+                with m.If(~remaining):
+                    m.next = "BUILT"
+                with m.Elif(self.results.valid):
+                    with m.If(index < job.results):
+                        m.d.sync += index.eq(index + 1)
+                        m.next = "EMIT"
+                    with m.If(self.results.payload.last):
+                        m.d.comb += self.answered.eq(1)
+                        m.d.sync += [index.eq(0), queries.eq(queries - 1), remaining.eq(queries != 1)]
+            with m.State("BUILT"):
+                m.d.comb += [self.built.eq(1), self.jobs.ready.eq(1)]
+                m.d.sync += [lengths[job.slot].eq(length), self.hold.eq(0)]
+                m.next = "IDLE"
 
     def _send(self, m: Module, read: memory.ReadPort, lengths: Array, queue: fifo.SyncFIFOBuffered) -> None:
         size = self._parameters.reply_bytes
         position = Signal(range(size + 1))
-        shown, last = Signal(), Signal()
+        # The memory shows a byte, and a register behind it offers one, since block RAM is slow. `ends` from the reading
+        # of the last one until it is accepted.
+        shown, ends, advance, moves = Signal(), Signal(), Signal(), Signal()
+        offered, last = self.frames.valid, self.frames.payload.last
+        final = Signal.like(lengths[0])
+        ready = Signal()
         # A slot is in the queue until its last byte is accepted, but is read no more.
-        advance = Signal()
         m.d.comb += [
-            advance.eq(queue.r_rdy & (~shown | (self.frames.ready & ~last))),
+            moves.eq(shown & (~offered | self.frames.ready)),
+            advance.eq(ready & ~ends & (~shown | moves)),
             read.addr.eq(Cat(position[: (size - 1).bit_length()], queue.r_data)),
             read.en.eq(advance),
-            self.frames.valid.eq(shown),
-            self.frames.payload.data.eq(read.data),
-            self.frames.payload.last.eq(last),
-            self.sent.eq(shown & last & self.frames.ready),
             self.sent_slot.eq(queue.r_data),
             queue.r_en.eq(self.sent),
         ]
+        m.d.sync += [
+            self.sent.eq(offered & last & self.frames.ready),
+            # A cycle behind the queue, as is the place of the last byte.
+            ready.eq(queue.r_rdy & ~self.sent),
+            final.eq(lengths[queue.r_data] - 1),
+            shown.eq(advance | (shown & ~moves)),
+            offered.eq(moves | (offered & ~self.frames.ready)),
+        ]
+        with m.If(moves):
+            m.d.sync += [self.frames.payload.data.eq(read.data), last.eq(ends)]
         with m.If(advance):
-            m.d.sync += [
-                shown.eq(1),
-                last.eq(position == lengths[queue.r_data] - 1),
-                position.eq(position + 1),
-            ]
+            m.d.sync += [ends.eq(position == final), position.eq(position + 1)]
         with m.If(self.sent):
-            m.d.sync += [shown.eq(0), last.eq(0), position.eq(0)]
+            m.d.sync += [ends.eq(0), position.eq(0)]

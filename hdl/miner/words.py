@@ -1,6 +1,6 @@
 """Bytes to words of nits, for the similarity engine."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,12 +10,15 @@ from ninefold.spec.formats import NIT_BITS, Mode
 
 __all__ = ["ByteQuantiser", "WordPacker"]
 
+#: Bytes of a word that share an enable.
+_GROUP = 16
+
 
 class WordPacker(wiring.Component):
     """Bytes of packed nits in, words of ``lanes`` nits out.
 
-    A word takes a cycle for each byte and one to leave. The word is offered in the cycle after its last byte was
-    accepted.
+    A word takes a cycle for each byte and one to leave, and two more where it has more than 32 nits. It is offered in
+    the cycle after its last byte was accepted, or two later.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ class WordPacker(wiring.Component):
         Bytes, two nits each, the first in the low half.
     words : Out(stream.Signature({nits: signed(4)[lanes], last: 1}))
         Words, with the ``last`` of their final byte.
+    pending : Out(1)
+        A word is complete and has not left.
     restart : In(1)
         Forget a word that is not complete.
     """
@@ -36,32 +41,62 @@ class WordPacker(wiring.Component):
         self._bytes = lanes // 2
         layout = data.StructLayout({"nits": data.ArrayLayout(signed(NIT_BITS), lanes), "last": 1})
         super().__init__(
-            {"input": In(stream.Signature(FRAME_BYTE)), "words": Out(stream.Signature(layout)), "restart": In(1)}
+            {
+                "input": In(stream.Signature(FRAME_BYTE)),
+                "words": Out(stream.Signature(layout)),
+                "pending": Out(1),
+                "restart": In(1),
+            }
         )
 
     def elaborate(self, _platform: object) -> Module:
         """Build the shift register and the count."""
         m = Module()
-        word = Signal(8 * self._bytes)
+        word = Signal(8 * self._bytes, reset_less=True)
         last = Signal()
-        count = Signal(range(self._bytes + 1))
+        count = Signal(range(self._bytes))
+        accepts = self.input.valid & self.input.ready
+        # High from one and from two cycles later on than `pending`.
+        settled = Signal(2)
+        groups = [word[start : start + 8 * _GROUP] for start in range(0, len(word), 8 * _GROUP)]
         m.d.comb += [
-            self.words.valid.eq(count == self._bytes),
+            self.words.valid.eq(self.pending if len(groups) == 1 else settled[1]),
             self.words.payload.nits.eq(word),
             self.words.payload.last.eq(last),
-            self.input.ready.eq(~self.words.valid),
+            self.input.ready.eq(~self.pending),
         ]
-        with m.If(self.input.valid & self.input.ready):
+        with m.If(accepts):
             m.d.sync += [
-                word.eq(Cat(word, self.input.payload.data)[8:]),
                 last.eq(self.input.payload.last),
-                count.eq(count + 1),
+                count.eq(Mux(count == self._bytes - 1, 0, count + 1)),
+                self.pending.eq(count == self._bytes - 1),
             ]
-        with m.If(self.words.valid & self.words.ready):
-            m.d.sync += count.eq(0)
+        m.d.sync += settled.eq(Cat(self.pending, settled))
+        with m.If((self.words.valid & self.words.ready) | self.restart):
+            m.d.sync += [self.pending.eq(0), settled.eq(0)]
         with m.If(self.restart):
             m.d.sync += count.eq(0)
+        if len(groups) == 1:
+            with m.If(accepts):
+                m.d.sync += word.eq(Cat(word, self.input.payload.data)[8:])
+        else:
+            self._shift(m, groups, accepts)
         return m
+
+    def _shift(self, m: Module, groups: list[Value], accepts: Value) -> None:
+        """Shift a long word two cycles later, so that its enable has time to spread over the device.
+
+        Each group has an enable of its own, a change in a count modulo 2: registers alike would be merged.
+        """
+        byte, newest = Signal(8, reset_less=True), Signal(8, reset_less=True)
+        arrived = Signal()
+        m.d.sync += [byte.eq(self.input.payload.data), newest.eq(byte), arrived.eq(accepts)]
+        for i, group in enumerate(groups):
+            entering = groups[i + 1][:8] if i + 1 < len(groups) else newest
+            moved, moved_before = Signal(name=f"moved_{i}"), Signal(name=f"moved_before_{i}")
+            m.d.sync += [moved.eq(moved ^ arrived), moved_before.eq(moved)]
+            with m.If(moved ^ moved_before):
+                m.d.sync += group.eq(Cat(group, entering)[8:])
 
 
 class ByteQuantiser(wiring.Component):

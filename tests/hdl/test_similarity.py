@@ -75,10 +75,12 @@ def test_loads_and_queries_under_back_pressure(
     dimensions: int, lanes: int, depth: int, rates: tuple[float, float, float]
 ) -> None:
     random = Random(dimensions * depth)
+    # By turns with registers around the stores and without.
+    registered = bool((lanes + rates.count(1)) % 2)
     # A full store, one vector, and some; each database replaces the one before it.
     sizes = [(depth, 3), (1, 4), ((depth + 1) // 2, 2), (depth, 1)]
     jobs = [(nits(random, n, dimensions), nits(random, q, dimensions)) for n, q in sizes]
-    run(SimilarityEngine(dimensions, lanes, depth), jobs, rates, seed=3)
+    run(SimilarityEngine(dimensions, lanes, depth, registered), jobs, rates, seed=3)
 
 
 @pytest.mark.parametrize(("dimensions", "lanes"), [(64, 32), (16, 16), (12, 3), (1, 1)])
@@ -88,19 +90,20 @@ def test_extreme_scores_fit(dimensions: int, lanes: int) -> None:
     run(SimilarityEngine(dimensions, lanes, 3), [(ends, ends)], (1, 1, 1), seed=0)
 
 
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize(
     ("dimensions", "lanes", "rows"), [(8, 8, 5), (8, 8, 1), (8, 2, 1), (8, 2, 3), (6, 2, 2), (9, 1, 2)]
 )
-def test_no_bubble_at_saturation(dimensions: int, lanes: int, rows: int) -> None:
+def test_no_bubble_at_saturation(dimensions: int, lanes: int, rows: int, registered: bool) -> None:
     random = Random(1)
     beats = dimensions // lanes
-    core = SimilarityEngine(dimensions, lanes, rows)
+    core = SimilarityEngine(dimensions, lanes, rows, registered)
     jobs = [(nits(random, rows, dimensions), nits(random, 40, dimensions))]
     (accepted,), cycles = run(core, jobs, (1, 1, 1), seed=0)
     assert [b - a for a, b in pairwise(cycles)] == [beats] * (len(cycles) - 1)
     # Two queries are held: the third is accepted while the first is scored.
     assert accepted[: 2 * beats] == list(range(accepted[0], accepted[0] + 2 * beats))
-    latency = beats + (lanes - 1).bit_length() + 11
+    latency = beats + (lanes - 1).bit_length() + (11 if registered else 8)
     assert cycles[0] == accepted[beats - 1] + latency
 
 

