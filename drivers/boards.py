@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ninefold.drivers.board import Board
-from ninefold.drivers.link import TIMEOUT_S
+from ninefold.drivers.link import TIMEOUT_S, TRIES
 from ninefold.drivers.transports import open_transport, split
 from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError
 from ninefold.spec.manifest import manifests
@@ -92,6 +92,7 @@ def open_board(
     selftest: bool = True,
     record: Path | None = None,
     timeout_s: float = TIMEOUT_S,
+    tries: int = TRIES,
 ) -> Board:
     """Open a board by its URL and make sure that it is fit for use.
 
@@ -107,6 +108,8 @@ def open_board(
         Write the session into this file.
     timeout_s : float
         How long a request may take beside the board's own computation.
+    tries : int
+        How often a request is sent before the board counts as lost.
 
     Raises
     ------
@@ -118,7 +121,7 @@ def open_board(
     _check_digest(digest)
     # A recording can be played back only where nothing is left to chance.
     seed = 0 if record is not None or split(url)[0] == "replay" else None
-    board = Board(open_transport(url, record), timeout_s=timeout_s, seed=seed)
+    board = Board(open_transport(url, record), timeout_s=timeout_s, tries=tries, seed=seed)
     try:
         if digest not in ("", ANY):
             board.check_digest(digest)

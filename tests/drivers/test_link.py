@@ -170,6 +170,38 @@ def test_a_hang_that_passes_costs_only_time() -> None:
     assert link.statistics.timeouts >= 1
 
 
+class SlowTransport(ModelTransport):
+    """The board takes 60 ms for a query, and no time for anything else."""
+
+    until = 0.0
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        super().write(data, timeout_s)
+        if data[1:2] == bytes([Kind.QUERY]):  # behind the first code of the frame
+            self.until = max(self.until, self._clock.now) + 0.06
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        waits = min(timeout_s, self.until - self._clock.now)
+        if waits > 0:
+            self._clock.now += waits
+            return b""
+        return super().read(size, timeout_s)
+
+
+def test_quick_replies_do_not_make_slow_requests_look_lost() -> None:
+    clock, board = Clock(), BoardModel()
+    link = Link(SlowTransport(board, clock), timeout_s=0.1, clock=clock)
+    identify(link)
+    fill(link)
+    status = Request(Kind.STATISTICS, b"", replies.statistics)
+    for first in range(0, 80, 8):
+        link.ask(status)
+        (query,) = itertools.islice(queries(80), first // 8, first // 8 + 1)
+        link.ask(query)
+    assert link.statistics.repeats == 0
+    assert clock.now > 10 * 0.06
+
+
 @pytest.mark.parametrize("reloaded", [False, True])
 def test_a_reset_in_mid_run_passes_nothing_wrong(reloaded: bool) -> None:
     writes = itertools.count()

@@ -15,8 +15,8 @@ __all__ = ["Boards"]
 
 #: 1 to 10: searching is what the fabric is for; a simulated one computes on the processor, slowly.
 _RATINGS, _SIMULATED = {"mine": 9}, {"mine": 1}
-#: How long a board may take to say what it is, in seconds, each time that it is asked.
-_PROBE_S = 0.15
+#: How long a board may take to say what it is, in seconds, each time that it is asked, and how often it is asked.
+_PROBE_S, _PROBE_TRIES = 0.15, 4
 #: What is seen between a URL and the digest of a bitstream that no manifest describes.
 _MARK = "#"
 
@@ -110,7 +110,7 @@ class Boards:
         device = f"board:{place.name}"
         if place not in self._identified:
             try:
-                board = open_board(place.url, digest=ANY, selftest=False, timeout_s=_PROBE_S)
+                board = open_board(place.url, digest=ANY, selftest=False, timeout_s=_PROBE_S, tries=_PROBE_TRIES)
             except UnavailableError as error:
                 return Missing(device, f"{place.description}: {error.what}", error.install)
             except DeviceError as error:
