@@ -97,7 +97,8 @@ def test_digest_is_of_the_rtlil_and_tells_parameters_apart() -> None:
     ("name", "parameters", "message"),
     [
         ("sorter", {}, f"core must be one of {', '.join(CORES)}, not 'sorter'"),
-        ("cobs_encoder", {"k": 2}, "cobs_encoder does not take k; it has no parameters"),
+        ("frame_sender", {"k": 2}, "frame_sender does not take k; it has no parameters"),
+        ("cobs_encoder", {"k": 2}, "cobs_encoder does not take k; its parameters are group"),
         (
             "topk",
             {"k": 2, "lanes": 4, "width": 1},
