@@ -129,4 +129,4 @@ def test_the_real_ones(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_ca
     assert result.exit_code == 0, result.output
     assert "cpu, rtl and board:virtual are identical" in result.stdout
     assert result.stdout.count("rtl (verilator ") == len(QUESTIONS)
-    assert result.stdout.count("board:virtual (virtual/demo in Verilator, ") == len(QUESTIONS)
+    assert result.stdout.count("board:virtual (virtual/demo in Verilator)") == len(QUESTIONS)

@@ -114,7 +114,7 @@ class TestSimulated:
                 data = database(rows, dimensions, mode, low=3)  # many ties
                 for k in (1, 8):
                     answer = check(device, asked(data, queries(9, dimensions), k))
-                    assert answer.path == "virtual/tiny in Verilator, queries quantised on the board"
+                    assert answer.path == "virtual/tiny in Verilator"
                     assert answer.metrics["cycles"] >= 9 * rows * 4
                     assert answer.metrics["link_bytes_out"] > 9 * 64 * -(-rows // 64)
 

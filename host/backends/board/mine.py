@@ -47,5 +47,5 @@ def run(device: "BoardDevice", call: Call) -> Answer:
             mined = board.search(queries, count)
             ids[:, :count], scores[:, :count] = mined.ids, mined.scores
             metrics["cycles"] = mined.cycles
-    path = f"{device.path}, queries quantised {'on the board' if on_board else 'on the host'}"
+    path = device.path if on_board else f"{device.path}, queries quantised on the host"
     return Answer({"ids": ids, "scores": scores, "count": np.full(len(q), count, np.int64)}, path, metrics)
