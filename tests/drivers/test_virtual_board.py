@@ -75,6 +75,21 @@ def test_no_query_is_lost_or_wrong_on_a_bad_link(faults: str, mended: int) -> No
         board.close()
 
 
+def test_ten_thousand_queries_through_every_fault() -> None:
+    faults = "flip=1e-4&drop=2e-5&repeat=2e-5&cut=2e-5&delay=1e-5&delay_s=0.01&reset=90000&seed=8"
+    board = Board(open_transport(f"{BOARD}?{faults}"), timeout_s=2, seed=9)
+    try:
+        stored, asked = nits(64, 32), nits(10_000, 32)
+        board.load(pack_nits(stored), 32)
+        mined = board.search(pack_nits(asked), 2)
+        assert np.array_equal(mined.ids, best(asked, stored, 2))
+        assert board.mended == 1
+        assert board.link_statistics.repeats > 20
+        assert board.statistics().crc_errors > 0
+    finally:
+        board.close()
+
+
 def test_a_board_that_hangs_is_reported() -> None:
     board = Board(open_transport(f"{BOARD}?hang=5000"), timeout_s=0.2, tries=6)
     try:
