@@ -22,7 +22,7 @@ class Counter(wiring.Component):
     hold : In(1)
         Keep ``value``.
     clear : In(1)
-        Count from 0 again.
+        Count from 0 again; for one cycle at least after power-on and after a reset, which these registers do not obey.
     value : Out(width)
         The count.
     """
@@ -33,11 +33,13 @@ class Counter(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         """Build the count and what has to be added to it."""
         m = Module()
-        pending = Signal(8)
+        value = Signal.like(self.value, reset_less=True)
+        m.d.comb += self.value.eq(value)
+        pending = Signal(8, reset_less=True)
         with m.If(self.clear):
-            m.d.sync += [self.value.eq(0), pending.eq(0)]
+            m.d.sync += [value.eq(0), pending.eq(0)]
         with m.Elif(self.hold):
             m.d.sync += pending.eq(pending + self.event)
         with m.Else():
-            m.d.sync += [self.value.eq(self.value + pending), pending.eq(self.event)]
+            m.d.sync += [value.eq(value + pending), pending.eq(self.event)]
         return m

@@ -2,14 +2,14 @@
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc import Processor
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, HEADER
+from ninefold.hdl.miner.intake import Intake, Way
 from ninefold.hdl.miner.jobs import job_layout, slot_bits
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.registers import exists, writable
+from ninefold.hdl.miner.rows import RowCounter
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import ERROR, FORMAT_GRID, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY, STATISTICS
@@ -110,11 +110,9 @@ class Executor(wiring.Component):
         )
         self._kind = Signal(8)
         self._fault = Signal(4)
-        #: Bytes of the payload that are not taken yet, whether there are any, and the last four that were.
-        self._left = Signal(parameters.buffer_bytes.bit_length())
-        self._more = Signal()
-        self._recent = Signal(32)
-        self._collected = Signal(range(5))
+        self._intake = Intake(parameters)
+        self._way = Signal(Way)
+        self._counter = RowCounter(parameters)
         self._job = Signal(job_layout(parameters))
         self._cursor, self._todo = Signal(16), Signal(16)
         self._waiting = Signal(range(parameters.window + 2))
@@ -123,7 +121,6 @@ class Executor(wiring.Component):
         self._repeated = Signal()
         # No wider than they need be: on small devices each bit counts.
         self._rows = Signal(range(parameters.depth + 1))
-        self._load_bytes = Signal(range(parameters.depth * parameters.row_bytes + 1))
         self._crcs = Array(Signal(32, name=f"crc_{i}") for i in range(parameters.window))
 
     def elaborate(self, _platform: object) -> Module:
@@ -131,6 +128,20 @@ class Executor(wiring.Component):
         m = Module()
         # These go far, so they are registers, a cycle behind the state.
         m.d.sync += [self.clear.eq(0), self.clear_epoch.eq(0), self.restart.eq(0)]
+        m.submodules.intake = intake = self._intake
+        wiring.connect(m, wiring.flipped(self.payload), intake.payload)
+        wiring.connect(m, intake.packed, wiring.flipped(self.packed))
+        wiring.connect(m, intake.grid, wiring.flipped(self.grid))
+        m.submodules.counter = counter = self._counter
+        wiring.connect(m, intake.row_byte, counter.input)
+        m.d.comb += [
+            intake.length.eq(self._length),
+            intake.way.eq(self._way),
+            counter.restart.eq(self.restart),
+            self.rows.eq(self._rows),
+            self.load_bytes.eq(counter.bytes),
+            self.load_check.eq(counter.check),
+        ]
         with m.FSM():
             self._begin(m)
             self._dispatch(m)
@@ -139,7 +150,6 @@ class Executor(wiring.Component):
             self._load(m)
             self._query(m)
             self._end(m)
-        m.d.comb += [self.rows.eq(self._rows), self.load_bytes.eq(self._load_bytes)]
         handed = Signal()
         m.d.sync += [
             handed.eq(self.jobs.valid & self.jobs.ready),
@@ -158,17 +168,6 @@ class Executor(wiring.Component):
     def _slot(self) -> Value:
         return self.headers.payload.sequence[: slot_bits(self._p)]
 
-    def _take(self, m: Module) -> None:
-        """Take the next byte of the payload into ``_recent``."""
-        m.d.comb += self.payload.ready.eq(1)
-        with m.If(self.payload.valid):
-            m.d.sync += [
-                self._recent.eq(Cat(self._recent[8:], self.payload.payload.data)),
-                self._collected.eq(self._collected + 1),
-                self._left.eq(self._left - 1),
-                self._more.eq(self._left != 1),
-            ]
-
     def _refuse(self, m: Module, fault: Fault) -> None:
         m.d.sync += self._fault.eq(fault)
         m.next = "REFUSE"
@@ -178,7 +177,7 @@ class Executor(wiring.Component):
         details: dict[Fault, Value | int] = {
             Fault.LENGTH: self._length,
             Fault.ADDRESS: self._cursor,
-            Fault.OFFSET: Mux(self.loading, self._load_bytes, 0),
+            Fault.OFFSET: Mux(self.loading, self._counter.bytes, 0),
             Fault.STORE: self._p.depth * self._p.row_bytes,
             Fault.ROW: beyond,
             Fault.EPOCH: self.epoch,
@@ -191,6 +190,7 @@ class Executor(wiring.Component):
                 self._job.type.eq(ERROR),
                 self._job.literals.eq(2),
                 self._job.first.eq(Cat(self._fault, Const(0, 4), self._kind)),
+                self._job.second.eq(0),
                 self._job.words.eq(0),
             ]
             with m.Switch(self._fault):
@@ -203,20 +203,19 @@ class Executor(wiring.Component):
         header, slot = self.headers.payload, self._slot
         known, busy = self._known.bit_select(slot, 1), self._busy.bit_select(slot, 1)
         with m.State("IDLE"):
+            m.d.comb += self._intake.begin.eq(1)
             m.d.sync += [
-                self._left.eq(self._length),
-                self._more.eq(self._length != 0),
-                self._collected.eq(0),
                 self._kind.eq(header.type),
                 self._job.eq(0),
             ]
             with m.If(self.headers.valid):
                 m.next = "SELECT"
         with m.State("SELECT"):
-            m.d.sync += self._recent.eq(self._crcs[slot] ^ header.crc)
+            # A second literal is only of a reply that refuses.
+            m.d.sync += self._job.second.eq(self._crcs[slot] ^ header.crc)
             m.next = "COMPARE"
         with m.State("COMPARE"):
-            m.d.sync += self._repeated.eq(known & (self._recent == 0))
+            m.d.sync += self._repeated.eq(known & (self._job.second == 0))
             m.next = "LOOK UP"
         with m.State("LOOK UP"):
             m.d.sync += [
@@ -229,20 +228,17 @@ class Executor(wiring.Component):
             with m.If(self._repeated):
                 m.d.comb += self.again.valid.eq(~busy)
                 with m.If(busy | self.again.ready):
-                    m.d.sync += busy.eq(1)
+                    m.d.sync += [busy.eq(1), self._way.eq(Way.DROP)]
                     m.next = "DRAIN"
             with m.Elif(~busy):
-                m.d.sync += known.eq(0)
+                m.d.sync += [known.eq(0), self._way.eq(Way.COLLECT)]
                 m.next = "PREFIX"
-        with m.State("PREFIX"):
-            with m.If((self._collected == PREFIX_BYTES) | ~self._more):
-                m.next = "PARSE"
-            with m.Else():
-                self._take(m)
+        with m.State("PREFIX"), m.If(self._intake.collected | ~self._intake.more):
+            m.next = "PARSE"
 
     def _dispatch(self, m: Module) -> None:
         length = self._length
-        address, count = self._recent[:16], self._recent[16:]
+        address, count = self._intake.recent[:16], self._intake.recent[16:]
         # What is compared stands in registers here and below: each comparison takes most of a cycle.
         empty, prefixed, counted, none = Signal(), Signal(), Signal(), Signal()
         with m.State("PARSE"):
@@ -254,13 +250,17 @@ class Executor(wiring.Component):
             ]
             m.next = "DISPATCH"
         with m.State("DISPATCH"):
-            m.d.sync += [self._cursor.eq(address), self._todo.eq(count), self._collected.eq(0)]
+            m.d.sync += [self._cursor.eq(address), self._todo.eq(count)]
             with m.Switch(self._kind):
                 with m.Case(Kind.IDENTIFY):
                     with m.If(~prefixed):
                         self._refuse(m, Fault.LENGTH)
                     with m.Else():
-                        m.d.sync += [self._known.eq(0), self._job.literals.eq(1), self._job.first.eq(self._recent)]
+                        m.d.sync += [
+                            self._known.eq(0),
+                            self._job.literals.eq(1),
+                            self._job.first.eq(self._intake.recent),
+                        ]
                         self._show(m, IDENTITY)
                 with m.Case(Kind.READ):
                     with m.If(~prefixed | none):
@@ -320,26 +320,24 @@ class Executor(wiring.Component):
             with m.Else():
                 self._refuse(m, Fault.ADDRESS)
         with m.State("WRITE WAIT"), m.If(self._waiting == 0):
+            m.d.comb += self._intake.restart.eq(1)
             m.next = "WRITE"
-        m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._recent)]
-        with m.State("WRITE"):
-            with m.If(self._collected == 4):
-                m.next = "STORE"
-            with m.Else():
-                self._take(m)
+        m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._intake.recent)]
+        with m.State("WRITE"), m.If(self._intake.collected):
+            m.next = "STORE"
         with m.State("STORE"):
             m.d.comb += [
+                self._intake.restart.eq(1),
                 self.write.eq(1),
                 self.threshold.valid.eq(self._cursor.matches(*threshold.addresses)),
                 self.threshold.payload.index.eq(self._cursor - threshold.address),
-                self.threshold.payload.value.eq(self._recent),
+                self.threshold.payload.value.eq(self._intake.recent),
             ]
             m.d.sync += [
-                self._collected.eq(0),
                 self._cursor.eq(self._cursor + 1),
-                resets.eq(resets | ((self._cursor == control) & self._recent[0])),
+                resets.eq(resets | ((self._cursor == control) & self._intake.recent[0])),
             ]
-            with m.If(self._more):
+            with m.If(self._intake.more):
                 m.next = "WRITE"
             with m.Else():
                 m.next = "WRITTEN"
@@ -366,7 +364,6 @@ class Executor(wiring.Component):
                 index.eq(index + 1),
                 self._known.eq(0),
                 self._rows.eq(0),
-                self._load_bytes.eq(0),
                 self.loading.eq(0),
             ]
             with m.If(index == 3):
@@ -374,113 +371,92 @@ class Executor(wiring.Component):
 
     def _load(self, m: Module) -> None:
         p = self._p
-        m.submodules.load_check = check = CRC32_ISO_HDLC(data_width=8).create()
-        m.d.comb += [
-            self.load_check.eq(check.crc),
-            check.data.eq(self.payload.payload.data),
-            check.start.eq(self.restart),
-        ]
-        offset, final = self._recent[:31], self._recent[31]
+        offset, final = self._intake.recent[:31], self._intake.recent[31]
         size = (self._length - PREFIX_BYTES)[: len(self._length)]
-        row_byte, row = Signal(range(p.row_bytes)), Signal(range(p.depth + 1))
         beyond = Signal(range(p.row_bytes + p.buffer_bytes))
-        # The engine has words of a load that was not ended.
-        begun = Signal()
-        begins, continues, end = Signal(), Signal(), Signal(range(p.depth * p.row_bytes + p.buffer_bytes))
+        begins, continues, bare, beyond_store = Signal(), Signal(), Signal(), Signal()
+        whole_row, part_row = Signal(), Signal()
+        m.d.sync += [whole_row.eq(beyond >= p.row_bytes), part_row.eq(beyond != 0)]
+        end = Signal(range(p.depth * p.row_bytes + p.buffer_bytes))
         with m.State("LOAD"):
-            m.d.sync += [begins.eq(offset == 0), continues.eq(self.loading & (offset == self._load_bytes))]
+            m.d.sync += [
+                begins.eq(offset == 0),
+                continues.eq(self.loading & (offset == self._counter.bytes)),
+                bare.eq(self._length <= PREFIX_BYTES),
+            ]
             m.next = "LOAD END"
         with m.State("LOAD END"):
             m.d.sync += [
-                end.eq(Mux(begins, 0, self._load_bytes) + size),
-                beyond.eq(Mux(begins, 0, row_byte) + size),
+                end.eq(Mux(begins, 0, self._counter.bytes) + size),
+                beyond.eq(Mux(begins, 0, self._counter.row_bytes) + size),
             ]
             m.next = "LOAD CHECK"
         with m.State("LOAD CHECK"):
-            with m.If(self._length <= PREFIX_BYTES):
+            m.d.sync += beyond_store.eq(end > p.depth * p.row_bytes)
+            with m.If(bare):
                 self._refuse(m, Fault.LENGTH)
             with m.Elif(~begins & ~continues):
                 self._refuse(m, Fault.OFFSET)
-            with m.Elif(end > p.depth * p.row_bytes):
-                self._refuse(m, Fault.STORE)
-            with m.Elif(final):
-                m.next = "LOAD ROWS"
             with m.Else():
-                m.next = "LOAD WAIT"
-        with m.State("LOAD ROWS"):
-            with m.If(beyond >= p.row_bytes):
+                m.next = "LOAD FITS"
+        with m.State("LOAD FITS"):
+            with m.If(beyond_store):
+                self._refuse(m, Fault.STORE)
+            with m.Elif(final & whole_row):
                 m.d.sync += beyond.eq(beyond - p.row_bytes)
-            with m.Elif(beyond != 0):
+                m.next = "LOAD ROWS"
+            with m.Elif(final & part_row):
                 self._refuse(m, Fault.ROW)
             with m.Else():
                 m.next = "LOAD WAIT"
+        with m.State("LOAD ROWS"):
+            m.next = "LOAD FITS"
+        self._load_block(m, begins, final)
+        self._refuse_state(m, beyond)
+
+    def _load_block(self, m: Module, begins: Signal, final: Value) -> None:
+        """Pass the bytes of a block on."""
+        # The engine has words of a load that was not ended.
+        begun = Signal()
         with m.State("LOAD WAIT"), m.If(self._waiting == 0):
             with m.If(begins):
                 m.d.sync += [
                     self.restart.eq(1),
                     self.clear_epoch.eq(1),
                     self._rows.eq(0),
-                    self._load_bytes.eq(0),
                     self.loading.eq(1),
-                    row_byte.eq(0),
-                    row.eq(0),
                 ]
                 m.next = "LOAD FLUSH"
             with m.Else():
+                m.d.sync += self._way.eq(Way.ROWS)
                 m.next = "LOAD BYTES"
         with m.State("LOAD FLUSH"):
             m.d.comb += self.flush.eq(begun)
             with m.If(~begun | self.flushed):
-                m.d.sync += begun.eq(1)
+                m.d.sync += [begun.eq(1), self._way.eq(Way.ROWS)]
                 m.next = "LOAD BYTES"
-        self._load_block(m, check, final, row_byte, row, begun)
-        self._refuse_state(m, beyond)
-
-    def _load_block(
-        self, m: Module, check: Processor, final: Value, row_byte: Signal, row: Signal, begun: Signal
-    ) -> None:
-        """Pass the bytes of a block on; ``row`` counts the rows that are complete."""
-        p = self._p
-        with m.State("LOAD BYTES"):
-            m.d.comb += [
-                self.packed.payload.data.eq(self.payload.payload.data),
-                self.packed.payload.last.eq(final & (self._left == 1)),
+        m.d.comb += self._intake.ends.eq(final)
+        with m.State("LOAD BYTES"), m.If(~self._intake.more & ~self.packing):
+            m.next = "LOADED"
+        # A cycle later the counts are what they will be.
+        with m.State("LOADED"):
+            m.d.sync += [
+                self._job.literals.eq(1),
+                self._job.first.eq(Mux(final, 0, self._counter.bytes)),
             ]
-            with m.If(self._more):
-                moves = self._forward(m, self.packed)
-                m.d.comb += check.valid.eq(moves)
-                with m.If(moves):
-                    m.d.sync += [
-                        self._load_bytes.eq(self._load_bytes + 1),
-                        row_byte.eq(Mux(row_byte == p.row_bytes - 1, 0, row_byte + 1)),
-                        row.eq(row + (row_byte == p.row_bytes - 1)),
-                    ]
-            with m.Elif(~self.packing):
-                m.d.sync += [
-                    self._job.literals.eq(1),
-                    self._job.first.eq(Mux(final, 0, self._load_bytes)),
-                ]
-                with m.If(final):
-                    m.d.sync += [self._rows.eq(row), self.loading.eq(0), begun.eq(0)]
-                m.next = "JOB"
-
-    def _forward(self, m: Module, to: stream.Interface) -> Value:
-        """Pass a byte of the payload on; returns whether it moves."""
-        moves = self.payload.valid & to.ready
-        m.d.comb += [to.valid.eq(self.payload.valid), self.payload.ready.eq(to.ready)]
-        with m.If(moves):
-            m.d.sync += [self._left.eq(self._left - 1), self._more.eq(self._left != 1)]
-        return moves
+            with m.If(final):
+                m.d.sync += [self._rows.eq(self._counter.rows), self.loading.eq(0), begun.eq(0)]
+            m.next = "JOB"
 
     def _query(self, m: Module) -> None:
         p, header = self._p, self.headers.payload
-        form, count, k = self._recent[:8], self._recent[8:16], self._recent[16:]
+        form, count, k = self._intake.recent[:8], self._intake.recent[8:16], self._intake.recent[16:]
         # Neither need go on once it is too large.
         asked = Signal(range(p.buffer_bytes + max(p.query_bytes) + PREFIX_BYTES))
         answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
         results = k[: p.k.bit_length()]
         faults = {fault: Signal(name=f"fault_{fault.name.lower()}") for fault in _QUERY_FAULTS}
-        fewer = Signal()
+        fewer, goes_on, exact, small = Signal(), Signal(), Signal(), Signal()
         with m.State("QUERY"):
             m.d.sync += [
                 self._todo.eq(count),
@@ -501,16 +477,24 @@ class Executor(wiring.Component):
                 with m.If(faults[fault]):
                     self._refuse(m, fault)
         with m.State("QUERY SIZE"):
-            with m.If((self._todo != 0) & (asked <= self._length) & (answer <= p.reply_limit)):
+            m.d.sync += [
+                goes_on.eq((self._todo != 0) & (asked <= self._length)),
+                exact.eq(asked == self._length),
+                small.eq(answer <= p.reply_limit),
+            ]
+            m.next = "QUERY SIZED"
+        with m.State("QUERY SIZED"):
+            with m.If(goes_on & small):
+                m.next = "QUERY SIZE"
                 m.d.sync += [
                     self._todo.eq(self._todo - 1),
                     asked.eq(asked + Mux(form == FORMAT_GRID, p.query_bytes[1], p.query_bytes[0])),
                     answer.eq(answer + (self._job.results << 1) + (self._job.results << 2)),
                 ]
-            with m.Elif((answer <= p.reply_limit) & (asked != self._length)):
-                self._refuse(m, Fault.LENGTH)
-            with m.Elif(answer > p.reply_limit):
+            with m.Elif(~small):
                 self._refuse(m, Fault.REPLY)
+            with m.Elif(~exact):
+                self._refuse(m, Fault.LENGTH)
             with m.Elif((self._waiting == 0) | (self.of_grid == form[0])):
                 m.d.sync += [
                     self.of_grid.eq(form[0]),
@@ -532,23 +516,11 @@ class Executor(wiring.Component):
                 self._busy.bit_select(slot, 1).eq(1),
                 self._crcs[slot].eq(self.headers.payload.crc),
             ]
-            m.next = "DRAIN"
+            m.d.sync += self._way.eq(Way.DROP)
             with m.If(self._job.queries != 0):
-                m.next = "STREAM"
-        with m.State("STREAM"):
-            m.d.comb += [
-                self.packed.payload.data.eq(self.payload.payload.data),
-                self.grid.payload.data.eq(self.payload.payload.data),
-            ]
-            with m.If(~self._more):
-                m.next = "DRAIN"
-            with m.Elif(self.of_grid):
-                self._forward(m, self.grid)
-            with m.Else():
-                self._forward(m, self.packed)
-        with m.State("DRAIN"):
-            with m.If(self._more):
-                self._take(m)
-            with m.Else():
-                m.d.comb += self.headers.ready.eq(1)
-                m.next = "IDLE"
+                m.d.sync += self._way.eq(Mux(self.of_grid, Way.QUERY_GRID, Way.QUERY_PACKED))
+            m.next = "DRAIN"
+        with m.State("DRAIN"), m.If(~self._intake.more):
+            m.d.comb += self.headers.ready.eq(1)
+            m.d.sync += self._way.eq(Way.HOLD)
+            m.next = "IDLE"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.hdl import Const, Module, ResetSignal, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,7 +72,7 @@ class RegisterFile(wiring.Component):
     write_address, write_word : In
         Where and what.
     clear : In(1)
-        Counters and epoch to 0, thresholds to those of the mode.
+        Epoch to 0, thresholds to those of the mode, and a cycle later counters to 0.
     clear_epoch : In(1)
         Epoch to 0.
     epoch : Out(8)
@@ -166,10 +166,13 @@ class RegisterFile(wiring.Component):
             "cycles": (Const(1), 64),
             "accepted": (self.events.accepted, 64),
         }
+        # One register clears them, after a reset too: the two together would be logic in front of hundreds of registers.
+        clear = Signal(reset_less=True, init=1)
+        m.d.sync += clear.eq(self.clear | ResetSignal(allow_reset_less=True))
         words: dict[str, list[Value]] = {}
         for name, (event, width) in events.items():
             m.submodules[name] = counter = Counter(width)
-            m.d.comb += [counter.event.eq(event), counter.hold.eq(self.hold), counter.clear.eq(self.clear)]
+            m.d.comb += [counter.event.eq(event), counter.hold.eq(self.hold), counter.clear.eq(clear)]
             if width == 32:
                 words[name] = [counter.value]
             else:
