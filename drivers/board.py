@@ -110,7 +110,7 @@ class Board:
         self.mended = 0
         try:
             self.link = Link(transport, timeout_s=timeout_s, tries=tries, clock=clock)
-            self.identity = self._identify()
+            self.identity = self._meet()
             self.condition = Condition(*(read_register(self.link, n)[0] for n in ("epoch", "rows", "load_bytes")))
         except BaseException:
             transport.close()
@@ -265,6 +265,16 @@ class Board:
     def close(self) -> None:
         """Close the byte stream."""
         self.link.close()
+
+    def _meet(self) -> Identity:
+        try:
+            return self._identify()
+        except LostDeviceError as error:
+            if not self.link.statistics.timeouts:  # the stream itself has ended
+                raise
+            raise LostDeviceError(
+                f"{error}: it is not programmed, has another baud rate or serves another host"
+            ) from error
 
     def _identify(self) -> Identity:
         nonce = self._random.getrandbits(32)
