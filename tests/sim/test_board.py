@@ -6,8 +6,8 @@ import numpy.typing as npt
 import pytest
 
 from ninefold.drivers.transports import open_transport
-from ninefold.hdl.configurations import configuration
-from ninefold.sim.board import Faults, VirtualBoard
+from ninefold.hdl.configurations import CONFIGURATIONS, configuration
+from ninefold.sim.board import Faults, VirtualBoard, catalogue
 from ninefold.sim.board.build import identity
 from ninefold.sim.board.faults import Line
 from ninefold.sim.golden.mine import mine
@@ -81,6 +81,18 @@ def test_a_board_with_a_uart() -> None:
     assert client.found(reply) == client.best(queries, vectors, 16)
     # 10 bits a byte, 8 cycles a bit.
     assert board.cycles - before > 80 * (2 * 192 + len(reply.payload))
+
+
+def test_the_boards_that_are_listed_are_those_of_the_catalogue() -> None:
+    listed = {place.name: place.description for place in catalogue.places()}
+    assert sorted(listed) == sorted(name for name in CONFIGURATIONS if name.startswith("virtual/"))
+    for name, text in listed.items():
+        miner = configuration(name).miner
+        assert f"{miner.depth:,} rows of {miner.dimensions} nits, k up to {miner.k}; Verilator " in text
+    known = catalogue.identities()
+    assert known[identity("virtual/tiny").hex()] == "virtual/tiny"
+    assert known[identity("icebreaker/small").hex()] == "icebreaker/small, simulated"
+    assert len(known) == len(CONFIGURATIONS)
 
 
 def test_identity() -> None:
