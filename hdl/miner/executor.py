@@ -127,7 +127,14 @@ class Executor(wiring.Component):
         """Build the machine: look-up, checks, one group of states a command, hand-over."""
         m = Module()
         # These go far, so they are registers, a cycle behind the state.
-        m.d.sync += [self.clear.eq(0), self.clear_epoch.eq(0), self.restart.eq(0)]
+        m.d.sync += [
+            self.clear.eq(0),
+            self.clear_epoch.eq(0),
+            self.restart.eq(0),
+            self.threshold.valid.eq(0),
+            # Looked at in the cycle after it is set, and no later.
+            self._fault.eq(0),
+        ]
         m.submodules.intake = intake = self._intake
         wiring.connect(m, wiring.flipped(self.payload), intake.payload)
         wiring.connect(m, intake.packed, wiring.flipped(self.packed))
@@ -206,7 +213,9 @@ class Executor(wiring.Component):
             m.d.comb += self._intake.begin.eq(1)
             m.d.sync += [
                 self._kind.eq(header.type),
-                self._job.eq(0),
+                self._job.literals.eq(0),
+                self._job.words.eq(0),
+                self._job.queries.eq(0),
             ]
             with m.If(self.headers.valid):
                 m.next = "SELECT"
@@ -250,7 +259,8 @@ class Executor(wiring.Component):
             ]
             m.next = "DISPATCH"
         with m.State("DISPATCH"):
-            m.d.sync += [self._cursor.eq(address), self._todo.eq(count)]
+            # The first literal of a reply to IDENTIFY.
+            m.d.sync += [self._cursor.eq(address), self._todo.eq(count), self._job.first.eq(self._intake.recent)]
             with m.Switch(self._kind):
                 with m.Case(Kind.IDENTIFY):
                     with m.If(~prefixed):
@@ -259,7 +269,6 @@ class Executor(wiring.Component):
                         m.d.sync += [
                             self._known.eq(0),
                             self._job.literals.eq(1),
-                            self._job.first.eq(self._intake.recent),
                         ]
                         self._show(m, IDENTITY)
                 with m.Case(Kind.READ):
@@ -329,11 +338,11 @@ class Executor(wiring.Component):
             m.d.comb += [
                 self._intake.restart.eq(1),
                 self.write.eq(1),
+            ]
+            m.d.sync += [
                 self.threshold.valid.eq(self._cursor.matches(*threshold.addresses)),
                 self.threshold.payload.index.eq(self._cursor - threshold.address),
                 self.threshold.payload.value.eq(self._intake.recent),
-            ]
-            m.d.sync += [
                 self._cursor.eq(self._cursor + 1),
                 resets.eq(resets | ((self._cursor == control) & self._intake.recent[0])),
             ]
@@ -354,13 +363,12 @@ class Executor(wiring.Component):
         with m.State("RESET WAIT"), m.If(self._waiting == 0):
             m.next = "RESET"
         with m.State("RESET"):
-            m.d.sync += [self.clear.eq(1), self.restart.eq(1)]
-            m.d.comb += [
+            m.d.sync += [
+                self.clear.eq(1),
+                self.restart.eq(1),
                 self.threshold.valid.eq(1),
                 self.threshold.payload.index.eq(index),
                 self.threshold.payload.value.eq(thresholds[index]),
-            ]
-            m.d.sync += [
                 index.eq(index + 1),
                 self._known.eq(0),
                 self._rows.eq(0),
@@ -431,8 +439,8 @@ class Executor(wiring.Component):
                 m.d.sync += self._way.eq(Way.ROWS)
                 m.next = "LOAD BYTES"
         with m.State("LOAD FLUSH"):
-            m.d.comb += self.flush.eq(begun)
-            with m.If(~begun | self.flushed):
+            m.d.sync += self.flush.eq(begun & ~(self.flush & self.flushed))
+            with m.If(~begun | (self.flush & self.flushed)):
                 m.d.sync += [begun.eq(1), self._way.eq(Way.ROWS)]
                 m.next = "LOAD BYTES"
         m.d.comb += self._intake.ends.eq(final)
@@ -484,6 +492,7 @@ class Executor(wiring.Component):
             ]
             m.next = "QUERY SIZED"
         with m.State("QUERY SIZED"):
+            m.d.sync += self._job.first.eq(Cat(Const(0, 8), count, self._job.results))
             with m.If(goes_on & small):
                 m.next = "QUERY SIZE"
                 m.d.sync += [
@@ -499,7 +508,6 @@ class Executor(wiring.Component):
                 m.d.sync += [
                     self.of_grid.eq(form[0]),
                     self._job.literals.eq(1),
-                    self._job.first.eq(Cat(Const(0, 8), count, self._job.results)),
                     self._job.queries.eq(count),
                 ]
                 m.next = "JOB"

@@ -166,7 +166,7 @@ class RegisterFile(wiring.Component):
             "cycles": (Const(1), 64),
             "accepted": (self.events.accepted, 64),
         }
-        # One register clears them, after a reset too: the two together would be logic in front of hundreds of registers.
+        # One register clears them, after a reset too: both would be logic in front of hundreds of registers.
         clear = Signal(reset_less=True, init=1)
         m.d.sync += clear.eq(self.clear | ResetSignal(allow_reset_less=True))
         words: dict[str, list[Value]] = {}
