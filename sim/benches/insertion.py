@@ -3,6 +3,8 @@
 # ruff: noqa: D401 - the docstring of a test states what holds
 
 import itertools
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import cocotb
@@ -74,14 +76,17 @@ async def sizes_crossed_with_back_pressure(dut: Any) -> None:
 async def keeps_up_with_a_slow_source(dut: Any) -> None:
     """A source that leaves `k + 2` cycles between scores is never stalled."""
     bench = await started(dut)
-    for _ in range(12 * bench.k):
-        bench.send([bench.random_batch(bench.k + 1)])
-        while bench.scores.words:
-            waiting = len(bench.scores.words)
-            await bench.step()
-            assert len(bench.scores.words) == waiting - 1, "a score waits"
-            await bench.steps(bench.k + 1)
+    interval = bench.k + 2
+
+    def rarely(_random: Random) -> Iterator[bool]:
+        return itertools.cycle([True] + [False] * (interval - 1))
+
+    bench.pace(rarely, always)
+    bench.send(bench.random_batch(bench.k + 1) for _ in range(20))
+    rising = [min(bench.highest, bench.lowest + i) for i in range(3 * bench.k)]
+    bench.send([bench.named(rising), bench.named(rising[::-1])])
     await bench.finish()
+    assert {b - a for a, b in itertools.pairwise(bench.scores.accepted)} == {interval}
 
 
 @cocotb.test()

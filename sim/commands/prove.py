@@ -33,8 +33,9 @@ class _ProveCommand(click.Command):
 @click.command(cls=_ProveCommand)
 @click.option("--task", "wanted", multiple=True, metavar="NAME", help="Do this task; may be repeated. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a task.")
+@click.option("--page", "as_page", is_flag=True, help="Print the documentation page on all proofs, and prove nothing.")
 @click.pass_context
-def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool) -> None:
+def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool, as_page: bool) -> None:
     """Prove what is specified of CORE, for all inputs and any back-pressure, at small parameters.
 
     What was proved before is not proved again. The exit code is 1 if a task fails; a trace of what contradicts the
@@ -42,7 +43,11 @@ def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool)
     """
     from ninefold.sim.formal import PROOFS, proofs_of
     from ninefold.sim.formal import prove as do
+    from ninefold.sim.formal.page import page
 
+    if as_page:
+        click.echo(page(), nl=False)
+        return
     proofs = [proof for name in (PROOFS if core == "all" else [core]) for proof in proofs_of(name)]
     there = [task.name for proof in proofs for task in proof.tasks]
     for name in wanted:

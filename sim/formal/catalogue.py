@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ninefold.sim.formal import queues
+from ninefold.sim.formal import framing, products, quantisation, queues, selection, serial
 from ninefold.sim.formal.proof import Proof
 from ninefold.spec.errors import InputError
 
 __all__ = ["PROOFS", "proofs_of"]
 
-_ALL: tuple[Proof, ...] = (*queues.PROOFS,)
+_ALL: tuple[Proof, ...] = (
+    *selection.PROOFS,
+    *quantisation.PROOFS,
+    *products.PROOFS,
+    *queues.PROOFS,
+    *serial.PROOFS,
+    *framing.PROOFS,
+)
 #: By the names of the command line.
 PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(
     {core: tuple(proof for proof in _ALL if proof.core == core) for core in dict.fromkeys(p.core for p in _ALL)}

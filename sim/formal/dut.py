@@ -9,7 +9,11 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Elaboratable, Fragment, Module, Signal, Value
 
-__all__ = ["Dut"]
+__all__ = ["Dut", "Inside"]
+
+#: Signals inside a core by path: names of submodules, then of the signal, with dots between. Names that are not unique
+#: are left out.
+Inside = Mapping[str, Any]
 
 
 class Dut(Elaboratable):
@@ -26,16 +30,15 @@ class Dut(Elaboratable):
 
     Attributes
     ----------
-    signals : mapping of str to Signal
-        What the core drives, by path: names of submodules, then of the signal, with dots between. Names that are not
-        unique are left out.
+    signals : Inside
+        What the core drives.
     """
 
     def __init__(self, core: Any) -> None:
         self._fragment = Fragment.get(core, _Platform())
         found = list(_signals(self._fragment, ""))
         count = Counter(name for name, _ in found)
-        self.signals: Mapping[str, Any] = {name: signal for name, signal in found if count[name] == 1}
+        self.signals: Inside = {name: signal for name, signal in found if count[name] == 1}
 
     def elaborate(self, _platform: object) -> Fragment:
         """Return the core."""

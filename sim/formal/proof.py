@@ -11,7 +11,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Module
 
 from ninefold.hdl.catalogue import make_core
-from ninefold.sim.formal.dut import Dut
+from ninefold.sim.formal.dut import Dut, Inside
 
 __all__ = ["Method", "Proof", "Task"]
 
@@ -59,8 +59,8 @@ class Proof:
     claim : str
         What is proved, for a reader.
     specify : callable
-        ``specify(m, dut, core)`` adds to the module ``m`` what drives the inputs of ``core``, what is assumed and
-        asserted, and cover statements; ``dut.signals`` shows what is inside the core.
+        ``specify(m, core, inside)`` adds to the module ``m`` what drives the inputs of ``core``, what is assumed and
+        asserted, and cover statements; invariants look ``inside``.
     method : Method
         Of the assertions.
     depth : int
@@ -76,7 +76,7 @@ class Proof:
     core: str
     name: str
     claim: str
-    specify: Callable[[Module, Dut, Any], None]
+    specify: Callable[[Module, Any, Inside], None]
     method: Method
     depth: int
     cover: int
@@ -105,5 +105,5 @@ class Proof:
         # Registers begin with their initial values, and nothing resets them.
         m.domains.sync = clock = ClockDomain("sync", reset_less=True)
         m.submodules.dut = dut = Dut(core)
-        self.specify(m, dut, core)
+        self.specify(m, core, dut.signals)
         return str(rtlil.convert(m, name="top", ports=[clock.clk]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Assert, Cover, Module, Signal, Value
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Cover, Module, Mux, Signal, Value
 
 from ninefold.hdl.cores.credit import CreditQueue
 from ninefold.hdl.link.queue import BlockQueue
-from ninefold.sim.formal.dut import Dut
+from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import Watch, drive, follow
 
@@ -17,38 +18,50 @@ __all__ = ["PROOFS"]
 _DEPTH = 4
 
 
-def _block_queue(m: Module, dut: Dut, core: Any) -> None:
-    """Follow any word; where it is in the memory is the invariant."""
+def _block_queue(m: Module, core: Any, inside: Inside) -> None:
+    """Follow any word; where it is, in the memory or behind it, is the invariant."""
     accepted, left = drive(m, core.input), follow(m, core.output)
-    watch = Watch(m, accepted, left, _DEPTH + 1)
-    word = Signal.like(Value.cast(core.input.payload), name="word")
-    given, taken, shown = (dut.signals[name] for name in ("given", "taken", "shown"))
-    rows = Array(dut.signals[f"memory.row_{i}"] for i in range(_DEPTH))
-    stored = Signal.like(given)
-    place = Signal(range(_DEPTH))
+    watch = Watch(m, accepted, left, _DEPTH + 2)
+    word = Signal.like(Value.cast(core.input.payload), name="followed")
+    given, taken, shown = (inside[name] for name in ("given", "taken", "shown"))
+    rows = Array(inside[f"memory.row_{i}"] for i in range(_DEPTH))
+    # What is behind the memory's output, the nearest to the exit first.
+    behind = [(shown, inside["memory.read__data"])]
+    if "offered" in inside:
+        behind.insert(0, (inside["offered"], inside["word"]))
+    out = sum(full for full, _ in behind)
+    stored, place = Signal.like(given), Signal(range(_DEPTH))
     with m.If(watch.begins):
         m.d.sync += word.eq(core.input.payload)
     m.d.comb += [
         stored.eq(given - taken),
-        place.eq(taken + watch.ahead - shown),
+        place.eq(taken + watch.ahead - out),
         Assert(stored <= _DEPTH),
-        Assert(watch.inside == stored + shown, "a word was lost or repeated"),
-        Assert(core.input.ready | (watch.inside >= _DEPTH), "there is room, and the queue does not take a word"),
+        Assert(core.input.ready == (stored != _DEPTH), "there is room and no word is taken, or none and one is"),
+        Assert(watch.inside == stored + out, "a word was lost or repeated"),
     ]
-    waits = Signal()
-    m.d.sync += waits.eq((watch.inside != 0) & ~core.output.valid)
-    m.d.comb += Assert(~waits | core.output.valid, "a word is not offered in time")
-    with m.If(watch.waits & (watch.ahead >= shown)):
+    waiting = Signal(range(len(behind) + 2))
+    m.d.sync += waiting.eq(Mux((watch.inside != 0) & ~core.output.valid, waiting + 1, 0))
+    m.d.comb += [
+        Assert(waiting <= len(behind), "a word is not offered in time"),
+        # Why it is: each cycle brings the first word a step nearer.
+        Assert((waiting != len(behind)) | core.output.valid),
+        Assert((waiting == 0) | (out != 0)),
+    ]
+    with m.If(watch.waits & (watch.ahead >= out)):
         m.d.comb += Assert(rows[place] == word)
+    before: Value | int = 0
+    for full, held in behind:
+        with m.If(watch.waits & full & (watch.ahead == before)):
+            m.d.comb += Assert(held == word)
+        before = before + full
     with m.If(watch.comes & core.output.valid):
         m.d.comb += Assert(core.output.payload == word, "another word comes out")
-    m.d.sync += Cover(watch.done & (watch.inside == _DEPTH + 1) & (word == 2))
+    m.d.sync += Cover(watch.done & (watch.inside == _DEPTH + len(behind)) & (word == 2))
 
 
-def _credit_queue(m: Module, dut: Dut, core: Any) -> None:
+def _credit_queue(m: Module, core: Any, inside: Inside) -> None:
     """Elements come up to three cycles after their credit was taken, as behind a pipeline."""
-    from amaranth.asserts import AnySeq
-
     element = Value.cast(core.element)
     left = follow(m, core.output)
     coming = Signal(3)
@@ -65,17 +78,17 @@ def _credit_queue(m: Module, dut: Dut, core: Any) -> None:
     with m.If(watch.comes & core.output.valid):
         m.d.comb += Assert(core.output.payload == word, "another element comes out")
     with m.If(core.push):
-        m.d.comb += Assert(dut.signals["queue.w_rdy"], "an element finds no room")
+        m.d.comb += Assert(inside["queue.w_rdy"], "an element finds no room")
 
     # Every element that may come has its place: the credits left, the way and the queue are `depth` together.
     under_way = sum(coming[i] for i in range(3))
-    inner, shown = dut.signals["queue.inner_level"], dut.signals["queue.r_rdy"]
-    produce, consume = dut.signals["queue.produce"], dut.signals["queue.consume"]
-    rows = Array(dut.signals[f"queue.storage.row_{i}"] for i in range(_DEPTH - 1))
+    inner, shown = inside["queue.inner_level"], inside["queue.r_rdy"]
+    produce, consume = inside["queue.produce"], inside["queue.consume"]
+    rows = Array(inside[f"queue.storage.row_{i}"] for i in range(_DEPTH - 1))
     place = Signal(range(2 * _DEPTH))
     m.d.comb += [
         place.eq(consume + watch.ahead - shown),
-        Assert(dut.signals["credits"] + under_way + watch.inside == _DEPTH, "a credit was lost or made up"),
+        Assert(inside["credits"] + under_way + watch.inside == _DEPTH, "a credit was lost or made up"),
         Assert(watch.inside == inner + shown, "an element was lost or repeated"),
         Assert((produce < _DEPTH - 1) & (consume < _DEPTH - 1) & (inner < _DEPTH)),
         Assert(consume + inner == produce + (_DEPTH - 1) * ((consume + inner) >= _DEPTH - 1)),
@@ -93,9 +106,20 @@ PROOFS = (
         "whenever there is room, and offered at most 2 cycles later",
         _block_queue,
         Method.INDUCTION,
-        depth=3,
+        depth=4,
         cover=16,
         parameters={"shape": 2, "depth": _DEPTH},
+        make=BlockQueue,
+    ),
+    Proof(
+        "queue",
+        "registered",
+        "the same of the queue with a register behind its memory, at most 3 cycles later",
+        _block_queue,
+        Method.INDUCTION,
+        depth=4,
+        cover=18,
+        parameters={"shape": 2, "depth": _DEPTH, "registered": True},
         make=BlockQueue,
     ),
     Proof(

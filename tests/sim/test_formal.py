@@ -1,25 +1,67 @@
 """The proofs hold, and each of them sees a fault that is planted in its core."""
 
+import json
 import re
 import sys
-from importlib import util
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ninefold.host.cli import cli
 from ninefold.sim.formal import PROOFS, Method, Proof, Task, prove
+from ninefold.sim.formal.page import page
 from ninefold.sim.formal.prover import solve
+from ninefold.spec.errors import UnavailableError
 
 TASKS = [(proof, task) for proofs in PROOFS.values() for proof in proofs for task in proof.tasks]
 
 #: For each proof: a module, a line of it with a fault in its place, and the class to make from it.
 FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
+    ("topk", "selection"): [
+        (
+            "hdl.cores.topk",
+            "(Cat(kept.score, kept_valid) - incoming)[-1]",
+            "(Cat(kept.score, kept_valid) - incoming - 1)[-1]",
+        ),
+        ("hdl.cores.topk", "kept_valid & ~begins", "kept_valid"),
+    ],
+    ("insertion", "selection"): [
+        ("hdl.miner.insertion", "held.score > above.score", "held.score >= above.score"),
+        ("hdl.miner.insertion", "last.eq(left == 1)", "last.eq(left == 2)"),
+    ],
+    ("quantiser", "rule"): [
+        ("hdl.cores.quantiser", "magnitude >= threshold", "magnitude > threshold"),
+        ("hdl.cores.quantiser", "Mux(negative[1], -count, count)", "Mux(negative[0], -count, count)"),
+    ],
+    ("dot", "sum"): [("hdl.cores.dot", "high.sum + (high.sum << 1)", "high.sum << 1")],
+    ("similarity", "scores"): [
+        ("hdl.cores.similarity", "Mux(new, 0, score) + dot.sum", "score + dot.sum"),
+        ("hdl.cores.similarity", "Mux(final, 0, identifier + 1)", "identifier + 1"),
+    ],
+    ("uart_transmitter", "line"): [
+        ("hdl.link.uart", "Mux(left == 1, 0, self.divisor - 1)", "self.divisor - 1"),
+        ("hdl.link.uart", "(left <= 1)", "(left <= 2)"),
+    ],
+    ("uart_receiver", "bytes"): [
+        ("hdl.link.uart", "timer.eq(self.divisor // 2 - 1)", "timer.eq(0)"),
+        ("hdl.link.uart", "done & (~self.output.valid | self.output.ready)", "done"),
+    ],
+    ("framing", "round_trip"): [
+        ("hdl.link.cobs", "byte != self.group + 1", "1"),
+        ("hdl.link.cobs", "empty_due.eq(zero & last)", "empty_due.eq(0)"),
+    ],
     ("queue", "order"): [
-        ("hdl.link.queue", "(given ^ taken) != self._depth", "(given ^ taken) != 2 * self._depth - 1"),
-        ("hdl.link.queue", "(~shown | self.output.ready)", "~shown | self.output.ready"),
+        ("hdl.link.queue", "room.eq(advance | (room", "room.eq(1 | (room"),
+        ("hdl.link.queue", "(given != taken) & (~shown | moves)", "~shown | moves"),
         ("hdl.link.queue", "read.en.eq(advance)", "read.en.eq(1)"),
+    ],
+    ("queue", "registered"): [
+        ("hdl.link.queue", "moves.eq(shown & (~offered | self.output.ready))", "moves.eq(shown)"),
+        ("hdl.link.queue", "offered.eq(moves | (offered & ~self.output.ready))", "offered.eq(moves)"),
     ],
     ("credit", "order"): [
         ("hdl.cores.credit", "credits != 0", "1"),
@@ -28,17 +70,20 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
 }
 
 
-def planted(module: str, line: str, fault: str) -> ModuleType:
-    """Import a module anew with a fault in the place of a line."""
-    spec = util.find_spec(f"ninefold.{module}")
-    assert spec is not None
-    assert spec.origin is not None
-    text = Path(spec.origin).read_text()
+def planted(monkeypatch: pytest.MonkeyPatch, module: str, line: str, fault: str) -> ModuleType:
+    """Import a module anew with a fault in the place of a line, and let others use its classes."""
+    sound = import_module(f"ninefold.{module}")
+    assert sound.__file__ is not None
+    text = Path(sound.__file__).read_text()
     assert text.count(line) == 1, f"{line!r} is not once in {module}"
     spoilt = ModuleType(f"spoilt_{module.rpartition('.')[2]}")
-    spoilt.__file__ = spec.origin
-    sys.modules[spoilt.__name__] = spoilt
-    exec(compile(text.replace(line, fault), spec.origin, "exec"), spoilt.__dict__)  # noqa: S102
+    spoilt.__file__ = sound.__file__
+    monkeypatch.setitem(sys.modules, spoilt.__name__, spoilt)
+    exec(compile(text.replace(line, fault), sound.__file__, "exec"), spoilt.__dict__)  # noqa: S102
+    for user in [known for name, known in sys.modules.items() if name.startswith("ninefold.")]:
+        for name in sound.__all__:
+            if getattr(user, name, None) is getattr(sound, name):
+                monkeypatch.setattr(user, name, getattr(spoilt, name))
     return spoilt
 
 
@@ -56,10 +101,14 @@ def test_proof(proof: Proof, task: Task) -> None:
 @pytest.mark.parametrize(
     ("core", "name", "fault"), [(*key, fault) for key, faults in FAULTS.items() for fault in faults], ids=str
 )
-def test_a_planted_fault_is_seen(core: str, name: str, fault: tuple[str, str, str]) -> None:
+def test_a_planted_fault_is_seen(
+    monkeypatch: pytest.MonkeyPatch, core: str, name: str, fault: tuple[str, str, str]
+) -> None:
     proof = next(proof for proof in PROOFS[core] if proof.name == name)
-    spoilt = getattr(planted(*fault), type(proof.component()).__name__)(**proof.parameters)
-    outcome = solve(proof.rtlil(spoilt), Method.BOUNDED, max(proof.depth, proof.cover))
+    made = type(proof.component()).__name__
+    spoilt = planted(monkeypatch, *fault)
+    component = getattr(spoilt, made)(**proof.parameters) if hasattr(spoilt, made) else proof.component()
+    outcome = solve(proof.rtlil(component), Method.BOUNDED, max(proof.depth, proof.cover))
     assert not outcome.passed
     assert outcome.problems, "nothing says what is at fault"
     assert outcome.trace is not None
@@ -68,3 +117,44 @@ def test_a_planted_fault_is_seen(core: str, name: str, fault: tuple[str, str, st
 
 def test_every_proof_has_a_planted_fault() -> None:
     assert set(FAULTS) == {(proof.core, proof.name) for proofs in PROOFS.values() for proof in proofs}
+
+
+def test_the_page_is_that_of_the_catalogue() -> None:
+    assert (Path(__file__).parents[2] / "docs" / "proofs.md").read_text() == page(), "ninefold prove all --page"
+
+
+def test_command_prints_what_was_proved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["prove", "queue", "--task", "order", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.output)
+    assert (found["core"], found["task"], found["passed"], found["problems"]) == ("queue", "order", True, [])
+    result = CliRunner().invoke(cli, ["prove", "queue", "--task", "order.cover"])
+    assert re.match(r"queue +order.cover +cover, 16 cycles +passed \(\d+ s", result.output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_keeps_the_trace_of_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    planted(monkeypatch, "hdl.link.cobs", "empty_due.eq(zero & last)", "empty_due.eq(0)")
+    result = CliRunner().invoke(cli, ["prove", "framing", "--task", "round_trip"])
+    assert result.exit_code == 1
+    assert "FAILED" in result.output
+    assert "framing.py" in result.output
+    assert (tmp_path / "framing-round_trip.vcd").stat().st_size > 1000
+
+
+def test_command_refuses_an_unknown_task() -> None:
+    result = CliRunner().invoke(cli, ["prove", "credit", "--task", "x"])
+    assert result.exit_code == 2
+    assert "credit has no task 'x', only order, order.cover" in result.output
+
+
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    (proof,) = PROOFS["credit"]
+    with pytest.raises(UnavailableError, match="yowasp-sby is neither beside python nor on PATH"):
+        prove(proof, proof.tasks[0])
+    assert not list((tmp_path / "proofs").glob("[0-9a-f]*"))

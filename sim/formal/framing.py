@@ -1,0 +1,110 @@
+"""Framing: what the decoder takes out of the encoder's bytes is what was put in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Assert, Assume, Cover, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link import CobsDecoder, CobsEncoder
+from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, PIECE
+from ninefold.sim.formal.dut import Inside
+from ninefold.sim.formal.proof import Method, Proof
+from ninefold.sim.formal.streams import Watch, drive, follow
+
+__all__ = ["PROOFS", "Stuffing"]
+
+
+class Stuffing(wiring.Component):
+    """An encoder with a decoder behind it.
+
+    Parameters
+    ----------
+    group : int
+        Of both.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8, last: 1}))
+        Bytes of frames.
+    wire : Out(stream.Signature({data: 8}))
+        What passes between; nothing drives its ``ready``.
+    output : Out(stream.Signature({data: 8, end: 1, damaged: 1}))
+        Bytes and ends of frames.
+    """
+
+    def __init__(self, group: int) -> None:
+        self._encoder, self._decoder = CobsEncoder(group), CobsDecoder(group)
+        super().__init__(
+            {
+                "input": In(stream.Signature(FRAME_BYTE)),
+                "wire": Out(stream.Signature(BYTE)),
+                "output": Out(stream.Signature(PIECE)),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect the two."""
+        m = Module()
+        m.submodules.encoder, m.submodules.decoder = self._encoder, self._decoder
+        wiring.connect(m, wiring.flipped(self.input), self._encoder.input)
+        wiring.connect(m, self._encoder.output, self._decoder.input)
+        wiring.connect(m, self._decoder.output, wiring.flipped(self.output))
+        m.d.comb += [
+            self.wire.payload.eq(self._encoder.output.payload),
+            self.wire.valid.eq(self._encoder.output.valid & self._encoder.output.ready),
+        ]
+        return m
+
+
+def _round_trip(m: Module, core: Any, _inside: Inside) -> None:
+    """Follow any byte; behind it comes an end if it was the last of its frame, and no end otherwise."""
+    accepted, left = drive(m, core.input), follow(m, core.output)
+    piece = core.output.payload
+    # Codes are 1 to 3, so other bytes are alike to both.
+    m.d.comb += Assume(core.input.payload.data < 4)
+    watch = Watch(m, accepted, left & ~piece.end, 15)
+    byte, last = Signal(8), Signal()
+    with m.If(watch.begins):
+        m.d.sync += [byte.eq(core.input.payload.data), last.eq(core.input.payload.last)]
+    # The next piece is the one behind the byte that was followed.
+    next_piece, begun = Signal(), Signal()
+    m.d.sync += next_piece.eq((watch.comes & left & ~piece.end) | (next_piece & ~left))
+    with m.If(left):
+        m.d.sync += begun.eq(~piece.end)
+    with m.If(core.output.valid):
+        m.d.comb += [Assert(~piece.damaged, "a group is cut"), Assert(begun | ~piece.end, "a frame without bytes ends")]
+        with m.If(watch.comes & ~piece.end):
+            m.d.comb += Assert(piece.data == byte, "another byte comes out")
+        with m.If(next_piece):
+            m.d.comb += Assert(piece.end == last, "a frame ends elsewhere")
+    # A zero on the wire ends a frame: the stuffing leaves no other.
+    frames, sent = Signal(5), Signal(5)
+    m.d.sync += [
+        frames.eq(frames + (left & piece.end)),
+        sent.eq(sent + (core.wire.valid & (core.wire.payload.data == 0))),
+    ]
+    m.d.comb += Assert(~(core.wire.valid & (core.wire.payload.data == 0)) | (core.output.valid & piece.end))
+    m.d.sync += [
+        Cover((frames == 1) & watch.done & (byte == 0) & ~last & ~next_piece),
+        Cover((frames == 2) & (sent == 2)),
+    ]
+
+
+PROOFS = (
+    Proof(
+        "framing",
+        "round_trip",
+        "every byte that the encoder accepts comes out of the decoder once, in order, and frames end where they did; "
+        "no group is cut, and a 0 is on the wire at ends only; groups of 1 and 2 bytes stand for those of up to 254, "
+        "bytes below 4 for all",
+        _round_trip,
+        Method.BOUNDED,
+        depth=12,
+        cover=11,
+        parameters={"group": 2},
+        make=Stuffing,
+    ),
+)

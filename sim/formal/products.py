@@ -1,0 +1,129 @@
+"""Similarity: dot products are sums of products, and each score is that of its query and its vector."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal, Value, signed
+
+from ninefold.hdl.cores.dot import DotProduct, trit_pair
+from ninefold.sim.formal.dut import Inside
+from ninefold.sim.formal.proof import Method, Proof
+from ninefold.sim.formal.streams import drive, follow
+from ninefold.spec.formats import NIT_BITS, NIT_MAX, NIT_MIN
+
+__all__ = ["PROOFS"]
+
+_LANES = 2
+_DIMENSIONS = 2
+_DEPTH = 2
+
+
+def _is_nit(value: Value) -> Value:
+    return (value >= NIT_MIN) & (value <= NIT_MAX)
+
+
+def _dot(m: Module, core: Any, _inside: Inside) -> None:
+    """Give any two words of nits at any time; the naive sum goes beside."""
+    ours, theirs = ([Signal(signed(NIT_BITS), name=f"{n}_{i}") for i in range(_LANES)] for n in ("ours", "theirs"))
+    width = len(core.sum)
+    naive = Signal(signed(width))
+    line = [Signal(signed(width), name=f"naive_{i}") for i in range(core.latency)]
+    full = Signal(range(core.latency + 1))
+    for lane, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        m.d.comb += [
+            one.eq(AnySeq(NIT_BITS)),
+            other.eq(AnySeq(NIT_BITS)),
+            Assume(_is_nit(one) & _is_nit(other)),
+            core.nits[lane].eq(one),
+            core.trits[lane].eq(trit_pair(other)),
+        ]
+    m.d.comb += naive.eq(sum(one * other for one, other in zip(ours, theirs, strict=True)))
+    m.d.sync += [line[0].eq(naive), full.eq(full + (full != core.latency))]
+    m.d.sync += [behind.eq(before) for before, behind in pairwise(line)]
+    with m.If(full == core.latency):
+        m.d.comb += Assert(core.sum == line[-1], "the sum is another")
+    m.d.sync += [Cover(core.sum == _LANES * 16), Cover(core.sum == -_LANES * 16)]
+
+
+def _scores(m: Module, core: Any, _inside: Inside) -> None:
+    """Follow one vector of the last load and one query, whose nits are chosen beforehand."""
+    loaded, asked, left = drive(m, core.load), drive(m, core.query), follow(m, core.scores)
+    row = Signal(range(_DEPTH), name="row")
+    query, taken, leaving = (Signal(4, name=name) for name in ("query", "taken", "leaving"))
+    vector = Array(Signal(signed(NIT_BITS), name=f"vector_{i}") for i in range(_DIMENSIONS))
+    wanted = Array(Signal(signed(NIT_BITS), name=f"wanted_{i}") for i in range(_DIMENSIONS))
+    for nit in (*vector, *wanted):
+        m.d.comb += [nit.eq(AnyConst(NIT_BITS)), Assume(_is_nit(nit))]
+    m.d.comb += [row.eq(AnyConst(len(row))), query.eq(AnyConst(len(query)))]
+
+    # A source of `load` gives whole vectors, and no more than there is room for; the chosen one is as chosen.
+    at, beat, rows = Signal(range(_DEPTH + 1)), Signal(range(_DIMENSIONS)), Signal(range(_DEPTH + 1))
+    ends = beat == _DIMENSIONS - 1
+    with m.If(core.load.valid):
+        m.d.comb += [
+            Assume(_is_nit(core.load.payload.nits[0])),
+            Assume(at < _DEPTH),
+            Assume(~core.load.payload.last | ends),
+            Assume((at != row) | (core.load.payload.nits[0] == vector[beat])),
+        ]
+    with m.If(loaded):
+        m.d.sync += [beat.eq(Mux(ends, 0, beat + 1)), at.eq(Mux(core.load.payload.last, 0, at + ends))]
+        with m.If(core.load.payload.last):
+            m.d.sync += rows.eq(at + 1)
+
+    part, stored, answers = Signal(range(_DIMENSIONS)), Signal(), Signal.like(rows)
+    complete = part == _DIMENSIONS - 1
+    with m.If(core.query.valid):
+        m.d.comb += [
+            Assume(_is_nit(core.query.payload.nits[0])),
+            Assume((taken != query) | (core.query.payload.nits[0] == wanted[part])),
+        ]
+    with m.If(asked):
+        m.d.sync += [part.eq(Mux(complete, 0, part + 1)), taken.eq(taken + complete)]
+        with m.If(complete & (taken == query)):
+            m.d.sync += [stored.eq(1), answers.eq(rows)]
+
+    place, score = Signal(range(_DEPTH + 1)), core.scores.payload
+    with m.If(left):
+        m.d.sync += [place.eq(Mux(score.last, 0, place + 1)), leaving.eq(leaving + score.last)]
+    with m.If(core.scores.valid):
+        m.d.comb += [
+            Assert(score.id == place, "a score carries another id"),
+            Assert(taken != leaving, "a score comes before its query"),
+        ]
+    with m.If(core.scores.valid & (leaving == query)):
+        m.d.comb += Assert(stored & (score.last == (place == answers - 1)), "a query has another number of scores")
+        with m.If(place == row):
+            naive = sum(one * other for one, other in zip(vector, wanted, strict=True))
+            m.d.comb += Assert(score.score == naive, "a score is another")
+    m.d.sync += Cover(left & (leaving == query) & (query == 1) & (row == 1) & (place == 1) & (score.score == -7))
+
+
+PROOFS = (
+    Proof(
+        "dot",
+        "sum",
+        "the dot product of any two words of nits is the sum of the products, each in its cycle",
+        _dot,
+        Method.INDUCTION,
+        depth=8,
+        cover=10,
+        parameters={"lanes": _LANES},
+        make=DotProduct,
+    ),
+    Proof(
+        "similarity",
+        "scores",
+        "every query is answered by one score for each vector of the last load, in order, with its id and with last on "
+        "the final one; each is the sum of the products of the query's nits and the vector's; scores stand until "
+        "accepted",
+        _scores,
+        Method.BOUNDED,
+        depth=21,
+        cover=23,
+        parameters={"dimensions": _DIMENSIONS, "lanes": 1, "depth": _DEPTH, "registered": False},
+    ),
+)
