@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import click
@@ -32,12 +33,16 @@ class CoreCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options of the core into ``parameters``."""
-        from ninefold.hdl.catalogue import DEFAULTS
-
         given = {str(option.name): ctx.params.pop(str(option.name)) for option in _options()}
         chosen = {name: value for name, value in given.items() if value is not None}
-        ctx.params["parameters"] = {**DEFAULTS.get(ctx.params["core"], {}), **chosen}
+        ctx.params["parameters"] = {**self._defaults(ctx.params["core"]), **chosen}
         return super().invoke(ctx)
+
+    def _defaults(self, core: str) -> Mapping[str, Any]:
+        """Return the parameters of a core that are not given."""
+        from ninefold.hdl.catalogue import DEFAULTS
+
+        return DEFAULTS.get(core, {})
 
     def _others(self) -> list[str]:
         """Return what may be named beside the cores."""

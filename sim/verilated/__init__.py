@@ -4,5 +4,18 @@ from ninefold.sim.verilated.design import Design, design, elaborate
 from ninefold.sim.verilated.model import Gaps, Model, Run
 from ninefold.sim.verilated.streams import Field, Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
+from ninefold.sim.verilated.traced import TracedModel
 
-__all__ = ["Design", "Field", "Gaps", "Model", "Run", "Stream", "Tools", "design", "elaborate", "find_tools"]
+__all__ = [
+    "Design",
+    "Field",
+    "Gaps",
+    "Model",
+    "Run",
+    "Stream",
+    "Tools",
+    "TracedModel",
+    "design",
+    "elaborate",
+    "find_tools",
+]

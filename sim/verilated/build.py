@@ -15,6 +15,7 @@ from ninefold.spec.cache import BuildCache, digest_of
 __all__ = ["build"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
+_TRACED = Path(__file__).with_name("traced.cpp")
 
 _VERILATOR_FLAGS = (
     "--cc",
@@ -39,10 +40,21 @@ _VERILATOR_FLAGS = (
 #: No unique symbols: several cores, each with its own Verilator runtime, live in one process.
 _COMPILER_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w", "-DVL_TIME_CONTEXT")
 _OPTIMISE = ("-O2",)
+#: For designs of which a few thousand cycles are wanted: compiling takes a fraction of the time.
+_QUICK = ("-O0",)
 
 
-def build(design: Design) -> Path:
+def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     """Return the shared library of a design, built when the cache has none.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    quick : bool
+        Compile quickly, for a slower model.
+    waves : bool
+        Let the model write waveforms; also quick.
 
     Raises
     ------
@@ -53,37 +65,54 @@ def build(design: Design) -> Path:
     """
     tools = find_tools()
     header = _streams_header(design.streams)
-    parts = [design.verilog, header, _HARNESS.read_text(), _VERILATOR_FLAGS, _identity(tools)]
-    entry = BuildCache("verilated").get(digest_of(*parts), lambda folder: _build(folder, design.verilog, header, tools))
+    harness = _HARNESS.read_text()
+    if waves:
+        harness = _TRACED.read_text().replace(f'#include "{_HARNESS.name}"', harness)
+    flags = (*_VERILATOR_FLAGS, *(("--trace-vcd",) if waves else ()))
+    optimise = _QUICK if quick or waves else _OPTIMISE
+    parts = [design.verilog, header, harness, flags, _identity(tools), *([_QUICK] if optimise is _QUICK else [])]
+    entry = BuildCache("verilated").get(
+        digest_of(*parts), lambda folder: _build(folder, design.verilog, header, harness, flags, optimise, tools)
+    )
     return entry / "core.so"
 
 
-def _build(folder: Path, text: str, header: str, tools: Tools) -> None:
+def _build(
+    folder: Path,
+    text: str,
+    header: str,
+    harness: str,
+    flags: tuple[str, ...],
+    optimise: tuple[str, ...],
+    tools: Tools,
+) -> None:
     verilog, work = folder / "top.v", folder / "build"
     verilog.write_text(text)
     work.mkdir()
     with ThreadPoolExecutor(1) as pool:
-        runtime = pool.submit(_runtime, tools)
-        command = [str(tools.verilator), *_VERILATOR_FLAGS, "-Mdir", str(work), str(verilog)]
+        runtime = pool.submit(_runtime, tools, "--trace-vcd" in flags)
+        command = [str(tools.verilator), *flags, "-Mdir", str(work), str(verilog)]
         run(command, folder, VERILATOR_ROOT=str(tools.root))
         (work / "streams.h").write_text(header)
         # One translation unit: the harness sees through the model, and headers are read once.
         sources = sorted(path.name for path in work.glob("Vtop*.cpp"))
         unit = work / "all.cpp"
-        unit.write_text("".join(f'#include "{name}"\n' for name in sources) + _HARNESS.read_text())
-        run([*_compile_command(tools), *_OPTIMISE, f"-I{work}", "-c", str(unit), "-o", "all.o"], work)
+        unit.write_text("".join(f'#include "{name}"\n' for name in sources) + harness)
+        run([*_compile_command(tools), *optimise, f"-I{work}", "-c", str(unit), "-o", "all.o"], work)
         objects = [str(work / "all.o"), *(str(path) for path in sorted(runtime.result().glob("*.o")))]
     run([*_compile_command(tools), "-shared", *objects, "-pthread", "-o", "core.so"], folder)
     shutil.rmtree(work)
 
 
-def _runtime(tools: Tools) -> Path:
+def _runtime(tools: Tools, waves: bool) -> Path:
     """Return the folder with the objects of Verilator's runtime, which all cores share."""
-    return BuildCache("verilator-runtime").get(digest_of(_identity(tools)), lambda folder: _compile(folder, tools))
+    sources = ("verilated", "verilated_threads", *(("verilated_vcd_c",) if waves else ()))
+    digest = digest_of(_identity(tools), *sources[2:])
+    return BuildCache("verilator-runtime").get(digest, lambda folder: _compile(folder, tools, sources))
 
 
-def _compile(folder: Path, tools: Tools) -> None:
-    for source in ("verilated", "verilated_threads"):
+def _compile(folder: Path, tools: Tools, sources: tuple[str, ...]) -> None:
+    for source in sources:
         path = tools.root / "include" / f"{source}.cpp"
         run([*_compile_command(tools), *_OPTIMISE, "-c", str(path), "-o", f"{source}.o"], folder)
 

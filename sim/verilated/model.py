@@ -75,6 +75,10 @@ class Model:
     ----------
     design : Design
         The core; its shared library is built where the cache has none.
+    quick : bool
+        Compile quickly, for a slower model.
+    waves : bool
+        Compile what `TracedModel` needs; also quickly.
 
     Attributes
     ----------
@@ -84,10 +88,10 @@ class Model:
         Clock cycles simulated since it was made.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, *, quick: bool = False, waves: bool = False) -> None:
         self.streams = {stream.name: stream for stream in design.streams}
         self.cycles = 0
-        self._library = _library(build(design))
+        self._library = _library(build(design, quick=quick, waves=waves))
         self._handle: int | None = self._library.ninefold_open()
         for index, stream in enumerate(design.streams):
             size = self._library.ninefold_beat_bytes(self._handle, index)
@@ -138,13 +142,9 @@ class Model:
         """
         handle = self._open()
         buffers: dict[str, npt.NDArray[np.uint8]] = {}
-        channels = (_Channel * len(self.streams))()
-        for index, stream in enumerate(self.streams.values()):
-            buffers[stream.name] = buffer = self._buffer(stream, inputs, outputs)
-            # Seeds of SplitMix64's increment apart, so that streams do not pause together.
-            random = ((gaps.seed * len(channels) + index + 1) * 0x9E3779B97F4A7C15) % 2**64 if gaps else 0
-            chance = int(gaps.chance * 2**32) if gaps else 0
-            channels[index] = _Channel(buffer.ctypes.data, len(buffer), 0, chance, random | 1, 0)
+        for stream in self.streams.values():
+            buffers[stream.name] = self._buffer(stream, inputs, outputs)
+        channels = _channels(buffers, gaps)
         unknown = {*inputs, *outputs} - set(buffers)
         if unknown:
             raise InputError(f"streams must be among {', '.join(buffers)}, not {', '.join(sorted(unknown))}")
@@ -164,7 +164,11 @@ class Model:
         return Run({name: buffers[name] for name in outputs}, int(progress.cycles))
 
     def exchange(
-        self, inputs: Mapping[str, npt.NDArray[np.uint8]], outputs: Mapping[str, int], idle: int
+        self,
+        inputs: Mapping[str, npt.NDArray[np.uint8]],
+        outputs: Mapping[str, int],
+        idle: int,
+        gaps: Gaps | None = None,
     ) -> tuple[Run, Mapping[str, int]]:
         """Move beats until all have moved, or none for `idle` cycles; what is on its way stays in the core.
 
@@ -176,6 +180,8 @@ class Model:
             How many beats to take from output streams at most.
         idle : int
             How many cycles may pass without a beat on any stream, at least 1.
+        gaps : Gaps or None
+            Random back-pressure on every stream.
 
         Returns
         -------
@@ -186,7 +192,7 @@ class Model:
         """
         handle = self._open()
         buffers = {name: self._buffer(stream, inputs, outputs) for name, stream in self.streams.items()}
-        channels = (_Channel * len(buffers))(*(_Channel(b.ctypes.data, len(b), 0, 0, 1, 0) for b in buffers.values()))
+        channels = _channels(buffers, gaps)
         progress = _Progress(0, 0, idle, _SLICE_NS)
         while self._library.ninefold_run(handle, channels, ctypes.byref(progress)) not in (_DONE, _HUNG):
             pass
@@ -225,6 +231,16 @@ class Model:
         if self._handle is None:
             raise DeviceError("the model is closed")
         return self._handle
+
+
+def _channels(buffers: Mapping[str, npt.NDArray[np.uint8]], gaps: Gaps | None) -> Any:
+    channels = (_Channel * len(buffers))()
+    chance = int(gaps.chance * 2**32) if gaps else 0
+    for index, buffer in enumerate(buffers.values()):
+        # Seeds of SplitMix64's increment apart, so that streams do not pause together.
+        random = ((gaps.seed * len(channels) + index + 1) * 0x9E3779B97F4A7C15) % 2**64 if gaps else 0
+        channels[index] = _Channel(buffer.ctypes.data, len(buffer), 0, chance, random | 1, 0)
+    return channels
 
 
 @functools.cache

@@ -1,0 +1,140 @@
+"""``ninefold compare``: the same vectors through all levels."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ninefold.hdl.commands.parameters import DesignCommand
+
+if TYPE_CHECKING:
+    from ninefold.sim.levels import Divergence, Result
+
+__all__ = ["compare"]
+
+_SEEDS = 2**32
+_ALL = "all"
+#: Levels, as `ninefold.sim.levels.LEVELS` has them; that would import Amaranth.
+_LEVELS = ("golden", "cpu", "rtl", "ice40", "ecp5", "board")
+_AT_ONCE = 2
+
+
+class _CompareCommand(DesignCommand):
+    """A command about a core, a configuration, or all; parameters that are not given are small."""
+
+    def _others(self) -> list[str]:
+        return [*super()._others(), _ALL]
+
+    def _defaults(self, core: str) -> Mapping[str, Any]:  # noqa: ARG002 - small ones are chosen later
+        return {}
+
+
+@click.command(cls=_CompareCommand)
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of all vectors; if not given, a new one.")
+@click.option("--vectors", type=click.IntRange(1), default=12, show_default=True, help="Vectors, queries or frames.")
+@click.option("--level", "levels", multiple=True, type=click.Choice(_LEVELS), help="May be repeated. Default: all.")
+@click.option("--board", "url", help="URL of the board; a configuration's virtual board if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a level.")
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    core: str,
+    parameters: dict[str, Any],
+    seed: int | None,
+    vectors: int,
+    levels: tuple[str, ...],
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Send the same vectors through golden model, processor, RTL, netlists and board, and compare.
+
+    CORE may also be a configuration, BOARD/CONFIG, or all: each core, and the smallest configuration for all miners.
+    Parameters of a core that are not given are small. A level that cannot run says why. The exit code is 1 if a level
+    differs from the golden model; waveforms around the first difference are then left in the current folder.
+    """
+    from ninefold.hdl.tools import together
+    from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER
+
+    chosen = secrets.randbelow(_SEEDS) if seed is None else seed
+    names = [name for name in SMALL if name != "miner"] + [SMALLEST_MINER] if core == _ALL else [core]
+    if not as_json:
+        click.echo(f"seed {chosen}")
+
+    def one(name: str) -> bool:
+        wrong = False
+        for result in _run(name, parameters, vectors, chosen, levels or _LEVELS, url):
+            wrong |= result.status == "differs"
+            click.echo(_json(name, chosen, result) if as_json else _line(name, result))
+        return wrong
+
+    if any(together(one, names, _AT_ONCE)):
+        ctx.exit(1)
+
+
+def _run(
+    name: str, parameters: Mapping[str, Any], vectors: int, seed: int, levels: tuple[str, ...], url: str | None
+) -> Iterator[Result]:
+    from ninefold.sim.levels import Setup
+    from ninefold.sim.levels import compare as run
+    from ninefold.sim.levels.cases import case_of
+
+    case = case_of(name, parameters, vectors, seed)
+    board = url if url is not None else f"sim://{name}" if "/" in name else ""
+    why = "a miner that is no configuration has no virtual board; name one by --board"
+    yield from run(case, Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", seed, board, why), levels)
+
+
+def _line(name: str, result: Result) -> str:
+    verdict = {"agrees": "agrees", "differs": "DIFFERS", "not run": "not run"}[result.status]
+    how = f"{result.elements} elements, {result.seconds:.1f} s" if result.status != "not run" else result.detail
+    lines = [f"{name:18} {result.level:7} {verdict:8} {how}"]
+    if result.divergence is not None:
+        lines += [f"  {line}" for line in _divergence(result.divergence)]
+    return "\n".join(lines)
+
+
+def _divergence(found: Divergence) -> list[str]:
+    place = found.place
+    lines = [f"{place.operator}, {place.vector}, element {place.element}: {found.value} is {_shown(found.found)}"]
+    lines[0] += f" where {_shown(found.expected)} is right"
+    if found.cycle is not None:
+        lines.append(f"first wrong beat in cycle {found.cycle:,}, at {10 * found.cycle:,} ns of the waveforms")
+    if found.signals is not None:
+        shown = ", ".join(found.signals.signals[:8])
+        more = f" and {len(found.signals.signals) - 8} more" if len(found.signals.signals) > 8 else ""
+        lines.append(f"leaves the RTL in cycle {found.signals.cycle:,}: {shown}{more}")
+    return [*lines, *(f"waveform: {path}" for path in found.waveforms)]
+
+
+def _shown(value: int | str | None) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _json(name: str, seed: int, result: Result) -> str:
+    found = result.divergence
+    divergence = found and {
+        **found.place._asdict(),
+        "value": found.value,
+        "expected": found.expected,
+        "found": found.found,
+        "cycle": found.cycle,
+        "waveforms": [str(path) for path in found.waveforms],
+        "signals": found.signals and {"cycle": found.signals.cycle, "names": found.signals.signals},
+    }
+    return json.dumps(
+        {
+            "name": name,
+            "seed": seed,
+            "level": result.level,
+            "status": result.status,
+            "detail": result.detail,
+            "elements": result.elements,
+            "seconds": round(result.seconds, 1),
+            "divergence": divergence,
+        }
+    )

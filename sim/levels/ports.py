@@ -1,0 +1,85 @@
+"""Cores behind streams only, where they have other ports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Shape
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link import UartReceiver, UartTransmitter
+from ninefold.hdl.link.layouts import BYTE
+
+__all__ = ["Loop", "StreamsOnly"]
+
+
+class StreamsOnly(wiring.Component):
+    """A core without its ports that are no streams, which must be outputs; a payload that is a number is ``data``.
+
+    Parameters
+    ----------
+    core : wiring.Component
+        The core.
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        members = {}
+        for name, member in core.signature.members.items():
+            if not member.is_signature:
+                continue
+            payload = getattr(core, name).payload
+            layout = payload.shape() if isinstance(payload, data.View) else data.StructLayout({"data": payload.shape()})
+            members[name] = member.flow(stream.Signature(layout))
+        super().__init__(members)
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect the streams."""
+        m = Module()
+        m.submodules.core = self._core
+        for name, member in self.signature.members.items():
+            inner, outer = getattr(self._core, name), getattr(self, name)
+            source, sink = (outer, inner) if member.flow is In else (inner, outer)
+            width = Shape.cast(outer.payload.shape()).width
+            m.d.comb += [
+                _bits(sink.payload, width).eq(_bits(source.payload, width)),
+                sink.valid.eq(source.valid),
+                source.ready.eq(sink.ready),
+            ]
+        return m
+
+
+class Loop(wiring.Component):
+    """A UART's transmitter and its receiver, connected by the line.
+
+    Parameters
+    ----------
+    divisor : int
+        Clock cycles a bit.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8}))
+        Bytes to send.
+    output : Out(stream.Signature({data: 8}))
+        Bytes received; one that is not taken before the next comes is lost.
+    """
+
+    def __init__(self, divisor: int) -> None:
+        self._divisor = divisor
+        super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(BYTE))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect the two."""
+        m = Module()
+        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
+        m.submodules.receiver = receiver = UartReceiver(self._divisor)
+        wiring.connect(m, wiring.flipped(self.input), transmitter.input)
+        wiring.connect(m, receiver.output, wiring.flipped(self.output))
+        m.d.comb += receiver.rx.eq(transmitter.tx)
+        return m
+
+
+def _bits(value: Any, width: int) -> Any:
+    return (value.as_value() if isinstance(value, data.View) else value)[:width]

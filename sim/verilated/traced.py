@@ -1,0 +1,51 @@
+"""A verilated core that writes waveforms."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+from ninefold.sim.verilated.design import Design
+from ninefold.sim.verilated.model import Model
+
+__all__ = ["TracedModel"]
+
+_NEVER = 2**64 - 1
+
+
+class TracedModel(Model):
+    """A model that can record a part of its run, and tell the cycle of a beat; compiled quickly, and slow.
+
+    Cycles are counted from 0 as `Model.cycles` does; a cycle takes 10 ns in a waveform.
+
+    Parameters
+    ----------
+    design : Design
+        The core.
+    """
+
+    def __init__(self, design: Design) -> None:
+        super().__init__(design, waves=True)
+        for name, arguments in (
+            ("record", [ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64]),
+            ("watch", [ctypes.c_uint64, ctypes.c_uint64]),
+            ("watched", []),
+        ):
+            function = getattr(self._library, f"ninefold_{name}")
+            function.argtypes = [ctypes.c_void_p, *arguments]
+            function.restype = ctypes.c_uint64 if name == "watched" else None
+
+    def record(self, path: Path, first: int, last: int) -> None:
+        """Record these cycles as VCD; the file is complete when the model is closed."""
+        self._library.ninefold_record(self._open(), os.fsencode(path), first, last)
+
+    def watch(self, stream: str, beat: int) -> None:
+        """Look out for a beat of a stream, the first one being 0."""
+        self._library.ninefold_watch(self._open(), list(self.streams).index(stream), beat)
+
+    @property
+    def watched(self) -> int | None:
+        """The cycle in which that beat moved, or None when it has not."""
+        cycle = int(self._library.ninefold_watched(self._open()))
+        return None if cycle == _NEVER else cycle
