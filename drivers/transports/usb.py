@@ -41,7 +41,7 @@ class UsbBoard:
 
 
 BOARDS = (
-    UsbBoard("icebreaker", 0x0403, 0x6010, "(?i)icebreaker", interface=1),
+    UsbBoard("icebreaker", 0x0403, 0x6010, "(?i)icebreaker", interface=1, baud=6_000_000),
     UsbBoard("ulx3s", 0x0403, 0x6015, "(?i)ulx3s", baud=2_500_000),
     UsbBoard("tangnano9k", 0x0403, 0x6010, "(?i)usb debugger|sipeed", interface=1),
 )

@@ -111,7 +111,7 @@ class Executor(wiring.Component):
         self._kind = Signal(8)
         self._fault = Signal(4)
         self._intake = Intake(parameters)
-        self._way = Signal(Way)
+        self._way = Signal(5)
         self._counter = RowCounter(parameters)
         self._job = Signal(job_layout(parameters))
         self._cursor, self._todo = Signal(16), Signal(16)

@@ -1,7 +1,9 @@
 """Intake: where the bytes of a request go."""
 
+from enum import IntEnum
+
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
@@ -10,7 +12,7 @@ from ninefold.hdl.miner.parameters import MinerParameters
 __all__ = ["Intake", "Way"]
 
 
-class Way(enum.Enum, shape=5):
+class Way(IntEnum):
     """Where bytes go: one bit each, so that none has to be decoded."""
 
     HOLD = 0
@@ -40,8 +42,8 @@ class Intake(wiring.Component):
         Another request, of ``length`` bytes.
     length : In(bits of buffer_bytes)
         See above.
-    way : In(Way)
-        Where bytes go: nowhere, into ``recent`` until there are four, nowhere but away, or into one of the streams; to
+    way : In(5)
+        A :class:`Way`: where bytes go, nowhere, into ``recent`` until there are four, nowhere but away, or into one of the streams; to
         the end of the request.
     restart : In(1)
         Collect four more.
@@ -67,7 +69,7 @@ class Intake(wiring.Component):
                 "payload": In(stream.Signature(BYTE)),
                 "begin": In(1),
                 "length": In(parameters.buffer_bytes.bit_length()),
-                "way": In(Way),
+                "way": In(5),
                 "restart": In(1),
                 "ends": In(1),
                 "recent": Out(32),
@@ -85,7 +87,7 @@ class Intake(wiring.Component):
         byte = self.payload.payload.data
         left = Signal.like(self.length)
         count = Signal(3)
-        collect, drop, query_packed, query_grid, rows = self.way.as_value()
+        collect, drop, query_packed, query_grid, rows = self.way
         collects = Signal()
         moves = Signal()
         m.d.comb += [
