@@ -43,8 +43,7 @@ class Intake(wiring.Component):
     length : In(bits of buffer_bytes)
         See above.
     way : In(5)
-        A :class:`Way`: where bytes go, nowhere, into ``recent`` until there are four, nowhere but away, or into one of the streams; to
-        the end of the request.
+        A :class:`Way`: where bytes go, to the end of the request. Into ``recent`` go no more than four.
     restart : In(1)
         Collect four more.
     ends : In(1)
