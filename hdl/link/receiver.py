@@ -24,9 +24,10 @@ class FrameReceiver(wiring.Component):
     A frame is shown once its end has come and its CRC-32 (zlib's, over header and payload, little endian) holds; any
     other is dropped and counted. What follows the next 0 is a new frame, whatever came before it.
 
-    Throughput is one byte a cycle, and a cycle more a frame. The header is offered 4 cycles after the end of its frame
-    was accepted, its payload from then on. When the buffer is full of frames that are not taken, or ``frames`` headers
-    wait, the input stalls; a frame that alone is too long for the buffer is dropped.
+    Throughput is one byte a cycle: the cycle more that an end takes is the one in which a code gives nothing. The
+    header is offered 4 cycles after the end of its frame was accepted, its payload from then on. When the buffer is
+    full of frames that are not taken, or ``frames`` headers wait, the input stalls; a frame that alone is too long for
+    the buffer is dropped.
 
     Parameters
     ----------
@@ -89,7 +90,9 @@ class FrameReceiver(wiring.Component):
         # Pointers have one bit more than an address. What lies before `sound` may be read; `end` is behind the frame
         # that arrives. Its last four bytes wait in `tail`: they are its CRC once it has ended.
         bits = self.capacity.bit_length()
-        taken, sound, end = Signal(bits), Signal(bits), Signal(bits)
+        taken = Signal(bits)
+        sound = Signal(bits)
+        end = Signal(bits)
         seen = Signal(range(_HEADER_BYTES + _CRC_BYTES))
         header = Signal(8 * _HEADER_BYTES)
         tail = Signal(8 * _CRC_BYTES)
@@ -98,7 +101,8 @@ class FrameReceiver(wiring.Component):
         headed, whole = Signal(), Signal()
         # Registers, a cycle behind what is taken. Nothing is stored in the first 8 cycles of a frame, so `sound` has
         # not moved where they matter.
-        full, alone = Signal(), Signal()
+        full = Signal()
+        alone = Signal()
         held = (end - taken)[:bits]
         # The end of a frame takes two cycles: its CRC is compared in the first one.
         compared, matches = Signal(), Signal()
