@@ -2,6 +2,7 @@
 # make test   set up everything and pass every test
 # make lint   ruff and mypy --strict
 # make bench  measure beside peers
+# make compare  send the same vectors through all levels of each core
 # make lock   choose tool versions anew
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench compare lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -45,6 +46,9 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	rm -rf ninefold.egg-info
 	$(PIP) install --constraint requirements.lock --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+compare: $(VENV)/.dev
+	$(BIN)/ninefold compare all
 
 lock:
 	PYTHON=$(PYTHON) ./lock.sh

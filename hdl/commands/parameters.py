@@ -29,20 +29,32 @@ class CoreCommand(click.Command):
         from ninefold.hdl.catalogue import CORES
 
         names = [*CORES, *self._others()]
-        return [click.Argument(["core"], type=click.Choice(names)), *_options(), *super().get_params(ctx)]
+        return [click.Argument(["core"], type=click.Choice(names)), *self._options(), *super().get_params(ctx)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options of the core into ``parameters``."""
-        given = {str(option.name): ctx.params.pop(str(option.name)) for option in _options()}
+        given = {str(option.name): ctx.params.pop(str(option.name)) for option in self._options()}
         chosen = {name: value for name, value in given.items() if value is not None}
-        ctx.params["parameters"] = {**self._defaults(ctx.params["core"]), **chosen}
+        ctx.params["parameters"] = {**self._defaults().get(ctx.params["core"], {}), **chosen}
         return super().invoke(ctx)
 
-    def _defaults(self, core: str) -> Mapping[str, Any]:
-        """Return the parameters of a core that are not given."""
+    def _defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the parameters of each core that are taken when they are not given."""
         from ninefold.hdl.catalogue import DEFAULTS
 
-        return DEFAULTS.get(core, {})
+        return DEFAULTS
+
+    def _options(self) -> list[click.Option]:
+        from ninefold.hdl.catalogue import CORES, parameters_of
+
+        defaults = self._defaults()
+        users: dict[str, list[str]] = {}
+        parameters: dict[str, inspect.Parameter] = {}
+        for core in CORES:
+            for name, parameter in parameters_of(core).items():
+                parameters[name] = parameter
+                users.setdefault(name, []).append(f"{core} (default {defaults[core][name]})")
+        return [_option(parameter, ", ".join(users[name])) for name, parameter in parameters.items()]
 
     def _others(self) -> list[str]:
         """Return what may be named beside the cores."""
@@ -56,18 +68,6 @@ class DesignCommand(CoreCommand):
         from ninefold.hdl.configurations import CONFIGURATIONS
 
         return list(CONFIGURATIONS)
-
-
-def _options() -> list[click.Option]:
-    from ninefold.hdl.catalogue import CORES, DEFAULTS, parameters_of
-
-    users: dict[str, list[str]] = {}
-    parameters: dict[str, inspect.Parameter] = {}
-    for core in CORES:
-        for name, parameter in parameters_of(core).items():
-            parameters[name] = parameter
-            users.setdefault(name, []).append(f"{core} (default {DEFAULTS[core][name]})")
-    return [_option(parameter, ", ".join(users[name])) for name, parameter in parameters.items()]
 
 
 def _option(parameter: inspect.Parameter, users: str) -> click.Option:

@@ -25,13 +25,15 @@ _AT_ONCE = 2
 
 
 class _CompareCommand(DesignCommand):
-    """A command about a core, a configuration, or all; parameters that are not given are small."""
+    """A command about a core, whose parameters are small if not given, a configuration, or all."""
 
     def _others(self) -> list[str]:
         return [*super()._others(), _ALL]
 
-    def _defaults(self, core: str) -> Mapping[str, Any]:  # noqa: ARG002 - small ones are chosen later
-        return {}
+    def _defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        from ninefold.sim.levels.cases import SMALL
+
+        return SMALL
 
 
 @click.command(cls=_CompareCommand)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from ninefold.hdl.catalogue import DEFAULTS, make_core
 from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.levels.case import Case
@@ -18,33 +19,18 @@ __all__ = ["SMALL", "SMALLEST_MINER", "case_of"]
 
 #: The configuration that stands for all miners.
 SMALLEST_MINER = "virtual/tiny"
+_CHANGED: Mapping[str, Mapping[str, Any]] = {
+    "quantiser": {"lanes": 2},
+    "similarity": {"dimensions": 8, "lanes": 4, "depth": 8},
+    "topk": {"k": 3, "score_width": 8, "id_width": 6},
+    "pipeline": {"dimensions": 8, "lanes": 4, "depth": 8, "k": 2},
+    "insertion": {"k": 3, "score_width": 8, "id_width": 6},
+    "frame_receiver": {"capacity": 512, "frames": 4},
+    "miner": {"dimensions": 8, "lanes": 4, "depth": 16, "k": 2, "window": 2, "buffer_bytes": 128, "reply_bytes": 256},
+}
 #: Parameters small enough for all cores to be synthesised and compared in minutes.
 SMALL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "quantiser": {"mode": "tanh", "lanes": 2},
-        "similarity": {"dimensions": 8, "lanes": 4, "depth": 8},
-        "topk": {"k": 3, "score_width": 8, "id_width": 6, "signed": True},
-        "pipeline": {"mode": "tanh", "dimensions": 8, "lanes": 4, "depth": 8, "k": 2},
-        "insertion": {"k": 3, "score_width": 8, "id_width": 6},
-        "queue": {"width": 8, "depth": 16},
-        "cobs_encoder": {},
-        "cobs_decoder": {},
-        "frame_sender": {},
-        "frame_receiver": {"capacity": 512, "frames": 4},
-        "uart_transmitter": {"divisor": 8},
-        "uart_receiver": {"divisor": 8},
-        "miner": {
-            "dimensions": 8,
-            "lanes": 4,
-            "depth": 16,
-            "k": 2,
-            "mode": "tanh",
-            "window": 2,
-            "buffer_bytes": 128,
-            "reply_bytes": 256,
-            "clock_hz": 100_000_000,
-        },
-    }
+    {core: {**parameters, **_CHANGED.get(core, {})} for core, parameters in DEFAULTS.items()}
 )
 
 
@@ -76,6 +62,7 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -
     if name not in SMALL:
         raise InputError(f"what is compared must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}")
     complete = {**SMALL[name], **parameters}
+    make_core(name, **complete)  # which refuses what it does not take
     if name == "miner":
         return miner_case(MinerParameters(**complete), vectors, seed)
     return (framing_case if name in CORES else search_case)(name, complete, vectors, seed)

@@ -16,7 +16,8 @@ from ninefold.sim.levels.case import Beats, Case, Place, Reading, Step, numbers,
 from ninefold.sim.levels.ports import Loop, StreamsOnly
 from ninefold.sim.levels.search import NO_BOARD
 from ninefold.sim.verilated.streams import streams_of
-from ninefold.spec.link import CRC_BYTES, HEADER_BYTES
+from ninefold.spec.errors import InputError
+from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES
 
 __all__ = ["CORES", "framing_case"]
 
@@ -37,7 +38,14 @@ def framing_case(core: str, parameters: Mapping[str, Any], vectors: int, seed: i
         How many frames, or words.
     seed : int
         Of all of them.
+
+    Raises
+    ------
+    InputError
+        A group of another length than the link's.
     """
+    if parameters.get("group", COBS_RUN) != COBS_RUN:
+        raise InputError(f"group must be {COBS_RUN} to be compared with the link's frames, not {parameters['group']}")
     return CORES[core](core, parameters, vectors, np.random.default_rng(seed))
 
 

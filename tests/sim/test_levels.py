@@ -178,8 +178,11 @@ def test_refusals(tmp_path: Path) -> None:
         case_of("nothing", {}, 1, 0)
     with pytest.raises(InputError, match=r"virtual/tiny does not take k: a configuration has no parameters"):
         case_of("virtual/tiny", {"k": 1}, 1, 0)
-    with pytest.raises(InputError, match=r"topk does not take lanes"):
-        case_of("topk", {"lanes": 1}, 1, 0)
+    for name in ("topk", "queue", "miner", "cobs_encoder", "frame_receiver", "uart_receiver"):
+        with pytest.raises(InputError, match=rf"{name} does not take nothing"):
+            case_of(name, {"nothing": 1}, 1, 0)
+    with pytest.raises(InputError, match=r"group must be 254 to be compared with the link's frames, not 9"):
+        case_of("cobs_decoder", {"group": 9}, 1, 0)
 
 
 def test_scores_that_the_processor_cannot_take_are_a_reason(tmp_path: Path) -> None:
