@@ -24,8 +24,8 @@ class FrameReceiver(wiring.Component):
     A frame is shown once its end has come and its CRC-32 (zlib's, over header and payload, little endian) holds; any
     other is dropped and counted. What follows the next 0 is a new frame, whatever came before it.
 
-    Throughput is one byte a cycle: the cycle more that an end takes is the one in which a code gives nothing. The
-    header is offered 4 cycles after the end of its frame was accepted, its payload from then on. When the buffer is
+    Throughput is one byte a cycle: the cycle more that an end takes is one in which a code gives nothing. The header is
+    offered 4 cycles after the end of its frame was accepted, its payload from the next cycle on. When the buffer is
     full of frames that are not taken, or ``frames`` headers wait, the input stalls; a frame that alone is too long for
     the buffer is dropped.
 

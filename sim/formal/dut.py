@@ -19,7 +19,8 @@ Inside = Mapping[str, Any]
 class Dut(Elaboratable):
     """A core, and the signals inside it by name, for the invariants of induction.
 
-    Memories become registers, one a word, that are named ``row_0`` and so on. A word that is read in the cycle in which
+    Memories become registers, one a word, that are named ``row_0`` and so on, and ``collides``, which tells of what
+    follows. A word that is read in the cycle in which
     it is written, by a port that is not transparent for the write, is arbitrary: what is proved holds for any memory of
     a device, whatever that reads then.
 
@@ -51,7 +52,8 @@ class _Platform:
     def get_memory(self, memory: Any) -> Module:
         """Return the memory as registers."""
         m = Module()
-        width = len(Value.cast(memory.data[0])) if memory.depth else 0
+        width = len(Value.cast(memory.data[0]))
+        collides = Signal()
         rows = Array(Signal(width, name=f"row_{i}", init=_bits(row)) for i, row in enumerate(memory.init))
         for write in memory.write_ports:
             if len(write.en) != 1:
@@ -67,6 +69,7 @@ class _Platform:
                 m.d.sync += data.eq(rows[read.addr])
                 for write in memory.write_ports:
                     with m.If(write.en & (write.addr == read.addr)):
+                        m.d.comb += collides.eq(write not in read.transparent_for)
                         m.d.sync += data.eq(write.data if write in read.transparent_for else AnySeq(width))
         return m
 

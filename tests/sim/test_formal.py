@@ -54,6 +54,10 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.link.cobs", "byte != self.group + 1", "1"),
         ("hdl.link.cobs", "empty_due.eq(zero & last)", "empty_due.eq(0)"),
     ],
+    ("frame_receiver", "buffer"): [
+        ("hdl.link.receiver", "(taken != sound)", "(taken != end)"),
+        ("hdl.link.receiver", "self.payload.valid & ~self.payload.ready)", "0)"),
+    ],
     ("queue", "order"): [
         ("hdl.link.queue", "room.eq(advance | (room", "room.eq(1 | (room"),
         ("hdl.link.queue", "(given != taken) & (~shown | moves)", "~shown | moves"),
