@@ -16,9 +16,10 @@ class InsertionTopK(wiring.Component):
     The best of a batch stand in order in a memory. A score is compared with them from the lowest one up, and those that
     it beats move down by one. Two batches have room, so that one leaves while the next enters.
 
-    A score takes 2 cycles if it is not among the k best, and at most ``interval``: no source that leaves so many cycles
-    between scores is ever stalled, as long as the results of a batch leave before the next batch ends. Result 0 is
-    offered at most ``k + 4`` cycles after the last score of its batch was accepted, and the others follow one a cycle.
+    A score takes 2 cycles if it is not among the k best, and at most ``interval``; one that closes its batch takes one
+    more. So no source that leaves so many cycles between scores is ever stalled but for a cycle behind a batch, as long
+    as the results of a batch leave before the next batch ends. Result 0 is offered at most ``k + 4`` cycles after the
+    last score of its batch was accepted, and the others follow one a cycle.
 
     Parameters
     ----------

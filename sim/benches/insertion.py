@@ -74,7 +74,7 @@ async def sizes_crossed_with_back_pressure(dut: Any) -> None:
 
 @cocotb.test()
 async def keeps_up_with_a_slow_source(dut: Any) -> None:
-    """A source that leaves `k + 2` cycles between scores is never stalled."""
+    """A source that leaves `k + 2` cycles between scores is stalled for a cycle behind a batch, and not within one."""
     bench = await started(dut)
     interval = bench.k + 2
 
@@ -82,11 +82,14 @@ async def keeps_up_with_a_slow_source(dut: Any) -> None:
         return itertools.cycle([True] + [False] * (interval - 1))
 
     bench.pace(rarely, always)
-    bench.send(bench.random_batch(bench.k + 1) for _ in range(20))
+    sizes = [bench.k + 1] * 20
+    bench.send(map(bench.random_batch, sizes))
     rising = [min(bench.highest, bench.lowest + i) for i in range(3 * bench.k)]
     bench.send([bench.named(rising), bench.named(rising[::-1])])
     await bench.finish()
-    assert {b - a for a, b in itertools.pairwise(bench.scores.accepted)} == {interval}
+    gaps = [b - a for a, b in itertools.pairwise(bench.scores.accepted)]
+    closing = {total - 1 for total in itertools.accumulate([*sizes, len(rising)])}
+    assert all(interval <= gap <= interval + (i in closing) for i, gap in enumerate(gaps)), gaps
 
 
 @cocotb.test()
