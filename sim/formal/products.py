@@ -122,7 +122,7 @@ PROOFS = (
         "accepted",
         _scores,
         Method.BOUNDED,
-        depth=21,
+        depth=20,
         cover=23,
         parameters={"dimensions": _DIMENSIONS, "lanes": 1, "depth": _DEPTH, "registered": False},
     ),

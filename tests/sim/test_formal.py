@@ -48,7 +48,7 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
     ],
     ("uart_receiver", "bytes"): [
         ("hdl.link.uart", "timer.eq(self.divisor // 2 - 1)", "timer.eq(0)"),
-        ("hdl.link.uart", "done & (~self.output.valid | self.output.ready)", "done"),
+        ("hdl.link.uart", "shifted.eq(Cat(shifted[1:], line))", "shifted.eq(Cat(line, shifted[:-1]))"),
     ],
     ("framing", "round_trip"): [
         ("hdl.link.cobs", "byte != self.group + 1", "1"),
@@ -84,9 +84,10 @@ def planted(monkeypatch: pytest.MonkeyPatch, module: str, line: str, fault: str)
     spoilt.__file__ = sound.__file__
     monkeypatch.setitem(sys.modules, spoilt.__name__, spoilt)
     exec(compile(text.replace(line, fault), sound.__file__, "exec"), spoilt.__dict__)  # noqa: S102
+    classes = {name: getattr(sound, name) for name in sound.__all__}
     for user in [known for name, known in sys.modules.items() if name.startswith("ninefold.")]:
-        for name in sound.__all__:
-            if getattr(user, name, None) is getattr(sound, name):
+        for name, original in classes.items():
+            if getattr(user, name, None) is original:
                 monkeypatch.setattr(user, name, getattr(spoilt, name))
     return spoilt
 
