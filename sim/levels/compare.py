@@ -160,9 +160,8 @@ class _Levels:
         if level == "golden":
             return (len(self.golden), None), f"{self.case.vectors} vectors"
         if level == "cpu":
-            return _judge(
-                self.golden, _asked(self.case.processor)(), partial=True
-            ), "the backend cpu, or the host's codec"
+            found = _judge(self.golden, _asked(self.case.processor)(), partial=True)
+            return found, "the backend cpu, or the host's codec"
         if level == "board":
             return self._board(), self.setup.board
         if level in self.case.refused:
@@ -273,7 +272,10 @@ def _asked(way: Callable[..., Reading] | str) -> Callable[..., Reading]:
 
 
 def _judge(golden: Reading, found: Reading, *, partial: bool) -> tuple[int, Divergence | None]:
-    """Return how many places were compared and where the first difference is; a partial reading may leave some out."""
+    """Return how many places were compared and where the first difference is.
+
+    A partial reading may leave some out, not all.
+    """
     compared = 0
     for place, values in golden.items():
         answer: Mapping[str, Any] | None = found.get(place)
@@ -286,6 +288,10 @@ def _judge(golden: Reading, found: Reading, *, partial: bool) -> tuple[int, Dive
             if answer[name] != values.get(name):
                 return compared, Divergence(place, name, values.get(name), answer[name])
         compared += 1
+    if not compared:
+        place, values = next(iter(golden.items()))
+        name, expected = next(iter(values.items()))
+        return 0, Divergence(place, name, expected, None)
     return compared, None
 
 

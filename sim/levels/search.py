@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, NIT_BI
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.registry import backend
 
-__all__ = ["NO_BOARD", "best", "grid_values", "mined", "processor", "search_case"]
+__all__ = ["NO_BOARD", "best", "computed", "grid_values", "mined", "search_case"]
 
 NO_BOARD = "boards carry whole miners; compare a configuration, for instance virtual/tiny"
 
@@ -52,10 +51,13 @@ def search_case(core: str, parameters: Mapping[str, Any], vectors: int, seed: in
     return make(core, parameters, streams, vectors, random)
 
 
-@cache
-def processor() -> Any:
-    """Return the processor as a device."""
-    return backend("cpu").open()
+def computed(operator: str, arguments: Mapping[str, Any], **options: Any) -> Mapping[str, Any]:
+    """Return the results of an operator on the processor, by name."""
+    device = backend("cpu").open()
+    try:
+        return device.run(OPERATORS[operator].bind(arguments, options)).values
+    finally:
+        device.close()
 
 
 def grid_values(random: np.random.Generator, shape: tuple[int, ...], mode: Any) -> _Ints:
@@ -79,7 +81,7 @@ def mined(grid: _Ints, rows: _Ints, mode: str, k: int) -> list[list[tuple[int, i
     # On the grid exactly, so that the scale of 1 rounds nothing.
     queries = (grid / 2**GRID_FRACTION_BITS).astype(np.float32)
     arguments = {"q": queries, "database": Database({"nits": packed}, attributes)}
-    values = processor().run(OPERATORS["mine"].bind(arguments, {"k": k})).values
+    values = computed("mine", arguments, k=k)
     return [
         [(int(i), int(s)) for i, s in zip(ids[:n], scores[:n], strict=True)]
         for ids, scores, n in zip(values["ids"], values["scores"], values["count"], strict=True)
@@ -105,7 +107,7 @@ def _topk(
         found = []
         for batch, name in zip(batches, ids, strict=True):
             arguments = {"scores": np.array([batch], np.int32), "ids": np.array(name, np.int64)}
-            values = processor().run(OPERATORS["topk"].bind(arguments, {"k": k})).values
+            values = computed("topk", arguments, k=k)
             kept = int(values["count"][0])
             pairs = zip(values["scores"][0, :kept].tolist(), values["ids"][0, :kept].tolist(), strict=True)
             found += [{"score": score, "id": i} for score, i in pairs]
@@ -147,8 +149,7 @@ def _quantiser(
         found: list[int] = []
         for values in grid:
             x = (values / 2**GRID_FRACTION_BITS).astype(np.float32)
-            call = OPERATORS["quantise"].bind({"x": x}, {"scale": 1.0, "mode": mode})
-            found += processor().run(call).values["nits"].tolist()
+            found += computed("quantise", {"x": x}, scale=1.0, mode=mode)["nits"].tolist()
         return {place: {"nit": nit} for place, nit in zip(places, found, strict=True)}
 
     sent = [_words(values, lanes, 16, "grid") for values in grid]
@@ -173,8 +174,7 @@ def _similarity(
     places = _places("similarity", "query", [len(rows)] * vectors)
 
     def compute() -> Reading:
-        call = OPERATORS["similarity"].bind({"q": queries, "c": rows}, {})
-        values = processor().run(call).values["scores"].reshape(-1).tolist()
+        values = computed("similarity", {"q": queries, "c": rows})["scores"].reshape(-1).tolist()
         return {place: {"score": value} for place, value in zip(places, values, strict=True)}
 
     load = numbers(streams["load"], [_words(rows.reshape(-1), lanes, NIT_BITS, "nits")])

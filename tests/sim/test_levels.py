@@ -190,6 +190,14 @@ def test_scores_that_the_processor_cannot_take_are_a_reason(tmp_path: Path) -> N
     assert (cpu.status, cpu.detail) == ("not run", "the operator topk takes scores of 32 bits, signed, and not 40")
 
 
+def test_a_level_that_answers_nothing_differs(tmp_path: Path) -> None:
+    case = replace(case_of("topk", TOPK, 5, 0), processor=dict)
+    (cpu,) = compare(case, Setup(tmp_path, "topk", 0), ("cpu",))
+    assert cpu.status == "differs"
+    assert cpu.divergence is not None
+    assert (cpu.divergence.place, cpu.divergence.found) == (Place("topk", "batch 0", 0), None)
+
+
 def test_records_undo_numbers() -> None:
     stream = Stream("s", True, (Field("a", 70, False, 0), Field("b", 5, True, 70)))
     rows = [{"a": 2**70 - 1, "b": -16}, {"a": 0, "b": 15}, {"a": 2**69 + 1, "b": -1}]
