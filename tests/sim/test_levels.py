@@ -198,6 +198,23 @@ def test_a_level_that_answers_nothing_differs(tmp_path: Path) -> None:
     assert (cpu.divergence.place, cpu.divergence.found) == (Place("topk", "batch 0", 0), None)
 
 
+def test_replies_that_are_damaged_or_cut_short() -> None:
+    case = case_of("miner", {}, 4, 0)
+    sent = case.expected()["tx"]
+    golden = case.read({"tx": sent})
+    assert case.vectors == len({place.vector for place in golden if place.operator == "mine"}) == 4
+    spoiled = sent.copy()
+    spoiled[-3] ^= 0x40
+    found = case.read({"tx": spoiled})
+    (place,) = [place for place in golden if place in found and found[place] != golden[place]]
+    assert place.operator == "link"
+    assert str(found[place]["frame"]).startswith("damaged: ")
+    assert {place.vector for place in set(golden) - set(found)} == {"query 3"}
+    found = case.read({"tx": sent[:-1]})
+    assert all(found[place] == golden[place] for place in found)
+    assert len(set(golden) - set(found)) == 1 + sum(place.vector == "query 3" for place in golden)
+
+
 def test_records_undo_numbers() -> None:
     stream = Stream("s", True, (Field("a", 70, False, 0), Field("b", 5, True, 70)))
     rows = [{"a": 2**70 - 1, "b": -16}, {"a": 0, "b": 15}, {"a": 2**69 + 1, "b": -1}]
