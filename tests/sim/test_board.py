@@ -79,8 +79,9 @@ def test_a_board_with_a_uart() -> None:
     board.write(client.query(len(blocks), queries, 16), 1.0)
     (reply,) = listen(board, 1)
     assert client.found(reply) == client.best(queries, vectors, 16)
-    # 10 bits a byte, 8 cycles a bit.
-    assert board.cycles - before > 80 * (2 * 192 + len(reply.payload))
+    divisor = configuration("icebreaker/small").divisor
+    assert divisor is not None
+    assert board.cycles - before > 10 * divisor * (2 * 192 + len(reply.payload))
 
 
 def test_the_boards_that_are_listed_are_those_of_the_catalogue() -> None:
