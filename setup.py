@@ -3,12 +3,12 @@
 from setuptools import find_packages, setup
 
 FOLDERS = ("spec", "hdl", "drivers", "host", "sim", "bitstreams")
-DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.txt")
+DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.json", "*.txt")
 
 packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])]
 
 setup(
     packages=packages,
     package_dir={f"ninefold.{folder}": folder for folder in FOLDERS},
-    package_data={"": list(DATA), "ninefold.bitstreams": ["*/*.json"]},
+    package_data={"": list(DATA), "ninefold.bitstreams": ["*/*.json"], "ninefold.hdl": ["*.json"]},
 )
