@@ -10,5 +10,5 @@ packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOL
 setup(
     packages=packages,
     package_dir={f"ninefold.{folder}": folder for folder in FOLDERS},
-    package_data={"": list(DATA), "ninefold.bitstreams": ["*/*.json"], "ninefold.hdl": ["*.json"]},
+    package_data={"": list(DATA), "ninefold.bitstreams": ["*/*.json"]},
 )
