@@ -19,7 +19,7 @@ from ninefold.hdl.miner.replies import ReplyStore
 from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
 from ninefold.spec.formats import score_bits
 
-__all__ = ["Miner", "selects_by_insertion"]
+__all__ = ["Miner", "registers_stores", "selects_by_insertion"]
 
 #: Headers and jobs that may wait: enough for any window, and enough to be put into block RAM.
 _QUEUED = 16
@@ -30,6 +30,11 @@ _SLOW_HZ = 30_000_000
 def selects_by_insertion(parameters: MinerParameters) -> bool:
     """Return whether scores come so slowly that the small :class:`InsertionTopK` keeps up with them."""
     return parameters.dimensions // parameters.lanes >= parameters.k + 2
+
+
+def registers_stores(parameters: MinerParameters) -> bool:
+    """Return whether the clock is so fast that the engine needs registers around its stores."""
+    return parameters.clock_hz > _SLOW_HZ
 
 
 class Miner(wiring.Component):
@@ -107,8 +112,7 @@ class Miner(wiring.Component):
         p = self.parameters
         m.submodules.quantiser = quantiser = ByteQuantiser(p.mode)
         m.submodules.packer = packer = WordPacker(p.lanes)
-        registered = p.clock_hz > _SLOW_HZ
-        m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth, registered)
+        m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth, registers_stores(p))
         small = selects_by_insertion(p)
         m.submodules.topk = topk = (InsertionTopK if small else TopKMiner)(p.k, score_bits(p.dimensions), id_bits)
         wiring.connect(m, executor.grid, quantiser.input)

@@ -30,7 +30,7 @@ class CollidingMemories:
             with m.If(port.en):
                 m.d.sync += collided.eq(sum(w.en.any() & (w.addr == port.addr) for w in writes) != 0)
         # Of itself, not of this platform, which would never end.
-        m.submodules.words = _Elaborated(words.elaborate(None))
+        m.submodules.words = _Elaborated(Fragment.get(words, None))
         return m
 
 

