@@ -13,6 +13,14 @@ from ninefold.spec.manifest import Manifest, manifests
 
 __all__ = ["estimate"]
 
+#: What nextpnr calls what is estimated.
+_NAMES = {
+    "ICESTORM_LC": "packed",
+    "ICESTORM_RAM": "SB_RAM40_4K",
+    "ICESTORM_SPRAM": "SB_SPRAM256KA",
+    "TRELLIS_COMB": "packed",
+}
+
 
 @click.command()
 @click.argument("name", metavar="BOARD/CONFIG")
@@ -46,10 +54,11 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     for heading in ("", "estimate", "built"):
         table.add_column(heading, justify="right" if heading else "left")
     built = {} if made is None else _measured(made)
+    used = {_NAMES.get(name, name): count for name, count in built.get("resources", {}).items()}
     rows: list[tuple[str, str, Any]] = [
         ("LUT4", "not fitted" if taken.lut4 is None else f"{taken.lut4:,}", built.get("lut4")),
-        ("logic cells, packed", "not fitted" if taken.packed is None else f"{taken.packed:,}", None),
-        *((block, f"{count:,}", None) for block, count in taken.blocks.items()),
+        ("logic cells, packed", "not fitted" if taken.packed is None else f"{taken.packed:,}", used.get("packed")),
+        *((block, f"{count:,}", used.get(block)) for block, count in taken.blocks.items()),
         ("cycles a query, engine", f"{fast.engine_cycles:,}", None),
         ("cycles a query, line", f"{fast.line_cycles:,.0f}", None),
         ("cycles between queries", f"{fast.interval_cycles:,.0f}", None),
@@ -59,8 +68,8 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     ]
     for label, value, beside in rows:
         table.add_row(label, value, "" if beside is None else f"{beside:,}")
-    for resource, used in ({} if made is None else _measured(made)["resources"]).items():
-        table.add_row(resource, "", f"{used:,}")
+    for clock, fmax_mhz in built.get("fmax_mhz", {}).items():
+        table.add_row(f"fmax of {clock} (MHz)", "", f"{fmax_mhz:.1f}")
     Console().print(table)
 
 

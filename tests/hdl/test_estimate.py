@@ -140,6 +140,8 @@ def test_command() -> None:
     report = json.loads(shown.output)
     assert report["blocks"] == {"SB_RAM40_4K": 29, "SB_SPRAM256KA": 4}
     assert report["interval_cycles"] == 12_288
+    made = manifests().get("icebreaker/small")
+    assert (report["measured"] or {}).get("lut4") == (None if made is None else made.resources["lut4"].used)
     more = CliRunner().invoke(estimate, ["icebreaker/small", "-p", "depth=256", "--json"], catch_exceptions=False)
     assert json.loads(more.output)["engine_cycles"] == 6_144
     table = CliRunner().invoke(estimate, ["ulx3s/full"], catch_exceptions=False).output
