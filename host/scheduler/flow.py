@@ -106,7 +106,8 @@ class Flow:
 
     def start(self, pending: Pending) -> None:
         """Send a task that has its place to its device, or let it wait for the state that it needs."""
-        pending.future.on_cancel = (self._leave, [pending])
+        future = pending.future
+        future.pending, future.on_cancel = pending, self._cancelled
         if pending.task.deadline_s is not None:
             with self._lock:
                 self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
@@ -251,6 +252,9 @@ class Flow:
             pending.settled = True
         self._give([(pending, error)])
 
+    def _cancelled(self, pending: Pending) -> None:
+        self._leave([pending])
+
     def _leave(self, ended: list[Pending]) -> None:
         """Note that tasks have ended: give their places back, and let the next steps of their states begin."""
         now = self._clock()
@@ -259,7 +263,7 @@ class Flow:
         left = self._room.leave(ended)
         seen = []
         for pending in left:
-            pending.future.on_cancel = None  # a cycle that only the collector would free
+            pending.future.pending = None  # a cycle that only the collector would free
             device = pending.answered_by[-1] if pending.answered_by else ""
             seen.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
         self._seen.ended(seen)

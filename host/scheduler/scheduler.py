@@ -314,6 +314,7 @@ class Scheduler:
         call = bound(signature_of(task.operator, self._operators), task)
         pending = Pending(task, call, Future(), self._clock())
         if task.device not in (None, AUTO):
+            pending.open_choice = False
             pending.named, pending.absent = self._fleet.named(str(task.device))
         return pending
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import itertools
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
@@ -35,15 +34,15 @@ class Future(concurrent.futures.Future[Result]):
     ``result(timeout)`` gives the `Result` or raises what went wrong; ``cancel()`` succeeds while the task waits.
     """
 
-    #: What the scheduler does when the future is cancelled.
-    on_cancel: tuple[Callable[[list[Pending]], None], list[Pending]] | None = None
+    #: The task while it is under way, and what the scheduler does when that is cancelled.
+    pending: Pending | None = None
+    on_cancel: Callable[[Pending], None] | None = None
 
     def cancel(self) -> bool:
         """Cancel the task while it waits; return whether it is cancelled."""
         before, done = self.cancelled(), super().cancel()
-        if done and not before and self.on_cancel is not None:
-            leave, ended = self.on_cancel
-            leave(ended)
+        if done and not before and self.pending is not None and self.on_cancel is not None:
+            self.on_cancel(self.pending)
         return done
 
     def __await__(self) -> Generator[Any, None, Result]:
@@ -73,6 +72,8 @@ class Pending:
     why : str
         Why the first part went where it went.
     considered : tuple of Candidate
+    open_choice : bool
+        Whether no device was asked for by name.
     named : Worker or None
         The device asked for by name, where there is one and it is there.
     absent : Exception or None
@@ -97,17 +98,13 @@ class Pending:
     answered_by: tuple[str, ...] = ()
     why: str = ""
     considered: tuple[Candidate, ...] = ()
+    open_choice: bool = True
     named: Worker | None = None
     absent: Exception | None = None
     waited_for: bool = False
     begun: bool = False
     settled: bool = False
     outcome: str = "cancelled"
-
-    @property
-    def open_choice(self) -> bool:
-        """Whether no device was asked for by name."""
-        return self.named is None and self.absent is None
 
     def begin(self) -> bool:
         """Note that work begins; return False when nobody waits for it any more."""
@@ -139,11 +136,13 @@ class Pending:
 
     def give(self, outcome: Result | Exception) -> None:
         """Give the future its one answer."""
-        with contextlib.suppress(concurrent.futures.InvalidStateError):  # cancelled in this very moment
+        try:
             if isinstance(outcome, Result):
                 self.future.set_result(outcome)
             else:
                 self.future.set_exception(outcome)
+        except concurrent.futures.InvalidStateError:
+            return  # cancelled in this very moment
 
 
 class Job:

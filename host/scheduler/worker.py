@@ -70,6 +70,7 @@ class Worker:
         self._ahead: set[str] = set()
         self._running: Running | None = None
         self._wake = threading.Condition(events.lock)
+        self._waiting = False
         self._thread: threading.Thread | None = None
         self._device: Device | None = None
         self._answers = 0
@@ -149,7 +150,8 @@ class Worker:
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name=f"ninefold {self.name}", daemon=True)
             self._thread.start()
-        self._wake.notify()
+        if self._waiting:  # asking costs less than notifying nobody
+            self._wake.notify()
 
     def drain(self) -> list[Job]:
         """Take back every job that waits."""
@@ -234,7 +236,9 @@ class Worker:
             while True:
                 # Not while the device is lent.
                 while self._running is not None or not (self._queue or self._queue.errands or self._stopping):
+                    self._waiting = True
                     self._wake.wait()
+                    self._waiting = False
                 if jobs := self._queue.take():
                     self._running = self._call_for(jobs)
                 elif self._queue.errands:
