@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from ninefold.hdl.miner.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.spec.formats import score_bits
 
-__all__ = ["FAMILIES", "TERMS", "Area", "Family", "area", "fitted", "terms"]
+__all__ = ["AVAILABLE", "FAMILIES", "TERMS", "Area", "Family", "area", "fitted", "terms"]
 
 Family = Literal["ecp5", "gowin", "ice40"]
 FAMILIES: Final[tuple[Family, ...]] = ("ecp5", "gowin", "ice40")
@@ -25,6 +26,15 @@ FAMILIES: Final[tuple[Family, ...]] = ("ecp5", "gowin", "ice40")
 #: score and id in each of its k cells; replies kept; bits of a store of queries that is too shallow for a block of
 #: memory on a device that has no smaller ones.
 TERMS: Final = ("constant", "lanes", "array_bits", "window", "loose_bits")
+#: What devices have, as nextpnr counts it: logic cells, and blocks of memory by the name of their cell.
+AVAILABLE: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
+    {
+        "iCE40UP5K": {"packed": 5_280, "SB_RAM40_4K": 30, "SB_SPRAM256KA": 4},
+        "LFE5U-25F": {"packed": 24_288, "DP16KD": 56},
+        "LFE5U-85F": {"packed": 83_640, "DP16KD": 208},
+        "GW1NR-LV9": {"packed": 8_640, "DPX9B": 26},
+    }
+)
 #: Lanes that share a part of each store.
 _GROUP: Final = 32
 #: Headers and jobs that wait, and their bits; bytes of a group of the stuffing, twice.
@@ -49,6 +59,15 @@ class Area:
     lut4: int | None
     packed: int | None
     blocks: dict[str, int]
+
+    def excess(self, available: Mapping[str, int]) -> str:
+        """Return what is more than a device has, with both numbers; empty where it fits, as far as it is known."""
+        wanted = {"packed": self.packed or 0, **self.blocks}
+        return ", ".join(
+            f"{wanted[name]:,} {'logic cells' if name == 'packed' else name} of {limit:,}"
+            for name, limit in available.items()
+            if wanted.get(name, 0) > limit
+        )
 
 
 def terms(p: MinerParameters, family: Family) -> list[float]:

@@ -13,6 +13,7 @@ from ninefold.spec.manifest import Manifest, manifests
 
 __all__ = ["estimate"]
 
+_CELLS = "logic cells, packed"
 #: What nextpnr calls what is estimated.
 _NAMES = {
     "ICESTORM_LC": "packed",
@@ -31,13 +32,14 @@ _NAMES = {
 def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     """Predict cells, memory, cycles and queries a second of a configuration, and show what was measured beside it.
 
-    Cycles and blocks of memory are counted, cells are a fit to small designs. A query is of packed nits against a full
+    Cycles and blocks of memory are counted, cells are a fit to small designs; the clock is the board's, which building
+    may show to be out of reach. A query is of packed nits against a full
     store, with as many results as the board gives.
     """
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.configurations import configuration
     from ninefold.hdl.estimate import changed, speed
-    from ninefold.hdl.estimate_area import area
+    from ninefold.hdl.estimate_area import AVAILABLE, area
 
     chosen = changed(configuration(name), _values(given))
     board = name.partition("/")[0]
@@ -45,19 +47,34 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
         raise InputError(f"{name} has no device: name one of {', '.join(BOARDS)}")
     made = None if given else manifests().get(name)
     fast, taken = speed(chosen), area(chosen.miner, BOARDS[board].toolchain)
+    available = AVAILABLE[BOARDS[board].device]
+    excess = taken.excess(available)
     if as_json:
         report = {"configuration": name, "parameters": dict(v.split("=", 1) for v in given)}
         measured = None if made is None else _measured(made)
-        click.echo(json.dumps({**report, **asdict(taken), **asdict(fast), "measured": measured}, indent=2))
+        click.echo(
+            json.dumps(
+                {
+                    **report,
+                    **asdict(taken),
+                    "available": dict(available),
+                    "fits": not excess,
+                    **asdict(fast),
+                    "measured": measured,
+                },
+                indent=2,
+            )
+        )
         return
     table = Table(title=" ".join([name, *given]))
-    for heading in ("", "estimate", "built"):
+    for heading in ("", "estimate", "built", "available"):
         table.add_column(heading, justify="right" if heading else "left")
     built = {} if made is None else _measured(made)
     used = {_NAMES.get(name, name): count for name, count in built.get("resources", {}).items()}
+    limits = {_CELLS if name == "packed" else name: count for name, count in available.items()}
     rows: list[tuple[str, str, Any]] = [
         ("LUT4", "not fitted" if taken.lut4 is None else f"{taken.lut4:,}", built.get("lut4")),
-        ("logic cells, packed", "not fitted" if taken.packed is None else f"{taken.packed:,}", used.get("packed")),
+        (_CELLS, "not fitted" if taken.packed is None else f"{taken.packed:,}", used.get("packed")),
         *((block, f"{count:,}", used.get(block)) for block, count in taken.blocks.items()),
         ("cycles a query, engine", f"{fast.engine_cycles:,}", None),
         ("cycles a query, line", f"{fast.line_cycles:,.0f}", None),
@@ -67,10 +84,12 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
         ("line to the board busy", f"{fast.link_share:.0%}", None),
     ]
     for label, value, beside in rows:
-        table.add_row(label, value, "" if beside is None else f"{beside:,}")
+        table.add_row(label, value, *("" if n is None else f"{n:,}" for n in (beside, limits.get(label))))
     for clock, fmax_mhz in built.get("fmax_mhz", {}).items():
         table.add_row(f"fmax of {clock} (MHz)", "", f"{fmax_mhz:.1f}")
     Console().print(table)
+    if excess:
+        click.echo(f"{' '.join([name, *given])} does not fit: {excess}", err=True)
 
 
 def _values(given: tuple[str, ...]) -> dict[str, str]:

@@ -22,6 +22,7 @@ _ALL = "all"
 #: Levels, as `ninefold.sim.levels.LEVELS` has them; that would import Amaranth.
 _LEVELS = ("golden", "cpu", "rtl", "ice40", "ecp5", "board")
 _AT_ONCE = 2
+_DIFFERS, _NOT_RUN = 1, 3
 
 
 class _CompareCommand(DesignCommand):
@@ -56,8 +57,9 @@ def compare(
     """Send the same vectors through golden model, processor, RTL, netlists and board, and compare.
 
     CORE may also be a configuration, BOARD/CONFIG, or all: each core, and the smallest configuration for all miners.
-    Parameters of a core that are not given are small. A level that cannot run says why. The exit code is 1 if a level
-    differs from the golden model; waveforms around the first difference are then left in the current folder.
+    Parameters of a core that are not given are small. A level that cannot run says why. The golden model judges, also
+    when it is not among the levels. The exit code is 1 if a level differs from it, and waveforms around the first
+    difference are then left in the current folder; it is 3 if a level or board that was named did not run.
     """
     from ninefold.hdl.tools import together
     from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER
@@ -68,15 +70,22 @@ def compare(
     if not as_json:
         click.echo(f"seed {chosen}")
 
-    def one(name: str) -> bool:
-        wrong = False
-        for result in _run(name, parameters, vectors, chosen, levels or _LEVELS, url):
-            wrong |= result.status == "differs"
-            click.echo(_json(name, chosen, result) if as_json else _line(name, result))
-        return wrong
+    # Of all cores some always have no counterpart on a level.
+    wanted = set() if core == _ALL else {*levels, *(["board"] if url is not None else [])}
 
-    if any(together(one, names, _AT_ONCE)):
-        ctx.exit(1)
+    def one(name: str) -> int:
+        code = 0
+        for result in _run(name, parameters, vectors, chosen, levels or _LEVELS, url):
+            if result.status == "differs":
+                code = _DIFFERS
+            elif result.status == "not run" and result.level in wanted:
+                code = code or _NOT_RUN
+            click.echo(_json(name, chosen, result) if as_json else _line(name, result))
+        return code
+
+    codes = together(one, names, _AT_ONCE)
+    if failed := [code for code in codes if code]:
+        ctx.exit(min(failed))
 
 
 def _run(

@@ -33,5 +33,7 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
             serve_pty(board, click.echo, lambda: False)
         else:
             serve_tcp(board, tcp, click.echo, lambda: False)
+    except KeyboardInterrupt:
+        return  # as it is meant to end
     finally:
         board.close()

@@ -15,7 +15,7 @@ from ninefold.hdl.boards import BOARDS
 from ninefold.hdl.commands.estimate import estimate
 from ninefold.hdl.configurations import Configuration, configuration
 from ninefold.hdl.estimate import changed, speed
-from ninefold.hdl.estimate_area import Family, area, fitted
+from ninefold.hdl.estimate_area import AVAILABLE, Family, area, fitted
 from ninefold.hdl.estimate_fit import DESIGNS, design, fit, measure
 from ninefold.hdl.miner import Miner, MinerParameters
 from ninefold.sim.verilated import Model, elaborate
@@ -144,6 +144,10 @@ def test_command() -> None:
     assert (report["measured"] or {}).get("lut4") == (None if made is None else made.resources["lut4"].used)
     more = CliRunner().invoke(estimate, ["icebreaker/small", "-p", "depth=256", "--json"], catch_exceptions=False)
     assert json.loads(more.output)["engine_cycles"] == 6_144
+    assert report["fits"] is True
+    assert report["available"]["packed"] == 5_280
+    large = CliRunner().invoke(estimate, ["icebreaker/small", "-p", "lanes=384"], catch_exceptions=False)
+    assert re.search(r"lanes=384 does not fit: [\d,]+ logic cells of 5,280", large.stderr)
     table = CliRunner().invoke(estimate, ["ulx3s/full"], catch_exceptions=False).output
     assert "DP16KD" in table
     assert "1,024" in table
@@ -171,6 +175,14 @@ def test_cells_of_the_catalogue_as_far_as_it_was_built() -> None:
         found = area(configuration(name).miner, BOARDS[name.partition("/")[0]].toolchain)
         if found.lut4 is not None:
             assert found.lut4 == pytest.approx(made.resources["lut4"].used, rel=0.15), name
+
+
+def test_what_the_devices_have() -> None:
+    assert {board.device for board in BOARDS.values()} == AVAILABLE.keys()
+    for name, made in manifests().items():
+        known = AVAILABLE[BOARDS[name.partition("/")[0]].device]
+        cells = [u.available for key, u in made.resources.items() if key in ("ICESTORM_LC", "TRELLIS_COMB")]
+        assert cells == [known["packed"]], name
 
 
 def test_the_data_say_what_they_were_made_with() -> None:
