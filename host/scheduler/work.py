@@ -41,8 +41,9 @@ class Future(concurrent.futures.Future[Result]):
     def cancel(self) -> bool:
         """Cancel the task while it waits; return whether it is cancelled."""
         before, done = self.cancelled(), super().cancel()
-        if done and not before and self.pending is not None and self.on_cancel is not None:
-            self.on_cancel(self.pending)
+        pending = self.pending  # another thread may end the task at the same time
+        if done and not before and pending is not None and self.on_cancel is not None:
+            self.on_cancel(pending)
         return done
 
     def __await__(self) -> Generator[Any, None, Result]:
