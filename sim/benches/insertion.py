@@ -26,12 +26,7 @@ async def started(dut: Any) -> TopKBench:
 async def orders(dut: Any) -> None:
     """Ascending, descending, equal, alternating and zero scores, in batches around k and well above it."""
     bench = await started(dut)
-    low, high, k = bench.lowest, bench.highest, bench.k
-    step = max(1, (high - low) // (2 * k + 9))
-    for n in sorted({1, 2, max(1, k - 1), k, k + 1, 2 * k + 8}):
-        rising = [min(high, low + i * step) for i in range(n)]
-        for scores in (rising, rising[::-1], [low] * n, [high] * n, [0] * n, [(low, high)[i % 2] for i in range(n)]):
-            bench.send([bench.named(scores)])
+    bench.send_orders()
     await bench.finish()
 
 

