@@ -1,0 +1,92 @@
+"""States of the executor that read and write registers, and that reset."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+
+from ninefold.hdl.miner.execution import Execution
+from ninefold.hdl.miner.registers import exists, writable
+from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.link import Fault, Kind
+from ninefold.spec.registers import BY_NAME
+
+__all__ = ["Accesses"]
+
+
+class Accesses(Execution):
+    """From ``CHECK``, with the first address and the number of registers, and from ``RESET WAIT``, to a job."""
+
+    def _registers(self, m: Module) -> None:
+        control, threshold = BY_NAME["control"].address, BY_NAME["threshold"]
+        writes = self._kind == Kind.WRITE
+        done, allowed, resets = Signal(), Signal(), Signal()
+        with m.State("CHECK"):
+            m.d.sync += [
+                done.eq(self._todo == 0),
+                allowed.eq(Mux(writes, writable(self._cursor), exists(self._cursor))),
+            ]
+            m.next = "CHECKED"
+        with m.State("CHECKED"):
+            m.next = "CHECK"
+            with m.If(done):
+                m.d.sync += [self._cursor.eq(self._cursor - self._job.words), self._todo.eq(self._job.words)]
+                with m.If(writes):
+                    m.d.sync += [self._job.words.eq(0), resets.eq(0)]
+                    m.next = "WRITE WAIT"
+                with m.Else():
+                    m.d.sync += self._job.address.eq(self._cursor - self._job.words)
+                    m.next = "JOB"
+            with m.Elif(allowed):
+                m.d.sync += [
+                    self._cursor.eq(self._cursor + 1),
+                    self._todo.eq(self._todo - 1),
+                    self._job.words.eq(self._job.words + 1),
+                ]
+            with m.Else():
+                self._refuse(m, Fault.ADDRESS)
+        with m.State("WRITE WAIT"), m.If(self._waiting == 0):
+            m.d.comb += self._intake.restart.eq(1)
+            m.next = "WRITE"
+        m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._intake.recent)]
+        with m.State("WRITE"), m.If(self._intake.collected):
+            m.next = "STORE"
+        with m.State("STORE"):
+            m.d.comb += [
+                self._intake.restart.eq(1),
+                self.write.eq(1),
+            ]
+            m.d.sync += [
+                self.threshold.valid.eq(self._cursor.matches(*threshold.addresses)),
+                self.threshold.payload.index.eq(self._cursor - threshold.address),
+                self.threshold.payload.value.eq(self._intake.recent),
+                self._cursor.eq(self._cursor + 1),
+                resets.eq(resets | ((self._cursor == control) & self._intake.recent[0])),
+            ]
+            with m.If(self._intake.more):
+                m.next = "WRITE"
+            with m.Else():
+                m.next = "WRITTEN"
+        with m.State("WRITTEN"):
+            with m.If(resets):
+                m.next = "RESET WAIT"
+            with m.Else():
+                m.next = "JOB"
+
+    def _reset(self, m: Module) -> None:
+        """Put the thresholds back one by one, and all else at once."""
+        thresholds = Array(THRESHOLDS[self._p.mode].reached_at)
+        index = Signal(2)
+        with m.State("RESET WAIT"), m.If(self._waiting == 0):
+            m.next = "RESET"
+        with m.State("RESET"):
+            m.d.sync += [
+                self.clear.eq(1),
+                self.restart.eq(1),
+                self.threshold.valid.eq(1),
+                self.threshold.payload.index.eq(index),
+                self.threshold.payload.value.eq(thresholds[index]),
+                index.eq(index + 1),
+                self._known.eq(0),
+                self._rows.eq(0),
+                self.loading.eq(0),
+            ]
+            with m.If(index == 3):
+                m.next = "JOB"

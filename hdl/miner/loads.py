@@ -1,0 +1,92 @@
+"""States of the executor that load rows."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+
+from ninefold.hdl.miner.execution import Execution
+from ninefold.hdl.miner.intake import Way
+from ninefold.spec.link import PREFIX_BYTES, Fault
+
+__all__ = ["Loads"]
+
+
+class Loads(Execution):
+    """From ``LOAD`` to a job: what is asked for is checked, then the bytes of the block are passed on."""
+
+    def _load(self, m: Module) -> None:
+        p = self._p
+        offset, final = self._intake.recent[:31], self._intake.recent[31]
+        size = (self._length - PREFIX_BYTES)[: len(self._length)]
+        beyond = Signal(range(p.row_bytes + p.buffer_bytes))
+        begins, continues, bare, beyond_store = Signal(), Signal(), Signal(), Signal()
+        whole_row, part_row = Signal(), Signal()
+        m.d.sync += [whole_row.eq(beyond >= p.row_bytes), part_row.eq(beyond != 0)]
+        end = Signal(range(p.depth * p.row_bytes + p.buffer_bytes))
+        with m.State("LOAD"):
+            m.d.sync += [
+                begins.eq(offset == 0),
+                continues.eq(self.loading & (offset == self._counter.bytes)),
+                bare.eq(self._length <= PREFIX_BYTES),
+            ]
+            m.next = "LOAD END"
+        with m.State("LOAD END"):
+            m.d.sync += [
+                end.eq(Mux(begins, 0, self._counter.bytes) + size),
+                beyond.eq(Mux(begins, 0, self._counter.row_bytes) + size),
+            ]
+            m.next = "LOAD CHECK"
+        with m.State("LOAD CHECK"):
+            m.d.sync += beyond_store.eq(end > p.depth * p.row_bytes)
+            with m.If(bare):
+                self._refuse(m, Fault.LENGTH)
+            with m.Elif(~begins & ~continues):
+                self._refuse(m, Fault.OFFSET)
+            with m.Else():
+                m.next = "LOAD FITS"
+        with m.State("LOAD FITS"):
+            with m.If(beyond_store):
+                self._refuse(m, Fault.STORE)
+            with m.Elif(final & whole_row):
+                m.d.sync += beyond.eq(beyond - p.row_bytes)
+                m.next = "LOAD ROWS"
+            with m.Elif(final & part_row):
+                self._refuse(m, Fault.ROW)
+            with m.Else():
+                m.next = "LOAD WAIT"
+        with m.State("LOAD ROWS"):
+            m.next = "LOAD FITS"
+        self._load_block(m, begins, final)
+        self._refuse_state(m, beyond)
+
+    def _load_block(self, m: Module, begins: Signal, final: Value) -> None:
+        """Pass the bytes of a block on."""
+        # The engine has words of a load that was not ended.
+        begun = Signal()
+        with m.State("LOAD WAIT"), m.If(self._waiting == 0):
+            with m.If(begins):
+                m.d.sync += [
+                    self.restart.eq(1),
+                    self.clear_epoch.eq(1),
+                    self._rows.eq(0),
+                    self.loading.eq(1),
+                ]
+                m.next = "LOAD FLUSH"
+            with m.Else():
+                m.d.sync += self._way.eq(Way.ROWS)
+                m.next = "LOAD BYTES"
+        with m.State("LOAD FLUSH"):
+            m.d.sync += self.flush.eq(begun & ~(self.flush & self.flushed))
+            with m.If(~begun | (self.flush & self.flushed)):
+                m.d.sync += [begun.eq(1), self._way.eq(Way.ROWS)]
+                m.next = "LOAD BYTES"
+        m.d.comb += self._intake.ends.eq(final)
+        with m.State("LOAD BYTES"), m.If(~self._intake.more & ~self.packing):
+            m.next = "LOADED"
+        # A cycle later the counts are what they will be.
+        with m.State("LOADED"):
+            m.d.sync += [
+                self._job.literals.eq(1),
+                self._job.first.eq(Mux(final, 0, self._counter.bytes)),
+            ]
+            with m.If(final):
+                m.d.sync += [self._rows.eq(self._counter.rows), self.loading.eq(0), begun.eq(0)]
+            m.next = "JOB"

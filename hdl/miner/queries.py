@@ -1,0 +1,71 @@
+"""States of the executor that check queries."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+
+from ninefold.hdl.miner.execution import Execution
+from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault
+
+__all__ = ["Queries"]
+
+#: Of a query whose prefix is wrong, the first of them.
+_QUERY_FAULTS = (Fault.LENGTH, Fault.FORMAT, Fault.EMPTY, Fault.EPOCH, Fault.K)
+
+
+class Queries(Execution):
+    """From ``QUERY`` to a job, behind which the bytes of the queries follow."""
+
+    def _query(self, m: Module) -> None:
+        p, header = self._p, self.headers.payload
+        form, count, k = self._intake.recent[:8], self._intake.recent[8:16], self._intake.recent[16:]
+        # Neither need go on once it is too large.
+        asked = Signal(range(p.buffer_bytes + max(p.query_bytes) + PREFIX_BYTES))
+        answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
+        results = k[: p.k.bit_length()]
+        faults = {fault: Signal(name=f"fault_{fault.name.lower()}") for fault in _QUERY_FAULTS}
+        fewer, goes_on, exact, small = Signal(), Signal(), Signal(), Signal()
+        with m.State("QUERY"):
+            m.d.sync += [
+                self._todo.eq(count),
+                asked.eq(PREFIX_BYTES),
+                answer.eq(PREFIX_BYTES),
+                fewer.eq(results < self._rows),
+                faults[Fault.LENGTH].eq((self._length < PREFIX_BYTES) | (count == 0)),
+                faults[Fault.FORMAT].eq(form > FORMAT_GRID),
+                faults[Fault.EMPTY].eq(self._rows == 0),
+                faults[Fault.EPOCH].eq(header.epoch != self.epoch),
+                faults[Fault.K].eq((k == 0) | (k > p.k)),
+            ]
+            m.next = "QUERY CHECK"
+        with m.State("QUERY CHECK"):
+            m.d.sync += self._job.results.eq(Mux(fewer, results, self._rows))
+            m.next = "QUERY SIZE"
+            for fault in reversed(_QUERY_FAULTS):
+                with m.If(faults[fault]):
+                    self._refuse(m, fault)
+        with m.State("QUERY SIZE"):
+            m.d.sync += [
+                goes_on.eq((self._todo != 0) & (asked <= self._length)),
+                exact.eq(asked == self._length),
+                small.eq(answer <= p.reply_limit),
+            ]
+            m.next = "QUERY SIZED"
+        with m.State("QUERY SIZED"):
+            m.d.sync += self._job.first.eq(Cat(Const(0, 8), count, self._job.results))
+            with m.If(goes_on & small):
+                m.next = "QUERY SIZE"
+                m.d.sync += [
+                    self._todo.eq(self._todo - 1),
+                    asked.eq(asked + Mux(form == FORMAT_GRID, p.query_bytes[1], p.query_bytes[0])),
+                    answer.eq(answer + (self._job.results << 1) + (self._job.results << 2)),
+                ]
+            with m.Elif(~small):
+                self._refuse(m, Fault.REPLY)
+            with m.Elif(~exact):
+                self._refuse(m, Fault.LENGTH)
+            with m.Elif((self._waiting == 0) | (self.of_grid == form[0])):
+                m.d.sync += [
+                    self.of_grid.eq(form[0]),
+                    self._job.literals.eq(1),
+                    self._job.queries.eq(count),
+                ]
+                m.next = "JOB"
