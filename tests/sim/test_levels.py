@@ -59,27 +59,19 @@ def test_the_processor_agrees_or_has_a_reason(name: str, tmp_path: Path) -> None
             assert cpu.elements >= 20
 
 
-def test_all_levels_of_a_core_agree(tmp_path: Path) -> None:
-    found = results("topk", LEVELS, tmp_path)
+@pytest.mark.parametrize("name", [SMALLEST_MINER, *(name for name in SMALL if name != "miner")])
+def test_all_levels_agree(name: str, tmp_path: Path) -> None:
+    configuration = name == SMALLEST_MINER
+    found = results(name, LEVELS, tmp_path, board=f"sim://{SMALLEST_MINER}" if configuration else "")
     assert list(found) == list(LEVELS)
-    assert {level: result.status for level, result in found.items()} == {
-        "golden": "agrees",
-        "cpu": "agrees",
-        "rtl": "agrees",
-        "ice40": "agrees",
-        "ecp5": "agrees",
-        "board": "not run",
-    }
-    assert len({found[level].elements for level in ("golden", "cpu", "rtl", "ice40", "ecp5")}) == 1
-    assert "compare a configuration" in found["board"].detail
+    not_run = {level: result.detail for level, result in found.items() if result.status == "not run"}
+    assert {result.status for level, result in found.items() if level not in not_run} == {"agrees"}
+    # The processor lacks an operator for most cores, and Yosys a model of one memory of this family.
+    assert set(not_run) <= {"cpu", "ecp5"} | (set() if configuration else {"board"})
+    assert "ecp5" not in not_run or "DP16KD" in not_run["ecp5"]
+    assert configuration or "compare a configuration" in not_run["board"]
+    assert len({found[level].elements for level in ("golden", "rtl", "ice40")}) == 1
     assert not list(tmp_path.iterdir())
-
-
-def test_all_quick_levels_of_the_smallest_miner_agree(tmp_path: Path) -> None:
-    found = results(SMALLEST_MINER, [*QUICK, "ecp5", "board"], tmp_path, board=f"sim://{SMALLEST_MINER}")
-    assert [result.status for result in found.values()] == ["agrees", "agrees", "agrees", "not run", "agrees"]
-    assert "DP16KD" in found["ecp5"].detail
-    assert found["cpu"].elements == found["board"].elements < found["rtl"].elements
 
 
 def flip_flop(text: str, signal: str) -> tuple[str, str]:
