@@ -4,9 +4,7 @@ import contextlib
 import fcntl
 import os
 import shlex
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +14,7 @@ from typing import Final, TypeVar
 
 from ninefold.spec.cache import cache_folder
 from ninefold.spec.errors import ToolError, UnavailableError, tool_failure
+from ninefold.spec.programs import find
 
 __all__ = ["INSTALL", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
 
@@ -29,29 +28,6 @@ SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 _running: set[subprocess.Popen[str]] = set()
-
-
-def find(program: str, install: str) -> Path:
-    """Return the path of a program: beside the running Python, else on PATH.
-
-    Parameters
-    ----------
-    program : str
-        Name of the program.
-    install : str
-        What provides it, e.g. ``pip install "ninefold[synth]"``.
-
-    Raises
-    ------
-    UnavailableError
-        It is in neither place.
-    """
-    # The environment of the running Python need not be activated.
-    beside = Path(sys.executable).parent / program
-    found = str(beside) if beside.is_file() else shutil.which(program)
-    if found is None:
-        raise UnavailableError(f"{program} is neither beside {Path(sys.executable).name} nor on PATH", install)
-    return Path(found)
 
 
 def version_of(package: str, install: str) -> str:

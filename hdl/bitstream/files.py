@@ -1,13 +1,10 @@
 """Writing a bitstream and its manifest where a user wants them."""
 
-import contextlib
-import os
 import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from ninefold.hdl.bitstream.builder import Built
+from ninefold.spec.files import written_aside
 
 __all__ = ["export"]
 
@@ -32,19 +29,8 @@ def export(built: Built, folder: Path) -> tuple[Path, Path]:
     bitstream, manifest = (stem.with_name(stem.name + suffix) for suffix in (built.bitstream.suffix, ".json"))
     # A manifest never stands beside a bitstream that is not its own.
     manifest.unlink(missing_ok=True)
-    _whole(bitstream, lambda path: shutil.copyfile(built.bitstream, path))
-    _whole(manifest, lambda path: path.write_text(built.manifest.to_json()))
+    with written_aside(bitstream) as aside:
+        shutil.copyfile(built.bitstream, aside)
+    with written_aside(manifest) as aside:
+        aside.write_text(built.manifest.to_json())
     return bitstream, manifest
-
-
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    try:
-        write(Path(aside))
-        Path(aside).chmod(0o644)
-        Path(aside).rename(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(aside).unlink()
-        raise

@@ -1,7 +1,5 @@
 """``ninefold elaborate``: a core or a miner as Verilog or RTLIL."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,12 @@ import click
 
 from ninefold.hdl.commands.parameters import DesignCommand
 from ninefold.spec.errors import InputError
+from ninefold.spec.files import written_aside
 
 __all__ = ["elaborate"]
 
 _FORMATS = {".v": "verilog", ".il": "rtlil"}
+_TITLES = {"verilog": "Verilog", "rtlil": "RTLIL"}
 
 
 @click.command(cls=DesignCommand)
@@ -38,8 +38,7 @@ def elaborate(
     """
     from ninefold.hdl.elaborate import rtlil, verilog
 
-    if language is None:
-        language = _language(output)
+    language = _language(output, language)
     if output is not None and not output.parent.is_dir():
         raise InputError(f"the output must be in a folder that exists, not in {str(output.parent)!r}")
     component = _component(core, parameters)
@@ -47,7 +46,8 @@ def elaborate(
     if output is None:
         click.echo(text, nl=False)
     else:
-        _write(output, text)
+        with written_aside(output) as aside:
+            aside.write_text(text)
 
 
 def _component(core: str, parameters: dict[str, Any]) -> Any:
@@ -61,28 +61,12 @@ def _component(core: str, parameters: dict[str, Any]) -> Any:
     return CONFIGURATIONS[core].component()
 
 
-def _language(output: Path | None) -> str:
-    if output is None:
-        return "verilog"
-    if output.suffix not in _FORMATS:
+def _language(output: Path | None, named: str | None) -> str:
+    meant = None if output is None else _FORMATS.get(output.suffix)
+    if named is not None and meant not in (None, named):
+        raise InputError(f"{output} is for {_TITLES[meant]}, and --format says {_TITLES[named]}: leave one of them out")
+    if output is not None and meant is None and named is None:
         raise InputError(
             f"the output must end in {' or '.join(_FORMATS)}, or --format must be given, not {output.name!r}"
         )
-    return _FORMATS[output.suffix]
-
-
-def _write(path: Path, text: str) -> None:
-    """Write aside and rename, so that no half of a file is ever seen."""
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(aside).chmod(0o666 & ~umask)
-        Path(aside).replace(path)
-    except OSError as error:
-        # A failed write names no file by itself.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        Path(aside).unlink(missing_ok=True)
+    return named or meant or "verilog"

@@ -2,14 +2,25 @@
 
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
 from ninefold.spec.errors import UnavailableError
 
-__all__ = ["CoreCommand", "DesignCommand"]
+__all__ = ["CoreArgument", "CoreCommand", "DesignCommand"]
+
+
+class CoreArgument(click.Argument):
+    """The argument CORE; an error names it so, since the list of what it may be follows there anyway."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__(["core"], type=click.Choice(list(names)))
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Return what an error calls it."""
+        return "'CORE'"
 
 
 class CoreCommand(click.Command):
@@ -28,8 +39,7 @@ class CoreCommand(click.Command):
             raise UnavailableError("amaranth is not installed", "pip install 'ninefold[hdl]'")
         from ninefold.hdl.catalogue import CORES
 
-        names = [*CORES, *self._others()]
-        return [click.Argument(["core"], type=click.Choice(names)), *self._options(), *super().get_params(ctx)]
+        return [CoreArgument([*CORES, *self._others()]), *self._options(), *super().get_params(ctx)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options of the core into ``parameters``."""

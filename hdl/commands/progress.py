@@ -19,11 +19,13 @@ def steps(description: str, total: int) -> Iterator[Callable[[str], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # A bar that is shown where there is no terminal leaves an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
 
         def finished(line: str) -> None:
-            bar.console.print(line, highlight=False)
+            console.print(line, highlight=False)
             bar.advance(task)
 
         yield finished

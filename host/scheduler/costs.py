@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
-import tempfile
 from collections import deque
 from collections.abc import Collection
 from functools import lru_cache
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ninefold.spec.cache import cache_folder, digest_of
+from ninefold.spec.files import written_aside
 from ninefold.spec.signature import Call
 
 __all__ = ["Costs", "costs_file", "size_class"]
@@ -105,15 +104,8 @@ class Costs:
         }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
-            try:
-                with os.fdopen(handle, "w") as file:
-                    json.dump(content, file)
-                Path(name).chmod(0o644)  # as all else in the cache; temporary files are their owner's alone
-                Path(name).replace(self._path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with written_aside(self._path) as aside:
+                aside.write_text(json.dumps(content))
         except OSError as error:
             _LOG.warning("measured costs were not saved", extra={"file": str(self._path), "reason": str(error)})
         else:

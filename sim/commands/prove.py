@@ -25,14 +25,15 @@ class _ProveCommand(click.Command):
 
         if importlib.util.find_spec("amaranth") is None:
             raise UnavailableError("amaranth is not installed", "pip install 'ninefold[prove]'")
+        from ninefold.hdl.commands.parameters import CoreArgument
         from ninefold.sim.formal import PROOFS
 
-        return [click.Argument(["core"], type=click.Choice([*PROOFS, "all"])), *super().get_params(ctx)]
+        return [CoreArgument([*PROOFS, "all"]), *super().get_params(ctx)]
 
 
 @click.command(cls=_ProveCommand)
 @click.option("--task", "wanted", multiple=True, metavar="NAME", help="Do this task; may be repeated. Default: all.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a task.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a task (JSON Lines).")
 @click.option("--page", "as_page", is_flag=True, help="Print the documentation page on all proofs, and prove nothing.")
 @click.pass_context
 def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool, as_page: bool) -> None:

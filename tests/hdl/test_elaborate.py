@@ -166,6 +166,11 @@ def test_a_full_disk_is_named_with_the_file(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_cannot_be_made_is_named() -> None:
+    result = CliRunner().invoke(cli, ["elaborate", "topk", "--k", "1", "-o", "/proc/x.il"])
+    assert (result.exit_code, result.output) == (2, "error: /proc/x.il: No such file or directory\n")
+
+
 def test_command_format_and_name(tmp_path: Path) -> None:
     output = tmp_path / "miner.txt"
     options = [
@@ -201,6 +206,10 @@ def test_command_prints_verilog_without_output() -> None:
         (["topk", "--k", "0"], "k must be an integer from 1 to 256, not 0"),
         (["topk", "-o", "x.txt"], "the output must end in .v or .il, or --format must be given, not 'x.txt'"),
         (["topk", "-o", "none/x.v"], "the output must be in a folder that exists, not in 'none'"),
+        (
+            ["topk", "-o", "x.il", "--format", "verilog"],
+            "x.il is for RTLIL, and --format says Verilog: leave one of them out",
+        ),
     ],
 )
 def test_command_refusals_leave_nothing(
@@ -216,7 +225,7 @@ def test_command_refusals_leave_nothing(
 def test_command_refuses_an_unknown_core_and_a_word_for_a_number() -> None:
     result = invoke("sorter")
     assert result.exit_code == 2
-    assert "'sorter' is not one of 'quantiser', 'similarity', 'topk', 'pipeline'," in result.output
+    assert "Invalid value for 'CORE': 'sorter' is not one of 'quantiser', 'similarity', 'topk'," in result.output
     result = invoke("topk", "--k", "many")
     assert result.exit_code == 2
     assert "Invalid value for '--k': 'many' is not a valid integer." in result.output

@@ -8,12 +8,12 @@ folder in the cache with copies of the system's files and one more that names th
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from ninefold.spec.cache import cache_folder, digest_of, unwritable
+from ninefold.spec.files import written_aside
 
 __all__ = ["VENDORS", "drivers", "intel_library", "system_files"]
 
@@ -82,11 +82,5 @@ def _write(path: Path, text: str) -> None:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if path.read_text() == text:
             return
-    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with written_aside(path) as aside:
+        aside.write_text(text)
