@@ -32,8 +32,10 @@ class Measured:
         Clock cycles between queries, from the board's counter, waiting included.
     scoring_cycles : int
         Of these, what scoring all rows needs: rows * dimensions / lanes.
+    clock_hz : int
+        The board's nominal clock.
     queries_a_second : float
-        At the board's clock.
+        At that clock; of a virtual board too, which takes longer.
     link_share : float
         Part of the cycles in which no row was scored.
     query_bytes, line_bytes : int
@@ -52,6 +54,7 @@ class Measured:
     search_s: float
     cycles_a_query: float
     scoring_cycles: int
+    clock_hz: int
     queries_a_second: float
     link_share: float
     query_bytes: int
@@ -91,6 +94,7 @@ def measure(board: Board, queries: int, k: int) -> Measured:
         search_s=searched - loaded,
         cycles_a_query=cycles,
         scoring_cycles=scoring,
+        clock_hz=identity.clock_hz,
         queries_a_second=identity.clock_hz / cycles if cycles else 0.0,
         link_share=max(0.0, 1 - scoring / cycles) if cycles else 0.0,
         query_bytes=query_bytes,

@@ -273,7 +273,7 @@ class Board:
             if not self.link.statistics.timeouts:  # the stream itself has ended
                 raise
             raise LostDeviceError(
-                f"{error}: it is not programmed, has another baud rate or serves another host"
+                f"{error}; the board is not programmed, has another baud rate or serves another host"
             ) from error
 
     def _identify(self) -> Identity:

@@ -11,11 +11,11 @@ from typing import Protocol
 from ninefold.drivers.board import Board
 from ninefold.drivers.link import TIMEOUT_S, TRIES
 from ninefold.drivers.transports import open_transport, split
-from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError
+from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError, did_you_mean
 from ninefold.spec.manifest import manifests
 from ninefold.spec.registry import entries
 
-__all__ = ["ANY", "BOARDS", "Place", "Source", "bitstream", "open_board", "places"]
+__all__ = ["ANY", "BOARDS", "Place", "Source", "bitstream", "only_board", "open_board", "places", "url_of"]
 
 #: Entry points of those who know of boards; each is a `Source`.
 BOARDS = "ninefold.boards"
@@ -74,6 +74,64 @@ def places() -> dict[str, Sequence[Place] | UnavailableError]:
     return found
 
 
+def url_of(name: str) -> str:
+    """Return the URL of a board by any name that it has.
+
+    Parameters
+    ----------
+    name : str
+        A URL; what `places` calls it, options of the URL behind it perhaps; a source, for the first board that it knows
+        of; the path of a port; a serial number; or one of these behind ``board:``, as a device is named.
+
+    Raises
+    ------
+    InputError
+        For a name that is none.
+    UnavailableError
+        Where the source that is named knows of none.
+    """
+    bare = name.removeprefix("board:")
+    if "://" in bare:
+        split(bare)  # refuses what is no URL
+        return bare
+    stem, mark, options = bare.partition("?")
+    found = places()
+    source = found.get(stem.partition("/")[0], ())
+    if isinstance(source, UnavailableError):
+        raise source
+    known = {stem: source[0].url} if source and stem in found else {}
+    known |= {p.name: p.url for some in found.values() if not isinstance(some, UnavailableError) for p in some}
+    if stem in known:
+        return f"{known[stem]}{mark}{options}"
+    half = any(stem == one.partition("/")[2] for one in known)
+    if half or not stem or ("/" in stem and not stem.startswith("/")):
+        raise InputError(
+            f"a board is named by a URL, or as `ninefold board list` has it ({', '.join(known) or 'none now'}), not"
+            f" {name!r}{did_you_mean(stem, known)}"
+        )
+    return f"serial://{bare}"
+
+
+def only_board() -> Place:
+    """Return the one board that is plugged in; where there is none, the first one that can be simulated.
+
+    Raises
+    ------
+    InputError
+        When there is more than one.
+    UnavailableError
+        When there is none, and none can be simulated.
+    """
+    found = places()
+    listed = [place for some in found.values() if not isinstance(some, UnavailableError) for place in some]
+    real = [place for place in listed if not place.simulated]
+    if len(real) > 1:
+        raise InputError(f"more than one board is plugged in: name one of {', '.join(place.url for place in real)}")
+    if not listed:
+        raise next(error for error in found.values() if isinstance(error, UnavailableError))
+    return (real or listed)[0]
+
+
 def bitstream(digest: str) -> str:
     """Return the name of the bitstream with that digest; empty where neither manifest nor source knows it."""
     for manifest in manifests().values():
@@ -86,7 +144,7 @@ def bitstream(digest: str) -> str:
 
 
 def open_board(
-    url: str,
+    name: str,
     *,
     digest: str = "",
     selftest: bool = True,
@@ -94,12 +152,12 @@ def open_board(
     timeout_s: float = TIMEOUT_S,
     tries: int = TRIES,
 ) -> Board:
-    """Open a board by its URL and make sure that it is fit for use.
+    """Open a board and make sure that it is fit for use.
 
     Parameters
     ----------
-    url : str
-        As `ninefold.drivers.transports.open_transport` takes it.
+    name : str
+        As `url_of` takes it.
     digest : str
         Of the bitstream that it must hold, from a manifest; one that is known where it is empty; `ANY`.
     selftest : bool
@@ -114,11 +172,12 @@ def open_board(
     Raises
     ------
     InputError
-        For a URL or digest that is none.
+        For a name or digest that is none.
     UnavailableError, LostDeviceError, DeviceError
         Why the board cannot be used.
     """
     _check_digest(digest)
+    url = url_of(name)
     # A recording can be played back only where nothing is left to chance.
     seed = 0 if record is not None or split(url)[0] == "replay" else None
     board = Board(open_transport(url, record), timeout_s=timeout_s, tries=tries, seed=seed)
@@ -128,7 +187,7 @@ def open_board(
         elif not digest and not bitstream(board.identity.digest):
             raise LostDeviceError(
                 f"the board holds the bitstream {board.identity.digest}, which no manifest describes: program it, or"
-                " name that digest"
+                " name that digest, by --digest or, of a device, as board:NAME#DIGEST"
             )
         if selftest:
             board.selftest()

@@ -266,8 +266,8 @@ class Link:
         if one.tries >= self.tries:
             said = f"; last: {one.trouble[-1]}" if one.trouble else ""
             raise LostDeviceError(
-                f"the link is dead: {one.request.kind.name} was sent {one.tries} times without an answer, which may"
-                f" take {self.timeout_s:g} s{said}"
+                f"the link is dead: {one.request.kind.name} was sent {one.tries} times within"
+                f" {self._clock() - one.sent_s:.1f} s without an answer{said}"
             )
         one.tries += 1
         self._sendings += 1

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from ninefold.drivers.boards import places
 from ninefold.drivers.transports.usb import INSTALL, UsbBoard, udev_rule
-from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError, tool_failure
-from ninefold.spec.manifest import Manifest
+from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError, did_you_mean, tool_failure
+from ninefold.spec.manifest import Manifest, manifests
+from ninefold.spec.programs import find
 
 __all__ = ["LOADERS", "Loader", "checked", "program"]
 
@@ -81,7 +80,7 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
     Raises
     ------
     InputError
-        No board of that name, or the timing is missed.
+        No board or bitstream of that name, or the timing is missed.
     UnavailableError
         It is not built.
     DamagedDataError
@@ -95,6 +94,9 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
     again = f"`ninefold build {name} --output {folder}` makes it"
     for path in (described, bitstream):
         if not path.is_file():
+            if name not in (known := _known(folder)):
+                hint = did_you_mean(name, known)
+                raise InputError(f"{path} is not there; `ninefold build` lists what can be built{hint}")
             raise UnavailableError(f"{path} is not there", again)
     manifest = Manifest.from_json(described.read_text(), str(described))
     if manifest.name != name:
@@ -122,7 +124,7 @@ def program(name: str, bitstream: Path) -> None:
     """
     board = name.partition("/")[0]
     loader = LOADERS[board]
-    command = [_find(), *loader.arguments, str(bitstream)]
+    command = [str(find(_NAMES, INSTALL)), *loader.arguments, str(bitstream)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -130,13 +132,12 @@ def program(name: str, bitstream: Path) -> None:
         raise _failure(board, loader, command, done)
 
 
-def _find() -> str:
-    beside = str(Path(sys.executable).parent)
-    places = os.pathsep.join((beside, os.environ.get("PATH", "")))
-    for name in _NAMES:
-        if found := shutil.which(name, path=places):
-            return found
-    raise UnavailableError(f"{_NAMES[0]} is neither beside {Path(sys.executable).name} nor on PATH", INSTALL)
+def _known(folder: Path) -> list[str]:
+    """Return the bitstreams that are known here: what can be built, only who builds it knows."""
+    built = {f"{one.parent.name}/{one.stem}" for one in folder.glob("*/*.json")}
+    simulated = {p.name for some in places().values() if not isinstance(some, UnavailableError) for p in some}
+    names = {*manifests(), *built, *simulated}
+    return sorted(name for name in names if name.partition("/")[0] in LOADERS)
 
 
 def _failure(board: str, loader: Loader, command: Sequence[str], done: subprocess.CompletedProcess[str]) -> Exception:

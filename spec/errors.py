@@ -1,7 +1,9 @@
 """The error hierarchy: one base class, and for each class the exit code of the command line."""
 
+import difflib
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +18,7 @@ __all__ = [
     "ToolError",
     "UnavailableError",
     "UnsupportedError",
+    "did_you_mean",
     "tool_failure",
 ]
 
@@ -98,6 +101,14 @@ class FullDiskError(ToolError):
     """An external tool found no room to write; the message names the folder or the tool."""
 
     exit_code = 2
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """Return what an error may end with: which of the known names is like the one that was given, if one is."""
+    names = list(known)
+    inside = [name for name in names if value and value.lower() in name.lower()]
+    like = inside[:1] or difflib.get_close_matches(value, names, 1)
+    return f"; did you mean {like[0]!r}?" if like else ""
 
 
 def tool_failure(message: str, said: str, where: str | Path) -> ToolError:

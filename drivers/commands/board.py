@@ -41,8 +41,25 @@ def board() -> None:
     """Work with boards, real ones and virtual ones alike.
 
     A board is named by a URL: serial://SERIAL, serial:///dev/ttyUSB1?baud=3000000, tcp://HOST:PORT, or sim://CONFIG for
-    one that is simulated. One whose bitstream no manifest describes is used only when its digest is given.
+    one that is simulated; or as `list` has it, e.g. virtual/tiny. Where URL may be left out, it is the board that is
+    plugged in, and where none is, one that is simulated. One whose bitstream no manifest describes is used only when
+    its digest is given.
     """
+
+
+def _found(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
+    """Return the URL of the board that is named; of the one that there is, said on stderr, where none is."""
+    from ninefold.drivers.boards import only_board, url_of
+
+    if name is not None:
+        return url_of(name)
+    place = only_board()
+    why = "no board is plugged in" if place.simulated else "no board is named"
+    click.echo(f"{why}: using {place.url}", err=True)
+    return place.url
+
+
+_URL = click.argument("url", required=False, callback=_found)
 
 
 _DIGEST = click.option(
@@ -73,7 +90,7 @@ def list_boards(as_json: bool) -> None:
 
 
 @board.command()
-@click.argument("url")
+@_URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(url: str, as_json: bool) -> None:
     """Show what a board is, holds and has counted; changes nothing on it."""
@@ -94,7 +111,7 @@ def info(url: str, as_json: bool) -> None:
 
 
 @board.command()
-@click.argument("url")
+@_URL
 @_DIGEST
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record for replay://FILE.")
 def selftest(url: str, digest: str, record: Path | None) -> None:
@@ -111,7 +128,7 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 
 
 @board.command()
-@click.argument("url")
+@_URL
 @_DIGEST
 @click.option("--queries", default=1000, show_default=True, help="How many, 1 or more.")
 @click.option("--k", type=int, help="Results a query [default: 10, or as many as the board gives].")
@@ -132,6 +149,10 @@ def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> 
         click.echo(json.dumps(asdict(measured), indent=2))
     else:
         _show(asdict(measured))
+        click.echo(
+            f"queries_a_second is that of the board's nominal clock of {measured.clock_hz / 1e6:g} MHz; by this"
+            f" computer's clock it was {measured.queries / measured.search_s:.6g}"
+        )
 
 
 def _show(values: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -10,7 +10,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import Transport
 from ninefold.spec.registry import TRANSPORTS, entries
 
-__all__ = ["check_options", "open_transport", "split"]
+__all__ = ["check_options", "once", "open_transport", "split"]
 
 
 def split(url: str) -> tuple[str, str, dict[str, str]]:
@@ -19,7 +19,7 @@ def split(url: str) -> tuple[str, str, dict[str, str]]:
     Raises
     ------
     InputError
-        When it is not such a URL, or no installed package offers the scheme.
+        When it is not such a URL, no installed package offers the scheme, or an option comes twice.
     """
     scheme, found, rest = url.partition("://")
     known = entries(TRANSPORTS)
@@ -27,10 +27,10 @@ def split(url: str) -> tuple[str, str, dict[str, str]]:
         raise InputError(f"a board is named by a URL that begins with {_listed(known)}, not {url!r}")
     address, _, query = rest.partition("?")
     try:
-        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
         raise InputError(f"options must be name=value, joined by &, not {query!r}") from error
-    return scheme, address, options
+    return scheme, address, once(pairs, f"an option of {scheme}://")
 
 
 def open_transport(url: str, record: Path | None = None) -> Transport:
@@ -54,6 +54,8 @@ def open_transport(url: str, record: Path | None = None) -> Transport:
         When nothing is there, or it may not be opened, with the step that mends it.
     """
     scheme, address, options = split(url)
+    if record is not None and not record.absolute().parent.is_dir():
+        raise InputError(f"{record} cannot be written: there is no folder {record.absolute().parent}")
     transport: Transport = entries(TRANSPORTS)[scheme].load()(address, options)
     if record is None:
         return transport
@@ -67,6 +69,16 @@ def check_options(scheme: str, options: Mapping[str, str], allowed: tuple[str, .
     for name in options:
         if name not in allowed:
             raise InputError(f"an option of {scheme}:// must be one of {', '.join(allowed) or 'none'}, not {name!r}")
+
+
+def once(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
+    """Return names and values as a mapping; raise `InputError` for a name that comes twice, `what` in words."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"{what} must be given once, not {name}={found[name]} and {name}={value}")
+        found[name] = value
+    return found
 
 
 def _listed(known: Mapping[str, object]) -> str:

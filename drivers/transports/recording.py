@@ -5,6 +5,7 @@ A recording is lines of JSON: a header, then ``{"write": hex}`` and ``{"read": h
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import deque
@@ -19,6 +20,10 @@ from ninefold.spec.protocols import Transport
 __all__ = ["Recorder", "Replay", "open_replay"]
 
 _FORMAT = "ninefold recording 1"
+#: Characters of a line that an error shows.
+_SHOWN = 60
+#: What ends a replay that goes another way than the session did.
+_SAME = "a recording answers only the command that was recorded, with the same options"
 
 
 class Recorder:
@@ -87,8 +92,10 @@ class Replay:
         try:
             lines = path.read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UnavailableError(f"{path} cannot be read: {reason}", "record a session first") from error
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise UnavailableError(
+                f"{path} cannot be read: {reason}", "`ninefold board selftest URL --record FILE` records one"
+            ) from error
         for number, line in enumerate(lines, 1):
             self._steps.extend(self._step(number, line))
         if not lines:
@@ -97,7 +104,7 @@ class Replay:
     def read(self, size: int, timeout_s: float) -> bytes:
         """Return the next recorded bytes, or wait where the recording waits for a write."""
         if not self._steps:
-            raise LostDeviceError(f"{self._name} has ended")
+            raise LostDeviceError(f"{self._name} has ended; {_SAME}")
         kind, data = self._steps[0]
         if kind == "write":
             # The session read nothing here either, and whoever asks counts the time.
@@ -118,14 +125,14 @@ class Replay:
         """
         while data:
             if not self._steps:
-                raise LostDeviceError(f"{self._name} has ended")
+                raise LostDeviceError(f"{self._name} has ended; {_SAME}")
             kind, expected = self._steps.popleft()
             size = min(len(expected), len(data))
             if kind != "write" or expected[:size] != data[:size]:
                 recorded = f"wrote {expected[:16].hex()}" if kind == "write" else "read"
                 raise DeviceError(
                     f"after {self._position} bytes written, {data[:16].hex()} is written where the session of"
-                    f" {self._name} {recorded}"
+                    f" {self._name} {recorded}; {_SAME}"
                 )
             self._position += size
             if expected[size:]:
@@ -139,16 +146,25 @@ class Replay:
     def _step(self, number: int, line: str) -> list[tuple[str, bytes]]:
         try:
             entry = json.loads(line)
-            if number == 1:
-                if entry["format"] != _FORMAT:
-                    raise ValueError(f"its format is {entry['format']!r}, not {_FORMAT!r}")
-                return []
+        except ValueError:
+            entry = None
+        if number == 1:
+            if not isinstance(entry, dict) or entry.get("format") != _FORMAT:
+                wanted = f'{{"format": "{_FORMAT}", ...}}'
+                raise DamagedDataError(f"{self._name} is no recording: line 1 must be {wanted}, not {_short(line)}")
+            return []
+        if isinstance(entry, dict) and len(entry) == 1:
             ((kind, data),) = entry.items()
-            if kind not in ("read", "write"):
-                raise ValueError(f"{kind!r} is neither read nor write")
-            return [(kind, bytes.fromhex(data))] if data else []
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedDataError(f"line {number} of {self._name} is not of a recording: {error}") from error
+            if kind in ("read", "write") and isinstance(data, str):
+                with contextlib.suppress(ValueError):
+                    return [(kind, bytes.fromhex(data))] if data else []
+        raise DamagedDataError(
+            f'{self._name} is damaged: line {number} must be {{"read": HEX}} or {{"write": HEX}}, not {_short(line)}'
+        )
+
+
+def _short(line: str) -> str:
+    return repr(line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...")
 
 
 def open_replay(address: str, options: Mapping[str, str]) -> Replay:

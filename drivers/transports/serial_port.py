@@ -58,12 +58,12 @@ def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
         raise UnavailableError("pyserial is not installed", INSTALL) from error
     found = None if address.startswith("/") else find(address, ports())
     path = address if found is None else found.path
+    rate = found.board.baud if found is not None and "baud" not in options else int(baud)
     try:
-        rate = found.board.baud if found is not None and "baud" not in options else int(baud)
         port = serial.Serial(path, rate, timeout=0, exclusive=True)
         port.reset_input_buffer()
     except (OSError, ValueError) as error:
-        raise _unavailable(path, found, error) from error
+        raise _unavailable(path, rate, found, error) from error
     return SerialTransport(port, set_latency(port, _SYSFS / Path(path).resolve().name / "latency_timer"))
 
 
@@ -88,7 +88,7 @@ def set_latency(port: Any, timer: Path) -> int | None:
     return int(timer.read_text())
 
 
-def _unavailable(path: str, found: Port | None, error: Exception) -> UnavailableError:
+def _unavailable(path: str, rate: int, found: Port | None, error: Exception) -> UnavailableError:
     code = getattr(error, "errno", None)
     if code in (errno.EACCES, errno.EPERM):
         return UnavailableError(
@@ -96,5 +96,6 @@ def _unavailable(path: str, found: Port | None, error: Exception) -> Unavailable
         )
     if code in (errno.EBUSY, errno.EAGAIN):
         return UnavailableError(f"{path} is in use by another process", "close that one first")
-    reason = os.strerror(code) if isinstance(code, int) else error
+    # Where there is no code, pyserial could not set the port up.
+    reason = os.strerror(code) if isinstance(code, int) else f"it is no serial port that does {rate} baud"
     return UnavailableError(f"{path} cannot be opened: {reason}", "see which boards `ninefold board list` finds")

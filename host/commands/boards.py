@@ -18,7 +18,7 @@ from rich.console import Console
 
 from ninefold.spec.errors import InputError
 
-from .search import query_of, report_of, table_of
+from .search import DEFAULT_K, query_of, report_of, table_of
 from .shown import answered, duration
 
 if TYPE_CHECKING:
@@ -66,13 +66,21 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("query")
 @_DIGEST
-@click.option("-k", default=10, show_default=True, help="How many, up to the board's k.")
-@click.option("--rerank", type=int, help="Score the best RERANK * k again with the float vectors.")
+@click.option("-k", type=int, help="How many, up to the board's k [default: 10, or as many as the board gives].")
+@click.option("--rerank", type=int, help="Score the best RERANK * k again, by dot products of the float vectors.")
 @click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
-@click.option("--json", "form", flag_value="json", help="Print the hits as JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print the hits as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the hits as CSV.")
 def query(
-    url: str, name: str, query: str, digest: str, k: int, rerank: int | None, threshold: str | None, form: str | None
+    url: str,
+    name: str,
+    query: str,
+    digest: str,
+    k: int | None,
+    rerank: int | None,
+    threshold: str | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """Search the index NAME, or the vectors of a .npy file, for QUERY on the board at URL.
 
@@ -81,13 +89,17 @@ def query(
     """
     from ninefold.host.scheduler import Scheduler
 
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
     with _index(name) as index, Scheduler() as scheduler:
-        options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{_instance(url, digest)}"}
+        instance = _instance(url, digest)
+        k = _most(instance, rerank) if k is None else k
+        options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
         found = _searched(index, query_of(index, query), scheduler, {**options, "strict": True})
-        if form == "json":
+        if as_json:
             reports = [report_of(index, query, hits) for hits in found]
             click.echo(json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False))
-        elif form == "csv":
+        elif as_csv:
             _write_csv(found)
         else:
             _show(found)
@@ -126,10 +138,18 @@ def _show(found: list[Hits]) -> None:
 
 
 def _instance(url: str, digest: str) -> str:
-    from ninefold.drivers.transports import split
+    from ninefold.drivers.boards import url_of
 
-    split(url)  # refuses what is no URL
-    return f"{url}#{digest}" if digest else url
+    found = url_of(url)
+    return f"{found}#{digest}" if digest else found
+
+
+def _most(instance: str, rerank: int | None) -> int:
+    """Return how many results are asked for where nobody says: 10, or as many as the board gives."""
+    from ninefold.host.backends.board import Boards
+
+    with contextlib.closing(Boards().open(instance)) as device:
+        return max(1, min(DEFAULT_K, device.connect().identity.k // max(1, rerank or 1)))
 
 
 @contextlib.contextmanager
@@ -138,8 +158,14 @@ def _index(name: str) -> Iterator[Index]:
     from ninefold.host.index import Index, build
     from ninefold.host.sources import vectors
 
-    if not vectors.claims(name):
+    if vectors.claims(name):
+        with tempfile.TemporaryDirectory(prefix="ninefold-") as folder:
+            made = build(name, str(Path(folder) / "vectors"))
+            yield Index.open(str(made.folder), called=name)
+    elif Path(name).is_file():
+        raise InputError(
+            f"what a board searches must be an index or a .npy file of vectors, not {name!r};"
+            f" `ninefold index {name} -o NAME` makes an index of it"
+        )
+    else:
         yield Index.open(name)
-        return
-    with tempfile.TemporaryDirectory(prefix="ninefold-") as folder:
-        yield Index.open(str(build(name, str(Path(folder) / "vectors")).folder))

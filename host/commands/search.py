@@ -12,21 +12,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, UnavailableError
 
-from .shown import answered, considered, snippet
+from .shown import answered, considered, score_of, snippet
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
 
-__all__ = ["query_of", "report_of", "search", "table_of"]
+__all__ = ["DEFAULT_K", "query_of", "report_of", "search", "table_of"]
+
+#: How many hits are given where nobody says.
+DEFAULT_K = 10
 
 
 @click.command()
 @click.argument("name")
 @click.argument("query")
-@click.option("-k", default=10, show_default=True, help="How many, 1 to 256.")
-@click.option("--rerank", type=int, help="Score the best RERANK * k again with the float vectors.")
+@click.option("-k", default=DEFAULT_K, show_default=True, help="How many, 1 to 256.")
+@click.option("--rerank", type=int, help="Score the best RERANK * k again, by dot products of the float vectors.")
 @click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
 @click.option("--device", default="auto", show_default=True, help="auto, or a device of `ninefold devices`.")
 @click.option("--strict", is_flag=True, help="Fail rather than answer from another device.")
@@ -67,6 +70,8 @@ def search(
             metrics.write_text(scheduler.metrics())
     for text in hits.result.fallbacks:
         click.echo(f"warning: {text}", err=True)
+    if device == "board":
+        _say_what_stands_in(hits.result.answered_by)
     if as_json:
         click.echo(json.dumps(report_of(index, query, hits), indent=2, ensure_ascii=False))
         return
@@ -76,6 +81,16 @@ def search(
     if explain:
         console.print()
         console.print(considered(hits.result))
+
+
+def _say_what_stands_in(answered_by: str) -> None:
+    """Say on stderr that a simulated board answered where just a board was asked for."""
+    from ninefold.drivers.boards import places
+
+    for some in places().values():
+        for place in () if isinstance(some, UnavailableError) else some:
+            if place.simulated and answered_by == f"board:{place.name}":
+                click.echo(f"no board is plugged in: using {place.url}", err=True)
 
 
 def query_of(index: Index, query: str) -> Any:
@@ -110,6 +125,7 @@ def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
     return {
         **index.describe(),
         "query": query,
+        "score": score_of(hits),
         "hits": [
             {
                 "rank": rank,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ninefold.host.index import Hits
     from ninefold.spec.data import Result
 
-__all__ = ["answered", "considered", "duration", "progress_bar", "snippet", "timing"]
+__all__ = ["answered", "considered", "duration", "progress_bar", "score_of", "snippet", "timing"]
 
 _DOING = {
     "read": "reading",
@@ -89,7 +89,14 @@ def answered(hits: Hits) -> str:
         parts.append(times if "cycles" in result.metrics else f"searched in {times}")
     if "refine_seconds" in result.metrics:
         parts.append(f"refined in {duration(result.metrics['refine_seconds'])}")
+    if result.values["scores"].dtype.kind == "f":
+        parts.append(f"scores are each the {score_of(hits)}")
     return "; ".join(parts)
+
+
+def score_of(hits: Hits) -> str:
+    """Return what the scores of hits are."""
+    return f"dot product of the {'float vectors' if hits.result.values['scores'].dtype.kind == 'f' else 'nits'}"
 
 
 def considered(result: Result) -> Table:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ninefold.host.scheduler import Scheduler, run
 from ninefold.host.sources import Entry
-from ninefold.host.sources.vectors import check_rows
+from ninefold.host.sources.vectors import check_rows, fault
 from ninefold.spec.data import Database, Result, Task
 from ninefold.spec.errors import DamagedDataError, InputError
 
@@ -34,7 +34,8 @@ class Hit:
     row : int
         Its row in the index.
     score : int or float
-        Integer dot product of nits; float dot product where reranked.
+        Integer dot product of nits; where reranked the dot product of the float vectors, which is their cosine where
+        they have length 1, as those of texts.
     entry : Entry
         What it is.
     """
@@ -77,10 +78,13 @@ class Index:
         Where it is.
     manifest : Manifest
         What it says about itself; `Index.open` has checked it.
+    called : str
+        What errors and reports call it; the folder where empty.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, called: str = "") -> None:
         self.folder = folder
+        self.called = called or str(folder)
         self.manifest = manifest
         shapes = {NITS: ((manifest.dimensions + 1) // 2, "uint8"), VECTORS: (manifest.dimensions, "float16")}
         arrays = {}
@@ -90,7 +94,7 @@ class Index:
         self.database = Database(arrays, manifest.attributes, manifest.digest)
 
     @classmethod
-    def open(cls, name: str, *, verify: bool = True) -> Index:
+    def open(cls, name: str, *, verify: bool = True, called: str = "") -> Index:
         """Open an index.
 
         Parameters
@@ -99,6 +103,8 @@ class Index:
             A path where it holds a ``/``, else a name in the data folder.
         verify : bool
             Compare the size and SHA-256 of every file with the manifest, about a second for each GB.
+        called : str
+            What errors and reports call it, once it is open; its folder where empty.
 
         Raises
         ------
@@ -115,7 +121,7 @@ class Index:
         if verify:
             for file, record in manifest.files.items():
                 record.check(folder / file)
-        return cls(folder, manifest)
+        return cls(folder, manifest, called)
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -124,7 +130,7 @@ class Index:
     def vectors(self) -> npt.NDArray[np.float16]:
         """The float vectors, float16 (rows, dimensions); raises `InputError` where the index has none."""
         if "vectors" not in self.database.arrays:
-            raise InputError(f"{self.folder} keeps no float vectors (--no-vectors), which this needs")
+            raise InputError(f"{self.called} keeps no float vectors (--no-vectors), which this needs")
         found: npt.NDArray[np.float16] = self.database.arrays["vectors"]
         return found
 
@@ -163,7 +169,7 @@ class Index:
         k : int
             How many, 1 to 256.
         rerank : int, optional
-            Score the best rerank * k again with the float vectors; rerank * k is at most 256.
+            Score the best rerank * k again, by dot products of the float vectors; rerank * k is at most 256.
         threshold : {None, 'adaptive'}
             Drop what is near the mean of the scores.
         device : str
@@ -238,13 +244,13 @@ class Index:
 
     def _embedded(self, query: str) -> npt.NDArray[np.float32]:
         if not self.manifest.model:
-            raise InputError(f"{self.folder} holds vectors: search it with a .npy file or the number of a row")
+            raise InputError(f"{self.called} holds vectors: search it with a .npy file or the number of a row")
         if not query.strip():
             raise InputError("the query is empty")
         there, here = self.manifest.model, embedder().model.digest
         if there != here:
             raise InputError(
-                f"{self.folder} was embedded by the model {there[:12]}, and {here[:12]} is in use, whose vectors mean "
+                f"{self.called} was embedded by the model {there[:12]}, and {here[:12]} is in use, whose vectors mean "
                 "something else; make the index again"
             )
         vectors = embedder().embed([query])
@@ -253,7 +259,7 @@ class Index:
     def describe(self) -> Mapping[str, Any]:
         """Return what a report names: folder, source, rows, dimensions, mode and scale."""
         manifest = self.manifest
-        return {"index": str(self.folder), "source": manifest.source, **manifest.attributes}
+        return {"index": self.called, "source": manifest.source, **manifest.attributes}
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
@@ -262,7 +268,7 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     except FileNotFoundError:
         raise DamagedDataError(f"{path} is missing; make the index again") from None
     except (ValueError, EOFError) as error:
-        raise DamagedDataError(f"{path} is damaged: {error}; make the index again") from error
+        raise DamagedDataError(f"{path} is damaged: {fault(path)}; make the index again") from error
     if array.shape != shape or array.dtype.name != dtype:
         raise DamagedDataError(
             f"{path} is damaged: it holds {array.dtype.name} {array.shape}, not {dtype} {shape}; make the index again"

@@ -69,7 +69,9 @@ class Inventory:
         family, colon, instance = device.partition(":")
         if family not in self.names or (colon and not instance):
             allowed = ", ".join(self.names)
-            raise InputError(f"device must be auto or one of {allowed}, alone or with :INSTANCE, not {device!r}")
+            # A URL or a configuration names a board.
+            hint = f"; did you mean 'board:{device}'?" if "/" in device and "board" in self.names else ""
+            raise InputError(f"device must be auto or one of {allowed}, alone or with :INSTANCE, not {device!r}{hint}")
         return family
 
     def probed(self, family: str) -> Probed | None:

@@ -73,7 +73,7 @@ class Placement:
                 return self._exhausted(job, pending, choice)
         pending.considered = pending.considered or choice.considered
         if pending.answers is None:  # of a split batch, the split is the reason
-            pending.why = f"fell back from {pending.fallbacks[-1]}" if pending.fallbacks else choice.why
+            pending.why = f"fell back: {pending.fallbacks[-1]}" if pending.fallbacks else choice.why
         self._put(worker, job)
         for faster in choice.ahead:
             for resident in residents_of(job.call):

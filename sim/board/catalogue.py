@@ -11,15 +11,22 @@ from ninefold.sim.board.build import identity
 from ninefold.sim.verilated import find_tools
 from ninefold.spec.errors import UnavailableError
 
-__all__ = ["VIRTUAL", "identities", "places"]
+__all__ = ["SIZES", "identities", "places"]
 
-#: Configurations for no board but a virtual one, and what they are for; written here too, so that listing them does not
-#: import Amaranth.
-VIRTUAL: Final = {"virtual/demo": "8,192 rows of 384 nits, k up to 64", "virtual/tiny": "64 rows of 32 nits, k up to 8"}
+#: All configurations, for each can be simulated, and their sizes; the first is simulated where none is named. Written
+#: here too, so that listing them does not import Amaranth.
+SIZES: Final = {
+    "virtual/demo": "8,192 rows of 384 nits, k up to 64",
+    "virtual/tiny": "64 rows of 32 nits, k up to 8",
+    "icebreaker/small": "512 rows of 384 nits, k up to 16",
+    "orangecrab/mid": "512 rows of 384 nits, k up to 64",
+    "tangnano9k/small": "256 rows of 384 nits, k up to 16",
+    "ulx3s/full": "1,024 rows of 512 nits, k up to 64",
+}
 
 
 def places() -> Sequence[Place]:
-    """Return the virtual boards; nothing is compiled.
+    """Return the boards that can be simulated; nothing is compiled.
 
     Raises
     ------
@@ -29,7 +36,7 @@ def places() -> Sequence[Place]:
     tools = find_tools()
     return [
         Place(name, f"sim://{name}", f"{name}, {size}; Verilator {tools.verilator_version}", simulated=True)
-        for name, size in VIRTUAL.items()
+        for name, size in SIZES.items()
     ]
 
 
@@ -39,7 +46,7 @@ def identities() -> Mapping[str, str]:
     from ninefold.hdl.configurations import CONFIGURATIONS
 
     try:
-        names = {name: name if name in VIRTUAL else f"{name}, simulated" for name in CONFIGURATIONS}
+        names = {name: name if name.startswith("virtual/") else f"{name}, simulated" for name in CONFIGURATIONS}
         return {identity(name).hex(): called for name, called in names.items()}
     except UnavailableError:  # then nothing here can be one
         return {}

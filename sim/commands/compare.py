@@ -42,7 +42,7 @@ class _CompareCommand(DesignCommand):
 @click.option("--vectors", type=click.IntRange(1), default=12, show_default=True, help="Vectors, queries or frames.")
 @click.option("--level", "levels", multiple=True, type=click.Choice(_LEVELS), help="May be repeated. Default: all.")
 @click.option("--board", "url", help="URL of the board; a configuration's virtual board if not given.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a level.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a level (JSON Lines).")
 @click.pass_context
 def compare(
     ctx: click.Context,

@@ -17,8 +17,10 @@ __all__ = ["serve"]
 def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, ...]) -> None:
     """Serve the virtual board CONFIGURATION, e.g. virtual/tiny, until interrupted.
 
-    The first line that is printed is the board's URL.
+    sim://virtual/tiny names it too, with faults as options: sim://virtual/tiny?flip=1e-4. The first line that is
+    printed is the URL at which others find it.
     """
+    from ninefold.drivers.transports import once, split
     from ninefold.sim.board import Faults, VirtualBoard
     from ninefold.sim.board.serve import serve_pty, serve_tcp
 
@@ -27,7 +29,12 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
     wrong = [fault for fault in faults if "=" not in fault]
     if wrong:
         raise InputError(f"a fault must be NAME=VALUE, not {wrong[0]!r}")
-    board = VirtualBoard(configuration, Faults.of(dict(fault.split("=", 1) for fault in faults)))
+    bare = configuration.removeprefix("board:")
+    scheme, name, options = split(bare if "://" in bare else f"sim://{bare}")
+    if scheme != "sim":
+        raise InputError(f"what is served must be a configuration, which is simulated, not {configuration!r}")
+    given = [(key, value) for key, _, value in (fault.partition("=") for fault in faults)]
+    board = VirtualBoard(name, Faults.of(once([*options.items(), *given], "a fault")))
     try:
         if tcp is None:
             serve_pty(board, click.echo, lambda: False)

@@ -63,6 +63,27 @@ def test_a_simulated_board_answers_as_search_does(ninefold: Run, indexed: Path, 
     assert sorted(there) == sorted(here)
 
 
+@pytest.mark.parametrize(("options", "hits"), [((), 8), (("--rerank", "3"), 2)])
+def test_as_many_hits_as_the_board_gives_where_nobody_says(
+    ninefold: Run, indexed: Path, options: tuple[str, ...], hits: int
+) -> None:
+    found = json.loads(ninefold("board", "query", "virtual/tiny", "v", "7", *options, "--json").stdout)
+    assert len(found["hits"]) == hits
+    assert found["answered_by"] == f"board:{SIMULATED}"
+
+
+def test_reports_say_what_was_searched_and_what_the_scores_are(ninefold: Run, vectors: Path) -> None:
+    words = ("board", "query", SIMULATED, vectors, "7", "-k", "2")
+    found = json.loads(ninefold(*words, "--json").stdout)
+    assert (found["index"], found["score"]) == (str(vectors), "dot product of the nits")
+    found = json.loads(ninefold(*words, "--rerank", "4", "--json").stdout)
+    row = np.load(vectors)[7].astype(np.float16).astype(np.float64)
+    assert (found["hits"][0]["row"], found["score"]) == (7, "dot product of the float vectors")
+    assert found["hits"][0]["score"] == pytest.approx(row @ row)
+    shown = " ".join(ninefold(*words, "--rerank", "4").stdout.split())
+    assert "scores are each the dot product of the float vectors" in shown
+
+
 def test_vectors_without_an_index(ninefold: Run, vectors: Path) -> None:
     queries = np.load(vectors)[[5, 9, 11]]
     np.save("queries.npy", queries)
@@ -91,11 +112,18 @@ def test_a_text(ninefold: Run, notes: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("query", "tiny", "v", "3"), 2, "a board is named by a URL that begins with"),
-        (("load", "tiny", "v"), 2, "a board is named by a URL that begins with"),
+        (
+            ("query", "tiny", "v", "3"),
+            2,
+            "a board is named by a URL, or as `ninefold board list` has it (virtual/demo,",
+        ),
+        (("load", "tiny", "v"), 2, "not 'tiny'; did you mean 'virtual/tiny'?"),
+        (("load", SIMULATED, "notes.jsonl"), 2, "must be an index or a .npy file of vectors, not 'notes.jsonl'; `ni"),
+        (("query", SIMULATED, "v.npy", "rain"), 2, "error: v.npy holds vectors: search it with a .npy file or the num"),
+        (("query", SIMULATED, "v", "3", "--json", "--csv"), 2, "--json and --csv exclude each other"),
         (("load", SIMULATED, "w"), 2, "there is no index "),
         (("load", "tcp://127.0.0.1:1", "v"), 2, "nothing answers at tcp://127.0.0.1:1: Connection refused"),
-        (("query", SIMULATED, "v", "3"), 2, "at most 8 results a query, where 10 are asked for"),
+        (("query", SIMULATED, "v", "3", "-k", "10"), 2, "at most 8 results a query, where 10 are asked for"),
         (("query", SIMULATED, "v", "200"), 2, "row must be 0 to 199, not 200"),
         (("query", SIMULATED, "v", "rain", "-k", "2"), 2, "search it with a .npy file or the number of a row"),
         (("query", SIMULATED, "v", "v/wide.npy", "-k", "2"), 2, "the queries have 3 dimensions, the index 16"),
@@ -112,6 +140,8 @@ def test_a_text(ninefold: Run, notes: Path) -> None:
 )
 def test_refusals(ninefold: Run, indexed: Path, words: tuple[str, ...], code: int, message: str) -> None:
     Path("v").mkdir()
+    Path("notes.jsonl").write_text('{"text": "rain"}\n')
+    np.save("v.npy", np.eye(16, dtype=np.float32))
     np.save("v/wide.npy", np.zeros((2, 3), np.float32))
     np.save("v/none.npy", np.zeros((0, 16), np.float32))
     result = ninefold("board", *words)

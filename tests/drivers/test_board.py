@@ -371,7 +371,10 @@ def test_a_board_whose_store_holds_something_else_is_refused() -> None:
 
 def test_nothing_that_answers_closes_the_stream() -> None:
     transport = ModelTransport(BoardModel(hung=True), clock := Clock())
-    with pytest.raises(LostDeviceError, match=r"^the link is dead: IDENTIFY was sent 3 times .* it is not programmed"):
+    with pytest.raises(
+        LostDeviceError,
+        match=r"^the link is dead: IDENTIFY was sent 3 times within .* s without an answer; the board is not",
+    ):
         Board(transport, timeout_s=0.1, tries=3, clock=clock)
     assert transport.closed
     assert clock.now < 0.4

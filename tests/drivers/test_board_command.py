@@ -1,14 +1,18 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from ninefold.drivers import boards
 from ninefold.drivers.bench import measure
 from ninefold.drivers.board import Board
+from ninefold.drivers.boards import url_of
 from ninefold.drivers.commands.board import BOARD_COMMANDS, board
 from ninefold.drivers.transports import usb
+from ninefold.sim.board import catalogue
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError
 from ninefold.spec.registry import entries
 from tests.drivers.board_model import DIGEST, BoardModel, Clock, ModelTransport
@@ -54,7 +58,10 @@ def test_bench_over_a_pseudo_terminal(port: str) -> None:
     assert (said["rows"], said["queries"], said["k"], said["scoring_cycles"]) == (64, 50, 4, 64 * 32 // 2)
     assert said["query_bytes"] == 50 * 16
     assert 0.8 < said["payload_share"] == said["query_bytes"] / said["line_bytes"] < 1
+    assert (said["clock_hz"], said["cycles_a_query"], said["queries_a_second"]) == (1_000_000, 0, 0)
     assert isinstance(run("bench", f"serial://{port}", "--queries", "0").exception, InputError)
+    shown = run("bench", f"serial://{port}", "--digest", "any", "--queries", "5", "--k", "4").stdout
+    assert f"that of the board's nominal clock of {said['clock_hz'] / 1e6:g} MHz; by this computer's clock" in shown
 
 
 def test_most_bytes_to_a_board_are_queries() -> None:
@@ -69,13 +76,17 @@ def test_most_bytes_to_a_board_are_queries() -> None:
 def test_boards_are_listed_by_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usb, "_comports", list)
     listed = run("list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["sim://virtual/demo", "sim://virtual/tiny"]
+    assert [line.split()[0] for line in listed.stdout.splitlines()][:3] == [
+        "sim://virtual/demo",
+        "sim://virtual/tiny",
+        "sim://icebreaker/small",
+    ]
     assert listed.stderr.startswith("no board is plugged in: found no serial ports; plug one in (icebreaker, ")
     plugged_in = [usb.Port(usb.BOARDS[1], "/dev/ttyUSB2", "D00123"), usb.Port(usb.BOARDS[0], "/dev/ttyUSB1", "")]
     monkeypatch.setattr(usb, "ports", lambda: plugged_in)
     assert run("list").stdout.splitlines()[:2] == [
-        "serial://D00123        ulx3s D00123 at /dev/ttyUSB2",
-        "serial:///dev/ttyUSB1  icebreaker (no serial number) at /dev/ttyUSB1",
+        "serial://D00123         ulx3s D00123 at /dev/ttyUSB2",
+        "serial:///dev/ttyUSB1   icebreaker (no serial number) at /dev/ttyUSB1",
     ]
     assert json.loads(run("list", "--json").stdout)[0] == {
         "name": "D00123",
@@ -89,6 +100,7 @@ def test_a_bitstream_that_no_manifest_describes_is_used_only_by_its_digest(port:
     refused = run("selftest", f"serial://{port}")
     assert isinstance(refused.exception, LostDeviceError)
     assert f"the bitstream {DIGEST.hex()}, which no manifest describes" in str(refused.exception)
+    assert "or name that digest, by --digest or, of a device, as board:NAME#DIGEST" in str(refused.exception)
     assert isinstance(run("selftest", f"serial://{port}", "--digest", "12").exception, InputError)
     assert f"{'bitstream':20} described by no manifest" in run("info", f"serial://{port}").output.splitlines()
     assert run("selftest", f"serial://{port}", "--digest", "any").exit_code == 0
@@ -96,7 +108,61 @@ def test_a_bitstream_that_no_manifest_describes_is_used_only_by_its_digest(port:
 
 def test_a_board_that_is_not_there_is_named() -> None:
     assert isinstance(run("info", "serial:///dev/nothing").exception, UnavailableError)
-    assert isinstance(run("info", "nothing").exception, InputError)
+    assert isinstance(run("info", "nothing").exception, UnavailableError)
+    assert isinstance(run("info", "no/thing").exception, InputError)
+
+
+@pytest.mark.parametrize(
+    "name", ["virtual/tiny", "sim://virtual/tiny", "board:virtual/tiny", "board:sim://virtual/tiny"]
+)
+def test_a_board_goes_by_all_its_names(name: str) -> None:
+    assert url_of(name) == "sim://virtual/tiny"
+    assert url_of(f"{name}?flip=0.5") == "sim://virtual/tiny?flip=0.5"
+
+
+def test_other_names_of_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usb, "ports", lambda: [usb.Port(usb.BOARDS[1], "/dev/ttyUSB2", "D00123")])
+    assert url_of("D00123") == url_of("usb") == "serial://D00123"
+    assert url_of("virtual") == "sim://virtual/demo"
+    assert url_of("board:/dev/ttyUSB1") == "serial:///dev/ttyUSB1"
+    assert url_of("ulx3s") == "serial://ulx3s"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("tiny", "; did you mean 'virtual/tiny'?"), ("board:virtual/tinny", "; did you mean 'virtual/tiny'?"), ("", "")],
+)
+def test_a_name_that_is_none_is_refused_with_those_there_are(
+    name: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usb, "_comports", list)
+    refused = run("info", name)
+    assert isinstance(refused.exception, InputError)
+    assert str(refused.exception).startswith("a board is named by a URL, or as `ninefold board list` has it (virtual/d")
+    assert str(refused.exception).endswith(f"), not {name!r}{hint}")
+
+
+def test_where_no_board_is_named_the_one_that_is_taken_is_said(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usb, "_comports", list)
+    (demo,) = [place for place in catalogue.places() if place.name == "virtual/demo"]
+    assert boards.only_board() == demo
+    # What is simulated otherwise takes longer to compile.
+    monkeypatch.setattr(boards, "only_board", lambda: replace(demo, url="sim://virtual/tiny"))
+    done = run("info")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == "no board is plugged in: using sim://virtual/tiny\n"
+    monkeypatch.undo()
+    plugged_in = [usb.Port(usb.BOARDS[0], port, "")]
+    monkeypatch.setattr(usb, "ports", lambda: plugged_in)
+    done = run("info")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == f"no board is named: using serial://{port}\n"
+    plugged_in.append(usb.Port(usb.BOARDS[1], "/dev/ttyUSB9", "D00123"))
+    refused = run("selftest")
+    assert isinstance(refused.exception, InputError)
+    assert str(refused.exception) == (
+        f"more than one board is plugged in: name one of serial://{port}, serial://D00123"
+    )
 
 
 def test_others_may_add_commands() -> None:

@@ -151,7 +151,9 @@ def test_a_hung_board_is_reported_in_bounded_time() -> None:
             answers.append(answer)
             hung_from = clock.now
 
-    with pytest.raises(LostDeviceError, match=r"^the link is dead: QUERY was sent 5 times without an answer"):
+    with pytest.raises(
+        LostDeviceError, match=r"^the link is dead: QUERY was sent 5 times within [0-9.]+ s without an answer"
+    ):
         ask()
     check(answers, 8 * len(answers))
     assert clock.now - hung_from < 5 * 0.1 + 0.1

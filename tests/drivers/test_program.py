@@ -103,6 +103,22 @@ def test_what_is_not_built_is_named(folder: Path, loader: Loader, missing: str) 
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("icebreaker/smal", "; did you mean 'icebreaker/small'?"),
+        ("icebreaker", "; did you mean 'icebreaker/small'?"),
+        ("ulx3s/zzzzzzzz", ""),
+    ],
+)
+def test_what_cannot_be_built_is_not_said_to_be(folder: Path, name: str, hint: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        checked(name, folder)
+    assert str(refusal.value) == (f"{folder}/{name}.json is not there; `ninefold build` lists what can be built{hint}")
+    with pytest.raises(UnavailableError, match=r"`ninefold build orangecrab/mid --output .*` makes it$"):
+        checked("orangecrab/mid", folder)
+
+
 def test_other_bytes_are_refused_even_when_forced(folder: Path, loader: Loader) -> None:
     arguments = loader("ok", 0)
     (folder / "icebreaker" / "small.bin").write_bytes(BYTES + b"!")

@@ -1,6 +1,7 @@
 import errno
 import os
 import pty
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def test_a_session_is_recorded_and_played_back(listener: socket.socket, tmp_path
     path = tmp_path / "session.jsonl"
     assert session(url, path) == session(f"replay://{path}", None)
     link = Link(open_transport(f"replay://{path}"), timeout_s=0.05, tries=2)
-    with pytest.raises(DeviceError, match=r"^after 1 bytes written, \w+ is written where the session of .* wrote \w+$"):
+    with pytest.raises(DeviceError, match=r"^after 1 bytes .*, \w+ is written where the session of .* wrote \w+; a r"):
         link.ask(STATISTICS)
 
 
@@ -141,7 +142,7 @@ def test_a_recording_that_ends_is_a_lost_device(tmp_path: Path) -> None:
     transport.write(b"\0", 1)
     assert (transport.read(1, 0), transport.read(9, 0)) == (b"\x01", b"\x02")
     for again in (lambda: transport.read(1, 0), lambda: transport.write(b"a", 1)):
-        with pytest.raises(LostDeviceError, match=r"short has ended$"):
+        with pytest.raises(LostDeviceError, match=r"short has ended; a recording answers only the command that"):
             again()
 
 
@@ -149,11 +150,17 @@ def test_a_recording_that_ends_is_a_lost_device(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", r"is empty, and no recording$"),
-        ("{}", r"^line 1 of .* is not of a recording: 'format'$"),
-        ('{"format": "tape"}', r"its format is 'tape', not 'ninefold recording 1'$"),
-        ('{"format": "ninefold recording 1"}\n{"rad": "00"}', r"^line 2 of .*: 'rad' is neither read nor write$"),
-        ('{"format": "ninefold recording 1"}\n{"read": "0"}', r"^line 2 of .* is not of a recording"),
-        ('{"format": "ninefold recording 1"}\n{"read"', r"^line 2 of .* is not of a recording"),
+        ("{}", r'bad is no recording: line 1 must be {"format": "ninefold recording 1", ...}, not \'{}\'$'),
+        ("no JSON", r"bad is no recording: line 1 must be .*, not 'no JSON'$"),
+        ('{"format": "tape"}', r"bad is no recording: line 1 must be .*, not '{\"format\": \"tape\"}'$"),
+        *(
+            (
+                f'{{"format": "ninefold recording 1"}}\n{line}',
+                rf'bad is damaged: line 2 must be {{"read": HEX}} or {{"write": HEX}}, not {re.escape(repr(line))}$',
+            )
+            for line in ('{"rad": "00"}', '{"read": "0"}', '{"read"', '{"read": 0}', "[]", "{}", "7")
+        ),
+        ('{"format": "ninefold recording 1"}\n' + 99 * "x", r"line 2 must be .*, not 'x{60}...'$"),
     ],
 )
 def test_a_damaged_recording_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -174,6 +181,7 @@ def test_a_damaged_recording_is_refused(tmp_path: Path, text: str, message: str)
         ("serial:///dev/null?speed=1", r"^an option of serial:// must be one of baud, not 'speed'$"),
         ("serial:///dev/null?baud", r"^options must be name=value, joined by &, not 'baud'$"),
         ("replay://", r"^replay:// needs the path of a recording$"),
+        ("serial://?baud=1&baud=2", r"^an option of serial:// must be given once, not baud=1 and baud=2$"),
     ],
 )
 def test_a_bad_url_is_refused(url: str, message: str) -> None:
@@ -184,13 +192,19 @@ def test_a_bad_url_is_refused(url: str, message: str) -> None:
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r"^/dev/nothing cannot be opened: .*; see which boards"):
         open_transport("serial:///dev/nothing")
+    with pytest.raises(
+        UnavailableError, match=r"^/dev/null cannot be opened: it is no serial port that does 9600 baud"
+    ):
+        open_transport("serial:///dev/null?baud=9600")
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     with pytest.raises(UnavailableError, match=rf"^nothing answers at tcp://127\.0\.0\.1:{free}: Connection refused"):
         open_transport(f"tcp://127.0.0.1:{free}")
-    with pytest.raises(UnavailableError, match=r"nowhere cannot be read: .*; record a session first$"):
+    with pytest.raises(
+        UnavailableError, match=r"nowhere cannot be read: .*; `ninefold board selftest URL --record FILE`"
+    ):
         open_transport(f"replay://{tmp_path / 'nowhere'}")
-    with pytest.raises(InputError, match=r"nowhere/x cannot be written: No such file or directory$"):
+    with pytest.raises(InputError, match=r"nowhere/x cannot be written: there is no folder .*nowhere$"):
         open_transport(f"replay://{recording(tmp_path)}", tmp_path / "nowhere" / "x")
 
 

@@ -179,6 +179,9 @@ class TestSimulated:
             Boards().open("http://board")
         with pytest.raises(UnavailableError, match="no board 'D00123' is plugged in"):
             Boards().open("D00123")
+        for use in (Boards().open, Boards().resolve):
+            with pytest.raises(InputError, match=r"\(virtual/demo, virtual/tiny, .*not 'virtual/nosuch'; did you mean"):
+                use("virtual/nosuch")
 
 
 def test_names() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ninefold.drivers.transports import open_transport
 from ninefold.hdl.configurations import configuration
-from ninefold.sim.board import VirtualBoard
+from ninefold.sim.board import Faults, VirtualBoard
 from ninefold.sim.board.serve import serve_pty, serve_tcp
 from ninefold.sim.commands.serve import serve
 from ninefold.spec.errors import InputError
@@ -94,8 +94,38 @@ def test_command() -> None:
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ["virtual/tiny", "--fault", "seed=5", "--fault", "flip=0.5"],
+        ["sim://virtual/tiny?seed=5", "--fault", "flip=0.5"],
+        ["board:virtual/tiny?seed=5&flip=0.5"],
+    ],
+)
+def test_a_configuration_goes_by_all_its_names(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Made:
+        def __init__(self, *what: object) -> None:
+            made.append(what)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ninefold.sim.board.VirtualBoard", Made)
+    CliRunner().invoke(serve, words)
+    assert made == [("virtual/tiny", Faults(flip=0.5, seed=5))]
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["virtual/tiny", "--fault", "flip=0.1", "--fault", "flip=0.2"],
+            "a fault must be given once, not flip=0.1 and",
+        ),
+        (
+            ["sim://virtual/tiny?flip=0.1", "--fault", "flip=0.2"],
+            "a fault must be given once, not flip=0.1 and flip=0.2",
+        ),
+        (["tcp://x:1"], "what is served must be a configuration, which is simulated, not 'tcp://x:1'"),
         (["virtual/big"], "configuration must be one of"),
         (["virtual/tiny", "--pty", "--tcp", "1"], "a board is served by --pty or by --tcp, not by both"),
         (["virtual/tiny", "--fault", "flip"], "a fault must be NAME=VALUE, not 'flip'"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from ninefold.drivers.boards import ANY, Place, bitstream, open_board, places
+from ninefold.drivers.boards import ANY, Place, bitstream, open_board, places, url_of
 from ninefold.drivers.protocol import Identity
 from ninefold.spec.errors import DeviceError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
@@ -54,13 +54,20 @@ class Boards:
         return _runners().operators()
 
     def resolve(self, instance: str) -> str | Found:
-        """Return the name that `probe` gives, or what a URL or port leads to, which only opening it can tell."""
+        """Return the name that `probe` gives, or what a URL or port leads to, which only opening it can tell.
+
+        Raises
+        ------
+        InputError
+            For a name that is none.
+        """
         place, error = _located(instance)
         if error is not None:  # the probe has told why, of the whole source
             return f"board:{instance.partition('/')[0]}"
         if place is not None and _MARK not in instance:
             return f"board:{place.name}"
-        simulated = instance.startswith("sim://") or (place is not None and place.simulated)
+        url = url_of(instance.partition(_MARK)[0]) if place is None else place.url
+        simulated = url.startswith("sim://")
         return Found(
             f"board:{instance}",
             f"a board at {instance}",
@@ -77,7 +84,7 @@ class Boards:
         Raises
         ------
         InputError
-            For a URL that is none.
+            For a URL or name that is none.
         UnavailableError
             When nothing is there, or what is there cannot be used, with the reason.
         """
@@ -85,7 +92,7 @@ class Boards:
         if error is not None:
             raise error
         bare, _, digest = instance.partition(_MARK)
-        url = place.url if place is not None else bare if "://" in bare else f"serial://{bare}"
+        url = url_of(bare) if place is None else place.url
         name = f"board:{instance}" if place is None or digest else f"board:{place.name}"
         device = BoardDevice(name, url, digest, _runners())
         if not device.simulated:

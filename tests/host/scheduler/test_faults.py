@@ -85,7 +85,7 @@ def test_a_device_that_raises(error: BaseException, said: str, caplog: pytest.Lo
         result = s.run("mine", queries(), DATA, k=3)
     assert right(result)
     assert (result.asked_for, result.answered_by, result.fallbacks) == ("auto", "cpu", (said,))
-    assert result.why == f"fell back from {said}"
+    assert result.why == f"fell back: {said}"
     (record,) = [r for r in caplog.records if r.message == "a task moves on from a device"]
     assert (record.device, record.operator) == ("gpu", "mine")  # type: ignore[attr-defined]
     kind = "DeviceError"

@@ -68,6 +68,20 @@ def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
         Inventory(fleet(Fake("a"))).check("a:")
 
 
+@pytest.mark.parametrize(
+    ("device", "hint"),
+    [
+        ("tpu:0", ""),
+        ("virtual/tiny", "; did you mean 'board:virtual/tiny'?"),
+        ("sim://virtual/tiny", "; did you mean 'board:sim://virtual/tiny'?"),
+    ],
+)
+def test_a_board_without_its_backend(device: str, hint: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        Inventory(fleet(Fake("board"), Fake("opencl"))).check(device)
+    assert str(refusal.value).endswith(f"not {device!r}{hint}")
+
+
 def test_the_installed_backends_all_say_something() -> None:
     probes = Inventory().probe()
     assert {"cpu", "null", "rtl"} <= set(probes)

@@ -325,7 +325,7 @@ def test_the_cpu_does_the_work_of_a_missing_device_and_says_so() -> None:
             s.run("mine", queries(), DATA, device="fpga", strict=True)
     assert (result.asked_for, result.answered_by) == ("fpga", "cpu")
     assert result.fallbacks == ("fpga is not there: no board on any port; plug fpga in",)
-    assert result.why == f"fell back from {result.fallbacks[0]}"
+    assert result.why == f"fell back: {result.fallbacks[0]}"
 
 
 def test_an_operator_that_the_device_does_not_run() -> None:
