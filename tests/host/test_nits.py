@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -12,6 +12,7 @@ from ninefold.sim.golden import packed as golden
 from ninefold.spec.errors import InputError
 
 NITS = hnp.arrays(np.int8, hnp.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.integers(-4, 4))
+ODD = st.booleans()
 
 
 @given(NITS)
@@ -89,3 +90,18 @@ def test_pack_refuses(nits: npt.NDArray[np.int8], message: str) -> None:
 def test_unpack_refuses(packed: npt.NDArray[np.uint8], dimensions: int, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         unpack(packed, dimensions)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.integers(0, 255) | st.sampled_from([0, 0x44, 0xCC, 0x4C]), min_size=3, max_size=3)), ODD)
+def test_bytes_are_taken_if_and_only_if_they_are_what_pack_gives(rows: list[list[int]], odd: bool) -> None:
+    packed, dimensions = np.array(rows, np.uint8).reshape(-1, 3), 5 if odd else 6
+    nibbles = [nibble for row in rows for byte in row for nibble in (byte & 15, byte >> 4)]
+    sound = all(n <= 4 or n >= 12 for n in nibbles) and not (odd and any(nibbles[5::6]))
+    if sound:
+        nits = unpack(packed, dimensions)
+        assert nits.reshape(-1).tolist() == [n - 16 * (n > 7) for at, n in enumerate(nibbles) if at % 6 < dimensions]
+        assert np.array_equal(pack(nits), packed)
+    else:
+        with pytest.raises(InputError, match=r"must be .*, not -?\d+( at \(\d+, \d+\))?$"):
+            unpack(packed, dimensions)

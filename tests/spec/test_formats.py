@@ -3,7 +3,7 @@ from math import atanh, ceil
 
 import pytest
 
-from ninefold.spec.formats import DIMENSIONS_MAX, MODES, THRESHOLDS, TRITS, score_bits
+from ninefold.spec.formats import DIMENSIONS_MAX, MODES, THRESHOLDS, TRITS, Thresholds, score_bits
 
 
 def test_trits_are_the_unique_representation() -> None:
@@ -34,3 +34,14 @@ def test_score_bits_hold_both_extremes_and_no_bit_more(dimensions: int) -> None:
     assert -(2 ** (bits - 1)) <= -extreme
     assert extreme <= 2 ** (bits - 1) - 1
     assert extreme > 2 ** (bits - 2) - 1
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize(
+    "values", [THRESHOLDS["tanh"].values, THRESHOLDS["linear"].values, (1, 2, 3, 4), (0, 9, 9, 30)]
+)
+def test_reached_at_is_the_same_rule(values: tuple[int, int, int, int], inclusive: bool) -> None:
+    thresholds = Thresholds(values, inclusive)
+    for magnitude in range(2**15 + 1):
+        passed = [magnitude >= v if inclusive else magnitude > v for v in values]
+        assert [magnitude >= v for v in thresholds.reached_at] == passed
