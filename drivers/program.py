@@ -98,7 +98,7 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
                 hint = did_you_mean(name, known)
                 raise InputError(f"{path} is not there; `ninefold build` lists what can be built{hint}")
             raise UnavailableError(f"{path} is not there", again)
-    manifest = Manifest.from_json(described.read_text(), str(described))
+    manifest = Manifest.from_json(described.read_bytes(), str(described))
     if manifest.name != name:
         raise DamagedDataError(f"{described} is the manifest of {manifest.name}, not of {name}; {again}")
     found = hashlib.sha256(bitstream.read_bytes()).hexdigest()

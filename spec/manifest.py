@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
@@ -143,12 +144,12 @@ class Manifest:
         return json.dumps(plain, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = "the manifest") -> Manifest:
+    def from_json(cls, text: str | bytes, source: str = "the manifest") -> Manifest:
         """Return the manifest that `to_json` wrote.
 
         Parameters
         ----------
-        text : str
+        text : str or bytes
             The JSON text.
         source : str
             What the error calls it, e.g. the path of a file.
@@ -160,7 +161,7 @@ class Manifest:
         """
         try:
             plain = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DamagedDataError(f"{source} is damaged: it is not JSON ({error})") from error
         try:
             values = _record(plain, "", _FIELDS)
@@ -185,7 +186,7 @@ def manifests() -> Mapping[str, Manifest]:
         for file in board.iterdir() if board.is_dir() else ():
             if file.name.endswith(".json"):
                 name = f"{board.name}/{file.name.removesuffix('.json')}"
-                found[name] = Manifest.from_json(file.read_text(encoding="utf-8"), str(file))
+                found[name] = Manifest.from_json(file.read_bytes(), str(file))
                 if found[name].name != name:
                     raise DamagedDataError(f"{file} is damaged: name is {found[name].name!r}, not {name!r}")
     return MappingProxyType(dict(sorted(found.items())))
@@ -249,7 +250,7 @@ def _text(pattern: str, what: str) -> _Reader:
 
 
 def _number(value: Any, key: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise _BadKeyError(key, f"must be a number from 0, not {value!r}")
     return float(value)
 

@@ -146,7 +146,7 @@ class Replay:
     def _step(self, number: int, line: str) -> list[tuple[str, bytes]]:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         if number == 1:
             if not isinstance(entry, dict) or entry.get("format") != _FORMAT:

@@ -250,7 +250,7 @@ def _sha256(path: Path) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedDataError(f"{path} is not readable as JSON: {error}") from error
     if not isinstance(content, dict):
         raise DamagedDataError(f"{path} does not hold a JSON object")

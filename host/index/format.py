@@ -162,8 +162,8 @@ class Manifest:
             raise DamagedDataError(f"{folder} is not an index: it has no {MANIFEST}")
         try:
             content = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise DamagedDataError(f"{path} is damaged: {error}; make the index again") from error
+        except (ValueError, RecursionError) as error:
+            raise DamagedDataError(f"{path} is damaged: it is not JSON ({error}); make the index again") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DamagedDataError(f"{path} is not the manifest of a Ninefold index")
         if content.get("version") != VERSION:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.arrays import mapped
 from ninefold.host.scheduler import Scheduler, run
 from ninefold.host.sources import Entry
-from ninefold.host.sources.vectors import check_rows, fault
+from ninefold.host.sources.vectors import check_rows
 from ninefold.spec.data import Database, Result, Task
 from ninefold.spec.errors import DamagedDataError, InputError
 
@@ -135,15 +136,29 @@ class Index:
         return found
 
     def entry(self, row: int) -> Entry:
-        """Return the entry of a row."""
+        """Return the entry of a row.
+
+        Raises
+        ------
+        InputError
+            When there is no such row.
+        DamagedDataError
+            When what is there is no entry, which `open` sees where it verifies.
+        """
         if not 0 <= row < len(self):
             raise InputError(f"row must be 0 to {len(self) - 1}, not {row}")
         if not self.manifest.model:
             return Entry(str(row), f"row {row}", "")
         begin, end = (int(offset) for offset in self._offsets[row : row + 2])
-        with (self.folder / TEXTS).open("rb") as file:
-            file.seek(begin)
-            return Entry(**json.loads(file.read(end - begin)))
+        path = self.folder / TEXTS
+        try:
+            if not 0 <= begin <= end <= path.stat().st_size:
+                raise ValueError(f"bytes {begin} to {end}")
+            with path.open("rb") as file:
+                file.seek(begin)
+                return Entry(**json.loads(file.read(end - begin)))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DamagedDataError(f"{path} is damaged: row {row} is no entry; make the index again") from error
 
     @cached_property
     def _offsets(self) -> npt.NDArray[np.int64]:
@@ -264,11 +279,11 @@ class Index:
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = mapped(path)
     except FileNotFoundError:
         raise DamagedDataError(f"{path} is missing; make the index again") from None
-    except (ValueError, EOFError) as error:
-        raise DamagedDataError(f"{path} is damaged: {fault(path)}; make the index again") from error
+    except ValueError as error:
+        raise DamagedDataError(f"{path} is damaged: {error}; make the index again") from error
     if array.shape != shape or array.dtype.name != dtype:
         raise DamagedDataError(
             f"{path} is damaged: it holds {array.dtype.name} {array.shape}, not {dtype} {shape}; make the index again"

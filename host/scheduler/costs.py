@@ -128,7 +128,7 @@ class Costs:
             return
         except OSError as error:
             _LOG.warning("measured costs were not read", extra={"file": str(path), "reason": str(error)})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             self._times, self._medians, self._described = {}, {}, {}
             self._set_aside(path, f"{type(error).__name__}: {error}")
 

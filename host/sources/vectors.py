@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.arrays import mapped
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import DIMENSIONS_MAX
 
-__all__ = ["check_rows", "claims", "fault", "load"]
-
-_MAGIC = b"\x93NUMPY"
+__all__ = ["check_rows", "claims", "load"]
 
 
 def claims(source: str) -> bool:
@@ -38,27 +37,16 @@ def load(source: str) -> npt.NDArray[Any]:
         When it is no such file; the message says what it is.
     """
     try:
-        array: npt.NDArray[Any] = np.load(Path(source), mmap_mode="r", allow_pickle=False)
+        array = mapped(Path(source))
     except FileNotFoundError:
         raise InputError(f"{source} is not there") from None
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{source} is not a .npy file of numbers: {fault(Path(source))}") from error
+    except ValueError as error:
+        raise InputError(f"{source} is not a .npy file of numbers: {error}") from error
     if array.dtype.name not in ("float16", "float32", "float64"):
         raise InputError(f"{source} must hold float16, float32 or float64, not {array.dtype.name}")
     if array.ndim not in (1, 2) or not 1 <= array.shape[-1] <= DIMENSIONS_MAX:
         raise InputError(f"{source} must have shape (N, D) with D from 1 to {DIMENSIONS_MAX}, not {array.shape}")
     return array
-
-
-def fault(path: Path) -> str:
-    """Return why a file that NumPy refuses is no array, in words."""
-    with path.open("rb") as file:
-        start = file.read(len(_MAGIC))
-    if not start:
-        return "it is empty"
-    if start != _MAGIC:
-        return f"it begins with {start!r}, not with {_MAGIC!r}"
-    return "its header is damaged, its data is truncated, or it holds objects"
 
 
 def check_rows(rows: npt.NDArray[Any], source: str, first: int = 0) -> npt.NDArray[np.float32]:

@@ -158,8 +158,9 @@ def test_a_recording_that_ends_is_a_lost_device(tmp_path: Path) -> None:
                 f'{{"format": "ninefold recording 1"}}\n{line}',
                 rf'bad is damaged: line 2 must be {{"read": HEX}} or {{"write": HEX}}, not {re.escape(repr(line))}$',
             )
-            for line in ('{"rad": "00"}', '{"read": "0"}', '{"read"', '{"read": 0}', "[]", "{}", "7")
+            for line in (59 * "[", '{"rad": "00"}', '{"read": "0"}', '{"read"', '{"read": 0}', "[]", "{}", "7")
         ),
+        ('{"format": "ninefold recording 1"}\n' + 99_999 * "[", r"line 2 must be .*, not '\[{60}...'$"),
         ('{"format": "ninefold recording 1"}\n' + 99 * "x", r"line 2 must be .*, not 'x{60}...'$"),
     ],
 )

