@@ -10,7 +10,17 @@ import numpy.typing as npt
 
 from ninefold.drivers.protocol.errors import ProtocolError
 from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, ROWS_MAX, WINDOW_MAX, Fault, Kind
+from ninefold.spec.link import (
+    FORMAT_GRID,
+    FORMAT_PACKED,
+    PAYLOAD_MAX,
+    PREFIX_BYTES,
+    RESULT_BYTES,
+    ROWS_MAX,
+    WINDOW_MAX,
+    Fault,
+    Kind,
+)
 from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
 
 __all__ = [
@@ -29,6 +39,8 @@ __all__ = [
 ]
 
 _FOUND = np.dtype([("id", "<u2"), ("score", "<i4")])
+#: The longest payloads that a board must at least have: a WRITE of one register there, what IDENTIFY replies back.
+_REQUEST_LEAST, _REPLY_LEAST = PREFIX_BYTES + 4, 4 + 4 * len(IDENTITY)
 _MODES: dict[int, Mode] = {code: mode for mode, code in MODE_CODES.items()}
 
 
@@ -55,7 +67,7 @@ class Identity:
     window : int
         Requests that may be under way.
     request_max, reply_max : int
-        Longest payloads in bytes.
+        Longest payloads in bytes, `PAYLOAD_MAX` at most.
     clock_hz : int
         Frequency of its clock.
     """
@@ -224,7 +236,7 @@ def identity(payload: bytes) -> Identity:
             " even and a multiple of lanes, and window a power of two"
         )
     formats = word("formats", 1, 3)
-    limits = word("limits", 0, 2**32 - 1)
+    request_max, reply_max = _limits(word("limits", 0, 2**32 - 1))
     return Identity(
         digest=b"".join(said[a].to_bytes(4, "little") for a in BY_NAME["digest"].addresses).hex(),
         dimensions=dimensions,
@@ -234,10 +246,20 @@ def identity(payload: bytes) -> Identity:
         mode=_MODES[word("mode", 0, len(_MODES) - 1)],
         formats=frozenset(f for f in (FORMAT_PACKED, FORMAT_GRID) if formats >> f & 1),
         window=window,
-        request_max=limits & 0xFFFF,
-        reply_max=limits >> 16,
+        request_max=request_max,
+        reply_max=reply_max,
         clock_hz=word("clock_hz", 1, 2**32 - 1),
     )
+
+
+def _limits(word: int) -> tuple[int, int]:
+    """Return the longest payloads there and back: a board's buffers may hold more than any frame carries."""
+    for name, size, least in (("request", word & 0xFFFF, _REQUEST_LEAST), ("reply", word >> 16, _REPLY_LEAST)):
+        if size < least:
+            raise ProtocolError(
+                f"the board says limits = {word:#010x}: the longest {name}, {size} bytes, must be at least {least}"
+            )
+    return min(word & 0xFFFF, PAYLOAD_MAX), min(word >> 16, PAYLOAD_MAX)
 
 
 def _sized(what: str, payload: bytes, size: int) -> None:

@@ -2,7 +2,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ninefold.drivers.protocol import Damage, Decoder, ProtocolError, cobs_decode, cobs_encode, encode
@@ -18,6 +18,8 @@ BODIES = st.one_of(
     st.lists(st.integers(250, 257).map(lambda n: b"\x07" * n), max_size=4).map(b"\0".join),
 )
 FRAMES = st.builds(Frame, BYTE, BYTE, BYTE, BYTE, BODIES)
+SMALL = st.builds(Frame, BYTE, BYTE, BYTE, BYTE, st.binary(max_size=40))
+QUICK = settings(max_examples=150, deadline=None, derandomize=True)
 
 
 @pytest.mark.parametrize("name", fixtures.frames())
@@ -60,6 +62,54 @@ def test_a_frame_after_garbage_and_a_delimiter_is_found(garbage: bytes, frame: F
     found = Decoder().feed(garbage + b"\0" + encode(frame))
     assert found[-1] == frame
     assert all(isinstance(item, Damage) for item in found[:-1])
+
+
+#: What may happen to a frame on its way: a place in it (as a part of its length), what, and with which byte.
+ACCIDENTS = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(["change", "drop", "repeat", "insert", "cut"]), BYTE),
+    min_size=1,
+    max_size=4,
+)
+
+
+def damaged(data: bytes, accidents: list[tuple[float, str, int]]) -> bytes:
+    changed = bytearray(data)
+    for where, what, byte in accidents:
+        at = int(where * len(changed))
+        if what == "insert" or not changed:
+            changed.insert(at, byte)
+        elif what == "change":
+            changed[at] = byte
+        elif what == "drop":
+            del changed[at]
+        elif what == "repeat":
+            changed.insert(at, changed[at])
+        else:
+            del changed[at:]
+    return bytes(changed)
+
+
+@QUICK
+@given(SMALL, ACCIDENTS, SMALL)
+def test_what_was_damaged_gives_no_frame_that_was_not_sent(
+    first: Frame, accidents: list[tuple[float, str, int]], second: Frame
+) -> None:
+    found = Decoder().feed(damaged(encode(first), accidents) + b"\0" + encode(second))
+    assert found[-1] == second, "it is in step again"
+    assert [item for item in found[:-1] if isinstance(item, Frame)] in ([], [first])
+
+
+@QUICK
+@given(st.lists(SMALL.map(encode) | st.binary(max_size=30), max_size=6), st.lists(st.integers(1, 20)))
+def test_any_bytes_give_the_same_however_they_are_cut(pieces: list[bytes], sizes: list[int]) -> None:
+    data = b"".join(pieces)
+    whole = Decoder().feed(data)
+    decoder, found, at = Decoder(), [], 0
+    for size in [*sizes, len(data)]:
+        found += decoder.feed(data[at : at + size])
+        at += size
+        assert decoder.held_bytes <= len(data)
+    assert found == whole
 
 
 @pytest.mark.parametrize(

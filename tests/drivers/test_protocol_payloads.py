@@ -1,18 +1,23 @@
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.drivers.protocol import ProtocolError, replies, requests
+from ninefold.drivers.protocol import Decoder, ProtocolError, encode, replies, requests
+from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.spec.errors import InputError
-from ninefold.spec.link import LOAD_FINAL
-from ninefold.spec.registers import BY_NAME, IDENTITY
+from ninefold.spec.link import COMMANDS, ERROR_PAYLOAD, LOAD_FINAL, PAYLOAD_MAX, Field, Frame, Kind
+from ninefold.spec.registers import BY_NAME, IDENTITY, MODE_CODES, NO_TEMPERATURE, STATISTICS
 from tests.drivers import fixtures
 
 WORD = st.integers(0, 2**32 - 1)
+BYTE = st.integers(0, 255)
+QUICK = settings(max_examples=60, deadline=None, derandomize=True)
+LAYOUTS = {command.kind: command for command in COMMANDS}
 
 
 def fields(name: str) -> dict[str, object]:
@@ -135,3 +140,159 @@ def test_words_come_back(words: list[int]) -> None:
 def test_a_refusal_has_words_for_any_code(code: int, kind: int, detail: int) -> None:
     refusal = replies.refusal(struct.pack("<BBHI", code, kind, 0, detail))
     assert str(refusal).endswith(f"detail {detail}")
+
+
+#: What the layouts of the contract are made of, for `struct`; bytes and results stand for as many as there are.
+_TYPES = {"u8": "B", "u16": "H", "u32": "I", "i32": "i"}
+_MANY = {"u8[]": "B", "u32[]": "I", "(u16 id, i32 score)[]": "Hi"}
+
+
+def written(layout: tuple[Field, ...], values: dict[str, Any]) -> bytes:
+    """Write a payload as docs/link.md has it, with no help from the codec."""
+    data = b""
+    for field in layout:
+        value = values[field.name]
+        if field.type in _TYPES:
+            data += struct.pack(f"<{_TYPES[field.type]}", value)
+        else:
+            each = f"<{_MANY[field.type]}"
+            data += b"".join(struct.pack(each, *(one if isinstance(one, tuple) else (one,))) for one in value)
+    return data
+
+
+REQUESTS: dict[Kind, st.SearchStrategy[tuple[bytes, dict[str, Any]]]] = {
+    Kind.IDENTIFY: WORD.map(lambda n: (requests.identify(n), {"nonce": n})),
+    Kind.READ: st.builds(
+        lambda a, n: (requests.read(a, n), {"address": a, "count": n}), st.integers(0, 65535), st.integers(1, 2049)
+    ),
+    Kind.WRITE: st.builds(
+        lambda a, w: (requests.write(a, w), {"address": a, "count": len(w), "words": w}),
+        st.integers(0, 65535),
+        st.lists(WORD, min_size=1, max_size=20),
+    ),
+    Kind.LOAD: st.builds(
+        lambda at, d, last: (requests.load(at, d, final=last), {"offset": at + 2**31 * last, "data": d}),
+        st.integers(0, 2**31 - 1),
+        st.binary(min_size=1, max_size=60),
+        st.booleans(),
+    ),
+    Kind.QUERY: st.builds(
+        lambda f, n, k, d: (requests.query(f, n, k, d * n), {"format": f, "count": n, "k": k, "data": d * n}),
+        st.integers(0, 1),
+        st.integers(1, 255),
+        st.integers(1, 256),
+        st.binary(min_size=1, max_size=30),
+    ),
+    Kind.STATISTICS: st.just((b"", {})),
+    Kind.RESET: st.just((b"", {})),
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+@QUICK
+@given(st.data())
+def test_any_request_comes_back_as_the_contract_has_it(kind: Kind, data: st.DataObject) -> None:
+    payload, values = data.draw(REQUESTS[kind])
+    frame = Frame(kind, data.draw(BYTE), data.draw(BYTE), data.draw(BYTE), payload)
+    assert Decoder().feed(encode(frame)) == [frame]
+    assert written(LAYOUTS[kind].request, values) == payload
+
+
+RESULT = st.tuples(st.integers(0, 65535), st.integers(-(2**31), 2**31 - 1))
+
+
+@QUICK
+@given(st.integers(1, 6), st.integers(0, 6), st.data())
+def test_any_results_come_back(count: int, results: int, data: st.DataObject) -> None:
+    table = data.draw(st.lists(RESULT, min_size=count * results, max_size=count * results))
+    values = {"zero": 0, "count": count, "results": results, "found": table}
+    payload = written(LAYOUTS[Kind.QUERY].reply, values)
+    found = replies.found(payload, count, results)
+    assert list(zip(found.ids.reshape(-1).tolist(), found.scores.reshape(-1).tolist(), strict=True)) == table
+    assert found.ids.shape == found.scores.shape == (count, results)
+    for asked in ((count + 1, results), (count, results + 1)):
+        with pytest.raises(ProtocolError):
+            replies.found(payload, *asked)
+
+
+@QUICK
+@given(WORD, WORD, WORD, WORD, st.lists(WORD, min_size=9, max_size=9))
+def test_any_counters_and_refusals_come_back(code: int, kind: int, detail: int, after: int, counts: list[int]) -> None:
+    words = dict(zip(STATISTICS, counts, strict=True))
+    said = replies.statistics(written(LAYOUTS[Kind.STATISTICS].reply, {"words": counts}))
+
+    def word(name: str) -> int:
+        return words[BY_NAME[name].address]
+
+    assert (said.queries, said.stalls, said.crc_errors, said.dropped) == tuple(
+        word(name) for name in ("queries", "stalls", "crc_errors", "dropped")
+    )
+    assert said.cycles == word("cycles_low") + 2**32 * word("cycles_high")
+    assert said.accepted == word("accepted_low") + 2**32 * word("accepted_high")
+    signed = word("temperature") - 2**32 * (word("temperature") >= 2**31)
+    assert said.temperature_celsius == (None if word("temperature") == NO_TEMPERATURE else signed / 1000)
+    values = {"code": code % 256, "kind": kind % 256, "zero": 0, "detail": detail}
+    refusal = replies.refusal(written(ERROR_PAYLOAD, values))
+    assert (refusal.code, refusal.kind, refusal.detail) == (code % 256, kind % 256, detail)
+    assert replies.load(written(LAYOUTS[Kind.LOAD].reply, {"next": after})) == after
+
+
+@st.composite
+def identities(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw the words of a board that can be."""
+    lanes = draw(st.integers(1, 64))
+    sizes = st.integers(1, 16).map(lambda n: 2 * n * lanes)
+    return {
+        **{name: BY_NAME[name].reset for name in ("magic", "version")},
+        "digest": draw(st.binary(min_size=32, max_size=32)),
+        "dimensions": draw(sizes),
+        "lanes": lanes,
+        "depth": draw(st.integers(1, 65536)),
+        "k": draw(st.integers(1, 256)),
+        "mode": draw(st.sampled_from(sorted(MODE_CODES.values()))),
+        "formats": draw(st.integers(1, 3)),
+        "window": 2 ** draw(st.integers(0, 7)),
+        "limits": draw(st.integers(8, 65535)) + 65536 * draw(st.integers(80, 65535)),
+        "clock_hz": draw(st.integers(1, 2**32 - 1)),
+    }
+
+
+def identify_reply(values: dict[str, Any]) -> bytes:
+    words = [0] * len(IDENTITY)
+    for name, value in values.items():
+        parts = struct.unpack("<8I", value) if name == "digest" else (value,)
+        at = BY_NAME[name].address - IDENTITY.start
+        words[at : at + len(parts)] = parts
+    return written(LAYOUTS[Kind.IDENTIFY].reply, {"nonce": 7, "words": words})
+
+
+@QUICK
+@given(identities())
+def test_any_identity_comes_back(values: dict[str, Any]) -> None:
+    said = replies.identity(identify_reply(values))
+    assert said.digest == values["digest"].hex()
+    for name in ("dimensions", "lanes", "depth", "k", "window", "clock_hz"):
+        assert getattr(said, name) == values[name]
+    assert MODE_CODES[said.mode] == values["mode"]
+    assert sum(1 << form for form in said.formats) == values["formats"]
+    # No frame carries more than the contract allows, however large a board's buffers are.
+    assert said.request_max == min(values["limits"] % 65536, PAYLOAD_MAX)
+    assert said.reply_max == min(values["limits"] // 65536, PAYLOAD_MAX)
+
+
+@QUICK
+@given(identities(), st.integers(0, 7), st.integers(0, 79), st.booleans())
+def test_a_board_that_could_not_even_be_written_to_is_refused(
+    values: dict[str, Any], request: int, reply: int, there: bool
+) -> None:
+    limits = values["limits"]
+    values["limits"] = limits // 65536 * 65536 + request if there else limits % 65536 + 65536 * reply
+    with pytest.raises(ProtocolError, match=r"^the board says limits = 0x[0-9a-f]{8}: .* must be at least (8|80)$"):
+        replies.identity(identify_reply(values))
+
+
+def test_the_limits_of_the_catalogue_can_be() -> None:
+    for configuration in CONFIGURATIONS.values():
+        miner = configuration.miner
+        assert 8 <= miner.request_limit <= 65535
+        assert 80 <= miner.reply_limit <= 65535
