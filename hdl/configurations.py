@@ -1,13 +1,32 @@
-"""Catalogue of configurations: which miner goes on which board, virtual ones included."""
+"""Which miner goes on which board: the catalogue, virtual boards included, and configurations in files.
 
+A file describes one configuration in JSON, and its path stands wherever the name of one of the catalogue may::
+
+    {"name": "icebreaker/mine", "baud": 6000000,
+     "miner": {"dimensions": 384, "lanes": 8, "depth": 256, "k": 8, "clock_hz": 24000000}}
+
+``baud`` is null for a FIFO of a byte a cycle, as virtual boards have; ``miner`` may have the other parameters of a
+miner too.
+"""
+
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Final
 
+from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.miner import Miner, MinerParameters, SerialMiner
 from ninefold.spec.errors import InputError
 
-__all__ = ["CONFIGURATIONS", "Configuration", "configuration"]
+__all__ = ["CONFIGURATIONS", "SUFFIX", "Configuration", "configuration", "described", "is_configuration", "named"]
+
+#: Of a file with a configuration; no name of the catalogue ends so.
+SUFFIX: Final = ".json"
+_NAME: Final = re.compile("[a-z0-9_]+/[A-Za-z0-9_]+")
+_PARAMETERS: Final = {f.name: f for f in fields(MinerParameters) if f.name != "digest"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +47,8 @@ class Configuration:
     def __post_init__(self) -> None:
         if self.baud is not None and self.miner.clock_hz % self.baud:
             raise InputError(f"baud must divide the clock of {self.miner.clock_hz} Hz, which {self.baud} does not")
+        if self.divisor is not None:
+            check_integer("clock_hz / baud", self.divisor, 4, 65535)
 
     @property
     def divisor(self) -> int | None:
@@ -64,14 +85,70 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 )
 
 
+def is_configuration(name: str) -> bool:
+    """Return whether a word of the command line means a configuration: one of the catalogue, or a file."""
+    return name in CONFIGURATIONS or name.endswith(SUFFIX)
+
+
 def configuration(name: str) -> Configuration:
-    """Return a configuration by its name.
+    """Return a configuration by its name, or from the file of that path.
 
     Raises
     ------
     InputError
-        There is none of that name.
+        There is none of that name, or the file does not describe one.
+    OSError
+        The file cannot be read.
     """
+    return named(name)[1]
+
+
+def named(name: str) -> tuple[str, Configuration]:
+    """Return ``BOARD/CONFIG`` and the configuration that a name of the catalogue, or the path of a file, stands for.
+
+    Raises
+    ------
+    InputError
+        There is none of that name, or the file does not describe one; the message names the file and the key.
+    OSError
+        The file cannot be read.
+    """
+    if name.endswith(SUFFIX):
+        try:
+            return _parsed(json.loads(Path(name).read_text(encoding="utf-8")))
+        except ValueError as error:  # JSON's and Unicode's errors too
+            raise InputError(f"{name} is not a configuration: {error}") from error
     if name not in CONFIGURATIONS:
-        raise InputError(f"configuration must be one of {', '.join(CONFIGURATIONS)}, not {name!r}")
-    return CONFIGURATIONS[name]
+        raise InputError(
+            f"configuration must be one of {', '.join(CONFIGURATIONS)}, or a file that ends in {SUFFIX}, not {name!r}"
+        )
+    return name, CONFIGURATIONS[name]
+
+
+def described(name: str, chosen: Configuration) -> str:
+    """Return the content of the file that stands for a configuration of that name, ``BOARD/CONFIG``."""
+    miner = {parameter: value for parameter, value in asdict(chosen.miner).items() if parameter in _PARAMETERS}
+    return json.dumps({"name": name, "baud": chosen.baud, "miner": miner}, indent=2) + "\n"
+
+
+def _parsed(plain: Any) -> tuple[str, Configuration]:
+    _check_keys("the whole", plain, {"name": True, "baud": True, "miner": True})
+    name, baud, miner = plain["name"], plain["baud"], plain["miner"]
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError(f"name must be BOARD/CONFIG, of letters, digits and underscores, not {name!r}")
+    if name in CONFIGURATIONS:
+        raise InputError(f"name must not be one of the catalogue, as {name} is")
+    if baud is not None:
+        check_integer("baud", baud, 1, 2**32 - 1)
+    _check_keys("miner", miner, {key: field.default is MISSING for key, field in _PARAMETERS.items()})
+    return name, Configuration(MinerParameters(**miner), baud)
+
+
+def _check_keys(what: str, plain: Any, keys: Mapping[str, bool]) -> None:
+    """Refuse what is no object of these keys; those that are true must be there."""
+    if not isinstance(plain, dict):
+        raise InputError(f"{what} must be an object, not {plain!r}")
+    if unknown := [key for key in plain if key not in keys]:
+        raise InputError(f"a key of {what} must be one of {', '.join(keys)}, not {unknown[0]!r}")
+    if missing := [key for key, needed in keys.items() if needed and key not in plain]:
+        raise InputError(f"{what} must have {', '.join(missing)}")

@@ -18,7 +18,7 @@ from ninefold.hdl.miner.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.spec.formats import score_bits
 
-__all__ = ["AVAILABLE", "FAMILIES", "TERMS", "Area", "Family", "area", "fitted", "terms"]
+__all__ = ["AVAILABLE", "FAMILIES", "REPORTED", "TERMS", "Area", "Family", "area", "fitted", "terms"]
 
 Family = Literal["ecp5", "gowin", "ice40"]
 FAMILIES: Final[tuple[Family, ...]] = ("ecp5", "gowin", "ice40")
@@ -33,6 +33,15 @@ AVAILABLE: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         "LFE5U-25F": {"packed": 24_288, "DP16KD": 56},
         "LFE5U-85F": {"packed": 83_640, "DP16KD": 208},
         "GW1NR-LV9": {"packed": 8_640, "DPX9B": 26},
+    }
+)
+#: What nextpnr calls them where that is another name.
+REPORTED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ICESTORM_LC": "packed",
+        "ICESTORM_RAM": "SB_RAM40_4K",
+        "ICESTORM_SPRAM": "SB_SPRAM256KA",
+        "TRELLIS_COMB": "packed",
     }
 )
 #: Lanes that share a part of each store.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from ninefold.hdl import tools
 from ninefold.hdl.bitstream.recipes import Recipe, recipe
 from ninefold.hdl.boards import BOARDS, Board, BoardTop
-from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
+from ninefold.hdl.configurations import CONFIGURATIONS, SUFFIX, Configuration, is_configuration, named
 from ninefold.hdl.elaborate import allow_collisions
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import InputError
@@ -52,12 +52,12 @@ def buildable() -> list[str]:
 
 
 def plan(name: str) -> Plan:
-    """Elaborate a configuration of the catalogue for its board.
+    """Elaborate a configuration for its board.
 
     Parameters
     ----------
     name : str
-        ``BOARD/CONFIG``.
+        ``BOARD/CONFIG`` of the catalogue, or the path of a file, as :func:`ninefold.hdl.configurations.named` takes it.
 
     Raises
     ------
@@ -66,15 +66,18 @@ def plan(name: str) -> Plan:
     UnavailableError
         A tool is not installed.
     """
-    if name not in buildable():
-        why = ", which is simulated only" if name in CONFIGURATIONS else ""
-        raise InputError(f"the bitstream must be one of {', '.join(buildable())}, not {name!r}{why}")
-    board, configuration = BOARDS[_board(name)], CONFIGURATIONS[name]
+    allowed = f"the bitstream must be one of {', '.join(buildable())}, or a file that ends in {SUFFIX}, not {name!r}"
+    if not is_configuration(name):
+        raise InputError(allowed)
+    full, configuration = named(name)
+    if _board(full) not in BOARDS:
+        raise InputError(f"{allowed}, which is for {_board(full)}: boards are {', '.join(BOARDS)}")
+    board = BOARDS[_board(full)]
     made_by = recipe(board)
     versions = {package: tools.version_of(package, tools.INSTALL) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
     digest = digest_of(sources, made_by.script, made_by.place, made_by.pack, versions)
-    return Plan(name, board, configuration, made_by, versions, digest)
+    return Plan(full, board, configuration, made_by, versions, digest)
 
 
 def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:

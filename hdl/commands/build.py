@@ -23,7 +23,7 @@ _MISSED = 1
 
 
 @click.command()
-@click.argument("name", metavar="[BOARD/CONFIG]", required=False)
+@click.argument("name", metavar="[BOARD/CONFIG|FILE]", required=False)
 @click.option("--list", "as_list", is_flag=True, help="Show what can be built, and the committed manifests.")
 @click.option(
     "--seeds",
@@ -52,6 +52,8 @@ def build(
 ) -> None:
     """Synthesise, place and route BOARD/CONFIG with the open tools, and write its bitstream and manifest.
 
+    FILE describes a configuration outside the catalogue: docs/howto/explore.md says how, and
+    `ninefold explore` writes some.
     The same inputs give the same bytes, and what is built already is not built again. A design that misses its timing
     is written too, but marked, and the exit code is 1.
     """

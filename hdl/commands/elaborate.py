@@ -34,15 +34,16 @@ def elaborate(
 ) -> None:
     """Write CORE as Verilog or RTLIL; the same parameters give the same bytes.
 
-    CORE may also be a configuration, BOARD/CONFIG: its miner with a zero digest, behind its UART if it has one.
+    CORE may also be a configuration, BOARD/CONFIG or a file: its miner with a zero digest, behind its UART if it has
+    one.
     """
     from ninefold.hdl.elaborate import rtlil, verilog
 
     language = _language(output, language)
     if output is not None and not output.parent.is_dir():
         raise InputError(f"the output must be in a folder that exists, not in {str(output.parent)!r}")
-    component = _component(core, parameters)
-    text = (verilog if language == "verilog" else rtlil)(component, core.replace("/", "_") if name is None else name)
+    called, component = _component(core, parameters)
+    text = (verilog if language == "verilog" else rtlil)(component, called.replace("/", "_") if name is None else name)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -50,15 +51,17 @@ def elaborate(
             aside.write_text(text)
 
 
-def _component(core: str, parameters: dict[str, Any]) -> Any:
+def _component(core: str, parameters: dict[str, Any]) -> tuple[str, Any]:
+    """Return its name and itself."""
     from ninefold.hdl.catalogue import make_core
-    from ninefold.hdl.configurations import CONFIGURATIONS
+    from ninefold.hdl.configurations import is_configuration, named
 
-    if core not in CONFIGURATIONS:
-        return make_core(core, **parameters)
+    if not is_configuration(core):
+        return core, make_core(core, **parameters)
     if parameters:
         raise InputError(f"{core} does not take {', '.join(parameters)}: a configuration has no parameters")
-    return CONFIGURATIONS[core].component()
+    name, chosen = named(core)
+    return name, chosen.component()
 
 
 def _language(output: Path | None, named: str | None) -> str:

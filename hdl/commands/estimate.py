@@ -14,17 +14,10 @@ from ninefold.spec.manifest import Manifest, manifests
 __all__ = ["estimate"]
 
 _CELLS = "logic cells, packed"
-#: What nextpnr calls what is estimated.
-_NAMES = {
-    "ICESTORM_LC": "packed",
-    "ICESTORM_RAM": "SB_RAM40_4K",
-    "ICESTORM_SPRAM": "SB_SPRAM256KA",
-    "TRELLIS_COMB": "packed",
-}
 
 
 @click.command()
-@click.argument("name", metavar="BOARD/CONFIG")
+@click.argument("name", metavar="BOARD/CONFIG|FILE")
 @click.option(
     "-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Another value, such as lanes=32."
 )
@@ -37,11 +30,12 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     store, with as many results as the board gives.
     """
     from ninefold.hdl.boards import BOARDS
-    from ninefold.hdl.configurations import configuration
+    from ninefold.hdl.configurations import named
     from ninefold.hdl.estimate import changed, speed
-    from ninefold.hdl.estimate_area import AVAILABLE, area
+    from ninefold.hdl.estimate_area import AVAILABLE, REPORTED, area
 
-    chosen = changed(configuration(name), _values(given))
+    name, unchanged = named(name)
+    chosen = changed(unchanged, _values(given))
     board = name.partition("/")[0]
     if board not in BOARDS:
         raise InputError(f"{name} has no device: name one of {', '.join(BOARDS)}")
@@ -70,7 +64,7 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     for heading in ("", "estimate", "built", "available"):
         table.add_column(heading, justify="right" if heading else "left")
     built = {} if made is None else _measured(made)
-    used = {_NAMES.get(name, name): count for name, count in built.get("resources", {}).items()}
+    used = {REPORTED.get(name, name): count for name, count in built.get("resources", {}).items()}
     limits = {_CELLS if name == "packed" else name: count for name, count in available.items()}
     rows: list[tuple[str, str, Any]] = [
         ("LUT4", "not fitted" if taken.lut4 is None else f"{taken.lut4:,}", built.get("lut4")),

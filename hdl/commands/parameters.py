@@ -15,8 +15,8 @@ __all__ = ["CoreArgument", "CoreCommand", "DesignCommand"]
 class CoreArgument(click.Argument):
     """The argument CORE; an error names it so, since the list of what it may be follows there anyway."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        super().__init__(["core"], type=click.Choice(list(names)))
+    def __init__(self, names: Iterable[str], kind: type[click.Choice[str]] = click.Choice) -> None:
+        super().__init__(["core"], type=kind(list(names)))
 
     def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002
         """Return what an error calls it."""
@@ -33,13 +33,16 @@ class CoreCommand(click.Command):
     The cores are imported when options are looked at, so that ``ninefold --help`` stays quick.
     """
 
+    #: Of CORE.
+    _kind: type[click.Choice[str]] = click.Choice
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return CORE, one option for each parameter of a core, and the command's own options."""
         if importlib.util.find_spec("amaranth") is None:
             raise UnavailableError("amaranth is not installed", "pip install 'ninefold[hdl]'")
         from ninefold.hdl.catalogue import CORES
 
-        return [CoreArgument([*CORES, *self._others()]), *self._options(), *super().get_params(ctx)]
+        return [CoreArgument([*CORES, *self._others()], self._kind), *self._options(), *super().get_params(ctx)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Gather the options of the core into ``parameters``."""
@@ -71,8 +74,20 @@ class CoreCommand(click.Command):
         return []
 
 
+class _Design(click.Choice[str]):
+    """One of the names, or the path of a file with a configuration."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Pass on what is meant as a file; opening it says what is wrong with it."""
+        from ninefold.hdl.configurations import SUFFIX
+
+        return value if str(value).endswith(SUFFIX) else super().convert(value, param, ctx)
+
+
 class DesignCommand(CoreCommand):
-    """A command about one core, or about one of the configurations, which have no parameters."""
+    """A command about one core, or about a configuration, by name or as a file, which has no parameters."""
+
+    _kind = _Design
 
     def _others(self) -> list[str]:
         from ninefold.hdl.configurations import CONFIGURATIONS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,10 @@ from ninefold.sim.verilated import Design, Stream, find_tools
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import UnavailableError
 
-__all__ = ["board_design", "identity"]
+__all__ = ["board_design", "from_files", "identity"]
+
+#: Digests of boards that this process identified by the path of a file, and the path.
+_FILES: dict[str, str] = {}
 
 #: Everything that the text of a miner depends on.
 _PACKAGES = ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner")
@@ -32,16 +36,24 @@ def identity(name: str) -> bytes:
     Raises
     ------
     InputError
-        There is no configuration of that name.
+        There is no configuration of that name, or the file does not describe one.
     UnavailableError
         When Verilator, a C++ compiler or Amaranth is missing.
     """
     find_tools()
-    from ninefold.hdl.configurations import configuration
+    from ninefold.hdl.configurations import CONFIGURATIONS, configuration
 
     chosen = configuration(name)
     parameters = {key: value for key, value in asdict(chosen.miner).items() if key != "digest"}
-    return bytes.fromhex(digest_of(_sources(), parameters, chosen.divisor))
+    digest = digest_of(_sources(), parameters, chosen.divisor)
+    if name not in CONFIGURATIONS:
+        _FILES[digest] = name
+    return bytes.fromhex(digest)
+
+
+def from_files() -> Mapping[str, str]:
+    """Return the digests of the boards that this process simulates by a file, and its path."""
+    return dict(_FILES)
 
 
 def board_design(name: str, digest: bytes) -> Design:

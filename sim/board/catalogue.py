@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from ninefold.drivers.boards import Place
-from ninefold.sim.board.build import identity
+from ninefold.sim.board.build import from_files, identity
 from ninefold.sim.verilated import find_tools
 from ninefold.spec.errors import UnavailableError
 
@@ -40,9 +40,13 @@ def places() -> Sequence[Place]:
     ]
 
 
-@cache
 def identities() -> Mapping[str, str]:
-    """Return the digests of virtual boards, those of real boards' configurations included, and their names."""
+    """Return the digests of simulated boards and their names: of the catalogue, and of files that were opened here."""
+    return {**_catalogue(), **from_files()}
+
+
+@cache
+def _catalogue() -> Mapping[str, str]:
     from ninefold.hdl.configurations import CONFIGURATIONS
 
     try:

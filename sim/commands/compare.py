@@ -56,7 +56,8 @@ def compare(
 ) -> None:
     """Send the same vectors through golden model, processor, RTL, netlists and board, and compare.
 
-    CORE may also be a configuration, BOARD/CONFIG, or all: each core, and the smallest configuration for all miners.
+    CORE may also be a configuration, BOARD/CONFIG or a file, or all: each core, and the smallest configuration for all
+    miners.
     Parameters of a core that are not given are small. A level that cannot run says why. The golden model judges, also
     when it is not among the levels. The exit code is 1 if a level differs from it, and waveforms around the first
     difference are then left in the current folder; it is 3 if a level or board that was named did not run.
@@ -91,12 +92,13 @@ def compare(
 def _run(
     name: str, parameters: Mapping[str, Any], vectors: int, seed: int, levels: tuple[str, ...], url: str | None
 ) -> Iterator[Result]:
+    from ninefold.hdl.configurations import is_configuration
     from ninefold.sim.levels import Setup
     from ninefold.sim.levels import compare as run
     from ninefold.sim.levels.cases import case_of
 
     case = case_of(name, parameters, vectors, seed)
-    board = url if url is not None else f"sim://{name}" if "/" in name else ""
+    board = url if url is not None else f"sim://{name}" if is_configuration(name) else ""
     why = "a miner that is no configuration has no virtual board; name one by --board"
     yield from run(case, Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", seed, board, why), levels)
 

