@@ -1,0 +1,202 @@
+"""``ninefold explore``: the configurations of a board that are worth building."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ninefold.hdl.commands.progress import steps
+from ninefold.spec.errors import InputError
+
+if TYPE_CHECKING:
+    from ninefold.hdl.explore import Exploration
+
+__all__ = ["explore"]
+
+_SEED_MAX = 2**32 - 1
+#: What the command exits with when something could not be built.
+_FAILED = 3
+
+
+@click.command()
+@click.argument("design", type=click.Choice(["miner"]))
+@click.option("--board", required=True, metavar="BOARD", help="icebreaker, orangecrab, tangnano9k or ulx3s.")
+@click.option(
+    "--objective",
+    "wanted",
+    default="qps,lut",
+    show_default=True,
+    metavar="NAME,NAME...",
+    help="Two or more of qps, engine, latency, lut, packed, ram, rows, k.",
+)
+@click.option(
+    "-p",
+    "--parameter",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Search only these values, as lanes=8,16 or depth=256:4096; one value fixes a parameter.",
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=200, show_default=True, help="In all, earlier ones included."
+)
+@click.option("--seed", type=click.IntRange(0, _SEED_MAX), help="[default: that of the study, else 0]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for front.json, the plot, configurations and bitstreams [default: explore-BOARD].",
+)
+@click.option(
+    "--study",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps all trials, to go on with [default: study.journal in the output folder].",
+)
+@click.option(
+    "--plot",
+    "plot_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Plot, .svg or .png [default: front.svg in the output folder].",
+)
+@click.option("--build", "builds", type=click.IntRange(min=1), metavar="N", help="Build the N best compromises.")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of front.json.")
+@click.pass_context
+def explore(
+    ctx: click.Context,
+    design: str,  # noqa: ARG001  # there is one
+    board: str,
+    wanted: str,
+    given: tuple[str, ...],
+    trials: int,
+    seed: int | None,
+    output: Path | None,
+    study: Path | None,
+    plot_file: Path | None,
+    builds: int | None,
+    as_json: bool,
+) -> None:
+    r"""Search for the configurations of a board that nothing beats in all objectives, and write them ready to build.
+
+    \b
+    qps      queries a second, line included (most)
+    engine   queries a second of the engine, were the line as fast (most)
+    latency  of one query, us (least)
+    lut      LUT4 (least)
+    packed   logic cells after packing (least)
+    ram      blocks of memory, kbit (least)
+    rows     of the store (most)
+    k        results a query (most)
+
+    Lanes, window and buffers are searched; dimensions, rows and k are those of the board's entry in the catalogue
+    unless they are given by -p or are objectives. Figures are those of `ninefold estimate`, and what does not fit the
+    device is left out. --build adds what the tools report. Ctrl-C loses nothing: the same command goes on.
+    """
+    from ninefold.hdl.boards import BOARDS
+    from ninefold.hdl.explore import Exploration, objectives, space
+    from ninefold.hdl.explore.report import check_plot, plot, write_configurations, write_report
+
+    if board not in BOARDS:
+        raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
+    chosen = objectives(wanted, BOARDS[board])
+    searched = space(board, chosen, _values(given))
+    folder = Path(f"explore-{board}") if output is None else output
+    drawn = folder / "front.svg" if plot_file is None else plot_file
+    check_plot(drawn)
+    folder.mkdir(parents=True, exist_ok=True)
+    exploration = Exploration(searched, chosen, folder / "study.journal" if study is None else study, seed)
+    _search(exploration, trials)
+    files = write_configurations(exploration, folder)
+    if builds is not None:
+        _build(exploration, files, builds, folder)
+    found = write_report(exploration, folder / "front.json")
+    plot(exploration, drawn)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _show(found, folder, drawn)
+    if any("error" in (record["built"] or {}) for record in found["front"]):
+        ctx.exit(_FAILED)
+
+
+def _values(given: tuple[str, ...]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"a parameter must be NAME=VALUES, not {text!r}")
+        if name in values:
+            raise InputError(f"{name} must be given once, not {values[name]} and {value}")
+        values[name] = value
+    return values
+
+
+def _search(exploration: "Exploration", trials: int) -> None:
+    left = trials - exploration.finished
+    if left <= 0:
+        return
+    title = f"exploring {exploration.space.board.name}"
+    with click.progressbar(length=left, label=title, file=sys.stderr) as bar:
+        exploration.run(trials, lambda _: bar.update(1))
+
+
+def _build(exploration: "Exploration", files: Mapping[str, Path], builds: int, folder: Path) -> None:
+    """Build the best that are not built yet, and record each once it is done."""
+    from ninefold.hdl.explore.built import build_one
+    from ninefold.hdl.explore.report import ranked
+
+    for name in ranked(exploration)[:builds]:
+        if name not in exploration.built:
+            with steps(f"building {name}", 3) as finished:
+                exploration.record(name, build_one(files[name], folder, finished))
+
+
+def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
+    console = Console()
+    trials = found["trials"]
+    names = [objective["name"] for objective in found["objectives"]]
+    if not found["front"]:
+        click.echo(f"nothing fits: {trials['different']} configurations in {trials['finished']} trials")
+        return
+    table = Table(title=f"{found['board']}, {found['device']}: the front by {', '.join(names)}", title_justify="left")
+    shown = [name for name in ("dimensions", "depth", "k", "lanes") if name not in names]
+    searched = [name for name in found["searched"] if name not in shown]
+    for heading in ("rank", "file", *shown, *searched):
+        table.add_column(heading.replace("_", " "), justify="left" if heading == "file" else "right")
+    for objective in found["objectives"]:
+        table.add_column(f"{objective['name']} ({objective['unit']})", justify="right")
+    for record in found["front"]:
+        parameters = (str(record["parameters"][name]) for name in (*shown, *searched))
+        values = (_with_ratio(record, name) for name in names)
+        table.add_row(str(record["rank"]), record["file"], *parameters, *values)
+    console.print(table)
+    for record in found["front"]:
+        if record["built"]:
+            console.print(_outcome(record), highlight=False)
+    console.print(
+        f"{trials['finished']} trials, {trials['different']} different, {trials['fitting']} fit;"
+        f" {folder / 'front.json'}, {drawn}",
+        highlight=False,
+    )
+    best = min(found["front"], key=lambda record: record["rank"])
+    console.print(f"best compromise: ninefold build {folder / best['file']}", highlight=False)
+
+
+def _with_ratio(record: Mapping[str, Any], name: str) -> str:
+    value = record["estimate"][name]
+    ratio = (record["built"] or {}).get("ratio", {}).get(name)
+    shown = f"{value:,.0f}"
+    return shown if ratio is None else f"{shown}\nbuilt {record['built']['values'][name]:,.0f} ({ratio:.2f})"
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    built = record["built"]
+    if "error" in built:
+        return f"{record['name']} could not be built: {built['error']}"
+    verdict = "met" if built["timing_met"] else "MISSED"
+    front = "" if built["on_front"] else "; another that was built dominates it"
+    return f"{record['name']}: {built['fmax_mhz']:.2f} MHz, timing {verdict}, built in {built['seconds']:.0f} s{front}"

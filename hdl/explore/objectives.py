@@ -1,0 +1,157 @@
+"""What an exploration can look for, and what a configuration is estimated to reach."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from ninefold.hdl.boards import Board
+from ninefold.hdl.configurations import Configuration
+from ninefold.hdl.estimate import Speed, speed
+from ninefold.hdl.estimate_area import AVAILABLE, Area, area, fitted
+from ninefold.spec.errors import InputError
+
+__all__ = ["BLOCK_KBIT", "OBJECTIVES", "Objective", "Point", "estimated", "objectives"]
+
+#: Bits of a block of memory in units of 1,024, parity included where the vendor counts it.
+BLOCK_KBIT: Final[Mapping[str, int]] = MappingProxyType(
+    {"DP16KD": 18, "DPX9B": 18, "SB_RAM40_4K": 4, "SB_SPRAM256KA": 256}
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A configuration on a board, and what it is estimated to take and to reach.
+
+    Attributes
+    ----------
+    configuration : Configuration
+        The miner and its UART.
+    speed : Speed
+        Cycles, and queries a second at the clock of the board.
+    area : Area
+        Cells and blocks.
+    overuse : float
+        By how much it does not fit the device: the sum, over cells and kinds of blocks, of what is more than there is,
+        as a share of what there is; 0 where it fits.
+    """
+
+    configuration: Configuration
+    speed: Speed
+    area: Area
+    overuse: float
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is made as large, or as small, as possible.
+
+    Attributes
+    ----------
+    name : str
+        On the command line.
+    direction : {"maximize", "minimize"}
+        Which is better.
+    unit : str
+        Of its values.
+    meaning : str
+        What it is, in words.
+    formula : callable
+        From a point to a number; None where it is not known on that family of devices.
+    clocked : bool
+        Whether it goes by the clock.
+    """
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    unit: str
+    meaning: str
+    formula: Callable[[Point], float | None]
+    clocked: bool = False
+
+    def value(self, point: Point) -> float:
+        """Return what a point reaches.
+
+        Raises
+        ------
+        InputError
+            It is not known on that family of devices.
+        """
+        found = self.formula(point)
+        if found is None:
+            raise InputError(f"{self.name} is not estimated on this device")
+        return float(found)
+
+    def cost(self, value: float) -> float:
+        """Return a value as one that is better the smaller it is."""
+        return -value if self.direction == "maximize" else value
+
+
+def _ram_kbit(point: Point) -> float:
+    return sum(count * BLOCK_KBIT[block] for block, count in point.area.blocks.items())
+
+
+_ALL: Final = (
+    Objective(
+        "qps",
+        "maximize",
+        "queries/s",
+        "queries a second at saturation, line included",
+        lambda p: p.speed.queries_s,
+        clocked=True,
+    ),
+    Objective(
+        "engine",
+        "maximize",
+        "queries/s",
+        "queries a second that the engine scores where no line is in its way",
+        lambda p: p.configuration.miner.clock_hz / p.speed.engine_cycles,
+        clocked=True,
+    ),
+    Objective(
+        "latency",
+        "minimize",
+        "us",
+        "from the first bit of a request to the last of its reply",
+        lambda p: 1e6 * p.speed.latency_cycles / p.configuration.miner.clock_hz,
+        clocked=True,
+    ),
+    Objective("lut", "minimize", "LUT4", "Yosys' cells of up to four inputs", lambda p: p.area.lut4),
+    Objective("packed", "minimize", "cells", "logic cells after packing", lambda p: p.area.packed),
+    Objective("ram", "minimize", "kbit", "blocks of memory", _ram_kbit),
+    Objective("rows", "maximize", "rows", "rows of the store", lambda p: p.configuration.miner.depth),
+    Objective("k", "maximize", "results", "most results a query", lambda p: p.configuration.miner.k),
+)
+#: By name.
+OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType({objective.name: objective for objective in _ALL})
+
+
+def objectives(text: str, board: Board) -> tuple[Objective, ...]:
+    """Return the objectives that are named, with commas between them.
+
+    Raises
+    ------
+    InputError
+        There is none of a name, one is named twice, there are fewer than two, or one is not known on that board.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in OBJECTIVES:
+            raise InputError(f"an objective must be one of {', '.join(OBJECTIVES)}, not {name!r}")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InputError(f"objectives must be two or more different ones of {', '.join(OBJECTIVES)}, not {text!r}")
+    if board.toolchain not in fitted()["weights"] and (cells := [name for name in names if name in {"lut", "packed"}]):
+        raise InputError(
+            f"{cells[0]} is not estimated on {board.name}: the weights of {board.toolchain} are not fitted; objectives"
+            f" there are {', '.join(name for name in OBJECTIVES if name not in {'lut', 'packed'})}"
+        )
+    return tuple(OBJECTIVES[name] for name in names)
+
+
+def estimated(configuration: Configuration, board: Board) -> Point:
+    """Estimate a configuration on a board."""
+    taken = area(configuration.miner, board.toolchain)
+    wanted = {"packed": taken.packed or 0, **taken.blocks}
+    available = AVAILABLE[board.device]
+    overuse = sum(max(0, wanted.get(name, 0) - limit) / limit for name, limit in available.items())
+    return Point(configuration, speed(configuration), taken, overuse)

@@ -1,0 +1,247 @@
+"""An exploration as an Optuna study in a file: each trial is there once it is finished."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from ninefold.hdl.configurations import Configuration, described
+from ninefold.hdl.estimate_area import fitted
+from ninefold.hdl.explore.front import nondominated
+from ninefold.hdl.explore.objectives import OBJECTIVES, Objective, Point, estimated
+from ninefold.hdl.explore.space import Space
+from ninefold.spec.cache import digest_of
+from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+__all__ = ["INSTALL", "Exploration", "name_of"]
+
+INSTALL: Final = 'pip install "ninefold[explore]"'
+_STUDY, _ASKED, _BUILT = "ninefold explore miner", "asked", "built "
+#: Trials at random before the sampler learns from them.
+_STARTUP: Final = 24
+
+
+class Exploration:
+    """A search through a space of configurations.
+
+    Each trial depends on the seed and on the trials before it alone, so that one that was interrupted and resumed finds
+    what it would have found at once.
+
+    Parameters
+    ----------
+    space : Space
+        What is searched.
+    objectives : sequence of Objective
+        What is looked for, two or more.
+    path : Path
+        The study, a file of Optuna's journal; made if it is not there, in a folder that exists.
+    seed : int, optional
+        That of the study where it is there, else 0.
+
+    Raises
+    ------
+    UnavailableError
+        Optuna is not installed.
+    InputError
+        The study that is there is of another exploration; the message names both.
+    DamagedDataError
+        The file is not a study.
+    """
+
+    def __init__(self, space: Space, objectives: Sequence[Objective], path: Path, seed: int | None = None) -> None:
+        self.space, self.objectives, self.path = space, tuple(objectives), path
+        self._kept = _opened(path, [objective.direction for objective in objectives])
+        asked: dict[str, Any] = {
+            "board": space.board.name,
+            "objectives": [objective.name for objective in objectives],
+            "seed": seed,
+            "baud": space.base.baud,
+            "parameters": {name: list(values) for name, values in space.values.items()},
+            "estimates": digest_of(fitted()["weights"])[:16],
+        }
+        held = self._kept.user_attrs.get(_ASKED)
+        if held is None:
+            asked["seed"] = seed or 0
+            self._kept.set_user_attr(_ASKED, asked)
+        else:
+            asked["seed"] = held["seed"] if seed is None else seed
+            _check_same(path, held, asked)
+        self.seed: int = asked["seed"]
+
+    @property
+    def finished(self) -> int:
+        """Trials that were estimated, or found to be impossible."""
+        return len(self._finished())
+
+    def run(self, trials: int, say: Callable[[int], None] = lambda _: None) -> None:
+        """Try configurations until `trials` are finished in all, those of earlier runs included.
+
+        Parameters
+        ----------
+        trials : int
+            How many.
+        say : callable, optional
+            Called with the number of finished trials after each.
+        """
+        import optuna
+
+        # Trials are finished in memory and kept whole, each by one write.
+        study = optuna.create_study(directions=self._kept.directions)
+        study.add_trials(self._finished())
+        for done in range(self.finished, trials):
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                study.sampler = optuna.samplers.TPESampler(
+                    seed=int(digest_of(self.seed, done)[:8], 16),
+                    n_startup_trials=_STARTUP,
+                    multivariate=True,
+                    constant_liar=False,
+                )
+            trial = study.ask()
+            try:
+                point = estimated(self._suggested(trial), self.space.board)
+            except InputError:  # parameters that do not go together
+                told = study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            else:
+                trial.set_constraint("overuse", point.overuse)
+                told = study.tell(trial, self._values(point))
+            self._kept.add_trial(told)
+            say(done + 1)
+
+    def points(self) -> dict[str, Point]:
+        """Return all different configurations that were estimated, also those that do not fit, by their names."""
+        found: dict[str, Point] = {}
+        for trial in self._finished():
+            if trial.values is not None:
+                configuration = self.space.configuration(self._parameters(trial.params))
+                name = name_of(self.space.board.name, configuration)
+                if name not in found:
+                    found[name] = estimated(configuration, self.space.board)
+        return found
+
+    def front(self) -> dict[str, Point]:
+        """Return those that fit the device and that no other such one dominates, the best in the first objective first.
+
+        Of configurations with the same values, the one that takes the least memory stands for all.
+        """
+        fitting = {name: point for name, point in self.points().items() if not point.overuse}
+        leanest: dict[tuple[float, ...], str] = {}
+        for name in sorted(fitting, key=lambda name: (OBJECTIVES["ram"].value(fitting[name]), name)):
+            leanest.setdefault(tuple(self.costs(fitting[name])), name)
+        costs = list(leanest)
+        return {leanest[c]: fitting[leanest[c]] for c in sorted(costs[i] for i in nondominated(costs))}
+
+    def costs(self, point: Point) -> list[float]:
+        """Return the values of the objectives, each so that less is better."""
+        return [o.cost(v) for o, v in zip(self.objectives, self._values(point), strict=True)]
+
+    @property
+    def built(self) -> Mapping[str, Any]:
+        """What was recorded of configurations that were built, by their names."""
+        attributes = self._kept.user_attrs.items()
+        return MappingProxyType({k.removeprefix(_BUILT): v for k, v in attributes if k.startswith(_BUILT)})
+
+    def record(self, name: str, result: Mapping[str, Any]) -> None:
+        """Keep in the study what came of building a configuration."""
+        self._kept.set_user_attr(_BUILT + name, dict(result))
+
+    def _finished(self) -> list[FrozenTrial]:
+        from optuna.trial import TrialState
+
+        return self._kept.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+    def _suggested(self, trial: Trial) -> Configuration:
+        chosen = {
+            _index(name): trial.suggest_int(_index(name), 0, len(self.space.values[name]) - 1)
+            for name in self.space.searched
+        }
+        return self.space.configuration(self._parameters(chosen))
+
+    def _parameters(self, chosen: Mapping[str, int]) -> dict[str, int]:
+        return {name: values[chosen.get(_index(name), 0)] for name, values in self.space.values.items()}
+
+    def _values(self, point: Point) -> list[float]:
+        return [objective.value(point) for objective in self.objectives]
+
+
+def name_of(board: str, configuration: Configuration) -> str:
+    """Return a name, ``BOARD/x...``, that says which configuration it is by a digest of its parameters."""
+    return f"{board}/x{digest_of(described(board, configuration))[:8]}"
+
+
+def _index(name: str) -> str:
+    """Return what the study calls the position of a parameter among its values, which has an order to learn from."""
+    return f"{name}_index"
+
+
+def _opened(path: Path, directions: Sequence[Any]) -> Study:
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError as error:
+        raise UnavailableError(f"{error.name} is not installed", INSTALL) from error
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _check_journal(path)
+    try:
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            storage = JournalStorage(JournalFileBackend(str(path)))
+        names = optuna.get_all_study_names(storage)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_journal(path, error) from error
+    if names and _STUDY not in names:
+        raise DamagedDataError(f"{path} holds {', '.join(names)}, and no exploration of Ninefold")
+    if names:
+        return optuna.load_study(study_name=_STUDY, storage=storage)
+    return optuna.create_study(study_name=_STUDY, storage=storage, directions=directions)
+
+
+def _check_journal(path: Path) -> None:
+    """Refuse a file that is no journal, and cut off a last line that was not finished, which Optuna goes on from."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    try:
+        if any("op_code" not in json.loads(line) for line in whole.splitlines()) or (data and not whole):
+            raise _no_journal(path, "its lines are no entries of one")
+    except (ValueError, TypeError) as error:
+        raise _no_journal(path, error) from error
+    if whole != data:
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+
+
+def _no_journal(path: Path, why: object) -> DamagedDataError:
+    return DamagedDataError(f"{path} is not a journal of Optuna: {why}")
+
+
+def _check_same(path: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    for key in asked:
+        there, wanted = held.get(key), asked[key]
+        if key == "parameters":
+            there, wanted = _differing(there, wanted), _differing(wanted, there)
+        if there != wanted:
+            raise InputError(
+                f"{path} is a study of other {key}: {_shown(there)}, not {_shown(wanted)}; name another file by --study"
+            )
+
+
+def _differing(one: Any, other: Any) -> dict[str, Any]:
+    return {name: values for name, values in one.items() if other.get(name) != values}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_shown(values)}" for name, values in value.items())
+    if isinstance(value, list):
+        return ",".join(map(str, value)) if len(value) < 4 else f"{value[0]}..{value[-1]} ({len(value)} values)"
+    return str(value)
