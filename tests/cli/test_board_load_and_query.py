@@ -13,7 +13,8 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from ninefold.sim.board import VirtualBoard
+from ninefold.drivers.transports import usb
+from ninefold.sim.board import VirtualBoard, catalogue
 from ninefold.sim.board.serve import serve_tcp
 from tests.cli.conftest import Run
 
@@ -82,6 +83,14 @@ def test_reports_say_what_was_searched_and_what_the_scores_are(ninefold: Run, ve
     assert found["hits"][0]["score"] == pytest.approx(row @ row)
     shown = " ".join(ninefold(*words, "--rerank", "4").stdout.split())
     assert "scores are each the dot product of the float vectors" in shown
+
+
+def test_what_stands_in_for_a_board_is_said(ninefold: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usb, "_comports", list)
+    monkeypatch.setattr(catalogue, "SIZES", {"virtual/tiny": "64 rows"})
+    result = ninefold("search", "v", "7", "-k", "3", "--device", "board")
+    assert "board:virtual/tiny (virtual/tiny in Verilator), asked for by name" in " ".join(result.stdout.split())
+    assert result.stderr == "no board is plugged in: using sim://virtual/tiny\n"
 
 
 def test_vectors_without_an_index(ninefold: Run, vectors: Path) -> None:

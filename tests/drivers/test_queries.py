@@ -37,7 +37,7 @@ def test_the_drivers_packing_is_the_hosts(nits: npt.NDArray[np.int8]) -> None:
 
 
 @QUICK
-@given(hnp.arrays(np.uint8, (3, 2), elements=st.integers(0, 255) | st.sampled_from([0, 0x44, 0xCC])))
+@given(hnp.arrays(np.uint8, (3, 2), elements=st.sampled_from([0, 0x44, 0xCC, 0x50, 0x05]) | st.integers(0, 255)))
 def test_what_the_host_refuses_the_driver_refuses(packed: npt.NDArray[np.uint8]) -> None:
     refusals = []
     for judge in (lambda: check(packed, 4), lambda: check_packed("rows", packed, 4, board())):
