@@ -99,6 +99,19 @@ def test_what_was_damaged_gives_no_frame_that_was_not_sent(
     assert [item for item in found[:-1] if isinstance(item, Frame)] in ([], [first])
 
 
+def test_no_burst_of_up_to_32_bits_passes() -> None:
+    # What a CRC of 32 bits promises, wherever the burst begins and whatever is inside it.
+    rng, frame = random.Random(32), Frame(5, 7, 0, 3, bytes(range(9)))
+    body = cobs_decode(encode(frame)[:-1])
+    whole, bits = int.from_bytes(body, "little"), 8 * len(body)
+    for length in range(1, 33):
+        for start in range(bits - length + 1):
+            burst = 1 | 1 << (length - 1) | rng.getrandbits(length)
+            wrong = (whole ^ burst << start).to_bytes(len(body), "little")
+            (found,) = Decoder().feed(cobs_encode(wrong) + b"\0")
+            assert isinstance(found, Damage), (start, length)
+
+
 @QUICK
 @given(st.lists(SMALL.map(encode) | st.binary(max_size=30), max_size=6), st.lists(st.integers(1, 20)))
 def test_any_bytes_give_the_same_however_they_are_cut(pieces: list[bytes], sizes: list[int]) -> None:
