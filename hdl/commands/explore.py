@@ -156,34 +156,31 @@ def _build(exploration: "Exploration", files: Mapping[str, Path], builds: int, f
 
 
 def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
-    console = Console()
     trials = found["trials"]
     names = [objective["name"] for objective in found["objectives"]]
     if not found["front"]:
         click.echo(f"nothing fits: {trials['different']} configurations in {trials['finished']} trials")
         return
-    table = Table(title=f"{found['board']}, {found['device']}: the front by {', '.join(names)}", title_justify="left")
-    shown = [name for name in ("dimensions", "depth", "k", "lanes") if name not in names]
-    searched = [name for name in found["searched"] if name not in shown]
-    for heading in ("rank", "file", *shown, *searched):
-        table.add_column(heading.replace("_", " "), justify="left" if heading == "file" else "right")
+    fixed = {name: value for name, value in found["front"][0]["parameters"].items() if name not in found["searched"]}
+    title = f"{found['board']}, {found['device']}: {', '.join(f'{name} {value}' for name, value in fixed.items())}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", *found["searched"]):
+        table.add_column(heading.replace("_", "\n"), justify="right")
     for objective in found["objectives"]:
-        table.add_column(f"{objective['name']} ({objective['unit']})", justify="right")
+        table.add_column(f"{objective['name']}\n{objective['unit']}", justify="right", no_wrap=True)
+    table.add_column("configuration", no_wrap=True)
     for record in found["front"]:
-        parameters = (str(record["parameters"][name]) for name in (*shown, *searched))
+        parameters = (str(record["parameters"][name]) for name in found["searched"])
         values = (_with_ratio(record, name) for name in names)
-        table.add_row(str(record["rank"]), record["file"], *parameters, *values)
-    console.print(table)
+        table.add_row(str(record["rank"]), *parameters, *values, record["file"])
+    Console().print(table)
     for record in found["front"]:
         if record["built"]:
-            console.print(_outcome(record), highlight=False)
-    console.print(
-        f"{trials['finished']} trials, {trials['different']} different, {trials['fitting']} fit;"
-        f" {folder / 'front.json'}, {drawn}",
-        highlight=False,
-    )
+            click.echo(_outcome(record))
     best = min(found["front"], key=lambda record: record["rank"])
-    console.print(f"best compromise: ninefold build {folder / best['file']}", highlight=False)
+    click.echo(f"{trials['finished']} trials, {trials['different']} different, {trials['fitting']} fit")
+    click.echo(f"{folder / 'front.json'}, {drawn}")
+    click.echo(f"best compromise: ninefold build {folder / best['file']}")
 
 
 def _with_ratio(record: Mapping[str, Any], name: str) -> str:

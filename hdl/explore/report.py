@@ -155,7 +155,7 @@ def plot(exploration: Exploration, path: Path) -> None:
                 axis.axes.set(**{f"{axis.axis_name}scale": "log"})
         axes.set_title(f"{exploration.space.board.name}: {', '.join(o.name for o in exploration.objectives)}")
         axes.grid(visible=True, alpha=0.3)
-        axes.legend()
+        figure.legend(loc="outside lower center", ncols=3)
         with written_aside(path) as aside:
             metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
             figure.savefig(aside, format=path.suffix[1:], dpi=150, metadata=metadata)
