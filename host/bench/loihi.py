@@ -3,13 +3,11 @@
 Run with ``ninefold bench loihi``. The rows come from a seeded generator and hold many equal ones, so that ties decide.
 """
 
-from statistics import median
-
 import numpy as np
 
 from ninefold.host.backends.loihi import Loihi
 from ninefold.host.nits import pack
-from ninefold.spec.benchmark import Benchmark, Row
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request
 from ninefold.spec.data import Database
 from ninefold.spec.operators import OPERATORS
 
@@ -17,26 +15,28 @@ from .devices import found
 
 __all__ = ["loihi"]
 
-_ROWS, _DIMENSIONS, _K, _QUERIES, _SEED = 1024, 64, 8, 20, 9
+_ROWS, _DIMENSIONS, _K, _SEED = 1024, 64, 8, 9
+_QUERIES = {"tiny": 3, "small": 20, "large": 100}
 
 
-def _measure() -> list[Row]:
+def _measure(request: Request) -> list[Figure]:
     """Mine with one query a call, and compare with a sort of all dot products.
 
     Returns
     -------
-    list of Row
-        Exact answers (``%``), and medians over the queries: time steps, spikes, synaptic operations and times.
+    list of Figure
+        The share of exact answers, and medians over the queries: time steps, spikes, synaptic operations and times.
 
     Raises
     ------
     UnavailableError
         When nengo-loihi is not installed.
     """
+    count = _QUERIES[request.size]
     rng = np.random.default_rng(_SEED)
     nits = rng.integers(-4, 5, (_ROWS // 4, _DIMENSIONS), dtype=np.int8)[rng.integers(0, _ROWS // 4, _ROWS)]
     # At this scale and mode the quantiser leaves integers of -4 to 4 as they are.
-    queries = rng.integers(-4, 5, (_QUERIES, _DIMENSIONS)).astype(np.float32)
+    queries = rng.integers(-4, 5, (count, _DIMENSIONS)).astype(np.float32)
     attributes: dict[str, int | float | str] = {
         "rows": _ROWS,
         "dimensions": _DIMENSIONS,
@@ -53,9 +53,24 @@ def _measure() -> list[Row]:
         np.array_equal(answer.values["ids"][0], ids) and np.array_equal(answer.values["scores"][0], row[ids])
         for answer, ids, row in zip(answers, wanted, scores, strict=True)
     ]
-    name = f"{_ROWS} x {_DIMENSIONS}, k = {_K}, 1 query"
-    detail = f"{_QUERIES} queries; ids and scores equal a stable sort of the dot products"
-    rows = [Row(f"{name}: exact answers, ties included", 100 * sum(exact) / len(exact), "%", "100", detail=detail)]
+    parameters: dict[str, Parameter] = {"rows": _ROWS, "dimensions": _DIMENSIONS, "k": _K, "queries": 1}
+    detail = f"{count} queries; ids and scores equal a stable sort of the dot products"
+    share = sum(exact) / len(exact)
+    name = "loihi:emulator"
+    figures = [
+        Figure(
+            "mine",
+            name,
+            "exact answers, ties included",
+            share,
+            "",
+            parameters,
+            kind="exact",
+            better="more",
+            target=">= 1",
+            detail=detail,
+        )
+    ]
     for metric, unit in (
         ("time_steps", "steps"),
         ("input_spikes", "spikes"),
@@ -63,12 +78,15 @@ def _measure() -> list[Row]:
         ("synaptic_operations", "operations"),
         ("seconds", "s"),
     ):
-        figures = [answer.metrics[metric] for answer in answers]
-        detail = f"least {min(figures):.4g}, most {max(figures):.4g}; {answers[0].metrics['cores']:.0f} core"
-        rows.append(Row(f"{name}: {metric.replace('_', ' ')}", median(figures), unit, detail=detail))
+        values = [answer.metrics[metric] for answer in answers]
+        detail = f"least {min(values):.4g}, most {max(values):.4g}; {answers[0].metrics['cores']:.0f} core"
+        quantity = metric.replace("_", " ")
+        figures.append(
+            Figure.timed("mine", name, quantity, values, unit, parameters=parameters, better="less", detail=detail)
+        )
     built = answers[0].metrics["build_seconds"]
-    rows.append(Row(f"{_ROWS} x {_DIMENSIONS}: network built", built, "s", detail="once a database"))
-    return rows
+    figures.append(Figure("mine", name, "built in", built, "s", parameters, detail="once a database"))
+    return figures
 
 
 def _check() -> object:
@@ -76,4 +94,4 @@ def _check() -> object:
 
 
 #: Measures the backend ``loihi``.
-loihi = Benchmark(_measure, _check)
+loihi = Benchmark(_measure, _check, ("loihi",))

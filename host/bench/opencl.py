@@ -17,7 +17,7 @@ from ninefold.host.backends.opencl import OpenCl
 from ninefold.host.backends.opencl.device import OpenClDevice
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
-from ninefold.spec.benchmark import Benchmark, Row
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
@@ -28,23 +28,23 @@ from .timing import interleaved
 
 __all__ = ["opencl"]
 
-_ROWS, _DIMENSIONS, _K, _SCALE, _SEED = 100_000, 384, 10, 0.5, 9
-#: Queries -> repetitions.
-_CASES = {1: 41, 64: 15}
+_DIMENSIONS, _K, _SCALE, _SEED = 384, 10, 0.5, 9
+_ROWS = {"tiny": 1000, "small": 100_000, "large": 100_000}
+#: Queries -> repetitions; and seconds a case.
+_CASES, _BUDGET_S = {1: 41, 64: 15}, 20.0
 #: With Intel's runtime, on the processor that the CPU backend runs on.
 _TARGET, _TARGET_OF = "<= 1.5", "Intel(R) OpenCL"
 #: Rows of the database that is read from memory rather than from a cache, and repetitions.
-_MANY, _REPETITIONS = 1_000_000, 11
+_MANY, _REPETITIONS = {"tiny": 2000, "small": 1_000_000, "large": 1_000_000}, 11
 
 
-def _measure() -> list[Row]:
+def _measure(request: Request) -> list[Figure]:
     """Measure ``mine`` on every OpenCL device, what loading takes, and bytes a second beside a plain copy.
 
     Returns
     -------
-    list of Row
-        Ratios of medians to the CPU backend (``x``), median times (``ms``), load times (``s``), memory bandwidth
-        (``GB/s``) and its ratio to the bandwidth of a copy on the device.
+    list of Figure
+        Times beside the CPU backend, load times, memory bandwidth and its ratio to that of a copy on the device.
 
     Raises
     ------
@@ -54,33 +54,29 @@ def _measure() -> list[Row]:
         When a device and the CPU backend differ.
     """
     backend = OpenCl()
-    devices = found(backend)
-    vectors = np.random.default_rng(_SEED).standard_normal((_ROWS, _DIMENSIONS), np.float32)
-    database = Database({"nits": pack(quantise(vectors, _SCALE, "tanh"))}, _attributes(_ROWS))
-    packed = np.random.default_rng(_SEED).integers(0, 5, (_MANY, _DIMENSIONS // 2), np.uint8)
-    large = Database({"nits": packed}, _attributes(_MANY))
-    cpu = Cpu().open()
-    rows: list[Row] = []
+    devices = found(backend, request.of_backend(backend.name))
+    rows, many = _ROWS[request.size], _MANY[request.size]
+    vectors = np.random.default_rng(_SEED).standard_normal((rows, _DIMENSIONS), np.float32)
+    database = Database({"nits": pack(quantise(vectors, _SCALE, "tanh"))}, _attributes(rows))
+    packed = np.random.default_rng(_SEED).integers(0, 5, (many, _DIMENSIONS // 2), np.uint8)
+    large = Database({"nits": packed}, _attributes(many))
+    cpu = Cpu(threads=request.threads).open()
+    figures: list[Figure] = []
     for entry in devices:
         device = backend.open(entry.device.partition(":")[2])
         start = time.perf_counter()
         device.load(database)
         seconds = time.perf_counter() - start
-        held = device.memory.resident_bytes / (_ROWS * _DIMENSIONS)
+        held = device.memory.resident_bytes / (rows * _DIMENSIONS)
         detail = f"{held:.3f} byte a dimension on the device; the check of the nits included; {entry.description}"
-        rows.append(Row(f"{entry.device}: load {_ROWS:,} x {_DIMENSIONS}", seconds, "s", detail=detail))
+        sizes: dict[str, Parameter] = {"rows": rows, "dimensions": _DIMENSIONS}
+        figures.append(Figure("mine", entry.device, "loaded in", seconds, "s", sizes, better="less", detail=detail))
+        target = _TARGET if entry.unit == HOST and _TARGET_OF in entry.description else ""
         for queries, repetitions in _CASES.items():
-            rows += _compare(
-                device,
-                cpu,
-                database,
-                queries,
-                repetitions,
-                _TARGET if entry.unit == HOST and _TARGET_OF in entry.description else "",
-            )
-        rows += _bandwidth(device, large)
+            figures += _compare(device, cpu, database, queries, repetitions, target)
+        figures += _bandwidth(device, large)
         device.close()
-    return rows
+    return figures
 
 
 def _attributes(rows: int) -> dict[str, Any]:
@@ -93,37 +89,53 @@ def _queries(count: int) -> Any:
 
 def _compare(
     device: OpenClDevice, cpu: CpuDevice, database: Database, queries: int, repetitions: int, target: str
-) -> list[Row]:
+) -> list[Figure]:
     call = OPERATORS["mine"].bind({"q": _queries(queries), "database": database}, {"k": _K})
     answers = [cpu.run(call), device.run(call)]
     if any(not np.array_equal(answers[0].values[name], answers[1].values[name]) for name in ("ids", "scores")):
         raise DeviceError(f"{device.name} and {cpu.name} differ in the results of {queries} queries")
-    medians = interleaved(
-        {"cpu": functools.partial(cpu.run, call), "opencl": functools.partial(device.run, call)}, repetitions
+    times = interleaved(
+        {cpu.name: functools.partial(cpu.run, call), device.name: functools.partial(device.run, call)},
+        repetitions,
+        _BUDGET_S,
     )
-    name = f"{device.name}: exact search, {_ROWS:,} x {_DIMENSIONS}, k = {_K}, queries = {queries}"
-    peer = f"cpu, path {cpu.path}"
-    figures = f"{medians['opencl'] * 1e3:.2f} ms, cpu {medians['cpu'] * 1e3:.2f} ms"
-    detail = f"{figures}; {repetitions} interleaved repetitions; {answers[1].path}"
+    sizes: dict[str, Parameter] = {
+        "rows": call.sizes["N"],
+        "dimensions": _DIMENSIONS,
+        "k": _K,
+        "queries": queries,
+    }
     return [
-        Row(f"{name}, to cpu", medians["opencl"] / medians["cpu"], "x", target, peer, detail),
-        Row(name, medians["opencl"] * 1e3, "ms", "", peer, detail),
+        times.figure("mine", device.name, sizes, beside=cpu.name, target=target, detail=answers[1].path),
+        times.figure("mine", cpu.name, sizes, better="", detail=f"path {cpu.path}"),
     ]
 
 
-def _bandwidth(device: OpenClDevice, database: Database) -> list[Row]:
+def _bandwidth(device: OpenClDevice, database: Database) -> list[Figure]:
     """Time one query of a large database beside a copy on the device, which reads and writes each byte."""
     call = OPERATORS["mine"].bind({"q": _queries(1), "database": database}, {"k": _K})
     device.load(database)
     size = database.nbytes
-    medians = interleaved({"search": functools.partial(device.run, call), "copy": _copier(device, size)}, _REPETITIONS)
+    times = interleaved(
+        {"search": functools.partial(device.run, call), "copy": _copier(device, size)}, _REPETITIONS, _BUDGET_S
+    )
     device.unload(database.digest)
-    search, copy = size / medians["search"] / 1e9, 2 * size / medians["copy"] / 1e9
-    name = f"{device.name}: packed nits read, {_MANY:,} x {_DIMENSIONS}, 1 query"
-    detail = f"{medians['search'] * 1e3:.2f} ms a search; a copy moves {copy:.1f} GB/s, read and written"
+    rates = [size / seconds / 1e9 for seconds in times.seconds["search"]]
+    copies = [2 * size / seconds / 1e9 for seconds in times.seconds["copy"]]
+    sizes: dict[str, Parameter] = {"rows": call.sizes["N"], "dimensions": _DIMENSIONS, "k": _K, "queries": 1}
+    shares = [rate / copy for rate, copy in zip(rates, copies, strict=True)]
     return [
-        Row(name, search, "GB/s", "", "", detail),
-        Row(f"{name}, to a copy", search / copy, "x", "", "copy between two buffers of the device", detail),
+        Figure.timed("memory", device.name, "packed nits read", rates, "GB/s", parameters=sizes, better="more"),
+        Figure.timed(
+            "memory",
+            device.name,
+            "of a copy's rate",
+            shares,
+            "",
+            parameters=sizes,
+            better="more",
+            detail="a copy between two buffers of the device reads and writes each byte",
+        ),
     ]
 
 
@@ -144,4 +156,4 @@ def _check() -> object:
 
 
 #: Measures the backend ``opencl``.
-opencl = Benchmark(_measure, _check)
+opencl = Benchmark(_measure, _check, ("opencl",))

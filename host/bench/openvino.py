@@ -14,7 +14,7 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.openvino import OpenVino
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
-from ninefold.spec.benchmark import Benchmark, Row
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
@@ -24,18 +24,19 @@ from .timing import interleaved
 
 __all__ = ["openvino"]
 
-_ROWS, _DIMENSIONS, _K, _SCALE, _SEED = 100_000, 384, 10, 0.5, 9
-#: Queries -> repetitions.
-_CASES = {1: 31, 64: 11}
+_DIMENSIONS, _K, _SCALE, _SEED = 384, 10, 0.5, 9
+_ROWS = {"tiny": 1000, "small": 100_000, "large": 1_000_000}
+#: Queries -> repetitions; and seconds a case.
+_CASES, _BUDGET_S = {1: 31, 64: 11}, 20.0
 
 
-def _measure() -> list[Row]:
+def _measure(request: Request) -> list[Figure]:
     """Measure ``mine`` on every device of OpenVINO, and what loading the database takes.
 
     Returns
     -------
-    list of Row
-        Ratios of medians to the CPU backend (``x``), median times (``ms``) and load times (``s``).
+    list of Figure
+        Times beside the CPU backend, and what loading takes.
 
     Raises
     ------
@@ -45,36 +46,38 @@ def _measure() -> list[Row]:
         When a device and the CPU backend differ.
     """
     backend = OpenVino()
-    devices = found(backend)
-    vectors = np.random.default_rng(_SEED).standard_normal((_ROWS, _DIMENSIONS), np.float32)
-    attributes: dict[str, Any] = {"rows": _ROWS, "dimensions": _DIMENSIONS, "scale": _SCALE, "mode": "tanh"}
+    devices = found(backend, request.of_backend(backend.name))
+    rows = _ROWS[request.size]
+    vectors = np.random.default_rng(_SEED).standard_normal((rows, _DIMENSIONS), np.float32)
+    attributes: dict[str, Any] = {"rows": rows, "dimensions": _DIMENSIONS, "scale": _SCALE, "mode": "tanh"}
     database = Database({"nits": pack(quantise(vectors, _SCALE, "tanh"))}, attributes)
     q = np.random.default_rng(_SEED + 1).standard_normal((max(_CASES), _DIMENSIONS), np.float32)
-    cpu = Cpu().open()
+    cpu = Cpu(threads=request.threads).open()
     cpu.load(database)
-    rows: list[Row] = []
+    sizes: dict[str, Parameter] = {"rows": rows, "dimensions": _DIMENSIONS}
+    figures: list[Figure] = []
     for entry in devices:
         device = backend.open(entry.device.partition(":")[2])
         start = time.perf_counter()
         device.load(database)
         seconds = time.perf_counter() - start
         detail = f"compiled into graphs that hold {device.nbytes / 1e6:.1f} MB of packed nits"
-        rows.append(Row(f"{entry.device}: load {_ROWS:,} x {_DIMENSIONS}", seconds, "s", detail=detail))
+        figures.append(Figure("mine", entry.device, "loaded in", seconds, "s", sizes, better="less", detail=detail))
         for queries, repetitions in _CASES.items():
             call = OPERATORS["mine"].bind({"q": q[:queries], "database": database}, {"k": _K})
             answers = [cpu.run(call), device.run(call)]
             if any(not np.array_equal(answers[0].values[name], answers[1].values[name]) for name in ("ids", "scores")):
                 raise DeviceError(f"{entry.device} and {cpu.name} differ in the results of {queries} queries")
-            contenders = {"cpu": functools.partial(cpu.run, call), "openvino": functools.partial(device.run, call)}
-            medians = interleaved(contenders, repetitions)
-            name = f"{entry.device}: exact search, {_ROWS:,} x {_DIMENSIONS}, k = {_K}, queries = {queries}"
-            peer = f"cpu, path {cpu.path}"
-            figures = f"{medians['openvino'] * 1e3:.2f} ms, cpu {medians['cpu'] * 1e3:.2f} ms"
-            detail = f"{figures}; {repetitions} interleaved repetitions; {entry.description}"
-            rows.append(Row(f"{name}, to cpu", medians["openvino"] / medians["cpu"], "x", "", peer, detail))
-            rows.append(Row(name, medians["openvino"] * 1e3, "ms", "", peer, detail))
+            contenders = {
+                cpu.name: functools.partial(cpu.run, call),
+                entry.device: functools.partial(device.run, call),
+            }
+            times = interleaved(contenders, repetitions, _BUDGET_S)
+            parameters: dict[str, Parameter] = {**sizes, "k": _K, "queries": queries}
+            figures.append(times.figure("mine", entry.device, parameters, beside=cpu.name, detail=entry.description))
+            figures.append(times.figure("mine", cpu.name, parameters, better="", detail=f"path {cpu.path}"))
         device.close()
-    return rows
+    return figures
 
 
 def _check() -> object:
@@ -82,4 +85,4 @@ def _check() -> object:
 
 
 #: Measures the backend ``openvino``.
-openvino = Benchmark(_measure, _check)
+openvino = Benchmark(_measure, _check, ("openvino",))

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import concurrent.futures
-import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ninefold.host.scheduler import Future, Scheduler
-from ninefold.spec.benchmark import Row
+from ninefold.spec.benchmark import Benchmark, Better, Figure, Parameter, Request, Size
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.registry import backend
 
-from .timing import interleaved
+from .timing import Times, interleaved
 
 __all__ = ["scheduler"]
 
-_REPETITIONS, _TASKS, _UNDER_WAY = 1501, 20_000, 512
+#: Repetitions of a task, tasks of a run, runs.
+_PLANS: Final[Mapping[Size, tuple[int, int, int]]] = {
+    "tiny": (20, 200, 3),
+    "small": (1501, 20_000, 5),
+    "large": (5001, 50_000, 9),
+}
+_UNDER_WAY = 512
+_DIRECT, _POOL, _OURS = "direct call", "thread pool", "scheduler"
 
 
-def scheduler() -> list[Row]:
+def _measure(request: Request) -> list[Figure]:
     """Measure on the device ``null``, which computes nothing; a thread pool that does the same work is the peer.
 
     A task that is waited for runs on the caller's thread; the rate is of tasks that are submitted and waited for later.
     """
+    repetitions, tasks, runs = _PLANS[request.size]
     x = np.ones((1, 16), np.float32)
     device = backend("null").open()
 
@@ -41,35 +48,48 @@ def scheduler() -> list[Row]:
             return s.submit("quantise", x, scale=1.0, device="null")
 
         contenders: dict[str, Callable[[], object]] = {
-            "direct": direct,
-            "pool": lambda: pool.submit(direct).result(),
-            "scheduler": lambda: s.run("quantise", x, scale=1.0, device="null"),
+            _DIRECT: direct,
+            _POOL: lambda: pool.submit(direct).result(),
+            _OURS: lambda: s.run("quantise", x, scale=1.0, device="null"),
         }
-        medians = {name: seconds * 1e6 for name, seconds in interleaved(contenders, _REPETITIONS).items()}
-        rates = {"scheduler": [_rate(submit)], "pool": [_rate(lambda: pool.submit(direct))]}
-        for _ in range(4):
-            rates["scheduler"].append(_rate(submit))
-            rates["pool"].append(_rate(lambda: pool.submit(direct)))
-    rate = {name: statistics.median(values) for name, values in rates.items()}
-    times = ", ".join(f"{name} {us:.1f} us" for name, us in medians.items())
-    spread = f"{min(rates['scheduler']):,.0f} to {max(rates['scheduler']):,.0f} in 5 runs, {_UNDER_WAY} under way"
-    beside, peer = "direct call", "thread pool, same work"
-    added = {name: medians[name] - medians["direct"] for name in ("scheduler", "pool")}
+        times = interleaved(contenders, repetitions)
+        rates: dict[str, list[float]] = {_OURS: [], _POOL: []}
+        for _ in range(runs):
+            rates[_OURS].append(_rate(submit, tasks))
+            rates[_POOL].append(_rate(lambda: pool.submit(direct), tasks))
+    sizes: dict[str, Parameter] = {"tasks": tasks, "under way": _UNDER_WAY}
+    ratios = [a / b for a, b in zip(rates[_OURS], rates[_POOL], strict=True)]
+    figures = [_added(times, name, "<= 100" if name == _OURS else "") for name in (_OURS, _POOL)]
     return [
-        Row("one small task, time added", added["scheduler"], "us", "<= 100", beside, times),
-        Row("the same by a thread pool", added["pool"], "us", "", beside),
-        Row("null tasks a second", rate["scheduler"], "1/s", "> 20000", peer, f"{spread}; pool {rate['pool']:,.0f}"),
+        *figures,
+        Figure.timed(
+            "null tasks", _OURS, "rate", rates[_OURS], "1/s", parameters=sizes, better="more", target="> 20000"
+        ),
+        Figure.timed("null tasks", _POOL, "rate", rates[_POOL], "1/s", parameters=sizes),
+        Figure.timed("null tasks", _OURS, "rate through the pool's", ratios, "", parameters=sizes, better="more"),
     ]
 
 
-def _rate(submit: Callable[[], concurrent.futures.Future[Any]]) -> float:
+def _added(times: Times, name: str, target: str) -> Figure:
+    """Return what a way takes longer than the direct call, in each turn."""
+    added = [(way - direct) * 1e6 for way, direct in zip(times.seconds[name], times.seconds[_DIRECT], strict=True)]
+    detail = f"the direct call takes {times.median(_DIRECT) * 1e6:.1f} us"
+    better: Better = "less" if name == _OURS else ""
+    return Figure.timed("one small task", name, "time added", added, "us", better=better, target=target, detail=detail)
+
+
+def _rate(submit: Callable[[], concurrent.futures.Future[Any]], tasks: int) -> float:
     """Return tasks a second of a client that keeps so many under way, and takes every answer."""
     waiting: deque[concurrent.futures.Future[Any]] = deque()
     start = time.perf_counter()
-    for _ in range(_TASKS):
+    for _ in range(tasks):
         waiting.append(submit())
         if len(waiting) == _UNDER_WAY:
             waiting.popleft().result()
     for future in waiting:
         future.result()
-    return _TASKS / (time.perf_counter() - start)
+    return tasks / (time.perf_counter() - start)
+
+
+#: Measures the scheduler.
+scheduler = Benchmark(_measure)

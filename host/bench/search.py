@@ -1,154 +1,223 @@
-"""Exact nonary search on the CPU beside FAISS's 8-bit scalar quantiser on the same nits.
+"""Search beside its peers: recall and time with one, a few and many queries, as the database grows.
 
-Run with ``ninefold bench search``. The data comes from a seeded generator: normal numbers, quantised with ``tanh`` at
-the multiple of sigma that sentence embeddings calibrate to.
+Run with ``ninefold bench search``. The data are embeddings of Python's standard library where the demo has indexed it;
+databases larger than that are tiled from it with noise, and say so.
 """
 
+from __future__ import annotations
+
 import functools
-import importlib.util
-import subprocess
-import sys
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.backends.cpu import Cpu
-from ninefold.host.backends.cpu.paths import default_threads, why_not
-from ninefold.host.nits import pack
-from ninefold.host.quantise import quantise
-from ninefold.host.scheduler import run
-from ninefold.spec.benchmark import Benchmark, Row
-from ninefold.spec.data import Database, Task
-from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
+from ninefold.host.around.mine import after, before
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
+from ninefold.spec.data import Answer, Database
+from ninefold.spec.errors import DeviceError, UnavailableError
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Device
 
+from . import memory, peak
+from .data import Dataset, K, base, bytes_needed, dataset, recall
+from .devices import opened
+from .limits import limited
+from .machine import available_bytes
+from .peers import PEERS, SAME_NITS, Search
 from .timing import interleaved
 
-__all__ = ["search"]
+__all__ = ["Plan", "search"]
 
-_ROWS, _DIMENSIONS, _K, _SCALE, _SEED = 100_000, 384, 10, 0.5, 9
-#: Queries -> (repetitions, the ratio to FAISS that is the target).
-_CASES = {1: (41, "<= 0.75"), 64: (15, "<= 0.30")}
-#: The signed kind: the unsigned one also takes queries as unsigned bytes, so it cannot rank by the same product.
-_PEER = "faiss-cpu IndexScalarQuantizer QT_8bit_direct_signed, inner product"
+_CASE: Final = "search"
+#: How many times k is searched for when reranking, and what the name then ends with.
+_RERANK: Final = 4
+RERANKED: Final = f", reranked from {_RERANK * K}"
+#: (rows, queries) -> most of FAISS's time on the same nits.
+_TARGETS: Final = {(100_000, 1): "<= 0.75", (100_000, 64): "<= 0.3"}
+#: Queries whose answers are compared with a sort of all dot products.
+_CHECKED = 8
+#: Queries that the kernel takes through the database together.
+_TOGETHER = 256
 
 
-def _measure() -> list[Row]:
-    """Measure the CPU backend's ``mine`` on every path that runs here, its memory and its latency.
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
 
-    Returns
-    -------
-    list of Row
-        Ratios of medians to FAISS (``x``), median times (``ms``), bytes a dimension and peak memory (``GB``).
-
-    Raises
-    ------
-    DeviceError
-        When a path and FAISS differ in a score.
+    Attributes
+    ----------
+    rows, queries : tuple of int
+        Sizes of databases, and queries a call.
+    repetitions : int
+        Rounds of a case.
+    budget_s : float
+        Seconds that a case takes, about.
+    graph_rows : int
+        Largest database that graphs are built on.
     """
-    vectors = np.random.default_rng(_SEED).standard_normal((_ROWS, _DIMENSIONS), np.float32)
-    nits = quantise(vectors, _SCALE, "tanh")
-    q = np.random.default_rng(_SEED + 1).standard_normal((max(_CASES), _DIMENSIONS), np.float32)
-    database = _database(nits)
-    index = _faiss_index(nits)
-    rows: list[Row] = []
-    for queries, (repetitions, target) in _CASES.items():
-        rows += _compare(database, index, q[:queries], repetitions, target)
-    packed = database.arrays["nits"]
-    rows.append(Row("packed nits, bytes a dimension", packed.nbytes / nits.size, "byte", "<= 0.52"))
-    rows.append(_latency(nits, q))
-    rows.append(_peak_memory())
-    return rows
+
+    rows: tuple[int, ...]
+    queries: tuple[int, ...]
+    repetitions: int
+    budget_s: float
+    graph_rows: int
 
 
-def _check() -> None:
-    if importlib.util.find_spec("faiss") is None:
-        raise UnavailableError("faiss-cpu is not installed", "pip install 'ninefold[bench]'")
+PLANS: Final[Mapping[Size, Plan]] = {
+    "tiny": Plan((200, 1000), (1, 16), 3, 0.1, 1000),
+    "small": Plan((10_000, 100_000), (1, 64, 1024), 41, 15.0, 10_000),
+    "large": Plan((10_000, 100_000, 1_000_000), (1, 64, 1024), 41, 60.0, 1_000_000),
+}
 
 
-search = Benchmark(_measure, _check)
+def _measure(request: Request) -> list[Figure]:
+    """Measure devices and peers on every size of database."""
+    plan = PLANS[request.size]
+    whole = base(request, max(plan.queries))
+    sizes = sorted({*plan.rows, *([len(whole.vectors)] if whole.real and request.size != "tiny" else [])})
+    figures: list[Figure] = []
+    with limited(request), opened(request) as devices:
+        roof = _roof(request)
+        figures += [] if roof is None else roof.figures
+        for rows in sizes:
+            needed, there = bytes_needed(rows), available_bytes()
+            if there and needed > there:
+                request.note(
+                    f"search of {rows:,} rows is left out: it takes about {needed / 1e9:.1f} GB of memory, and"
+                    f" {there / 1e9:.1f} GB are free"
+                )
+                continue
+            data = dataset(whole, rows)
+            contenders, built = _contenders(request, data, devices, rows <= plan.graph_rows)
+            figures += built
+            figures += _compare(plan, data, contenders, tuple(devices), roof)
+    if request.size != "tiny" and not request.devices:
+        figures += memory.measure()
+    return figures
 
 
-def _database(nits: npt.NDArray[np.int8]) -> Database:
-    attributes = {"rows": len(nits), "dimensions": nits.shape[1], "scale": _SCALE, "mode": "tanh"}
-    return Database({"nits": pack(nits)}, attributes)
+def _roof(request: Request) -> peak.Peak | None:
+    try:
+        return peak.measure(request)
+    except UnavailableError as error:
+        request.note(f"search: there is no roofline: {error}")
+        return None
 
 
-def _faiss_index(nits: npt.NDArray[np.int8]) -> Any:
-    import faiss
-
-    faiss.omp_set_num_threads(default_threads())
-    kind = faiss.ScalarQuantizer.QT_8bit_direct_signed
-    index = faiss.IndexScalarQuantizer(nits.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-    index.train(nits[:1].astype(np.float32))
-    for first in range(0, len(nits), 10_000):
-        index.add(nits[first : first + 10_000].astype(np.float32))
-    return index
-
-
-def _compare(database: Database, index: Any, q: npt.NDArray[np.float32], repetitions: int, target: str) -> list[Row]:
-    """Time every path and FAISS in turn, and check that their scores are the same."""
-    call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": _K})
-    as_floats = quantise(q, _SCALE, "tanh").astype(np.float32)
-    wanted = index.search(as_floats, _K)[0]
-    backend = Cpu()
-    # The emulated path is for tests. The first path that runs is the one that `cpu` takes.
-    paths = [path for path in ("avx512", "avx2", "portable", "openvino", "numpy") if why_not(path) is None]
-    contenders: dict[str, Callable[[], Any]] = {"faiss": lambda: index.search(as_floats, _K)}
-    for path in paths:
-        device = backend.open(path)
-        if not np.array_equal(device.run(call).values["scores"], wanted):
-            raise DeviceError(f"cpu:{path} and FAISS differ in the scores of {len(q)} queries")
-        contenders[path] = functools.partial(device.run, call)
-    medians = interleaved(contenders, repetitions)
-    name = f"exact search, {_ROWS:,} x {_DIMENSIONS}, k = {_K}, queries = {len(q)}"
-    threads = f"{default_threads()} threads, {repetitions} interleaved repetitions, seeded normal data"
-    ratio = medians[paths[0]] / medians["faiss"]
-    detail = f"{paths[0]} {medians[paths[0]] * 1e3:.2f} ms, FAISS {medians['faiss'] * 1e3:.2f} ms; {threads}"
-    rows = [Row(f"{name}, {paths[0]} / FAISS", ratio, "x", target, _PEER, detail)]
-    for path in paths:
-        detail = f"{medians[path] / medians['faiss']:.2f} x FAISS"
-        rows.append(Row(f"{name}, {path}", medians[path] * 1e3, "ms", "", _PEER, detail))
-    return rows
+def _contenders(
+    request: Request, data: Dataset, devices: Mapping[str, Device], graphs: bool
+) -> tuple[dict[str, Search], list[Figure]]:
+    """Build the databases of devices and peers; the time that each took is a figure."""
+    contenders: dict[str, Search] = {}
+    figures = []
+    parameters = _parameters(data)
+    for name, device in devices.items():
+        start = time.perf_counter()
+        device.load(data.database)
+        plain = functools.partial(_mine, device, data.database, None)
+        plain(data.queries[:1], K)  # compiles what it must
+        figures.append(_built(name, time.perf_counter() - start, parameters))
+        _check(name, device, data)
+        contenders[name] = plain
+        contenders[name + RERANKED] = functools.partial(_mine, device, data.database, _RERANK)
+    for name, peer in PEERS.items():
+        if peer.missing:
+            request.note(f"search: {name} is left out: {peer.missing}")
+        elif peer.graph and not graphs:
+            request.note(f"search: {name} is left out at {len(data.vectors):,} rows, where its graph takes too long")
+        else:
+            start = time.perf_counter()
+            contenders[name] = peer.build(data, request.threads)
+            figures.append(_built(name, time.perf_counter() - start, parameters))
+    return contenders, figures
 
 
-def _latency(nits: npt.NDArray[np.int8], q: npt.NDArray[np.float32]) -> Row:
-    """Time one query of a small database through the public call."""
-    database = _database(nits[:6000])
-    task = Task("mine", {"q": q[:1], "database": database}, {"k": _K}, device="cpu")
-    run(task)
-    times = interleaved({"run": lambda: run(task)}, 201)
-    return Row(f"latency of one query, 6,000 x {_DIMENSIONS}, through run()", times["run"] * 1e3, "ms", "<= 2")
+def _compare(
+    plan: Plan, data: Dataset, contenders: Mapping[str, Search], devices: tuple[str, ...], roof: peak.Peak | None
+) -> list[Figure]:
+    """Return recall, time and, for devices, how near they come to the roof."""
+    ours = {name for device in devices for name in (device, device + RERANKED)}
+    figures = []
+    for name, search in contenders.items():
+        found = recall(search(data.queries, K), data.truth)
+        better = "more" if name in ours else ""
+        figures.append(
+            Figure(_CASE, name, f"recall@{K}", found, "", _parameters(data), kind="exact", better=better)  # type: ignore[arg-type]
+        )
+    peer = SAME_NITS if SAME_NITS in contenders else "numpy float32"
+    for queries in plan.queries:
+        q = data.queries[:queries]
+        calls: dict[str, Callable[[], Any]] = {
+            name: functools.partial(search, q, K) for name, search in contenders.items()
+        }
+        times = interleaved(calls, plan.repetitions, plan.budget_s)
+        parameters = {**_parameters(data), "queries": queries}
+        for name in contenders:
+            target = _TARGETS.get((len(data.vectors), queries), "") if name == "cpu" and peer == SAME_NITS else ""
+            better = "less" if name in ours else ""
+            beside = "" if name == peer else peer
+            figures.append(times.figure(_CASE, name, parameters, beside=beside, better=better, target=target))  # type: ignore[arg-type]
+        for name in devices:
+            figures += _under_the_roof(name, data, parameters, times.median(name), roof)
+    return figures
 
 
-_MEMORY = """
-from pathlib import Path
-import numpy as np
-from ninefold.host.backends.cpu import Cpu
-from ninefold.spec.data import Database
-from ninefold.spec.operators import OPERATORS
+def _under_the_roof(
+    name: str, data: Dataset, parameters: Mapping[str, Parameter], seconds: float, roof: peak.Peak | None
+) -> Iterator[Figure]:
+    """Yield operations, bytes, and the share of what the machine could do at that ratio of the two.
 
-rows, dimensions = 1_000_000, 384
-packed = np.random.default_rng(0).integers(0, 5, (rows, dimensions // 2), np.uint8)
-attributes = {"rows": rows, "dimensions": dimensions, "scale": 0.5, "mode": "tanh"}
-database = Database({"nits": packed}, attributes)
-q = np.random.default_rng(1).standard_normal((64, dimensions), np.float32)
-device = Cpu().open()
-device.run(OPERATORS["mine"].bind({"q": q, "database": database}, {"k": 10}))
-# Not ru_maxrss, which a process takes over from the one that started it.
-peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
-print(peak - packed.nbytes, device.path)
-"""
+    A product and a sum a nit are two operations. Read are the packed database, once for each 256 queries, and the
+    queries' nits.
+    """
+    (rows, dimensions), queries = data.nits.shape, int(parameters["queries"])
+    operations = 2 * rows * dimensions * queries
+    moved = -(-queries // _TOGETHER) * rows * -(-dimensions // 2) + queries * dimensions
+    yield Figure(_CASE, name, "operations", operations, "", parameters, kind="exact")
+    yield Figure(_CASE, name, "bytes read", moved, "byte", parameters, kind="exact")
+    rate = operations / seconds / 1e9
+    yield Figure(_CASE, name, "rate", rate, "Gop/s", parameters)
+    if roof is not None and roof.int8 is not None:
+        limit = min(roof.int8.value, roof.read.value * operations / moved)
+        yield Figure(_CASE, name, "share of the roof", rate / limit, "", parameters)
 
 
-def _peak_memory() -> Row:
-    """Measure a process of its own that searches a million rows; its whole peak counts, less the packed nits."""
-    done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True)
-    if done.returncode:
-        raise ToolError(f"the process that searches a million rows failed:\n{done.stderr[-2000:]}")
-    peak, path = done.stdout.split(maxsplit=1)
-    name = f"peak memory beyond the packed nits, 1,000,000 x {_DIMENSIONS}, 64 queries"
-    detail = f"whole process, interpreter and NumPy included, path {path.strip()}"
-    return Row(name, int(peak) / 1e9, "GB", "< 0.3", "", detail)
+def _mine(
+    device: Device, database: Database, rerank: int | None, q: npt.NDArray[np.float32], k: int
+) -> npt.NDArray[np.int64]:
+    """Run `mine` on a device without a scheduler, and what follows it on the host."""
+    call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": k, "rerank": rerank})
+    asked = before(call)
+    answer = asked if isinstance(asked, Answer) else after(call, device.run(asked))
+    found: npt.NDArray[np.int64] = answer.values["ids"]
+    return found
+
+
+def _check(name: str, device: Device, data: Dataset) -> None:
+    """Compare some answers with a stable sort of all dot products, which is exact in float32."""
+    from ninefold.host.quantise import quantise
+
+    attributes = data.database.attributes
+    q = data.queries[:_CHECKED]
+    nits = quantise(q, float(attributes["scale"]), str(attributes["mode"]))  # type: ignore[arg-type]
+    scores = nits.astype(np.float32) @ data.nits.astype(np.float32).T
+    wanted = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+    if not np.array_equal(_mine(device, data.database, None, q, K), wanted):
+        raise DeviceError(f"{name} differs from a sort of all dot products on {len(data.vectors):,} rows")
+
+
+def _parameters(data: Dataset) -> dict[str, Parameter]:
+    rows, dimensions = data.vectors.shape
+    return {"rows": rows, "dimensions": dimensions, "k": K, "data": data.name}
+
+
+def _built(name: str, seconds: float, parameters: Mapping[str, Parameter]) -> Figure:
+    return Figure(_CASE, name, "built in", seconds, "s", parameters, detail="once; what it compiles included")
+
+
+#: Measures search on the host's devices.
+search = Benchmark(_measure, backends=("*",))

@@ -1,97 +1,188 @@
 """``ninefold bench``: run the benchmarks that installed packages offer, beside their peers."""
 
-import json
-import platform
-from collections.abc import Callable
-from dataclasses import asdict
-from importlib.metadata import version
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from ninefold.spec.benchmark import BENCHMARKS, Benchmark, Row
+from ninefold.spec.benchmark import BENCHMARKS, SIZES, Benchmark, Figure, Request, Size
 from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.files import written_aside
 from ninefold.spec.registry import entries
 
+if TYPE_CHECKING:
+    from ninefold.host.bench.compare import Comparison
+    from ninefold.host.bench.records import Run
+
 __all__ = ["bench"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("suites", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def bench(suites: tuple[str, ...], as_json: bool) -> None:
+@click.option(
+    "--device", "devices", multiple=True, help="Measure this one; may be given again [default: each suite's]."
+)
+@click.option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Seconds, minutes or more.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of devices and peers [default: every processor].")
+@click.option(
+    "--json",
+    "as_json",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write the figures there; - is stdout.",
+)
+@click.option("--html", type=_FILE, help="Write the report there, its charts as PNG beside it.")
+@click.option(
+    "--compare",
+    "earlier",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An earlier run's JSON; exit with 1 for a regression.",
+)
+@click.option("--any-machine", is_flag=True, help="Compare with a run of another machine all the same.")
+@click.option("--list", "listing", is_flag=True, help="List the suites and what they lack; measure nothing.")
+@click.pass_context
+def bench(
+    context: click.Context,
+    suites: tuple[str, ...],
+    devices: tuple[str, ...],
+    size: Size,
+    threads: int | None,
+    as_json: Path | None,
+    html: Path | None,
+    earlier: Path | None,
+    any_machine: bool,
+    listing: bool,
+) -> None:
     """Measure SUITES (default: all) and print each figure beside its target and peer.
 
-    Times are medians of interleaved repetitions in this run on this machine, given as ratios to the peer. What a suite
-    needs is looked for before any is run; without SUITES, those that lack something are left out.
+    Times are medians of interleaved repetitions in this run on this machine, with the distance of their quartiles, and
+    as ratios to a peer. What a suite needs is looked for before any is run; without SUITES, those that lack something
+    are left out.
     """
+    from ninefold.host.backends.cpu.paths import default_threads
+    from ninefold.host.bench.compare import compare
+    from ninefold.host.bench.records import Run
+    from ninefold.host.bench.tables import print_comparison
+
+    measures = _chosen(suites, devices)
+    if listing:
+        for name, measure in measures.items():
+            click.echo(f"{name:12} {_missing(measure) or 'ready'}")
+        return
+    _check_folders(as_json, html)
+    before = None if earlier is None else Run.from_json(earlier.read_text(encoding="utf-8"), str(earlier))
+    if html is not None:
+        from ninefold.host.bench.report import check
+
+        check()
+    console = Console(stderr=as_json == Path("-"))
+    request = Request(size, devices, threads or default_threads(), trace=html and html.with_suffix(".trace.json"))
+    if before is not None:
+        compare(before, _run(request, {}, {}, []), any_machine=any_machine)  # refuses before anything is measured
+    run = _measure(console, measures, request, strict=bool(suites))
+    found = None if before is None else compare(before, run, any_machine=any_machine)
+    if found is not None:
+        print_comparison(console, found)
+    _write(run, found, as_json, html, request.trace)
+    if found is not None and found.regressions:
+        context.exit(1)
+
+
+def _chosen(suites: tuple[str, ...], devices: tuple[str, ...]) -> dict[str, Benchmark]:
+    """Return the benchmarks by name; without names those that measure one of the devices."""
     found = entries(BENCHMARKS)
     for name in suites:
         if name not in found:
             raise InputError(f"suite must be one of {', '.join(found)}, not {name!r}")
-    console = Console(stderr=as_json)
-    measures: dict[str, Callable[[], list[Row]]] = {name: found[name].load() for name in suites or found}
+    measures: dict[str, Benchmark] = {name: found[name].load() for name in suites or found}
+    for name in suites:
+        if not measures[name].measures(devices):
+            raise InputError(f"the suite {name} does not measure {', '.join(devices)}")
+    return {name: measure for name, measure in measures.items() if measure.measures(devices)}
+
+
+def _measure(console: Console, measures: dict[str, Benchmark], request: Request, strict: bool) -> Run:
+    """Run the benchmarks and print their tables; what is missing stops all where they were named."""
+    from dataclasses import replace
+
+    from ninefold.host.bench.tables import figures as table
+
     left_out = {name: reason for name, measure in measures.items() if (reason := _missing(measure))}
-    if left_out and suites:
+    if left_out and strict:
         raise UnavailableError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     for name, reason in left_out.items():
         click.echo(f"left out: {name}: {reason}", err=True)
-    results: dict[str, list[Row]] = {}
+    notes: list[str] = []
+
+    def note(sentence: str) -> None:
+        if sentence not in notes:
+            notes.append(sentence)
+            click.echo(f"note: {sentence}", err=True)
+
+    asked = replace(request, note=note)
+    results: dict[str, tuple[Figure, ...]] = {}
     for name in [name for name in measures if name not in left_out]:
         try:
             with console.status(f"measuring {name}"):
-                results[name] = measures[name]()
+                results[name] = tuple(measures[name](asked))
         except UnavailableError as error:
-            if suites:
+            if strict:
                 raise
             left_out[name] = str(error)
             click.echo(f"left out: {name}: {error}", err=True)
         else:
-            console.print(_table(name, results[name]))
-    if as_json:
-        report = {"machine": machine(), "left_out": left_out, "suites": _plain(results)}
-        click.echo(json.dumps(report, indent=2))
+            console.print(table(name, results[name]))
+    return _run(request, results, left_out, notes)
 
 
-def _missing(measure: Callable[[], list[Row]]) -> str:
+def _run(request: Request, suites: dict[str, tuple[Figure, ...]], left_out: dict[str, str], notes: list[str]) -> Run:
+    from ninefold.host.bench.machine import machine, packages, revision
+    from ninefold.host.bench.records import SCHEMA, Run
+
+    return Run(
+        schema=SCHEMA,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        size=request.size,
+        threads=request.threads,
+        commit=revision(),
+        machine=machine(),
+        packages=packages(),
+        suites=suites,
+        left_out=left_out,
+        notes=tuple(notes),
+    )
+
+
+def _write(run: Run, found: Comparison | None, as_json: Path | None, html: Path | None, trace: Path | None) -> None:
+    if as_json == Path("-"):
+        sys.stdout.write(run.to_json())
+    elif as_json is not None:
+        with written_aside(as_json) as file:
+            file.write_text(run.to_json(), encoding="utf-8")
+    if html is not None:
+        from ninefold.host.bench.report import write
+
+        for path in write(run, html, found, trace if trace is not None and trace.exists() else None):
+            click.echo(f"wrote {path}", err=True)
+
+
+def _check_folders(*paths: Path | None) -> None:
+    """Refuse, before anything is measured, to write where there is no folder."""
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
+
+
+def _missing(measure: Benchmark) -> str:
     """Return what the benchmark says that it lacks."""
-    if isinstance(measure, Benchmark):
-        try:
-            measure.check()
-        except UnavailableError as error:
-            return str(error)
+    try:
+        measure.check()
+    except UnavailableError as error:
+        return str(error)
     return ""
-
-
-def _plain(results: dict[str, list[Row]]) -> dict[str, list[dict[str, object]]]:
-    return {name: [asdict(row) for row in rows] for name, rows in results.items()}
-
-
-def machine() -> dict[str, str]:
-    """Return what the figures were measured on: processor, system, Python and Ninefold's version."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": f"{len(models)} x {models[0]}" if models else platform.processor(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "ninefold": version("ninefold"),
-    }
-
-
-def _table(name: str, rows: list[Row]) -> Table:
-    table = Table(title=name, title_justify="left")
-    # Three columns fit into 80 characters; what explains a figure stands under its name.
-    table.add_column("figure", ratio=1)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("target", no_wrap=True)
-    for row in rows:
-        figure = Text(row.name)
-        for explained in (row.detail, row.peer and f"beside {row.peer}"):
-            if explained:
-                figure.append(f"\n  {explained}", style="dim")
-        table.add_row(figure, f"{row.value:.4g} {row.unit}", row.target)
-    return table

@@ -1,0 +1,103 @@
+"""The benchmark of the link: how much of what goes to a board is queries, and cycles from query to query.
+
+Run with ``ninefold bench link``; on a virtual board without ``--device board:NAME``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ninefold.drivers.bench import Measured, measure
+from ninefold.drivers.boards import open_board, url_of
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
+from ninefold.spec.errors import DeviceError
+
+__all__ = ["link"]
+
+#: Board, and queries; the tiny board's line is as wide as its engine is quick, icebreaker's UART is part of it.
+_BOARDS: Final[Mapping[Size, tuple[str, int]]] = {
+    "tiny": ("board:virtual/tiny", 20),
+    "small": ("board:icebreaker/small", 300),
+    "large": ("board:icebreaker/small", 2000),
+}
+_REPETITIONS: Final = 3
+_K: Final = 8
+
+
+def _measure(request: Request) -> list[Figure]:
+    """Ask each board the same queries three times."""
+    default, queries = _BOARDS[request.size]
+    figures = []
+    for name in request.of_backend("board") or (default,):
+        # As of any device, the digest of the bitstream that the board must hold may follow.
+        bare, _, digest = name.partition("#")
+        board = open_board(bare, digest=digest)
+        try:
+            k = min(_K, board.identity.k)
+            measured = [measure(board, queries, k) for _ in range(_REPETITIONS)]
+        finally:
+            board.close()
+        if any(one.repeats != measured[0].repeats for one in measured):
+            request.note(f"link: {name} needed repeats, which the share of payload counts")
+        figures += _figures(name, measured)
+    return figures
+
+
+def _figures(name: str, measured: list[Measured]) -> list[Figure]:
+    first = measured[0]
+    if not first.cycles_a_query:
+        raise DeviceError(f"{name} counted no cycles for {first.queries} queries")
+    sizes: dict[str, Parameter] = {"rows": first.rows, "k": first.k, "queries": first.queries}
+    clock = f"at the nominal clock of {first.clock_hz / 1e6:g} MHz"
+    return [
+        Figure.timed(
+            "link",
+            name,
+            "payload of bytes to the board",
+            [one.payload_share for one in measured],
+            "",
+            parameters=sizes,
+            better="more",
+            target=">= 0.9" if first.queries >= 200 else "",
+            detail=f"{first.query_bytes:,} bytes of nits in {first.line_bytes:,}",
+        ),
+        Figure.timed(
+            "link",
+            name,
+            "cycles a query",
+            [one.cycles_a_query for one in measured],
+            "cycles",
+            parameters=sizes,
+            better="less",
+            detail=f"scoring alone takes {first.scoring_cycles:,}",
+        ),
+        Figure.timed(
+            "link",
+            name,
+            "queries a second",
+            [one.queries_a_second for one in measured],
+            "1/s",
+            parameters=sizes,
+            kind="projected",
+            better="more",
+            detail=clock,
+        ),
+        Figure.timed(
+            "link",
+            name,
+            "by this computer's clock",
+            [one.queries / one.search_s for one in measured],
+            "1/s",
+            parameters=sizes,
+            detail="a virtual board is simulated",
+        ),
+    ]
+
+
+def _check() -> object:
+    return url_of(_BOARDS["tiny"][0])
+
+
+#: Measures boards, virtual ones too.
+link = Benchmark(_measure, _check, ("board",))

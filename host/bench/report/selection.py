@@ -1,0 +1,146 @@
+"""Which figures of a run a chart shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ninefold.host.bench.records import Run
+from ninefold.spec.benchmark import Figure, Parameter
+
+__all__ = [
+    "Bar",
+    "Point",
+    "by_quantity",
+    "fabric",
+    "implementations",
+    "recalls",
+    "roof",
+    "scaling",
+    "stage_times",
+    "under_the_roof",
+]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a chart: who, and where."""
+
+    name: str
+    x: float
+    y: float
+
+
+@dataclass
+class Bar:
+    """A row of bars: what the fabric is projected to do, and what the host did."""
+
+    name: str
+    projected: float
+    engine: float | None = None
+    measured: float | None = None
+    sizes: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+def _where(run: Run, suite: str, test: Callable[[Figure], bool]) -> list[Figure]:
+    return [figure for figure in run.suites.get(suite, ()) if test(figure)]
+
+
+def by_quantity(run: Run, suite: str, case: str, quantity: str) -> list[Figure]:
+    """Return the figures of one suite, case and quantity."""
+    return _where(run, suite, lambda figure: (figure.case, figure.quantity) == (case, quantity))
+
+
+def _searches(run: Run) -> list[Figure]:
+    return by_quantity(run, "search", "search", "time")
+
+
+def recalls(run: Run) -> dict[tuple[int, str, int], list[Point]]:
+    """Return for each (rows, data, queries) the milliseconds a query and the recall of everybody."""
+    found: dict[tuple[int, str, int], list[Point]] = {}
+    recall = {
+        (figure.subject, figure.parameters["rows"], figure.parameters["data"]): figure.value
+        for figure in by_quantity(run, "search", "search", "recall@10")
+    }
+    for figure in _searches(run):
+        rows, data, queries = (figure.parameters[name] for name in ("rows", "data", "queries"))
+        reached = recall.get((figure.subject, rows, data))
+        if reached is not None:
+            point = Point(figure.subject, figure.value / float(queries), reached)
+            found.setdefault((int(rows), str(data), int(queries)), []).append(point)
+    return found
+
+
+def scaling(run: Run) -> dict[int, dict[str, list[Point]]]:
+    """Return for each number of queries, by subject, rows and milliseconds a query; only where there are two sizes."""
+    found: dict[int, dict[str, list[Point]]] = {}
+    for figure in _searches(run):
+        rows, queries = int(figure.parameters["rows"]), int(figure.parameters["queries"])
+        point = Point(figure.subject, rows, figure.value / queries)
+        found.setdefault(queries, {}).setdefault(figure.subject, []).append(point)
+    for lines in found.values():
+        for name in [name for name, points in lines.items() if len({point.x for point in points}) < 2]:
+            del lines[name]
+    return {queries: lines for queries, lines in found.items() if lines}
+
+
+def roof(run: Run) -> tuple[float, float] | None:
+    """Return GB/s of memory and 10^9 int8 operations a second; None where either was not measured."""
+    read = by_quantity(run, "search", "roof", "memory read")
+    int8 = by_quantity(run, "search", "roof", "int8 rate")
+    return (read[0].value, int8[0].value) if read and int8 else None
+
+
+def under_the_roof(run: Run) -> dict[int, list[Point]]:
+    """Return for each number of queries the operations a byte and 10^9 operations a second of the devices."""
+    moved = {
+        (f.subject, *sorted(f.parameters.items())): f.value for f in by_quantity(run, "search", "search", "bytes read")
+    }
+    done = {
+        (f.subject, *sorted(f.parameters.items())): f.value for f in by_quantity(run, "search", "search", "operations")
+    }
+    found: dict[int, list[Point]] = {}
+    for figure in by_quantity(run, "search", "search", "rate"):
+        key = (figure.subject, *sorted(figure.parameters.items()))
+        if key in moved and key in done:
+            name = f"{figure.subject}, {figure.parameters['rows']:,} rows"
+            point = Point(name, done[key] / moved[key], figure.value)
+            found.setdefault(int(figure.parameters["queries"]), []).append(point)
+    return found
+
+
+def implementations(run: Run) -> list[Point]:
+    """Return LUT4 and megahertz of cores and bitstreams."""
+    cells: dict[tuple[object, ...], float] = {}
+    clocks: list[tuple[tuple[object, ...], str, float]] = []
+    for figure in run.suites.get("cores", ()):
+        key = (figure.case, figure.subject, *sorted(figure.parameters.items()))
+        if figure.quantity in ("LUT4", "LUT4 a lane"):
+            cells[key] = figure.value * (float(figure.parameters.get("lanes", 1)) if "lane" in figure.quantity else 1)
+        elif figure.quantity.startswith("fmax"):
+            k = figure.parameters.get("k")
+            clocks.append((key, figure.subject + ("" if k is None else f", k = {k}"), figure.value))
+    return [Point(name, cells[key], mhz) for key, name, mhz in clocks if key in cells]
+
+
+def fabric(run: Run) -> list[Bar]:
+    """Return projected queries a second of each board, and those that the host reached on as many rows."""
+    engines = {f.subject: f.value for f in by_quantity(run, "cores", "queries", "by the engine alone")}
+    bars: list[Bar] = []
+    for figure in by_quantity(run, "cores", "queries", "queries a second"):
+        if figure.kind == "projected":
+            bars.append(Bar(figure.subject, figure.value, engines.get(figure.subject), sizes=figure.parameters))
+        else:
+            for bar in bars:
+                if bar.sizes == figure.parameters:
+                    bar.measured = figure.value
+    return bars
+
+
+def stage_times(run: Run) -> dict[str, list[tuple[str, float]]]:
+    """Return for each device the stages of a question and their milliseconds."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for figure in run.suites.get("stages", ()):
+        if figure.case == "one question":
+            found.setdefault(figure.subject, []).append((figure.quantity, figure.value))
+    return found

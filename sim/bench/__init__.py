@@ -1,0 +1,1 @@
+"""Benchmarks of the cores, and of simulating them."""

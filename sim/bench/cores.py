@@ -1,0 +1,266 @@
+"""The cores: cycles, cells and clock, beside a textbook's top-k through the same flow; and what boards make of them.
+
+Run with ``ninefold bench cores``. Cycles are simulated and compared with what the cores promise; cells and clock are
+the tools' figures, from the build cache where it has them; a board's queries a second are projected from counted
+cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ninefold.sim.verilated import Model, design, find_tools
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
+from ninefold.spec.data import Database
+from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.manifest import manifests
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.registry import backend
+
+if TYPE_CHECKING:
+    from ninefold.hdl.configurations import Configuration
+
+__all__ = ["cores"]
+
+
+@dataclass(frozen=True)
+class _Design:
+    """A core to place and route.
+
+    Attributes
+    ----------
+    core : str
+        Name in the catalogue, or ``register array``.
+    parameters : mapping
+        Of its constructor.
+    beside : str
+        The core whose figures stand beside.
+    lut4, mhz : str
+        Targets; LUT4 a lane where it has lanes.
+    """
+
+    core: str
+    parameters: Mapping[str, int]
+    beside: str = ""
+    lut4: str = ""
+    mhz: str = ""
+
+
+_ARRAY: Final = "register array"
+_WIDTHS: Final = {"score_width": 16, "id_width": 10}
+_LARGE: Final = tuple(
+    made
+    for k, lut4, mhz in ((8, "<= 900", ">= 200"), (64, "", ">= 170"))
+    for made in (_Design(_ARRAY, {"k": k, **_WIDTHS}), _Design("topk", {"k": k, **_WIDTHS}, _ARRAY, lut4, mhz))
+)
+#: Designs, and seeds of placement each.
+_PLANS: Final[Mapping[Size, tuple[tuple[_Design, ...], int]]] = {
+    "tiny": ((), 1),
+    "small": (_LARGE[:2], 1),
+    "large": (
+        (
+            *_LARGE,
+            _Design("similarity", {"dimensions": 256, "lanes": 256, "depth": 64}, lut4="<= 22", mhz=">= 150"),
+        ),
+        8,
+    ),
+}
+#: Of the engine, whose line may be slower.
+_FABRIC_TARGETS: Final = {"ulx3s/full": "> 110000"}
+#: Queries a call, and repetitions, of the host on the databases of boards.
+_HOST_QUERIES, _REPETITIONS = 64, 15
+
+
+def _measure(request: Request) -> list[Figure]:
+    """Return cycles, cells and clocks, the manifests of bitstreams, and projected queries a second."""
+    designs, seeds = _PLANS[request.size]
+    figures = _cycles()
+    if designs:
+        try:
+            figures += _implemented(designs, seeds, request.note)
+        except UnavailableError as error:
+            request.note(f"cores: nothing is placed and routed: {error}")
+    figures += _built()
+    figures += _boards(request)
+    return figures
+
+
+def _cycles() -> list[Figure]:
+    """Count cycles of the top-k core by simulation: what one more batch takes, and what its results wait for."""
+    k, scores = 8, 1000
+    model = Model(design("topk", {"k": k, **_WIDTHS}))
+    used = {batches: _run(model, scores, k, batches) for batches in (1, 2)}
+    model.close()
+    added, waited, promised = used[2] - used[1], used[1] - scores, _component(_LARGE[1]).latency + k - 1
+    if added != scores:
+        raise DeviceError(f"the top-k core took {added} cycles for {scores} scores more, and promises one a cycle")
+    if waited != promised:
+        raise DeviceError(f"the top-k core's last result came {waited} cycles after the last score, not {promised}")
+    sizes: dict[str, Parameter] = {"k": k, "scores": scores}
+    return [
+        Figure(
+            "cycles", "topk", "a score", added / scores, "cycles", sizes, kind="exact", better="less", target="<= 1"
+        ),
+        Figure(
+            "cycles",
+            "topk",
+            "from the last score to the last result",
+            waited,
+            "cycles",
+            sizes,
+            kind="exact",
+            better="less",
+            detail="simulated without back-pressure, and as the core promises",
+        ),
+    ]
+
+
+def _run(model: Model, count: int, k: int, batches: int) -> int:
+    rng = np.random.default_rng(1)
+    total = count * batches
+    last = (np.arange(total) % count == count - 1).astype(np.uint8)
+    fields = {
+        "score": rng.integers(-(2**15), 2**15, total).astype(np.int16),
+        "id": (np.arange(total) % 1024).astype(np.uint16),
+        "last": last,
+    }
+    return model.run({"scores": model.streams["scores"].pack(total, fields)}, {"results": k * batches}).cycles
+
+
+def _implemented(designs: tuple[_Design, ...], seeds: int, note: Callable[[str], None]) -> Iterator[Figure]:
+    """Place and route on an LFE5U-85F of speed grade 6, in a harness that keeps pads out of the paths."""
+    from ninefold.hdl.synthesis import implement
+
+    note(f"cores: clocks are the best of {seeds} seed{'s' if seeds > 1 else ''}, pads kept out of the paths")
+    seen: dict[tuple[str, str, int], float] = {}
+    for made in designs:
+        found = implement(_component(made), seeds=range(1, seeds + 1))
+        # Yosys' cells before packing for a lane, where there are lanes.
+        lanes = made.parameters.get("lanes", 1)
+        measured = {
+            "LUT4 a lane" if lanes > 1 else "LUT4": (found.resources.lut4 / lanes, "", made.lut4),
+            "TRELLIS_COMB": (found.resources.trellis_comb, "", ""),
+            "FF": (found.resources.ff, "", ""),
+            "fmax": (found.best.fmax_mhz, "MHz", made.mhz),
+        }
+        parameters: dict[str, Parameter] = {**made.parameters, "seeds": seeds}
+        for quantity, (value, unit, target) in measured.items():
+            seen[made.core, quantity, made.parameters.get("k", 0)] = value
+            # Absolute figures have absolute targets; what the textbook's takes stands in words.
+            beside = seen.get((made.beside, quantity, made.parameters.get("k", 0)))
+            better = "" if made.core == _ARRAY else "more" if quantity == "fmax" else "less"
+            yield Figure(
+                "ECP5-85F, speed 6",
+                made.core,
+                quantity,
+                value,
+                unit,
+                parameters,
+                kind="exact",
+                better=better,  # type: ignore[arg-type]
+                target=target,
+                detail="" if beside is None else f"{made.beside}: {beside:,.4g} {unit}".rstrip(),
+            )
+
+
+def _component(made: _Design) -> Any:
+    if made.core == _ARRAY:
+        from ninefold.sim.bench.register_array import RegisterArrayTopK
+
+        return RegisterArrayTopK(**made.parameters)
+    from ninefold.hdl.catalogue import make_core
+
+    return make_core(made.core, **made.parameters)
+
+
+def _built() -> Iterator[Figure]:
+    """Yield what the committed manifests of bitstreams say."""
+    for name, manifest in manifests().items():
+        parameters: dict[str, Parameter] = {"device": manifest.device}
+        for cells, usage in manifest.resources.items():
+            if cells in ("lut4", "ff", "TRELLIS_COMB", "ICESTORM_LC", "LUT4"):
+                of = "" if usage.available is None else f"of {usage.available:,}"
+                quantity = {"lut4": "LUT4", "ff": "FF"}.get(cells, cells)
+                yield Figure("bitstream", name, quantity, usage.used, "", parameters, kind="exact", detail=of)
+        for clock, figure in manifest.clocks.items():
+            yield Figure(
+                "bitstream",
+                name,
+                f"fmax of {clock}",
+                figure.fmax_mhz,
+                "MHz",
+                parameters,
+                kind="exact",
+                better="more",
+                target=f">= {figure.constraint_mhz:g}",
+            )
+
+
+def _boards(request: Request) -> Iterator[Figure]:
+    """Yield for each board its projected queries a second, and those of the host on a database of the same size."""
+    from ninefold.hdl.configurations import CONFIGURATIONS
+    from ninefold.hdl.estimate import speed
+
+    chosen = {name: made for name, made in CONFIGURATIONS.items() if not name.startswith("virtual/")}
+    host = backend("cpu").open()
+    for name, made in chosen.items():
+        p, found, known = made.miner, speed(made), manifests().get(name)
+        sizes: dict[str, Parameter] = {"rows": p.depth, "dimensions": p.dimensions, "k": p.k}
+        held = "not built yet" if known is None else "its bitstream reaches that" if known.timing_met else known.missed
+        rest: dict[str, Any] = {"parameters": sizes, "kind": "projected"}
+        clock = f"at {p.clock_hz / 1e6:g} MHz: {held}"
+        yield Figure("queries", name, "queries a second", found.queries_s, "1/s", better="more", detail=clock, **rest)
+        engine = p.clock_hz / found.engine_cycles
+        target = _FABRIC_TARGETS.get(name, "")
+        yield Figure("queries", name, "by the engine alone", engine, "1/s", better="more", target=target, **rest)
+        yield Figure("queries", name, "cycles a query", found.interval_cycles, "cycles", better="less", **rest)
+        yield Figure("queries", name, "line busy", found.link_share, "", **rest)
+        if request.size == "tiny" and p.depth > 256:
+            continue
+        yield Figure.timed(
+            "queries",
+            "cpu",
+            "queries a second",
+            _host_rates(host, made),
+            "1/s",
+            parameters=sizes,
+            detail=f"measured, {_HOST_QUERIES} queries a call",
+        )
+    host.close()
+
+
+def _host_rates(host: Any, made: Configuration) -> list[float]:
+    p = made.miner
+    rng = np.random.default_rng(3)
+    packed = rng.integers(0, 5, (p.depth, p.dimensions // 2), np.uint8)
+    attributes: dict[str, int | float | str] = {
+        "rows": p.depth,
+        "dimensions": p.dimensions,
+        "scale": 0.5,
+        "mode": p.mode,
+    }
+    q = rng.standard_normal((_HOST_QUERIES, p.dimensions), np.float32)
+    call = OPERATORS["mine"].bind({"q": q, "database": Database({"nits": packed}, attributes)}, {"k": p.k})
+    rates = []
+    for _ in range(_REPETITIONS + 1):
+        start = perf_counter()
+        host.run(call)
+        rates.append(_HOST_QUERIES / (perf_counter() - start))
+    return rates[1:]
+
+
+def _check() -> object:
+    import importlib.util
+
+    if importlib.util.find_spec("amaranth") is None:
+        raise UnavailableError("amaranth is not installed", "pip install 'ninefold[rtl]'")
+    return find_tools()
+
+
+#: Measures the cores.
+cores = Benchmark(_measure, _check)

@@ -1,0 +1,64 @@
+"""Databases to search: what is real and what is not, and recall worked by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ninefold.host.bench import data as module
+from ninefold.host.bench.data import Base, base, dataset, recall
+from ninefold.host.nits import unpack
+from ninefold.spec.benchmark import Request
+
+
+@pytest.fixture
+def small() -> Base:
+    rng = np.random.default_rng(1)
+    vectors = rng.standard_normal((60, 16), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Base("texts", vectors[12:], vectors[:12], 2.0, "tanh", real=True)
+
+
+def test_recall() -> None:
+    truth = np.array([[1, 2], [3, 4]])
+    assert recall(truth[:, ::-1], truth) == 1
+    assert recall(np.array([[1, 9], [8, -1]]), truth) == 0.25
+
+
+def test_rows_of_the_base_are_real(small: Base) -> None:
+    made = dataset(small, 30)
+    assert made.name == "texts, real"
+    assert np.array_equal(made.vectors, small.vectors[:30])
+    scores = small.queries @ made.vectors.T
+    wanted = np.argsort(-scores, axis=1)[:, :10]
+    assert np.array_equal(np.sort(made.truth), np.sort(wanted))
+    assert np.array_equal(unpack(made.database.arrays["nits"], 16), made.nits)
+    assert made.database.attributes == {"rows": 30, "dimensions": 16, "scale": 2.0, "mode": "tanh"}
+
+
+def test_more_rows_are_tiled_and_say_so(small: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 32)  # so that blocks end inside
+    made = dataset(small, 130)
+    assert made.name == "texts, tiled with noise"
+    assert np.array_equal(made.vectors[:48], small.vectors)
+    copies = made.vectors[48:96]
+    np.testing.assert_allclose(np.linalg.norm(copies, axis=1), 1, rtol=1e-5)
+    cosines = (copies * small.vectors).sum(axis=1)
+    # 1 / sqrt(1 + 0.3^2) on average.
+    assert 0.9 < cosines.mean() < 0.99
+    assert cosines.max() < 1
+    assert np.array_equal(dataset(small, 130).vectors, made.vectors)
+    scores = small.queries @ made.vectors.T
+    assert np.array_equal(np.sort(made.truth), np.sort(np.argsort(-scores, axis=1)[:, :10]))
+
+
+def test_without_an_index_the_data_is_seeded_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_DATA", str(tmp_path))
+    notes: list[str] = []
+    made = base(Request(note=notes.append), 5)
+    assert (made.name, made.real, made.queries.shape) == ("normal", False, (5, 384))
+    assert len(notes) == 1
+    assert notes[0].startswith("seeded normal numbers instead of embeddings, which have no meaning:")
+    assert dataset(made, 20).name == "normal, seeded"
