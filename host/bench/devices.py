@@ -9,9 +9,9 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.spec.benchmark import Request
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.protocols import Backend, Device, Found, Missing
-from ninefold.spec.registry import backend
+from ninefold.spec.registry import backend, backend_names
 
-__all__ = ["found", "opened"]
+__all__ = ["found", "opened", "ready"]
 
 
 def found(made: Backend, names: tuple[str, ...] = ()) -> list[Found]:
@@ -29,6 +29,16 @@ def found(made: Backend, names: tuple[str, ...] = ()) -> list[Found]:
         missing = next((entry for entry in entries if isinstance(entry, Missing)), Missing(made.name, "no device"))
         raise UnavailableError(missing.reason, missing.install)
     return devices
+
+
+def ready(operator: str) -> tuple[str, ...]:
+    """Return the devices for an operator that are there, compute, and may be chosen without being named."""
+    names = []
+    for name in backend_names():
+        made = backend(name)
+        if made.operators()[operator] is None:
+            names += [e.device for e in made.probe() if isinstance(e, Found) and e.computes and not e.named_only]
+    return tuple(names)
 
 
 @contextlib.contextmanager

@@ -18,13 +18,13 @@ import numpy.typing as npt
 from ninefold.host.around.mine import after, before
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
 from ninefold.spec.data import Answer, Database
-from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Device
 
 from . import memory, peak
 from .data import Dataset, K, base, bytes_needed, dataset, recall
-from .devices import opened
+from .devices import opened, ready
 from .limits import limited
 from .machine import available_bytes
 from .peers import PEERS, SAME_NITS, Search
@@ -75,26 +75,28 @@ PLANS: Final[Mapping[Size, Plan]] = {
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Measure devices and peers on every size of database."""
+    """Measure devices and peers on every size of database, all real rows among them."""
     plan = PLANS[request.size]
     whole = base(request, max(plan.queries))
     sizes = sorted({*plan.rows, *([len(whole.vectors)] if whole.real and request.size != "tiny" else [])})
     figures: list[Figure] = []
-    with limited(request), opened(request) as devices:
+    with limited(request), opened(request, ready("mine")) as devices:
         roof = _roof(request)
         figures += [] if roof is None else roof.figures
         for rows in sizes:
             needed, there = bytes_needed(rows), available_bytes()
             if there and needed > there:
                 request.note(
-                    f"search of {rows:,} rows is left out: it takes about {needed / 1e9:.1f} GB of memory, and"
-                    f" {there / 1e9:.1f} GB are free"
+                    f"search of {rows:,} rows is left out: it takes about {needed / 1e6:,.0f} MB of memory, and"
+                    f" {there / 1e6:,.0f} MB are free"
                 )
                 continue
             data = dataset(whole, rows)
             contenders, built = _contenders(request, data, devices, rows <= plan.graph_rows)
             figures += built
-            figures += _compare(plan, data, contenders, tuple(devices), roof)
+            figures += _compare(plan, data, contenders, tuple(name for name in devices if name in contenders), roof)
+            for device in devices.values():
+                device.unload(data.database.digest)
     if request.size != "tiny" and not request.devices:
         figures += memory.measure()
     return figures
@@ -117,9 +119,13 @@ def _contenders(
     parameters = _parameters(data)
     for name, device in devices.items():
         start = time.perf_counter()
-        device.load(data.database)
         plain = functools.partial(_mine, device, data.database, None)
-        plain(data.queries[:1], K)  # compiles what it must
+        try:
+            device.load(data.database)
+            plain(data.queries[:1], K)  # compiles what it must
+        except UnsupportedError as error:
+            request.note(f"search: {name} is left out at {len(data.vectors):,} rows: {error}")
+            continue
         figures.append(_built(name, time.perf_counter() - start, parameters))
         _check(name, device, data)
         contenders[name] = plain

@@ -1,0 +1,109 @@
+"""The suites at their smallest: what they measure and hold against a judge; never how long it took."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from ninefold.host.bench import peak
+from ninefold.host.bench.devices import ready
+from ninefold.host.bench.embed import embed
+from ninefold.host.bench.peers import PEERS, SAME_NITS
+from ninefold.host.bench.quantise import quantise
+from ninefold.host.bench.scheduler import scheduler
+from ninefold.host.bench.search import PLANS, search
+from ninefold.host.bench.topk import topk
+from ninefold.spec.benchmark import Benchmark, Figure, Request
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
+
+DEVICE = "cpu:numpy"
+
+
+def tiny(suite: Benchmark, *devices: str) -> tuple[list[Figure], list[str]]:
+    """Return the figures of a suite on one thread, which waits for no other on a busy machine, and its notes."""
+    notes: list[str] = []
+    figures = suite(Request("tiny", devices, threads=1, note=notes.append))
+    assert max(Counter(figure.key for figure in figures).values()) == 1, "two figures with one key"
+    assert all(figure.value >= 0 for figure in figures)
+    return figures, notes
+
+
+def test_search() -> None:
+    figures, notes = tiny(search, DEVICE)
+    there = [name for name, peer in PEERS.items() if not peer.missing]
+    missing = {note.split(" is left out")[0] for note in notes if "is not installed" in note}
+    assert missing == {f"search: {name}" for name in PEERS if name not in there}
+    everybody = {DEVICE, f"{DEVICE}, reranked from 40", *there}
+    plan = PLANS["tiny"]
+    for rows in plan.rows:
+        recalls = {f.subject: f for f in figures if f.quantity == "recall@10" and f.parameters["rows"] == rows}
+        assert set(recalls) == everybody
+        assert recalls["numpy float32"].value == 1
+        # Ours is exact on the nits, and so is the peer on the same ones, up to ties.
+        assert recalls[DEVICE].value == pytest.approx(recalls[SAME_NITS].value, abs=0.02)
+        assert recalls[f"{DEVICE}, reranked from 40"].value >= recalls[DEVICE].value
+        for queries in plan.queries:
+            times = [f for f in figures if (f.quantity, f.parameters.get("queries")) == ("time", queries)]
+            times = [f for f in times if f.parameters["rows"] == rows]
+            assert {f.subject for f in times} == everybody
+            assert all((f.beside == SAME_NITS) != (f.subject == SAME_NITS) for f in times)
+            assert {f.subject for f in times if f.better} == {DEVICE, f"{DEVICE}, reranked from 40"}
+    # 16 queries through 1,000 rows of 384 nits, two operations a nit, half a byte each, and 16 queries of 384 bytes.
+    sizes = {"rows": 1000, "queries": 16}
+    counted = {f.quantity: f.value for f in figures if sizes.items() <= f.parameters.items() and f.subject == DEVICE}
+    assert counted["operations"] == 2 * 1000 * 384 * 16
+    assert counted["bytes read"] == 1000 * 192 + 16 * 384
+
+
+def test_a_wrong_answer_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "argsort", lambda scores, **_: np.zeros(scores.shape, np.int64))
+    with pytest.raises(DeviceError, match="cpu:numpy differs from a stable sort of 500 scores for k = 8"):
+        tiny(topk, DEVICE)
+
+
+def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.host.bench.search.available_bytes", lambda: 3_000_000)
+    figures, notes = tiny(search, DEVICE)
+    assert {f.parameters["rows"] for f in figures if "rows" in f.parameters} == {200}
+    assert [note for note in notes if "memory" in note] == [
+        "search of 1,000 rows is left out: it takes about 12 MB of memory, and 3 MB are free"
+    ]
+
+
+def test_the_roof() -> None:
+    request = Request("tiny", threads=1)
+    assert all(figure.value > 0 for figure in peak.measure(request).figures)
+
+
+def test_which_devices_are_measured() -> None:
+    names = ready("mine")
+    assert "cpu" in names
+    assert not {"null", "rtl", "cpu:numpy"} & set(names)
+    with pytest.raises((InputError, UnavailableError)):
+        tiny(search, "cpu:abacus")
+
+
+@pytest.mark.parametrize(
+    ("suite", "peers"),
+    [(quantise, {"numpy tanh", "faiss SQ4"}), (topk, {"numpy partition", "numpy stable sort"})],
+    ids=["quantise", "topk"],
+)
+def test_operators(suite: Benchmark, peers: set[str]) -> None:
+    figures, notes = tiny(suite, DEVICE)
+    assert notes == []
+    assert {f.subject for f in figures} == {DEVICE, *peers}
+    assert all(bool(f.ratio) == bool(f.better) for f in figures if f.quantity == "time" and f.subject != "faiss SQ4")
+
+
+def test_scheduler() -> None:
+    figures, _ = tiny(scheduler)
+    targets = {(f.subject, f.quantity): f.target for f in figures if f.target}
+    assert targets == {("scheduler", "time added"): "<= 100", ("scheduler", "rate"): "> 20000"}
+
+
+def test_embed() -> None:
+    figures, _ = tiny(embed)
+    assert {f.quantity for f in figures} == {"time", "texts a second", "least cosine, alone to together"}
+    assert figures[-1].met
