@@ -1,7 +1,7 @@
 # make demo   set up what the demo needs, index Python's standard library and search it on the CPU and on our RTL
 # make test   set up everything and pass every test
 # make lint   ruff and mypy --strict
-# make bench  measure beside peers
+# make bench  measure beside peers: build/bench/bench.html with JSON and charts; OLD=FILE.json is an earlier run
 # make compare  send the same vectors through all levels of each core
 # make lock   choose tool versions anew
 
@@ -25,9 +25,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# The demo indexes the texts that search is measured on. The earlier run is read before the new one is written.
 bench: $(VENV)/.dev
-	$(BIN)/ninefold model fetch
-	$(BIN)/ninefold bench
+	$(BIN)/ninefold demo
+	mkdir -p build/bench
+	$(BIN)/ninefold bench --html build/bench/bench.html $(if $(OLD),--compare $(OLD)) $(BENCH)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
