@@ -3,6 +3,8 @@
 # make lint   ruff and mypy --strict
 # make bench  measure beside peers: build/bench/bench.html with JSON and charts; OLD=FILE.json is an earlier run
 # make compare  send the same vectors through all levels of each core
+# make mutate   plant faults in each core, and see which its bench finds
+# make docs   make the site in build/site; a warning is an error
 # make lock   choose tool versions anew
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench compare lock clean
+.PHONY: demo test lint bench compare mutate lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -51,6 +53,12 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 
 compare: $(VENV)/.dev
 	$(BIN)/ninefold compare all
+
+mutate: $(VENV)/.dev
+	$(BIN)/ninefold mutate all
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock:
 	PYTHON=$(PYTHON) ./lock.sh

@@ -1,0 +1,62 @@
+"""The site: it is made without a warning, needs no network, and what is generated is as the project is."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import PAGES, ROOT
+
+_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    return folder
+
+
+def test_it_needs_no_network(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        text = page.read_text()
+        loaded = re.findall(r'<(?:script|img|iframe)[^>]+src="([^"]+)"|<link[^>]+href="([^"]+)"', text)
+        assert [a or b for a, b in loaded if (a or b).startswith(("http:", "https:", "//"))] == [], page.name
+        assert "```" not in re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL), f"{page.name}: a fence was not taken"
+
+
+def test_the_picture_is_one_file() -> None:
+    tree = ET.parse(ROOT / "docs" / "architecture.svg")  # noqa: S314  # our own
+    assert not [node for node in tree.iter() if node.tag.endswith(("image", "script", "use"))]
+    words = {text.strip() for node in tree.iter() if (text := node.text)}
+    assert {"scheduler", "golden models", "miner", "loihi", "similarity"} <= words
+
+
+def test_the_reference_of_the_command_line_is_as_it_is() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "reference.py"))["page"]()
+    written = (ROOT / "docs" / "cli.md").read_text()
+    assert written == page, "`python docs/reference.py > docs/cli.md` renews it"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for link in _LINK.findall(text):
+        if "://" not in link:
+            assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
