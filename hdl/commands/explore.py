@@ -1,5 +1,6 @@
 """``ninefold explore``: the configurations of a board that are worth building."""
 
+import importlib.util
 import json
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ninefold.hdl.commands.progress import steps
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from ninefold.hdl.explore import Exploration
@@ -96,6 +97,8 @@ def explore(
     unless they are given by -p or are objectives. Figures are those of `ninefold estimate`, and what does not fit the
     device is left out. --build adds what the tools report. Ctrl-C loses nothing: the same command goes on.
     """
+    if importlib.util.find_spec("amaranth") is None:
+        raise UnavailableError("amaranth is not installed", 'pip install "ninefold[explore]"')
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.explore import Exploration, objectives, space
     from ninefold.hdl.explore.report import check_plot, plot, write_configurations, write_report

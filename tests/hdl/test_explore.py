@@ -217,6 +217,15 @@ def test_a_missing_optuna_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         Exploration(small(), BOTH, tmp_path / "study")
 
 
+def test_a_missing_amaranth_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    result = explore(tmp_path / "out")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        'error: amaranth is not installed; pip install "ninefold[explore]"\n',
+    )
+
+
 def test_what_was_built_beside_the_estimate() -> None:
     point = estimated(CONFIGURATIONS["icebreaker/small"], BOARDS["icebreaker"])
     wanted = objectives("qps,latency,lut,packed,ram,rows", BOARDS["icebreaker"])
