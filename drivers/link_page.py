@@ -17,7 +17,7 @@ from ninefold.spec.link import (
     Frame,
     Kind,
 )
-from ninefold.spec.registers import BY_NAME, VERSION
+from ninefold.spec.registers import BY_NAME, IDENTITY, VERSION
 
 __all__ = ["link_page"]
 
@@ -46,7 +46,8 @@ def _frames() -> str:
 
 The CRC is that of zlib, PNG and Ethernet (polynomial 0x04C11DB7 reflected, begun with all ones, inverted at the end),
 over header and payload. A payload has 0 to {PAYLOAD_MAX} bytes, a body with header and CRC at most {BODY_MAX}, and
-between two delimiters there are at most {ENCODED_MAX} bytes. A board may have smaller limits: register `limits`.
+between two delimiters there are at most {ENCODED_MAX} bytes. A board may have smaller limits: register `limits`, at
+least 8 bytes there and {4 + 4 * len(IDENTITY)} back. Where it names more than {PAYLOAD_MAX}, that is still the most.
 
 COBS takes the zeros out of a body, so that a zero can end it. Put a zero after the body, then cut it behind each zero
 and behind each run of 254 bytes that are not zero. A piece that ends with a zero becomes its length, as one byte, and
