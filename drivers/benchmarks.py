@@ -80,7 +80,6 @@ def _figures(name: str, measured: list[Measured]) -> list[Figure]:
             "1/s",
             parameters=sizes,
             kind="projected",
-            better="more",
             detail=clock,
         ),
         Figure.timed(

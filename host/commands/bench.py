@@ -41,7 +41,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--compare",
     "earlier",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="An earlier run's JSON; exit with 1 for a regression.",
 )
 @click.option("--any-machine", is_flag=True, help="Compare with a run of another machine all the same.")

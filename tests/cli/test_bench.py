@@ -148,6 +148,9 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     assert run("plain", "--compare", old).output.endswith("has schema 2; this version of ninefold reads 1\n")
     old.write_text("{}")
     assert "is no record of a run: schema is missing" in run("plain", "--compare", old).output
+    assert run("plain", "--compare", tmp_path / "no.json").output == (
+        f"error: {tmp_path / 'no.json'}: No such file or directory\n"
+    )
     missing = run("plain", "--html", tmp_path / "no" / "page.html")
     assert missing.output.startswith(f"error: there is no folder {tmp_path / 'no'} to write page.html in")
     assert asked == []
