@@ -19,6 +19,8 @@ __all__ = ["ANY", "BOARDS", "Place", "Source", "bitstream", "only_board", "open_
 
 #: Entry points of those who know of boards; each is a `Source`.
 BOARDS = "ninefold.boards"
+#: What a configuration in a file ends with, which can be simulated.
+_FILE = ".json"
 #: In place of a digest: any bitstream will do.
 ANY = "any"
 
@@ -81,7 +83,8 @@ def url_of(name: str) -> str:
     ----------
     name : str
         A URL; what `places` calls it, options of the URL behind it perhaps; a source, for the first board that it knows
-        of; the path of a port; a serial number; or one of these behind ``board:``, as a device is named.
+        of; a file with a configuration; the path of a port; a serial number; or one of these behind ``board:``, as a
+        device is named.
 
     Raises
     ------
@@ -95,6 +98,8 @@ def url_of(name: str) -> str:
         split(bare)  # refuses what is no URL
         return bare
     stem, mark, options = bare.partition("?")
+    if stem.endswith(_FILE):
+        return f"sim://{bare}"
     found = places()
     source = found.get(stem.partition("/")[0], ())
     if isinstance(source, UnavailableError):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ninefold.drivers.link import Request
 from ninefold.drivers.protocol import Found, Identity, replies, requests
 from ninefold.spec.errors import InputError, UnsupportedError
-from ninefold.spec.formats import NIT_MAX, NIT_MIN
+from ninefold.spec.formats import GRID_MAX, NIT_MAX, NIT_MIN
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, Kind
 
 __all__ = ["as_grid", "check_packed", "encode_queries", "queries_a_frame", "query_requests", "widened"]
@@ -68,7 +68,16 @@ def encode_queries(
 
 
 def as_grid(packed: npt.NDArray[np.uint8], thresholds: Sequence[int]) -> npt.NDArray[np.int16]:
-    """Return, for each packed nit, the grid value of the smallest magnitude that becomes this nit."""
+    """Return, for each packed nit, the grid value of the smallest magnitude that becomes this nit.
+
+    Raises
+    ------
+    UnsupportedError
+        When a threshold is beyond the grid, so that no value becomes its nit.
+    """
+    if max(thresholds) > GRID_MAX:
+        begin = ", ".join(map(str, thresholds))
+        raise UnsupportedError(f"nits that begin at {begin} cannot go as grid values, which end at {GRID_MAX}")
     one, two, three, four = thresholds
     # By nibble: 0 to 4, then those that are no nits, then -4 to -1.
     values = np.array([0, one, two, three, four, *[0] * 7, -four, -three, -two, -one], "<i2")

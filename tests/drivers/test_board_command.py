@@ -126,6 +126,7 @@ def test_other_names_of_boards(monkeypatch: pytest.MonkeyPatch) -> None:
     assert url_of("virtual") == "sim://virtual/demo"
     assert url_of("board:/dev/ttyUSB1") == "serial:///dev/ttyUSB1"
     assert url_of("ulx3s") == "serial://ulx3s"
+    assert url_of("/there/mine.json?flip=0.5") == "sim:///there/mine.json?flip=0.5"
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,20 @@ def test_frames_hold_all_queries_in_order_and_no_more_than_the_board_takes(
         assert not held[:, nits.shape[1] :].any()
 
 
+@QUICK
+@given(NITS, st.lists(st.integers(1, 65535), min_size=4, max_size=4))
+def test_thresholds_beyond_the_grid_are_refused_where_nits_must_go_as_grid_values(
+    nits: npt.NDArray[np.int8], thresholds: list[int]
+) -> None:
+    if max(thresholds) <= 32767:
+        assert as_grid(pack(nits), thresholds).shape == nits.shape
+    else:
+        with pytest.raises(
+            UnsupportedError, match=r"^nits that begin at [0-9, ]+ cannot go as grid values, which end at 32767$"
+        ):
+            as_grid(pack(nits), thresholds)
+
+
 def test_grid_values_pass_as_they_are() -> None:
     grid = np.array([[1, -2, 32767], [-32768, 0, 5]], np.int16)
     form, data = encode_queries(grid, board(), lambda: ())
