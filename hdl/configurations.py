@@ -116,7 +116,7 @@ def named(name: str) -> tuple[str, Configuration]:
     if name.endswith(SUFFIX):
         try:
             return _parsed(json.loads(Path(name).read_text(encoding="utf-8")))
-        except ValueError as error:  # JSON's and Unicode's errors too
+        except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors too
             raise InputError(f"{name} is not a configuration: {error}") from error
     if name not in CONFIGURATIONS:
         raise InputError(

@@ -213,7 +213,7 @@ def _check_journal(path: Path) -> None:
     try:
         if any("op_code" not in json.loads(line) for line in whole.splitlines()) or (data and not whole):
             raise _no_journal(path, "its lines are no entries of one")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise _no_journal(path, error) from error
     if whole != data:
         with path.open("r+b") as file:

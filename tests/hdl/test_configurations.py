@@ -100,6 +100,9 @@ def test_other_files_are_refused(mine: Path) -> None:
     mine.write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"mine\.json is not a configuration: 'utf-8'"):
         configuration(str(mine))
+    mine.write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"mine\.json is not a configuration: maximum recursion depth"):
+        configuration(str(mine))
     mine.unlink()
     with pytest.raises(FileNotFoundError):
         configuration(str(mine))
