@@ -75,6 +75,15 @@ class Comparison:
         """What became worse."""
         return tuple(change for change in self.changes if change.verdict == "regression")
 
+    @property
+    def summary(self) -> str:
+        """How many figures became worse or better, in a sentence without a full stop."""
+        worse, better = len(self.regressions), sum(change.verdict == "improvement" for change in self.changes)
+        return (
+            f"{worse} regression{'s'[: worse != 1]}, {better} improvement{'s'[: better != 1]}, of {len(self.changes)}"
+            f" compared; {len(self.gone)} gone, {len(self.added)} new"
+        )
+
 
 def compare(old: Run, new: Run, *, any_machine: bool = False) -> Comparison:
     """Hold a run against an earlier one.

@@ -90,11 +90,6 @@ def print_comparison(console: Console, found: Comparison) -> None:
         table.add_row(label, *cells, style=colour)
     if changed:
         console.print(table)
-    console.print(
-        f"{len(found.regressions)} regressions, {len(changed) - len(found.regressions)} improvements, of"
-        f" {len(found.changes)} figures compared; {len(found.gone)} gone, {len(found.added)} new",
-        style="bold",
-        highlight=False,
-    )
+    console.print(found.summary, style="bold", highlight=False)
     for text in (*found.notes, *(f"gone: {name}" for name in found.gone)):
         console.print(text, style="dim", markup=False, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ninefold.host.bench.records import Run
 
@@ -39,6 +41,7 @@ _PRINTED_INK, _PRINTED_GRID = "#222222", "#dddddd"
 #: In inches; 72 CSS pixels each in the SVG's own units, so that text keeps its size on a phone.
 _WIDTH, _HEIGHT = 4.6, 3.3
 _LEGEND_LINE = 0.19
+_FEW_DECADES = 1.6
 _STYLE: Final = {
     "svg.fonttype": "none",
     "font.size": 9,
@@ -241,6 +244,9 @@ def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: 
         axes.grid(visible=True, which="major", linewidth=0.6)
         axes.set_axisbelow(True)
         draw(axes)
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            if axis.get_scale() == "log":
+                _plain_numbers(axis, *sorted((low, high)))
         handles, names = _labelled(axes.get_legend_handles_labels())
         figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8, handletextpad=0.3)
         target = io.BytesIO()
@@ -248,6 +254,14 @@ def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: 
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         figure.savefig(target, format=form, transparent=transparent, dpi=200, metadata=metadata)
     return target.getvalue()
+
+
+def _plain_numbers(axis: Any, low: float, high: float) -> None:
+    """Label a logarithmic axis with numbers as people write them, more of them on a short one."""
+    decades = math.log10(high / low)
+    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > _FEW_DECADES else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _labelled(found: tuple[Sequence[Any], Iterable[str]]) -> tuple[list[Any], list[str]]:

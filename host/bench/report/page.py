@@ -100,12 +100,7 @@ def _about(run: Run) -> str:
 
 def _regressions(found: Comparison) -> str:
     changed = sorted((c for c in found.changes if c.verdict != "same"), key=lambda change: -change.worse)
-    count = len(found.regressions)
-    verdict = f'<span class="{"bad" if count else "good"}">{count} regressions</span>'
-    text = (
-        f"<p>{verdict}, {len(changed) - count} improvements, of {len(found.changes)} figures compared;"
-        f" {len(found.gone)} gone, {len(found.added)} new.</p>"
-    )
+    text = f'<p class="{"bad" if found.regressions else "good"}">{escape(found.summary)}</p>'
     said = "".join(f"<li>{escape(note)}</li>" for note in (*found.notes, *(f"gone: {name}" for name in found.gone)))
     table = _table(("figure", "then", "now", "worse by", "noise"), map(_change, changed)) if changed else ""
     return f"<h2>Since the last run</h2>{text}{table}" + (f"<ul>{said}</ul>" if said else "")
