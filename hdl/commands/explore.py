@@ -22,6 +22,8 @@ __all__ = ["explore"]
 _SEED_MAX = 2**32 - 1
 #: What the command exits with when something could not be built.
 _FAILED = 3
+#: Parameters that an objective shows already.
+_OBJECTIVE_OF = {"depth": "rows", "k": "k"}
 
 
 @click.command()
@@ -167,15 +169,16 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
     fixed = {name: value for name, value in found["front"][0]["parameters"].items() if name not in found["searched"]}
     title = f"{found['board']}, {found['device']}: {', '.join(f'{name} {value}' for name, value in fixed.items())}"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", *found["searched"]):
+    searched = [name for name in found["searched"] if _OBJECTIVE_OF.get(name) not in names]
+    for heading in ("", *searched):
         table.add_column(heading.replace("_", "\n"), justify="right")
     for objective in found["objectives"]:
         table.add_column(f"{objective['name']}\n{objective['unit']}", justify="right", no_wrap=True)
     table.add_column("configuration", no_wrap=True)
     for record in found["front"]:
-        parameters = (str(record["parameters"][name]) for name in found["searched"])
+        parameters = (str(record["parameters"][name]) for name in searched)
         values = (_with_ratio(record, name) for name in names)
-        table.add_row(str(record["rank"]), *parameters, *values, record["file"])
+        table.add_row(str(record["rank"]), *parameters, *values, record["name"].partition("/")[2])
     Console().print(table)
     for record in found["front"]:
         if record["built"]:
