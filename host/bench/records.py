@@ -19,6 +19,8 @@ __all__ = ["SCHEMA", "Run"]
 
 #: Of the files; another one is refused.
 SCHEMA: Final = 1
+#: Whole numbers up to this are floats without a loss.
+_WHOLE = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class Run:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = "the record") -> Run:
+    def from_json(cls, text: str | bytes, source: str = "the record") -> Run:
         """Return the record that `to_json` wrote.
 
         Parameters
         ----------
-        text : str
+        text : str or bytes
             The JSON text.
         source : str
             What the error calls it, e.g. the path of a file.
@@ -84,7 +86,7 @@ class Run:
         """
         try:
             plain = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # Unicode's errors too
             raise DamagedDataError(f"{source} is not JSON: {error}") from error
         if isinstance(plain, dict) and plain.get("schema", SCHEMA) != SCHEMA:
             raise InputError(f"{source} has schema {plain['schema']!r}; this version of ninefold reads {SCHEMA}")
@@ -126,7 +128,7 @@ def _plain(kinds: tuple[Any, ...], value: Any, key: str) -> Any:
     """Return a text, a number or None."""
     if type(value) in kinds and not (isinstance(value, float) and not math.isfinite(value)):
         return value
-    if float in kinds and type(value) is int:
+    if float in kinds and type(value) is int and abs(value) < _WHOLE:
         return float(value)
     names = {int: "an integer", float: "a number", str: "a text", types.NoneType: "null"}
     raise _BadKeyError(key, f"must be {' or '.join(names[kind] for kind in kinds)}, not {value!r}")

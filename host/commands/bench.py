@@ -76,7 +76,7 @@ def bench(
             click.echo(f"{name:12} {_missing(measure) or 'ready'}")
         return
     _check_folders(as_json, html)
-    before = None if earlier is None else Run.from_json(earlier.read_text(encoding="utf-8"), str(earlier))
+    before = None if earlier is None else Run.from_json(earlier.read_bytes(), str(earlier))
     if html is not None:
         from ninefold.host.bench.report import check
 

@@ -67,6 +67,7 @@ def changed(path: str, value: Any) -> str:
         ("packages", [], "packages must be an object, not []"),
         ("machine", 1, "machine must be an object, not 1"),
         ("suites/search/0/value", None, "suites.search[0].value must be a number, not None"),
+        ("suites/search/0/value", 10**400, "suites.search[0].value must be a number, not 1000"),
         ("suites/search/0/ratio", "x", "suites.search[0].ratio must be a number or null, not 'x'"),
         ("suites/search/0/ratio", None, "suites.search[0] is refused: ratio and beside come together, not None beside"),
         ("suites/search/0/kind", "guessed", "suites.search[0].kind must be one of"),
@@ -83,8 +84,9 @@ def test_what_is_no_number_is_refused() -> None:
     text = run(FIGURE).to_json().replace("1.5", "NaN")
     with pytest.raises(DamagedDataError, match=r"suites\.search\[0\]\.value must be a number, not nan"):
         Run.from_json(text)
-    with pytest.raises(DamagedDataError, match="old is not JSON"):
-        Run.from_json("{", "old")
+    for damaged in ("{", b"\xff\xfe\xff", "[" * 100_000):
+        with pytest.raises(DamagedDataError, match="old is not JSON"):
+            Run.from_json(damaged, "old")
     with pytest.raises(DamagedDataError, match="the whole must be an object"):
         Run.from_json("[]")
 
