@@ -53,7 +53,7 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for front.json, the plot, configurations and bitstreams [default: explore-BOARD].",
+    help="Folder for front.json, the plot, configurations and bitstreams [default: build/explore-BOARD].",
 )
 @click.option(
     "--study",
@@ -109,7 +109,7 @@ def explore(
         raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
     chosen = objectives(wanted, BOARDS[board])
     searched = space(board, chosen, _values(given))
-    folder = Path(f"explore-{board}") if output is None else output
+    folder = Path("build") / f"explore-{board}" if output is None else output
     drawn = folder / "front.svg" if plot_file is None else plot_file
     check_plot(drawn)
     folder.mkdir(parents=True, exist_ok=True)
