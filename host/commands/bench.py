@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from ninefold.spec.benchmark import BENCHMARKS, SIZES, Benchmark, Figure, Request, Size
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, UnavailableError, UnsupportedError
 from ninefold.spec.files import written_aside
 from ninefold.spec.registry import entries
 
@@ -131,7 +131,7 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
         try:
             with console.status(f"measuring {name}"):
                 results[name] = tuple(measures[name](asked))
-        except UnavailableError as error:
+        except (UnavailableError, UnsupportedError) as error:  # a device that was named may not do what a suite asks
             if strict:
                 raise
             left_out[name] = str(error)

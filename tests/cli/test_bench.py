@@ -14,7 +14,7 @@ from ninefold.host.bench.records import Run
 from ninefold.host.cli import cli
 from ninefold.host.commands import bench as command
 from ninefold.spec.benchmark import Benchmark, Figure, Request
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import UnavailableError, UnsupportedError
 
 SIZES = {"rows": 100_000, "dimensions": 384, "k": 10, "queries": 1, "data": "made up, as all of this is " * 3}
 FIGURES = [
@@ -116,6 +116,19 @@ def test_devices_choose_suites(asked: list[tuple[str, Request]]) -> None:
     assert (result.exit_code, result.output) == (2, "error: the suite plain does not measure cpu\n")
     run("--device", "gpu:1")
     assert [(name, request.devices) for name, request in asked] == [("gpu", ("gpu:1",))]
+
+
+def test_a_suite_that_a_device_cannot_do_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(_: Request) -> list[Figure]:
+        raise UnsupportedError("board does not run quantise: it takes packed nits")
+
+    made = {"quantise": Benchmark(cannot, backends=("*",)), "link": Benchmark(lambda _: FIGURES, backends=("board",))}
+    found = {name: SimpleNamespace(load=lambda measure=measure: measure) for name, measure in made.items()}
+    monkeypatch.setattr(command, "entries", lambda _: found)
+    result = run("--device", "board:virtual/tiny", "--json", "-")
+    assert (result.exit_code, list(json.loads(result.stdout)["suites"])) == (0, ["link"])
+    assert "left out: quantise: board does not run quantise: it takes packed nits\n" in result.stderr
+    assert run("quantise", "--device", "board").output == "error: board does not run quantise: it takes packed nits\n"
 
 
 @pytest.mark.usefixtures("asked")
