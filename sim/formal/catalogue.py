@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ninefold.sim.formal import framing, products, quantisation, queues, selection, serial
+from ninefold.sim.formal import (
+    checksums,
+    frames,
+    framing,
+    insertion,
+    passing,
+    products,
+    quantisation,
+    queues,
+    registers,
+    requests,
+    selection,
+    serial,
+)
 from ninefold.sim.formal.proof import Proof
 from ninefold.spec.errors import InputError
 
@@ -13,11 +26,17 @@ __all__ = ["PROOFS", "proofs_of"]
 
 _ALL: tuple[Proof, ...] = (
     *selection.PROOFS,
+    *insertion.PROOFS,
     *quantisation.PROOFS,
     *products.PROOFS,
     *queues.PROOFS,
     *serial.PROOFS,
+    *checksums.PROOFS,
     *framing.PROOFS,
+    *frames.PROOFS,
+    *passing.PROOFS,
+    *requests.PROOFS,
+    *registers.PROOFS,
 )
 #: By the names of the command line.
 PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(

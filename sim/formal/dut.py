@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from types import FunctionType
 from typing import Any
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.hdl import Array, Elaboratable, Fragment, Module, Mux, Signal, Value
 
-__all__ = ["Dut", "Inside"]
+__all__ = ["Dut", "Inside", "with_parts"]
 
-#: Signals inside a core by path: names of submodules, then of the signal, with dots between. Names that are not unique
-#: are left out.
+#: Signals inside a core by path: names of submodules, then of the signal, with dots between. Of signals with one name,
+#: or with none ("$signal"), each has a number behind it, "#0" and so on in the order in which they are driven.
 Inside = Mapping[str, Any]
 
 
@@ -37,13 +40,27 @@ class Dut(Elaboratable):
 
     def __init__(self, core: Any) -> None:
         self._fragment = Fragment.get(core, _Platform())
-        found = list(_signals(self._fragment, ""))
+        found = {id(signal): (name, signal) for name, signal in _signals(self._fragment, "")}.values()
         count = Counter(name for name, _ in found)
-        self.signals: Inside = {name: signal for name, signal in found if count[name] == 1}
+        number: Counter[str] = Counter()
+        self.signals: dict[str, Any] = {}
+        for name, signal in found:
+            self.signals[name if count[name] == 1 else f"{name}#{number[name]}"] = signal
+            number[name] += 1
 
     def elaborate(self, _platform: object) -> Fragment:
         """Return the core."""
         return self._fragment
+
+
+def with_parts(core: Any, **parts: Any) -> Any:
+    """Give a core others in the place of classes that its `elaborate` names, and return it.
+
+    So a part that is proved by itself need not be proved again, and may be made as small as a proof wants it.
+    """
+    sound = type(core).elaborate
+    core.elaborate = FunctionType(sound.__code__, {**sound.__globals__, **parts}).__get__(core)
+    return core
 
 
 class _Platform:
@@ -66,12 +83,17 @@ class _Platform:
                 m.d.comb += data.eq(rows[read.addr])
                 continue
             with m.If(read.en):
-                m.d.sync += data.eq(rows[read.addr])
+                m.d.sync += data.eq(rows[read.addr] if memory.write_ports else _constant(rows, read.addr))
                 for write in memory.write_ports:
                     with m.If(write.en & (write.addr == read.addr)):
                         m.d.comb += collides.eq(write not in read.transparent_for)
                         m.d.sync += data.eq(write.data if write in read.transparent_for else AnySeq(width))
         return m
+
+
+def _constant(rows: Array, address: Any) -> Value:
+    """Return a word that is never written, without what Yosys takes for a memory: induction knows nothing of that."""
+    return reduce(or_, (Mux(address == i, row, 0) for i, row in enumerate(rows)))
 
 
 def _bits(row: Any) -> int:

@@ -59,29 +59,6 @@ class Stuffing(wiring.Component):
         return m
 
 
-def _receiver(m: Module, core: Any, inside: Inside) -> None:
-    """Offer any bytes at all; the pointers of the buffer are the invariant."""
-    drive(m, core.input)
-    follow(m, core.headers)
-    follow(m, core.payload)
-    taken, sound, end = (inside[name] for name in ("taken", "sound", "end"))
-    stored, readable = Signal.like(end), Signal.like(end)
-    m.d.comb += [
-        stored.eq(end - taken),
-        readable.eq(sound - taken),
-        Assert(stored < core.capacity, "the buffer overflows"),
-        Assert(readable <= stored, "what is not sound is read"),
-        Assert(inside["full"] | (stored <= core.capacity - 2)),
-        Assert(~inside["buffer.collides"], "a word is read in the cycle in which it is written"),
-        Assert(~(core.crc_error & core.dropped), "a frame is counted twice"),
-    ]
-    m.d.sync += [
-        Cover(stored == 3),
-        Cover(core.headers.valid),
-        Cover(core.dropped),
-    ]
-
-
 def _round_trip(m: Module, core: Any, _inside: Inside) -> None:
     """Follow any byte; behind it comes an end if it was the last of its frame, and no end otherwise."""
     accepted, left = drive(m, core.input), follow(m, core.output)
@@ -129,16 +106,5 @@ PROOFS = (
         cover=11,
         parameters={"group": 2},
         make=Stuffing,
-    ),
-    Proof(
-        "frame_receiver",
-        "buffer",
-        "whatever bytes come, headers and payloads stand until they are accepted, the buffer does not overflow, "
-        "nothing is read from it before its frame was found sound, and no word while it is written",
-        _receiver,
-        Method.INDUCTION,
-        depth=3,
-        cover=18,
-        parameters={"capacity": 16, "frames": 2},
     ),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Assert, Cover, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Assert, Cat, Cover, Module, Mux, Signal, Value, signed
 
 from ninefold.hdl.cores import Quantiser
 from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
+from ninefold.sim.formal.queues import follow_fifo
 from ninefold.sim.formal.streams import Watch, drive, follow
 from ninefold.spec.formats import NIT_BITS, THRESHOLDS, Mode
 
@@ -18,7 +19,7 @@ __all__ = ["PROOFS"]
 _MODE: Mode = "tanh"
 
 
-def _rule(m: Module, core: Any, _inside: Inside) -> None:
+def _rule(m: Module, core: Any, inside: Inside) -> None:
     """Follow any word, with the nit of its acceptance, while thresholds are written at any time."""
     accepted, left = drive(m, core.values), follow(m, core.nits)
     m.d.comb += [
@@ -48,14 +49,47 @@ def _rule(m: Module, core: Any, _inside: Inside) -> None:
         Assert(~core.nits.valid | (watch.inside != 0), "a word that was not given comes out"),
         Assert(core.threshold.ready, "a threshold waits"),
     ]
+    stages = _stages(m, inside, (watch, nit, last), thresholds)
     # Nothing stays inside: an offer is made 5 cycles after the word before it could have been.
     waiting = Signal(range(7))
     m.d.sync += waiting.eq(Mux((watch.inside != 0) & ~core.nits.valid, waiting + 1, 0))
     m.d.comb += Assert(waiting < 5, "a word is not offered in time")
+    # Why that is: the first word goes on in each cycle, from stage to stage.
+    most = Mux(inside["queue.queue.inner_level"] != 0, 3, Mux(stages[2], 2, stages[1]))
+    m.d.comb += Assert(core.nits.valid | (waiting <= most))
     m.d.sync += [
         Cover(watch.done & (nit == -3) & (watch.inside == Quantiser.CAPACITY)),
         Cover(watch.comes & core.nits.valid & (nit == 4) & (thresholds[3] == 77)),
     ]
+
+
+def _stages(m: Module, inside: Inside, followed: tuple[Watch, Signal, Signal], thresholds: Any) -> Value:
+    """Say in which stage the word is that is followed, and as what, which is the invariant; returns which are full."""
+    watch, nit, last = followed
+    full, lasts = inside["accepted"][1:], inside["last"][1:]
+    # One bit a stage.
+    at = Signal(len(full))
+    m.d.sync += at.eq(Cat(watch.begins, at))
+    held = follow_fifo(
+        m, inside, "queue.queue.", Quantiser.CAPACITY, watch.waits & ~at.any(), watch.ahead, Cat(nit, last)
+    )
+    magnitude, negative, reached = (inside[name] for name in ("magnitude_0", "negative_0", "reached_0"))
+    counts = sum(magnitude >= threshold for threshold in thresholds), sum(reached)
+    values = [Mux(sign, -count, count) for sign, count in zip(negative, counts, strict=True)]
+    for stage, value in enumerate((*values, inside["nit_0"])):
+        with m.If(at[stage]):
+            m.d.comb += [
+                Assert(watch.waits & full[stage] & (watch.ahead == held + sum(full[stage + 1 :]))),
+                Assert((value == nit) & (lasts[stage] == last)),
+            ]
+    m.d.comb += [
+        Assert(at & (at - 1) == 0),
+        Assert(~watch.waits | at.any() | (watch.ahead < held)),
+        Assert(watch.inside == held + sum(full), "a word was lost or repeated"),
+        Assert(inside["queue.credits"] + watch.inside == Quantiser.CAPACITY),
+        *(Assert(inside[f"threshold_{i}"] == thresholds[i - 1]) for i in range(1, 5)),
+    ]
+    return full
 
 
 PROOFS = (
@@ -66,8 +100,8 @@ PROOFS = (
         "gives by the thresholds of its acceptance, for every grid value and whatever is written; it stands until "
         "accepted",
         _rule,
-        Method.BOUNDED,
-        depth=15,
+        Method.INDUCTION,
+        depth=2,
         cover=16,
         parameters={"mode": _MODE, "lanes": 1},
     ),

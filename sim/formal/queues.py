@@ -13,7 +13,7 @@ from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import Watch, drive, follow
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "follow_fifo"]
 
 _DEPTH = 4
 
@@ -60,6 +60,40 @@ def _block_queue(m: Module, core: Any, inside: Inside) -> None:
     m.d.sync += Cover(watch.done & (watch.inside == _DEPTH + len(behind)) & (word == 2))
 
 
+def follow_fifo(m: Module, inside: Inside, path: str, depth: int, waits: Value, ahead: Value, word: Value) -> Value:
+    """Assert where a word is inside a `SyncFIFOBuffered`, as an invariant; returns how many words are.
+
+    Parameters
+    ----------
+    m : Module
+        Gets the assertions.
+    inside : Inside
+        Signals of the core.
+    path : str
+        Of the queue in the core, with a dot behind it.
+    depth : int
+        That of the queue.
+    waits, ahead : Value
+        Whether the word is inside, if fewer are before it than are inside; words before it.
+    word : Value
+        What it is.
+    """
+    inner, shown = inside[f"{path}inner_level"], inside[f"{path}r_rdy"]
+    produce, consume = inside[f"{path}produce"], inside[f"{path}consume"]
+    rows = Array(inside[f"{path}storage.row_{i}"] for i in range(depth - 1))
+    place = Signal(range(2 * depth + 2))
+    m.d.comb += [
+        place.eq(consume + ahead - shown),
+        Assert((produce < depth - 1) & (consume < depth - 1) & (inner < depth)),
+        Assert(consume + inner == produce + (depth - 1) * ((consume + inner) >= depth - 1)),
+    ]
+    with m.If(waits & (ahead == 0) & shown):
+        m.d.comb += Assert(inside[f"{path}r_data"] == word)
+    with m.Elif(waits & (ahead < inner + shown)):
+        m.d.comb += Assert(rows[place - (depth - 1) * (place >= depth - 1)] == word)
+    return inner + shown
+
+
 def _credit_queue(m: Module, core: Any, inside: Inside) -> None:
     """Elements come up to three cycles after their credit was taken, as behind a pipeline."""
     element = Value.cast(core.element)
@@ -82,19 +116,11 @@ def _credit_queue(m: Module, core: Any, inside: Inside) -> None:
 
     # Every element that may come has its place: the credits left, the way and the queue are `depth` together.
     under_way = sum(coming[i] for i in range(3))
-    inner, shown = inside["queue.inner_level"], inside["queue.r_rdy"]
-    produce, consume = inside["queue.produce"], inside["queue.consume"]
-    rows = Array(inside[f"queue.storage.row_{i}"] for i in range(_DEPTH - 1))
-    place = Signal(range(2 * _DEPTH))
+    held = follow_fifo(m, inside, "queue.", _DEPTH, watch.waits, watch.ahead, word)
     m.d.comb += [
-        place.eq(consume + watch.ahead - shown),
         Assert(inside["credits"] + under_way + watch.inside == _DEPTH, "a credit was lost or made up"),
-        Assert(watch.inside == inner + shown, "an element was lost or repeated"),
-        Assert((produce < _DEPTH - 1) & (consume < _DEPTH - 1) & (inner < _DEPTH)),
-        Assert(consume + inner == produce + (_DEPTH - 1) * ((consume + inner) >= _DEPTH - 1)),
+        Assert(watch.inside == held, "an element was lost or repeated"),
     ]
-    with m.If(watch.waits & (watch.ahead >= shown)):
-        m.d.comb += Assert(rows[place - (_DEPTH - 1) * (place >= _DEPTH - 1)] == word)
     m.d.sync += Cover(watch.done & (watch.inside == _DEPTH) & (word == 2))
 
 

@@ -8,6 +8,7 @@ in order of arrival.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.asserts import AnyConst, AnySeq
@@ -17,85 +18,137 @@ from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import drive, follow
 
-__all__ = ["PROOFS"]
+__all__ = ["CLAIM", "PARAMETERS", "PROOFS", "Followed", "K", "follow_score"]
 
-_K = 2
+K = 2
 _SCORE_BITS = 2
 _ID_BITS = 2
-#: Batches are counted with so many bits: no bounded proof sees more.
+#: Batches inside are counted with so many bits: there is room for fewer.
 _BATCH_BITS = 5
 
 
-def _selection(m: Module, core: Any, _inside: Inside) -> None:
-    """Follow one score of one batch, any of them, whose score and id are chosen beforehand."""
+@dataclass(frozen=True)
+class Followed:
+    """A score that is followed, its batch, and what is known of them.
+
+    Attributes
+    ----------
+    score, identifier : Signal
+        What it is.
+    starts, begun : Signal
+        The next score begins a batch; the batch of the score that is followed has begun.
+    mine, closed : Signal
+        Its batch enters, and has entered and not left.
+    chosen : Signal
+        It has entered.
+    rank, count : Signal
+        Scores of its batch that beat it, up to k + 1; scores of its batch, up to k.
+    place : Signal
+        Place of the next result in its batch.
+    pending, before : Signal
+        Batches that have entered and not left, and those of them before its own.
+    beaten, fresh : Signal
+        Of the score that entered last: it beats the one that is followed, and is that.
+    """
+
+    score: Signal
+    identifier: Signal
+    starts: Signal
+    begun: Signal
+    mine: Signal
+    closed: Signal
+    chosen: Signal
+    rank: Signal
+    count: Signal
+    place: Signal
+    pending: Signal
+    before: Signal
+    beaten: Signal
+    fresh: Signal
+
+
+def _signals(given: Any) -> Followed:
+    flags = {name: Signal(name=name) for name in ("begun", "mine", "closed", "chosen", "beaten", "fresh")}
+    counts = {name: Signal(range(K + 2), name=name) for name in ("rank", "count", "place")}
+    batches = {name: Signal(_BATCH_BITS, name=name) for name in ("pending", "before")}
+    score, identifier = Signal.like(given.score, name="chosen_score"), Signal(_ID_BITS, name="chosen_id")
+    return Followed(score, identifier, Signal(init=1, name="starts"), **flags, **counts, **batches)
+
+
+def follow_score(m: Module, core: Any) -> Followed:
+    """Follow any score of any batch, whose score and id are chosen beforehand, and assert that it is at its rank."""
     accepted, left = drive(m, core.scores), follow(m, core.results)
     given, result = core.scores.payload, core.results.payload
-    batch, opened, leaving = (Signal(_BATCH_BITS, name=name) for name in ("batch", "opened", "leaving"))
-    score, identifier = Signal.like(given.score, name="chosen_score"), Signal(_ID_BITS, name="chosen_id")
-    rank, count, place = (Signal(range(_K + 1), name=name) for name in ("rank", "count", "place"))
-    chosen, closed = Signal(name="chosen"), Signal(name="closed")
+    it = _signals(given)
     m.d.comb += [
-        batch.eq(AnyConst(_BATCH_BITS)),
-        score.eq(AnyConst(Shape(len(score), signed=score.shape().signed))),
-        identifier.eq(AnyConst(_ID_BITS)),
+        it.score.eq(AnyConst(Shape(len(it.score), signed=it.score.shape().signed))),
+        it.identifier.eq(AnyConst(_ID_BITS)),
     ]
-    ours = accepted & (opened == batch) & ~closed
-    chooses = ours & ~chosen & (given.score == score) & (given.id == identifier) & AnySeq(1)
-    beats = Mux(chosen, given.score > score, given.score >= score)
+    done, later = Signal(), Signal()
+    begins = accepted & it.starts & ~it.begun & AnySeq(1)
+    ours = accepted & it.mine | begins
+    chooses = ours & ~it.chosen & (given.score == it.score) & (given.id == it.identifier) & AnySeq(1)
+    beats = Mux(it.chosen, given.score > it.score, given.score >= it.score)
+    closes, ends = accepted & given.last, left & result.last
     with m.If(accepted):
-        m.d.sync += opened.eq(opened + given.last)
+        m.d.sync += [it.starts.eq(given.last), it.beaten.eq(ours & ~chooses & beats), it.fresh.eq(chooses)]
+    with m.If(begins):
+        m.d.sync += [it.begun.eq(1), later.eq((it.pending != 0) | later)]
     with m.If(ours):
-        m.d.sync += [count.eq(count + (count != _K)), closed.eq(given.last)]
+        m.d.sync += [it.count.eq(it.count + (it.count != K)), it.mine.eq(~given.last)]
         with m.If(chooses):
-            m.d.sync += chosen.eq(1)
-        with m.Elif(beats & (rank != _K)):
-            m.d.sync += rank.eq(rank + 1)
+            m.d.sync += it.chosen.eq(1)
+        with m.Elif(beats & (it.rank <= K)):
+            m.d.sync += it.rank.eq(it.rank + 1)
 
+    leaves = it.closed & (it.before == 0)
+    m.d.sync += it.pending.eq(it.pending + closes - ends)
+    with m.If(ours & given.last):
+        m.d.sync += [it.closed.eq(1), it.before.eq(it.pending - ends)]
+    with m.Elif(it.closed & ends):
+        m.d.sync += [it.closed.eq(it.before != 0), it.before.eq(it.before - 1), done.eq(it.before == 0)]
     with m.If(left):
-        m.d.sync += [place.eq(Mux(result.last, 0, place + 1)), leaving.eq(leaving + result.last)]
+        m.d.sync += it.place.eq(Mux(result.last, 0, it.place + 1))
     with m.If(core.results.valid):
         m.d.comb += [
-            Assert(place < _K, "a batch has more than k results"),
-            Assert(opened != leaving, "a result comes before its batch has closed"),
+            Assert(it.place < K, "a batch has more than k results"),
+            Assert(it.pending != 0, "a result comes before its batch has closed"),
         ]
-    with m.If(core.results.valid & (leaving == batch)):
-        m.d.comb += Assert(closed & (result.last == (place == count - 1)), "a batch has another number of results")
-        with m.If(chosen & (rank == place)):
+    with m.If(core.results.valid & leaves):
+        m.d.comb += Assert(result.last == (it.place == it.count - 1), "a batch has another number of results")
+        with m.If(it.chosen & (it.rank == it.place)):
             m.d.comb += [
-                Assert(result.score == score, "another score is at this rank"),
-                Assert(result.id == identifier, "another score is at this rank"),
+                Assert(result.score == it.score, "another score is at this rank"),
+                Assert(result.id == it.identifier, "another score is at this rank"),
             ]
-    # The second batch has left, with more scores than k in it, of which the chosen one was not the best.
+    # A batch behind another has left, with more scores than k in it, of which the chosen one was not the best.
     m.d.sync += [
-        Cover((leaving == 2) & (batch == 1) & chosen & (rank == 1) & (count == _K)),
-        Cover(core.results.valid & closed & (leaving == batch) & (rank == _K) & chosen),
+        Cover(done & later & it.chosen & (it.rank == 1) & (it.count == K)),
+        Cover(core.results.valid & leaves & (it.rank == K) & it.chosen),
     ]
+    return it
 
 
-_CLAIM = (
+def _selection(m: Module, core: Any, _inside: Inside) -> None:
+    """Follow any score."""
+    follow_score(m, core)
+
+
+CLAIM = (
     "each score of any batch is at its rank among the results if that is below k, with its id, and absent otherwise: "
     "results are sorted, come from the batch, leave out nothing larger, and ties are in order of arrival; a batch has "
     "as many results as scores, at most k; results stand until they are accepted"
 )
+PARAMETERS = {"k": K, "score_width": _SCORE_BITS, "id_width": _ID_BITS}
 PROOFS = (
     Proof(
         "topk",
         "selection",
-        _CLAIM,
+        CLAIM,
         _selection,
         Method.BOUNDED,
         depth=16,
         cover=15,
-        parameters={"k": _K, "score_width": _SCORE_BITS, "id_width": _ID_BITS},
-    ),
-    Proof(
-        "insertion",
-        "selection",
-        _CLAIM,
-        _selection,
-        Method.BOUNDED,
-        depth=15,
-        cover=13,
-        parameters={"k": _K, "score_width": _SCORE_BITS, "id_width": _ID_BITS},
+        parameters=PARAMETERS,
     ),
 )

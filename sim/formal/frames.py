@@ -1,0 +1,233 @@
+"""Frames: what the sender adds, and that the receiver hands on whole frames whose CRC holds, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Cover, Module, Mux, Signal, Value
+
+from ninefold.hdl.link.layouts import PIECE
+from ninefold.hdl.link.receiver import FrameReceiver
+from ninefold.hdl.link.sender import FrameSender
+from ninefold.sim.formal.dut import Inside, with_parts
+from ninefold.sim.formal.parts import AnyCheck, Direct, Passage
+from ninefold.sim.formal.proof import Method, Proof
+from ninefold.sim.formal.streams import drive, follow
+
+__all__ = ["PROOFS"]
+
+_ENDS = 4
+_CAPACITY = 16
+_LONGEST = _CAPACITY - 1
+_TOO_LONG = _LONGEST + 2 * _ENDS + 1
+
+
+def _sender(m: Module, core: Any, inside: Inside) -> None:
+    """Compare what goes to the encoder with the frame, and behind that with its CRC-32."""
+    accepted, sent = drive(m, core.frames), follow(m, core.output)
+    byte, last = inside["encoder.given"][:8], inside["encoder.given"][8]
+    closes, place = Signal(), Signal(range(_ENDS))
+    ends = closes & sent & (place == _ENDS - 1)
+    with m.If(closes):
+        m.d.sync += [place.eq(place + sent), closes.eq(~ends)]
+    with m.Else():
+        m.d.sync += closes.eq(accepted & core.frames.payload.last)
+    m.d.comb += [
+        Assert(core.output.valid == (closes | core.frames.valid), "a byte is held back or made up"),
+        Assert(core.frames.ready == (core.output.ready & ~closes), "a byte is taken that is not sent"),
+        Assert(~core.output.valid | (last == (closes & (place == _ENDS - 1))), "a frame ends elsewhere"),
+        Assert(inside["fsm_state"] == closes),
+        Assert(inside["index"] == place),
+        Assert(closes | (place == 0)),
+        # The CRC-32 is of the frame: its unit gets these bytes, and begins anew behind them.
+        Assert(inside["valid"] == accepted),
+        Assert(~accepted | (inside["data"] == core.frames.payload.data)),
+        Assert(inside["start"] == ends),
+    ]
+    with m.If(closes):
+        m.d.comb += Assert(byte == inside["crc.crc"].word_select(place, 8), "another CRC")
+    with m.Elif(core.output.valid):
+        m.d.comb += Assert(byte == core.frames.payload.data, "another byte")
+    second = Signal()
+    m.d.sync += [second.eq(second | ends), Cover(second & ends)]
+
+
+def _buffer(m: Module, core: Any, inside: Inside) -> None:
+    """Offer any bytes at all; the pointers of the buffer are the invariant."""
+    drive(m, core.input)
+    follow(m, core.headers)
+    follow(m, core.payload)
+    taken, sound, end = (inside[name] for name in ("taken", "sound", "end"))
+    stored, readable = Signal.like(end), Signal.like(end)
+    m.d.comb += [
+        stored.eq(end - taken),
+        readable.eq(sound - taken),
+        Assert(stored < core.capacity, "the buffer overflows"),
+        Assert(readable <= stored, "what is not sound is read"),
+        Assert(inside["full"] | (stored <= core.capacity - 2)),
+        Assert(~inside["buffer.collides"], "a word is read in the cycle in which it is written"),
+        Assert(~(core.crc_error & core.dropped), "a frame is counted twice"),
+    ]
+    m.d.sync += [
+        Cover(stored == 3),
+        Cover(core.headers.valid),
+        Cover(core.dropped),
+    ]
+
+
+def _acceptance(m: Module, core: Any, inside: Inside) -> None:
+    """Follow any byte of any frame: into the header, the CRC or the buffer, and out of that."""
+    took, left = drive(m, core.input), follow(m, core.payload)
+    m.d.comb += core.headers.ready.eq(AnySeq(1))
+    # A piece of the decoder, a cycle later.
+    piece, there = Signal(PIECE), Signal()
+    moves, closes = there & inside["ready"], there & inside["ready"] & piece.end
+    with m.If(took & inside["decoder.output__valid"]):
+        m.d.sync += [piece.eq(inside["decoder.output__payload"]), there.eq(1)]
+    with m.Elif(moves):
+        m.d.sync += there.eq(0)
+    m.d.comb += [
+        Assert(there == inside["$signal#6"], "a piece is lost"),
+        Assert(~there | (piece.as_value() == inside["$signal#5"]), "a piece changes"),
+        # The CRC-32 is of the frame: its unit gets these bytes, and begins anew behind them.
+        Assert(inside["valid"] == (moves & ~piece.end)),
+        Assert(~moves | piece.end | (inside["data"] == piece.data)),
+        Assert(inside["start"] == closes),
+    ]
+    # The byte that is followed, while its frame arrives.
+    length = Signal(range(_TOO_LONG + 1))
+    watched, place, byte = Signal(), Signal.like(length), Signal(8)
+    m.d.sync += length.eq(Mux(closes, 0, length + (moves & (length != _TOO_LONG))))
+    waits, accepted, owed, ahead = (Signal(n, name=f"watch_{i}") for i, n in enumerate((1, 1, 5, 5)))
+    with m.If(moves & ~piece.end & (length != _TOO_LONG) & ~watched & ~waits & AnySeq(1)):
+        m.d.sync += [watched.eq(1), place.eq(length), byte.eq(piece.data)]
+    with m.Elif(closes):
+        m.d.sync += watched.eq(0)
+    # While it waits in the buffer, if it is of the payload.
+    of_payload = watched & (place >= _ENDS) & (place + _ENDS < length)
+    m.d.sync += owed.eq(owed + Mux(accepted, length - 2 * _ENDS, 0) - left)
+    with m.If(accepted & of_payload):
+        m.d.sync += [waits.eq(1), ahead.eq(owed + place - _ENDS - left)]
+    with m.Elif(waits & left):
+        m.d.sync += [waits.eq(ahead != 0), ahead.eq(ahead - 1)]
+
+    fits = ~piece.damaged & (length >= 2 * _ENDS) & (length < _TOO_LONG)
+    header, match = core.headers.payload, inside["crc.match_detected"]
+    m.d.comb += [
+        accepted.eq(closes & fits & match),
+        Assert(core.headers.valid == accepted, "a frame is shown that is not whole, or one that is, is not"),
+        Assert(core.crc_error == (closes & fits & ~match), "the count of wrong CRCs is another"),
+        Assert(core.dropped == (closes & ~fits), "the count of dropped frames is another"),
+        Assert(~accepted | (header.length == length - 2 * _ENDS), "another length"),
+    ]
+    with m.If(waits & (ahead == 0) & core.payload.valid):
+        m.d.comb += Assert(core.payload.payload.data == byte, "another byte of the payload")
+    with m.If(accepted & watched):
+        leads = header.as_value()[: 8 * _ENDS].word_select(place[:2], 8)
+        m.d.comb += [
+            Assert((place >= _ENDS) | (leads == byte), "another byte of the header"),
+            Assert(
+                (place + _ENDS < length) | (header.crc.word_select(_place(place, length), 8) == byte), "another CRC"
+            ),
+        ]
+    _whereabouts(m, core, inside, (length, watched, place, byte, waits, owed, ahead))
+    before = Signal()
+    m.d.sync += [
+        before.eq(before | accepted),
+        # The byte of the second frame waits, and that of the first one before it.
+        Cover(before & waits & (ahead == 1) & (place == _ENDS) & (length == 0)),
+    ]
+
+
+def _place(place: Value, length: Value) -> Value:
+    """Return where among the last four bytes of a frame one is."""
+    return (place + _ENDS - length)[:2]
+
+
+def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Signal, ...]) -> None:
+    """Say where the byte that is followed is, which is the invariant."""
+    length, watched, place, byte, waits, owed, ahead = watch
+    rows = Array(inside[f"buffer.row_{i}"] for i in range(_CAPACITY))
+    taken, sound, end, shown = inside["taken"], inside["sound"], inside["end"], inside["$signal#9"]
+    stored, readable, arrived = (Signal.like(end, name=name) for name in ("stored", "readable", "arrived"))
+    compared, whole, too_long = inside["$signal#7"], inside["whole"], inside["too_long"]
+    out = shown + core.payload.valid
+    m.d.comb += [
+        stored.eq(end - taken),
+        readable.eq(sound - taken),
+        arrived.eq(end - sound),
+        Assert(stored < _CAPACITY),
+        Assert(readable <= stored),
+        Assert(inside["full"] | (stored <= _CAPACITY - 2)),
+        Assert(owed == readable + out, "a byte of a payload is lost or made up"),
+        Assert(length <= _TOO_LONG),
+        Assert(whole == (length >= 2 * _ENDS)),
+        Assert(inside["$signal#8"] == (length >= _ENDS)),
+        Assert(whole | (inside["seen"] == length)),
+        Assert(too_long == (length == _TOO_LONG)),
+        Assert(Mux(whole & ~too_long, arrived == length - 2 * _ENDS, whole | (arrived == 0))),
+        Assert(~(inside["full"] & inside["alone"] & whole) | (arrived >= _LONGEST)),
+        Assert(~compared | (inside["matches"] == inside["crc.match_detected"])),
+        Assert(~compared | (inside["$signal#6"] & inside["$signal#5"][8])),
+        Assert(~watched | (place < length)),
+        Assert(~(watched & waits)),
+        Assert(~waits | (ahead < owed)),
+    ]
+    with m.If(watched & ~too_long & (place + _ENDS >= length)):
+        m.d.comb += Assert(inside["tail"].word_select(_place(place, length), 8) == byte)
+    with m.Elif(watched & (place >= _ENDS) & ~too_long):
+        m.d.comb += Assert(rows[(sound + place - _ENDS)[:4]] == byte)
+    with m.If(watched & (place < _ENDS)):
+        at = Mux(length < _ENDS, _place(place, length), place[:2])
+        m.d.comb += Assert(inside["header"].word_select(at, 8) == byte)
+    with m.If(waits & (ahead >= out)):
+        m.d.comb += Assert(rows[(taken + ahead - out)[:4]] == byte)
+    with m.Elif(waits & shown & (ahead == core.payload.valid)):
+        m.d.comb += Assert(inside["buffer.read__data"] == byte)
+
+
+PROOFS = (
+    Proof(
+        "frame_sender",
+        "frames",
+        "the encoder gets every byte of a frame once, in order, unchanged, and behind the last one its CRC-32, lowest "
+        "byte first, whose fourth byte is marked as the last; a byte waits only while the encoder does or a CRC is "
+        "sent. The encoder is proved as framing, the CRC-32 as crc",
+        _sender,
+        Method.INDUCTION,
+        depth=1,
+        cover=13,
+        parameters={},
+        make=lambda: with_parts(FrameSender(), CobsEncoder=Passage, CRC32_ISO_HDLC=AnyCheck),
+    ),
+    Proof(
+        "frame_receiver",
+        "buffer",
+        "whatever bytes come, headers and payloads stand until they are accepted, the buffer does not overflow, "
+        "nothing is read from it before its frame was found sound, and no word while it is written",
+        _buffer,
+        Method.INDUCTION,
+        depth=3,
+        cover=18,
+        parameters={"capacity": 16, "frames": 2},
+    ),
+    Proof(
+        "frame_receiver",
+        "acceptance",
+        "a header is shown for a frame exactly if no group of it was cut, it has 8 bytes or more, its payload has room "
+        "in an empty buffer, and its CRC-32 matches: header and CRC are its first and last four bytes, length is that "
+        "of what is between, and these bytes leave the buffer once, in order, unchanged; each other frame is counted "
+        "once. By the proof crc, a frame that was not sent is shown only if its last four bytes happen to be the "
+        "CRC-32 of those before; a frame that was sent has that by the proof of the sender. The queue of headers is "
+        "proved as queue",
+        _acceptance,
+        Method.INDUCTION,
+        depth=2,
+        cover=26,
+        parameters={"capacity": _CAPACITY, "frames": 2},
+        make=lambda capacity, frames: with_parts(
+            FrameReceiver(capacity, frames), BlockQueue=Direct, CRC32_ISO_HDLC=AnyCheck
+        ),
+    ),
+)

@@ -1,0 +1,97 @@
+"""Parts that stand in the place of others which are proved by themselves (`ninefold.sim.formal.dut.with_parts`)."""
+
+from __future__ import annotations
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Module, ShapeLike, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
+
+__all__ = ["AnyCheck", "Direct", "Passage"]
+
+
+class AnyCheck(wiring.Component):
+    """In the place of a CRC: any value behind each byte, and a match or none.
+
+    Members
+    -------
+    data, valid, start : In
+        As of a CRC.
+    crc : Out(32)
+        Any value, another one behind each byte.
+    match_detected : Out(1)
+        The same.
+    """
+
+    def __init__(self, data_width: int) -> None:
+        super().__init__(
+            {"data": In(data_width), "valid": In(1), "start": In(1), "crc": Out(32), "match_detected": Out(1)}
+        )
+
+    def create(self) -> AnyCheck:
+        """Return this, as an algorithm does its unit."""
+        return self
+
+    def elaborate(self, _platform: object) -> Module:
+        """Build the two registers."""
+        m = Module()
+        crc, match = Signal(32), Signal()
+        m.d.comb += [self.crc.eq(crc), self.match_detected.eq(match)]
+        with m.If(self.valid | self.start):
+            m.d.sync += [crc.eq(AnySeq(32)), match.eq(AnySeq(1))]
+        return m
+
+
+class Direct(wiring.Component):
+    """In the place of a queue: elements go through at once, whenever they are accepted behind it.
+
+    Members
+    -------
+    input, output : In and Out(stream.Signature(shape))
+        The elements.
+    """
+
+    def __init__(self, shape: ShapeLike, _depth: int) -> None:
+        super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect input and output."""
+        m = Module()
+        wiring.connect(m, wiring.flipped(self.input), wiring.flipped(self.output))
+        return m
+
+
+class Passage(wiring.Component):
+    """In the place of an encoder: bytes go through as they are.
+
+    Members
+    -------
+    input : In(stream.Signature({data: 8, last: 1}))
+        Bytes of frames.
+    output : Out(stream.Signature({data: 8}))
+        The same.
+    given : Out({data: 8, last: 1})
+        Payload of the input.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "input": In(stream.Signature(FRAME_BYTE)),
+                "output": Out(stream.Signature(BYTE)),
+                "given": Out(FRAME_BYTE),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        """Connect input and output."""
+        m = Module()
+        m.d.comb += [
+            self.given.eq(self.input.payload),
+            self.output.payload.data.eq(self.input.payload.data),
+            self.output.valid.eq(self.input.valid),
+            self.input.ready.eq(self.output.ready),
+        ]
+        return m

@@ -1,0 +1,161 @@
+"""What words and bytes pass on their way to the engine: the stage of a stream, packers, the intake of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
+
+from ninefold.hdl.link.stage import StreamStage
+from ninefold.hdl.miner.words import WordPacker
+from ninefold.sim.formal.dut import Inside
+from ninefold.sim.formal.proof import Method, Proof
+from ninefold.sim.formal.streams import Watch, drive, follow
+
+__all__ = ["PROOFS"]
+
+_SHORT, _LONG = 6, 34
+#: Bytes of a word that is offered at once.
+_AT_ONCE = 16
+
+
+def _stage(m: Module, core: Any, inside: Inside) -> None:
+    """Follow any element; it is on offer, or spilled behind the one that is."""
+    accepted, left = drive(m, core.input), follow(m, core.output)
+    watch = Watch(m, accepted, left, 2)
+    word, spills = Signal.like(Value.cast(core.input.payload), name="followed"), inside["spills"]
+    with m.If(watch.begins):
+        m.d.sync += word.eq(core.input.payload)
+    m.d.comb += [
+        Assert(watch.inside == core.output.valid + spills, "an element was lost or repeated"),
+        Assert(core.output.valid | ~spills),
+        Assert(core.input.ready == (watch.inside != 2), "there is room and no element is taken, or none and one is"),
+    ]
+    with m.If(watch.comes & core.output.valid):
+        m.d.comb += Assert(core.output.payload == word, "another element comes out")
+    with m.If(watch.waits & (watch.ahead == 1)):
+        m.d.comb += Assert(spills & (inside["spilled"] == word))
+    m.d.sync += Cover(watch.done & (watch.inside == 2) & (word == 2))
+
+
+def _packer(m: Module, core: Any, inside: Inside) -> None:
+    """Follow the byte at any place of every word; words that are not complete are forgotten at any time."""
+    accepted, left = drive(m, core.input), follow(m, core.words)
+    nits = Value.cast(core.words.payload.nits)
+    size = len(nits) // 8
+    place, byte, last = Signal(range(size)), Signal(8), Signal()
+    count = Signal(range(size + 1))
+    m.d.comb += [
+        place.eq(AnyConst(len(place))),
+        core.restart.eq(AnySeq(1)),
+        Assume(place < size),
+        Assume(~core.restart | ~core.pending),
+    ]
+    with m.If(core.restart | left):
+        m.d.sync += count.eq(0)
+    with m.Elif(accepted):
+        m.d.sync += [count.eq(count + 1), last.eq(core.input.payload.last)]
+        with m.If(count == place):
+            m.d.sync += byte.eq(core.input.payload.data)
+    late = Signal(range(4))
+    m.d.sync += late.eq(Mux(core.pending & ~core.words.valid, late + 1, 0))
+    m.d.comb += [
+        Assert(core.pending == (count == size), "a word is not as long as it should be"),
+        Assert(core.input.ready == ~core.pending),
+        Assert(~core.words.valid | core.pending, "a word is offered before it is complete"),
+        Assert(late <= (2 if size > _AT_ONCE else 0), "a word is not offered in time"),
+    ]
+    with m.If(core.words.valid):
+        m.d.comb += [
+            Assert(nits.word_select(place, 8) == byte, "another byte is at this place"),
+            Assert(core.words.payload.last == last, "another last"),
+        ]
+    way = Signal(2)
+    if size > _AT_ONCE:
+        m.d.sync += way.eq(Mux(core.restart | left, 0, Cat(accepted, way[0])))
+        _on_the_way(m, core, inside, (way, count), accepted)
+        m.d.comb += Assert(~core.pending | core.words.valid | (late == inside["settled"][0]))
+    _shifted(m, inside, (count, place, byte, last), way, size)
+    words, forgotten = Signal(2), Signal()
+    m.d.sync += [
+        words.eq(words + (left & (words != 3))),
+        forgotten.eq(forgotten | (core.restart & (count == 1))),
+        Cover((words == 1) & core.words.valid & forgotten & (byte == 0x4C)),
+    ]
+
+
+def _on_the_way(m: Module, core: Any, inside: Inside, ours: tuple[Signal, Signal], accepted: Value) -> None:
+    """Say when the bytes of a long word are on their way to it, and that its groups move as one."""
+    way, count = ours
+    arrived = Signal(2)
+    m.d.sync += arrived.eq(Cat(accepted, arrived[0]))
+    m.d.comb += [
+        Assert(inside["arrived"] == arrived[0]),
+        Assert(way & ~arrived == 0),
+        # What was forgotten is before what was not.
+        Assert((arrived[0] == way[0]) | (count == 0)),
+        Assert((arrived[1] == way[1]) | (count == way[0])),
+        Assert(~inside["settled"][0] | (core.pending & ~way[0])),
+        Assert(~inside["settled"][1] | (core.pending & ~way.any())),
+    ]
+    for name in [name for name in inside if name.startswith("moved_before_")]:
+        m.d.comb += Assert(inside[name] ^ inside[name.replace("_before", "")] == arrived[1])
+
+
+def _shifted(m: Module, inside: Inside, followed: tuple[Signal, ...], way: Signal, size: int) -> None:
+    """Say where in the shift register the byte is, or on its way there, which is the invariant."""
+    count, place, byte, last = followed
+    there = Signal.like(count)
+    m.d.comb += [
+        there.eq(count - way[0] - way[1]),
+        Assert(count <= size),
+        Assert(Mux(count == size, inside["count"] == 0, inside["count"] == count)),
+        Assert((count != size) | (inside["last"] == last)),
+        Assert(way[0] + way[1] <= count),
+    ]
+    with m.If(place < there):
+        m.d.comb += Assert(inside["word"].word_select((size - there + place)[: len(place)], 8) == byte)
+    with m.Elif(way[1] & (place == there)):
+        m.d.comb += Assert(inside["newest"] == byte) if "newest" in inside else []
+    with m.Elif(place < count):
+        m.d.comb += Assert(inside["byte"] == byte) if "byte" in inside else []
+
+
+PROOFS = (
+    Proof(
+        "stage",
+        "order",
+        "every element that is accepted is offered once, in order, unchanged, until it is accepted; an element is "
+        "taken whenever fewer than two are inside",
+        _stage,
+        Method.INDUCTION,
+        depth=2,
+        cover=8,
+        parameters={"shape": 2},
+        make=StreamStage,
+    ),
+    Proof(
+        "word_packer",
+        "words",
+        "every word has the bytes that were accepted since the one before or since a restart, in order, and the last "
+        "of its final byte; it is offered once, as soon as it is complete, and stands until accepted",
+        _packer,
+        Method.INDUCTION,
+        depth=2,
+        cover=14,
+        parameters={"lanes": _SHORT},
+        make=WordPacker,
+    ),
+    Proof(
+        "word_packer",
+        "long_words",
+        "the same of words in more than one group of bytes, which are offered two cycles after they are complete",
+        _packer,
+        Method.INDUCTION,
+        depth=2,
+        cover=46,
+        parameters={"lanes": _LONG},
+        make=WordPacker,
+    ),
+)

@@ -1,0 +1,195 @@
+"""Registers: what is written is read, what is counted is shown, and rows are counted as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Array, Assert, Assume, Const, Cover, Module, Mux, Signal, Value
+
+from ninefold.hdl.miner.counters import Counter
+from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner.registers import RegisterFile, identity_words
+from ninefold.hdl.miner.rows import RowCounter
+from ninefold.sim.formal.dut import Inside, with_parts
+from ninefold.sim.formal.parts import AnyCheck
+from ninefold.sim.formal.proof import Method, Proof
+from ninefold.spec.formats import THRESHOLDS, Mode
+from ninefold.spec.registers import BY_NAME
+
+__all__ = ["PROOFS"]
+
+_MODE: Mode = "linear"
+_MINER = MinerParameters(
+    dimensions=4, lanes=2, depth=3, k=2, mode=_MODE, clock_hz=12_000_000, digest=bytes(range(1, 33))
+)
+_HOLD_MOST = 255
+
+
+def _counter(m: Module, core: Any, inside: Inside) -> None:
+    """Count beside it; it is held for any time up to the longest."""
+    m.d.comb += [core.event.eq(AnySeq(1)), core.hold.eq(AnySeq(1)), core.clear.eq(AnySeq(1))]
+    begun, held = Signal(), Signal(range(_HOLD_MOST + 1))
+    total, shown = Signal.like(core.value), Signal.like(core.value)
+    m.d.sync += [begun.eq(1), held.eq(Mux(core.hold, held + 1, 0)), shown.eq(core.value)]
+    m.d.comb += [Assume(begun | core.clear), Assume(~core.hold | (held != _HOLD_MOST))]
+    kept = Signal()
+    m.d.sync += kept.eq(core.hold & ~core.clear)
+    with m.If(core.clear):
+        m.d.sync += total.eq(0)
+    with m.Else():
+        m.d.sync += total.eq(total + core.event)
+    pending = inside["pending"]
+    with m.If(begun):
+        m.d.comb += [
+            Assert(total == (core.value + pending)[: len(total)], "an event is lost or made up"),
+            Assert(pending <= held + 1),
+            Assert(~kept | (core.value == shown), "the count changes while it is held"),
+            Assert(kept | (held == 0) | (pending <= 1)),
+        ]
+    m.d.sync += [Cover((held == 5) & (pending == 4) & (core.value == 1)), Cover(core.value == 6)]
+
+
+def _rows(m: Module, core: Any, inside: Inside) -> None:
+    """Count bytes beside it, and keep the length of a row as the difference."""
+    m.d.comb += [core.input.valid.eq(AnySeq(1)), core.input.payload.data.eq(AnySeq(8)), core.restart.eq(AnySeq(1))]
+    most = _MINER.depth * _MINER.row_bytes
+    count = Signal(range(most + 1))
+    m.d.comb += Assume(~core.input.valid | (count != most))
+    m.d.sync += count.eq(Mux(core.restart, 0, count + core.input.valid))
+    m.d.comb += [
+        Assert(core.bytes == count, "another count of bytes"),
+        Assert(core.rows * _MINER.row_bytes + core.row_bytes == count, "another count of rows"),
+        Assert(core.row_bytes < _MINER.row_bytes, "a row is too long"),
+        Assert(core.check == inside["crc.crc"], "another CRC"),
+        # It is of these bytes: its unit gets them, and begins anew with a restart.
+        Assert(inside["valid"] == core.input.valid),
+        Assert(inside["data"] == core.input.payload.data),
+        Assert(inside["start"] == core.restart),
+    ]
+    again = Signal()
+    m.d.sync += [again.eq(again | (core.restart & (count == 3))), Cover(again & (count == most))]
+
+
+def _file(m: Module, core: Any, inside: Inside) -> None:
+    """Read any register at any time, and compare with a naive table."""
+    for name in ("hold", "write", "clear", "clear_epoch", "rows", "load_bytes", "load_check"):
+        m.d.comb += getattr(core, name).eq(AnySeq(len(getattr(core, name))))
+    address = Signal(6)
+    where, word = core.write_address, core.write_word
+    writable = [*BY_NAME["threshold"].addresses, BY_NAME["epoch"].address]
+    m.d.comb += [
+        core.address.eq(AnySeq(6)),
+        where.eq(AnySeq(6)),
+        word.eq(AnySeq(32)),
+        core.events.as_value().eq(AnySeq(len(core.events.as_value()))),
+        Assume(~core.write | where.matches(*writable)),
+    ]
+    table = _table(m, core, inside)
+    cleared = Signal(init=1)
+    m.d.sync += cleared.eq(core.clear)
+    # Each counter gets its event, and is held with the others.
+    events = (
+        core.events.queries,
+        core.events.stalls,
+        core.events.crc_errors,
+        core.events.dropped,
+        1,
+        core.events.accepted,
+    )
+    for i, event in enumerate(events):
+        m.d.comb += [
+            Assert(inside[f"event#{i}"] == event, "another event is counted"),
+            Assert(inside[f"hold#{i}"] == core.hold),
+            Assert(inside[f"clear#{i + 1}"] == cleared),
+        ]
+    expected, shown, asked = Signal(32), Signal(32), Signal(6)
+    begun = Signal(2)
+    words = Array(table.get(i, Const(0, 32)) for i in range(64))
+    m.d.sync += [begun.eq(begun + (begun != 2)), address.eq(core.address), asked.eq(address)]
+    m.d.comb += expected.eq(words[address])
+    m.d.sync += shown.eq(expected)
+    with m.If(begun == 2):
+        m.d.comb += Assert(core.word == shown, "another word is read")
+    m.d.sync += [
+        Cover((begun == 2) & (asked == BY_NAME["threshold"].address) & (core.word == 77)),
+        Cover((begun == 2) & (asked == BY_NAME["dropped"].address) & (core.word == 2)),
+    ]
+
+
+def _table(m: Module, core: Any, inside: Inside) -> Mapping[int, Value]:
+    """Return what each register holds; counters are those that are proved by themselves."""
+    table: dict[int, Value] = {
+        BY_NAME[name].address + i: Const(word, 32)
+        for name, words in identity_words(_MINER).items()
+        for i, word in enumerate(words)
+    }
+    epoch = Signal(8, name="epoch_model")
+    initial = THRESHOLDS[_MODE].reached_at
+    thresholds = [Signal(16, init=value, name=f"threshold_model_{i}") for i, value in enumerate(initial)]
+    places = BY_NAME["threshold"].addresses
+    with m.If(core.clear):
+        m.d.sync += [signal.eq(value) for signal, value in zip(thresholds, initial, strict=True)]
+    with m.Elif(core.write):
+        for place, signal in zip(places, thresholds, strict=True):
+            with m.If(core.write_address == place):
+                m.d.sync += signal.eq(core.write_word)
+    with m.If(core.clear | core.clear_epoch):
+        m.d.sync += epoch.eq(0)
+    with m.Elif(core.write & (core.write_address == BY_NAME["epoch"].address)):
+        m.d.sync += epoch.eq(core.write_word)
+    m.d.comb += [
+        Assert(core.epoch == epoch, "another epoch"),
+        *(Assert(inside[f"threshold_{i}"] == threshold) for i, threshold in enumerate(thresholds)),
+    ]
+    table |= dict(zip(places, thresholds, strict=True))
+    table[BY_NAME["epoch"].address] = epoch
+    for name in ("rows", "load_bytes", "load_check"):
+        table[BY_NAME[name].address] = getattr(core, name)
+    for name in ("queries", "stalls", "crc_errors", "dropped"):
+        table[BY_NAME[name].address] = inside[f"{name}.value#0"]
+    for name in ("cycles", "accepted"):
+        value = inside[f"{name}.value#0"]
+        table[BY_NAME[f"{name}_low"].address], table[BY_NAME[f"{name}_high"].address] = value[:32], value[32:]
+    return table
+
+
+PROOFS = (
+    Proof(
+        "counter",
+        "count",
+        "every event is counted once: the count is their number since it was cleared, but for those in the last "
+        "cycle and while it is held, and does not change while it is held, for up to 255 cycles",
+        _counter,
+        Method.INDUCTION,
+        depth=2,
+        cover=14,
+        parameters={"width": 6},
+        make=Counter,
+    ),
+    Proof(
+        "row_counter",
+        "counts",
+        "bytes and rows since a restart are counted, and the CRC-32 is of these bytes; that is proved as crc",
+        _rows,
+        Method.INDUCTION,
+        depth=1,
+        cover=16,
+        parameters={"depth": _MINER.depth, "row_bytes": _MINER.row_bytes},
+        make=lambda **_: with_parts(RowCounter(_MINER), CRC32_ISO_HDLC=AnyCheck),
+    ),
+    Proof(
+        "registers",
+        "words",
+        "every address shows the word of the register table two cycles after it is given: what the configuration "
+        "says, what was written or cleared, the counts, and 0 where there is no register; the counters are proved as "
+        "counter",
+        _file,
+        Method.INDUCTION,
+        depth=3,
+        cover=8,
+        parameters={"mode": _MODE},
+        make=lambda **_: RegisterFile(_MINER),
+    ),
+)
