@@ -8,7 +8,7 @@ from typing import Any
 import cocotb
 
 from ninefold.sim.benches.fields import join, split
-from ninefold.sim.benches.framing import FULL, corners, random_frames
+from ninefold.sim.benches.framing import FULL, corners, nearly_full, random_frames
 from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
 from ninefold.sim.golden.link import pieces, stuff
 
@@ -71,6 +71,25 @@ async def full_groups(dut: Any) -> None:
         bench.pace(offered, taken)
         bench.send(b"".join(map(stuff, corners())))
         await bench.finish()
+
+
+@cocotb.test()
+async def codes_close_to_the_longest(dut: Any) -> None:
+    """Codes that differ in one bit from that of a full group, which alone is followed by no 0."""
+    bench = await started(dut)
+    bench.send(b"".join(map(stuff, nearly_full())))
+    await bench.finish()
+
+
+@cocotb.test()
+async def what_gives_nothing_waits_for_nothing(dut: Any) -> None:
+    """A code, and an end without a frame, are accepted while the sink is blocked; a byte is not."""
+    bench = await started(dut)
+    bench.pace(always, blocked(30))
+    bench.send(b"\0\0" + stuff(b"\5\6"))
+    await bench.steps(20)
+    assert len(bench.input.accepted) == 3
+    await bench.finish()
 
 
 @cocotb.test()

@@ -8,7 +8,7 @@ from typing import Any
 
 import cocotb
 
-from ninefold.sim.benches.framing import FULL, corners, frame_words, random_frames
+from ninefold.sim.benches.framing import FULL, corners, frame_words, nearly_full, random_frames
 from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
 from ninefold.sim.golden.link import stuff
 
@@ -74,6 +74,25 @@ async def full_groups(dut: Any) -> None:
         bench.pace(offered, taken)
         bench.send(corners())
         await bench.finish()
+
+
+@cocotb.test()
+async def codes_close_to_the_longest(dut: Any) -> None:
+    """Groups whose codes differ in one bit from that of a full one."""
+    bench = await started(dut)
+    bench.send(nearly_full())
+    await bench.finish()
+
+
+@cocotb.test()
+async def full_groups_wait_for_the_sink(dut: Any) -> None:
+    """More bytes than there is room for, of a few long groups, stop the input and are whole in the end."""
+    bench = await started(dut)
+    bench.pace(always, blocked(900))
+    bench.send([FULL + FULL + FULL])
+    await bench.steps(880)
+    assert bench.input.words, "it has no room for three full groups"
+    await bench.finish()
 
 
 @cocotb.test()

@@ -8,7 +8,7 @@ from typing import Any
 
 import cocotb
 
-from ninefold.sim.benches.framing import corners, frame_words, random_frames
+from ninefold.sim.benches.framing import FULL, corners, frame_words, random_frames
 from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
 from ninefold.sim.golden.link import encoded
 
@@ -78,6 +78,18 @@ async def long_frames(dut: Any) -> None:
         bench.send(random_frames(bench.random, 2, 300))
         await bench.steps(bench.random.randint(1, 300))
     await bench.finish()
+
+
+@cocotb.test()
+async def full_groups_wait_for_the_sink(dut: Any) -> None:
+    """Long groups, and many empty ones, stop the input when there is no more room, and are whole in the end."""
+    bench = await started(dut)
+    for frames in ([FULL + FULL + FULL], [b"\0"] * 20, [b"\7\0"] * 20):
+        bench.pace(always, blocked(900))
+        bench.send(frames)
+        await bench.steps(880)
+        assert bench.frames.words, "it has room for everything"
+        await bench.finish()
 
 
 @cocotb.test()

@@ -6,7 +6,7 @@ from random import Random
 from ninefold.sim.benches.fields import join
 from ninefold.spec.link import COBS_RUN
 
-__all__ = ["FULL", "corners", "frame_words", "random_frame", "random_frames"]
+__all__ = ["FULL", "corners", "frame_words", "nearly_full", "random_frame", "random_frames"]
 
 #: The longest run without a zero.
 FULL = bytes(range(1, COBS_RUN + 1))
@@ -51,3 +51,8 @@ def corners() -> list[bytes]:
         FULL + FULL,
         FULL + b"\0" + FULL,
     ]
+
+
+def nearly_full() -> list[bytes]:
+    """Return frames with a group whose code differs in one bit from that of a full one, and a byte behind it."""
+    return [FULL[: (COBS_RUN + 1 ^ 1 << bit) - 1] + b"\0\7" for bit in range(8)]

@@ -102,6 +102,17 @@ async def latency(dut: Any) -> None:
 
 
 @cocotb.test()
+async def an_offer_does_not_wait_for_the_sink(dut: Any) -> None:
+    """A result is offered as soon to a sink that is not ready."""
+    bench = await started(dut)
+    bench.pace(always, blocked(100))
+    bench.send([bench.random_batch(bench.k)])
+    await bench.steps(90)
+    assert bench.results.offered[0] <= bench.ends[0] + bench.k + 4
+    await bench.finish()
+
+
+@cocotb.test()
 async def reset_in_mid_batch(dut: Any) -> None:
     """After a reset nothing is left of a batch that was entering, of results that were due or on offer."""
     bench = await started(dut)

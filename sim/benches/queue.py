@@ -76,12 +76,14 @@ async def latency(dut: Any) -> None:
 
 @cocotb.test()
 async def fills_up_and_empties(dut: Any) -> None:
-    """A blocked sink stops the input when the memory is full and one word is on offer."""
+    """A blocked sink stops the input when the memory is full and one word is on offer, and not before."""
     bench = await started(dut)
-    for _ in range(3):
-        bench.pace(always, blocked(bench.depth + 20))
+    # A source that pauses sees that room is not lost in a pause.
+    for offered in (always, PATTERNS["half"], PATTERNS["half"], PATTERNS["bursts"]):
+        wait = 20 * bench.depth + 20
+        bench.pace(offered, blocked(wait + 5))
         bench.send(bench.depth + 7)
-        await bench.steps(bench.depth + 15)
+        await bench.steps(wait)
         assert len(bench.input.words) == 7 - 1, "it holds one more than its memory"
         await bench.finish()
 

@@ -30,10 +30,11 @@ class TransmitterBench(Bench):
         self._accepted.extend(level for level in levels(byte) for _ in range(self.divisor))
 
     async def step(self) -> bool:
-        """Simulate one cycle, and look at the line."""
+        """Simulate one cycle, and look at the line; a byte is taken when idle and in the last cycle of a byte."""
         moved = await super().step()
         line, wanted = int(self.dut.tx.value), self.due.popleft() if self.due else 1
         assert line == wanted, f"tx is {line} in cycle {self.cycle - 1}, where {wanted} was due"
+        assert self.input.ready != bool(self.due), f"ready is {self.input.ready} in cycle {self.cycle - 1}"
         # What was accepted in this cycle begins in the next.
         self.due.extend(self._accepted)
         self._accepted.clear()

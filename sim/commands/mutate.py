@@ -1,0 +1,135 @@
+"""``ninefold mutate``: what the bench of a core sees."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ninefold.spec.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from ninefold.sim.mutation import Campaign, Verdict
+
+__all__ = ["mutate"]
+
+_SEEDS = 2**31
+_AT_ONCE = 2
+
+
+class _MutateCommand(click.Command):
+    """A command about a core that is mutated, which are imported when they are looked at."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        import importlib.util
+
+        if importlib.util.find_spec("amaranth") is None:
+            raise UnavailableError("amaranth is not installed", "pip install 'ninefold[sim,synth]'")
+        from ninefold.sim.mutation import SUBJECTS
+
+        return [click.Argument(["core"], type=click.Choice([*SUBJECTS, "all"])), *super().get_params(ctx)]
+
+
+@click.command(cls=_MutateCommand)
+@click.option("--mutant", "numbers", multiple=True, type=click.IntRange(1), help="May be repeated. Default: all.")
+@click.option("--draw", is_flag=True, help="Draw a new sample of mutants, in the place of the one that is kept.")
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), default=1, show_default=True, help="Seed of --draw.")
+@click.option("--keep", "keeps", is_flag=True, help="Keep the verdicts on all mutants for the documentation page.")
+@click.option("--at-once", type=click.IntRange(1), default=_AT_ONCE, show_default=True, help="Simulators at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a mutant (JSON Lines).")
+@click.option(
+    "--page", "as_page", is_flag=True, help="Print the documentation page from what is kept, and run nothing."
+)
+@click.pass_context
+def mutate(
+    ctx: click.Context,
+    core: str,
+    numbers: tuple[int, ...],
+    draw: bool,
+    seed: int,
+    keeps: bool,
+    at_once: int,
+    as_json: bool,
+    as_page: bool,
+) -> None:
+    """Plant faults in the netlist of CORE one by one, and see which its bench finds.
+
+    A mutant that passes all tests is proved equivalent to its core, or is told apart from it by a legal input and has
+    survived. What was judged before is not judged again. The exit code is 1 if fewer than 95 % of the mutants that are
+    not equivalent are killed.
+    """
+    from ninefold.sim.mutation import SUBJECTS, results
+    from ninefold.sim.mutation.page import page
+
+    if as_page:
+        click.echo(page(), nl=False)
+        return
+    if keeps and numbers:
+        raise click.UsageError("--keep takes the verdicts on all mutants, so it does not go with --mutant")
+    failed = False
+    for name in SUBJECTS if core == "all" else [core]:
+        campaign = _campaign(name, draw, seed)
+        verdicts = _judge(name, campaign, numbers, at_once, as_json)
+        part = results.reached(verdicts)
+        failed |= part < results.WANTED
+        if not as_json:
+            click.echo(_summary(name, verdicts, part))
+        if keeps:
+            results.keep(name, campaign.netlist.digest, verdicts)
+    if failed:
+        ctx.exit(1)
+
+
+def _campaign(core: str, draw: bool, seed: int) -> Campaign:
+    from ninefold.sim.mutation import Campaign, sample, subject_of
+    from ninefold.sim.mutation.netlist import flat
+
+    subject = subject_of(core)
+    netlist = flat(core, subject.parameters)
+    if draw:
+        sample.write(core, sample.draw(netlist, seed))
+    return Campaign(subject, netlist, sample.read(core, netlist))
+
+
+def _judge(core: str, campaign: Campaign, numbers: Sequence[int], at_once: int, as_json: bool) -> list[Verdict]:
+    from ninefold.hdl.commands.progress import steps
+    from ninefold.sim.mutation import Status
+
+    verdicts = []
+    total = len(set(numbers)) or len(campaign.sample.mutants)
+    with steps(core, total) as finished:
+        for verdict in campaign.run(numbers or None, at_once):
+            verdicts.append(verdict)
+            finished(f"{core} {verdict.mutant.number}: {verdict.status}")
+            if as_json:
+                click.echo(_json(core, verdict))
+    if not as_json:
+        for verdict in verdicts:
+            if verdict.status in (Status.SURVIVED, Status.BOUNDED):
+                click.echo(f"{core} {verdict}")
+    return verdicts
+
+
+def _summary(core: str, verdicts: Sequence[Verdict], part: float) -> str:
+    from ninefold.sim.mutation import Status
+
+    count = Counter(verdict.status for verdict in verdicts)
+    counts = ", ".join(f"{count[status]} {status}" for status in Status)
+    return f"{core:16} {len(verdicts)} mutants: {counts}; {part:.1%} of those not equivalent are killed"
+
+
+def _json(core: str, verdict: Verdict) -> str:
+    found = {
+        "core": core,
+        "mutant": verdict.mutant.number,
+        "place": verdict.place,
+        "signal": verdict.mutant.signal,
+        "kind": verdict.mutant.kind,
+        "status": verdict.status,
+        "detail": verdict.detail,
+        "cpu_s": round(verdict.cpu_s, 2),
+    }
+    return json.dumps(found)

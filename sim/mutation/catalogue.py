@@ -1,0 +1,76 @@
+"""What is mutated: cores at the smallest parameters of interest, and what their inputs promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ninefold.spec.errors import InputError
+
+__all__ = ["SUBJECTS", "Subject", "subject_of"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A core whose bench is measured.
+
+    Attributes
+    ----------
+    core : str
+        Name of the core, as in ``ninefold.hdl.catalogue.CORES``, and of its bench.
+    parameters : mapping of str to Any
+        What the core is made with.
+    legal : tuple of str
+        What proofs of equivalence assume of the inputs in every cycle beside the rules of streams: Verilog expressions
+        of the ports.
+    promise : str
+        The same for a reader; empty for nothing.
+    large : bool
+        Whether memories are too large for proofs of equivalence, of which only a search in a few cycles is left.
+    """
+
+    core: str
+    parameters: Mapping[str, Any]
+    legal: tuple[str, ...] = ()
+    promise: str = ""
+    large: bool = False
+
+
+def _nit(stream: str, lane: int) -> str:
+    """Return that a lane of a stream, while that offers a word, is one of the nine numbers that nits are."""
+    bits = f"{stream}__payload[{4 * lane + 3}:{4 * lane}]"
+    return f"(~{stream}__valid | {bits} <= 4 | {bits} >= 12)"
+
+
+_ALL = (
+    Subject("topk", {"k": 3, "score_width": 3, "id_width": 2, "signed": True}),
+    Subject("insertion", {"k": 3, "score_width": 3, "id_width": 2}),
+    Subject(
+        "similarity",
+        {"dimensions": 4, "lanes": 2, "depth": 3},
+        tuple(_nit(stream, lane) for stream in ("load", "query") for lane in range(2)),
+        "what is offered as nits is from -4 to 4.",
+    ),
+    Subject("queue", {"width": 2, "depth": 4}),
+    Subject("cobs_encoder", {}, large=True),
+    # Odd, so that what is inverted in each cycle of a bit is not as before in the end.
+    Subject("uart_transmitter", {"divisor": 5}),
+    Subject("uart_receiver", {"divisor": 5}),
+)
+#: By the names of the command line.
+SUBJECTS: Mapping[str, Subject] = MappingProxyType({subject.core: subject for subject in _ALL})
+
+
+def subject_of(core: str) -> Subject:
+    """Return what is mutated under that name.
+
+    Raises
+    ------
+    InputError
+        Nothing is.
+    """
+    if core not in SUBJECTS:
+        raise InputError(f"core must be one of {', '.join(SUBJECTS)}, not {core!r}")
+    return SUBJECTS[core]

@@ -1,0 +1,114 @@
+"""Runs inside a simulator: the tests of a bench on many mutants, each test of each in a process of its own.
+
+cocotb imports this module as if it were a bench. Python, the bench and the design are there by then, and simulated time
+has not begun, so a fork of the process is a simulation that can begin: nothing of one mutant reaches the next. The
+process of a test gets a folder of its own, which says which mutant is alive, and offers cocotb that one test.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import logging
+import os
+import resource
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ninefold.sim.mutation.netlist import INDEX_FILE
+from ninefold.sim.simulators import PERIOD_NS
+
+__all__ = ["VARIABLE", "Judge"]
+
+#: Environment variable with the name of the file that says what is to run.
+VARIABLE = "NINEFOLD_MUTANTS"
+#: A test that computes for longer hangs within a cycle.
+_CPU_S = 300
+_NO_RESULTS = "<testsuites/>\n"
+
+
+class Judge:
+    """Runs tests on mutants, and writes what became of each.
+
+    Parameters
+    ----------
+    orders : mapping
+        ``bench``: module of the tests; ``folder``: where simulations run; ``verdicts``: folder that gets a file for
+        each mutant; ``tests``: names of tests, with the cycles after which each has failed; ``mutants``: numbers.
+    """
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        self._bench = importlib.import_module(orders["bench"])
+        self._folder = Path(orders["folder"])
+        self._verdicts = Path(orders["verdicts"])
+        self._tests: dict[str, int] = orders["tests"]
+        self._mutants: list[int] = orders["mutants"]
+
+    def run(self) -> str | None:
+        """Go through the mutants; returns None in the end, and in each fork the name of the test to run."""
+        for mutant in self._mutants:
+            verdict: dict[str, Any] = {"mutant": mutant, "killed": None, "tests": []}
+            for test, cycles in self._tests.items():
+                folder = self._folder / f"{mutant}-{test}"
+                folder.mkdir()
+                child = os.fork()
+                if child == 0:
+                    self._begin(folder, mutant, test, cycles)
+                    return test
+                _, status, used = os.wait4(child, 0)
+                outcome = _outcome(folder, status, cycles)
+                verdict["tests"].append({**outcome, "test": test, "cpu_s": used.ru_utime + used.ru_stime})
+                if not outcome["passed"] and mutant:
+                    verdict["killed"] = test
+                    break
+            # An interrupted run leaves whole files only.
+            written = self._folder / f"{mutant}.json"
+            written.write_text(json.dumps(verdict))
+            shutil.move(written, self._verdicts / f".{mutant}.json")
+            (self._verdicts / f".{mutant}.json").rename(self._verdicts / f"{mutant}.json")
+        return None
+
+    def _begin(self, folder: Path, mutant: int, test: str, cycles: int) -> None:
+        """Make this fork the simulation of one mutant."""
+        os.chdir(folder)
+        Path(INDEX_FILE).write_text(f"{mutant:x}\n")
+        os.environ["COCOTB_RESULTS_FILE"] = str(folder / "results.xml")
+        logging.disable(logging.CRITICAL)
+        # Verilator would wait for a thread that a fork does not have; cocotb ends Python when results are written.
+        atexit.register(os._exit, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+        getattr(self._bench, test).timeout = (cycles * PERIOD_NS, "ns")
+
+
+def _outcome(folder: Path, status: int, limit: int) -> dict[str, Any]:
+    """Read what became of a test: passed, failed with a message, or crashed, when the bench gave no verdict."""
+    results = folder / "results.xml"
+    if status or not results.exists():
+        return {"passed": True, "crashed": True, "message": f"the simulation ended with status {status}", "cycles": 0}
+    case = next(ElementTree.parse(results).getroot().iter("testcase"))  # noqa: S314 - cocotb wrote it just now
+    problem = next(iter([*case.findall("failure"), *case.findall("error")]), None)
+    time = next((p.get("value", "0") for p in case.iter("property") if p.get("name") == "sim_time_duration"), "0")
+    cycles = round(float(time) / PERIOD_NS)
+    said = "" if problem is None else (problem.get("message") or "").strip().partition("\n")[0]
+    if problem is not None and not said:
+        said = f"not done in {limit} cycles" if cycles >= limit else "failed"
+    return {"passed": problem is None, "crashed": False, "message": said, "cycles": cycles}
+
+
+def _main() -> None:
+    orders = json.loads(Path(os.environ[VARIABLE]).read_text())
+    judge = Judge(orders)
+    test = judge.run()
+    if test is None:
+        Path(os.environ["COCOTB_RESULTS_FILE"]).write_text(_NO_RESULTS)
+        sys.stdout.flush()
+        os._exit(0)
+    globals()[test] = getattr(importlib.import_module(orders["bench"]), test)
+
+
+if VARIABLE in os.environ:
+    _main()

