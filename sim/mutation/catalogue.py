@@ -47,6 +47,7 @@ def _nit(stream: str, lane: int) -> str:
 _ALL = (
     Subject("topk", {"k": 3, "score_width": 3, "id_width": 2, "signed": True}),
     Subject("insertion", {"k": 3, "score_width": 3, "id_width": 2}),
+    Subject("quantiser", {"mode": "tanh", "lanes": 1}),
     Subject(
         "similarity",
         {"dimensions": 4, "lanes": 2, "depth": 3},
@@ -55,6 +56,8 @@ _ALL = (
     ),
     Subject("queue", {"width": 2, "depth": 4}),
     Subject("cobs_encoder", {}, large=True),
+    Subject("cobs_decoder", {}),
+    Subject("frame_sender", {}, large=True),
     # Odd, so that what is inverted in each cycle of a bit is not as before in the end.
     Subject("uart_transmitter", {"divisor": 5}),
     Subject("uart_receiver", {"divisor": 5}),

@@ -39,6 +39,7 @@ setundef -init -zero
 opt -full
 setundef -zero
 dffunmap
+techmap
 simplemap
 aigmap
 opt_clean
