@@ -53,14 +53,17 @@ class Dut(Elaboratable):
         return self._fragment
 
 
-def with_parts(core: Any, **parts: Any) -> Any:
-    """Give a core others in the place of classes that its `elaborate` names, and return it.
+def with_parts(kind: Any, **parts: Any) -> Any:
+    """Return a class of cores with others in the place of classes that its code names.
 
     So a part that is proved by itself need not be proved again, and may be made as small as a proof wants it.
     """
-    sound = type(core).elaborate
-    core.elaborate = FunctionType(sound.__code__, {**sound.__globals__, **parts}).__get__(core)
-    return core
+    methods = {
+        name: FunctionType(sound.__code__, {**sound.__globals__, **parts}, name, sound.__defaults__, sound.__closure__)
+        for name, sound in vars(kind).items()
+        if isinstance(sound, FunctionType)
+    }
+    return type(kind.__name__, (kind,), methods)
 
 
 class _Platform:

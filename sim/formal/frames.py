@@ -96,8 +96,7 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
         Assert(inside["start"] == closes),
     ]
     # The byte that is followed, while its frame arrives.
-    length = Signal(range(_TOO_LONG + 1))
-    watched, place, byte = Signal(), Signal.like(length), Signal(8)
+    length, watched, place, byte = (Signal(n, name=f"frame_{i}") for i, n in enumerate((5, 1, 5, 8)))
     m.d.sync += length.eq(Mux(closes, 0, length + (moves & (length != _TOO_LONG))))
     waits, accepted, owed, ahead = (Signal(n, name=f"watch_{i}") for i, n in enumerate((1, 1, 5, 5)))
     with m.If(moves & ~piece.end & (length != _TOO_LONG) & ~watched & ~waits & AnySeq(1)):
@@ -133,11 +132,9 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
         ]
     _whereabouts(m, core, inside, (length, watched, place, byte, waits, owed, ahead))
     before = Signal()
-    m.d.sync += [
-        before.eq(before | accepted),
-        # The byte of the second frame waits, and that of the first one before it.
-        Cover(before & waits & (ahead == 1) & (place == _ENDS) & (length == 0)),
-    ]
+    m.d.sync += before.eq(before | accepted)
+    # The byte of the second frame waits, and that of the first one before it.
+    m.d.sync += Cover(before & waits & (ahead == 1) & (place == _ENDS) & (length == 0))
 
 
 def _place(place: Value, length: Value) -> Value:
@@ -187,6 +184,14 @@ def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Signal, ...]
         m.d.comb += Assert(inside["buffer.read__data"] == byte)
 
 
+def _sends() -> Any:
+    return with_parts(FrameSender, CobsEncoder=Passage, CRC32_ISO_HDLC=AnyCheck)()
+
+
+def _receives(**given: int) -> Any:
+    return with_parts(FrameReceiver, BlockQueue=Direct, CRC32_ISO_HDLC=AnyCheck)(**given)
+
+
 PROOFS = (
     Proof(
         "frame_sender",
@@ -199,7 +204,7 @@ PROOFS = (
         depth=1,
         cover=13,
         parameters={},
-        make=lambda: with_parts(FrameSender(), CobsEncoder=Passage, CRC32_ISO_HDLC=AnyCheck),
+        make=_sends,
     ),
     Proof(
         "frame_receiver",
@@ -226,8 +231,6 @@ PROOFS = (
         depth=2,
         cover=26,
         parameters={"capacity": _CAPACITY, "frames": 2},
-        make=lambda capacity, frames: with_parts(
-            FrameReceiver(capacity, frames), BlockQueue=Direct, CRC32_ISO_HDLC=AnyCheck
-        ),
+        make=_receives,
     ),
 )

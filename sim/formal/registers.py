@@ -177,7 +177,7 @@ PROOFS = (
         depth=1,
         cover=16,
         parameters={"depth": _MINER.depth, "row_bytes": _MINER.row_bytes},
-        make=lambda **_: with_parts(RowCounter(_MINER), CRC32_ISO_HDLC=AnyCheck),
+        make=lambda **_: with_parts(RowCounter, CRC32_ISO_HDLC=AnyCheck)(_MINER),
     ),
     Proof(
         "registers",

@@ -96,6 +96,14 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.intake", "self.more.eq(left != 1)", "self.more.eq(left != 0)"),
     ],
     ("word_store", "words"): [("hdl.cores.store", "written_before.eq(written)", "written_before.eq(0)")],
+    ("pipeline", "order"): [
+        ("hdl.cores.pipeline", "(beat == 0) & (held == 0)", "beat == 0"),
+        ("hdl.cores.pipeline", "values_pass.eq(beat != 0)", "values_pass.eq(1)"),
+    ],
+    ("byte_quantiser", "halves"): [
+        ("hdl.miner.words", "~high_next | values.ready", "1"),
+        ("hdl.miner.words", "nits.ready.eq(~second_next | self.output.ready)", "nits.ready.eq(1)"),
+    ],
     ("queue", "order"): [
         ("hdl.link.queue", "room.eq(advance | (room", "room.eq(1 | (room"),
         ("hdl.link.queue", "(given != taken) & (~shown | moves)", "~shown | moves"),

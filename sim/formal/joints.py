@@ -1,0 +1,206 @@
+"""What joins cores: the order of loads and queries in the pipeline, and bytes around the quantiser."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from amaranth.asserts import AnySeq
+from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from ninefold.hdl.cores import Pipeline, Quantiser, SimilarityEngine, TopKMiner
+from ninefold.hdl.miner.words import ByteQuantiser
+from ninefold.sim.formal.dut import Inside, with_parts
+from ninefold.sim.formal.proof import Method, Proof
+from ninefold.sim.formal.streams import drive, follow
+from ninefold.spec.formats import Mode
+
+__all__ = ["PROOFS", "AnyCore", "AnyQuantiser"]
+
+_MODE: Mode = "tanh"
+_BEATS = 2
+
+
+class AnyCore(wiring.Component):
+    """In the place of a core: takes what it wants, and gives anything that stands until it is accepted.
+
+    Parameters
+    ----------
+    kind : type
+        The core's class.
+    given : Any
+        What the core is made with.
+    """
+
+    def __init__(self, kind: Any, *given: Any, **named: Any) -> None:
+        self._streams = kind(*given, **named).signature.members
+        super().__init__(dict(self._streams))
+
+    def elaborate(self, _platform: object) -> Module:
+        """Drive all that the core does."""
+        m = Module()
+        for name, member in self._streams.items():
+            stream = getattr(self, name)
+            if member.flow is In:
+                m.d.comb += stream.ready.eq(self.takes(name))
+                continue
+            payload = Value.cast(stream.payload)
+            offer, before = Signal(name=f"{name}_waits"), Signal(len(payload), name=f"{name}_before")
+            m.d.sync += [offer.eq(stream.valid & ~stream.ready), before.eq(payload)]
+            m.d.comb += [
+                stream.valid.eq(offer | (AnySeq(1) & self.gives(name))),
+                payload.eq(Mux(offer, before, AnySeq(len(payload)))),
+            ]
+        return m
+
+    def takes(self, _name: str) -> Value:
+        """Return whether something is taken from a stream."""
+        return AnySeq(1)
+
+    def gives(self, _name: str) -> Value | int:
+        """Return whether there may be something to give."""
+        return 1
+
+
+class AnyQuantiser(AnyCore):
+    """In the place of a quantiser: as many words as it takes come out, at any time, as any nits.
+
+    Parameters
+    ----------
+    mode, lanes :
+        Those of the quantiser.
+
+    Attributes
+    ----------
+    held : Signal
+        Words inside.
+    """
+
+    CAPACITY = Quantiser.CAPACITY
+
+    def __init__(self, mode: Any, lanes: int) -> None:
+        super().__init__(Quantiser, mode, lanes)
+        self.held = Signal(range(self.CAPACITY + 1), name="inside")
+
+    def elaborate(self, platform: object) -> Module:
+        """Count the words."""
+        m = super().elaborate(platform)
+        m.d.sync += self.held.eq(
+            self.held + (self.values.valid & self.values.ready) - (self.nits.valid & self.nits.ready)
+        )
+        return m
+
+    def takes(self, name: str) -> Value:
+        """Return whether there is room."""
+        return AnySeq(1) & (self.held != self.CAPACITY) if name == "values" else AnySeq(1)
+
+    def gives(self, _name: str) -> Value:
+        """Return whether there is a word."""
+        return self.held != 0
+
+
+def _order(m: Module, core: Any, inside: Inside) -> None:
+    """Give values and loads at any time, and look at what reaches quantiser and engine."""
+    accepted, loaded = drive(m, core.values), drive(m, core.load)
+    follow(m, core.results)
+    m.d.comb += [core.threshold.valid.eq(AnySeq(1)), core.threshold.payload.as_value().eq(AnySeq(18))]
+    state, held = inside["fsm_state"], inside["quantiser.inside"]
+    beat = Signal(range(_BEATS))
+    m.d.sync += beat.eq(beat + accepted)
+    # A load may begin behind reset, and when one waited until there was nothing of a query; it goes on to its last
+    # word.
+    loading, waits = Signal(init=1), Signal()
+    m.d.sync += waits.eq(core.load.valid & ~loading)
+    with m.If(loaded & core.load.payload.last):
+        m.d.sync += loading.eq(0)
+    with m.Elif(waits & (beat == 0) & (held == 0)):
+        m.d.sync += loading.eq(1)
+    m.d.comb += [
+        Assert(loading | ~loaded, "a load overtakes a query"),
+        Assert(loading | ~waits | (beat != 0) | ~core.values.ready, "a query begins while a load waits"),
+        Assert(accepted == (inside["values__valid"] & inside["quantiser.values__ready"]), "a word is lost"),
+        Assert(~accepted | (inside["values__payload"] == core.values.payload.as_value()), "another word"),
+        Assert(loaded == (inside["load__valid"] & inside["engine.load__ready"]), "a word of a load is lost"),
+        Assert(~loaded | (inside["load__payload"] == core.load.payload.as_value()), "another word"),
+        Assert(state == Mux(loading, 0, Mux(waits, 2, 1))),
+        Assert((inside["held"] == held) & (inside["beat"] == beat)),
+        Assert((held <= Quantiser.CAPACITY) & ((held != 0) | ~inside["quantiser.nits_waits"])),
+    ]
+    again = Signal(2)
+    m.d.sync += [
+        again.eq(again + (loaded & core.load.payload.last & (again != 3))),
+        Cover((again == 2) & (held == 3) & (beat == 1)),
+        Cover(waits & (held == Quantiser.CAPACITY)),
+    ]
+
+
+def _halves(m: Module, core: Any, inside: Inside) -> None:
+    """Give bytes at any time; the quantiser between gives any nits for them."""
+    accepted, left = drive(m, core.input), follow(m, core.output)
+    m.d.comb += [core.threshold.valid.eq(AnySeq(1)), core.threshold.payload.as_value().eq(AnySeq(18))]
+    byte, nit = core.input.payload.data, inside["quantiser.nits__payload"][:4]
+    odd, low, second, first = Signal(), Signal(8), Signal(), Signal(4)
+    given = inside["quantiser.nits__valid"] & inside["nits__ready"]
+    m.d.sync += [odd.eq(odd ^ accepted), second.eq(second ^ given)]
+    with m.If(accepted & ~odd):
+        m.d.sync += low.eq(byte)
+    with m.If(given & ~second):
+        m.d.sync += first.eq(nit)
+    held = inside["quantiser.inside"]
+    m.d.comb += [
+        Assert((inside["values__valid"] & inside["quantiser.values__ready"]) == (accepted & odd), "a value is lost"),
+        Assert(~(accepted & odd) | (inside["values__payload"][:16] == Cat(low, byte)), "another value"),
+        Assert(core.input.ready | odd, "the first byte of a value waits"),
+        Assert(left == (given & second), "a byte is lost or made up"),
+        Assert(~core.output.valid | (core.output.payload.data == Cat(first, nit)), "another byte"),
+        Assert(inside["nits__ready"] | second, "the first nit of a byte waits"),
+        Assert(inside["threshold__valid"] == core.threshold.valid, "a threshold is lost"),
+        Assert(inside["threshold__payload"] == core.threshold.payload.as_value(), "another threshold"),
+        Assert((inside["high_next"] == odd) & (inside["second_next"] == second)),
+        Assert(~odd | (inside["$signal#0"] == low)),
+        Assert(~second | (inside["$signal#1"] == first)),
+        Assert((held <= Quantiser.CAPACITY) & ((held != 0) | ~inside["quantiser.nits_waits"])),
+    ]
+    again = Signal()
+    m.d.sync += [again.eq(again | left), Cover(again & left & (core.output.payload.data == 0x4C))]
+
+
+def _around_any(mode: Mode) -> Any:
+    return with_parts(ByteQuantiser, Quantiser=AnyQuantiser)(mode)
+
+
+def _among_any(**given: Any) -> Any:
+    parts = {"SimilarityEngine": partial(AnyCore, SimilarityEngine), "TopKMiner": partial(AnyCore, TopKMiner)}
+    return with_parts(Pipeline, Quantiser=AnyQuantiser, **parts)(**given)
+
+
+PROOFS = (
+    Proof(
+        "pipeline",
+        "order",
+        "a load waits until each query of which a word was accepted has been accepted as a whole and has left the "
+        "quantiser, and no query begins while one waits; words of queries and loads pass unchanged, and results stand "
+        "until accepted: that of a pipeline whose quantiser, engine and miner do anything that keeps to their streams",
+        _order,
+        Method.INDUCTION,
+        depth=2,
+        cover=16,
+        parameters={"mode": _MODE, "dimensions": _BEATS, "lanes": 1, "depth": 2, "k": 2},
+        make=_among_any,
+    ),
+    Proof(
+        "byte_quantiser",
+        "halves",
+        "each two bytes make a value for the quantiser, low byte first, and each two nits of its a byte, the first in "
+        "the low half, once, in order, unchanged; bytes stand until accepted: that around a quantiser that does "
+        "anything that keeps to its streams",
+        _halves,
+        Method.INDUCTION,
+        depth=2,
+        cover=14,
+        parameters={"mode": _MODE},
+        make=_around_any,
+    ),
+)
