@@ -15,7 +15,18 @@ from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError, 
 from ninefold.spec.manifest import manifests
 from ninefold.spec.registry import entries
 
-__all__ = ["ANY", "BOARDS", "Place", "Source", "bitstream", "only_board", "open_board", "places", "url_of"]
+__all__ = [
+    "ANY",
+    "BOARDS",
+    "Place",
+    "Source",
+    "bitstream",
+    "only_board",
+    "open_board",
+    "places",
+    "url_of",
+    "why_simulated",
+]
 
 #: Entry points of those who know of boards; each is a `Source`.
 BOARDS = "ninefold.boards"
@@ -135,6 +146,12 @@ def only_board() -> Place:
     if not listed:
         raise next(error for error in found.values() if isinstance(error, UnavailableError))
     return (real or listed)[0]
+
+
+def why_simulated() -> str:
+    """Return why a simulated board stands in for one that is plugged in, without the step that provides one."""
+    missing = [some for some in places().values() if isinstance(some, UnavailableError)]
+    return "; ".join(error.what for error in missing) or "no board is plugged in"
 
 
 def bitstream(digest: str) -> str:

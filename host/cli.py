@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -128,6 +130,12 @@ def _log_to(path: Path) -> None:
     logger.setLevel(logging.DEBUG)
 
 
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point of ``ninefold``."""
+    # Ends the tools that run, as an interrupt does, and leaves nothing half-written.
+    signal.signal(signal.SIGTERM, _terminated)
     cli.main(prog_name="ninefold")

@@ -49,13 +49,13 @@ def board() -> None:
 
 def _found(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
     """Return the URL of the board that is named; of the one that there is, said on stderr, where none is."""
-    from ninefold.drivers.boards import only_board, url_of
+    from ninefold.drivers.boards import only_board, url_of, why_simulated
 
     if name is not None:
         return url_of(name)
     place = only_board()
-    why = "no board is plugged in" if place.simulated else "no board is named"
-    click.echo(f"{why}: using {place.url}", err=True)
+    why = why_simulated() if place.simulated else "no board is named"
+    click.echo(f"{why}; using {place.url}", err=True)
     return place.url
 
 

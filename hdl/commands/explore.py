@@ -83,7 +83,7 @@ def explore(
     builds: int | None,
     as_json: bool,
 ) -> None:
-    r"""Search for the configurations of a board that nothing beats in all objectives, and write them ready to build.
+    """Search for the configurations of a board that nothing beats in all objectives, and write them ready to build.
 
     \b
     qps      queries a second, line included (most)
@@ -98,7 +98,7 @@ def explore(
     Lanes, window and buffers are searched; dimensions, rows and k are those of the board's entry in the catalogue
     unless they are given by -p or are objectives. Figures are those of `ninefold estimate`, and what does not fit the
     device is left out. --build adds what the tools report. Ctrl-C loses nothing: the same command goes on.
-    """
+    """  # noqa: D301  # click takes the character
     if importlib.util.find_spec("amaranth") is None:
         raise UnavailableError("amaranth is not installed", 'pip install "ninefold[explore]"')
     from ninefold.hdl.boards import BOARDS

@@ -90,7 +90,7 @@ def test_what_stands_in_for_a_board_is_said(ninefold: Run, indexed: Path, monkey
     monkeypatch.setattr(catalogue, "SIZES", {"virtual/tiny": "64 rows"})
     result = ninefold("search", "v", "7", "-k", "3", "--device", "board")
     assert "board:virtual/tiny (virtual/tiny in Verilator), asked for by name" in " ".join(result.stdout.split())
-    assert result.stderr == "no board is plugged in: using sim://virtual/tiny\n"
+    assert result.stderr == "no board is plugged in: found no serial ports; using sim://virtual/tiny\n"
 
 
 def test_vectors_without_an_index(ninefold: Run, vectors: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +144,11 @@ def test_a_name_that_is_none_is_refused_with_those_there_are(
     assert str(refused.exception).endswith(f"), not {name!r}{hint}")
 
 
+def test_usb_that_was_not_looked_at_is_no_lack_of_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "serial.tools.list_ports", None)
+    assert boards.why_simulated() == "pyserial is not installed"
+
+
 def test_where_no_board_is_named_the_one_that_is_taken_is_said(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usb, "_comports", list)
     (demo,) = [place for place in catalogue.places() if place.name == "virtual/demo"]
@@ -151,13 +157,13 @@ def test_where_no_board_is_named_the_one_that_is_taken_is_said(port: str, monkey
     monkeypatch.setattr(boards, "only_board", lambda: replace(demo, url="sim://virtual/tiny"))
     done = run("info")
     assert done.exit_code == 0, done.output
-    assert done.stderr == "no board is plugged in: using sim://virtual/tiny\n"
+    assert done.stderr == "no board is plugged in: found no serial ports; using sim://virtual/tiny\n"
     monkeypatch.undo()
     plugged_in = [usb.Port(usb.BOARDS[0], port, "")]
     monkeypatch.setattr(usb, "ports", lambda: plugged_in)
     done = run("info")
     assert done.exit_code == 0, done.output
-    assert done.stderr == f"no board is named: using serial://{port}\n"
+    assert done.stderr == f"no board is named; using serial://{port}\n"
     plugged_in.append(usb.Port(usb.BOARDS[1], "/dev/ttyUSB9", "D00123"))
     refused = run("selftest")
     assert isinstance(refused.exception, InputError)
