@@ -12,7 +12,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench compare mutate lock clean
+.PHONY: demo test lint bench compare mutate docs lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
