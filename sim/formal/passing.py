@@ -139,7 +139,8 @@ PROOFS = (
         "word_packer",
         "words",
         "every word has the bytes that were accepted since the one before or since a restart, in order, and the last "
-        "of its final byte; it is offered once, as soon as it is complete, and stands until accepted",
+        "of its final byte; it is offered once, as soon as it is complete, and stands until accepted, if restarts come "
+        "only while no word is complete",
         _packer,
         Method.INDUCTION,
         depth=2,

@@ -107,7 +107,8 @@ PROOFS = (
         "intake",
         "ways",
         "every byte of a request, and none of the next, goes the way that is asked for, once, in order, unchanged; "
-        "the last byte of the rows is marked, the last four bytes collected are shown, and no more are taken",
+        "the last byte of the rows is marked, the last four bytes collected are shown, and no more are taken, if a way "
+        "is kept until a byte has gone it, and a request begins behind the end of the one before",
         _intake,
         Method.INDUCTION,
         depth=2,
