@@ -58,6 +58,7 @@ _ALL = (
     Subject("cobs_encoder", {}, large=True),
     Subject("cobs_decoder", {}),
     Subject("frame_sender", {}, large=True),
+    Subject("frame_receiver", {"capacity": 64, "frames": 2}, large=True),
     # Odd, so that what is inverted in each cycle of a bit is not as before in the end.
     Subject("uart_transmitter", {"divisor": 5}),
     Subject("uart_receiver", {"divisor": 5}),
