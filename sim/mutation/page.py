@@ -8,7 +8,7 @@ from ninefold.sim.mutation.results import WANTED, Results, kept
 
 __all__ = ["page"]
 
-_LARGE = " and ".join(f"`{subject.core}`" for subject in SUBJECTS.values() if subject.large)
+_LARGE = ", ".join(f"`{subject.core}`" for subject in SUBJECTS.values() if subject.large)
 _HEAD = f"""# Mutation
 
 <!-- Written by `ninefold mutate all --page`; change `sim/mutation` instead. -->
