@@ -5,6 +5,7 @@ Run with ``ninefold bench link``; on a virtual board without ``--device board:NA
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -50,45 +51,34 @@ def _figures(name: str, measured: list[Measured]) -> list[Figure]:
         raise DeviceError(f"{name} counted no cycles for {first.queries} queries")
     sizes: dict[str, Parameter] = {"rows": first.rows, "k": first.k, "queries": first.queries}
     clock = f"at the nominal clock of {first.clock_hz / 1e6:g} MHz"
+    timed = functools.partial(Figure.timed, "link", name, parameters=sizes)
     return [
-        Figure.timed(
-            "link",
-            name,
+        timed(
             "payload of bytes to the board",
             [one.payload_share for one in measured],
             "",
-            parameters=sizes,
             better="more",
             target=">= 0.9" if first.queries >= 200 else "",
             detail=f"{first.query_bytes:,} bytes of nits in {first.line_bytes:,}",
         ),
-        Figure.timed(
-            "link",
-            name,
+        timed(
             "cycles a query",
             [one.cycles_a_query for one in measured],
             "cycles",
-            parameters=sizes,
             better="less",
             detail=f"scoring alone takes {first.scoring_cycles:,}",
         ),
-        Figure.timed(
-            "link",
-            name,
+        timed(
             "queries a second",
             [one.queries_a_second for one in measured],
             "1/s",
-            parameters=sizes,
             kind="projected",
             detail=clock,
         ),
-        Figure.timed(
-            "link",
-            name,
+        timed(
             "by this computer's clock",
             [one.queries / one.search_s for one in measured],
             "1/s",
-            parameters=sizes,
             detail="a virtual board is simulated",
         ),
     ]

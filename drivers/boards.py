@@ -148,9 +148,9 @@ def only_board() -> Place:
     return (real or listed)[0]
 
 
-def why_simulated() -> str:
-    """Return why a simulated board stands in for one that is plugged in, without the step that provides one."""
-    missing = [some for some in places().values() if isinstance(some, UnavailableError)]
+def why_simulated(found: Mapping[str, Sequence[Place] | UnavailableError]) -> str:
+    """Return why a simulated one of the `places` that were found stands in for one that is plugged in."""
+    missing = [some for some in found.values() if isinstance(some, UnavailableError)]
     return "; ".join(error.what for error in missing) or "no board is plugged in"
 
 

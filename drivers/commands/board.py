@@ -49,12 +49,12 @@ def board() -> None:
 
 def _found(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
     """Return the URL of the board that is named; of the one that there is, said on stderr, where none is."""
-    from ninefold.drivers.boards import only_board, url_of, why_simulated
+    from ninefold.drivers.boards import only_board, places, url_of, why_simulated
 
     if name is not None:
         return url_of(name)
     place = only_board()
-    why = why_simulated() if place.simulated else "no board is named"
+    why = why_simulated(places()) if place.simulated else "no board is named"
     click.echo(f"{why}; using {place.url}", err=True)
     return place.url
 

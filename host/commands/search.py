@@ -87,10 +87,11 @@ def _say_what_stands_in(answered_by: str) -> None:
     """Say on stderr that a simulated board answered where just a board was asked for."""
     from ninefold.drivers.boards import places, why_simulated
 
-    for some in places().values():
+    found = places()
+    for some in found.values():
         for place in () if isinstance(some, UnavailableError) else some:
             if place.simulated and answered_by == f"board:{place.name}":
-                click.echo(f"{why_simulated()}; using {place.url}", err=True)
+                click.echo(f"{why_simulated(found)}; using {place.url}", err=True)
 
 
 def query_of(index: Index, query: str) -> Any:

@@ -146,7 +146,7 @@ def test_a_name_that_is_none_is_refused_with_those_there_are(
 
 def test_usb_that_was_not_looked_at_is_no_lack_of_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "serial.tools.list_ports", None)
-    assert boards.why_simulated() == "pyserial is not installed"
+    assert boards.why_simulated(boards.places()) == "pyserial is not installed"
 
 
 def test_where_no_board_is_named_the_one_that_is_taken_is_said(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
