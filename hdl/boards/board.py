@@ -35,6 +35,8 @@ class Board:
         Makes Amaranth's platform: pins and constraints. It has a resource ``uart`` and one ``led``.
     pll : callable
         ``pll(m, port, clock, locked)`` adds the PLL to a module: from the port of the board's clock to two signals.
+    gated : bool
+        The clock stands still until the PLL is locked, so that no reset is needed.
     high : tuple of str
         Resources, outputs of one bit, that must be held at 1.
     """
@@ -48,6 +50,7 @@ class Board:
     clock_hz: int
     platform: Callable[[], Any]
     pll: Callable[[Module, Any, Signal, Signal], None]
+    gated: bool = False
     high: tuple[str, ...] = ()
 
     @property
@@ -57,7 +60,7 @@ class Board:
 
 
 class BoardTop(Elaboratable):
-    """A miner on a board: its UART on the board's, its clock from the board's PLL, in reset until that is locked.
+    """A miner on a board: its UART on the board's, its clock from the board's PLL, at rest until that is locked.
 
     The LED is lit while bytes pass in either direction.
 
@@ -86,10 +89,11 @@ class BoardTop(Elaboratable):
         """Connect clock, reset, lines and LED."""
         m = Module()
         clock, locked = Signal(), Signal()
-        m.domains.sync = ClockDomain()
+        m.domains.sync = ClockDomain(reset_less=self._board.gated)
         self._board.pll(m, platform.request(platform.default_clk, dir="-"), clock, locked)
         m.d.comb += ClockSignal().eq(clock)
-        m.submodules.reset = ResetSynchronizer(~locked)
+        if not self._board.gated:
+            m.submodules.reset = ResetSynchronizer(~locked)
         m.submodules.serial = serial = self._serial
 
         lines = {line.name: "-" for line in platform.lookup("uart").ios if hasattr(line, "name")}

@@ -1,10 +1,11 @@
-"""The PLL of an ECP5."""
+"""The PLL of an ECP5, and a gate behind it."""
 
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Instance, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import io
+from amaranth.lib.cdc import FFSynchronizer
 
 from ninefold.spec.errors import InputError
 
@@ -17,7 +18,10 @@ _DETECTOR_HZ = range(3_125_000, 400_000_001)
 def ecp5_pll(
     crystal_hz: int, divide: int, multiply: int, output_divide: int
 ) -> Callable[[Module, Any, Signal, Signal], None]:
-    """Return what adds a PLL that makes ``crystal_hz / divide * multiply``.
+    """Return what adds a PLL that makes ``crystal_hz / divide * multiply``, a clock that stands still until it is locked.
+
+    So a design needs no reset: its registers have their initial values from the configuration of the device, and keep
+    them until the clock is what it shall be.
 
     Parameters
     ----------
@@ -43,6 +47,11 @@ def ecp5_pll(
 
     def add(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
         m.submodules.pad = pad = io.Buffer("i", port)
+        running, enabled = Signal(), Signal()
+        m.domains.pll = ClockDomain(reset_less=True, local=True)
+        m.d.comb += ClockSignal("pll").eq(running)
+        m.submodules.enable = FFSynchronizer(locked, enabled, o_domain="pll")
+        m.submodules.gate = Instance("DCCA", i_CLKI=running, i_CE=enabled, o_CLKO=clock)
         m.submodules.pll = Instance(
             "EHXPLLL",
             a_FREQUENCY_PIN_CLKI=f"{crystal_hz / 1e6:g}",
@@ -65,7 +74,7 @@ def ecp5_pll(
             p_CLKI_DIV=divide,
             p_CLKFB_DIV=multiply,
             i_CLKI=pad.i,
-            i_CLKFB=clock,
+            i_CLKFB=running,
             i_RST=0,
             i_STDBY=0,
             i_PHASESEL0=0,
@@ -75,7 +84,7 @@ def ecp5_pll(
             i_PHASELOADREG=1,
             i_PLLWAKESYNC=0,
             i_ENCLKOP=0,
-            o_CLKOP=clock,
+            o_CLKOP=running,
             o_LOCK=locked,
         )
 
