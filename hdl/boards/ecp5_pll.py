@@ -18,9 +18,9 @@ _DETECTOR_HZ = range(3_125_000, 400_000_001)
 def ecp5_pll(
     crystal_hz: int, divide: int, multiply: int, output_divide: int
 ) -> Callable[[Module, Any, Signal, Signal], None]:
-    """Return what adds a PLL that makes ``crystal_hz / divide * multiply``, a clock that stands still until it is locked.
+    """Return what adds a PLL that makes ``crystal_hz / divide * multiply``; the clock stands still until it is locked.
 
-    So a design needs no reset: its registers have their initial values from the configuration of the device, and keep
+    So a design needs no reset: the configuration of the device gives registers their initial values, and they keep
     them until the clock is what it shall be.
 
     Parameters

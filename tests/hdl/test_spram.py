@@ -1,6 +1,5 @@
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +19,16 @@ WIDTH, DEPTH = 24, 12_288
 class StoreBench(wiring.Component):
     """An exclusive store behind streams: a request writes a word, or has one read; the sink must be ready."""
 
-    def __init__(self, registered: bool) -> None:
+    def __init__(self, registered: bool, depth: int = DEPTH) -> None:
         self._registered = registered
+        self._depth = depth
         request = data.StructLayout({"word": WIDTH, "address": 16, "write": 1})
         word = data.StructLayout({"word": WIDTH})
         super().__init__({"requests": In(stream.Signature(request)), "words": Out(stream.Signature(word))})
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()
-        m.submodules.store = store = WordStore(WIDTH, DEPTH, exclusive=True, registered=self._registered)
+        m.submodules.store = store = WordStore(WIDTH, self._depth, exclusive=True, registered=self._registered)
         request, line = self.requests.payload, Signal(store.latency)
         m.d.sync += line.eq(Cat(self.requests.valid & ~request.write, line))
         m.d.comb += [
@@ -53,16 +53,16 @@ def spram_design(registered: bool) -> Design:
     return Design(text + "\n" + cell[0], elaborate(StoreBench(registered)).streams)
 
 
-def words(design: Design) -> Any:
-    """Write all words, then write and read at random; returns what was read."""
+def words(design: Design, depth: int = DEPTH) -> int:
+    """Write all words, then write and read at random, and compare what was read; returns the cycles that it took."""
     random = np.random.default_rng(3)
     model = Model(design)
-    address = np.concatenate([np.arange(DEPTH), random.integers(DEPTH, size=20_000)])
-    write = np.concatenate([np.ones(DEPTH, int), random.integers(2, size=20_000)])
+    address = np.concatenate([np.arange(depth), random.integers(depth, size=20_000)])
+    write = np.concatenate([np.ones(depth, int), random.integers(2, size=20_000)])
     word = random.integers(2**WIDTH, size=len(address))
     beats = model.streams["requests"].pack(len(address), {"word": word, "address": address, "write": write})
     run = model.run({"requests": beats}, {"words": int(np.sum(write == 0))})
-    expected, held = [], np.zeros(DEPTH, int)
+    expected, held = [], np.zeros(depth, int)
     for a, w, value in zip(address, write, word, strict=True):
         if w:
             held[a] = value
