@@ -43,13 +43,10 @@ def verilog(core: wiring.Component, name: str = "top") -> str:
     return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
 
 
-def rtlil(core: wiring.Component, name: str = "top", platform: object = None) -> str:
-    """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`.
-
-    With a `platform` its memories are those of a device, as those of :class:`ninefold.hdl.ecp5_ram.Ecp5Rams` are.
-    """
+def rtlil(core: wiring.Component, name: str = "top") -> str:
+    """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
     _check_name(name)
-    return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
+    return str(rtlil_backend.convert(core, name=name, emit_src=False))
 
 
 def digest(core: wiring.Component) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ninefold.hdl import reports, tools
 from ninefold.hdl.bitstream.plans import Plan
+from ninefold.hdl.block_ram import absorb_registers
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import Clock, Manifest, Usage
@@ -90,7 +91,7 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
         clocks=clocks,
         resources={
             "lut4": Usage(_count(statistics, plan.recipe.lut), None),
-            "ff": Usage(_count(statistics, plan.recipe.ff), None),
+            "ff": Usage(_count(statistics, plan.recipe.ff) - int((netlist / "absorbed").read_text()), None),
             **reports.utilization(_report(made[best])),
         },
         tools=plan.versions,
@@ -108,6 +109,8 @@ def _synthesise(plan: Plan, folder: Path) -> None:
         (folder / file).write_text(text)
     tools.run([yosys, "-q", "-p", plan.recipe.script], folder)
     (folder / "top.il").unlink()
+    absorbed = absorb_registers(folder / "top.json") if plan.recipe.absorbs else 0
+    (folder / "absorbed").write_text(str(absorbed))
     _took(folder, began)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from ninefold.hdl import tools
+from ninefold.hdl import block_ram, tools
 from ninefold.hdl.bitstream.recipes import Recipe, recipe
 from ninefold.hdl.boards import BOARDS, Board, BoardTop
 from ninefold.hdl.configurations import CONFIGURATIONS, SUFFIX, Configuration, is_configuration, named
@@ -76,12 +76,15 @@ def plan(name: str) -> Plan:
     made_by = recipe(board)
     versions = {package: tools.version_of(package, tools.INSTALL) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
-    digest = digest_of(sources, made_by.script, made_by.place, made_by.pack, versions)
+    passes = [f"absorb_registers {block_ram.REVISION}"] if made_by.absorbs else []
+    digest = digest_of(sources, made_by.script, passes, made_by.place, made_by.pack, versions)
     return Plan(full, board, configuration, made_by, versions, digest)
 
 
 def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
-    files = board.platform().prepare(BoardTop(board, configuration), emit_src=False).files
+    # The clock of all that is in the miner; a constraint of ours comes before the one that follows from the PLL.
+    aim = {} if board.aim_hz is None else {"add_preferences": f'FREQUENCY NET "clk" {board.aim_hz / 1e6:g} MHZ;'}
+    files = board.platform().prepare(BoardTop(board, configuration), emit_src=False, **aim).files
     return {"top.il": allow_collisions(files["top.il"]), made_by.constraints: files[made_by.constraints]}
 
 

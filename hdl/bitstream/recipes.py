@@ -35,6 +35,8 @@ class Recipe:
         Of the bitstream's file.
     lut, ff : re.Pattern
         Yosys' cells that are LUTs of up to four inputs, and flip-flops.
+    absorbs : bool
+        Whether registers are moved into the block RAM before them (:mod:`ninefold.hdl.block_ram`).
     """
 
     packages: tuple[str, ...]
@@ -46,6 +48,7 @@ class Recipe:
     suffix: str
     lut: re.Pattern[str]
     ff: re.Pattern[str]
+    absorbs: bool = False
 
 
 def recipe(board: Board) -> Recipe:
@@ -102,12 +105,15 @@ def _ecp5(board: Board) -> Recipe:
             # router1 takes many times as long on designs of this size.
             "--router",
             "router2",
+            # That router alone takes no account of time.
+            "--tmg-ripup",
         ),
         placed="top.config",
         pack=("yowasp-ecppack", "--compress", "--freq", "38.8", "--input", "top.config", "--bit", "top.bit"),
         suffix=".bit",
         lut=re.compile("LUT4"),
         ff=re.compile("TRELLIS_FF"),
+        absorbs=True,
     )
 
 

@@ -37,6 +37,9 @@ class Board:
         ``pll(m, port, clock, locked)`` adds the PLL to a module: from the port of the board's clock to two signals.
     gated : bool
         The clock stands still until the PLL is locked, so that no reset is needed.
+    aim_hz : int, optional
+        What placer and router aim at, if it is more than `clock_hz`: the router improves what misses its aim, by its
+        own estimate, and leaves the rest as it is.
     high : tuple of str
         Resources, outputs of one bit, that must be held at 1.
     """
@@ -51,6 +54,7 @@ class Board:
     platform: Callable[[], Any]
     pll: Callable[[Module, Any, Signal, Signal], None]
     gated: bool = False
+    aim_hz: int | None = None
     high: tuple[str, ...] = ()
 
     @property

@@ -6,12 +6,11 @@ from amaranth_boards.resources import UARTResource
 
 from ninefold.hdl.boards.board import Board
 from ninefold.hdl.boards.ecp5_pll import ecp5_pll
-from ninefold.hdl.ecp5_ram import Ecp5Rams
 
 __all__ = ["BOARD"]
 
 
-class _Platform(Ecp5Rams, OrangeCrabR0_2_25FPlatform):
+class _Platform(OrangeCrabR0_2_25FPlatform):
     """The board, with a UART on its header and the green part of its LED."""
 
     resources = [  # noqa: RUF012
@@ -32,4 +31,5 @@ BOARD = Board(
     _Platform,
     ecp5_pll(48_000_000, divide=12, multiply=25, output_divide=6),
     gated=True,
+    aim_hz=110_000_000,
 )

@@ -5,12 +5,11 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from ninefold.hdl.boards.board import Board
 from ninefold.hdl.boards.ecp5_pll import ecp5_pll
-from ninefold.hdl.ecp5_ram import Ecp5Rams
 
 __all__ = ["BOARD"]
 
 
-class _Platform(Ecp5Rams, ULX3S_85F_Platform):
+class _Platform(ULX3S_85F_Platform):
     """The board, with the pin that starts its ESP32 by a name of its own."""
 
     resources = [  # noqa: RUF012
@@ -30,6 +29,7 @@ BOARD = Board(
     _Platform,
     ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
     gated=True,
+    aim_hz=133_000_000,
     # Otherwise the ESP32, which can load the FPGA too, may restart the board.
     high=("esp32_gpio0",),
 )

@@ -1,8 +1,6 @@
 """Word store: the memory behind the similarity engine."""
 
-from typing import Any
-
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,9 +11,7 @@ class WordStore(wiring.Component):
     """Memory of words with one write port and one read port.
 
     Infers block RAM, or distributed RAM where it is shallow. A store of another kind (single-port RAM, say) can take
-    the place of an ``exclusive`` one, if it keeps the timing below. A platform that has block RAM with a register
-    behind it says so by ``registered_ram(width, depth)``: it returns such a RAM, as
-    :class:`ninefold.hdl.ecp5_ram.Ecp5Ram` is one, or None, and an ``exclusive`` store is made of it.
+    the place of an ``exclusive`` one, if it keeps the timing below.
 
     A word is accepted each cycle, and an address each cycle. The word at the address given in cycle t is on
     ``read_word`` in cycle t + ``latency``, and it is the one of the last write given before cycle t.
@@ -65,26 +61,14 @@ class WordStore(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: Any) -> Module:
+    def elaborate(self, _platform: object) -> Module:
         """Build the memory, and the registers around it."""
         m = Module()
-        if self._registered and self._exclusive and hasattr(platform, "registered_ram"):
-            ram = platform.registered_ram(self._width, self._depth)
-            if ram is not None:
-                m.submodules.memory = ram
-                self._register(m, ram.write, ram.write_address, ram.write_word, ram.read_address)
-                m.d.comb += self.read_word.eq(ram.read_word)
-                return m
         m.submodules.memory = storage = memory.Memory(shape=self._width, depth=self._depth, init=[])
         write = storage.write_port()
         read = storage.read_port()
         m.d.comb += read.en.eq(~write.en if self._exclusive else 1)
-        if self._registered:
-            self._register(m, write.en, write.addr, write.data, read.addr)
-            read_word = Signal(self._width, reset_less=True)
-            m.d.sync += read_word.eq(read.data)
-            m.d.comb += self.read_word.eq(read_word)
-        else:
+        if not self._registered:
             m.d.comb += [
                 write.en.eq(self.write),
                 write.addr.eq(self.write_address),
@@ -92,28 +76,28 @@ class WordStore(wiring.Component):
                 read.addr.eq(self.read_address),
                 self.read_word.eq(read.data),
             ]
-        return m
-
-    def _register(self, m: Module, enable: Value, address: Value, word: Value, read_address: Value) -> None:
-        """Drive the pins of block RAM, which is slow and spread over the die, so that no logic shares a cycle with it.
-
-        The enable is a change in a count of writes modulo 2: plain registers would be merged with those of the stores
-        beside this one, into one net across the device.
-        """
-        late_read_address = Signal.like(self.read_address, reset_less=True, name="read_address")
-        late_address = Signal.like(self.write_address, reset_less=True, name="write_address")
-        late_word = Signal(self._width, reset_less=True, name="write_word")
+            return m
+        # Block RAM is slow at its pins and spread over the die, so no logic shares a cycle with it.
+        read_address = Signal.like(self.read_address, reset_less=True)
+        read_word = Signal(self._width, reset_less=True)
+        write_address = Signal.like(self.write_address, reset_less=True)
+        write_word = Signal(self._width, reset_less=True)
+        # The enable is a change in a count of writes modulo 2: plain registers would be merged with those of the
+        # stores beside this one, into one net across the device.
         written, written_before = Signal(), Signal()
         m.d.sync += [
-            late_read_address.eq(self.read_address),
+            read_address.eq(self.read_address),
+            read_word.eq(read.data),
             written.eq(written ^ self.write),
             written_before.eq(written),
-            late_address.eq(self.write_address),
-            late_word.eq(self.write_word),
+            write_address.eq(self.write_address),
+            write_word.eq(self.write_word),
         ]
         m.d.comb += [
-            enable.eq(written ^ written_before),
-            read_address.eq(late_read_address),
-            address.eq(late_address),
-            word.eq(late_word),
+            write.en.eq(written ^ written_before),
+            read.addr.eq(read_address),
+            self.read_word.eq(read_word),
+            write.addr.eq(write_address),
+            write.data.eq(write_word),
         ]
+        return m

@@ -16,7 +16,7 @@ class Accesses(Execution):
 
     def _registers(self, m: Module) -> None:
         control, threshold = BY_NAME["control"].address, BY_NAME["threshold"]
-        writes = self._kind == Kind.WRITE
+        writes = self._is[Kind.WRITE]
         done, allowed, resets = Signal(), Signal(), Signal()
         with m.State("CHECK"):
             m.d.sync += [
@@ -27,22 +27,16 @@ class Accesses(Execution):
         with m.State("CHECKED"):
             m.next = "CHECK"
             with m.If(done):
-                m.d.sync += [self._cursor.eq(self._cursor - self._job.words), self._todo.eq(self._job.words)]
+                m.d.sync += [self._cursor.eq(self._prefix[:16]), self._todo.eq(self._prefix[16:]), resets.eq(0)]
                 with m.If(writes):
-                    m.d.sync += [self._job.words.eq(0), resets.eq(0)]
                     m.next = "WRITE WAIT"
                 with m.Else():
-                    m.d.sync += self._job.address.eq(self._cursor - self._job.words)
                     m.next = "JOB"
             with m.Elif(allowed):
-                m.d.sync += [
-                    self._cursor.eq(self._cursor + 1),
-                    self._todo.eq(self._todo - 1),
-                    self._job.words.eq(self._job.words + 1),
-                ]
+                m.d.sync += [self._cursor.eq(self._cursor + 1), self._todo.eq(self._todo - 1)]
             with m.Else():
                 self._refuse(m, Fault.ADDRESS)
-        with m.State("WRITE WAIT"), m.If(self._waiting == 0):
+        with m.State("WRITE WAIT"), m.If(self._quiet):
             m.d.comb += self._intake.restart.eq(1)
             m.next = "WRITE"
         m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._intake.recent)]
@@ -74,7 +68,7 @@ class Accesses(Execution):
         """Put the thresholds back one by one, and all else at once."""
         thresholds = Array(THRESHOLDS[self._p.mode].reached_at)
         index = Signal(2)
-        with m.State("RESET WAIT"), m.If(self._waiting == 0):
+        with m.State("RESET WAIT"), m.If(self._quiet):
             m.next = "RESET"
         with m.State("RESET"):
             m.d.sync += [

@@ -1,6 +1,6 @@
 """What the states of the executor share: its ports, the request that is executed, and how it is answered."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,9 @@ from ninefold.hdl.miner.intake import Intake
 from ninefold.hdl.miner.jobs import job_layout, slot_bits
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.rows import RowCounter
-from ninefold.spec.link import ERROR, Fault
+from ninefold.spec.formats import K_MAX
+from ninefold.spec.link import ERROR, REPLY, Fault, Kind
+from ninefold.spec.registers import IDENTITY, STATISTICS
 
 __all__ = ["Execution"]
 
@@ -27,7 +29,7 @@ class Execution(wiring.Component):
     headers, payload : In
         From the receiver.
     jobs : Out(stream.Signature(job_layout(parameters)))
-        Replies to build.
+        Replies to build. Offered from registers, as those below.
     again : Out(stream.Signature({slot: slot_bits(parameters)}))
         Replies to send again.
     built, sent, sent_slot : In
@@ -91,20 +93,24 @@ class Execution(wiring.Component):
                 "epoch": In(8),
             }
         )
-        self._kind = Signal(8)
-        self._fault = Signal(4)
         self._intake = Intake(parameters)
         self._way = Signal(5)
         self._counter = RowCounter(parameters)
-        self._job = Signal(job_layout(parameters))
+        # What kind of request this is, one bit each, so that no state has to decode it.
+        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in Kind}
+        self._refused, self._fault = Signal(), Signal(4)
+        self._detail = Signal(32, reset_less=True)
         self._cursor, self._todo = Signal(16), Signal(16)
-        self._waiting = Signal(range(parameters.window + 2))
-        self._known = Signal(parameters.window)
-        self._busy = Signal(parameters.window)
-        self._repeated = Signal()
+        self._results = Signal(K_MAX.bit_length(), reset_less=True)
+        # Jobs that are handed on and not built; none a cycle before.
+        self._waiting, self._quiet = Signal(range(parameters.window + 2)), Signal()
+        # A bit a slot: of this request, of replies that are kept, of those that are being made or sent.
+        self._hot, self._known, self._busy = (Signal(parameters.window, name=n) for n in ("hot", "known", "busy"))
+        self._slot_busy, self._repeated = Signal(), Signal()
+        # The slot is taken for a reply from now on; the CRC of its request is to be kept; the one that was.
+        self._takes, self._keeps, self._kept = Signal(), Signal(), Signal(32)
         # No wider than they need be: on small devices each bit counts.
         self._rows = Signal(range(parameters.depth + 1))
-        self._crcs = Array(Signal(32, name=f"crc_{i}") for i in range(parameters.window))
 
     @property
     def _length(self) -> Value:
@@ -115,12 +121,17 @@ class Execution(wiring.Component):
     def _slot(self) -> Value:
         return self.headers.payload.sequence[: slot_bits(self._p)]
 
+    @property
+    def _prefix(self) -> Value:
+        """The first four bytes of the payload: they stay where they are but for those of a write."""
+        return self._intake.recent
+
     def _refuse(self, m: Module, fault: Fault) -> None:
         m.d.sync += self._fault.eq(fault)
         m.next = "REFUSE"
 
     def _refuse_state(self, m: Module, beyond: Signal) -> None:
-        """Answer with the fault, and with the detail that belongs to it."""
+        """Look up the detail that belongs to the fault."""
         details: dict[Fault, Value | int] = {
             Fault.LENGTH: self._length,
             Fault.ADDRESS: self._cursor,
@@ -133,20 +144,47 @@ class Execution(wiring.Component):
             Fault.REPLY: self._p.reply_limit,
         }
         with m.State("REFUSE"):
-            m.d.sync += [
-                self._job.type.eq(ERROR),
-                self._job.literals.eq(2),
-                self._job.first.eq(Cat(self._fault, Const(0, 4), self._kind)),
-                self._job.second.eq(0),
-                self._job.words.eq(0),
-            ]
+            m.d.sync += [self._refused.eq(1), self._detail.eq(0)]
             with m.Switch(self._fault):
                 for fault, detail in details.items():
                     with m.Case(fault):
-                        m.d.sync += self._job.second.eq(detail)
+                        m.d.sync += self._detail.eq(detail)
             m.next = "JOB"
 
-    def _show(self, m: Module, addresses: range) -> None:
-        """Answer with registers."""
-        m.d.sync += [self._job.address.eq(addresses.start), self._job.words.eq(len(addresses))]
-        m.next = "JOB"
+    def _compose(self, m: Module) -> None:
+        """Put the job together from the request, which stands until it is handed on."""
+        header, job = self.headers.payload, self.jobs.payload
+        prefix, final = self._prefix, self._prefix[31]
+        shown = {Kind.IDENTIFY: IDENTITY, Kind.STATISTICS: STATISTICS}
+        fields = [
+            job.slot.eq(self._slot),
+            job.type.eq(header.type | REPLY),
+            job.sequence.eq(header.sequence),
+            job.priority.eq(header.priority),
+            job.literals.eq(self._is[Kind.IDENTIFY] | self._is[Kind.LOAD] | self._is[Kind.QUERY]),
+            job.second.eq(self._detail),
+            job.address.eq(prefix),
+            job.words.eq(0),
+            job.queries.eq(0),
+            job.results.eq(self._results),
+            # Of IDENTIFY; others have none, or one of their own.
+            job.first.eq(prefix),
+        ]
+        with m.If(~self.jobs.valid):
+            m.d.sync += fields
+            with m.If(self._refused):
+                m.d.sync += [
+                    job.type.eq(ERROR),
+                    job.literals.eq(2),
+                    job.first.eq(Cat(self._fault, Const(0, 4), header.type)),
+                ]
+            with m.Elif(self._is[Kind.READ]):
+                m.d.sync += job.words.eq(prefix[16:])
+            with m.Elif(self._is[Kind.LOAD]):
+                m.d.sync += job.first.eq(Mux(final, 0, self._counter.bytes))
+            with m.Elif(self._is[Kind.QUERY]):
+                count = prefix[8:16]
+                m.d.sync += [job.first.eq(Cat(Const(0, 8), count, self._results)), job.queries.eq(count)]
+            for kind, addresses in shown.items():
+                with m.If(self._is[kind] & ~self._refused):
+                    m.d.sync += [job.address.eq(addresses.start), job.words.eq(len(addresses))]

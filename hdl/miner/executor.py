@@ -1,14 +1,13 @@
 """Executor: requests in, jobs for their replies and bytes for the engine out."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
 
 from ninefold.hdl.miner.accesses import Accesses
 from ninefold.hdl.miner.intake import Way
 from ninefold.hdl.miner.loads import Loads
 from ninefold.hdl.miner.queries import Queries
-from ninefold.spec.link import PREFIX_BYTES, REPLY, Fault, Kind
-from ninefold.spec.registers import IDENTITY, STATISTICS
+from ninefold.spec.link import PREFIX_BYTES, Fault, Kind
 
 __all__ = ["Executor"]
 
@@ -38,8 +37,7 @@ class Executor(Accesses, Loads, Queries):
             self.clear_epoch.eq(0),
             self.restart.eq(0),
             self.threshold.valid.eq(0),
-            # Looked at in the cycle after it is set, and no later.
-            self._fault.eq(0),
+            self.headers.ready.eq(0),
         ]
         m.submodules.intake = intake = self._intake
         wiring.connect(m, wiring.flipped(self.payload), intake.payload)
@@ -55,8 +53,11 @@ class Executor(Accesses, Loads, Queries):
             self.load_bytes.eq(counter.bytes),
             self.load_check.eq(counter.check),
         ]
+        self._compose(m)
+        self._mark(m)
         with m.FSM():
             self._begin(m)
+            self._look_up(m)
             self._dispatch(m)
             self._registers(m)
             self._reset(m)
@@ -67,53 +68,66 @@ class Executor(Accesses, Loads, Queries):
         m.d.sync += [
             handed.eq(self.jobs.valid & self.jobs.ready),
             self._waiting.eq(self._waiting + handed - self.built),
+            self._quiet.eq(self._waiting == 0),
         ]
-        with m.If(self.sent):
-            m.d.sync += self._busy.bit_select(self.sent_slot, 1).eq(0)
         return m
 
+    def _mark(self, m: Module) -> None:
+        """Keep what is known of each slot: whether its reply is being made or sent, and the CRC of its request."""
+        m.d.comb += self._takes.eq(0)
+        m.d.sync += self._keeps.eq(0)
+        sent = Signal.like(self._busy)
+        m.d.comb += sent.eq(self.sent << self.sent_slot)
+        m.d.sync += self._busy.eq((self._busy | (self._hot & self._takes.replicate(len(sent)))) & ~sent)
+        m.submodules.crcs = crcs = memory.Memory(shape=32, depth=self._p.window, init=[])
+        write, read = crcs.write_port(), crcs.read_port()
+        m.d.comb += [
+            write.addr.eq(self._slot),
+            write.data.eq(self.headers.payload.crc),
+            write.en.eq(self._keeps),
+            read.addr.eq(self._slot),
+            self._kept.eq(read.data),
+        ]
+
     def _begin(self, m: Module) -> None:
-        header, slot = self.headers.payload, self._slot
-        known, busy = self._known.bit_select(slot, 1), self._busy.bit_select(slot, 1)
+        header = self.headers.payload
+        for kind, signal in self._is.items():
+            m.d.sync += signal.eq(header.type == kind)
+        m.d.sync += self._hot.eq(1 << self._slot)
+        known, difference = Signal(), Signal(32, reset_less=True)
+        # A slot may be free a cycle before that is seen.
+        m.d.sync += self._slot_busy.eq((self._busy & self._hot).any())
         with m.State("IDLE"):
             m.d.comb += self._intake.begin.eq(1)
-            m.d.sync += [
-                self._kind.eq(header.type),
-                self._job.literals.eq(0),
-                self._job.words.eq(0),
-                self._job.queries.eq(0),
-            ]
+            m.d.sync += self._refused.eq(0)
             with m.If(self.headers.valid):
                 m.next = "SELECT"
         with m.State("SELECT"):
-            # A second literal is only of a reply that refuses.
-            m.d.sync += self._job.second.eq(self._crcs[slot] ^ header.crc)
+            m.d.sync += [difference.eq(self._kept ^ header.crc), known.eq((self._known & self._hot).any())]
             m.next = "COMPARE"
         with m.State("COMPARE"):
-            m.d.sync += self._repeated.eq(known & (self._job.second == 0))
+            m.d.sync += self._repeated.eq(known & (difference == 0))
             m.next = "LOOK UP"
+
+    def _look_up(self, m: Module) -> None:
         with m.State("LOOK UP"):
-            m.d.sync += [
-                self._job.slot.eq(slot),
-                self._job.type.eq(header.type | REPLY),
-                self._job.sequence.eq(header.sequence),
-                self._job.priority.eq(header.priority),
-            ]
-            m.d.comb += self.again.payload.slot.eq(slot)
+            m.d.sync += self.again.payload.slot.eq(self._slot)
             with m.If(self._repeated):
-                m.d.comb += self.again.valid.eq(~busy)
-                with m.If(busy | self.again.ready):
-                    m.d.sync += [busy.eq(1), self._way.eq(Way.DROP)]
-                    m.next = "DRAIN"
-            with m.Elif(~busy):
-                m.d.sync += [known.eq(0), self._way.eq(Way.COLLECT)]
+                m.d.sync += [self._way.eq(Way.DROP), self.again.valid.eq(~self._slot_busy)]
+                m.next = "AGAIN"
+            with m.Elif(~self._slot_busy):
+                m.d.sync += [self._known.eq(self._known & ~self._hot), self._way.eq(Way.COLLECT)]
                 m.next = "PREFIX"
+        with m.State("AGAIN"), m.If(~self.again.valid | self.again.ready):
+            m.d.comb += self._takes.eq(self.again.valid)
+            m.d.sync += self.again.valid.eq(0)
+            m.next = "DRAIN"
         with m.State("PREFIX"), m.If(self._intake.collected | ~self._intake.more):
             m.next = "PARSE"
 
     def _dispatch(self, m: Module) -> None:
         length = self._length
-        address, count = self._intake.recent[:16], self._intake.recent[16:]
+        address, count = self._prefix[:16], self._prefix[16:]
         # What is compared stands in registers here and below: each comparison takes most of a cycle.
         empty, prefixed, counted, none = Signal(), Signal(), Signal(), Signal()
         with m.State("PARSE"):
@@ -125,59 +139,38 @@ class Executor(Accesses, Loads, Queries):
             ]
             m.next = "DISPATCH"
         with m.State("DISPATCH"):
-            # The first literal of a reply to IDENTIFY.
-            m.d.sync += [self._cursor.eq(address), self._todo.eq(count), self._job.first.eq(self._intake.recent)]
-            with m.Switch(self._kind):
-                with m.Case(Kind.IDENTIFY):
-                    with m.If(~prefixed):
-                        self._refuse(m, Fault.LENGTH)
-                    with m.Else():
-                        m.d.sync += [
-                            self._known.eq(0),
-                            self._job.literals.eq(1),
-                        ]
-                        self._show(m, IDENTITY)
-                with m.Case(Kind.READ):
-                    with m.If(~prefixed | none):
-                        self._refuse(m, Fault.LENGTH)
-                    with m.Else():
-                        m.next = "CHECK"
-                with m.Case(Kind.WRITE):
-                    with m.If(~counted | none):
-                        self._refuse(m, Fault.LENGTH)
-                    with m.Else():
-                        m.next = "CHECK"
-                with m.Case(Kind.LOAD):
-                    m.next = "LOAD"
-                with m.Case(Kind.QUERY):
-                    m.next = "QUERY"
-                with m.Case(Kind.STATISTICS, Kind.RESET):
-                    with m.If(~empty):
-                        self._refuse(m, Fault.LENGTH)
-                    with m.Elif(self._kind == Kind.RESET):
-                        m.next = "RESET WAIT"
-                    with m.Else():
-                        self._show(m, STATISTICS)
-                with m.Default():
-                    self._refuse(m, Fault.KIND)
+            m.d.sync += [self._cursor.eq(address), self._todo.eq(count)]
+            with m.If(self._is[Kind.IDENTIFY] & prefixed):
+                m.d.sync += self._known.eq(0)
+                m.next = "JOB"
+            with m.Elif((self._is[Kind.READ] & prefixed & ~none) | (self._is[Kind.WRITE] & counted & ~none)):
+                m.next = "CHECK"
+            with m.Elif(self._is[Kind.LOAD]):
+                m.next = "LOAD"
+            with m.Elif(self._is[Kind.QUERY]):
+                m.next = "QUERY"
+            with m.Elif(self._is[Kind.STATISTICS] & empty):
+                m.next = "JOB"
+            with m.Elif(self._is[Kind.RESET] & empty):
+                m.next = "RESET WAIT"
+            with m.Else():
+                m.next = "REFUSE"
+                m.d.sync += self._fault.eq(Mux(Cat(*self._is.values()).any(), Fault.LENGTH, Fault.KIND))
 
     def _end(self, m: Module) -> None:
-        slot = self._slot
         with m.State("JOB"):
-            m.d.comb += [self.jobs.valid.eq(1), self.jobs.payload.eq(self._job)]
-            with m.If(self.jobs.ready):
-                m.next = "HANDED"
-        with m.State("HANDED"):
-            m.d.sync += [
-                self._known.bit_select(slot, 1).eq(self._kind != Kind.IDENTIFY),
-                self._busy.bit_select(slot, 1).eq(1),
-                self._crcs[slot].eq(self.headers.payload.crc),
-            ]
-            m.d.sync += self._way.eq(Way.DROP)
-            with m.If(self._job.queries != 0):
+            m.d.sync += self.jobs.valid.eq(1)
+            m.next = "OFFER"
+        with m.State("OFFER"), m.If(self.jobs.ready):
+            m.d.comb += self._takes.eq(1)
+            m.d.sync += [self.jobs.valid.eq(0), self._keeps.eq(1), self._way.eq(Way.DROP)]
+            with m.If(~self._is[Kind.IDENTIFY]):
+                m.d.sync += self._known.eq(self._known | self._hot)
+            with m.If(self._is[Kind.QUERY] & ~self._refused):
                 m.d.sync += self._way.eq(Mux(self.of_grid, Way.QUERY_GRID, Way.QUERY_PACKED))
             m.next = "DRAIN"
         with m.State("DRAIN"), m.If(~self._intake.more):
-            m.d.comb += self.headers.ready.eq(1)
-            m.d.sync += self._way.eq(Way.HOLD)
+            m.d.sync += [self.headers.ready.eq(1), self._way.eq(Way.HOLD)]
+            m.next = "NEXT"
+        with m.State("NEXT"):
             m.next = "IDLE"

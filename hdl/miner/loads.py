@@ -14,8 +14,8 @@ class Loads(Execution):
 
     def _load(self, m: Module) -> None:
         p = self._p
-        offset, final = self._intake.recent[:31], self._intake.recent[31]
-        size = (self._length - PREFIX_BYTES)[: len(self._length)]
+        offset, final = self._prefix[:31], self._prefix[31]
+        size = Signal.like(self._length)
         beyond = Signal(range(p.row_bytes + p.buffer_bytes))
         begins, continues, bare, beyond_store = Signal(), Signal(), Signal(), Signal()
         whole_row, part_row = Signal(), Signal()
@@ -26,6 +26,7 @@ class Loads(Execution):
                 begins.eq(offset == 0),
                 continues.eq(self.loading & (offset == self._counter.bytes)),
                 bare.eq(self._length <= PREFIX_BYTES),
+                size.eq(self._length - PREFIX_BYTES),
             ]
             m.next = "LOAD END"
         with m.State("LOAD END"):
@@ -61,7 +62,7 @@ class Loads(Execution):
         """Pass the bytes of a block on."""
         # The engine has words of a load that was not ended.
         begun = Signal()
-        with m.State("LOAD WAIT"), m.If(self._waiting == 0):
+        with m.State("LOAD WAIT"), m.If(self._quiet):
             with m.If(begins):
                 m.d.sync += [
                     self.restart.eq(1),
@@ -83,10 +84,6 @@ class Loads(Execution):
             m.next = "LOADED"
         # A cycle later the counts are what they will be.
         with m.State("LOADED"):
-            m.d.sync += [
-                self._job.literals.eq(1),
-                self._job.first.eq(Mux(final, 0, self._counter.bytes)),
-            ]
             with m.If(final):
                 m.d.sync += [self._rows.eq(self._counter.rows), self.loading.eq(0), begun.eq(0)]
             m.next = "JOB"

@@ -1,5 +1,7 @@
 """Miner: the search behind a byte stream, the unit of a bitstream."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -74,12 +76,10 @@ class Miner(wiring.Component):
         m.submodules.registers = registers = RegisterFile(p)
         wiring.connect(m, wiring.flipped(self.rx), receiver.input)
         wiring.connect(m, receiver.headers, executor.headers)
-        m.submodules.stage = stage = StreamStage(BYTE)
-        wiring.connect(m, receiver.payload, stage.input)
-        wiring.connect(m, stage.output, executor.payload)
         wiring.connect(m, executor.again, replies.again)
-        wiring.connect(m, replies.frames, sender.frames)
-        wiring.connect(m, sender.output, wiring.flipped(self.tx))
+        self._staged(m, "stage", receiver.payload, executor.payload)
+        self._staged(m, "frames_stage", replies.frames, sender.frames)
+        self._staged(m, "sent_stage", sender.output, wiring.flipped(self.tx))
 
         m.submodules.jobs = jobs = BlockQueue(executor.jobs.payload.shape(), _QUEUED)
         wiring.connect(m, executor.jobs, jobs.input)
@@ -104,6 +104,14 @@ class Miner(wiring.Component):
             registers.events.dropped.eq(receiver.dropped),
         ]
         return m
+
+    @staticmethod
+    def _staged(m: Module, name: str, source: Any, sink: Any) -> None:
+        """Connect streams by way of a stage, so that no path goes through both ends."""
+        stage = StreamStage(source.payload.shape())
+        m.submodules[name] = stage
+        wiring.connect(m, source, stage.input)
+        wiring.connect(m, stage.output, sink)
 
     def _search(
         self, m: Module, executor: Executor, replies: ReplyStore, registers: RegisterFile, id_bits: int

@@ -1,6 +1,6 @@
 """States of the executor that check queries."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 
 from ninefold.hdl.miner.execution import Execution
 from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault
@@ -16,7 +16,7 @@ class Queries(Execution):
 
     def _query(self, m: Module) -> None:
         p, header = self._p, self.headers.payload
-        form, count, k = self._intake.recent[:8], self._intake.recent[8:16], self._intake.recent[16:]
+        form, count, k = self._prefix[:8], self._prefix[8:16], self._prefix[16:]
         # Neither need go on once it is too large.
         asked = Signal(range(p.buffer_bytes + max(p.query_bytes) + PREFIX_BYTES))
         answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
@@ -37,7 +37,7 @@ class Queries(Execution):
             ]
             m.next = "QUERY CHECK"
         with m.State("QUERY CHECK"):
-            m.d.sync += self._job.results.eq(Mux(fewer, results, self._rows))
+            m.d.sync += self._results.eq(Mux(fewer, results, self._rows))
             m.next = "QUERY SIZE"
             for fault in reversed(_QUERY_FAULTS):
                 with m.If(faults[fault]):
@@ -50,22 +50,17 @@ class Queries(Execution):
             ]
             m.next = "QUERY SIZED"
         with m.State("QUERY SIZED"):
-            m.d.sync += self._job.first.eq(Cat(Const(0, 8), count, self._job.results))
             with m.If(goes_on & small):
                 m.next = "QUERY SIZE"
                 m.d.sync += [
                     self._todo.eq(self._todo - 1),
                     asked.eq(asked + Mux(form == FORMAT_GRID, p.query_bytes[1], p.query_bytes[0])),
-                    answer.eq(answer + (self._job.results << 1) + (self._job.results << 2)),
+                    answer.eq(answer + (self._results << 1) + (self._results << 2)),
                 ]
             with m.Elif(~small):
                 self._refuse(m, Fault.REPLY)
             with m.Elif(~exact):
                 self._refuse(m, Fault.LENGTH)
-            with m.Elif((self._waiting == 0) | (self.of_grid == form[0])):
-                m.d.sync += [
-                    self.of_grid.eq(form[0]),
-                    self._job.literals.eq(1),
-                    self._job.queries.eq(count),
-                ]
+            with m.Elif(self._quiet | (self.of_grid == form[0])):
+                m.d.sync += self.of_grid.eq(form[0])
                 m.next = "JOB"

@@ -1,6 +1,8 @@
 """Register file: the table of ``ninefold.spec.registers`` on the fabric."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Const, Module, ResetSignal, Signal, Value
 from amaranth.lib import data, memory, wiring
@@ -13,6 +15,8 @@ from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, 
 
 __all__ = ["EVENTS", "RegisterFile", "exists", "identity_words", "writable"]
 
+#: Words that are chosen from in one cycle.
+_TOGETHER = 4
 #: What is counted: one bit an event and cycle.
 EVENTS = data.StructLayout(dict.fromkeys(("queries", "accepted", "stalls", "crc_errors", "dropped"), 1))
 
@@ -51,7 +55,7 @@ def identity_words(parameters: MinerParameters) -> Mapping[str, list[int]]:
 class RegisterFile(wiring.Component):
     """All registers of a miner.
 
-    A word is on ``word`` two cycles after its ``address`` was given; reading changes nothing. A write holds from the
+    A word is on ``word`` three cycles after its ``address`` was given; reading changes nothing. A write holds from the
     next cycle on.
 
     Parameters
@@ -142,19 +146,27 @@ class RegisterFile(wiring.Component):
         )
         read = constants.read_port()
         m.d.comb += read.addr.eq(self.address)
-        # Block RAM is slow, so a register is behind it, and the other words are as late.
+        # Block RAM is slow, so a register is behind it. The other words come from all over the miner: one of each four
+        # is chosen in the same cycle, or none, and what was chosen goes together in the next.
         address = Signal.like(self.address)
-        constant, varying = Signal(32, reset_less=True), Signal(32)
+        constant = Signal(32, reset_less=True)
         m.d.sync += [address.eq(self.address), constant.eq(read.data)]
-        with m.Switch(address):
-            for name, signals in values.items():
-                for address, value in zip(BY_NAME[name].addresses, signals, strict=True):
-                    with m.Case(address):
-                        m.d.sync += varying.eq(value)
-            with m.Default():
-                m.d.sync += varying.eq(0)
-        # Each address is 0 in one of the two.
-        m.d.comb += self.word.eq(constant | varying)
+        varying = {
+            a: value for name, vs in values.items() for a, value in zip(BY_NAME[name].addresses, vs, strict=True)
+        }
+        chosen = [constant]
+        for four in sorted({a // _TOGETHER for a in varying}):
+            one = Signal(32, name=f"chosen_{four}")
+            with m.Switch(address):
+                for a, value in varying.items():
+                    if a // _TOGETHER == four:
+                        with m.Case(a):
+                            m.d.sync += one.eq(value)
+                with m.Default():
+                    m.d.sync += one.eq(0)
+            chosen.append(one)
+        # Each address is 0 in all but one.
+        m.d.sync += self.word.eq(reduce(or_, chosen))
 
     def _counters(self, m: Module) -> dict[str, list[Value]]:
         """Add the counters; returns their words by the names of their registers."""

@@ -16,7 +16,7 @@ _WORD_BYTES = 4
 class ReplyStore(wiring.Component):
     """Builds the reply of each job in its slot, and sends slots: each once it is built, and again when asked to.
 
-    A reply is built in 2 cycles, 5 a word (header, literal or register) and 7 a result, while others are sent at a byte
+    A reply is built in 3 cycles, 5 a word (header, literal or register) and 7 a result, while others are sent at a byte
     a cycle. Results beyond those asked for are taken and dropped, one a cycle. Building never waits for the link.
 
     Parameters
@@ -29,7 +29,7 @@ class ReplyStore(wiring.Component):
     Members
     -------
     jobs : In(stream.Signature(job_layout(parameters)))
-        What to build; taken when it is built. Its slot must not be waiting to be sent.
+        What to build; taken in the cycle after it is built. Its slot must not be waiting to be sent.
     results : In(stream.Signature({score: signed(score_bits), id: id_bits, last: 1}))
         Results of the queries of the jobs.
     again : In(stream.Signature({slot: slot_bits(parameters)}))
@@ -37,7 +37,7 @@ class ReplyStore(wiring.Component):
     frames : Out(stream.Signature({data: 8, last: 1}))
         Bytes of header and payload.
     address : Out(6)
-        Address of a register, whose word must be on ``word`` two cycles later.
+        Address of a register, whose word must be on ``word`` three cycles later.
     word : In(32)
         The register.
     hold : Out(1)
@@ -104,6 +104,8 @@ class ReplyStore(wiring.Component):
             write.addr.eq(Cat(length[: (self._parameters.reply_bytes - 1).bit_length()], job.slot)),
             write.data.eq(shifted),
         ]
+        # In a register, since the queue of jobs has long ways of its own.
+        m.d.sync += self.jobs.ready.eq(self.built)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
@@ -130,8 +132,10 @@ class ReplyStore(wiring.Component):
             with m.State("NEXT"):
                 m.d.sync += left.eq(_WORD_BYTES)
                 with m.If(literals != 0):
-                    m.d.sync += [shifted.eq(Mux(literals == job.literals, job.first, job.second))]
-                    m.d.sync += literals.eq(literals - 1)
+                    m.d.sync += [
+                        shifted.eq(Mux(literals == job.literals, job.first, job.second)),
+                        literals.eq(literals - 1),
+                    ]
                     m.next = "EMIT"
                 with m.Elif(words != 0):
                     m.d.sync += [shifted.eq(self.word), words.eq(words - 1), self.address.eq(self.address + 1)]
@@ -152,8 +156,10 @@ class ReplyStore(wiring.Component):
                         m.d.comb += self.answered.eq(1)
                         m.d.sync += [index.eq(0), queries.eq(queries - 1), remaining.eq(queries != 1)]
             with m.State("BUILT"):
-                m.d.comb += [self.built.eq(1), self.jobs.ready.eq(1)]
+                m.d.comb += self.built.eq(1)
                 m.d.sync += [lengths[job.slot].eq(length), self.hold.eq(0)]
+                m.next = "TAKE"
+            with m.State("TAKE"):
                 m.next = "IDLE"
 
     def _send(self, m: Module, read: memory.ReadPort, lengths: Array, queue: fifo.SyncFIFOBuffered) -> None:

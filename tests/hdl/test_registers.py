@@ -62,7 +62,7 @@ async def read(ctx: Any, core: RegisterFile, addresses: Iterable[int]) -> list[i
     words = []
     for address in addresses:
         ctx.set(core.address, address)
-        await ctx.tick().repeat(2)
+        await ctx.tick().repeat(3)
         words.append(ctx.get(core.word))
     return words
 
