@@ -79,7 +79,8 @@ class ReplyStore(wiring.Component):
         window, size = self._parameters.window, self._parameters.reply_bytes
         # In block RAM even where a board keeps memories as small as the smallest one elsewhere.
         m.submodules.memory = kept = memory.Memory(shape=8, depth=window * size, init=[], attrs={"ram_style": "block"})
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=slot_bits(self._parameters), depth=window)
+        # One of 2 has no room for the second slot in the cycle behind the first.
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=slot_bits(self._parameters), depth=max(window, 3))
         lengths = Array(Signal(range(size + 1), name=f"length_{i}") for i in range(window))
         m.d.comb += [
             queue.w_en.eq(self.built | (self.again.valid & self.again.ready)),

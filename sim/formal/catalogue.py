@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ninefold.sim.formal import (
+    building,
     checksums,
     frames,
     framing,
@@ -18,6 +19,7 @@ from ninefold.sim.formal import (
     registers,
     requests,
     selection,
+    sending,
     serial,
 )
 from ninefold.sim.formal.proof import Proof
@@ -39,6 +41,8 @@ _ALL: tuple[Proof, ...] = (
     *passing.PROOFS,
     *requests.PROOFS,
     *registers.PROOFS,
+    *building.PROOFS,
+    *sending.PROOFS,
 )
 #: By the names of the command line.
 PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(

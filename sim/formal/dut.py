@@ -12,7 +12,7 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Elaboratable, Fragment, Module, Mux, Signal, Value
 
-__all__ = ["Dut", "Inside", "with_parts"]
+__all__ = ["Dut", "Inside", "states_of", "with_parts"]
 
 #: Signals inside a core by path: names of submodules, then of the signal, with dots between. Of signals with one name,
 #: or with none ("$signal"), each has a number behind it, "#0" and so on in the order in which they are driven.
@@ -54,16 +54,30 @@ class Dut(Elaboratable):
 
 
 def with_parts(kind: Any, **parts: Any) -> Any:
-    """Return a class of cores with others in the place of classes that its code names.
+    """Return a class of cores with others in the place of classes that its code, or that of its bases, names.
 
     So a part that is proved by itself need not be proved again, and may be made as small as a proof wants it.
     """
     methods = {
         name: FunctionType(sound.__code__, {**sound.__globals__, **parts}, name, sound.__defaults__, sound.__closure__)
-        for name, sound in vars(kind).items()
+        for base in reversed(kind.__mro__)
+        if base.__module__ == kind.__module__ or base.__module__.startswith("ninefold.")
+        for name, sound in vars(base).items()
         if isinstance(sound, FunctionType)
     }
     return type(kind.__name__, (kind,), methods)
+
+
+def states_of(signal: Signal) -> Mapping[str, int]:
+    """Return the states of a machine (`amaranth.hdl.Module.FSM`) by name, from the signal that holds its state."""
+    found = {}
+    for value in range(2 ** len(signal)):
+        try:
+            name = signal.decoder(value)
+        except KeyError:
+            break
+        found[name.rpartition("/")[0]] = value
+    return found
 
 
 class _Platform:

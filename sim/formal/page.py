@@ -31,9 +31,7 @@ word that is read in the cycle in which it is written is arbitrary, unless its p
 needs one. Each proof has faults planted in its core that it must find (`tests/sim/test_formal.py`).
 
 A part that is proved by itself is replaced, where its core is proved, by one that does anything that keeps to the
-part's ports (`sim/formal/parts.py`). Not proved, only simulated: the replies, the executor and the miner as a whole. A
-reply of 14 bytes takes 19 cycles to build and as many to send; of a bounded proof of the replies, with 32 bytes of
-memory, the first 20 cycles alone took the solver 64 s of processor time.
+part's ports (`sim/formal/parts.py`). Not proved, only simulated: the executor and the miner as a whole.
 
 | core | parameters | proof | method | cycles | cover reached in |
 | --- | --- | --- | --- | ---: | ---: |

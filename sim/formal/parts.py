@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth.asserts import AnySeq
-from amaranth.hdl import Module, ShapeLike, Signal
-from amaranth.lib import stream, wiring
+from typing import Any
+
+from amaranth.asserts import AnyConst, AnySeq
+from amaranth.hdl import Elaboratable, Module, Mux, ShapeLike, Signal
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
 
-__all__ = ["AnyCheck", "Direct", "Passage"]
+__all__ = ["AnyCheck", "Direct", "FollowedMemory", "Passage"]
 
 
 class AnyCheck(wiring.Component):
@@ -94,4 +96,42 @@ class Passage(wiring.Component):
             self.output.valid.eq(self.input.valid),
             self.input.ready.eq(self.output.ready),
         ]
+        return m
+
+
+class FollowedMemory(Elaboratable):
+    """In the place of a memory: one word, at any address, is kept, and each other one reads as anything.
+
+    A word that is read in the cycle in which it is written is arbitrary.
+
+    Attributes
+    ----------
+    address, word : Signal
+        Which one, and what it is.
+    """
+
+    def __init__(self, *, shape: int, depth: int, **_others: Any) -> None:
+        bits = (depth - 1).bit_length()
+        self._write = memory.WritePort.Signature(addr_width=bits, shape=shape).create(path=("write",))
+        self._read = memory.ReadPort.Signature(addr_width=bits, shape=shape).create(path=("read",))
+        self.address, self.word = Signal(bits, name="followed"), Signal(shape, name="word")
+
+    def write_port(self) -> Any:
+        """Return the port to write."""
+        return self._write
+
+    def read_port(self) -> Any:
+        """Return the port to read."""
+        return self._read
+
+    def elaborate(self, _platform: object) -> Module:
+        """Keep the word."""
+        m = Module()
+        write, read = self._write, self._read
+        m.d.comb += self.address.eq(AnyConst(len(self.address)))
+        with m.If(write.en & (write.addr == self.address)):
+            m.d.sync += self.word.eq(write.data)
+        with m.If(read.en):
+            known = (read.addr == self.address) & ~(write.en & (write.addr == read.addr))
+            m.d.sync += read.data.eq(Mux(known, self.word, AnySeq(len(self.word))))
         return m

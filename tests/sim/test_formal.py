@@ -110,6 +110,18 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.link.queue", "moves.eq(shown & (~offered | self.output.ready))", "moves.eq(shown)"),
         ("hdl.link.queue", "offered.eq(moves | (offered & ~self.output.ready))", "offered.eq(moves)"),
     ],
+    ("replies", "building"): [
+        ("hdl.miner.replies", "Mux(literals == job.literals, job.first, job.second)", "job.first"),
+        ("hdl.miner.replies", "self.address.eq(self.address + 1)", "self.address.eq(self.address)"),
+        ("hdl.miner.replies", "index < job.results", "index <= job.results"),
+        ("hdl.miner.replies", "self.hold.eq(job.words != 0)", "self.hold.eq(0)"),
+    ],
+    ("replies", "sending"): [
+        ("hdl.miner.replies", "ends.eq(position == final)", "ends.eq(position + 1 == final)"),
+        ("hdl.miner.replies", "advance.eq(ready & ~ends & (~shown | moves))", "advance.eq(ready & (~shown | moves))"),
+        ("hdl.miner.replies", "moves.eq(shown & (~offered | self.frames.ready))", "moves.eq(shown)"),
+    ],
+    ("replies", "sending_of_two"): [("hdl.miner.replies", "depth=max(window, 3)", "depth=window")],
     ("credit", "order"): [
         ("hdl.cores.credit", "credits != 0", "1"),
         ("hdl.cores.credit", "self.take & ~given", "self.take"),
