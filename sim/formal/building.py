@@ -69,20 +69,25 @@ class _Register:
     ----------
     where, word : Signal
         Its address, and what it holds.
-    seen, shown : Signal
-        The address of the cycle before, and what the register file shows.
+    seen, chosen, shown : Signal
+        The address of the cycle before, what was chosen by the one before that, and what the register file shows.
     """
 
     where: Signal
     word: Signal
     seen: Signal
+    chosen: Signal
     shown: Signal
 
 
 def _register(m: Module, core: Any) -> _Register:
-    it = _Register(Signal(6, name="where"), Signal(32, name="register"), Signal(6, name="seen"), Signal(32))
+    it = _Register(Signal(6, name="where"), Signal(32, name="register"), Signal(6, name="seen"), Signal(32), Signal(32))
     m.d.comb += [it.where.eq(AnyConst(6)), core.word.eq(it.shown)]
-    m.d.sync += [it.seen.eq(core.address), it.shown.eq(Mux(it.seen == it.where, it.word, AnySeq(32)))]
+    m.d.sync += [
+        it.seen.eq(core.address),
+        it.chosen.eq(Mux(it.seen == it.where, it.word, AnySeq(32))),
+        it.shown.eq(it.chosen),
+    ]
     with m.If(~core.hold):
         m.d.sync += it.word.eq(AnySeq(32))
     return it
@@ -103,7 +108,7 @@ def _model(m: Module, core: Any, register: _Register, writes: Value, got: Value)
         Signal(name="known"),
         *counts,
     )
-    with m.If(core.jobs.valid & ~it.builds):
+    with m.If(core.jobs.valid & ~core.jobs.ready & ~it.builds):
         m.d.sync += [
             it.builds.eq(1),
             it.place.eq(0),
@@ -148,7 +153,8 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
     m.d.comb += core.epoch.eq(AnySeq(8))
     register = _register(m, core)
     it = _model(m, core, register, writes, got)
-    complete = Signal()
+    complete, taken = Signal(), Signal()
+    m.d.sync += taken.eq(core.built)
     m.d.comb += [
         complete.eq(~it.opened & (it.literals == job.literals) & (it.words == job.words) & (it.queries == job.queries)),
         # Of the executor's jobs: see its proof.
@@ -159,7 +165,7 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
         Assert(~writes | ~it.known | (inside["write__data"] == it.whole[:8]), "another byte"),
         Assert(~writes | (inside["write__addr"] == Cat(it.place[:8], job.slot)), "a byte is written elsewhere"),
         Assert(~core.built | (it.builds & complete), "a reply is not whole"),
-        Assert(core.jobs.ready == core.built),
+        Assert(core.jobs.ready == taken, "a job is taken at another time"),
         Assert(~got | (it.builds & ~it.opened & (it.queries != job.queries)), "a result is taken too early"),
         Assert(core.answered == (got & core.results.payload.last), "another count of queries"),
         Assert(core.hold == (it.builds & (job.words != 0)), "registers are not held while they are read"),
@@ -199,7 +205,9 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
         none.eq((it.queries == 0) & (it.index == 0)),
         elements.eq(1 + it.literals + it.words),
         Assert(state < len(states)),
-        Assert(at["IDLE"] == ~it.builds),
+        Assert(at["IDLE"] == (~it.builds & ~core.jobs.ready)),
+        Assert(at["TAKE"] == core.jobs.ready),
+        Assert(~core.jobs.ready | (core.jobs.valid & ~it.builds)),
         Assert(~at["NEXT"] | (pauses == 0)),
         Assert(~at["RESULT"] | (pauses == 0)),
     ]
@@ -237,10 +245,11 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
 def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Register) -> None:
     """Say what is true between elements, and that a register is shown in time, which is the invariant too."""
     job, state, states = core.jobs.payload, inside["fsm_state"], states_of(inside["fsm_state"])
-    follows, literal, shown = Signal(), Signal(), Signal()
+    follows, literal, chosen, shown = Signal(), Signal(), Signal(), Signal()
     m.d.comb += [
         follows.eq((state == states["NEXT"]) & it.opened),
         literal.eq(it.words == 0),
+        chosen.eq((core.address != register.where) | (register.chosen == register.word)),
         shown.eq((core.address != register.where) | (register.shown == register.word)),
     ]
     with m.If(it.builds):
@@ -264,10 +273,11 @@ def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
     with m.If(core.hold & (state == states["EMIT"])):
         m.d.comb += [
             Assert((it.left == _WORD_BYTES) | (register.seen == core.address)),
-            Assert((it.left >= _WORD_BYTES - 1) | shown),
+            Assert((it.left >= _WORD_BYTES - 1) | chosen),
+            Assert((it.left >= _WORD_BYTES - 2) | shown),
         ]
     with m.If(core.hold & (state == states["NEXT"])):
-        m.d.comb += Assert((register.seen == core.address) & shown)
+        m.d.comb += Assert((register.seen == core.address) & chosen & shown)
 
 
 def replies(window: int) -> Any:

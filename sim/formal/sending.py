@@ -98,7 +98,7 @@ def _sending(m: Module, core: Any, inside: Inside) -> None:
     m.d.comb += [
         size.eq(lengths[head]),
         # Of the executor, by its proof.
-        Assume(~core.jobs.valid | ~orders.waiting.bit_select(job.slot, 1)),
+        Assume(~core.jobs.valid | core.jobs.ready | ~orders.waiting.bit_select(job.slot, 1)),
         Assume(~core.again.valid | (orders.written & ~orders.waiting).bit_select(again.slot, 1)),
         Assume(~core.again.valid | ~core.jobs.valid | (again.slot != job.slot)),
         # No reply is longer than its slot, by the proof of what is built.
@@ -135,6 +135,7 @@ def _machine(m: Module, core: Any, inside: Inside, orders: _Orders, frame: tuple
     m.d.comb += [
         Assert(inside["queue.r_rdy"] | (inside["queue.inner_level"] <= 1)),
         Assert((state == states["IDLE"]) | core.jobs.valid),
+        Assert((state == states["TAKE"]) == core.jobs.ready),
         Assert((state < len(states)) & (length <= SIZE)),
         Assert((state != states["EMIT"]) | (length >= 4) | (length + inside["left"] == 4)),
         Assert(state.matches(states["IDLE"], states["EMIT"]) | (length >= 4)),
