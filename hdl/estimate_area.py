@@ -46,8 +46,8 @@ REPORTED: Final[Mapping[str, str]] = MappingProxyType(
 )
 #: Lanes that share a part of each store.
 _GROUP: Final = 32
-#: Headers and jobs that wait, and their bits; bytes of a group of the stuffing, twice.
-_QUEUED, _JOB_BITS, _HELD = 16, 122, 512
+#: Headers and jobs that wait, and their bits as far as they differ; bytes of a group of the stuffing, twice.
+_QUEUED, _JOB_BITS, _HELD = 16, 110, 512
 _HEADER_BITS, _REGISTERS = 64, 64
 
 
@@ -115,7 +115,7 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
     plain = [(p.buffer_bytes, 8), (p.window * p.reply_bytes, 8)]
     if family != "gowin":
         plain += [(_HELD, 8), (_REGISTERS, 32)]
-    small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length())]
+    small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length()), (p.window, 32)]
     small += [(2 << (beats - 1).bit_length(), 4 * lanes) for lanes in groups]
     # Behind the pipeline of the engine, whose registers it has room for.
     stages = (p.lanes - 1).bit_length() + (9 if registers_stores(p) else 6)

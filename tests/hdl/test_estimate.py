@@ -138,7 +138,7 @@ def test_unknown_parameters_are_refused_with_the_known_ones() -> None:
 def test_command() -> None:
     shown = CliRunner().invoke(estimate, ["icebreaker/small", "--json"], catch_exceptions=False)
     report = json.loads(shown.output)
-    assert report["blocks"] == {"SB_RAM40_4K": 29, "SB_SPRAM256KA": 4}
+    assert report["blocks"] == {"SB_RAM40_4K": 28, "SB_SPRAM256KA": 4}
     assert report["interval_cycles"] == 12_288
     made = manifests().get("icebreaker/small")
     assert (report["measured"] or {}).get("lut4") == (None if made is None else made.resources["lut4"].used)
@@ -160,7 +160,7 @@ def test_command() -> None:
 @pytest.mark.parametrize(
     ("name", "family", "blocks"),
     [
-        ("icebreaker/small", "ice40", {"SB_RAM40_4K": 29, "SB_SPRAM256KA": 4}),
+        ("icebreaker/small", "ice40", {"SB_RAM40_4K": 28, "SB_SPRAM256KA": 4}),
         ("ulx3s/full", "ecp5", {"DP16KD": 136}),
         ("orangecrab/mid", "ecp5", {"DP16KD": 56}),
         ("tangnano9k/small", "gowin", {"DPX9B": 26}),
