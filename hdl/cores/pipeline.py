@@ -16,9 +16,9 @@ class Pipeline(wiring.Component):
     """Grid values of queries in, the k nearest vectors of each out.
 
     The operator ``mine`` on the fabric: :class:`Quantiser`, :class:`SimilarityEngine` and :class:`TopKMiner` in a row.
-    A query is ``beats = dimensions / lanes`` words of ``values``. Loading is as the engine does it: a load waits until
-    the queries accepted before it are scored, and no query begins while one waits; queries accepted while it goes on
-    are scored against the new vectors.
+    A query is ``beats = dimensions / lanes`` words of ``values``. A load waits until the queries that begin no later
+    than in the cycle in which it is offered are accepted as a whole and scored; queries that begin later are scored
+    against its vectors.
 
     Throughput at saturation is the engine's: one query each N * ``beats`` cycles on N vectors, as long as the miner
     keeps up, which it does when N is ``k`` or more, and between queries on the same database always. Latency is

@@ -135,6 +135,11 @@ class Source:
         return True
 
     @property
+    def offers(self) -> bool:
+        """Whether a word is on offer that was not accepted."""
+        return self._offers
+
+    @property
     def ready(self) -> bool:
         """Whether the device is ready, at the end of the cycle."""
         return self._ready is None or bool(int(self._ready.value))

@@ -54,6 +54,12 @@ _ALL = (
         tuple(_nit(stream, lane) for stream in ("load", "query") for lane in range(2)),
         "what is offered as nits is from -4 to 4.",
     ),
+    Subject(
+        "pipeline",
+        {"mode": "tanh", "dimensions": 4, "lanes": 2, "depth": 3, "k": 2},
+        tuple(_nit("load", lane) for lane in range(2)),
+        "what is offered as nits of vectors is from -4 to 4.",
+    ),
     Subject("queue", {"width": 2, "depth": 4}),
     Subject("cobs_encoder", {}, large=True),
     Subject("cobs_decoder", {}),
