@@ -5,16 +5,14 @@
 import itertools
 import struct
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 import cocotb
 
-from ninefold.sim.benches.fields import parameters
-from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
-from ninefold.sim.golden.board import Board
+from ninefold.sim.benches.requests import MinerBench
+from ninefold.sim.benches.streams import PATTERNS, always, blocked
 from ninefold.sim.golden.link import encoded, receive
-from ninefold.spec.formats import GRID_MAX, GRID_MIN
+from ninefold.spec.formats import GRID_MAX
 from ninefold.spec.link import LOAD_FINAL, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY
 
@@ -22,108 +20,7 @@ __all__ = ["MinerBench"]
 
 _EPOCH = BY_NAME["epoch"].address
 _THRESHOLD = BY_NAME["threshold"].address
-
-
-class MinerBench(Bench):
-    """The miner, with a golden board that replies to a request when its last byte is accepted."""
-
-    def __init__(self, dut: Any) -> None:
-        super().__init__(dut)
-        given = parameters()
-        self.dimensions: int = given["dimensions"]
-        self.depth: int = given["depth"]
-        self.k: int = given["k"]
-        self.longest: int = given["buffer_bytes"] // 2 - 4
-        self._capacity: int = given["buffer_bytes"]
-        self._given = {name: value for name, value in given.items() if not name.endswith("_bytes")}
-        self._given |= {"request_limit": self.longest, "reply_limit": given["reply_bytes"] - 4}
-        self.rx = self.source("rx", self._accept)
-        self.tx = self.sink("tx", hex)
-        self.forget()
-
-    def forget(self) -> None:
-        """Put the model back."""
-        self.board = Board(**self._given)
-        self.sequence = self.epoch = 0
-        self.rows = 1
-        self._stream = b""
-
-    def _accept(self, byte: int) -> None:
-        self._stream += bytes([byte])
-        if byte == 0:
-            for body in receive(self._stream, self._capacity - 1).frames:
-                self.tx.expected.extend(encoded(self.board.reply(body)))
-            self._stream = b""
-
-    async def restart(self) -> None:
-        """Reset the device and the model."""
-        self.forget()
-        await self.reset()
-
-    def request(self, kind: int, payload: bytes = b"", epoch: int = 0) -> bytes:
-        """Queue a request, and return its bytes."""
-        sent = encoded(bytes([kind, self.sequence, self.random.randrange(256), epoch]) + payload)
-        self.sequence = (self.sequence + 1) % 256
-        self.rx.send(sent)
-        return sent
-
-    def read(self, address: int, count: int = 1) -> None:
-        """Queue a READ."""
-        self.request(Kind.READ, struct.pack("<HH", address, count))
-
-    def write(self, address: int, *words: int) -> None:
-        """Queue a WRITE."""
-        self.request(Kind.WRITE, struct.pack(f"<HH{len(words)}I", address, len(words), *words))
-
-    def nits(self, count: int) -> bytes:
-        """Return so many random rows or queries, packed."""
-        most = self.random.choice([1, 4])
-        pair = (
-            self.random.randint(-most, most) & 15 | (self.random.randint(-most, most) & 15) << 4 for _ in range(9999)
-        )
-        return bytes(itertools.islice(pair, count * self.dimensions // 2))
-
-    def grid(self, count: int) -> bytes:
-        """Return so many random queries of grid values."""
-        values = (self.random.choice([GRID_MIN, GRID_MAX, self.random.randint(-7000, 7000)]) for _ in range(9999))
-        return b"".join(struct.pack("<h", value) for value in itertools.islice(values, count * self.dimensions))
-
-    def load(self, rows: int) -> None:
-        """Queue a load in blocks of random sizes, and a write of the epoch."""
-        data, offset = self.nits(rows), 0
-        while offset < len(data):
-            block = data[offset : offset + self.random.randint(1, min(len(data), self.longest - 4))]
-            final = LOAD_FINAL if offset + len(block) == len(data) else 0
-            self.request(Kind.LOAD, struct.pack("<I", offset | final) + block)
-            offset += len(block)
-        self.epoch, self.rows = self.random.randint(1, 255), rows
-        self.write(_EPOCH, self.epoch)
-
-    def query(self, count: int, k: int, *, grid: bool = False) -> bytes:
-        """Queue a QUERY, and return its bytes."""
-        data = self.grid(count) if grid else self.nits(count)
-        return self.request(Kind.QUERY, struct.pack("<BBH", int(grid), count, k) + data, self.epoch)
-
-    def random_request(self, random: Random) -> None:
-        """Queue a request of any kind; one in five is refused."""
-        makers: list[Callable[[], object]] = [
-            lambda: self.query(random.randint(1, 3), random.randint(1, self.k)),
-            lambda: self.query(random.randint(1, 2), random.randint(1, self.k), grid=True),
-            lambda: self.read(BY_NAME["rows"].address, 3),
-            lambda: self.write(_THRESHOLD + random.randrange(4), random.randrange(6000)),
-            lambda: self.request(Kind.IDENTIFY, random.randbytes(4)),
-            lambda: self.load(random.randint(1, self.depth)),
-        ]
-        faults: list[Callable[[], object]] = [
-            lambda: self.request(random.choice([0, 8, 0x42, 0x85]), random.randbytes(3)),
-            lambda: self.request(Kind.READ, struct.pack("<HH", random.choice([0x13, 0x29, 300]), 1)),
-            lambda: self.write(BY_NAME["rows"].address, 1),
-            lambda: self.request(Kind.LOAD, struct.pack("<I", 3) + b"\1"),
-            lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 1, self.k + 1) + self.nits(1), self.epoch),
-            lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 1) + self.nits(1), self.epoch ^ 1),
-            lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 2, 1) + self.nits(1), self.epoch),
-        ]
-        random.choice(faults if random.randrange(5) == 0 else makers)()
+_CONTROL = BY_NAME["control"].address
 
 
 async def started(dut: Any) -> MinerBench:
@@ -245,3 +142,140 @@ async def reset_in_mid_run(dut: Any) -> None:
         bench.query(1, 1)
         await bench.finish(settle=1)
     await bench.finish()
+
+
+@cocotb.test()
+async def refusals(dut: Any) -> None:
+    """What is refused says why, at every edge, and changes nothing."""
+    bench = await started(dut)
+    bench.query(1, 1)
+    bench.load(bench.depth)
+    await bench.finish()
+    for number, (kind, payload, epoch) in enumerate(bench.refused()):
+        bench.request(kind, payload, epoch)
+        if number % 8 == 0:
+            bench.read(_THRESHOLD, 9)
+            bench.query(1, bench.k, grid=bool(number & 8))
+            await bench.finish(settle=1)
+    bench.read(_THRESHOLD, 9)
+    await bench.finish()
+
+
+@cocotb.test()
+async def writes(dut: Any) -> None:
+    """Several registers at once; only bit 0 of control resets; thresholds hold for the queries behind them."""
+    bench = await started(dut)
+    bench.load(bench.depth)
+    for bit in range(32):
+        bench.epoch = (bit * 37 + 1) % 256
+        thresholds = [bench.random.randrange(1, GRID_MAX) for _ in range(4)]
+        bench.write(_THRESHOLD, *(t | 1 << bit & ~0x7FFF for t in thresholds), bench.epoch | 1 << bit & ~0xFF)
+        bench.write(_CONTROL, 1 << bit & ~1)
+        bench.read(_THRESHOLD, 9)
+        values = [bench.random.choice((-1, 1)) * (t + bench.random.randint(-1, 1)) for t in thresholds]
+        asked = struct.pack(f"<{bench.dimensions}h", *bench.random.choices(values, k=bench.dimensions))
+        bench.request(Kind.QUERY, struct.pack("<BBH", 1, 1, bench.k) + asked, bench.epoch)
+        await bench.finish(settle=1)
+    bench.write(_THRESHOLD, 1, 2)
+    bench.write(_CONTROL, 0xFFFFFFFF)
+    bench.read(_THRESHOLD, 9)
+    bench.query(1, 1)
+    bench.load(1)
+    bench.query(1, 1, grid=True)
+    await bench.finish()
+
+
+@cocotb.test()
+async def loads_in_blocks(dut: Any) -> None:
+    """Blocks of every size, at every offset; one that does not continue the load is refused, one at 0 begins anew."""
+    bench = await started(dut)
+    size = bench.dimensions // 2
+    whole = bench.nits(min(bench.depth, 5))[: (bench.longest - 4) // size * size]
+    for step in (1, 2, 3, size, size + 1, len(whole)):
+        for cut in (step, 2 * step, len(whole)):
+            for offset in range(0, len(whole), step):
+                final = LOAD_FINAL if offset + step >= len(whole) else 0
+                bench.request(Kind.LOAD, struct.pack("<I", offset | final) + whole[offset : offset + step])
+                if offset < cut <= offset + step:
+                    bench.read(_EPOCH, 5)
+                    bench.request(Kind.LOAD, struct.pack("<I", offset + step + 1) + b"\0")
+                    bench.request(Kind.LOAD, struct.pack("<I", offset + step | LOAD_FINAL) + bytes(len(whole) + 1))
+                    bench.query(1, 1)
+                    bench.write(_THRESHOLD, bench.random.randrange(4096))
+            bench.read(_EPOCH, 5)
+            bench.epoch = 0
+            bench.query(2, bench.k)
+            bench.request(Kind.LOAD, struct.pack("<I", 0) + whole[:step])
+            bench.read(_EPOCH, 5)
+            if bench.random.getrandbits(1):
+                bench.request(Kind.RESET)
+            await bench.finish(settle=1)
+    bench.load(bench.depth)
+    bench.query(2, bench.k)
+    await bench.finish()
+
+
+@cocotb.test()
+async def each_request_behind_each(dut: Any) -> None:
+    """Pairs of requests, the second received while the first is executed and nothing is sent; none overtakes."""
+    bench = await started(dut)
+    makers: list[Callable[[], object]] = [
+        lambda: bench.query(2, bench.k),
+        lambda: bench.query(2, 1, grid=True),
+        lambda: bench.load(bench.random.randint(1, bench.depth)),
+        lambda: bench.write(_THRESHOLD + bench.random.randrange(4), bench.random.randrange(6000)),
+        lambda: bench.read(_THRESHOLD, 9),
+        lambda: bench.request(Kind.IDENTIFY, bench.random.randbytes(4)),
+        lambda: bench.request(Kind.RESET),
+    ]
+    bench.load(bench.depth)
+    for first, second in itertools.product(makers, repeat=2):
+        bench.pace(always, blocked(bench.random.choice([0, 0, 200, 400])))
+        first()
+        second()
+        bench.query(1, bench.k, grid=True)
+        if makers[-1] in (first, second):
+            bench.load(bench.depth)
+        await bench.finish(settle=1)
+    await bench.finish()
+
+
+@cocotb.test()
+async def frames_of_every_length(dut: Any) -> None:
+    """Requests of no kind, as long as the buffer and longer, one behind another while the board waits."""
+    bench = await started(dut)
+    lengths = [*range(12), *range(bench.longest - 2, bench.longest + 8), *range(bench.capacity - 6, bench.capacity + 4)]
+    for length in bench.random.sample(lengths, len(lengths)):
+        bench.pace(always, blocked(bench.random.choice([0, 300])))
+        bench.request(0x3F, bench.random.randbytes(length))
+        bench.rx.send(bench.random.choice([b"", b"\0", b"\0\0", b"\1\0", b"\5\0"]))
+        if bench.random.getrandbits(1):
+            await bench.finish(settle=1)
+    await bench.finish()
+
+
+@cocotb.test()
+async def statistics(dut: Any) -> None:
+    """Queries, scores and frames that are not sound are counted, each once, also while counters are read."""
+    bench = await started(dut)
+    bench.load(bench.depth)
+    for round_ in range(8):
+        kind = (Kind.STATISTICS, Kind.READ)[round_ % 2]
+        before = await bench.counters(kind)
+        asked, unsound, cut = bench.random.randint(1, 3), bench.random.randint(0, 3), bench.random.randint(0, 3)
+        for _ in range(asked):
+            bench.query(2, bench.k)
+            bench.request(Kind.STATISTICS)
+        for count, frame in ((unsound, encoded(b"\7\0\0\0")[:-2] + b"\x7f\0"), (cut, b"\5\1\0")):
+            for _ in range(count):
+                bench.rx.send(frame)
+                bench.request(Kind.STATISTICS)
+        after = await bench.counters(kind)
+        found = [after[name] - before[name] for name in ("queries", "accepted_low", "crc_errors", "dropped")]
+        assert found == [2 * asked, 2 * asked * bench.rows, unsound, cut], f"{found} were counted"
+        assert 0 < after["stalls"] - before["stalls"] < after["cycles_low"] - before["cycles_low"]
+    bench.request(Kind.RESET)
+    await bench.finish()
+    bench.begun, bench.epoch = bench.tx.offered[-1], 0
+    after = await bench.counters()
+    assert not any(after[name] for name in ("queries", "accepted_low", "stalls", "crc_errors", "dropped"))

@@ -7,7 +7,7 @@ import numpy as np
 
 from ninefold.spec.formats import THRESHOLDS, Mode
 from ninefold.spec.link import ERROR, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, VERSION
+from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
 
 from .link import crc32
 from .packed import unpack
@@ -24,7 +24,7 @@ class _RefusedError(Exception):
 
 
 class Board:
-    """A board with a zero digest. Counters are not modelled: they depend on time.
+    """A board with a zero digest and no sensor. Counters are not modelled, and read as 0: they depend on time.
 
     Parameters
     ----------
@@ -64,6 +64,7 @@ class Board:
             "window": window,
             "limits": request_limit | reply_limit << 16,
             "clock_hz": clock_hz,
+            "temperature": NO_TEMPERATURE,
         }
         self._fixed = {BY_NAME[name].address: word for name, word in fixed.items()}
         self._window = window
@@ -97,6 +98,7 @@ class Board:
             Kind.READ: self._read,
             Kind.WRITE: self._write,
             Kind.LOAD: self._load,
+            Kind.STATISTICS: self._statistics,
             Kind.RESET: self._reset_by,
         }
         try:
@@ -144,6 +146,11 @@ class Board:
             if address not in there:
                 raise _RefusedError(Fault.ADDRESS, address)
         return range(first, first + count)
+
+    def _statistics(self, payload: bytes) -> bytes:
+        if payload:
+            raise _RefusedError(Fault.LENGTH, len(payload))
+        return self._words(STATISTICS)
 
     def _write(self, payload: bytes) -> bytes:
         count = int.from_bytes(payload[2:4], "little")

@@ -71,6 +71,10 @@ def test_a_repeat_gets_the_kept_reply() -> None:
     assert asked.reply(request) == b"\x82\0\0\x09" + struct.pack("<I", 9)
 
 
+def test_counters_read_as_0_and_a_sensor_is_missing() -> None:
+    assert board().reply(b"\x06\0\0\0") == b"\x86\0\0\0" + bytes(32) + struct.pack("<I", 0x80000000)
+
+
 @pytest.mark.parametrize(
     ("kind", "payload", "fault", "detail"),
     [
