@@ -12,6 +12,7 @@ __all__ = ["BOARD"]
 
 #: Larger memories are worth a block RAM, of which there are 26.
 _SMALL_BITS = 4096
+_FEW = 4
 
 
 class _Platform(TangNano9kPlatform):
@@ -20,7 +21,8 @@ class _Platform(TangNano9kPlatform):
     def get_memory(self, memory: Any) -> Any:
         """Return a memory's own elaboration, told where it shall go."""
         if Shape.cast(memory.shape).width * memory.depth <= _SMALL_BITS:
-            if not memory.write_ports:
+            # A LUT RAM has 16 words: a few are better off in flip-flops.
+            if not memory.write_ports or memory.depth <= _FEW:
                 memory.attrs["ram_style"] = "logic"
             else:
                 memory.attrs.setdefault("ram_style", "distributed")

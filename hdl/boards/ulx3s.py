@@ -29,7 +29,7 @@ BOARD = Board(
     _Platform,
     ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
     gated=True,
-    aim_hz=133_000_000,
+    aim_hz=127_000_000,
     # Otherwise the ESP32, which can load the FPGA too, may restart the board.
     high=("esp32_gpio0",),
 )
