@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ninefold.sim.formal import (
     building,
     checksums,
+    executor,
     frames,
     framing,
     insertion,
@@ -43,6 +44,7 @@ _ALL: tuple[Proof, ...] = (
     *registers.PROOFS,
     *building.PROOFS,
     *sending.PROOFS,
+    *executor.PROOFS,
 )
 #: By the names of the command line.
 PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(

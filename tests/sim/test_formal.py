@@ -122,11 +122,30 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.replies", "moves.eq(shown & (~offered | self.frames.ready))", "moves.eq(shown)"),
     ],
     ("replies", "sending_of_two"): [("hdl.miner.replies", "depth=max(window, 3)", "depth=window")],
+    ("executor", "requests"): [
+        ("hdl.miner.executor", "known & (difference == 0)", "difference == 0"),
+        ("hdl.miner.executor", "m.Elif(~self._slot_busy)", "m.Elif(1)"),
+        ("hdl.miner.executor", "self._keeps.eq(1)", "self._keeps.eq(0)"),
+        ("hdl.miner.executor", "self._known & ~self._hot", "self._known"),
+        ("hdl.miner.executor", "self.sent << self.sent_slot", "self.sent"),
+        ("hdl.miner.executor", "length == (count << 2) + PREFIX_BYTES", "length >= (count << 2) + PREFIX_BYTES"),
+        ("hdl.miner.execution", "Fault.STORE: self._p.depth * self._p.row_bytes", "Fault.STORE: self._p.depth"),
+        ("hdl.miner.execution", "Cat(Const(0, 8), count, self._results)", "Cat(Const(0, 8), count, prefix[16:])"),
+        ("hdl.miner.execution", "m.If(self._is[kind] & ~self._refused)", "m.If(self._is[kind])"),
+        ("hdl.miner.accesses", "self._cursor.eq(self._prefix[:16]), ", ""),
+        ("hdl.miner.accesses", 'm.State("RESET WAIT"), m.If(self._quiet)', 'm.State("RESET WAIT"), m.If(1)'),
+        ("hdl.miner.loads", "begins.eq(offset == 0)", "begins.eq(offset[:8] == 0)"),
+        ("hdl.miner.loads", "begun & ~(self.flush & self.flushed)", "0"),
+        ("hdl.miner.queries", "faults[Fault.EMPTY].eq(self._rows == 0)", "faults[Fault.EMPTY].eq(0)"),
+    ],
     ("credit", "order"): [
         ("hdl.cores.credit", "credits != 0", "1"),
         ("hdl.cores.credit", "self.take & ~given", "self.take"),
     ],
 }
+
+#: Proofs that see faults from any state that keeps to the invariants: from reset on it takes too many cycles to them.
+DEEP = {("executor", "requests")}
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, module: str, line: str, fault: str) -> ModuleType:
@@ -170,7 +189,9 @@ def test_a_planted_fault_is_seen(
     # What makes a core by a function of its own finds the spoilt class there.
     there = hasattr(spoilt, made) and not isinstance(proof.make, FunctionType)
     component = getattr(spoilt, made)(**proof.parameters) if there else proof.component()
-    outcome = solve(proof.rtlil(component), Method.BOUNDED, max(proof.depth, proof.cover))
+    deep = (core, name) in DEEP
+    method, depth = (proof.method, proof.depth) if deep else (Method.BOUNDED, max(proof.depth, proof.cover))
+    outcome = solve(proof.rtlil(component), method, depth)
     assert not outcome.passed
     assert outcome.problems, "nothing says what is at fault"
     assert outcome.trace is not None
