@@ -19,6 +19,7 @@ from ninefold.sim.formal import (
     queues,
     registers,
     requests,
+    search,
     selection,
     sending,
     serial,
@@ -45,6 +46,7 @@ _ALL: tuple[Proof, ...] = (
     *building.PROOFS,
     *sending.PROOFS,
     *executor.PROOFS,
+    *search.PROOFS,
 )
 #: By the names of the command line.
 PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(

@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores import Pipeline, Quantiser, SimilarityEngine, TopKMiner
 from ninefold.hdl.miner.words import ByteQuantiser
@@ -35,14 +35,17 @@ class AnyCore(wiring.Component):
     """
 
     def __init__(self, kind: Any, *given: Any, **named: Any) -> None:
-        self._streams = kind(*given, **named).signature.members
-        super().__init__(dict(self._streams))
+        self._members = kind(*given, **named).signature.members
+        super().__init__(dict(self._members))
 
     def elaborate(self, _platform: object) -> Module:
         """Drive all that the core does."""
         m = Module()
-        for name, member in self._streams.items():
+        for name, member in self._members.items():
             stream = getattr(self, name)
+            if member.is_port:
+                m.d.comb += stream.eq(AnySeq(len(stream))) if member.flow is Out else []
+                continue
             if member.flow is In:
                 m.d.comb += stream.ready.eq(self.takes(name))
                 continue

@@ -31,7 +31,9 @@ word that is read in the cycle in which it is written is arbitrary, unless its p
 needs one. Each proof has faults planted in its core that it must find (`tests/sim/test_formal.py`).
 
 A part that is proved by itself is replaced, where its core is proved, by one that does anything that keeps to the
-part's ports (`sim/formal/parts.py`). Not proved, only simulated: the miner as a whole.
+part's ports (`sim/formal/parts.py`). What one proof assumes of the parts around its core is what theirs prove; that
+these fit together is read, not proved, and simulated with the miner as a whole. Nor is it proved that what waits goes
+on, where no number of cycles is named.
 
 | core | parameters | proof | method | cycles | cover reached in |
 | --- | --- | --- | --- | ---: | ---: |

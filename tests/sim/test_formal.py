@@ -138,6 +138,12 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.loads", "begun & ~(self.flush & self.flushed)", "0"),
         ("hdl.miner.queries", "faults[Fault.EMPTY].eq(self._rows == 0)", "faults[Fault.EMPTY].eq(0)"),
     ],
+    ("miner", "search"): [
+        ("hdl.miner.miner", "executor.of_grid & ~executor.loading", "executor.of_grid"),
+        ("hdl.miner.miner", "packer.words.payload.last | executor.flush", "packer.words.payload.last"),
+        ("hdl.miner.miner", "packer.words.valid & ~executor.loading", "packer.words.valid"),
+        ("hdl.miner.miner", "replies.word.eq(registers.word)", "replies.word.eq(registers.word[1:])"),
+    ],
     ("credit", "order"): [
         ("hdl.cores.credit", "credits != 0", "1"),
         ("hdl.cores.credit", "self.take & ~given", "self.take"),
