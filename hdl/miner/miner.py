@@ -105,8 +105,7 @@ class Miner(wiring.Component):
         ]
         return m
 
-    @staticmethod
-    def _staged(m: Module, name: str, source: Any, sink: Any) -> None:
+    def _staged(self, m: Module, name: str, source: Any, sink: Any) -> None:
         """Connect streams by way of a stage, so that no path goes through both ends."""
         stage = StreamStage(source.payload.shape())
         m.submodules[name] = stage

@@ -50,10 +50,12 @@ _JOINED = (
     ("FrameReceiver.headers", "Executor.headers"),
     ("FrameReceiver.payload", "StreamStage.input"),
     ("StreamStage.output", "Executor.payload"),
+    ("ReplyStore.frames", "StreamStage 2.input"),
+    ("StreamStage 2.output", "FrameSender.frames"),
+    ("FrameSender.output", "StreamStage 3.input"),
     ("Executor.jobs", "BlockQueue.input"),
     ("BlockQueue.output", "ReplyStore.jobs"),
     ("Executor.again", "ReplyStore.again"),
-    ("ReplyStore.frames", "FrameSender.frames"),
     ("Executor.grid", "ByteQuantiser.input"),
     ("SimilarityEngine.scores", "TopKMiner.scores"),
     ("TopKMiner.results", "ReplyStore.results"),
@@ -247,8 +249,11 @@ def _among_any(**_given: Any) -> Any:
 
     def anything(kind: Any) -> Any:
         def make(*given: Any, **named: Any) -> Any:
-            parts[kind.__name__] = AnyCore(kind, *given, **named)
-            return parts[kind.__name__]
+            # The second of a kind, and those behind it, go by their number.
+            alike = sum(name.partition(" ")[0] == kind.__name__ for name in parts)
+            name = f"{kind.__name__} {alike + 1}" if alike else kind.__name__
+            parts[name] = AnyCore(kind, *given, **named)
+            return parts[name]
 
         return make
 
