@@ -134,6 +134,7 @@ def _search(m: Module, core: Any, inside: Inside) -> None:
         Assume(~quantiser.output.valid | (held >= _GRID_BYTES)),
     ]
     _promises(m, executor, word, held)
+    of_grid = executor.of_grid & ~executor.loading
     complete, words = word.count == _SIZE, Value.cast(engine.query.payload.nits)
     rows, asks = engine.load.valid & ~executor.flush, engine.query.valid
     loaded = Value.cast(engine.load.payload.nits)
@@ -148,7 +149,9 @@ def _search(m: Module, core: Any, inside: Inside) -> None:
         Assert(~rows | (engine.load.payload.last == word.last), "a load ends elsewhere"),
         Assert(~executor.flush | (engine.load.valid & engine.load.payload.last), "a load is not ended"),
         Assert(executor.flushed == engine.load.ready),
-        Assert(~given | (executor.of_grid & ~executor.loading), "a byte of the quantiser is lost"),
+        Assert(~given | of_grid, "a byte of the quantiser is lost"),
+        Assert(executor.packed.ready == (~complete & ~of_grid), "a byte waits"),
+        Assert(quantiser.output.ready == (~complete & of_grid), "a byte waits"),
     ]
     _stand(m, engine)
     _joined(m, parts, top)

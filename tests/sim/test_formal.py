@@ -140,6 +140,7 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
     ],
     ("miner", "search"): [
         ("hdl.miner.miner", "executor.of_grid & ~executor.loading", "executor.of_grid"),
+        ("hdl.miner.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(0)"),
         ("hdl.miner.miner", "packer.words.payload.last | executor.flush", "packer.words.payload.last"),
         ("hdl.miner.miner", "packer.words.valid & ~executor.loading", "packer.words.valid"),
         ("hdl.miner.miner", "replies.word.eq(registers.word)", "replies.word.eq(registers.word[1:])"),
