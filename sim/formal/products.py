@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
 
 from ninefold.hdl.cores.dot import DotProduct, trit_pair
-from ninefold.sim.formal.dut import Inside
+from ninefold.hdl.cores.similarity import SimilarityEngine
+from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import drive, follow
 from ninefold.spec.formats import NIT_BITS, NIT_MAX, NIT_MIN
@@ -19,6 +21,7 @@ __all__ = ["PROOFS"]
 _LANES = 2
 _DIMENSIONS = 2
 _DEPTH = 2
+_PRODUCT_MOST = NIT_MAX * NIT_MAX
 
 
 def _is_nit(value: Value) -> Value:
@@ -48,15 +51,58 @@ def _dot(m: Module, core: Any, _inside: Inside) -> None:
     m.d.sync += [Cover(core.sum == _LANES * 16), Cover(core.sum == -_LANES * 16)]
 
 
-def _scores(m: Module, core: Any, _inside: Inside) -> None:
-    """Follow one vector of the last load and one query, whose nits are chosen beforehand."""
+class FollowedDot(wiring.Component):
+    """In the place of the dot product: any function, whose values for the followed words are chosen beforehand.
+
+    Parameters
+    ----------
+    lanes : int
+        Products a word: one.
+
+    Attributes
+    ----------
+    latency : int
+        One cycle.
+
+    Members
+    -------
+    nits, trits, sum : In and Out
+        As of the dot product.
+    """
+
+    latency = 1
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__(dict(DotProduct(lanes).signature.members))
+
+    def elaborate(self, _platform: object) -> Module:
+        """Compare what comes with each beat of the followed vector and query."""
+        m = Module()
+        width = len(self.sum)
+        found: Value = AnySeq(width)
+        for beat in range(_DIMENSIONS):
+            vector, wanted = (Signal(signed(NIT_BITS), name=f"{name}_{beat}") for name in ("vector", "wanted"))
+            product = Signal(signed(width), name=f"product_{beat}")
+            m.d.comb += [vector.eq(AnyConst(NIT_BITS)), wanted.eq(AnyConst(NIT_BITS)), product.eq(AnyConst(width))]
+            ours = (self.nits[0] == vector) & (self.trits[0].as_value() == trit_pair(wanted))
+            found = Mux(ours, product, found)
+        m.d.sync += self.sum.eq(found)
+        return m
+
+
+def _scores(m: Module, core: Any, inside: Inside) -> None:
+    """Follow one vector of the last load and one query, whose nits, and their products, are chosen beforehand."""
     loaded, asked, left = drive(m, core.load), drive(m, core.query), follow(m, core.scores)
     row = Signal(range(_DEPTH), name="row")
     query, taken, leaving = (Signal(4, name=name) for name in ("query", "taken", "leaving"))
-    vector = Array(Signal(signed(NIT_BITS), name=f"vector_{i}") for i in range(_DIMENSIONS))
-    wanted = Array(Signal(signed(NIT_BITS), name=f"wanted_{i}") for i in range(_DIMENSIONS))
-    for nit in (*vector, *wanted):
-        m.d.comb += [nit.eq(AnyConst(NIT_BITS)), Assume(_is_nit(nit))]
+    vector, wanted, products = (
+        Array(inside[f"dot.{name}_{i}"] for i in range(_DIMENSIONS)) for name in ("vector", "wanted", "product")
+    )
+    m.d.comb += [Assume(_is_nit(nit)) for nit in (*vector, *wanted)]
+    m.d.comb += [Assume((product >= -_PRODUCT_MOST) & (product <= _PRODUCT_MOST)) for product in products]
+    for one, other in combinations(range(_DIMENSIONS), 2):
+        alike = (vector[one] == vector[other]) & (wanted[one] == wanted[other])
+        m.d.comb += Assume(~alike | (products[one] == products[other]))
     m.d.comb += [row.eq(AnyConst(len(row))), query.eq(AnyConst(len(query)))]
 
     # A source of `load` gives whole vectors, and no more than there is room for; the chosen one is as chosen.
@@ -97,9 +143,12 @@ def _scores(m: Module, core: Any, _inside: Inside) -> None:
     with m.If(core.scores.valid & (leaving == query)):
         m.d.comb += Assert(stored & (score.last == (place == answers - 1)), "a query has another number of scores")
         with m.If(place == row):
-            naive = sum(one * other for one, other in zip(vector, wanted, strict=True))
-            m.d.comb += Assert(score.score == naive, "a score is another")
+            m.d.comb += Assert(score.score == sum(products), "a score is another")
     m.d.sync += Cover(left & (leaving == query) & (query == 1) & (row == 1) & (place == 1) & (score.score == -7))
+
+
+def _scored(**given: Any) -> Any:
+    return with_parts(SimilarityEngine, DotProduct=FollowedDot)(**given)
 
 
 PROOFS = (
@@ -122,8 +171,9 @@ PROOFS = (
         "accepted",
         _scores,
         Method.BOUNDED,
-        depth=20,
+        depth=24,
         cover=23,
         parameters={"dimensions": _DIMENSIONS, "lanes": 1, "depth": _DEPTH, "registered": False},
+        make=_scored,
     ),
 )

@@ -130,7 +130,6 @@ def test_without_an_enable_the_register_always_follows(tmp_path: Path) -> None:
         {"CE": [5]},
         {"LSR": [6]},
         {"REGSET": "SET"},
-        {"DI": [13]},
     ],
     ids=str,
 )
