@@ -77,7 +77,8 @@ def compiled(
     """
     core = needed("openvino").Core()
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
-    if shape is None:
+    # Processors with shorter formats would use them. An NPU has only such, and refuses to be asked for more.
+    if not device.startswith("NPU"):
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads is not None:
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": threads}
