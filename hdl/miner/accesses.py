@@ -18,31 +18,31 @@ class Accesses(Execution):
         control, threshold = BY_NAME["control"].address, BY_NAME["threshold"]
         writes = self._is[Kind.WRITE]
         done, allowed, resets = Signal(), Signal(), Signal()
-        with m.State("CHECK"):
+        with self._at(m, "CHECK"):
             m.d.sync += [
                 done.eq(self._todo == 0),
                 allowed.eq(Mux(writes, writable(self._cursor), exists(self._cursor))),
             ]
-            m.next = "CHECKED"
-        with m.State("CHECKED"):
-            m.next = "CHECK"
+            self._go(m, "CHECKED")
+        with self._at(m, "CHECKED"):
             with m.If(done):
                 m.d.sync += [self._cursor.eq(self._prefix[:16]), self._todo.eq(self._prefix[16:]), resets.eq(0)]
                 with m.If(writes):
-                    m.next = "WRITE WAIT"
+                    self._go(m, "WRITE WAIT")
                 with m.Else():
-                    m.next = "JOB"
+                    self._go(m, "JOB")
             with m.Elif(allowed):
+                self._go(m, "CHECK")
                 m.d.sync += [self._cursor.eq(self._cursor + 1), self._todo.eq(self._todo - 1)]
             with m.Else():
                 self._refuse(m, Fault.ADDRESS)
-        with m.State("WRITE WAIT"), m.If(self._quiet):
+        with self._at(m, "WRITE WAIT"), m.If(self._quiet):
             m.d.comb += self._intake.restart.eq(1)
-            m.next = "WRITE"
+            self._go(m, "WRITE")
         m.d.comb += [self.write_address.eq(self._cursor), self.write_word.eq(self._intake.recent)]
-        with m.State("WRITE"), m.If(self._intake.collected):
-            m.next = "STORE"
-        with m.State("STORE"):
+        with self._at(m, "WRITE"), m.If(self._intake.collected):
+            self._go(m, "STORE")
+        with self._at(m, "STORE"):
             m.d.comb += [
                 self._intake.restart.eq(1),
                 self.write.eq(1),
@@ -55,22 +55,22 @@ class Accesses(Execution):
                 resets.eq(resets | ((self._cursor == control) & self._intake.recent[0])),
             ]
             with m.If(self._intake.more):
-                m.next = "WRITE"
+                self._go(m, "WRITE")
             with m.Else():
-                m.next = "WRITTEN"
-        with m.State("WRITTEN"):
+                self._go(m, "WRITTEN")
+        with self._at(m, "WRITTEN"):
             with m.If(resets):
-                m.next = "RESET WAIT"
+                self._go(m, "RESET WAIT")
             with m.Else():
-                m.next = "JOB"
+                self._go(m, "JOB")
 
     def _reset(self, m: Module) -> None:
         """Put the thresholds back one by one, and all else at once."""
         thresholds = Array(THRESHOLDS[self._p.mode].reached_at)
         index = Signal(2)
-        with m.State("RESET WAIT"), m.If(self._quiet):
-            m.next = "RESET"
-        with m.State("RESET"):
+        with self._at(m, "RESET WAIT"), m.If(self._quiet):
+            self._go(m, "RESET")
+        with self._at(m, "RESET"):
             m.d.sync += [
                 self.clear.eq(1),
                 self.restart.eq(1),
@@ -83,4 +83,4 @@ class Accesses(Execution):
                 self.loading.eq(0),
             ]
             with m.If(index == 3):
-                m.next = "JOB"
+                self._go(m, "JOB")

@@ -1,5 +1,7 @@
 """What the states of the executor share: its ports, the request that is executed, and how it is answered."""
 
+from contextlib import AbstractContextManager
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,6 +11,7 @@ from ninefold.hdl.miner.intake import Intake
 from ninefold.hdl.miner.jobs import job_layout, slot_bits
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.rows import RowCounter
+from ninefold.hdl.states import OneHot
 from ninefold.spec.formats import K_MAX
 from ninefold.spec.link import ERROR, REPLY, Fault, Kind
 from ninefold.spec.registers import IDENTITY, STATISTICS
@@ -93,6 +96,7 @@ class Execution(wiring.Component):
                 "epoch": In(8),
             }
         )
+        self._states = OneHot()
         self._intake = Intake(parameters)
         self._way = Signal(5)
         self._counter = RowCounter(parameters)
@@ -126,9 +130,15 @@ class Execution(wiring.Component):
         """The first four bytes of the payload: they stay where they are but for those of a write."""
         return self._intake.recent
 
-    def _refuse(self, m: Module, fault: Fault) -> None:
+    def _at(self, m: Module, state: str) -> AbstractContextManager[None]:
+        return self._states.at(m, state)
+
+    def _go(self, m: Module, state: str) -> None:
+        self._states.go(m, state)
+
+    def _refuse(self, m: Module, fault: Value | Fault) -> None:
         m.d.sync += self._fault.eq(fault)
-        m.next = "REFUSE"
+        self._go(m, "REFUSE")
 
     def _refuse_state(self, m: Module, beyond: Signal) -> None:
         """Look up the detail that belongs to the fault."""
@@ -143,13 +153,13 @@ class Execution(wiring.Component):
             Fault.FORMAT: 0b11,
             Fault.REPLY: self._p.reply_limit,
         }
-        with m.State("REFUSE"):
+        with self._at(m, "REFUSE"):
             m.d.sync += [self._refused.eq(1), self._detail.eq(0)]
             with m.Switch(self._fault):
                 for fault, detail in details.items():
                     with m.Case(fault):
                         m.d.sync += self._detail.eq(detail)
-            m.next = "JOB"
+            self._go(m, "JOB")
 
     def _compose(self, m: Module) -> None:
         """Put the job together from the request, which stands until it is handed on."""

@@ -55,15 +55,15 @@ class Executor(Accesses, Loads, Queries):
         ]
         self._compose(m)
         self._mark(m)
-        with m.FSM():
-            self._begin(m)
-            self._look_up(m)
-            self._dispatch(m)
-            self._registers(m)
-            self._reset(m)
-            self._load(m)
-            self._query(m)
-            self._end(m)
+        m.submodules.states = self._states
+        self._begin(m)
+        self._look_up(m)
+        self._dispatch(m)
+        self._registers(m)
+        self._reset(m)
+        self._load(m)
+        self._query(m)
+        self._end(m)
         handed = Signal()
         m.d.sync += [
             handed.eq(self.jobs.valid & self.jobs.ready),
@@ -97,80 +97,79 @@ class Executor(Accesses, Loads, Queries):
         known, difference = Signal(), Signal(32, reset_less=True)
         # A slot may be free a cycle before that is seen.
         m.d.sync += self._slot_busy.eq((self._busy & self._hot).any())
-        with m.State("IDLE"):
+        with self._at(m, "IDLE"):
             m.d.comb += self._intake.begin.eq(1)
             m.d.sync += self._refused.eq(0)
             with m.If(self.headers.valid):
-                m.next = "SELECT"
-        with m.State("SELECT"):
+                self._go(m, "SELECT")
+        with self._at(m, "SELECT"):
             m.d.sync += [difference.eq(self._kept ^ header.crc), known.eq((self._known & self._hot).any())]
-            m.next = "COMPARE"
-        with m.State("COMPARE"):
+            self._go(m, "COMPARE")
+        with self._at(m, "COMPARE"):
             m.d.sync += self._repeated.eq(known & (difference == 0))
-            m.next = "LOOK UP"
+            self._go(m, "LOOK UP")
 
     def _look_up(self, m: Module) -> None:
-        with m.State("LOOK UP"):
+        with self._at(m, "LOOK UP"):
             m.d.sync += self.again.payload.slot.eq(self._slot)
             with m.If(self._repeated):
                 m.d.sync += [self._way.eq(Way.DROP), self.again.valid.eq(~self._slot_busy)]
-                m.next = "AGAIN"
+                self._go(m, "AGAIN")
             with m.Elif(~self._slot_busy):
                 m.d.sync += [self._known.eq(self._known & ~self._hot), self._way.eq(Way.COLLECT)]
-                m.next = "PREFIX"
-        with m.State("AGAIN"), m.If(~self.again.valid | self.again.ready):
+                self._go(m, "PREFIX")
+        with self._at(m, "AGAIN"), m.If(~self.again.valid | self.again.ready):
             m.d.comb += self._takes.eq(self.again.valid)
             m.d.sync += self.again.valid.eq(0)
-            m.next = "DRAIN"
-        with m.State("PREFIX"), m.If(self._intake.collected | ~self._intake.more):
-            m.next = "PARSE"
+            self._go(m, "DRAIN")
+        with self._at(m, "PREFIX"), m.If(self._intake.collected | ~self._intake.more):
+            self._go(m, "PARSE")
 
     def _dispatch(self, m: Module) -> None:
         length = self._length
         address, count = self._prefix[:16], self._prefix[16:]
         # What is compared stands in registers here and below: each comparison takes most of a cycle.
         empty, prefixed, counted, none = Signal(), Signal(), Signal(), Signal()
-        with m.State("PARSE"):
+        with self._at(m, "PARSE"):
             m.d.sync += [
                 empty.eq(length == 0),
                 prefixed.eq(length == PREFIX_BYTES),
                 counted.eq(length == (count << 2) + PREFIX_BYTES),
                 none.eq(count == 0),
             ]
-            m.next = "DISPATCH"
-        with m.State("DISPATCH"):
+            self._go(m, "DISPATCH")
+        with self._at(m, "DISPATCH"):
             m.d.sync += [self._cursor.eq(address), self._todo.eq(count)]
             with m.If(self._is[Kind.IDENTIFY] & prefixed):
                 m.d.sync += self._known.eq(0)
-                m.next = "JOB"
+                self._go(m, "JOB")
             with m.Elif((self._is[Kind.READ] & prefixed & ~none) | (self._is[Kind.WRITE] & counted & ~none)):
-                m.next = "CHECK"
+                self._go(m, "CHECK")
             with m.Elif(self._is[Kind.LOAD]):
-                m.next = "LOAD"
+                self._go(m, "LOAD")
             with m.Elif(self._is[Kind.QUERY]):
-                m.next = "QUERY"
+                self._go(m, "QUERY")
             with m.Elif(self._is[Kind.STATISTICS] & empty):
-                m.next = "JOB"
+                self._go(m, "JOB")
             with m.Elif(self._is[Kind.RESET] & empty):
-                m.next = "RESET WAIT"
+                self._go(m, "RESET WAIT")
             with m.Else():
-                m.next = "REFUSE"
-                m.d.sync += self._fault.eq(Mux(Cat(*self._is.values()).any(), Fault.LENGTH, Fault.KIND))
+                self._refuse(m, Mux(Cat(*self._is.values()).any(), Fault.LENGTH, Fault.KIND))
 
     def _end(self, m: Module) -> None:
-        with m.State("JOB"):
+        with self._at(m, "JOB"):
             m.d.sync += self.jobs.valid.eq(1)
-            m.next = "OFFER"
-        with m.State("OFFER"), m.If(self.jobs.ready):
+            self._go(m, "OFFER")
+        with self._at(m, "OFFER"), m.If(self.jobs.ready):
             m.d.comb += self._takes.eq(1)
             m.d.sync += [self.jobs.valid.eq(0), self._keeps.eq(1), self._way.eq(Way.DROP)]
             with m.If(~self._is[Kind.IDENTIFY]):
                 m.d.sync += self._known.eq(self._known | self._hot)
             with m.If(self._is[Kind.QUERY] & ~self._refused):
                 m.d.sync += self._way.eq(Mux(self.of_grid, Way.QUERY_GRID, Way.QUERY_PACKED))
-            m.next = "DRAIN"
-        with m.State("DRAIN"), m.If(~self._intake.more):
+            self._go(m, "DRAIN")
+        with self._at(m, "DRAIN"), m.If(~self._intake.more):
             m.d.sync += [self.headers.ready.eq(1), self._way.eq(Way.HOLD)]
-            m.next = "NEXT"
-        with m.State("NEXT"):
-            m.next = "IDLE"
+            self._go(m, "NEXT")
+        with self._at(m, "NEXT"):
+            self._go(m, "IDLE")

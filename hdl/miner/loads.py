@@ -17,44 +17,44 @@ class Loads(Execution):
         offset, final = self._prefix[:31], self._prefix[31]
         size = Signal.like(self._length)
         beyond = Signal(range(p.row_bytes + p.buffer_bytes))
-        begins, continues, bare, beyond_store = Signal(), Signal(), Signal(), Signal()
-        whole_row, part_row = Signal(), Signal()
+        begins, continues, bare = (Signal(name=n) for n in ("begins", "continues", "bare"))
+        beyond_store, whole_row, part_row = (Signal(name=n) for n in ("beyond_store", "whole_row", "part_row"))
         m.d.sync += [whole_row.eq(beyond >= p.row_bytes), part_row.eq(beyond != 0)]
         end = Signal(range(p.depth * p.row_bytes + p.buffer_bytes))
-        with m.State("LOAD"):
+        with self._at(m, "LOAD"):
             m.d.sync += [
                 begins.eq(offset == 0),
                 continues.eq(self.loading & (offset == self._counter.bytes)),
                 bare.eq(self._length <= PREFIX_BYTES),
                 size.eq(self._length - PREFIX_BYTES),
             ]
-            m.next = "LOAD END"
-        with m.State("LOAD END"):
+            self._go(m, "LOAD END")
+        with self._at(m, "LOAD END"):
             m.d.sync += [
                 end.eq(Mux(begins, 0, self._counter.bytes) + size),
                 beyond.eq(Mux(begins, 0, self._counter.row_bytes) + size),
             ]
-            m.next = "LOAD CHECK"
-        with m.State("LOAD CHECK"):
+            self._go(m, "LOAD CHECK")
+        with self._at(m, "LOAD CHECK"):
             m.d.sync += beyond_store.eq(end > p.depth * p.row_bytes)
             with m.If(bare):
                 self._refuse(m, Fault.LENGTH)
             with m.Elif(~begins & ~continues):
                 self._refuse(m, Fault.OFFSET)
             with m.Else():
-                m.next = "LOAD FITS"
-        with m.State("LOAD FITS"):
+                self._go(m, "LOAD FITS")
+        with self._at(m, "LOAD FITS"):
             with m.If(beyond_store):
                 self._refuse(m, Fault.STORE)
             with m.Elif(final & whole_row):
                 m.d.sync += beyond.eq(beyond - p.row_bytes)
-                m.next = "LOAD ROWS"
+                self._go(m, "LOAD ROWS")
             with m.Elif(final & part_row):
                 self._refuse(m, Fault.ROW)
             with m.Else():
-                m.next = "LOAD WAIT"
-        with m.State("LOAD ROWS"):
-            m.next = "LOAD FITS"
+                self._go(m, "LOAD WAIT")
+        with self._at(m, "LOAD ROWS"):
+            self._go(m, "LOAD FITS")
         self._load_block(m, begins, final)
         self._refuse_state(m, beyond)
 
@@ -62,7 +62,7 @@ class Loads(Execution):
         """Pass the bytes of a block on."""
         # The engine has words of a load that was not ended.
         begun = Signal()
-        with m.State("LOAD WAIT"), m.If(self._quiet):
+        with self._at(m, "LOAD WAIT"), m.If(self._quiet):
             with m.If(begins):
                 m.d.sync += [
                     self.restart.eq(1),
@@ -70,20 +70,20 @@ class Loads(Execution):
                     self._rows.eq(0),
                     self.loading.eq(1),
                 ]
-                m.next = "LOAD FLUSH"
+                self._go(m, "LOAD FLUSH")
             with m.Else():
                 m.d.sync += self._way.eq(Way.ROWS)
-                m.next = "LOAD BYTES"
-        with m.State("LOAD FLUSH"):
+                self._go(m, "LOAD BYTES")
+        with self._at(m, "LOAD FLUSH"):
             m.d.sync += self.flush.eq(begun & ~(self.flush & self.flushed))
             with m.If(~begun | (self.flush & self.flushed)):
                 m.d.sync += [begun.eq(1), self._way.eq(Way.ROWS)]
-                m.next = "LOAD BYTES"
+                self._go(m, "LOAD BYTES")
         m.d.comb += self._intake.ends.eq(final)
-        with m.State("LOAD BYTES"), m.If(~self._intake.more & ~self.packing):
-            m.next = "LOADED"
+        with self._at(m, "LOAD BYTES"), m.If(~self._intake.more & ~self.packing):
+            self._go(m, "LOADED")
         # A cycle later the counts are what they will be.
-        with m.State("LOADED"):
+        with self._at(m, "LOADED"):
             with m.If(final):
                 m.d.sync += [self._rows.eq(self._counter.rows), self.loading.eq(0), begun.eq(0)]
-            m.next = "JOB"
+            self._go(m, "JOB")

@@ -1,6 +1,6 @@
 """States of the executor that check queries."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 
 from ninefold.hdl.miner.execution import Execution
 from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault
@@ -22,8 +22,8 @@ class Queries(Execution):
         answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
         results = k[: p.k.bit_length()]
         faults = {fault: Signal(name=f"fault_{fault.name.lower()}") for fault in _QUERY_FAULTS}
-        fewer, goes_on, exact, small = Signal(), Signal(), Signal(), Signal()
-        with m.State("QUERY"):
+        fewer, goes_on, exact, small = (Signal(name=n) for n in ("fewer", "goes_on", "exact", "small"))
+        with self._at(m, "QUERY"):
             m.d.sync += [
                 self._todo.eq(count),
                 asked.eq(PREFIX_BYTES),
@@ -35,23 +35,24 @@ class Queries(Execution):
                 faults[Fault.EPOCH].eq(header.epoch != self.epoch),
                 faults[Fault.K].eq((k == 0) | (k > p.k)),
             ]
-            m.next = "QUERY CHECK"
-        with m.State("QUERY CHECK"):
+            self._go(m, "QUERY CHECK")
+        with self._at(m, "QUERY CHECK"):
             m.d.sync += self._results.eq(Mux(fewer, results, self._rows))
-            m.next = "QUERY SIZE"
+            with m.If(~Cat(*faults.values()).any()):
+                self._go(m, "QUERY SIZE")
             for fault in reversed(_QUERY_FAULTS):
                 with m.If(faults[fault]):
                     self._refuse(m, fault)
-        with m.State("QUERY SIZE"):
+        with self._at(m, "QUERY SIZE"):
             m.d.sync += [
                 goes_on.eq((self._todo != 0) & (asked <= self._length)),
                 exact.eq(asked == self._length),
                 small.eq(answer <= p.reply_limit),
             ]
-            m.next = "QUERY SIZED"
-        with m.State("QUERY SIZED"):
+            self._go(m, "QUERY SIZED")
+        with self._at(m, "QUERY SIZED"):
             with m.If(goes_on & small):
-                m.next = "QUERY SIZE"
+                self._go(m, "QUERY SIZE")
                 m.d.sync += [
                     self._todo.eq(self._todo - 1),
                     asked.eq(asked + Mux(form == FORMAT_GRID, p.query_bytes[1], p.query_bytes[0])),
@@ -63,4 +64,4 @@ class Queries(Execution):
                 self._refuse(m, Fault.LENGTH)
             with m.Elif(self._quiet | (self.of_grid == form[0])):
                 m.d.sync += self.of_grid.eq(form[0])
-                m.next = "JOB"
+                self._go(m, "JOB")

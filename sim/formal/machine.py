@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal, Value
 
 from ninefold.hdl.miner.intake import Way
-from ninefold.sim.formal.dut import Inside, states_of
+from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.rules import Kept, Request
 from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault, Kind
 
@@ -34,11 +34,9 @@ class _Machine:
     ----------
     core : Any
         The executor.
-    inside : Inside
-        Signals inside it.
     """
 
-    def __init__(self, core: Any, inside: Inside) -> None:
+    def __init__(self, core: Any) -> None:
         mine = vars(core)
         self.kinds, self.way, self.results = (mine[f"_{name}"] for name in ("is", "way", "results"))
         self.refused, self.fault, self.detail = (mine[f"_{name}"] for name in ("refused", "fault", "detail"))
@@ -48,18 +46,17 @@ class _Machine:
         self.slot_busy, self.repeated, self.keeps, self.kept = (
             mine[f"_{name}"] for name in ("slot_busy", "repeated", "keeps", "kept")
         )
-        self.state = inside["fsm_state"]
-        self.states = states_of(self.state)
+        self.states = mine["_states"].now
 
     def at(self, *names: str) -> Value:
         """Return whether it is in one of these states."""
-        return self.state.matches(*(self.states[name] for name in names))
+        return Cat(*(self.states[name] for name in names)).any()
 
 
 def whereabouts(m: Module, core: Any, inside: Inside, it: Request, kept: Kept) -> None:
     """Say what is true in each state."""
-    machine = _Machine(core, inside)
-    m.d.comb += Assert(machine.state < len(machine.states))
+    machine = _Machine(core)
+    m.d.comb += Assert(sum(machine.states.values()) == 1)
     _anywhere(m, core, it, machine)
     _slots(m, core, (it, kept), machine)
     _outcome(m, core, inside, (it, kept), machine)
@@ -248,7 +245,7 @@ def _load_checks(m: Module, core: Any, inside: Inside, model: tuple[Request, Kep
     row_bytes, size = vars(core)["_p"].row_bytes, it.length - PREFIX_BYTES
     m.d.comb += [
         Assert(~at(*_LOAD_CHECKS, *_LOADS) | (it.kind == Kind.LOAD)),
-        Assert(~at(*_LOAD_CHECKS[1:], "LOAD FLUSH") | (it.length < PREFIX_BYTES) | (inside["$signal#15"] == begins)),
+        Assert(~at(*_LOAD_CHECKS[1:], "LOAD FLUSH") | (it.length < PREFIX_BYTES) | (inside["begins"] == begins)),
         Assert(~at("LOAD WAIT") | it.sound),
     ]
     with m.If(at("LOAD CHECK") & (size > 0)):
@@ -259,12 +256,12 @@ def _load_checks(m: Module, core: Any, inside: Inside, model: tuple[Request, Kep
     with m.If(at("LOAD FITS", "LOAD ROWS")):
         m.d.comb += [
             Assert(~it.faults[Fault.LENGTH] & ~it.faults[Fault.OFFSET]),
-            Assert(inside["$signal#18"] == it.faults[Fault.STORE]),
+            Assert(inside["beyond_store"] == it.faults[Fault.STORE]),
             Assert(beyond % row_bytes == it.total % row_bytes),
             Assert(at("LOAD FITS") | (it.final & ~it.faults[Fault.STORE])),
         ]
     with m.If(at("LOAD FITS")):
-        m.d.comb += Assert((inside["$signal#2"] == (beyond >= row_bytes)) & (inside["part_row"] == (beyond != 0)))
+        m.d.comb += Assert((inside["whole_row"] == (beyond >= row_bytes)) & (inside["part_row"] == (beyond != 0)))
 
 
 def _loads(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], machine: _Machine) -> None:
@@ -329,7 +326,7 @@ def _queries(m: Module, core: Any, inside: Inside, it: Request, machine: _Machin
         ]
     with m.If(at("QUERY SIZED")):
         m.d.comb += [
-            Assert(inside["$signal#20"] == ((machine.todo != 0) & (asked <= it.length))),
-            Assert(inside["$signal#21"] == (asked == it.length)),
-            Assert(inside["$signal#22"] == (answer <= vars(core)["_p"].reply_limit)),
+            Assert(inside["goes_on"] == ((machine.todo != 0) & (asked <= it.length))),
+            Assert(inside["exact"] == (asked == it.length)),
+            Assert(inside["small"] == (answer <= vars(core)["_p"].reply_limit)),
         ]
