@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.cores.credit import CreditQueue
 from ninefold.hdl.cores.dot import DotProduct, trit_pair
+from ninefold.hdl.cores.relay import relay, relays_to
 from ninefold.hdl.cores.store import WordStore
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, score_bits
@@ -36,9 +37,9 @@ class SimilarityEngine(wiring.Component):
 
     **Timing.** One word is loaded a cycle. A score takes ``beats`` cycles, with no bubble between vectors or queries:
     Q queries on N vectors are scored in Q * N * ``beats`` cycles, while the sink of ``scores`` and the source of
-    ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 11`` cycles, or three less if not ``registered``, from
-    the one in which an idle engine accepts the last word of a query to the one from which the score of vector 0 is
-    offered.
+    ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 11`` cycles, two more with more than 256 lanes, or
+    three less if not ``registered``, from the one in which an idle engine accepts the last word of a query to the one
+    from which the score of vector 0 is offered.
 
     Nits outside -4..4 give undefined scores; hosts refuse them.
 
@@ -80,6 +81,8 @@ class SimilarityEngine(wiring.Component):
         self._registered = registered
         self._beats = dimensions // lanes
         self._beat_bits = (self._beats - 1).bit_length()
+        self._groups = -(-lanes // _GROUP)
+        self._relays = relays_to(self._groups) if registered else 0
         self._dot = DotProduct(lanes)
         words = stream.Signature(data.StructLayout({"nits": data.ArrayLayout(signed(NIT_BITS), lanes), "last": 1}))
         score = data.StructLayout(
@@ -96,7 +99,7 @@ class SimilarityEngine(wiring.Component):
         m.submodules.dot = dot = self._dot
         # From the issue of a vector's last word to its score in the queue: the way to the groups, the stores, the dot
         # product, the sum.
-        stages = self._registered + vectors[0].latency + dot.latency + 1
+        stages = self._registered + self._relays + vectors[0].latency + dot.latency + 1
         shape = self.scores.payload.shape()
         m.submodules.queue = queue = CreditQueue(shape, depth=-(-stages // self._beats) + 3)
         wiring.connect(m, queue.output, wiring.flipped(self.scores))
@@ -158,6 +161,19 @@ class SimilarityEngine(wiring.Component):
         else:
             m.d.comb += given
 
+    def _far(self, m: Module, word: Signal) -> Signal:
+        """Keep a word back as long as pulses take to the groups."""
+        for _ in range(self._relays):
+            later = Signal.like(word, reset_less=True)
+            m.d.sync += later.eq(word)
+            word = later
+        return word
+
+    def _relayed(self, m: Module, name: str, *pulses: Signal) -> list[tuple[Value, ...]]:
+        """Return for each group the pulses as they arrive there."""
+        arriving = [relay(m, f"{name}_{i}", pulse, self._groups, self._relays) for i, pulse in enumerate(pulses)]
+        return list(zip(*arriving, strict=True))
+
     def _load(self, m: Module, vectors: list[WordStore], loaded: Signal) -> Signal:
         """Write the words of ``load``; drives ``loaded`` at the last one and returns the id of the last vector."""
         last_id = Signal(range(self.depth))
@@ -170,10 +186,11 @@ class SimilarityEngine(wiring.Component):
         word = Signal(NIT_BITS * self.lanes, reset_less=True)
         step, restart = Signal(), Signal()
         self._on_the_way(m, [word.eq(self.load.payload.nits), step.eq(write), restart.eq(loaded)])
-        for i, store in enumerate(vectors):
+        word = self._far(m, word)
+        for i, (store, pulses) in enumerate(zip(vectors, self._relayed(m, "load", step, restart), strict=True)):
             m.d.comb += [
-                store.write.eq(step),
-                store.write_address.eq(self._word_address(m, step, restart)),
+                store.write.eq(pulses[0]),
+                store.write_address.eq(self._word_address(m, *pulses)),
                 store.write_word.eq(word.word_select(i, NIT_BITS * _GROUP)),
             ]
         with m.If(write):
@@ -197,10 +214,11 @@ class SimilarityEngine(wiring.Component):
         word = Signal.like(self.query.payload.nits, reset_less=True)
         step, next_slot = Signal(), Signal()
         self._on_the_way(m, [word.eq(self.query.payload.nits), step.eq(accepted), next_slot.eq(accepted & last)])
-        for i, store in enumerate(queries):
+        word = self._far(m, word)
+        for i, (store, pulses) in enumerate(zip(queries, self._relayed(m, "query", step, next_slot), strict=True)):
             m.d.comb += [
-                store.write.eq(step),
-                store.write_address.eq(self._slot_address(m, step, next_slot)),
+                store.write.eq(pulses[0]),
+                store.write_address.eq(self._slot_address(m, *pulses)),
                 store.write_word.eq(Cat(trit_pair(nit) for nit in word[i * _GROUP : (i + 1) * _GROUP])),
             ]
         return accepted & last
@@ -248,9 +266,10 @@ class SimilarityEngine(wiring.Component):
         scored = issue & last & (vector == last_id)
         step, next_query = Signal(), Signal()
         self._on_the_way(m, [step.eq(issue), next_query.eq(scored)])
+        relayed = self._relayed(m, "issue", step, next_query)
         m.d.comb += [
-            *(store.read_address.eq(self._slot_address(m, step, next_query)) for store in queries),
-            *(store.read_address.eq(self._word_address(m, step, next_query)) for store in vectors),
+            *(store.read_address.eq(self._slot_address(m, *to)) for store, to in zip(queries, relayed, strict=True)),
+            *(store.read_address.eq(self._word_address(m, *to)) for store, to in zip(vectors, relayed, strict=True)),
         ]
         with m.If(issue):
             m.d.sync += [beat.eq(Mux(last, 0, beat + 1)), vector.eq(vector + last)]

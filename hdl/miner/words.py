@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.quantiser import Quantiser
+from ninefold.hdl.cores.relay import relay, relays_to
 from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
 from ninefold.spec.formats import NIT_BITS, Mode
 
@@ -17,8 +18,8 @@ _GROUP = 16
 class WordPacker(wiring.Component):
     """Bytes of packed nits in, words of ``lanes`` nits out.
 
-    A word takes a cycle for each byte and one to leave, and two more where it has more than 32 nits. It is offered in
-    the cycle after its last byte was accepted, or two later.
+    A word takes a cycle for each byte and one to leave, and two more where it has more than 32 nits, three where it has
+    more than 256. It is offered in the cycle after its last byte was accepted, or that much later.
 
     Parameters
     ----------
@@ -56,11 +57,12 @@ class WordPacker(wiring.Component):
         last = Signal()
         count = Signal(range(self._bytes))
         accepts = self.input.valid & self.input.ready
-        # High from one and from two cycles later on than `pending`.
-        settled = Signal(2)
         groups = [word[start : start + 8 * _GROUP] for start in range(0, len(word), 8 * _GROUP)]
+        # Each group has an enable of its own. From the first on, high a cycle later each than `pending`.
+        relays = max(1, relays_to(len(groups)))
+        settled = Signal(0 if len(groups) == 1 else 1 + relays)
         m.d.comb += [
-            self.words.valid.eq(self.pending if len(groups) == 1 else settled[1]),
+            self.words.valid.eq(Cat(self.pending, settled)[-1]),
             self.words.payload.nits.eq(word),
             self.words.payload.last.eq(last),
             self.input.ready.eq(~self.pending),
@@ -80,23 +82,22 @@ class WordPacker(wiring.Component):
             with m.If(accepts):
                 m.d.sync += word.eq(Cat(word, self.input.payload.data)[8:])
         else:
-            self._shift(m, groups, accepts)
+            self._shift(m, groups, accepts, relays)
         return m
 
-    def _shift(self, m: Module, groups: list[Value], accepts: Value) -> None:
-        """Shift a long word two cycles later, so that its enable has time to spread over the device.
-
-        Each group has an enable of its own, a change in a count modulo 2: registers alike would be merged.
-        """
-        byte, newest = Signal(8, reset_less=True), Signal(8, reset_less=True)
+    def _shift(self, m: Module, groups: list[Value], accepts: Value, relays: int) -> None:
+        """Shift a long word some cycles later, so that its enable has time to spread over the device."""
         arrived = Signal()
-        m.d.sync += [byte.eq(self.input.payload.data), newest.eq(byte), arrived.eq(accepts)]
-        for i, group in enumerate(groups):
-            entering = groups[i + 1][:8] if i + 1 < len(groups) else newest
-            moved, moved_before = Signal(name=f"moved_{i}"), Signal(name=f"moved_before_{i}")
-            m.d.sync += [moved.eq(moved ^ arrived), moved_before.eq(moved)]
-            with m.If(moved ^ moved_before):
-                m.d.sync += group.eq(Cat(group, entering)[8:])
+        m.d.sync += arrived.eq(accepts)
+        byte: Value = self.input.payload.data
+        for cycle in range(1 + relays):
+            later = Signal(8, name=f"byte_{cycle}", reset_less=True)
+            m.d.sync += later.eq(byte)
+            byte = later
+        pulses = relay(m, "moved", arrived, len(groups), relays)
+        for group, following, moves in zip(groups, [*groups[1:], byte], pulses, strict=True):
+            with m.If(moves):
+                m.d.sync += group.eq(Cat(group, following[:8])[8:])
 
 
 class ByteQuantiser(wiring.Component):

@@ -10,8 +10,9 @@ import cocotb
 import numpy as np
 
 from ninefold.sim.benches.fields import join, parameters, signed, split, words
+from ninefold.sim.benches.similarity import latency_of as latency_of_scores
 from ninefold.sim.benches.streams import PATTERNS, Bench, always, blocked
-from ninefold.sim.benches.topk import latency_of
+from ninefold.sim.benches.topk import latency_of as latency_of_results
 from ninefold.sim.golden.quantise import grid, nits_of_grid
 from ninefold.sim.golden.similarity import similarity
 from ninefold.sim.golden.topk import topk
@@ -351,7 +352,7 @@ async def queries_follow_without_a_bubble(dut: Any) -> None:
 async def latency(dut: Any) -> None:
     """From the last word of a query to its first result: the three cores and N * beats - 1 cycles."""
     bench = await started(dut)
-    parts = [5, bench.beats + (bench.lanes - 1).bit_length() + 11, latency_of(bench.k)]
+    parts = [5, latency_of_scores(bench.beats, bench.lanes), latency_of_results(bench.k)]
     for count in sorted({1, bench.depth}):
         await bench.restart()
         await bench.loaded(bench.random_database(count))

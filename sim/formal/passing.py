@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from amaranth.asserts import AnyConst, AnySeq
@@ -9,15 +10,13 @@ from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 
 from ninefold.hdl.link.stage import StreamStage
 from ninefold.hdl.miner.words import WordPacker
-from ninefold.sim.formal.dut import Inside
+from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import Watch, drive, follow
 
 __all__ = ["PROOFS"]
 
 _SHORT, _LONG = 6, 34
-#: Bytes of a word that is offered at once.
-_AT_ONCE = 16
 
 
 def _stage(m: Module, core: Any, inside: Inside) -> None:
@@ -39,8 +38,8 @@ def _stage(m: Module, core: Any, inside: Inside) -> None:
     m.d.sync += Cover(watch.done & (watch.inside == 2) & (word == 2))
 
 
-def _packer(m: Module, core: Any, inside: Inside) -> None:
-    """Follow the byte at any place of every word; words that are not complete are forgotten at any time."""
+def _packer(m: Module, core: Any, inside: Inside, cycles: int) -> None:
+    """Follow the byte at any place of every word, which takes some cycles to it; words are forgotten at any time."""
     accepted, left = drive(m, core.input), follow(m, core.words)
     nits = Value.cast(core.words.payload.nits)
     size = len(nits) // 8
@@ -58,24 +57,24 @@ def _packer(m: Module, core: Any, inside: Inside) -> None:
         m.d.sync += [count.eq(count + 1), last.eq(core.input.payload.last)]
         with m.If(count == place):
             m.d.sync += byte.eq(core.input.payload.data)
-    late = Signal(range(4))
+    late = Signal(range(cycles + 2))
     m.d.sync += late.eq(Mux(core.pending & ~core.words.valid, late + 1, 0))
     m.d.comb += [
         Assert(core.pending == (count == size), "a word is not as long as it should be"),
         Assert(core.input.ready == ~core.pending),
         Assert(~core.words.valid | core.pending, "a word is offered before it is complete"),
-        Assert(late <= (2 if size > _AT_ONCE else 0), "a word is not offered in time"),
+        Assert(late <= cycles, "a word is not offered in time"),
     ]
     with m.If(core.words.valid):
         m.d.comb += [
             Assert(nits.word_select(place, 8) == byte, "another byte is at this place"),
             Assert(core.words.payload.last == last, "another last"),
         ]
-    way = Signal(2)
-    if size > _AT_ONCE:
-        m.d.sync += way.eq(Mux(core.restart | left, 0, Cat(accepted, way[0])))
+    way = Signal(cycles)
+    if cycles:
+        m.d.sync += way.eq(Mux(core.restart | left, 0, Cat(accepted, way)))
         _on_the_way(m, core, inside, (way, count), accepted)
-        m.d.comb += Assert(~core.pending | core.words.valid | (late == inside["settled"][0]))
+        m.d.comb += Assert(~core.pending | core.words.valid | (late == sum(inside["settled"][:-1])))
     _shifted(m, inside, (count, place, byte, last), way, size)
     words, forgotten = Signal(2), Signal()
     m.d.sync += [
@@ -87,20 +86,20 @@ def _packer(m: Module, core: Any, inside: Inside) -> None:
 
 def _on_the_way(m: Module, core: Any, inside: Inside, ours: tuple[Signal, Signal], accepted: Value) -> None:
     """Say when the bytes of a long word are on their way to it, and that its groups move as one."""
-    way, count = ours
-    arrived = Signal(2)
-    m.d.sync += arrived.eq(Cat(accepted, arrived[0]))
+    (way, count), settled = ours, inside["settled"]
+    arrived = Signal.like(way)
+    m.d.sync += arrived.eq(Cat(accepted, arrived))
     m.d.comb += [
         Assert(inside["arrived"] == arrived[0]),
         Assert(way & ~arrived == 0),
         # What was forgotten is before what was not.
-        Assert((arrived[0] == way[0]) | (count == 0)),
-        Assert((arrived[1] == way[1]) | (count == way[0])),
-        Assert(~inside["settled"][0] | (core.pending & ~way[0])),
-        Assert(~inside["settled"][1] | (core.pending & ~way.any())),
+        *(Assert((arrived[i] == way[i]) | (count == sum(way[:i]))) for i in range(len(way))),
+        *(Assert(~settled[i] | (core.pending & ~way[: i + 1].any())) for i in range(len(way))),
+        *(Assert(~settled[i] | settled[i - 1]) for i in range(1, len(way))),
     ]
     for name in [name for name in inside if name.startswith("moved_before_")]:
-        m.d.comb += Assert(inside[name] ^ inside[name.replace("_before", "")] == arrived[1])
+        there = arrived[1 if "region" in name else -1]
+        m.d.comb += Assert(inside[name] ^ inside[name.replace("_before", "")] == there)
 
 
 def _shifted(m: Module, inside: Inside, followed: tuple[Signal, ...], way: Signal, size: int) -> None:
@@ -108,18 +107,17 @@ def _shifted(m: Module, inside: Inside, followed: tuple[Signal, ...], way: Signa
     count, place, byte, last = followed
     there = Signal.like(count)
     m.d.comb += [
-        there.eq(count - way[0] - way[1]),
+        there.eq(count - sum(way)),
         Assert(count <= size),
         Assert(Mux(count == size, inside["count"] == 0, inside["count"] == count)),
         Assert((count != size) | (inside["last"] == last)),
-        Assert(way[0] + way[1] <= count),
+        Assert(sum(way) <= count),
     ]
     with m.If(place < there):
         m.d.comb += Assert(inside["word"].word_select((size - there + place)[: len(place)], 8) == byte)
-    with m.Elif(way[1] & (place == there)):
-        m.d.comb += Assert(inside["newest"] == byte) if "newest" in inside else []
-    with m.Elif(place < count):
-        m.d.comb += Assert(inside["byte"] == byte) if "byte" in inside else []
+    for i in range(len(way)):
+        with m.If(way[i] & (place == there + sum(way[i + 1 :]))):
+            m.d.comb += Assert(inside[f"byte_{i}"] == byte)
 
 
 PROOFS = (
@@ -141,7 +139,7 @@ PROOFS = (
         "every word has the bytes that were accepted since the one before or since a restart, in order, and the last "
         "of its final byte; it is offered once, as soon as it is complete, and stands until accepted, if restarts come "
         "only while no word is complete",
-        _packer,
+        partial(_packer, cycles=0),
         Method.INDUCTION,
         depth=2,
         cover=14,
@@ -152,11 +150,22 @@ PROOFS = (
         "word_packer",
         "long_words",
         "the same of words in more than one group of bytes, which are offered two cycles after they are complete",
-        _packer,
+        partial(_packer, cycles=2),
         Method.INDUCTION,
         depth=2,
         cover=46,
         parameters={"lanes": _LONG},
         make=WordPacker,
+    ),
+    Proof(
+        "word_packer",
+        "longest_words",
+        "the same of words whose groups are reached by way of regions, offered three cycles after they are complete",
+        partial(_packer, cycles=3),
+        Method.INDUCTION,
+        depth=2,
+        cover=48,
+        parameters={"lanes": _LONG},
+        make=with_parts(WordPacker, relays_to=lambda _: 2),
     ),
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
+from ninefold.hdl.cores import relay, similarity
 from ninefold.hdl.cores.adders import AdderTree
 from ninefold.hdl.cores.similarity import SimilarityEngine
 from ninefold.spec.errors import InputError
@@ -81,6 +82,20 @@ def test_loads_and_queries_under_back_pressure(
     sizes = [(depth, 3), (1, 4), ((depth + 1) // 2, 2), (depth, 1)]
     jobs = [(nits(random, n, dimensions), nits(random, q, dimensions)) for n, q in sizes]
     run(SimilarityEngine(dimensions, lanes, depth, registered), jobs, rates, seed=3)
+
+
+@pytest.mark.parametrize("rates", [(1, 1, 1), (1, 1, 0.2), (0.3, 0.6, 1)])
+def test_many_groups_of_lanes_are_reached_by_relays(
+    rates: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(similarity, "_GROUP", 2)
+    monkeypatch.setattr(relay, "NEAR", 4)
+    random = Random(7)
+    jobs = [(nits(random, n, 20), nits(random, q, 20)) for n, q in [(4, 5), (1, 9), (3, 2), (4, 1)]]
+    accepted, cycles = run(SimilarityEngine(20, 10, 4), jobs, rates, seed=4)
+    if rates == (1, 1, 1):
+        assert cycles[0] == accepted[0][1] + 2 + 4 + 13
+        assert [b - a for a, b in pairwise(cycles[:20])] == [2] * 19
 
 
 @pytest.mark.parametrize(("dimensions", "lanes"), [(64, 32), (16, 16), (12, 3), (1, 1)])
