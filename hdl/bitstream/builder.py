@@ -12,6 +12,7 @@ from typing import Any
 from ninefold.hdl import reports, tools
 from ninefold.hdl.bitstream.plans import Plan
 from ninefold.hdl.block_ram import absorb_registers
+from ninefold.hdl.floorplan import pin_memories
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import Clock, Manifest, Usage
@@ -111,6 +112,8 @@ def _synthesise(plan: Plan, folder: Path) -> None:
     (folder / "top.il").unlink()
     absorbed = absorb_registers(folder / "top.json") if plan.recipe.absorbs else 0
     (folder / "absorbed").write_text(str(absorbed))
+    if plan.board.sites:
+        pin_memories(folder / "top.json", plan.board.sites)
     _took(folder, began)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from ninefold.hdl import block_ram, tools
+from ninefold.hdl import block_ram, floorplan, tools
 from ninefold.hdl.bitstream.recipes import Recipe, recipe
 from ninefold.hdl.boards import BOARDS, Board, BoardTop
 from ninefold.hdl.configurations import CONFIGURATIONS, SUFFIX, Configuration, is_configuration, named
@@ -77,6 +77,7 @@ def plan(name: str) -> Plan:
     versions = {package: tools.version_of(package, tools.INSTALL) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
     passes = [f"absorb_registers {block_ram.REVISION}"] if made_by.absorbs else []
+    passes += [f"pin_memories {floorplan.REVISION} {board.sites}"] if board.sites else []
     digest = digest_of(sources, made_by.script, passes, made_by.place, made_by.pack, versions)
     return Plan(full, board, configuration, made_by, versions, digest)
 

@@ -102,6 +102,9 @@ def _ecp5(board: Board) -> Recipe:
             board.package,
             "--speed",
             board.speed,
+            # Four times the default: what is late after placement stays late.
+            "--placer-heap-timingweight",
+            "40",
             # router1 takes many times as long on designs of this size.
             "--router",
             "router2",

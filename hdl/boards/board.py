@@ -9,6 +9,7 @@ from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
 from ninefold.hdl.configurations import Configuration
+from ninefold.hdl.floorplan import Sites
 from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.spec.errors import InputError
 
@@ -42,6 +43,8 @@ class Board:
         own estimate, and leaves the rest as it is.
     high : tuple of str
         Resources, outputs of one bit, that must be held at 1.
+    sites : Sites, optional
+        Of block RAM, for the floorplan of engines that take up much of the device.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Board:
     gated: bool = False
     aim_hz: int | None = None
     high: tuple[str, ...] = ()
+    sites: Sites | None = None
 
     @property
     def part(self) -> str:

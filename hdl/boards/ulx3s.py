@@ -5,6 +5,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from ninefold.hdl.boards.board import Board
 from ninefold.hdl.boards.ecp5_pll import ecp5_pll
+from ninefold.hdl.floorplan import Sites
 
 __all__ = ["BOARD"]
 
@@ -32,4 +33,9 @@ BOARD = Board(
     aim_hz=127_000_000,
     # Otherwise the ESP32, which can load the FPGA too, may restart the board.
     high=("esp32_gpio0",),
+    # Four sites in nine tiles, and two tiles more in the middle.
+    sites=Sites(
+        columns=tuple(4 + 9 * i + 2 * j + 2 * (i > 6) for i in range(13) for j in range(4)),
+        rows=(22, 46, 70, 82),
+    ),
 )

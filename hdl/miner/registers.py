@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Const, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Const, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,8 +15,6 @@ from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, 
 
 __all__ = ["EVENTS", "RegisterFile", "exists", "identity_words", "writable"]
 
-#: Words that are chosen from in one cycle.
-_TOGETHER = 4
 #: What is counted: one bit an event and cycle.
 EVENTS = data.StructLayout(dict.fromkeys(("queries", "accepted", "stalls", "crc_errors", "dropped"), 1))
 
@@ -146,26 +144,22 @@ class RegisterFile(wiring.Component):
         )
         read = constants.read_port()
         m.d.comb += read.addr.eq(self.address)
-        # Block RAM is slow, so a register is behind it. The other words come from all over the miner: one of each four
-        # is chosen in the same cycle, or none, and what was chosen goes together in the next.
-        address = Signal.like(self.address)
+        # Block RAM is slow, so a register is behind it. Meanwhile each other word, which may come from anywhere in the
+        # miner, is told whether it is meant, then two of them go together, or neither, and then all.
         constant = Signal(32, reset_less=True)
-        m.d.sync += [address.eq(self.address), constant.eq(read.data)]
-        varying = {
-            a: value for name, vs in values.items() for a, value in zip(BY_NAME[name].addresses, vs, strict=True)
-        }
-        chosen = [constant]
-        for four in sorted({a // _TOGETHER for a in varying}):
-            one = Signal(32, name=f"chosen_{four}")
-            with m.Switch(address):
-                for a, value in varying.items():
-                    if a // _TOGETHER == four:
-                        with m.Case(a):
-                            m.d.sync += one.eq(value)
-                with m.Default():
-                    m.d.sync += one.eq(0)
-            chosen.append(one)
-        # Each address is 0 in all but one.
+        m.d.sync += constant.eq(read.data)
+        chosen: list[Value] = [constant]
+        varying = [at for name, vs in values.items() for at in zip(BY_NAME[name].addresses, vs, strict=True)]
+        for i in range(0, len(varying), 2):
+            pair = Signal(32, name=f"pair_{i}")
+            shown: Value = Const(0, 32)
+            for a, value in varying[i : i + 2]:
+                meant = Signal(name=f"meant_{a}")
+                m.d.sync += meant.eq(self.address == a)
+                shown |= Mux(meant, value, 0)
+            m.d.sync += pair.eq(shown)
+            chosen.append(pair)
+        # Each is 0 in all but one.
         m.d.sync += self.word.eq(reduce(or_, chosen))
 
     def _counters(self, m: Module) -> dict[str, list[Value]]:
