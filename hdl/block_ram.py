@@ -9,7 +9,7 @@ from typing import Any, Final
 __all__ = ["REVISION", "absorb_registers"]
 
 #: Part of the digests of what is built; another result wants another number.
-REVISION: Final = 1
+REVISION: Final = 2
 
 Cell = dict[str, Any]
 
@@ -25,8 +25,9 @@ def absorb_registers(file: Path, within: str = "") -> int:
     6.6 ns; from the register in the block it is there after 1.7 ns. Yosys does not use that register.
 
     A port is changed where each of its outputs that is used feeds one TRELLIS_FF and nothing else, and these have the
-    port's clock, one enable and no reset, and begin with 0, as the register does. By Lattice's simulation model the
-    register is loaded when its own enable is high, whether or not the port is read.
+    port's clock, one enable and no reset, and begin with 0, as the register does; not where words of 36 bits leave by
+    both ports. By Lattice's simulation model the register is loaded when its own enable is high, whether or not the
+    port is read.
 
     Parameters
     ----------
@@ -71,6 +72,8 @@ def _readers(module: Cell, within: str) -> tuple[Counter[int], dict[int, tuple[s
 def _absorb(ram: Cell, readers: Counter[int], registers: dict[int, tuple[str, Cell]]) -> Iterator[str]:
     """Change the ports of one RAM where that can be done; yields the names of the flip-flops that it replaces."""
     pins = ram["connections"]
+    if int(ram["parameters"]["DATA_WIDTH_B"], 2) > _WIDTH:
+        return
     for port in "AB":
         outputs = [pin for pin in (f"DO{port}{i}" for i in range(_WIDTH)) if pin in pins and readers[pins[pin][0]]]
         behind = [registers.get(pins[pin][0]) for pin in outputs]

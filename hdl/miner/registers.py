@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Const, Module, Mux, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -139,15 +139,17 @@ class RegisterFile(wiring.Component):
         for register in REGISTERS:
             if register.name in fixed:
                 words[register.address : register.address + register.count] = fixed[register.name]
+        # Half a word at each of two ports: the one block RAM that it takes on an ECP5 has a register for each.
+        halves = [word >> shift & 0xFFFF for shift in (0, 16) for word in words]
         m.submodules.constants = constants = memory.Memory(
-            shape=32, depth=len(words), init=words, attrs={"ram_style": "block"}
+            shape=16, depth=len(halves), init=halves, attrs={"ram_style": "block"}
         )
-        read = constants.read_port()
-        m.d.comb += read.addr.eq(self.address)
+        reads = [constants.read_port() for _ in range(2)]
+        m.d.comb += [read.addr.eq(Cat(self.address, Const(half, 1))) for half, read in enumerate(reads)]
         # Block RAM is slow, so a register is behind it. Meanwhile each other word, which may come from anywhere in the
         # miner, is told whether it is meant, then two of them go together, or neither, and then all.
         constant = Signal(32, reset_less=True)
-        m.d.sync += constant.eq(read.data)
+        m.d.sync += constant.eq(Cat(read.data for read in reads))
         chosen: list[Value] = [constant]
         varying = [at for name, vs in values.items() for at in zip(BY_NAME[name].addresses, vs, strict=True)]
         for i in range(0, len(varying), 2):

@@ -12,8 +12,10 @@ from amaranth.lib import data, wiring
 
 from ninefold.hdl import block_ram, tools
 from ninefold.hdl.block_ram import absorb_registers
+from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.link.queue import BlockQueue
+from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.sim.levels.netlist import cell_models
 from ninefold.sim.verilated import Design, Gaps, Model, elaborate
 from tests.hdl.test_spram import WIDTH, StoreBench, words
@@ -77,12 +79,20 @@ def test_a_queue_whose_register_has_an_enable_of_its_own(tmp_path: Path) -> None
     assert cycles[0] == cycles[1]
 
 
+def test_both_halves_of_the_constants_use_the_registers_of_their_ports(tmp_path: Path) -> None:
+    netlist = mapped(RegisterFile(CONFIGURATIONS["ulx3s/full"].miner), tmp_path)
+    absorb_registers(netlist)
+    (constants,) = cells(netlist, "DP16KD")
+    assert constants["parameters"]["REGMODE_A"] == constants["parameters"]["REGMODE_B"] == "OUTREG"
+
+
 def ram(**pins: Any) -> dict[str, Any]:
     """Return a block whose port B shows two bits, by its connections."""
     connections = {"CLKA": [2], "CLKB": [2], "DOB0": [10], "DOB1": [11], "DOB2": [12], "OCEA": ["1"], "OCEB": ["1"]}
     connections |= pins
     directions = {pin: "output" if pin.startswith("DO") else "input" for pin in connections}
     parameters = dict.fromkeys(("CLKAMUX", "CLKBMUX"), "CLK") | dict.fromkeys(("REGMODE_A", "REGMODE_B"), "NOREG")
+    parameters["DATA_WIDTH_B"] = f"{18:032b}"
     return {"type": "DP16KD", "parameters": parameters, "port_directions": directions, "connections": connections}
 
 
@@ -110,7 +120,7 @@ def test_what_a_netlist_becomes(tmp_path: Path) -> None:
     changed = ram(DOB0=[20], DOB1=[21], OCEB=[3])
     changed["parameters"]["REGMODE_B"] = "OUTREG"
     assert json.loads(file.read_text())["modules"]["top"]["cells"] == {"ram": changed}
-    assert block_ram.REVISION == 1
+    assert block_ram.REVISION == 2
 
 
 def test_without_an_enable_the_register_always_follows(tmp_path: Path) -> None:
@@ -138,6 +148,14 @@ def test_a_register_that_is_not_that_of_a_port_stays(change: dict[str, Any], tmp
     before = file.read_text()
     assert absorb_registers(file) == 0
     assert file.read_text() == before
+
+
+def test_a_word_that_leaves_by_both_ports_stays(tmp_path: Path) -> None:
+    """Whose register, and whose clock, would be that of the other port's half."""
+    wide = ram()
+    wide["parameters"]["DATA_WIDTH_B"] = f"{36:032b}"
+    file = written(tmp_path, {"ram": wide, "a": register(10, 20), "b": register(11, 21)})
+    assert absorb_registers(file) == 0
 
 
 @pytest.mark.parametrize(
