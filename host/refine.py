@@ -113,8 +113,12 @@ def float_scores(q: npt.NDArray[np.float32], vectors: npt.NDArray[Any]) -> npt.N
     float64 array of shape (Q, N)
         Products and sums in float64, in index order: a matrix product would choose its own order.
     """
-    columns = np.ascontiguousarray(vectors.astype(np.float32).T, np.float64)
     queries = q.astype(np.float64)
+    if len(q) == 1:
+        # The same sums, row by row: running ones keep the order. Added to 0 as below, none is -0.
+        products = vectors.astype(np.float32) * queries
+        return np.add.accumulate(products, axis=1, out=products)[:, -1:].T + 0.0
+    columns = np.ascontiguousarray(vectors.astype(np.float32).T, np.float64)
     total = np.zeros((len(q), columns.shape[1]))
     product = np.empty_like(total)
     for d, column in enumerate(columns):

@@ -44,10 +44,10 @@ def test_adaptive_is_the_golden_model(scores: list[int]) -> None:
     assert adaptive(np.array(scores, np.int32)).tolist() == [passes_threshold(s, scores) for s in scores]
 
 
-@given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1.0, 1e4]))
-def test_float_scores_are_the_golden_models_bits(dimensions: int, seed: int, size: float) -> None:
+@given(st.integers(1, 2), st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1.0, 1e4]))
+def test_float_scores_are_the_golden_models_bits(queries: int, dimensions: int, seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)
-    q = rng.normal(0, size, (2, dimensions)).astype(np.float32)
+    q = rng.normal(0, size, (queries, dimensions)).astype(np.float32)
     vectors = rng.normal(0, size, (5, dimensions)).astype(np.float16)
     wanted = [[float_score(query, vector) for vector in vectors] for query in q]
     assert float_scores(q, vectors).tolist() == wanted
@@ -59,6 +59,12 @@ def test_the_order_of_summation_is_that_of_the_index() -> None:
     vectors = np.array([[2.0**-54, 1, -1]], np.float32)
     assert float_scores(q, vectors)[0, 0] == 0.0
     assert float_scores(q, vectors[:, ::-1])[0, 0] == 2.0**-54
+
+
+@pytest.mark.parametrize("queries", [1, 2])
+def test_a_sum_of_nothing_but_minus_zeros_is_zero(queries: int) -> None:
+    scores = float_scores(np.zeros((queries, 3), np.float32), np.full((2, 3), -1, np.float16))
+    assert not np.signbit(scores).any()
 
 
 def test_rerank_breaks_ties_by_id() -> None:
