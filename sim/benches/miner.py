@@ -76,6 +76,31 @@ async def sizes_crossed_with_back_pressure(dut: Any) -> None:
 
 
 @cocotb.test()
+async def results_that_wait(dut: Any) -> None:
+    """Results come faster than they leave, until all before them waits, scores and grid values alike."""
+    bench = await started(dut)
+    for pause in (0, 0, 400, 1200):
+        bench.load(bench.depth)
+        bench.pace(always, blocked(pause))
+        for grid in (False, True, True, False):
+            bench.query(bench.most(grid=grid), bench.k, grid=grid)
+        await bench.finish(settle=1)
+    await bench.finish()
+
+
+@cocotb.test()
+async def offers_before_they_are_awaited(dut: Any) -> None:
+    """The first byte of a reply is on offer although the host takes none."""
+    bench = await started(dut)
+    for _ in range(3):
+        bench.pace(always, blocked(400))
+        bench.request(Kind.IDENTIFY, b"1234")
+        await bench.steps(200)
+        assert len(bench.tx.offered) > len(bench.tx.accepted), "nothing is offered"
+        await bench.finish()
+
+
+@cocotb.test()
 async def random_requests(dut: Any) -> None:
     """Requests of every kind in a row, some refused, while the patterns change."""
     bench = await started(dut)
@@ -124,6 +149,16 @@ async def repeats_are_answered_again(dut: Any) -> None:
     bench.request(Kind.IDENTIFY, b"1234")
     bench.rx.send(sent)
     await bench.finish()
+    # Requests are told apart by their CRCs, so many are needed, in every slot.
+    for number in range(40):
+        first = bench.random.randrange(_THRESHOLD, _THRESHOLD + 4)
+        sent = bench.request(Kind.READ, struct.pack("<HH", first, 1))
+        bench.write(first, bench.random.randrange(5000))
+        await bench.finish(settle=1)
+        bench.rx.send(sent)
+        await bench.finish(settle=1)
+        if number % 3 == 0:
+            bench.request(Kind.IDENTIFY, b"1234")
 
 
 @cocotb.test()

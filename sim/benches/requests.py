@@ -151,6 +151,12 @@ class MinerBench(Bench):
         data = self.grid(count) if grid else self.nits(count)
         return self.request(Kind.QUERY, struct.pack("<BBH", int(grid), count, k) + data, self.epoch)
 
+    def most(self, *, grid: bool) -> int:
+        """Return how many queries a request may hold, by its length and by that of its reply."""
+        size = self.dimensions * 2 if grid else self.dimensions // 2
+        results = (self._given["reply_limit"] - PREFIX_BYTES) // RESULT_BYTES
+        return min((self.longest - PREFIX_BYTES) // size, results // self.k, 255)
+
     def refused(self) -> Iterator[Request]:
         """Give requests that are refused while there are rows and no load is under way."""
         return refused(self.dimensions, self.depth, self.k, self.longest, self._given["reply_limit"], self.epoch)
