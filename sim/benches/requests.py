@@ -154,7 +154,7 @@ class MinerBench(Bench):
     def most(self, *, grid: bool) -> int:
         """Return how many queries a request may hold, by its length and by that of its reply."""
         size = self.dimensions * 2 if grid else self.dimensions // 2
-        results = (self._given["reply_limit"] - PREFIX_BYTES) // RESULT_BYTES
+        results: int = (self._given["reply_limit"] - PREFIX_BYTES) // RESULT_BYTES
         return min((self.longest - PREFIX_BYTES) // size, results // self.k, 255)
 
     def refused(self) -> Iterator[Request]:
