@@ -78,15 +78,15 @@ def _requests_and_replies() -> str:
 | epoch | of a QUERY: the epoch that it is meant for; else 0 | the board's, once the request is done |
 
 **Window.** A client may send requests before earlier ones are answered, up to a window of W (register `window`, at most
-{WINDOW_MAX}): the request s + W only when request s is answered or given up. Before it knows W it takes 1. Requests are
-carried out and answered in the order of arrival.
+{WINDOW_MAX}): the request s + W only when request s is answered or given up. Before it knows W it takes 1. New requests
+are carried out and answered in the order of arrival.
 
 **Repeats.** A client that gets no reply sends the same frame again. The board keeps its last W replies, in the places
-sequence mod W; a request whose sequence number is the kept one is answered from there and not carried out again; one
-that is being carried out is dropped, since its reply will come. So a request has its effect once, however often it is
-sent. Since order is kept, the reply to a request shows that an unanswered one sent before it was lost, or its reply
-was: it can be repeated at once. What else is not answered is repeated after a while. A client gives up after a number
-of tries and calls the link dead. Replies that nothing waits for are discarded.
+sequence mod W; a request whose sequence number is the kept one is answered from there, at once, and not carried out
+again; one that is being carried out is dropped, since its reply will come. So a request has its effect once, however
+often it is sent. Since order is kept, the reply to a request that was sent once shows that an unanswered one sent
+before it was lost, or its reply was: it can be repeated at once. What else is not answered is repeated after a while. A
+client gives up after a number of tries and calls the link dead. Replies that nothing waits for are discarded.
 
 **Beginning.** A client sends a zero, then IDENTIFY, and nothing else until that is answered with its nonce. It empties
 the board's kept replies. It checks `magic` and `version`, and may check `digest`.
