@@ -67,7 +67,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "virtual/demo": Configuration(
             MinerParameters(384, 64, 8192, 64, 100_000_000, buffer_bytes=4096, reply_bytes=2048), None
         ),
-        # A byte each 40 cycles: a query takes 8,300 cycles on the line, fewer than the 12,288 of the engine, which at
+        # A byte each 40 cycles: a query takes 7,980 cycles on the line, fewer than the 12,288 of the engine, which at
         # half this rate would wait. The board's FT2232H makes 6 Mbaud without error, as 12 / 2.
         "icebreaker/small": Configuration(
             MinerParameters(384, 16, 512, 16, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 6_000_000

@@ -47,8 +47,8 @@ class Speed:
         Cycles from the first bit of a request with one query to the last bit of its reply, on an idle board.
     queries_s : float
         Queries a second at saturation.
-    link_share : float
-        Part of the interval in which the line to the board is busy.
+    link_share, reply_share : float
+        Parts of the interval in which the lines to the board and from it are busy.
     """
 
     engine_cycles: int
@@ -57,6 +57,7 @@ class Speed:
     latency_cycles: int
     queries_s: float
     link_share: float
+    reply_share: float
 
 
 def speed(configuration: Configuration) -> Speed:
@@ -83,6 +84,7 @@ def speed(configuration: Configuration) -> Speed:
         latency_cycles=_latency(p, byte_cycles, feed, engine),
         queries_s=p.clock_hz / interval,
         link_share=line_in / interval,
+        reply_share=line_out / interval,
     )
 
 

@@ -55,7 +55,7 @@ class Frame(click.Group):
             code = super().main(args, *rest, **extra)
         except click.Abort:
             # Every command writes aside and renames, or keeps a journal.
-            _say("interrupted: nothing is half-written; what was embedded or built is kept for the next run")
+            _say("interrupted: no file is half-written; what was embedded or built is kept for the next run")
             sys.exit(INTERRUPTED)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()

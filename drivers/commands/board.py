@@ -131,7 +131,7 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 @_URL
 @_DIGEST
 @click.option("--queries", default=1000, show_default=True, help="How many, 1 or more.")
-@click.option("--k", type=int, help="Results a query [default: 10, or as many as the board gives].")
+@click.option("-k", "--k", type=int, help="Results a query [default: 10, or as many as the board gives].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> None:
     """Measure load and queries on random rows that fill the store; overwrites what the board holds."""

@@ -95,8 +95,8 @@ def ports(listed: Iterable[Any] | None = None) -> list[Port]:
 
 def no_board(listed: Iterable[Any] | None = None) -> UnavailableError:
     """Return the error of a machine on which no known board is plugged in, with what was seen instead."""
-    count = len(list(_comports() if listed is None else listed))
-    seen = f"{count or 'no'} serial port{'' if count == 1 else 's'}{', and none of a known board' if count else ''}"
+    ports = [str(one.device) for one in (_comports() if listed is None else listed)]
+    seen = f"{', '.join(ports)}, of no known board" if ports else "no serial ports"
     known = ", ".join(board.name for board in BOARDS)
     return UnavailableError(f"no board is plugged in: found {seen}", f"plug one in ({known}), or name its port")
 

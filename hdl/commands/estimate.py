@@ -76,6 +76,7 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
         ("cycles of latency", f"{fast.latency_cycles:,}", None),
         ("queries a second", f"{fast.queries_s:,.0f}", None),
         ("line to the board busy", f"{fast.link_share:.0%}", None),
+        ("line from the board busy", f"{fast.reply_share:.0%}", None),
     ]
     for label, value, beside in rows:
         table.add_row(label, value, *("" if n is None else f"{n:,}" for n in (beside, limits.get(label))))

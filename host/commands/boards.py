@@ -85,7 +85,7 @@ def query(
     """Search the index NAME, or the vectors of a .npy file, for QUERY on the board at URL.
 
     QUERY is a text; for vectors it is the number of a row, or a .npy file with one vector or several. What the board
-    does not hold yet is loaded first.
+    does not hold yet is loaded first: of an index larger than its store one part after another, each as long as a load.
     """
     from ninefold.host.scheduler import Scheduler
 

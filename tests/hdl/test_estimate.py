@@ -79,6 +79,8 @@ def test_what_bounds_the_catalogue() -> None:
     assert small.interval_cycles == small.engine_cycles == 512 * 24
     assert small.queries_s == pytest.approx(24e6 / 12_288)
     assert 0 < small.link_share < 1
+    # Of ulx3s/full the line from the board, which takes 64 results a query, is the narrowest.
+    assert full.link_share < full.reply_share == 1
     assert full.engine_cycles == 1024
     assert full.interval_cycles == full.line_cycles > 100_000
 
