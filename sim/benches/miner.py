@@ -11,7 +11,7 @@ import cocotb
 
 from ninefold.sim.benches.requests import MinerBench
 from ninefold.sim.benches.streams import PATTERNS, always, blocked
-from ninefold.sim.golden.link import encoded, receive
+from ninefold.sim.golden.link import crc32, encoded, receive, stuff
 from ninefold.spec.formats import GRID_MAX
 from ninefold.spec.link import LOAD_FINAL, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY
@@ -21,6 +21,8 @@ __all__ = ["MinerBench"]
 _EPOCH = BY_NAME["epoch"].address
 _THRESHOLD = BY_NAME["threshold"].address
 _CONTROL = BY_NAME["control"].address
+#: Of CRC-32, from the highest power on.
+_CRC_POLYNOMIAL = 0xEDB88320
 
 
 async def started(dut: Any) -> MinerBench:
@@ -57,6 +59,10 @@ async def registers(dut: Any) -> None:
     for address in (0x13, 0x1D, 0x29, 0x3F, 0x40, 0x100):
         bench.read(address)
         bench.write(address, 1)
+    for bit in range(16):
+        bench.read(1 << bit)
+        bench.read(IDENTITY.start, 1 << bit)
+        bench.write(_THRESHOLD | 1 << bit, 1)
     bench.request(Kind.RESET)
     bench.read(_THRESHOLD, 5)
     await bench.finish()
@@ -83,6 +89,8 @@ async def results_that_wait(dut: Any) -> None:
         bench.load(bench.depth)
         bench.pace(always, blocked(pause))
         for grid in (False, True, True, False):
+            # What takes long to answer holds up the results behind it.
+            bench.read(IDENTITY.start, len(IDENTITY))
             bench.query(bench.most(grid=grid), bench.k, grid=grid)
         await bench.finish(settle=1)
     await bench.finish()
@@ -287,6 +295,21 @@ async def frames_of_every_length(dut: Any) -> None:
         if bench.random.getrandbits(1):
             await bench.finish(settle=1)
     await bench.finish()
+
+
+@cocotb.test()
+async def every_bit_of_the_check_counts(dut: Any) -> None:
+    """Frames whose CRC leaves a remainder that is wrong in one bit are refused."""
+    bench = await started(dut)
+    body = bytes([Kind.IDENTIFY, bench.sequence, 0, 0]) + b"1234"
+    for bit in range(32):
+        # The remainder is that of a whole frame, 32 bits behind the check: backwards through the division.
+        wrong = 1 << bit
+        for _ in range(32):
+            wrong = (wrong ^ _CRC_POLYNOMIAL) << 1 | 1 if wrong >> 31 else wrong << 1
+        bench.rx.send(stuff(body + (crc32(body) ^ wrong).to_bytes(4, "little")))
+    await bench.finish()
+    assert (await bench.counters())["crc_errors"] == 32
 
 
 @cocotb.test()
