@@ -68,22 +68,6 @@ _ALL = (
     # Odd, so that what is inverted in each cycle of a bit is not as before in the end.
     Subject("uart_transmitter", {"divisor": 5}),
     Subject("uart_receiver", {"divisor": 5}),
-    # The smallest one that can refuse a query because of its reply.
-    Subject(
-        "miner",
-        {
-            "dimensions": 4,
-            "lanes": 2,
-            "depth": 3,
-            "k": 2,
-            "mode": "tanh",
-            "window": 2,
-            "buffer_bytes": 128,
-            "reply_bytes": 256,
-            "clock_hz": 100_000_000,
-        },
-        large=True,
-    ),
 )
 #: By the names of the command line.
 SUBJECTS: Mapping[str, Subject] = MappingProxyType({subject.core: subject for subject in _ALL})
