@@ -120,6 +120,11 @@ def _shifted(m: Module, inside: Inside, followed: tuple[Signal, ...], way: Signa
             m.d.comb += Assert(inside[f"byte_{i}"] == byte)
 
 
+def _by_regions(**given: Any) -> Any:
+    """Make a packer whose groups are reached as if there were many."""
+    return with_parts(WordPacker, relays_to=lambda _: 2)(**given)
+
+
 PROOFS = (
     Proof(
         "stage",
@@ -166,6 +171,6 @@ PROOFS = (
         depth=2,
         cover=48,
         parameters={"lanes": _LONG},
-        make=with_parts(WordPacker, relays_to=lambda _: 2),
+        make=_by_regions,
     ),
 )

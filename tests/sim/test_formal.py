@@ -78,7 +78,10 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
     ("word_packer", "words"): [
         ("hdl.miner.words", "pending.eq(count == self._bytes - 1)", "pending.eq(count == self._bytes - 2)"),
     ],
-    ("word_packer", "long_words"): [("hdl.miner.words", "else settled[1]", "else settled[0]")],
+    ("word_packer", "long_words"): [
+        ("hdl.miner.words", "Cat(self.pending, settled)[-1]", "Cat(self.pending, settled)[-2]"),
+    ],
+    ("word_packer", "longest_words"): [("hdl.cores.relay", "regions[i // _NEIGHBOURS]", "pulse")],
     ("counter", "count"): [("hdl.miner.counters", "pending.eq(pending + self.event)", "pending.eq(pending)")],
     ("row_counter", "counts"): [
         ("hdl.miner.rows", "crc.start.eq(self.restart)", "crc.start.eq(0)"),
@@ -133,7 +136,7 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.execution", "Cat(Const(0, 8), count, self._results)", "Cat(Const(0, 8), count, prefix[16:])"),
         ("hdl.miner.execution", "m.If(self._is[kind] & ~self._refused)", "m.If(self._is[kind])"),
         ("hdl.miner.accesses", "self._cursor.eq(self._prefix[:16]), ", ""),
-        ("hdl.miner.accesses", 'm.State("RESET WAIT"), m.If(self._quiet)', 'm.State("RESET WAIT"), m.If(1)'),
+        ("hdl.miner.accesses", 'self._at(m, "RESET WAIT"), m.If(self._quiet)', 'self._at(m, "RESET WAIT"), m.If(1)'),
         ("hdl.miner.loads", "begins.eq(offset == 0)", "begins.eq(offset[:8] == 0)"),
         ("hdl.miner.loads", "begun & ~(self.flush & self.flushed)", "0"),
         ("hdl.miner.queries", "faults[Fault.EMPTY].eq(self._rows == 0)", "faults[Fault.EMPTY].eq(0)"),
