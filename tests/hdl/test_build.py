@@ -131,10 +131,11 @@ def test_registers_move_into_block_ram_where_the_device_has_them(
 
 def test_the_board_carries_the_digest(small: Plan) -> None:
     sources = small.sources()
-    words = [int(small.digest[i : i + 8], 16).to_bytes(4, "little").hex() for i in range(0, 64, 8)]
-    bits = [f"16'{int(word, 16) >> shift & 0xFFFF:016b}" for word in words for shift in (0, 16)]
+    words = [int.from_bytes(bytes.fromhex(small.digest[i : i + 8]), "little") for i in range(0, 64, 8)]
+    # Halves of all words behind each other, the first in the lowest bits.
+    bits = ["".join(f"{word >> shift & 0xFFFF:016b}" for word in reversed(words)) for shift in (0, 16)]
     assert set(sources) == {"top.il", "top.pcf"}
-    assert all(word in sources["top.il"] for word in bits)
+    assert all(halves in sources["top.il"] for halves in bits)
     assert "src" not in {line.split()[1].lstrip("\\") for line in sources["top.il"].splitlines() if "attribute" in line}
 
 
