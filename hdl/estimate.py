@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ninefold.hdl.configurations import Configuration
 from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.cores.relay import relays_to
 from ninefold.hdl.miner.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.spec.errors import InputError
@@ -74,7 +75,8 @@ def speed(configuration: Configuration) -> Speed:
     line_in = byte_cycles * _frame_bytes(PREFIX_BYTES + queries * p.row_bytes) / queries
     line_out = byte_cycles * _frame_bytes(PREFIX_BYTES + queries * RESULT_BYTES * results) / queries
     engine = p.depth * beats
-    feed = p.row_bytes + beats * (1 if p.lanes <= _GROUP_LANES else 3 if p.lanes <= _NEAR_LANES else 4) + 2
+    groups = _groups(p)
+    feed = p.row_bytes + beats * (1 if groups == 1 else 2 + max(1, relays_to(groups))) + 2
     answer = (RESULT_BYTES + 1) * results
     interval = max(engine, line_in, line_out, feed + _CHECKING / queries, answer + _ANSWERING / queries)
     return Speed(
@@ -88,16 +90,19 @@ def speed(configuration: Configuration) -> Speed:
     )
 
 
-#: Nits that fill a word of the packer without two cycles more, or three, and that the engine reaches without relays.
+#: Nits whose registers, in packer and engine, share an enable.
 _GROUP_LANES: Final = 32
-_NEAR_LANES: Final = 256
+
+
+def _groups(p: MinerParameters) -> int:
+    return ceil(p.lanes / _GROUP_LANES)
 
 
 def _latency(p: MinerParameters, byte_cycles: int, feed: int, engine: int) -> int:
     """Count from the first bit of a request to the last of its reply, which is sent once all of it is built."""
     results = min(p.k, p.depth)
     request, reply = _frame_bytes(PREFIX_BYTES + p.row_bytes), _frame_bytes(PREFIX_BYTES + RESULT_BYTES * results)
-    pipeline = ceil(log2(p.lanes)) + (8 if not registers_stores(p) else 11 if p.lanes <= _NEAR_LANES else 13)
+    pipeline = ceil(log2(p.lanes)) + (11 + relays_to(_groups(p)) if registers_stores(p) else 8)
     # The systolic array and its queue, or a walk through the memory; then the results leave, which the reply's
     # building outlasts.
     select = p.k + 4 if selects_by_insertion(p) else p.k + 5 + 2 * ceil((2 * p.k + 6) / 15)
