@@ -37,8 +37,10 @@ def _miner(
     buffer_bytes: int,
     reply_bytes: int,
     clock_hz: int,
+    count_from: int = 0,
 ) -> Miner:
-    return Miner(MinerParameters(dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes))
+    parameters = MinerParameters(dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes)
+    return Miner(parameters, count_from)
 
 
 #: What makes each core, by the names of the command line; its parameters are those of the core.
@@ -86,6 +88,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "buffer_bytes": 2048,
             "reply_bytes": 1024,
             "clock_hz": 100_000_000,
+            "count_from": 0,
         },
     }
 )

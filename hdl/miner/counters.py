@@ -14,6 +14,8 @@ class Counter(wiring.Component):
     ----------
     width : int
         Bits of the count, which wraps around.
+    first : int
+        What it counts from, modulo ``2**width``.
 
     Members
     -------
@@ -22,12 +24,14 @@ class Counter(wiring.Component):
     hold : In(1)
         Keep ``value``.
     clear : In(1)
-        Count from 0 again; for one cycle at least after power-on and after a reset, which these registers do not obey.
+        Count from `first` again; for one cycle at least after power-on and after a reset, which these registers do not
+        obey.
     value : Out(width)
         The count.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, first: int = 0) -> None:
+        self._first = first % 2**width
         super().__init__({"event": In(1), "hold": In(1), "clear": In(1), "value": Out(width)})
 
     def elaborate(self, _platform: object) -> Module:
@@ -37,7 +41,7 @@ class Counter(wiring.Component):
         m.d.comb += self.value.eq(value)
         pending = Signal(8, reset_less=True)
         with m.If(self.clear):
-            m.d.sync += [value.eq(0), pending.eq(0)]
+            m.d.sync += [value.eq(self._first), pending.eq(0)]
         with m.Elif(self.hold):
             m.d.sync += pending.eq(pending + self.event)
         with m.Else():

@@ -46,11 +46,15 @@ class Miner(wiring.Component):
     engine holds one query while it scores another, and replies leave from where they are kept. Between queries that
     come fast enough the engine's ``rows * dimensions / lanes`` cycles pass. The link carries a byte a cycle; a query of
     packed nits takes ``dimensions / 2`` of them and one cycle for each word, a reply 6 for each result.
+    Where nothing else is under way the reply to a READ of one word begins 42 cycles after the last byte of its request,
+    and one for each byte of its first group of COBS.
 
     Parameters
     ----------
     parameters : MinerParameters
         What it is made with.
+    count_from : int
+        What counters begin with, modulo their widths: below 0 tests see them wrap around.
 
     Members
     -------
@@ -60,8 +64,9 @@ class Miner(wiring.Component):
         Bytes to the host.
     """
 
-    def __init__(self, parameters: MinerParameters) -> None:
+    def __init__(self, parameters: MinerParameters, count_from: int = 0) -> None:
         self.parameters = parameters
+        self._count_from = count_from
         super().__init__({"rx": In(stream.Signature(BYTE)), "tx": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
@@ -73,7 +78,7 @@ class Miner(wiring.Component):
         m.submodules.executor = executor = Executor(p)
         m.submodules.replies = replies = ReplyStore(p, score_bits(p.dimensions), id_bits)
         m.submodules.sender = sender = FrameSender()
-        m.submodules.registers = registers = RegisterFile(p)
+        m.submodules.registers = registers = RegisterFile(p, self._count_from)
         wiring.connect(m, wiring.flipped(self.rx), receiver.input)
         wiring.connect(m, receiver.headers, executor.headers)
         wiring.connect(m, executor.again, replies.again)

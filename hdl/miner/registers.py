@@ -60,6 +60,8 @@ class RegisterFile(wiring.Component):
     ----------
     parameters : MinerParameters
         The miner.
+    count_from : int
+        What counters begin with, modulo their widths: below 0 tests see them wrap around.
 
     Members
     -------
@@ -74,7 +76,7 @@ class RegisterFile(wiring.Component):
     write_address, write_word : In
         Where and what.
     clear : In(1)
-        Epoch to 0, thresholds to those of the mode, and a cycle later counters to 0.
+        Epoch to 0, thresholds to those of the mode, and a cycle later counters to `count_from`.
     clear_epoch : In(1)
         Epoch to 0.
     epoch : Out(8)
@@ -85,8 +87,9 @@ class RegisterFile(wiring.Component):
         What happens in this cycle.
     """
 
-    def __init__(self, parameters: MinerParameters) -> None:
+    def __init__(self, parameters: MinerParameters, count_from: int = 0) -> None:
         self._parameters = parameters
+        self._count_from = count_from
         super().__init__(
             {
                 "address": In(6),
@@ -179,7 +182,7 @@ class RegisterFile(wiring.Component):
         m.d.sync += clear.eq(self.clear | ResetSignal(allow_reset_less=True))
         words: dict[str, list[Value]] = {}
         for name, (event, width) in events.items():
-            m.submodules[name] = counter = Counter(width)
+            m.submodules[name] = counter = Counter(width, self._count_from)
             m.d.comb += [counter.event.eq(event), counter.hold.eq(self.hold), counter.clear.eq(clear)]
             if width == 32:
                 words[name] = [counter.value]

@@ -25,6 +25,8 @@ _TEMPERATURE = BY_NAME["temperature"].address
 _GAPS = (0x13, 0x1D, 0x1E, 0x1F, 0x29, 0x2A, 0x30, 0x3F, 0x40, 0x54, 0x80, 0x118, 0x1014, 0x8018, 0xFFFF)
 #: Counters: what these registers say depends on time.
 _TIMED = range(STATISTICS.start, BY_NAME["dropped"].address + 1)
+#: Counters of one word, and of two.
+_SHORT, _LONG = ("queries", "stalls", "crc_errors", "dropped"), ("cycles", "accepted")
 #: In the place of a byte that is due: a frame of bytes that depend on time.
 _FRAME = -1
 
@@ -60,7 +62,9 @@ class MinerBench(Bench):
         self.k: int = given["k"]
         self.longest: int = given["buffer_bytes"] // 2 - 4
         self.capacity: int = given["buffer_bytes"]
-        self._given = {name: value for name, value in given.items() if not name.endswith("_bytes")}
+        self._count_from: int = given.get("count_from", 0)
+        others = ("buffer_bytes", "reply_bytes", "count_from")
+        self._given = {name: value for name, value in given.items() if name not in others}
         self._given |= {"request_limit": self.longest, "reply_limit": given["reply_bytes"] - 4}
         self.rx = self.source("rx", self._accept)
         self.tx = _Replies(dut, "tx", self.random, hex)
@@ -72,12 +76,16 @@ class MinerBench(Bench):
         self.board = Board(**self._given)
         self.sequence = self.epoch = 0
         self.rows = 1
+        self.unsound = {"crc_errors": 0, "dropped": 0}
         self._stream = b""
 
     def _accept(self, byte: int) -> None:
         self._stream += bytes([byte])
         if byte == 0:
-            for body in receive(self._stream, self.capacity - 1).frames:
+            received = receive(self._stream, self.capacity - 1)
+            self.unsound["crc_errors"] += received.crc_errors
+            self.unsound["dropped"] += received.dropped
+            for body in received.frames:
                 reply = encoded(self.board.reply(body))
                 self.tx.expected.extend([_FRAME] if _is_timed(body) else reply)
             self._stream = b""
@@ -89,7 +97,10 @@ class MinerBench(Bench):
         self.begun = self.cycle
 
     async def counters(self, kind: Kind = Kind.STATISTICS) -> dict[str, int]:
-        """Ask for the counters, by one of two requests, and return them by name."""
+        """Ask for the counters, by one of two requests, and return how far each has counted, by name.
+
+        Those of 64 bits go by their names without ``_low`` and ``_high``.
+        """
         await self.finish(settle=1)
         self.tx.heard, place = b"", len(self.tx.offered)
         self.request(kind, b"" if kind == Kind.STATISTICS else struct.pack("<HH", STATISTICS.start, len(STATISTICS)))
@@ -102,10 +113,14 @@ class MinerBench(Bench):
         assert (body[0], body[1], body[3]) == (kind | 0x80, sequence, self.epoch), f"another header: {body[:4].hex()}"
         names = {register.address: name for name, register in BY_NAME.items()}
         said = dict(zip((names[address] for address in STATISTICS), _words(body[4:]), strict=True))
-        assert said["temperature"] == NO_TEMPERATURE
-        assert (said["cycles_high"], said["accepted_high"]) == (0, 0)
-        assert asked <= said["cycles_low"] + self.begun <= self.tx.offered[place], f"{said['cycles_low']} cycles"
-        return said
+        assert said.pop("temperature") == NO_TEMPERATURE
+        counts = {name: said.pop(name) - self._count_from & 0xFFFF_FFFF for name in _SHORT}
+        for name in _LONG:
+            counts[name] = said[f"{name}_low"] + (said[f"{name}_high"] << 32) - self._count_from & 0xFFFF_FFFF_FFFF_FFFF
+        assert asked <= counts["cycles"] + self.begun <= self.tx.offered[place], f"{counts['cycles']} cycles"
+        for name, count in self.unsound.items():
+            assert counts[name] == count, f"{counts[name]} frames are counted as {name}, not {count}"
+        return counts
 
     def request(self, kind: int, payload: bytes = b"", epoch: int = 0) -> bytes:
         """Queue a request, and return its bytes."""

@@ -25,6 +25,8 @@ _MINER = MinerParameters(
     dimensions=4, lanes=2, depth=3, k=2, mode=_MODE, clock_hz=12_000_000, digest=bytes(range(1, 33))
 )
 _HOLD_MOST = 255
+#: The counter soon wraps around.
+_COUNT_FROM = -3
 
 
 def _counter(m: Module, core: Any, inside: Inside) -> None:
@@ -37,7 +39,7 @@ def _counter(m: Module, core: Any, inside: Inside) -> None:
     kept = Signal()
     m.d.sync += kept.eq(core.hold & ~core.clear)
     with m.If(core.clear):
-        m.d.sync += total.eq(0)
+        m.d.sync += total.eq(_COUNT_FROM)
     with m.Else():
         m.d.sync += total.eq(total + core.event)
     pending = inside["pending"]
@@ -160,13 +162,13 @@ PROOFS = (
     Proof(
         "counter",
         "count",
-        "every event is counted once: the count is their number since it was cleared, but for those in the last "
-        "cycle and while it is held, and does not change while it is held, for up to 255 cycles",
+        "every event is counted once: the count is their number since it was cleared and what it counts from, but for "
+        "those in the last cycle and while it is held, and does not change while it is held, for up to 255 cycles",
         _counter,
         Method.INDUCTION,
         depth=2,
         cover=14,
-        parameters={"width": 6},
+        parameters={"width": 6, "first": _COUNT_FROM},
         make=Counter,
     ),
     Proof(

@@ -64,5 +64,6 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -
     complete = {**SMALL[name], **parameters}
     make_core(name, **complete)  # which refuses what it does not take
     if name == "miner":
-        return miner_case(MinerParameters(**complete), vectors, seed)
+        count_from = complete.pop("count_from")
+        return miner_case(MinerParameters(**complete), vectors, seed, count_from)
     return (framing_case if name in CORES else search_case)(name, complete, vectors, seed)

@@ -29,7 +29,7 @@ _PATIENCE = 20_000
 _NO_ECP5 = "a miner's buffers are in block RAM (DP16KD), of which Yosys has no simulation model"
 
 
-def miner_case(parameters: MinerParameters, vectors: int, seed: int) -> Case:
+def miner_case(parameters: MinerParameters, vectors: int, seed: int, count_from: int = 0) -> Case:
     """Return the vectors of a miner behind its byte stream: a load, and queries in both formats.
 
     Parameters
@@ -40,6 +40,8 @@ def miner_case(parameters: MinerParameters, vectors: int, seed: int) -> Case:
         How many queries.
     seed : int
         Of rows and queries.
+    count_from : int
+        What its counters begin with.
     """
     p = parameters
     random = np.random.default_rng(seed)
@@ -69,7 +71,7 @@ def miner_case(parameters: MinerParameters, vectors: int, seed: int) -> Case:
 
     patience = _PATIENCE + 4 * len(rows) * p.dimensions // p.lanes
     return Case(
-        lambda: Miner(p),
+        lambda: Miner(p, count_from),
         tuple(steps),
         lambda out: _read(out, sent, kept),
         vectors,

@@ -65,6 +65,23 @@ _ALL = (
     Subject("cobs_decoder", {}),
     Subject("frame_sender", {}, large=True),
     Subject("frame_receiver", {"capacity": 64, "frames": 2}, large=True),
+    # The smallest one that can refuse a query because of its reply. Its counters begin shortly before they wrap around.
+    Subject(
+        "miner",
+        {
+            "dimensions": 4,
+            "lanes": 2,
+            "depth": 3,
+            "k": 2,
+            "mode": "tanh",
+            "window": 2,
+            "buffer_bytes": 128,
+            "reply_bytes": 256,
+            "clock_hz": 100_000_000,
+            "count_from": -100,
+        },
+        large=True,
+    ),
     # Odd, so that what is inverted in each cycle of a bit is not as before in the end.
     Subject("uart_transmitter", {"divisor": 5}),
     Subject("uart_receiver", {"divisor": 5}),

@@ -29,11 +29,11 @@ tools.
   reset on and with others at any time: `valid` and other outputs are always the same, `ready` while there is an offer,
   payloads while they are on offer; offers stand until they are accepted. Where no proof is found, **bounded** is a
   mutant that does not differ in so many cycles; it counts as one that was not killed.
-- **Large** cores ({_LARGE}) are proved in parts. Registers and memories are
-  cut out of both sides: what goes into them is compared, also in cycles of reset, and what they say may be anything,
-  the same for both. Two sides that cannot differ so are the same, since nothing that differs ever goes in. At first all
-  registers are cut out, then all but those of the part of the mutant, then of what that is a part of, and in the end
-  only memories. A difference found so shows nothing; it is looked for in the first cycles of the whole.
+- **Large** cores are proved in parts: {_LARGE}. Registers and
+  memories are cut out of both sides: what goes into them is compared, also in cycles of reset, and what they say may be
+  anything, the same for both. Two sides that cannot differ so are the same, since nothing that differs ever goes in. At
+  first all registers are cut out, then all but those of the part of the mutant, then of what that is a part of, and in
+  the end only memories. A difference found so shows nothing; it is looked for in the first cycles of the whole.
 - Verdicts are kept by the digest of netlist, mutants, bench, golden models and tools, each when it is found.
 
 Parameters are small. Times are processor time of tests and proofs.

@@ -160,7 +160,11 @@ def test_the_manifest_says_what_the_tools_reported(small: Plan, fake: Tools) -> 
         seconds=0.0,
     )
     assert built.bitstream.read_bytes() == b"packed placed 2"
-    assert [line.rpartition(", ")[0] for line in lines] == ["synthesised: 3,210 LUT4", "seed 2: 26.1 MHz"]
+    said = ["synthesised: 3,210 LUT4", "seed 2: 26.1 MHz"]
+    assert lines == [f"{line}, 0 s" for line in said]
+    lines.clear()
+    build(small, (2,), lines.append)
+    assert lines == [f"{line}, from the cache" for line in said]
 
 
 def test_the_fastest_seed_is_kept_and_of_equals_the_first(small: Plan, fake: Tools) -> None:

@@ -28,6 +28,7 @@ MINER = {
     "buffer_bytes": 128,
     "reply_bytes": 256,
     "clock_hz": 100_000_000,
+    "count_from": -100,
 }
 PARAMETERS: dict[str, dict[str, object]] = {
     "topk": TOPK,
