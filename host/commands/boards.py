@@ -95,7 +95,10 @@ def query(
         instance = _instance(url, digest)
         k = _most(instance, rerank) if k is None else k
         options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
-        found = _searched(index, query_of(index, query), scheduler, {**options, "strict": True})
+        wanted = query_of(index, query)
+        # An index larger than the board's store goes there in parts, for minutes.
+        with Console(stderr=True).status(f"searching {len(index):,} rows on {url}"):
+            found = _searched(index, wanted, scheduler, {**options, "strict": True})
         if as_json:
             reports = [report_of(index, query, hits) for hits in found]
             click.echo(json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False))

@@ -103,6 +103,10 @@ class Worker:
         return device.capacity_bytes if device is not None else None
 
     @property
+    def _never_hangs(self) -> bool:
+        return self.found.timeout_s is None or not self.found.computes
+
+    @property
     def _there(self) -> Device | None:
         """The device, if it is open, or has been opened by what runs."""
         running = self._running
@@ -119,12 +123,11 @@ class Worker:
         """Lend the idle device to the thread that waits for a job; None where the job is better queued.
 
         Going over to another thread and back takes longer than a small task. Only a device that is never given up is
-        lent: a thread that waits for its own call could not be freed from one that hangs.
+        lent, open or to be opened: a thread that waits for its own call could not be freed from one that hangs.
         """
-        never_hangs = self.found.timeout_s is None or not self.found.computes
         idle = self._running is None and not self._queue and not self._queue.errands and not self._stopping
         closed = self.breaker.state == "closed"
-        if not (never_hangs and idle and closed) or self._device is None or job.pending.task.timeout_s is not None:
+        if not (self._never_hangs and idle and closed) or job.pending.task.timeout_s is not None:
             return None
         if not job.pending.begin():
             return None
@@ -200,6 +203,8 @@ class Worker:
             with self._events.lock:
                 thread, limit_at = self._thread, min(until, self.limit_at or float("inf"))
             left = limit_at - self._events.clock()
+            if thread is None:
+                self._close_unattended()
             if thread is None or until <= self._events.clock():
                 return
             # The supervisor gives the call up when its time has come, and is given a moment for that.
@@ -213,9 +218,15 @@ class Worker:
             # What was queued meanwhile has woken the worker's thread, which found the device lent.
             if self._running is running or self._queue or self._queue.errands or self._stopping:
                 with self._events.lock:
-                    if self._running is running:
-                        self._running = None
+                    if self._running is running:  # an interrupt
+                        self._running, self._device = None, running.device
                     self._wake.notify()
+                self._close_unattended()
+
+    def _close_unattended(self) -> None:
+        """Close a device in the end that was only ever lent, so that no thread of its own does."""
+        if self._stopping and self._thread is None and self._running is None:
+            self._retire(lent=True)
 
     # On the worker's thread.
 
@@ -284,10 +295,10 @@ class Worker:
         # What is reopened after it cooled down starts anew.
         return self._retire() if opened else True
 
-    def _retire(self) -> bool:
+    def _retire(self, *, lent: bool = False) -> bool:
         """Close the device, if it is open; return False when that hung and was given up."""
         with self._events.lock:
-            closing = self._running = Running(device=self._lose_device())
+            closing = self._running = Running(device=self._lose_device(), lent=lent)
         self._execution.end(closing)
         with self._events.lock:
             if closing.given_up:

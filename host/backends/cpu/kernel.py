@@ -43,9 +43,13 @@ def compiler() -> str:
     UnavailableError
         When there is none.
     """
-    wanted = os.environ.get("CXX")
+    return _compiler(os.environ.get("CXX"), os.environ.get("PATH"))
+
+
+@functools.lru_cache  # which keeps no failure: one may be installed meanwhile
+def _compiler(wanted: str | None, path: str | None) -> str:
     for name in [wanted] if wanted else ["c++", "g++", "clang++"]:
-        if found := shutil.which(name):
+        if found := shutil.which(name, path=path):
             return found
     what = f"$CXX names {wanted}, which was not found" if wanted else "no C++ compiler (c++, g++, clang++) was found"
     raise UnavailableError(what, "install one, e.g. apt install g++, or set CXX to it")

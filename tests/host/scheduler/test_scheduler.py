@@ -442,10 +442,8 @@ def test_a_missing_processor_is_worth_a_word() -> None:
 def test_an_idle_device_that_is_never_given_up_is_lent_to_who_waits() -> None:
     fake = cpu()
     with Scheduler(backends=fleet(fake, Fake("gpu")), costs=None) as s:
-        s.run("mine", queries(), DATA, device="cpu")  # opens and loads it, on its own thread
-        assert threading.get_ident() not in fake.device.threads
-        wanted = s.run("mine", queries(), DATA, device="cpu")
-        assert threading.get_ident() in fake.device.threads
+        wanted = s.run("mine", queries(), DATA, device="cpu")  # opens and loads it, too
+        assert fake.device.threads == {threading.get_ident()}
         s.run("mine", queries(), DATA, device="gpu")
         s.run("mine", queries(), DATA, device="gpu")
         # From many threads it is still used by one at a time (the fake would say so), lent or not.
@@ -463,7 +461,18 @@ def test_an_idle_device_that_is_never_given_up_is_lent_to_who_waits() -> None:
         for thread in clients:
             thread.join()
     assert answers == [True] * 120
-    assert fake.calls <= 242
+    assert fake.calls <= 241
+    assert len(fake.opened) == 1
+    assert fake.device.closed
+
+
+def test_a_device_that_was_only_lent_is_closed_with_the_scheduler(threads: None) -> None:
+    fake, before = cpu(), set(threading.enumerate())
+    with Scheduler(backends=fleet(fake), costs=None) as s:
+        s.run("mine", queries(), DATA, device="cpu", strict=True)
+        assert not {thread.name for thread in set(threading.enumerate()) - before}
+        assert not fake.device.closed
+    assert fake.device.closed
 
 
 def test_what_fails_on_a_lent_device_moves_on() -> None:
@@ -482,12 +491,14 @@ def test_what_fails_on_a_lent_device_moves_on() -> None:
 
 def test_an_interrupt_leaves_a_lent_device_at_once(threads: None) -> None:
     def interrupted(device: FakeDevice, call: Call) -> None:
-        if len(device.calls) == 2:
+        if len(device.calls) in (1, 3):
             raise KeyboardInterrupt
 
     fake = cpu(behaviour=interrupted)
     with Scheduler(backends=fleet(fake), costs=None) as s:
-        s.run("mine", queries(), DATA)
-        with pytest.raises(KeyboardInterrupt):
-            s.run("mine", queries(), DATA)
-        assert s.run("mine", queries(), DATA).answered_by == "cpu"
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                s.run("mine", queries(), DATA)
+            assert s.run("mine", queries(), DATA).answered_by == "cpu"
+    assert len(fake.opened) == 1, "what was opened was forgotten"
+    assert fake.device.closed
