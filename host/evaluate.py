@@ -104,7 +104,7 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
     for query, row, ids in zip(q, rows, result.values["ids"], strict=True):
         others = ids[(ids != row) & (ids >= 0)][:RERANKED_FROM]
         plain.append(others[:K])
-        reranked.append(rerank(query, others, vectors)[0][:K])
+        reranked.append(rerank(query[None], others[None], vectors)[0][0, :K])
     ways = (("plain", plain), (f"reranked from {RERANKED_FROM}", reranked))
     qualities = tuple(_quality(name, found, truth) for name, found in ways)
     return Evaluation(len(rows), qualities, result.answered_by, result.path, result.metrics.get("seconds", seconds))

@@ -10,6 +10,11 @@ from ninefold.spec.formats import INT32_MIN, NO_ID
 
 __all__ = ["adaptive", "float_scores", "refine", "rerank"]
 
+#: Numbers of vectors that are reranked together: what is computed of them stays in the cache.
+_TOGETHER = 1 << 19
+#: So few scores are summed row by row, the others all at once, one dimension after another.
+_FEW = 256
+
 
 def refine(
     values: Mapping[str, npt.NDArray[Any]],
@@ -39,21 +44,29 @@ def refine(
         ``ids`` int64 (Q, k), ``scores`` int32 or, reranked, float64 (Q, k), ``count`` int64 (Q,); slots from ``count``
         on hold -1 and INT32_MIN or minus infinity.
     """
-    queries = len(values["ids"])
-    empty, dtype = (INT32_MIN, np.int32) if vectors is None else (-np.inf, np.float64)
-    ids, scores = np.full((queries, k), NO_ID, np.int64), np.full((queries, k), empty, dtype)
-    count = np.zeros(queries, np.int64)
-    for row in range(queries):
-        found = int(values["count"][row])
-        best, score = values["ids"][row, :found], values["scores"][row, :found]
-        if threshold == "adaptive":
-            kept = adaptive(score)
-            best, score = best[kept], score[kept]
-        if vectors is not None:
-            best, score = rerank(q[row], best, vectors)
-        count[row] = n = min(k, len(best))
-        ids[row, :n], scores[row, :n] = best[:n], score[:n]
-    return {"ids": ids, "scores": scores, "count": count}
+    ids, scores, count = values["ids"], values["scores"], values["count"]
+    if threshold == "adaptive":
+        ids, scores, count = _judged(ids, scores, count)
+    if vectors is not None:
+        ids, scores = rerank(q, ids, vectors)
+    empty = INT32_MIN if vectors is None else -np.inf
+    refined = np.full((len(ids), k), NO_ID, np.int64), np.full((len(ids), k), empty, scores.dtype)
+    kept = min(k, ids.shape[1])
+    for wide, narrow in zip((ids, scores), refined, strict=True):
+        narrow[:, :kept] = wide[:, :kept]
+    return {"ids": refined[0], "scores": refined[1], "count": np.minimum(count, k)}
+
+
+def _judged(
+    ids: npt.NDArray[np.int64], scores: npt.NDArray[np.int32], count: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Leave what `adaptive` marks, in front."""
+    judged = np.full_like(ids, NO_ID), np.full_like(scores, INT32_MIN), np.zeros_like(count)
+    for row, found in enumerate(count.tolist()):
+        marked = adaptive(scores[row, :found])
+        judged[2][row] = n = int(marked.sum())
+        judged[0][row, :n], judged[1][row, :n] = ids[row, :found][marked], scores[row, :found][marked]
+    return judged
 
 
 def adaptive(scores: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -76,27 +89,33 @@ def adaptive(scores: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
 
 
 def rerank(
-    query: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float16]
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float16]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Score rows again with the stored vectors.
+    """Score rows again with the stored vectors, those of each query.
 
     Parameters
     ----------
-    query : float32 array of shape (D,)
-    ids : int64 array of shape (n,)
-        Rows of `vectors`.
+    q : float32 array of shape (Q, D)
+    ids : int64 array of shape (Q, n)
+        Rows of `vectors` for each query; -1 in slots that are empty.
     vectors : float16 array of shape (N, D)
         May be memory-mapped; only the rows asked for are read.
 
     Returns
     -------
-    ids : int64 array of shape (n,)
-        The largest score first, ties by id.
-    scores : float64 array of shape (n,)
+    ids : int64 array of shape (Q, n)
+        The largest score first, ties by id; empty slots last.
+    scores : float64 array of shape (Q, n)
+        As `float_scores` has them; minus infinity in empty slots.
     """
-    scores = float_scores(query[None], vectors[ids])[0]
+    scores = np.empty(ids.shape)
+    together = max(1, _TOGETHER // max(1, ids.shape[1] * vectors.shape[1]))
+    for first in range(0, len(ids), together):
+        part = slice(first, first + together)
+        scores[part] = _dot(q[part], vectors[np.maximum(ids[part], 0)])
+    scores[ids == NO_ID] = -np.inf
     order = np.lexsort((ids, -scores))
-    return ids[order], scores[order]
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def float_scores(q: npt.NDArray[np.float32], vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -106,20 +125,24 @@ def float_scores(q: npt.NDArray[np.float32], vectors: npt.NDArray[Any]) -> npt.N
     ----------
     q : float32 array of shape (Q, D)
     vectors : float16 or float32 array of shape (N, D)
-        Widened to float32.
 
     Returns
     -------
     float64 array of shape (Q, N)
         Products and sums in float64, in index order: a matrix product would choose its own order.
     """
+    return _dot(q, vectors[None])
+
+
+def _dot(q: npt.NDArray[np.float32], rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the dot products of each query, (Q, D), with its own rows, (Q, n, D), or all with the same, (1, n, D)."""
     queries = q.astype(np.float64)
-    if len(q) == 1:
-        # The same sums, row by row: running ones keep the order. Added to 0 as below, none is -0.
-        products = vectors.astype(np.float32) * queries
-        return np.add.accumulate(products, axis=1, out=products)[:, -1:].T + 0.0
-    columns = np.ascontiguousarray(vectors.astype(np.float32).T, np.float64)
-    total = np.zeros((len(q), columns.shape[1]))
+    if len(q) * rows.shape[1] < _FEW:
+        # Running sums keep the order. Added to 0 as below, none is -0.
+        products = rows.astype(np.float64) * queries[:, None]
+        return np.add.accumulate(products, axis=2, out=products)[:, :, -1] + 0.0
+    columns = np.ascontiguousarray(np.moveaxis(rows, 2, 0)).astype(np.float64)
+    total = np.zeros((len(q), rows.shape[1]))
     product = np.empty_like(total)
     for d, column in enumerate(columns):
         np.multiply(queries[:, d, None], column, out=product)

@@ -69,9 +69,9 @@ def test_a_sum_of_nothing_but_minus_zeros_is_zero(queries: int) -> None:
 
 def test_rerank_breaks_ties_by_id() -> None:
     vectors = np.array([[1, 0], [0, 1], [1, 0], [2, 0]], np.float16)
-    ids, scores = rerank(np.array([1, 0], np.float32), np.array([2, 1, 3, 0]), vectors)
-    assert ids.tolist() == [3, 0, 2, 1]
-    assert scores.tolist() == [2, 1, 1, 0]
+    ids, scores = rerank(np.array([[1, 0], [0, 1]], np.float32), np.array([[2, 1, 3, 0], [-1, 3, 1, -1]]), vectors)
+    assert ids.tolist() == [[3, 0, 2, 1], [1, 3, -1, -1]]
+    assert scores.tolist() == [[2, 1, 1, 0], [1, 0, -np.inf, -np.inf]]
 
 
 def test_refine_cuts_and_fills() -> None:
