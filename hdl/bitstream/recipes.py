@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ninefold.hdl.boards import Board, Toolchain
-from ninefold.hdl.tools import SYNTHESIS
+from ninefold.hdl.tools import PLACER, SYNTHESIS
 
 __all__ = ["Recipe", "recipe", "script"]
 
@@ -102,9 +102,7 @@ def _ecp5(board: Board) -> Recipe:
             board.package,
             "--speed",
             board.speed,
-            # Four times the default: what is late after placement stays late.
-            "--placer-heap-timingweight",
-            "40",
+            *PLACER,
             # router1 takes many times as long on designs of this size.
             "--router",
             "router2",

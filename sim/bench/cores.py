@@ -53,22 +53,20 @@ class _Design:
 
 _ARRAY: Final = "register array"
 _WIDTHS: Final = {"score_width": 16, "id_width": 10}
-_LARGE: Final = tuple(
-    made
-    for k, lut4, mhz in ((8, "<= 900", ">= 200"), (64, "", ">= 170"))
-    for made in (_Design(_ARRAY, {"k": k, **_WIDTHS}), _Design("topk", {"k": k, **_WIDTHS}, _ARRAY, lut4, mhz))
+_DESIGNS: Final = (
+    *(
+        made
+        for k, lut4, mhz in ((8, "<= 900", ">= 200"), (64, "", ">= 170"))
+        for made in (_Design(_ARRAY, {"k": k, **_WIDTHS}), _Design("topk", {"k": k, **_WIDTHS}, _ARRAY, lut4, mhz))
+    ),
+    # As many vectors as the largest board has.
+    _Design("similarity", {"dimensions": 256, "lanes": 256, "depth": 1024}, lut4="<= 22", mhz=">= 150"),
 )
 #: Designs, and seeds of placement each.
 _PLANS: Final[Mapping[Size, tuple[tuple[_Design, ...], int]]] = {
     "tiny": ((), 1),
-    "small": (_LARGE[:2], 1),
-    "large": (
-        (
-            *_LARGE,
-            _Design("similarity", {"dimensions": 256, "lanes": 256, "depth": 64}, lut4="<= 22", mhz=">= 150"),
-        ),
-        8,
-    ),
+    "small": (_DESIGNS, 1),
+    "large": (_DESIGNS, 8),
 }
 #: Of the engine, whose line may be slower.
 _FABRIC_TARGETS: Final = {"ulx3s/full": "> 110000"}
@@ -96,7 +94,7 @@ def _cycles() -> list[Figure]:
     model = Model(design("topk", {"k": k, **_WIDTHS}))
     used = {batches: _run(model, scores, k, batches) for batches in (1, 2)}
     model.close()
-    added, waited, promised = used[2] - used[1], used[1] - scores, _component(_LARGE[1]).latency + k - 1
+    added, waited, promised = used[2] - used[1], used[1] - scores, _component(_DESIGNS[1]).latency + k - 1
     if added != scores:
         raise DeviceError(f"the top-k core took {added} cycles for {scores} scores more, and promises one a cycle")
     if waited != promised:

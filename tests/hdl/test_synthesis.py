@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ninefold.hdl import reports, tools
 from ninefold.hdl.commands.synthesise import synthesise
 from ninefold.hdl.cores import TopKMiner
+from ninefold.hdl.cores.store import WordStore
 from ninefold.hdl.elaborate import rtlil
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
@@ -116,6 +117,16 @@ def test_the_best_seed_is_kept(adder: Implementation) -> None:
     assert 100 < adder.best.fmax_mhz < 1000
     total = sum(step.logic_ns + step.routing_ns for step in adder.best.critical_path)
     assert total == pytest.approx(1000 / adder.best.fmax_mhz, rel=0.02)
+
+
+def test_memories_are_mapped_as_those_of_bitstreams(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    made = implement(WordStore(18, 1024, exclusive=True), Flow(device="12k"))
+    # Two addresses, the word that is written and two bits that say so; the word that is read is in the block's register,
+    # and no logic keeps the old word where one is read that is written.
+    assert made.resources.block_ram == 1
+    assert made.resources.ff == 2 * 10 + 18 + 2
+    assert made.resources.lut4 <= 4
 
 
 def test_a_core_that_does_not_fit_is_a_tool_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_what_is_placed_and_routed(monkeypatch: pytest.MonkeyPatch) -> None:
         return Implementation(resources, placements, Flow(), {})
 
     monkeypatch.setattr("ninefold.hdl.synthesis.implement", implement)
-    found = {(f.subject, f.quantity): f for f in module._implemented(module._LARGE[:2], 3, lambda _: None)}
+    found = {(f.subject, f.quantity): f for f in module._implemented(module._DESIGNS[:2], 3, lambda _: None)}
     assert asked == [range(1, 4)] * 2
     ours, theirs = found["topk", "fmax"], found["register array", "fmax"]
     assert (ours.value, ours.target, ours.better, ours.detail) == (173.0, ">= 200", "more", "register array: 153 MHz")
