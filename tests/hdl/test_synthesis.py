@@ -122,8 +122,8 @@ def test_the_best_seed_is_kept(adder: Implementation) -> None:
 def test_memories_are_mapped_as_those_of_bitstreams(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
     made = implement(WordStore(18, 1024, exclusive=True), Flow(device="12k"))
-    # Two addresses, the word that is written and two bits that say so; the word that is read is in the block's register,
-    # and no logic keeps the old word where one is read that is written.
+    # Two addresses, the word to write and two bits that say so; the word that was read is in the block's register, and
+    # no logic keeps the old word where one is read that is written.
     assert made.resources.block_ram == 1
     assert made.resources.ff == 2 * 10 + 18 + 2
     assert made.resources.lut4 <= 4
