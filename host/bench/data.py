@@ -78,6 +78,8 @@ class Dataset:
         The rows, quantised.
     database : Database
         The same, packed, with the vectors in float16 to rerank with.
+    real : bool
+        Whether all rows are embeddings of something.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Dataset:
     truth: npt.NDArray[np.int64]
     nits: npt.NDArray[np.int8]
     database: Database
+    real: bool
 
 
 def base(request: Request, queries: int) -> Base:
@@ -143,7 +146,8 @@ def dataset(of: Base, rows: int) -> Dataset:
         "mode": of.mode,
     }
     database = Database({"nits": pack(nits), "vectors": vectors.astype(np.float16)}, attributes)
-    return Dataset(name, vectors, of.queries, _exact(of.queries, vectors), nits, database)
+    real = of.real and rows <= len(of.vectors)
+    return Dataset(name, vectors, of.queries, _exact(of.queries, vectors), nits, database, real)
 
 
 def bytes_needed(rows: int, dimensions: int = _DIMENSIONS) -> int:

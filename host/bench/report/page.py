@@ -37,10 +37,12 @@ figure svg { display: block; width: 100%; height: auto; max-width: 34rem; margin
 figcaption { font-size: 0.85rem; color: var(--dim); }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; margin: 0.5rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
-th, td { text-align: left; padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: left; padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line); vertical-align: top;
+  overflow-wrap: anywhere; }
+@media (max-width: 30rem) { th, td { padding: 0.3rem 0.4rem; } }
 th { font-weight: 600; background: var(--card); white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-tr.part td { background: var(--card); font-weight: 600; overflow-wrap: anywhere; }
+tr.part td { background: var(--card); font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
 summary { cursor: pointer; padding: 0.4rem 0; font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.1rem 1rem; margin: 0; font-size: 0.875rem; }

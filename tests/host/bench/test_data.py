@@ -29,7 +29,7 @@ def test_recall() -> None:
 
 def test_rows_of_the_base_are_real(small: Base) -> None:
     made = dataset(small, 30)
-    assert made.name == "texts, real"
+    assert (made.name, made.real) == ("texts, real", True)
     assert np.array_equal(made.vectors, small.vectors[:30])
     scores = small.queries @ made.vectors.T
     wanted = np.argsort(-scores, axis=1)[:, :10]
@@ -41,7 +41,7 @@ def test_rows_of_the_base_are_real(small: Base) -> None:
 def test_more_rows_are_tiled_and_say_so(small: Base, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BLOCK", 32)  # so that blocks end inside
     made = dataset(small, 130)
-    assert made.name == "texts, tiled with noise"
+    assert (made.name, made.real) == ("texts, tiled with noise", False)
     assert np.array_equal(made.vectors[:48], small.vectors)
     copies = made.vectors[48:96]
     np.testing.assert_allclose(np.linalg.norm(copies, axis=1), 1, rtol=1e-5)

@@ -158,6 +158,8 @@ def test_a_phone_shows_it(browser: Any, folder: Path, scheme: str) -> None:
     page.on("request", lambda asked: wrong.append(asked.url) if asked.url.startswith("http") else None)
     page.goto((folder / "run.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    # The table of targets is read without being moved.
+    assert page.locator("h2:text('Targets') ~ .wide").first.evaluate("e => e.scrollWidth <= e.clientWidth")
     assert page.locator("figure svg").count() == len(list(folder.glob("run-*.png")))
     widths = page.locator("figure svg").evaluate_all("all => all.map(e => e.getBoundingClientRect().width)")
     assert all(250 < width <= 390 for width in widths)
