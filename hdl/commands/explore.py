@@ -111,8 +111,10 @@ def explore(
     searched = space(board, chosen, _values(given))
     folder = Path("build") / f"explore-{board}" if output is None else output
     drawn = folder / "front.svg" if plot_file is None else plot_file
-    check_plot(drawn)
+    if plot_file is not None:
+        check_plot(drawn)
     folder.mkdir(parents=True, exist_ok=True)
+    check_plot(drawn)
     exploration = Exploration(searched, chosen, folder / "study.journal" if study is None else study, seed)
     _search(exploration, trials)
     files = write_configurations(exploration, folder)
@@ -143,7 +145,12 @@ def _values(given: tuple[str, ...]) -> dict[str, str]:
 def _search(exploration: "Exploration", trials: int) -> None:
     left = trials - exploration.finished
     if left <= 0:
+        click.echo(f"{exploration.path} has {exploration.finished} trials already", err=True)
         return
+    if exploration.finished:
+        click.echo(f"going on behind {exploration.finished} trials of {exploration.path}", err=True)
+    elif exploration.whole:
+        click.echo(f"estimating all {exploration.space.size:,} choices", err=True)
     title = f"exploring {exploration.space.board.name}"
     with click.progressbar(length=left, label=title, file=sys.stderr) as bar:
         exploration.run(trials, lambda _: bar.update(1))
@@ -164,7 +171,14 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
     trials = found["trials"]
     names = [objective["name"] for objective in found["objectives"]]
     if not found["front"]:
-        click.echo(f"nothing fits: {trials['different']} configurations in {trials['finished']} trials")
+        choices, near = found["space"]["choices"], found["nearest"]
+        if found["space"]["whole"]:
+            click.echo(f"of all {choices:,} choices nothing fits {found['device']}")
+        else:
+            click.echo(f"nothing that was tried fits {found['device']}: {trials['different']:,} of {choices:,} choices")
+        if near is not None:
+            shown = ", ".join(f"{name} {value}" for name, value in near["parameters"].items())
+            click.echo(f"nearest: {shown}, which needs {near['needs']}")
         return
     fixed = {name: value for name, value in found["front"][0]["parameters"].items() if name not in found["searched"]}
     title = f"{found['board']}, {found['device']}: {', '.join(f'{name} {value}' for name, value in fixed.items())}"
@@ -185,6 +199,8 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
             click.echo(_outcome(record))
     best = min(found["front"], key=lambda record: record["rank"])
     click.echo(f"{trials['finished']} trials, {trials['different']} different, {trials['fitting']} fit")
+    if found["space"]["whole"]:
+        click.echo(f"all {found['space']['choices']:,} choices were estimated: nothing else is on the front")
     click.echo(f"{folder / 'front.json'}, {drawn}")
     click.echo(f"best compromise: ninefold build {folder / best['file']}")
 

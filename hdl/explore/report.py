@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ninefold.hdl.boards import Board
 from ninefold.hdl.configurations import described
+from ninefold.hdl.estimate_area import AVAILABLE
 from ninefold.hdl.explore.built import measured, ratios
 from ninefold.hdl.explore.front import by_compromise, nondominated
+from ninefold.hdl.explore.objectives import Point
 from ninefold.hdl.explore.space import PARAMETERS
 from ninefold.hdl.explore.study import INSTALL, Exploration
 from ninefold.spec.errors import InputError, UnavailableError
@@ -62,8 +65,19 @@ def report(exploration: Exploration) -> dict[str, Any]:
             "different": len(points),
             "fitting": sum(not point.overuse for point in points.values()),
         },
+        "space": {"choices": exploration.space.size, "whole": exploration.whole},
         "front": _front(exploration),
+        "nearest": _nearest(points, exploration.space.board),
     }
+
+
+def _nearest(points: Mapping[str, Point], board: Board) -> dict[str, Any] | None:
+    """Return what is closest to the device where nothing fits it, and what it lacks there."""
+    if not points or any(not point.overuse for point in points.values()):
+        return None
+    point = min(points.values(), key=lambda point: point.overuse)
+    parameters = {key: getattr(point.configuration.miner, key) for key in PARAMETERS}
+    return {"parameters": parameters, "needs": point.area.excess(AVAILABLE[board.device])}
 
 
 def _front(exploration: Exploration) -> list[dict[str, Any]]:
@@ -103,12 +117,14 @@ def check_plot(path: Path) -> None:
     Raises
     ------
     InputError
-        The path does not end in one of ``PLOTS``.
+        The path does not end in one of ``PLOTS``, or its folder is not there.
     UnavailableError
         Matplotlib is not installed.
     """
     if path.suffix not in PLOTS:
         raise InputError(f"a plot must end in {' or '.join(PLOTS)}, not {path.name!r}")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

@@ -1,7 +1,9 @@
 """The configurations of a board between which an exploration chooses."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import product
+from math import prod
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -72,6 +74,16 @@ class Space:
         """
         changes: dict[str, Any] = dict(chosen)
         return replace(self.base, miner=replace(self.base.miner, **changes))
+
+    @property
+    def size(self) -> int:
+        """How many choices there are, those included that do not go together."""
+        return prod(map(len, self.values.values()))
+
+    def choices(self) -> Iterator[dict[str, int]]:
+        """Give all of them."""
+        for chosen in product(*self.values.values()):
+            yield dict(zip(self.values, chosen, strict=True))
 
     @property
     def searched(self) -> list[str]:

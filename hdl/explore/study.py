@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ninefold.hdl.configurations import Configuration, described
 from ninefold.hdl.estimate_area import fitted
-from ninefold.hdl.explore.front import nondominated
+from ninefold.hdl.explore.front import by_compromise, nondominated
 from ninefold.hdl.explore.objectives import OBJECTIVES, Objective, Point, estimated
 from ninefold.hdl.explore.space import Space
 from ninefold.spec.cache import digest_of
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["INSTALL", "Exploration", "name_of"]
 
 INSTALL: Final = 'pip install "ninefold[explore]"'
-_STUDY, _ASKED, _BUILT = "ninefold explore miner", "asked", "built "
+_STUDY, _ASKED, _FIRST, _BUILT = "ninefold explore miner", "asked", "first", "built "
+#: All choices of a space that has no more are estimated before the first trial, which takes seconds.
+_WHOLE: Final = 1 << 18
 #: Trials at random before the sampler learns from them.
 _STARTUP: Final = 24
 
@@ -77,6 +79,11 @@ class Exploration:
         self.seed: int = asked["seed"]
 
     @property
+    def whole(self) -> bool:
+        """Whether the space is so small that all of it is estimated: then its whole front is found."""
+        return self.space.size <= _WHOLE
+
+    @property
     def finished(self) -> int:
         """Trials that were estimated, or found to be impossible."""
         return len(self._finished())
@@ -84,10 +91,13 @@ class Exploration:
     def run(self, trials: int, say: Callable[[int], None] = lambda _: None) -> None:
         """Try configurations until `trials` are finished in all, those of earlier runs included.
 
+        The front of a space that is estimated `whole` comes first, the best compromise at its head; elsewhere what is
+        in the catalogue does.
+
         Parameters
         ----------
         trials : int
-            How many.
+            How many; more where that front has more.
         say : callable, optional
             Called with the number of finished trials after each.
         """
@@ -96,7 +106,8 @@ class Exploration:
         # Trials are finished in memory and kept whole, each by one write.
         study = optuna.create_study(directions=self._kept.directions)
         study.add_trials(self._finished())
-        for done in range(self.finished, trials):
+        first = self._first()
+        for done in range(self.finished, max(trials, len(first))):
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 study.sampler = optuna.samplers.TPESampler(
                     seed=int(digest_of(self.seed, done)[:8], 16),
@@ -104,6 +115,8 @@ class Exploration:
                     multivariate=True,
                     constant_liar=False,
                 )
+            if done < len(first):
+                study.enqueue_trial(first[done])
             trial = study.ask()
             try:
                 point = estimated(self._suggested(trial), self.space.board)
@@ -151,6 +164,34 @@ class Exploration:
     def record(self, name: str, result: Mapping[str, Any]) -> None:
         """Keep in the study what came of building a configuration."""
         self._kept.set_user_attr(_BUILT + name, dict(result))
+
+    def _first(self) -> list[dict[str, int]]:
+        """Return what is tried first, as the study has it."""
+        if _FIRST not in self._kept.user_attrs:
+            miner = self.space.base.miner
+            known = {name: getattr(miner, name) for name in self.space.values}
+            fit = all(known[name] in values for name, values in self.space.values.items())
+            chosen = self._best() if self.whole else [known] if fit else []
+            self._kept.set_user_attr(_FIRST, [self._indices(one) for one in chosen])
+        return list(self._kept.user_attrs[_FIRST])
+
+    def _best(self) -> list[dict[str, int]]:
+        """Return the front of the whole space; of equals the one that takes the least memory."""
+        leanest: dict[tuple[float, ...], tuple[float, dict[str, int]]] = {}
+        for chosen in self.space.choices():
+            try:
+                point = estimated(self.space.configuration(chosen), self.space.board)
+            except InputError:  # they do not go together
+                continue
+            ram, costs = OBJECTIVES["ram"].value(point), tuple(self.costs(point))
+            if not point.overuse and (costs not in leanest or ram < leanest[costs][0]):
+                leanest[costs] = ram, chosen
+        reached = list(leanest)
+        front = [reached[i] for i in nondominated(reached)]
+        return [leanest[front[i]][1] for i in by_compromise(front)] if front else []
+
+    def _indices(self, chosen: Mapping[str, int]) -> dict[str, int]:
+        return {_index(name): self.space.values[name].index(chosen[name]) for name in self.space.searched}
 
     def _finished(self) -> list[FrozenTrial]:
         from optuna.trial import TrialState

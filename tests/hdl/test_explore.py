@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ninefold.hdl.boards import BOARDS
 from ninefold.hdl.configurations import CONFIGURATIONS, named
 from ninefold.hdl.estimate_area import AVAILABLE
-from ninefold.hdl.explore import Exploration, Space, by_compromise, nondominated, objectives, space
+from ninefold.hdl.explore import Exploration, Space, by_compromise, nondominated, objectives, space, study
 from ninefold.hdl.explore import built as built_module
 from ninefold.hdl.explore.built import measured, ratios
 from ninefold.hdl.explore.objectives import OBJECTIVES, estimated
@@ -89,6 +89,8 @@ def test_an_interruption_loses_nothing_and_changes_nothing(tmp_path: Path) -> No
 def test_the_front_is_that_of_all_configurations_and_all_fit(tmp_path: Path) -> None:
     searched = small()
     exploration = Exploration(searched, BOTH, tmp_path / "study")
+    exploration.run(1)
+    assert exploration.finished == len(exploration.front())
     exploration.run(60)
     everything = [
         estimated(searched.configuration(dict(zip(searched.values, chosen, strict=True))), searched.board)
@@ -103,6 +105,17 @@ def test_the_front_is_that_of_all_configurations_and_all_fit(tmp_path: Path) -> 
     available = AVAILABLE["iCE40UP5K"]
     assert all(not point.area.excess(available) for point in front.values())
     assert any(point.overuse for point in exploration.points().values())
+
+
+def test_a_space_that_is_too_large_is_begun_with_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "_WHOLE", small().size - 1)
+    exploration = Exploration(small(), BOTH, tmp_path / "study")
+    exploration.run(1)
+    (point,) = exploration.points().values()
+    assert point.configuration == CONFIGURATIONS["icebreaker/small"]
+    other = Exploration(small(depth="100,200"), BOTH, tmp_path / "other")
+    other.run(1)
+    assert other.finished == 1
 
 
 def test_overuse_is_what_does_not_fit() -> None:
@@ -270,6 +283,27 @@ def test_command_writes_what_can_be_built(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "front.svg").exists()
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_command_says_what_comes_closest_where_nothing_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    if not whole:
+        monkeypatch.setattr(study, "_WHOLE", 1)
+    result = explore(tmp_path / "out", "-p", "depth=4096")
+    assert result.exit_code == 0
+    said, nearest = result.stdout.splitlines()
+    found = json.loads((tmp_path / "out" / "front.json").read_text())
+    choices = small().size
+    if whole:
+        assert said == f"of all {choices} choices nothing fits iCE40UP5K-SG48"
+    else:
+        tried = f"{found['trials']['different']} of {choices} choices"
+        assert said == f"nothing that was tried fits iCE40UP5K-SG48: {tried}"
+    assert nearest.startswith("nearest: dimensions 384, lanes ")
+    assert nearest.endswith(f"which needs {found['nearest']['needs']}")
+    assert "SB_RAM40_4K of 30" in nearest
+
+
 def test_command_repeats_itself(tmp_path: Path) -> None:
     first, again = (explore(tmp_path / "out", "--json") for _ in range(2))
     assert (first.exit_code, first.stdout) == (0, again.stdout)
@@ -284,6 +318,7 @@ def test_command_repeats_itself(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--plot", "front.pdf"], "a plot must end in .svg or .png, not 'front.pdf'"),
+        (["--plot", "/nowhere/front.svg"], "there is no folder /nowhere to write front.svg in"),
         (["-p", "k"], "a parameter must be NAME=VALUES, not 'k'"),
         (["-p", "lanes=2"], "lanes must be given once, not 2:64 and 2"),
         (["--board", "mine"], "the board must be one of icebreaker, orangecrab, tangnano9k, ulx3s, not 'mine'"),
