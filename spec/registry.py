@@ -17,7 +17,17 @@ from .operators import OPERATORS
 from .protocols import Backend
 from .signature import Call
 
-__all__ = ["BACKENDS", "COMMANDS", "TRANSPORTS", "Runners", "backend", "backend_names", "entries", "scan"]
+__all__ = [
+    "BACKENDS",
+    "COMMANDS",
+    "TRANSPORTS",
+    "Runners",
+    "backend",
+    "backend_names",
+    "entries",
+    "operators_of",
+    "scan",
+]
 
 BACKENDS = "ninefold.backends"
 TRANSPORTS = "ninefold.transports"
@@ -51,6 +61,20 @@ def backend(name: str) -> Backend:
         raise InputError(f"backend must be one of {', '.join(found) or 'none'}, not {name!r}")
     made: Backend = found[name].load()()
     return made
+
+
+def operators_of(backend: Backend) -> Mapping[str, str | None]:
+    """Return what a backend says of each operator.
+
+    Raises
+    ------
+    TypeError
+        It says something else.
+    """
+    found: object = backend.operators()
+    if not isinstance(found, Mapping):
+        raise TypeError(f"operators() must return a mapping from operator to None or a reason, not {found!r}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -100,14 +100,17 @@ def compare(old: Run, new: Run, *, any_machine: bool = False) -> Comparison:
     Raises
     ------
     InputError
-        They ran on different machines or with different numbers of threads.
+        They are of different sizes, or ran on different machines or with different numbers of threads.
     """
+    if old.size != new.size:
+        raise InputError(f"the earlier run is of size {old.size}, this one of {new.size}")
     differs = new.machine.differs(old.machine)
     if old.threads != new.threads:
         differs = "; ".join(filter(None, (differs, f"{old.threads} threads there, {new.threads} here")))
     if differs and not any_machine:
-        raise InputError(f"the earlier run is of another machine: {differs}; --any-machine compares all the same")
-    notes = [f"another machine: {differs}"] if differs else []
+        raise InputError(f"the earlier run differs: {differs}; --any-machine compares all the same")
+    notes = [f"the earlier run differs: {differs}"] if differs else []
+    notes += [f"{suite} was not measured then" for suite in new.suites if suite not in old.suites]
     for name in sorted({*old.packages, *new.packages}):
         before, after = old.packages.get(name, "none"), new.packages.get(name, "none")
         if before != after:

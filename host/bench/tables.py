@@ -13,7 +13,7 @@ from ninefold.spec.benchmark import Figure, Parameter
 
 from .compare import Comparison
 
-__all__ = ["described", "figures", "print_comparison", "quantity", "shown", "worsening"]
+__all__ = ["described", "figures", "print_comparison", "print_targets", "quantity", "shown", "worsening"]
 
 _COLOURS = {True: "green", False: "red", None: ""}
 
@@ -59,6 +59,18 @@ def figures(name: str, measured: Iterable[Figure]) -> Table:
             aim = f"{figure.target} x" if figure.target and figure.ratio is not None else figure.target
             table.add_row(label, Text(quantity(figure), style=style), aim)
     return table
+
+
+def print_targets(console: Console, suites: Mapping[str, Iterable[Figure]]) -> None:
+    """Print how many targets are met, and each that is missed."""
+    aimed = [(suite, figure) for suite, measured in suites.items() for figure in measured if figure.target]
+    missed = [(suite, figure) for suite, figure in aimed if not figure.met]
+    if aimed:
+        console.print(f"{len(aimed) - len(missed)} of {len(aimed)} targets met", style="bold", highlight=False)
+    for suite, figure in missed:
+        reached = quantity(figure) if figure.ratio is None else f"{shown(figure.ratio)} x {figure.beside}"
+        name = f"{suite}: {figure.case}, {figure.subject}, {figure.quantity}"
+        console.print(f"missed: {name}: {reached}, target {figure.target}", style="red", markup=False, highlight=False)
 
 
 def worsening(factor: float) -> str:

@@ -37,7 +37,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Write the figures there; - is stdout.",
 )
-@click.option("--html", type=_FILE, help="Write the report there, its charts as PNG beside it.")
+@click.option("--html", type=_FILE, help="Write the report there, FILE.html, its charts as PNG beside it.")
 @click.option(
     "--compare",
     "earlier",
@@ -68,14 +68,14 @@ def bench(
     from ninefold.host.backends.cpu.paths import default_threads
     from ninefold.host.bench.compare import compare
     from ninefold.host.bench.records import Run
-    from ninefold.host.bench.tables import print_comparison
+    from ninefold.host.bench.tables import print_comparison, print_targets
 
     measures = _chosen(suites, devices)
     if listing:
         for name, measure in measures.items():
             click.echo(f"{name:12} {_missing(measure) or 'ready'}")
         return
-    _check_folders(as_json, html)
+    _check_files(as_json, html)
     before = None if earlier is None else Run.from_json(earlier.read_bytes(), str(earlier))
     if html is not None:
         from ninefold.host.bench.report import check
@@ -85,7 +85,11 @@ def bench(
     request = Request(size, devices, threads or default_threads(), trace=html and html.with_suffix(".trace.json"))
     if before is not None:
         compare(before, _run(request, {}, {}, []), any_machine=any_machine)  # refuses before anything is measured
+        if suites and not before.suites.keys() & measures.keys():
+            there = ", ".join(before.suites) or "none"
+            raise InputError(f"the earlier run must have one of the suites {', '.join(suites)}, and has {there}")
     run = _measure(console, measures, request, strict=bool(suites))
+    print_targets(console, run.suites)
     found = None if before is None else compare(before, run, any_machine=any_machine)
     if found is not None:
         print_comparison(console, found)
@@ -168,13 +172,16 @@ def _write(run: Run, found: Comparison | None, as_json: Path | None, html: Path 
     if html is not None:
         from ninefold.host.bench.report import write
 
-        for path in write(run, html, found, trace if trace is not None and trace.exists() else None):
+        timeline = [trace] if trace is not None and trace.exists() else []
+        for path in [*write(run, html, found, *timeline), *timeline]:
             click.echo(f"wrote {path}", err=True)
 
 
-def _check_folders(*paths: Path | None) -> None:
-    """Refuse, before anything is measured, to write where there is no folder."""
-    for path in paths:
+def _check_files(as_json: Path | None, html: Path | None) -> None:
+    """Refuse, before anything is measured, to write where there is no folder, or a page where its figures go."""
+    if html is not None and html.suffix not in (".html", ".htm"):
+        raise InputError(f"the report must end in .html, not {html.name!r}")
+    for path in (as_json, html):
         if path is not None and not path.absolute().parent.is_dir():
             raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
 

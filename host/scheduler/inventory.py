@@ -120,7 +120,7 @@ class Inventory:
             seen = backend.probe()
             found = tuple(entry for entry in seen if isinstance(entry, Found))
             missing = tuple(entry for entry in seen if isinstance(entry, Missing))
-            probed = Probed(backend, backend.operators(), found, missing)
+            probed = Probed(backend, registry.operators_of(backend), found, missing)
         except Exception as error:  # a third party's backend may raise anything
             reason = f"its probe failed: {type(error).__name__}: {error}"
             probed = Probed(None, {}, (), (Missing(family, reason, "mend or remove the package that offers it"),))

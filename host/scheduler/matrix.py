@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ninefold.spec import registry
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.protocols import Found
+from ninefold.spec.protocols import Backend, Found
 
 __all__ = ["conformance_matrix"]
 
@@ -19,8 +21,16 @@ every pair that is.
 
 def conformance_matrix() -> str:
     """Return the matrix of the installed backends as a page of Markdown."""
-    runs = {name: registry.backend(name).operators() for name in registry.backend_names()}
-    computing = [name for name in runs if _computes(name)]
+    runs: dict[str, Mapping[str, str | None]] = {}
+    computing, broken = [], []
+    for name in registry.backend_names():
+        try:
+            found = registry.backend(name)
+            runs[name] = registry.operators_of(found)
+            computing += [name] if _computes(found) else []
+        except Exception as error:  # a third party's backend may raise anything
+            runs.pop(name, None)
+            broken.append(f"`{name}` cannot be asked: {type(error).__name__}: {error}")
     lines = [f"| operator | {' | '.join(computing)} |", f"| --- |{' --- |' * len(computing)}"]
     reasons: list[str] = []
     for operator, signature in OPERATORS.items():
@@ -36,9 +46,9 @@ def conformance_matrix() -> str:
     others = [
         f"`{name}` answers zeros for every operator, to measure overhead." for name in runs if name not in computing
     ]
-    return _HEAD + "\n".join([*lines, "", "## Why not", "", *reasons, "", *others]).rstrip() + "\n"
+    return _HEAD + "\n".join([*lines, "", "## Why not", "", *reasons, "", *others, *broken]).rstrip() + "\n"
 
 
-def _computes(name: str) -> bool:
-    found = [entry for entry in registry.backend(name).probe() if isinstance(entry, Found)]
+def _computes(backend: Backend) -> bool:
+    found = [entry for entry in backend.probe() if isinstance(entry, Found)]
     return not found or any(entry.computes for entry in found)

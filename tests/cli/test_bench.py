@@ -107,6 +107,9 @@ def test_the_table_fits_80_columns() -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
     for whole in ("12.5 ms ±0.5", "0.5 x a peer", "<= 0.75 x", "1,234,567 cycles", "5.5 1/s (projected)"):
         assert whole in result.stdout
+    assert result.stdout.endswith(
+        "1 of 2 targets met\nmissed: plain: pipeline, rtl, cycles: 1,234,567 cycles, target < 100\n"
+    )
 
 
 def test_devices_choose_suites(asked: list[tuple[str, Request]]) -> None:
@@ -155,7 +158,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     plain = json.loads(old.read_text())
     plain["machine"]["processor"] = "another"
     old.write_text(json.dumps(plain))
-    assert run("plain", "--compare", old).output.startswith("error: the earlier run is of another machine: processor")
+    assert run("plain", "--compare", old).output.startswith("error: the earlier run differs: processor")
+    assert run("gpu", "--any-machine", "--compare", old).output == (
+        "error: the earlier run must have one of the suites gpu, and has plain\n"
+    )
+    assert run("plain", "--html", tmp_path / "page.json").output == (
+        "error: the report must end in .html, not 'page.json'\n"
+    )
     plain["schema"] = 2
     old.write_text(json.dumps(plain))
     assert run("plain", "--compare", old).output.endswith("has schema 2; this version of ninefold reads 1\n")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ninefold.host.backends.null import Null
 from ninefold.host.scheduler import conformance_matrix
+from ninefold.spec import registry
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Backend
 from tests.cli.conftest import Run
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
@@ -60,6 +64,27 @@ def test_the_matrix_in_the_docs_is_that_of_the_code(ninefold: Run) -> None:
     assert ninefold("devices", "--matrix").stdout == PAGE.read_text()
     for operator in OPERATORS:
         assert f"| `{operator}` | " in PAGE.read_text()
+
+
+def test_the_matrix_leaves_out_what_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(Null):
+        def operators(self) -> Any:
+            return ["mine"]
+
+    def backend(name: str) -> Backend:
+        if name == "null":
+            return Wrong()
+        if name == "loihi":
+            raise ImportError("no module")
+        return make(name)
+
+    make = registry.backend
+    monkeypatch.setattr(registry, "backend", backend)
+    page = conformance_matrix()
+    assert "`loihi` cannot be asked: ImportError: no module\n" in page
+    wanted = "operators() must return a mapping from operator to None or a reason, not ['mine']"
+    assert f"`null` cannot be asked: TypeError: {wanted}\n" in page
+    assert "| cpu |" in page
 
 
 def test_search_explains(ninefold: Run, index: str) -> None:

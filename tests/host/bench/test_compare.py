@@ -72,6 +72,12 @@ def test_what_is_gone_and_what_is_new() -> None:
     assert len(found.changes) == 1
     other = compare(run(BESIDE), run(BESIDE, suite="topk"))
     assert (other.changes, other.gone, other.added) == ((), (), ())
+    assert other.notes == ("topk was not measured then",)
+
+
+def test_other_sizes_are_refused() -> None:
+    with pytest.raises(InputError, match="the earlier run is of size tiny, this one of small"):
+        compare(run(BESIDE, size="tiny"), run(BESIDE, size="small"), any_machine=True)
 
 
 def test_other_machines_are_refused_unless_told() -> None:
@@ -79,10 +85,10 @@ def test_other_machines_are_refused_unless_told() -> None:
     with pytest.raises(InputError) as caught:
         compare(old, run(BESIDE))
     assert str(caught.value) == (
-        "the earlier run is of another machine: processor another there, a processor here; 4 threads there, 2 here; "
+        "the earlier run differs: processor another there, a processor here; 4 threads there, 2 here; "
         "--any-machine compares all the same"
     )
-    assert compare(old, run(BESIDE), any_machine=True).notes[0].startswith("another machine: processor another")
+    assert compare(old, run(BESIDE), any_machine=True).notes[0].startswith("the earlier run differs: processor another")
 
 
 def test_other_packages_and_kernels_are_said() -> None:
