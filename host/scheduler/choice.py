@@ -146,7 +146,7 @@ def choose(
         idle = [(c, w) for c, w in ready if not w.depth] or ([] if measured else ready)
         if idle:
             best, worker = max(idle, key=lambda pair: pair[0].score)
-            why = f"highest score, {best.score:.1f}; nothing was measured yet" if not measured else "its one trial"
+            why = f"rated highest, {best.score:.1f}; no such call was measured yet" if not measured else "its one trial"
             return Choice(worker, why, True, considered=considered)
     best, worker = min(measured, key=lambda pair: pair[0].completion_s or 0.0)
     ahead = tuple(w for c, w in measured if c.load_s and (c.run_s or 0.0) < (best.run_s or 0.0) and w is not worker)

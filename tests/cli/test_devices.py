@@ -93,7 +93,7 @@ def test_search_explains(ninefold: Run, index: str) -> None:
     table = result.stdout[result.stdout.index("device") :].splitlines()
     assert table[0].split() == ["device", "score", "run", "load", "wait", "in", "all"]
     rows = {line.split()[0]: line for line in table[1:] if line[:1].isalpha()}
-    assert "highest score" in " ".join(table)
+    assert "rated highest" in " ".join(table)
     assert "cpu" in rows
     named = ninefold("search", index, "rain", "--explain", "--device", "cpu")
     assert "asked for by name" in named.stdout

@@ -232,7 +232,7 @@ class TestPort:
         with Scheduler(costs=None) as s:
             data, q = database(40), queries(3)
             first = s.run("mine", q, data, k=5)
-            assert (first.answered_by, first.why) == ("board:IB1", "highest score, 9.7; nothing was measured yet")
+            assert (first.answered_by, first.why) == ("board:IB1", "rated highest, 9.7; no such call was measured yet")
             assert first.path == "icebreaker/model, queries quantised on the host"
             assert s.run("mine", q, data, k=5, device="board").answered_by == "board:IB1"
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from ninefold.host.nits import check_database
 from ninefold.spec.data import Answer, Database, State
@@ -84,8 +84,9 @@ class Cpu:
             raise InputError(f"cpu's instance must be one of {', '.join(PATHS)}, not {instance!r}")
         threads = self._threads or default_threads()
         wanted = instance or self._path or os.environ.get("NINEFOLD_CPU_PATH")
-        engine = make(wanted, threads) if wanted else None
-        return CpuDevice(f"cpu:{instance}" if instance else "cpu", _runners(), threads, engine)
+        # Now, since compiling the kernel would count as the time of the first search, for the choice of a device too.
+        engine, note = (make(wanted, threads), "") if wanted else best(threads)
+        return CpuDevice(f"cpu:{instance}" if instance else "cpu", _runners(), engine, note)
 
 
 class CpuDevice:
@@ -97,33 +98,27 @@ class CpuDevice:
         ``cpu`` or ``cpu:PATH``.
     runners : Runners
         The operators of this backend.
-    threads : int
-        Most threads of a search.
-    engine : Engine or None
-        What searches packed nits; None for the best there is, chosen (and compiled) when the first search needs it.
+    engine : Engine
+        What searches packed nits.
+    note : str
+        Why that is not the kernel; empty where it is.
+
+    Attributes
+    ----------
+    path : str
+        The path of a search, e.g. ``"avx2"``, with the note where there is one.
     """
 
-    def __init__(self, name: str, runners: Runners, threads: int, engine: Engine | None) -> None:
+    def __init__(self, name: str, runners: Runners, engine: Engine, note: str = "") -> None:
         self.name = name
+        self.engine = engine
+        self.path = f"{engine.path} ({note})" if note else engine.path
         self._runners = runners
-        self._threads = threads
-        self._engine = engine
 
     @property
     def capacity_bytes(self) -> int | None:
         """None: databases stay where they are, in the host's memory or mapped from a file."""
         return None
-
-    @property
-    def engine(self) -> Engine:
-        """What searches packed nits."""
-        return self._chosen[0]
-
-    @property
-    def path(self) -> str:
-        """The path of a search, e.g. ``"avx2"``, with the reason where the kernel is not there."""
-        engine, note = self._chosen
-        return f"{engine.path} ({note})" if note else engine.path
 
     def load(self, resident: Database | State) -> None:
         """Check the packed nits of a database once; nothing is copied.
@@ -154,10 +149,6 @@ class CpuDevice:
         start = time.perf_counter()
         yield metrics
         metrics["seconds"] = time.perf_counter() - start
-
-    @cached_property
-    def _chosen(self) -> tuple[Engine, str]:
-        return (self._engine, "") if self._engine is not None else best(self._threads)
 
 
 @lru_cache
