@@ -30,8 +30,9 @@ def index(
     """Index SOURCE so that `ninefold search` finds its entries by meaning.
 
     SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
-    (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row an entry). Interrupted, it goes on from
-    there when it is run again.
+    (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row an entry). An entry of text is a run of
+    paragraphs under one heading, up to 800 characters; longer paragraphs are split. Of one text the model reads 256
+    tokens, some 200 words of English. Interrupted, it goes on from there when it is run again.
     """
     from ninefold.host.index.write import DEFAULT_MODE, build
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from ninefold.spec.errors import InputError
@@ -14,8 +15,11 @@ __all__ = ["KIND", "MARKDOWN", "TEXT"]
 
 MARKDOWN = (".markdown", ".md")
 TEXT = (".rst", ".text", ".txt")
-#: Paragraphs of a section are joined up to this many characters: about what the model reads of one text.
+#: Paragraphs of a section are joined up to this many characters, and longer ones are split: about what the model reads
+#: of one text.
 _TOGETHER = 800
+#: Where a long paragraph is split, the best first.
+_ENDS = ("\n", ". ", "? ", "! ", "; ", ", ", " ")
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 
@@ -65,8 +69,11 @@ def _of_file(path: Path, name: str, skipped: Skipped) -> Iterator[Entry]:
     if not text.strip():
         skipped.add(name, "empty")
         return
+    before, part = 0, 1
     for line, title, body in _pieces(text, markdown=path.suffix.lower() in MARKDOWN):
-        entry = skipped.accept(Entry(f"{name}:{line}", title, body))
+        part = part + 1 if line == before else 1
+        before = line
+        entry = skipped.accept(Entry(f"{name}:{line}" if part == 1 else f"{name}:{line}.{part}", title, body))
         if entry is not None:
             yield entry
 
@@ -81,13 +88,25 @@ class _Section:
     def pieces(self) -> Iterator[tuple[int, str, str]]:
         """Yield line, title and text of runs of paragraphs that are not too long together."""
         start, text = 0, ""
-        for line, paragraph in self.paragraphs:
+        for line, paragraph in chain.from_iterable(_split(*paragraph) for paragraph in self.paragraphs):
             if text and len(text) + len(paragraph) > _TOGETHER:
                 yield start, self.title, text
                 text = ""
             start, text = (start, f"{text}\n\n{paragraph}") if text else (line, paragraph)
         if text:
             yield start, self.title, text
+
+
+def _split(line: int, paragraph: str) -> Iterator[tuple[int, str]]:
+    """Yield a paragraph, or its parts where it is too long, each with the number of the line where it begins."""
+    start = 0
+    while len(paragraph) - start > _TOGETHER:
+        near = paragraph[start : start + _TOGETHER]
+        ends = (near.rfind(end, _TOGETHER // 2) + len(end) for end in _ENDS if end in near[_TOGETHER // 2 :])
+        end = start + next(ends, _TOGETHER)
+        yield line + paragraph.count("\n", 0, start), paragraph[start:end].rstrip()
+        start = end
+    yield line + paragraph.count("\n", 0, start), paragraph[start:]
 
 
 def _pieces(text: str, *, markdown: bool) -> Iterator[tuple[int, str, str]]:

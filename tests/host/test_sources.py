@@ -87,6 +87,31 @@ def test_text_is_split_in_paragraphs(tmp_path: Path) -> None:
     assert found[1].sentence == long.strip()
 
 
+def test_a_long_paragraph_is_split_where_it_ends_something(tmp_path: Path) -> None:
+    sentence = "Ink hides it from sharks. "
+    paragraphs = ["First.", sentence * 40, "word " * 170, "x" * 1700, "Last."]
+    (tmp_path / "a.txt").write_text("\n\n".join(paragraphs))
+    found, _ = entries(tmp_path / "a.txt")
+    assert [(entry.id, entry.text) for entry in found] == [
+        ("a.txt:1", "First.\n\n" + (sentence * 30).strip()),
+        ("a.txt:3", (sentence * 10).strip()),
+        ("a.txt:5", ("word " * 160).strip()),
+        ("a.txt:5.2", ("word " * 10).strip()),
+        ("a.txt:7", "x" * 800),
+        ("a.txt:7.2", "x" * 800),
+        ("a.txt:7.3", "x" * 100 + "\n\nLast."),
+    ]
+
+
+def test_nothing_of_a_long_paragraph_is_lost(tmp_path: Path) -> None:
+    words = [f"w{number}" for number in range(3000)]
+    (tmp_path / "a.txt").write_text(" ".join(words))
+    found, _ = entries(tmp_path / "a.txt")
+    assert [word for entry in found for word in entry.text.split()] == words
+    assert max(len(entry.text) for entry in found) <= 800
+    assert len({entry.id for entry in found}) == len(found)
+
+
 def test_markdown_is_split_at_headings(tmp_path: Path) -> None:
     text = "Before.\n\n# Guide\nIntro.\n\n## Install\n```sh\n# not a heading\n\nmake\n```\n"
     text += "## Use ##\nRun it.\n# Else\nMore.\n"
