@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.cores.similarity import SimilarityEngine
 from ninefold.hdl.cores.topk import TopKMiner
 from ninefold.hdl.link.layouts import BYTE
@@ -54,7 +55,7 @@ class Miner(wiring.Component):
     parameters : MinerParameters
         What it is made with.
     count_from : int
-        What counters begin with, modulo their widths: below 0 tests see them wrap around.
+        What counters begin with, modulo their widths, within 64 bits: below 0 tests see them wrap around.
 
     Members
     -------
@@ -66,7 +67,7 @@ class Miner(wiring.Component):
 
     def __init__(self, parameters: MinerParameters, count_from: int = 0) -> None:
         self.parameters = parameters
-        self._count_from = count_from
+        self._count_from = check_integer("count_from", count_from, -(2**63), 2**63 - 1)
         super().__init__({"rx": In(stream.Signature(BYTE)), "tx": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:

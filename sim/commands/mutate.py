@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ninefold.hdl.commands.parameters import CoreArgument
 from ninefold.spec.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class _MutateCommand(click.Command):
             raise UnavailableError("amaranth is not installed", "pip install 'ninefold[sim,synth]'")
         from ninefold.sim.mutation import SUBJECTS
 
-        return [click.Argument(["core"], type=click.Choice([*SUBJECTS, "all"])), *super().get_params(ctx)]
+        return [CoreArgument([*SUBJECTS, "all"], click.Choice), *super().get_params(ctx)]
 
 
 @click.command(cls=_MutateCommand)
@@ -103,7 +104,7 @@ def _judge(core: str, campaign: Campaign, numbers: Sequence[int], at_once: int, 
     with steps(core, total) as finished:
         for verdict in campaign.run(numbers or None, at_once):
             verdicts.append(verdict)
-            finished(f"{core} {verdict.mutant.number}: {verdict.status}")
+            finished(f"{core} {verdict}")
             if as_json:
                 click.echo(_json(core, verdict))
     if not as_json:
