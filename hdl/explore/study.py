@@ -25,6 +25,8 @@ __all__ = ["INSTALL", "Exploration", "name_of"]
 
 INSTALL: Final = 'pip install "ninefold[explore]"'
 _STUDY, _ASKED, _FIRST, _BUILT = "ninefold explore miner", "asked", "first", "built "
+#: Of what is tried first.
+_REVISION: Final = 2
 #: All choices of a space that has no more are estimated before the first trial, which takes seconds.
 _WHOLE: Final = 1 << 18
 #: Trials at random before the sampler learns from them.
@@ -68,6 +70,7 @@ class Exploration:
             "baud": space.base.baud,
             "parameters": {name: list(values) for name, values in space.values.items()},
             "estimates": digest_of(fitted()["weights"])[:16],
+            "revision": _REVISION,
         }
         held = self._kept.user_attrs.get(_ASKED)
         if held is None:

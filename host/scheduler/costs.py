@@ -21,6 +21,8 @@ _LOG = logging.getLogger("ninefold.scheduler")
 #: How many of the last measurements the median is taken of: it follows a machine that changes, and no single outlier.
 KEPT: Final = 8
 _VERSION: Final = 1
+#: A median that has moved by less is as it was in the file, whose writing takes longer than a small task.
+_DRIFT: Final = 0.1
 
 
 def size_class(call: Call) -> str:
@@ -65,6 +67,8 @@ class Costs:
         self._path = path
         self._times: dict[str, dict[str, deque[float]]] = {}
         self._medians: dict[tuple[str, str], float] = {}
+        #: Medians as the file has them, of classes with as many measurements as are kept.
+        self._settled: dict[tuple[str, str], float] = {}
         self._described: dict[str, str] = {}
         self._changed = False
         if path is not None:
@@ -75,6 +79,7 @@ class Costs:
         if self._described.get(device, description) != description:
             for size in self._times.pop(device, {}):
                 self._medians.pop((device, size), None)
+                self._settled.pop((device, size), None)
         self._described[device] = description
 
     def expected_s(self, device: str, size: str) -> float | None:
@@ -85,11 +90,12 @@ class Costs:
         """Add a measurement."""
         times = self._times.setdefault(device, {}).setdefault(size, deque(maxlen=KEPT))
         times.append(seconds)
-        self._medians[device, size] = _median(times)
-        self._changed = True
+        median = self._medians[device, size] = _median(times)
+        settled = self._settled.get((device, size))
+        self._changed |= settled is None or abs(median - settled) > _DRIFT * settled
 
     def save(self) -> None:
-        """Write the file, whole or not at all; a file that cannot be written costs a warning, not an answer."""
+        """Write the file if its medians have moved, whole or not at all; one that cannot be written is a warning."""
         if self._path is None or not self._changed:
             return
         content = {
@@ -109,7 +115,7 @@ class Costs:
         except OSError as error:
             _LOG.warning("measured costs were not saved", extra={"file": str(self._path), "reason": str(error)})
         else:
-            self._changed = False
+            self._settle()
 
     def _read(self, path: Path) -> None:
         try:
@@ -124,13 +130,20 @@ class Costs:
                         raise ValueError(f"{device} {size} took {times} seconds")
                     self._times.setdefault(device, {})[size] = deque(kept, maxlen=KEPT)
                     self._medians[device, size] = _median(self._times[device][size])
+            self._settle()
         except FileNotFoundError:
             return
         except OSError as error:
             _LOG.warning("measured costs were not read", extra={"file": str(path), "reason": str(error)})
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            self._times, self._medians, self._described = {}, {}, {}
+            self._times, self._medians, self._settled, self._described = {}, {}, {}, {}
             self._set_aside(path, f"{type(error).__name__}: {error}")
+
+    def _settle(self) -> None:
+        """Note that the file says what is here."""
+        full = ((d, size) for d, sizes in self._times.items() for size, times in sizes.items() if len(times) == KEPT)
+        self._settled = {key: self._medians[key] for key in full}
+        self._changed = False
 
     @staticmethod
     def _set_aside(path: Path, reason: str) -> None:

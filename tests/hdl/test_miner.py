@@ -344,6 +344,12 @@ def test_parameters_are_refused(change: dict[str, Any], message: str) -> None:
         MinerParameters(**parameters)
 
 
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_what_counters_begin_with_is_refused_outside_64_bits() -> None:
+    with pytest.raises(InputError, match=r"^count_from must be .* not 9223372036854775808$"):
+        Miner(TINY, 2**63)
+
+
 def test_catalogue() -> None:
     assert {"virtual/tiny", "virtual/demo", "icebreaker/small"} <= set(CONFIGURATIONS)
     assert all(c.divisor is None or c.divisor >= 4 for c in CONFIGURATIONS.values())

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ninefold.host import refine as module
 from ninefold.host.nits import pack
 from ninefold.host.refine import adaptive, float_scores, refine, rerank
 from ninefold.host.scheduler import run
@@ -44,24 +45,33 @@ def test_adaptive_is_the_golden_model(scores: list[int]) -> None:
     assert adaptive(np.array(scores, np.int32)).tolist() == [passes_threshold(s, scores) for s in scores]
 
 
-@given(st.integers(1, 2), st.integers(1, 40), st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1.0, 1e4]))
-def test_float_scores_are_the_golden_models_bits(queries: int, dimensions: int, seed: int, size: float) -> None:
+@given(
+    st.integers(1, 2),
+    st.sampled_from([5, 130, 256]),
+    st.integers(1, 20),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1e-3, 1.0, 1e4]),
+)
+def test_float_scores_are_the_golden_models_bits(
+    queries: int, rows: int, dimensions: int, seed: int, size: float
+) -> None:
     rng = np.random.default_rng(seed)
     q = rng.normal(0, size, (queries, dimensions)).astype(np.float32)
-    vectors = rng.normal(0, size, (5, dimensions)).astype(np.float16)
+    vectors = rng.normal(0, size, (rows, dimensions)).astype(np.float16)
     wanted = [[float_score(query, vector) for vector in vectors] for query in q]
     assert float_scores(q, vectors).tolist() == wanted
 
 
-def test_the_order_of_summation_is_that_of_the_index() -> None:
-    q = np.ones((1, 3), np.float32)
+@pytest.mark.parametrize(("queries", "rows"), [(1, 1), (3, 2), (1, 300), (300, 1)])
+def test_the_order_of_summation_is_that_of_the_index(queries: int, rows: int) -> None:
+    q = np.ones((queries, 3), np.float32)
     # In this order 2**-54 is lost in the 1 that follows it; from the other end it is what is left.
-    vectors = np.array([[2.0**-54, 1, -1]], np.float32)
-    assert float_scores(q, vectors)[0, 0] == 0.0
-    assert float_scores(q, vectors[:, ::-1])[0, 0] == 2.0**-54
+    vectors = np.tile(np.array([2.0**-54, 1, -1], np.float32), (rows, 1))
+    assert (float_scores(q, vectors) == 0.0).all()
+    assert (float_scores(q, vectors[:, ::-1]) == 2.0**-54).all()
 
 
-@pytest.mark.parametrize("queries", [1, 2])
+@pytest.mark.parametrize("queries", [1, 2, 200])
 def test_a_sum_of_nothing_but_minus_zeros_is_zero(queries: int) -> None:
     scores = float_scores(np.zeros((queries, 3), np.float32), np.full((2, 3), -1, np.float16))
     assert not np.signbit(scores).any()
@@ -72,6 +82,19 @@ def test_rerank_breaks_ties_by_id() -> None:
     ids, scores = rerank(np.array([[1, 0], [0, 1]], np.float32), np.array([[2, 1, 3, 0], [-1, 3, 1, -1]]), vectors)
     assert ids.tolist() == [[3, 0, 2, 1], [1, 3, -1, -1]]
     assert scores.tolist() == [[2, 1, 1, 0], [1, 0, -np.inf, -np.inf]]
+
+
+def test_rerank_is_the_same_of_one_query_and_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    q = rng.normal(0, 1, (40, 6)).astype(np.float32)
+    vectors = rng.normal(0, 1, (50, 6)).astype(np.float16)
+    ids = np.array([rng.permutation(50)[:30] for _ in q])
+    ids[:, 20:] = np.where(rng.random((40, 10)) < 0.5, -1, ids[:, 20:])
+    alone = [rerank(q[i : i + 1], ids[i : i + 1], vectors) for i in range(40)]
+    monkeypatch.setattr(module, "_TOGETHER", 11 * 30 * 6)  # the last part is a smaller one
+    together = rerank(q, ids, vectors)
+    for got, wanted in zip(together, zip(*alone, strict=True), strict=True):
+        assert np.array_equal(got, np.concatenate(wanted))
 
 
 def test_refine_cuts_and_fills() -> None:

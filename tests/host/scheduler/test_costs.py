@@ -54,6 +54,30 @@ def test_they_are_kept_between_runs(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["costs.json"]
 
 
+def test_the_file_is_written_only_when_a_median_has_moved(tmp_path: Path) -> None:
+    path = tmp_path / "costs.json"
+
+    def kept(*seconds: float) -> bool:
+        costs, before = Costs(path), path.read_bytes() if path.exists() else b""
+        for each in seconds:
+            costs.record("cpu", "a", each)
+        costs.save()
+        return path.read_bytes() != before
+
+    # One more each time, until as many are there as are kept.
+    assert all(kept(1.0) for _ in range(KEPT))
+    assert not kept(1.0)
+    assert not kept(*[1.09] * KEPT)
+    assert kept(*[1.11] * KEPT)
+    assert Costs(path).expected_s("cpu", "a") == 1.11
+    # Small steps add up.
+    costs = Costs(path)
+    for step in range(KEPT * 3):
+        costs.record("cpu", "a", 1.11 + step / 100)
+    costs.save()
+    assert (Costs(path).expected_s("cpu", "a") or 0) > 1.2
+
+
 @pytest.mark.parametrize(
     "content",
     [
