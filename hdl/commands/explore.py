@@ -111,10 +111,10 @@ def explore(
     searched = space(board, chosen, _values(given))
     folder = Path("build") / f"explore-{board}" if output is None else output
     drawn = folder / "front.svg" if plot_file is None else plot_file
-    if plot_file is not None:
-        check_plot(drawn)
-    folder.mkdir(parents=True, exist_ok=True)
     check_plot(drawn)
+    if plot_file is not None and not plot_file.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {plot_file.absolute().parent} to write {plot_file.name} in")
+    folder.mkdir(parents=True, exist_ok=True)
     exploration = Exploration(searched, chosen, folder / "study.journal" if study is None else study, seed)
     _search(exploration, trials)
     files = write_configurations(exploration, folder)

@@ -205,7 +205,8 @@ class Worker:
             left = limit_at - self._events.clock()
             if thread is None:
                 self._close_unattended()
-            if thread is None or until <= self._events.clock():
+                return
+            if until <= self._events.clock():
                 return
             # The supervisor gives the call up when its time has come, and is given a moment for that.
             thread.join(None if left == float("inf") else max(left, 0.0) + 0.01)
