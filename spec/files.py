@@ -8,7 +8,22 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["written_aside"]
+from .errors import InputError
+
+__all__ = ["check_folders", "written_aside"]
+
+
+def check_folders(*paths: Path | None) -> None:
+    """Refuse to write files in folders that are not there, before anything is done; None stands for no file.
+
+    Raises
+    ------
+    InputError
+        There is no such folder; the message names it and the file.
+    """
+    for path in paths:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
 
 
 @contextlib.contextmanager

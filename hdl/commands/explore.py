@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ninefold.hdl.commands.progress import steps
 from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.files import check_folders
 
 if TYPE_CHECKING:
     from ninefold.hdl.explore import Exploration
@@ -112,8 +113,7 @@ def explore(
     folder = Path("build") / f"explore-{board}" if output is None else output
     drawn = folder / "front.svg" if plot_file is None else plot_file
     check_plot(drawn)
-    if plot_file is not None and not plot_file.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {plot_file.absolute().parent} to write {plot_file.name} in")
+    check_folders(plot_file)
     folder.mkdir(parents=True, exist_ok=True)
     exploration = Exploration(searched, chosen, folder / "study.journal" if study is None else study, seed)
     _search(exploration, trials)
@@ -143,14 +143,14 @@ def _values(given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _search(exploration: "Exploration", trials: int) -> None:
-    left = trials - exploration.finished
+    if not exploration.finished and exploration.whole:
+        click.echo(f"estimating all {exploration.space.size:,} choices", err=True)
+    left = exploration.wanted(trials) - exploration.finished
     if left <= 0:
         click.echo(f"{exploration.path} has {exploration.finished} trials already", err=True)
         return
     if exploration.finished:
         click.echo(f"going on behind {exploration.finished} trials of {exploration.path}", err=True)
-    elif exploration.whole:
-        click.echo(f"estimating all {exploration.space.size:,} choices", err=True)
     title = f"exploring {exploration.space.board.name}"
     with click.progressbar(length=left, label=title, file=sys.stderr) as bar:
         exploration.run(trials, lambda _: bar.update(1))

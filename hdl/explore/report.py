@@ -76,8 +76,11 @@ def _nearest(points: Mapping[str, Point], board: Board) -> dict[str, Any] | None
     if not points or any(not point.overuse for point in points.values()):
         return None
     point = min(points.values(), key=lambda point: point.overuse)
-    parameters = {key: getattr(point.configuration.miner, key) for key in PARAMETERS}
-    return {"parameters": parameters, "needs": point.area.excess(AVAILABLE[board.device])}
+    return {"parameters": _parameters(point), "needs": point.area.excess(AVAILABLE[board.device])}
+
+
+def _parameters(point: Point) -> dict[str, Any]:
+    return {key: getattr(point.configuration.miner, key) for key in PARAMETERS}
 
 
 def _front(exploration: Exploration) -> list[dict[str, Any]]:
@@ -93,7 +96,7 @@ def _front(exploration: Exploration) -> list[dict[str, Any]]:
                 "file": file_of(name),
                 "rank": order.index(name) + 1,
                 "baud": point.configuration.baud,
-                "parameters": {key: getattr(point.configuration.miner, key) for key in PARAMETERS},
+                "parameters": _parameters(point),
                 "estimate": estimate,
                 "built": None if result is None else {**result, "values": made, "ratio": ratios(made, estimate)},
             }

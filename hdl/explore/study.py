@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ninefold.hdl.configurations import Configuration, described
 from ninefold.hdl.estimate_area import fitted
@@ -31,6 +31,8 @@ _REVISION: Final = 2
 _WHOLE: Final = 1 << 18
 #: Trials at random before the sampler learns from them.
 _STARTUP: Final = 24
+
+_Named = TypeVar("_Named")
 
 
 class Exploration:
@@ -91,6 +93,10 @@ class Exploration:
         """Trials that were estimated, or found to be impossible."""
         return len(self._finished())
 
+    def wanted(self, trials: int) -> int:
+        """Return how many trials `run` goes on to: more than it is asked for where the front of all has more."""
+        return max(trials, len(self._first()))
+
     def run(self, trials: int, say: Callable[[int], None] = lambda _: None) -> None:
         """Try configurations until `trials` are finished in all, those of earlier runs included.
 
@@ -100,7 +106,7 @@ class Exploration:
         Parameters
         ----------
         trials : int
-            How many; more where that front has more.
+            How many; see `wanted`.
         say : callable, optional
             Called with the number of finished trials after each.
         """
@@ -110,7 +116,7 @@ class Exploration:
         study = optuna.create_study(directions=self._kept.directions)
         study.add_trials(self._finished())
         first = self._first()
-        for done in range(self.finished, max(trials, len(first))):
+        for done in range(self.finished, self.wanted(trials)):
             with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                 study.sampler = optuna.samplers.TPESampler(
                     seed=int(digest_of(self.seed, done)[:8], 16),
@@ -147,12 +153,9 @@ class Exploration:
 
         Of configurations with the same values, the one that takes the least memory stands for all.
         """
-        fitting = {name: point for name, point in self.points().items() if not point.overuse}
-        leanest: dict[tuple[float, ...], str] = {}
-        for name in sorted(fitting, key=lambda name: (OBJECTIVES["ram"].value(fitting[name]), name)):
-            leanest.setdefault(tuple(self.costs(fitting[name])), name)
-        costs = list(leanest)
-        return {leanest[c]: fitting[leanest[c]] for c in sorted(costs[i] for i in nondominated(costs))}
+        points = self.points()
+        found = self._leanest((name, points[name]) for name in sorted(points))
+        return {name: points[name] for _, name in sorted(found)}
 
     def costs(self, point: Point) -> list[float]:
         """Return the values of the objectives, each so that less is better."""
@@ -171,27 +174,36 @@ class Exploration:
     def _first(self) -> list[dict[str, int]]:
         """Return what is tried first, as the study has it."""
         if _FIRST not in self._kept.user_attrs:
-            miner = self.space.base.miner
-            known = {name: getattr(miner, name) for name in self.space.values}
-            fit = all(known[name] in values for name, values in self.space.values.items())
-            chosen = self._best() if self.whole else [known] if fit else []
+            chosen = self._best() if self.whole else self._known()
             self._kept.set_user_attr(_FIRST, [self._indices(one) for one in chosen])
         return list(self._kept.user_attrs[_FIRST])
 
+    def _known(self) -> list[dict[str, int]]:
+        """Return what is in the catalogue, if it is in the space."""
+        known = {name: getattr(self.space.base.miner, name) for name in self.space.values}
+        return [known] if all(known[name] in values for name, values in self.space.values.items()) else []
+
     def _best(self) -> list[dict[str, int]]:
-        """Return the front of the whole space; of equals the one that takes the least memory."""
-        leanest: dict[tuple[float, ...], tuple[float, dict[str, int]]] = {}
+        """Return the front of the whole space, the best compromise first."""
+        found = self._leanest(self._everything())
+        return [found[i][1] for i in by_compromise([costs for costs, _ in found])] if found else []
+
+    def _everything(self) -> Iterator[tuple[dict[str, int], Point]]:
         for chosen in self.space.choices():
             try:
-                point = estimated(self.space.configuration(chosen), self.space.board)
+                yield chosen, estimated(self.space.configuration(chosen), self.space.board)
             except InputError:  # they do not go together
                 continue
+
+    def _leanest(self, points: Iterable[tuple[_Named, Point]]) -> list[tuple[tuple[float, ...], _Named]]:
+        """Return costs and names of the front of what fits; of equals the first that takes the least memory."""
+        leanest: dict[tuple[float, ...], tuple[float, _Named]] = {}
+        for name, point in points:
             ram, costs = OBJECTIVES["ram"].value(point), tuple(self.costs(point))
             if not point.overuse and (costs not in leanest or ram < leanest[costs][0]):
-                leanest[costs] = ram, chosen
+                leanest[costs] = ram, name
         reached = list(leanest)
-        front = [reached[i] for i in nondominated(reached)]
-        return [leanest[front[i]][1] for i in by_compromise(front)] if front else []
+        return [(reached[i], leanest[reached[i]][1]) for i in nondominated(reached)]
 
     def _indices(self, chosen: Mapping[str, int]) -> dict[str, int]:
         return {_index(name): self.space.values[name].index(chosen[name]) for name in self.space.searched}

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ninefold.spec.benchmark import BENCHMARKS, SIZES, Benchmark, Figure, Request, Size
 from ninefold.spec.errors import InputError, UnavailableError, UnsupportedError
-from ninefold.spec.files import written_aside
+from ninefold.spec.files import check_folders, written_aside
 from ninefold.spec.registry import entries
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def bench(
         for name, measure in measures.items():
             click.echo(f"{name:12} {_missing(measure) or 'ready'}")
         return
-    _check_files(as_json, html)
+    if html is not None and html.suffix not in (".html", ".htm"):
+        raise InputError(f"the report must end in .html, not {html.name!r}")
+    check_folders(as_json, html)
     before = None if earlier is None else Run.from_json(earlier.read_bytes(), str(earlier))
     if html is not None:
         from ninefold.host.bench.report import check
@@ -175,15 +177,6 @@ def _write(run: Run, found: Comparison | None, as_json: Path | None, html: Path 
         timeline = [trace] if trace is not None and trace.exists() else []
         for path in [*write(run, html, found, *timeline), *timeline]:
             click.echo(f"wrote {path}", err=True)
-
-
-def _check_files(as_json: Path | None, html: Path | None) -> None:
-    """Refuse, before anything is measured, to write where there is no folder, or a page where its figures go."""
-    if html is not None and html.suffix not in (".html", ".htm"):
-        raise InputError(f"the report must end in .html, not {html.name!r}")
-    for path in (as_json, html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
 
 
 def _missing(measure: Benchmark) -> str:

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import UnavailableError
+from ninefold.spec.files import check_folders
 
 from .shown import answered, considered, score_of, snippet
 
@@ -57,9 +58,7 @@ def search(
     from ninefold.host.index import Index
     from ninefold.host.scheduler import Scheduler
 
-    for path in (timeline, metrics):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} in")
+    check_folders(timeline, metrics)
     index = Index.open(name)
     options: dict[str, Any] = {"rerank": rerank, "threshold": threshold, "device": device, "strict": strict}
     with Scheduler(timeline=timeline is not None) as scheduler:

@@ -107,6 +107,21 @@ def test_the_front_is_that_of_all_configurations_and_all_fit(tmp_path: Path) -> 
     assert any(point.overuse for point in exploration.points().values())
 
 
+def test_a_front_that_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
+    def interrupt(done: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Exploration(small(), BOTH, tmp_path / "study").run(1, interrupt)
+    result = explore(tmp_path / "out", "--trials", "1", "--study", str(tmp_path / "study"))
+    assert f"going on behind 1 trials of {tmp_path / 'study'}" in result.stderr
+    whole = Exploration(small(), BOTH, tmp_path / "whole")
+    whole.run(1)
+    assert whole.finished > 1
+    assert Exploration(small(), BOTH, tmp_path / "study").front() == whole.front()
+
+
 def test_a_space_that_is_too_large_is_begun_with_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "_WHOLE", small().size - 1)
     exploration = Exploration(small(), BOTH, tmp_path / "study")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ninefold.spec.files import written_aside
+from ninefold.spec.errors import InputError
+from ninefold.spec.files import check_folders, written_aside
 
 
 def test_a_file_appears_with_the_rights_of_any_new_file(tmp_path: Path) -> None:
@@ -18,6 +19,12 @@ def test_a_file_appears_with_the_rights_of_any_new_file(tmp_path: Path) -> None:
         assert path.read_text() == text
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
     assert sorted(tmp_path.iterdir()) == [path, plain]
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_file(tmp_path: Path) -> None:
+    check_folders(None, tmp_path / "page.html", Path("page.html"))
+    with pytest.raises(InputError, match=f"^there is no folder {tmp_path / 'no'} to write page.html in$"):
+        check_folders(tmp_path / "page.html", tmp_path / "no" / "page.html")
 
 
 def test_what_was_there_stays_when_the_block_fails(tmp_path: Path) -> None:
