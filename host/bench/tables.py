@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +14,17 @@ from ninefold.spec.benchmark import Figure, Parameter
 
 from .compare import Comparison
 
-__all__ = ["described", "figures", "print_comparison", "print_targets", "quantity", "shown", "worsening"]
+__all__ = [
+    "Target",
+    "described",
+    "figures",
+    "print_comparison",
+    "print_targets",
+    "quantity",
+    "shown",
+    "targets",
+    "worsening",
+]
 
 _COLOURS = {True: "green", False: "red", None: ""}
 
@@ -61,15 +72,34 @@ def figures(name: str, measured: Iterable[Figure]) -> Table:
     return table
 
 
+class Target(NamedTuple):
+    """A figure that has a target, what it is called, and what it reached: the ratio where it is beside a peer."""
+
+    name: str
+    reached: str
+    figure: Figure
+
+
+def targets(suites: Mapping[str, Iterable[Figure]]) -> list[Target]:
+    """Return what has a target."""
+    aimed = [(suite, figure) for suite, measured in suites.items() for figure in measured if figure.target]
+    return [
+        Target(
+            f"{suite}: {figure.case}, {figure.subject}, {figure.quantity}",
+            quantity(figure) if figure.ratio is None else f"{shown(figure.ratio)} x {figure.beside}",
+            figure,
+        )
+        for suite, figure in aimed
+    ]
+
+
 def print_targets(console: Console, suites: Mapping[str, Iterable[Figure]]) -> None:
     """Print how many targets are met, and each that is missed."""
-    aimed = [(suite, figure) for suite, measured in suites.items() for figure in measured if figure.target]
-    missed = [(suite, figure) for suite, figure in aimed if not figure.met]
+    aimed = targets(suites)
+    missed = [target for target in aimed if not target.figure.met]
     if aimed:
         console.print(f"{len(aimed) - len(missed)} of {len(aimed)} targets met", style="bold", highlight=False)
-    for suite, figure in missed:
-        reached = quantity(figure) if figure.ratio is None else f"{shown(figure.ratio)} x {figure.beside}"
-        name = f"{suite}: {figure.case}, {figure.subject}, {figure.quantity}"
+    for name, reached, figure in missed:
         console.print(f"missed: {name}: {reached}, target {figure.target}", style="red", markup=False, highlight=False)
 
 

@@ -99,10 +99,10 @@ class _Section:
 
 def _split(line: int, paragraph: str) -> Iterator[tuple[int, str]]:
     """Yield a paragraph, or its parts where it is too long, each with the number of the line where it begins."""
-    start = 0
+    start, half = 0, _TOGETHER // 2
     while len(paragraph) - start > _TOGETHER:
         near = paragraph[start : start + _TOGETHER]
-        ends = (near.rfind(end, _TOGETHER // 2) + len(end) for end in _ENDS if end in near[_TOGETHER // 2 :])
+        ends = (at + len(mark) for mark in _ENDS if (at := near.rfind(mark, half)) >= 0)
         end = start + next(ends, _TOGETHER)
         yield line + paragraph.count("\n", 0, start), paragraph[start:end].rstrip()
         start = end

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ninefold.hdl.commands.parameters import CoreArgument
 from ninefold.spec.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -29,9 +28,10 @@ class _MutateCommand(click.Command):
 
         if importlib.util.find_spec("amaranth") is None:
             raise UnavailableError("amaranth is not installed", "pip install 'ninefold[sim,synth]'")
+        from ninefold.hdl.commands.parameters import CoreArgument
         from ninefold.sim.mutation import SUBJECTS
 
-        return [CoreArgument([*SUBJECTS, "all"], click.Choice), *super().get_params(ctx)]
+        return [CoreArgument([*SUBJECTS, "all"]), *super().get_params(ctx)]
 
 
 @click.command(cls=_MutateCommand)

@@ -10,7 +10,7 @@ from typing import Final
 
 from ninefold.host.bench.compare import Change, Comparison
 from ninefold.host.bench.records import Run
-from ninefold.host.bench.tables import described, quantity, shown, worsening
+from ninefold.host.bench.tables import Target, described, quantity, shown, targets, worsening
 from ninefold.spec.benchmark import Figure
 
 from .charts import Chart
@@ -120,19 +120,17 @@ def _change(change: Change) -> str:
 
 
 def _targets(run: Run) -> str:
-    aimed = [(name, figure) for name, figures in run.suites.items() for figure in figures if figure.target]
+    aimed = targets(run.suites)
     if not aimed:
         return ""
-    met = sum(figure.met is True for _, figure in aimed)
-    rows = (_target(name, figure) for name, figure in aimed)
-    table = _table(("figure", "reached", "target"), rows)
+    met = sum(target.figure.met is True for target in aimed)
+    table = _table(("figure", "reached", "target"), map(_target, aimed))
     return f"<h2>Targets</h2><p>{met} of {len(aimed)} met in this run.</p>{table}"
 
 
-def _target(suite: str, figure: Figure) -> str:
+def _target(target: Target) -> str:
+    name, reached, figure = target
     colour, mark = ("good", "met") if figure.met else ("bad", "missed")
-    reached = quantity(figure) if figure.ratio is None else f"{shown(figure.ratio)} x {figure.beside}"
-    name = f"{suite}: {figure.case}, {figure.subject}, {figure.quantity}"
     return (
         f'<tr><td>{escape(name)}<br><span class="dim">{escape(described(figure.parameters))}</span></td>'
         f'<td class="{colour}">{escape(reached)} ({mark})</td><td class="number">{escape(figure.target)}</td></tr>'
