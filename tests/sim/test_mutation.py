@@ -13,7 +13,7 @@ from ninefold.sim.mutation import SUBJECTS, Campaign, Status, Subject, equivalen
 from ninefold.sim.mutation.cut import cuts_of
 from ninefold.sim.mutation.equivalence import Relation
 from ninefold.sim.mutation.miter import miter
-from ninefold.sim.mutation.netlist import Netlist, Port, device, flat, lines_of, ports_of, yosys
+from ninefold.sim.mutation.netlist import Netlist, Port, device, flat, lines_of, ports_of, run_yosys
 from ninefold.sim.mutation.page import page
 from ninefold.sim.mutation.sample import Mutant
 from ninefold.spec.errors import InputError
@@ -241,7 +241,7 @@ endmodule
 
 
 def test_a_memory_is_written_in_reset_too(tmp_path: Path) -> None:
-    yosys(tmp_path, "read_verilog top.v; prep -rdff -top top; write_rtlil flat.il", **{"top.v": MARKED_IN_RESET})
+    run_yosys(tmp_path, "read_verilog top.v; prep -rdff -top top; write_rtlil flat.il", **{"top.v": MARKED_IN_RESET})
     netlist = Netlist((tmp_path / "flat.il").read_text(), "")
     ports = [Port(name, True, 1) for name in ("clk", "rst", "mark", "place")] + [Port("seen", False, 1)]
     mutant = Mutant(1, "const0 -cell kept -port WR_EN -portbit 0")

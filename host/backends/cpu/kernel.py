@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.selection import empty
+from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
 
@@ -77,7 +78,8 @@ def build() -> Path:
         for name, content in files.items():
             (folder / name).write_bytes(content)
         sources = sorted(str(folder / name) for name in files if name.endswith(".cpp"))
-        _call([tool, *_FLAGS, "-o", str(folder / "kernel.so"), *sources])
+        with times.children(Path(tool).name):
+            _call([tool, *_FLAGS, "-o", str(folder / "kernel.so"), *sources])
 
     return BuildCache("cpu-kernel").get(digest, compile_in) / "kernel.so"
 

@@ -1,0 +1,132 @@
+"""Yosys from PyPI's package pyosys: native code, run in a process of its own.
+
+``python -m ninefold.hdl.yosys`` takes the few options of the program ``yosys`` that this project and SymbiYosys use.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from ninefold.hdl import tools
+from ninefold.spec.errors import UnavailableError
+
+__all__ = ["PACKAGE", "abc", "command", "main", "run", "share", "version"]
+
+#: The package, whose version names the tool in digests and manifests.
+PACKAGE: Final = "pyosys"
+_INSTALL: Final = 'pip install "ninefold[hdl]"'
+_USAGE: Final = "usage: python -m ninefold.hdl.yosys [-q] [-l LOG] (-p COMMANDS | SCRIPT)"
+
+
+def version() -> str:
+    """Return the version of pyosys, which is Yosys'.
+
+    Raises
+    ------
+    UnavailableError
+        It is not installed; the message says how to install it.
+    """
+    return tools.version_of(PACKAGE, _INSTALL)
+
+
+def command() -> list[str]:
+    """Return the command line that stands for the program ``yosys``.
+
+    Raises
+    ------
+    UnavailableError
+        pyosys is not installed; the message says how to install it.
+    """
+    version()
+    return [sys.executable, "-m", "ninefold.hdl.yosys"]
+
+
+def run(script: str, folder: Path) -> None:
+    """Run commands of Yosys, separated by semicolons or line ends.
+
+    Parameters
+    ----------
+    script : str
+        The commands.
+    folder : Path
+        Where they run, and what their paths are relative to.
+
+    Raises
+    ------
+    UnavailableError
+        pyosys is not installed.
+    ToolError
+        A command failed; the message carries its end.
+    """
+    tools.run([*command(), "-q", "-p", script], folder, work="yosys")
+
+
+def abc(commands: str, folder: Path) -> None:
+    """Run commands of ABC, which Yosys brings along, separated by semicolons.
+
+    Raises
+    ------
+    UnavailableError
+        pyosys is not installed.
+    ToolError
+        ABC failed.
+    """
+    tools.run([_folder() / "yosys-abc", "-q", commands], folder)
+
+
+def share() -> Path:
+    """Return the folder of Yosys' own sources, such as simulation models of cells.
+
+    Raises
+    ------
+    UnavailableError
+        pyosys is not installed.
+    """
+    return _folder() / "share"
+
+
+def _folder() -> Path:
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or package.origin is None:
+        raise UnavailableError(f"the package {PACKAGE} is not installed", _INSTALL)
+    return Path(package.origin).parent
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run Yosys as ``yosys -q -p COMMANDS`` or ``yosys -ql LOG SCRIPT`` would; a failure ends the process with 1."""
+    quiet, log, commands, script = False, "", "", ""
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word in ("-q", "-ql"):
+            quiet = True
+        if word in ("-l", "-ql") and waiting:
+            log = waiting.pop(0)
+        elif word == "-p" and waiting:
+            commands = waiting.pop(0)
+        elif word != "-q" and not word.startswith("-") and not script:
+            script = word
+        elif word != "-q":
+            sys.exit(_USAGE)
+    if bool(commands) == bool(script):
+        sys.exit(_USAGE)
+
+    # The library writes its log to standard output.
+    if log or quiet:
+        target = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        os.dup2(target, sys.stdout.fileno())
+    from pyosys import libyosys
+
+    design = libyosys.Design()
+    for line in commands.splitlines() or [f"script {script}"]:
+        design.run_pass(line)
+    libyosys.log_flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
