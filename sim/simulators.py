@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from xml.etree import ElementTree
 
-from ninefold.sim.verilated.tools import find_tools
+from ninefold.sim.benches.fields import PERIOD_NS
+from ninefold.sim.verilated.compiler import Recipe
+from ninefold.sim.verilated.tools import Tools, find_tools
+from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError, UnavailableError, tool_failure
+from ninefold.spec.programs import run
 
-__all__ = ["PERIOD_NS", "SIMULATORS", "Outcome", "Simulator", "find_simulator"]
+__all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
 
 #: Names of the simulators, the default first.
 SIMULATORS = ("verilator", "icarus")
 
-#: Period of the clock that every bench makes.
-PERIOD_NS = 10
-
+_BENCHES = Path(__file__).with_name("benches")
 _TIMESCALE = ("1ns", "1ps")  # Icarus refuses clock periods without one
-_EMPTY_DESIGN = "module top(input clk, output q); assign q = clk; endmodule\n"
 # Icarus in its SystemVerilog mode, cocotb's choice, does not run `always @*` at time 0, which Yosys' Verilog relies on.
 _ICARUS = ["-g2005", "-s", "waves"]
 # Plain Verilog, unlike cocotb's own.
@@ -53,7 +56,8 @@ public_flat_rw -module "top" -var "lost"
 public_flat_rw -module "top" -var "crc_error"
 public_flat_rw -module "top" -var "dropped"
 """
-_VERILATOR = ["-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-public-flat-rw"]
+_VERILATOR = ("--vpi", "--no-public-flat-rw", "-Wno-fatal", "-Wno-lint", "-Wno-style")
+_VERILATOR_RUNTIME = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
 _INSTALL_ICARUS = "install it (Debian: apt install iverilog) or use --simulator verilator"
 _INSTALL_PYTHON = "use a Python with a shared libpython (Debian: apt install libpython3-dev)"
 
@@ -84,26 +88,22 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Simulator:
+class Simulator(ABC):
     """An installed simulator; `find_simulator` makes one.
 
     Attributes
     ----------
-    name : str
-        One of ``SIMULATORS``.
     version : str
         Its version, and that of the C++ compiler where one is used.
     waves : str
         Suffix of its waveforms: ``.fst``, or ``.vcd`` for Verilator where the headers of zlib or lz4 are missing.
-    variables : mapping of str to str
-        Environment variables that it needs.
     """
 
-    name: str
+    name: ClassVar[str]
     version: str
     waves: str
-    variables: Mapping[str, str]
 
+    @abstractmethod
     def build(self, verilog: str, *, waves: bool = False) -> Path:
         """Return the folder of the built simulation of a design; it is built on first use.
 
@@ -119,8 +119,6 @@ class Simulator:
         ToolError
             The simulator refused the design.
         """
-        digest = digest_of(verilog, self._identity(waves))
-        return BuildCache("simulations").get(digest, lambda folder: self._build(folder, verilog, waves))
 
     def run(
         self,
@@ -176,51 +174,9 @@ class Simulator:
                 raise InputError(f"the bench {bench.rpartition('.')[2]} has no test {test!r}")
         return outcomes
 
-    def _identity(self, waves: bool) -> list[str]:
-        recording = self.waves if waves else ""
-        return [self.name, self.version, version("cocotb"), sys.prefix, recording, *_ICARUS, *_VERILATOR, _PORTS]
-
-    def _build(self, folder: Path, verilog: str, waves: bool) -> None:
-        source = folder / "top.v"
-        source.write_text(verilog)
-        if self.name == "verilator":
-            # Most of the time of a build goes into Verilator's runtime, which is the same for every design: make
-            # takes these objects as up to date.
-            runtime = BuildCache("simulations").get(
-                digest_of("runtime", self._identity(waves)), lambda empty: self._build_runtime(empty, waves)
-            )
-            for built in runtime.iterdir():
-                shutil.copyfile(built, folder / built.name)
-        self._compile(folder, source, waves)
-        if self.name == "verilator":
-            _keep(folder, ["top", "top.v"])
-
-    def _build_runtime(self, folder: Path, waves: bool) -> None:
-        source = folder / "top.v"
-        source.write_text(_EMPTY_DESIGN)
-        self._compile(folder, source, waves)
-        _keep(folder, [path.name for path in folder.glob("verilated*.o")])
-
-    def _compile(self, folder: Path, source: Path, waves: bool) -> None:
-        sources = [source]
-        if self.name == "verilator":
-            ports = folder / "ports.vlt"
-            ports.write_text(_PORTS)
-            arguments = [*_VERILATOR, str(ports), *(["--trace-fst"] if waves and self.waves == ".fst" else [])]
-        else:
-            arguments = _ICARUS
-            sources.append(folder / "waves.v")
-            sources[-1].write_text(_ICARUS_WAVES)
-        with self._runner(folder / "log") as runner:
-            runner.build(
-                sources=sources,
-                hdl_toplevel="top",
-                build_dir=folder,
-                build_args=arguments,
-                timescale=_TIMESCALE,
-                waves=waves and self.name == "verilator",
-                log_file=folder / "log",
-            )
+    @abstractmethod
+    def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
+        """Return the arguments of cocotb's runner that make it record a waveform."""
 
     def _simulate(
         self,
@@ -233,14 +189,9 @@ class Simulator:
         waveform: Path | None,
         results: Path,
     ) -> None:
-        arguments: list[str] = []
-        added: list[str] = []
-        if waveform is not None and self.name == "verilator":
-            arguments = ["--trace-file", str(waveform)]
-        elif waveform is not None:
-            added = [f"+waves={waveform}"]
+        recording = {} if waveform is None else self._recording(waveform)
         log = results.parent / "log"
-        with self._runner(log) as runner:
+        with self._runner(log) as runner, times.children("simulation"):
             runner.test(
                 test_module=bench,
                 hdl_toplevel="top",
@@ -250,8 +201,8 @@ class Simulator:
                 results_xml=str(results),
                 # A regular expression that the whole name must match.
                 test_filter=rf"\.({'|'.join(map(re.escape, tests))})$" if tests else None,
-                test_args=arguments,
-                plusargs=[*plusargs, *added],
+                test_args=recording.get("test_args", []),
+                plusargs=[*plusargs, *recording.get("plusargs", [])],
                 seed=seed,
                 extra_env=variables,
                 waves=waveform is not None,
@@ -263,10 +214,11 @@ class Simulator:
         """Give cocotb's runner, which takes its environment from this process, the environment that it needs."""
         from cocotb_tools.runner import get_runner
 
-        changed = {**self.variables, "PATH": os.pathsep.join([self.variables["PATH"], os.environ.get("PATH", "")])}
         # Inside pytest the runner would judge the results itself, and cocotb's process would load pytest's plug-ins.
         before = dict(os.environ)
-        os.environ.update(changed)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        # Only benches assert; rewriting all modules, cocotb's choice, takes as long as a short run.
+        os.environ["COCOTB_REWRITE_ASSERTION_FILES"] = str(_BENCHES / "*.py")
         for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_RANDOM_SEED"):
             os.environ.pop(name, None)
         try:
@@ -277,6 +229,70 @@ class Simulator:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+@dataclass(frozen=True)
+class _Verilator(Simulator):
+    name = "verilator"
+    tools: Tools
+
+    def build(self, verilog: str, *, waves: bool = False) -> Path:
+        recipe = self._recipe(waves)
+
+        def make(folder: Path) -> None:
+            source, ports = folder / "top.v", folder / "ports.vlt"
+            source.write_text(verilog)
+            ports.write_text(_PORTS)
+            recipe.build(self.tools, [ports, source], folder / "top")
+            ports.unlink()
+
+        return BuildCache("simulations").get(digest_of(verilog, _PORTS, recipe.digest(self.tools)), make)
+
+    def _recipe(self, waves: bool) -> Recipe:
+        from cocotb_tools import config
+
+        trace = {".fst": "fst", ".vcd": "vcd"}[self.waves] if waves else ""
+        traces = {f"VM_TRACE_{kind}": trace == kind.lower() for kind in ("FST", "VCD", "SAIF")}
+        defines = {"VM_TRACE": waves, **traces, "VM_COVERAGE": False, "VM_SC": False}
+        libraries = ["-Wl,-rpath," + str(config.libs_dir), f"-L{config.libs_dir}", "-lcocotbvpi_verilator", "-pthread"]
+        return Recipe(
+            verilator=(*_VERILATOR, "--timescale", "/".join(_TIMESCALE), *([f"--trace-{trace}"] if trace else [])),
+            compiler=tuple(f"-D{name}={int(value)}" for name, value in defines.items()),
+            # Benches wait for Python most of the time: a quick compiler run is worth more than a quick simulation.
+            optimise="-O0",
+            runtime=(*_VERILATOR_RUNTIME, *([f"verilated_{trace}_c"] if trace else [])),
+            linker=(*libraries, *(["-lz", "-llz4"] if trace == "fst" else [])),
+            main=(config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text(),
+        )
+
+    def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
+        return {"test_args": ["--trace-file", str(waveform)]}
+
+
+@dataclass(frozen=True)
+class _Icarus(Simulator):
+    name = "icarus"
+
+    def build(self, verilog: str, *, waves: bool = False) -> Path:  # noqa: ARG002 - it always can record
+        def make(folder: Path) -> None:
+            source, recorder, log = folder / "top.v", folder / "waves.v", folder / "log"
+            source.write_text(verilog)
+            recorder.write_text(_ICARUS_WAVES)
+            with self._runner(log) as runner, times.children("iverilog"):
+                runner.build(
+                    sources=[source, recorder],
+                    hdl_toplevel="top",
+                    build_dir=folder,
+                    build_args=_ICARUS,
+                    timescale=_TIMESCALE,
+                    log_file=log,
+                )
+
+        identity = [self.name, self.version, version("cocotb"), sys.prefix, *_ICARUS, _ICARUS_WAVES]
+        return BuildCache("simulations").get(digest_of(verilog, identity), make)
+
+    def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
+        return {"plusargs": [f"+waves={waveform}"]}
 
 
 def find_simulator(name: str) -> Simulator:
@@ -304,46 +320,24 @@ def find_simulator(name: str) -> Simulator:
 
 def _find_verilator() -> Simulator:
     tools = find_tools()
-    if shutil.which("make") is None:
-        raise UnavailableError("make was not found on PATH", "install it (Debian: apt install make)")
-    # cocotb's runner looks for `verilator`, a Perl script around this program that is not needed.
-    links = BuildCache("verilator").get(
-        digest_of("link", str(tools.verilator)), lambda folder: (folder / "verilator").symlink_to(tools.verilator)
-    )
-    variables = _common_variables(str(links))
-    variables["VERILATOR_ROOT"] = str(tools.root)
-    # Without the first, designs that Verilator splits do not build; the benches wait for Python most of the time, so a
-    # quick compiler run is worth more than the quickest simulation.
-    variables["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
-    identity = f"{tools.verilator_version} {tools.compiler_version}"
-    return Simulator("verilator", identity, ".fst" if _has_fst(tools.compiler) else ".vcd", variables)
+    version_of_all = f"{tools.verilator_version} {tools.compiler_version}"
+    return _Verilator(version_of_all, ".fst" if _has_fst(tools.compiler) else ".vcd", tools)
 
 
 def _find_icarus() -> Simulator:
     found = [shutil.which(program) for program in ("iverilog", "vvp")]
     if not all(found):
         raise UnavailableError("Icarus Verilog (iverilog and vvp) was not found on PATH", _INSTALL_ICARUS)
-    said = subprocess.run([str(found[0]), "-V"], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
-    return Simulator("icarus", said.partition("\n")[0].strip(), ".fst", _common_variables())
+    said = run([str(found[0]), "-V"])
+    return _Icarus(said.partition("\n")[0].strip(), ".fst")
 
 
-def _common_variables(*folders: str) -> dict[str, str]:
-    # Verilator's make calls `python`, and the environment may not be activated.
-    path = os.pathsep.join([*folders, str(Path(sys.executable).parent)])
-    return {"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-
-
-def _has_fst(compiler: Sequence[str]) -> bool:
+@functools.cache
+def _has_fst(compiler: tuple[str, ...]) -> bool:
     """Return whether Verilator's writer of FST can be compiled and linked."""
     source = "#include <lz4.h>\n#include <zlib.h>\nint main() { return zlibVersion() == nullptr; }\n"
     command = [*compiler, "-x", "c++", "-", "-lz", "-llz4", "-o", os.devnull]
     return subprocess.run(command, input=source, capture_output=True, text=True).returncode == 0
-
-
-def _keep(folder: Path, names: Sequence[str]) -> None:
-    for path in folder.iterdir():
-        if path.name not in names:
-            path.unlink()
 
 
 def _outcomes(results: Path) -> list[Outcome]:

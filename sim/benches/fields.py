@@ -1,14 +1,16 @@
-"""Payloads as integers: fields side by side, the first in the least significant bits."""
+"""Contract of benches and what runs them, and payloads as integers, the first field in the least significant bits."""
 
 import json
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["VARIABLE", "join", "parameters", "signed", "split", "word", "words"]
+__all__ = ["PERIOD_NS", "VARIABLE", "join", "parameters", "signed", "split", "word", "words"]
 
 #: Environment variable that carries the parameters of the core, as JSON, to the benches.
 VARIABLE = "NINEFOLD_CORE_PARAMETERS"
+#: Period of the clock that every bench makes.
+PERIOD_NS = 10
 
 
 def parameters() -> dict[str, Any]:

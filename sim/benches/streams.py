@@ -10,7 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from ninefold.sim.simulators import PERIOD_NS
+from ninefold.sim.benches.fields import PERIOD_NS
 
 __all__ = ["PATTERNS", "Bench", "Pattern", "Pulses", "Sink", "Source", "always", "blocked", "bursts", "density"]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ninefold.hdl.tools import run
+from ninefold.sim.verilated.compiler import Recipe
 from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
@@ -17,12 +15,7 @@ __all__ = ["build"]
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _TRACED = Path(__file__).with_name("traced.cpp")
 
-_VERILATOR_FLAGS = (
-    "--cc",
-    "--top-module",
-    "top",
-    "--prefix",
-    "Vtop",
+_VERILATOR = (
     "-O3",
     # A core in one function takes the compiler time that grows faster than the core: top-k of 256, minutes.
     "--output-split-cfuncs",
@@ -37,11 +30,11 @@ _VERILATOR_FLAGS = (
     "-Wno-lint",
     "-Wno-style",
 )
-#: No unique symbols: several cores, each with its own Verilator runtime, live in one process.
-_COMPILER_FLAGS = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-w", "-DVL_TIME_CONTEXT")
-_OPTIMISE = ("-O2",)
+_COMPILER = ("-fPIC", "-fvisibility=hidden", "-DVL_TIME_CONTEXT")
+_RUNTIME = ("verilated", "verilated_threads")
+_OPTIMISED = "-O2"
 #: For designs of which a few thousand cycles are wanted: compiling takes a fraction of the time.
-_QUICK = ("-O0",)
+_QUICK = "-O0"
 
 
 def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
@@ -64,67 +57,34 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
         When one of them fails.
     """
     tools = find_tools()
-    header = _streams_header(design.streams)
-    harness = _HARNESS.read_text()
-    if waves:
-        harness = _TRACED.read_text().replace(f'#include "{_HARNESS.name}"', harness)
-    flags = (*_VERILATOR_FLAGS, *(("--trace-vcd",) if waves else ()))
-    optimise = _QUICK if quick or waves else _OPTIMISE
-    parts = [design.verilog, header, harness, flags, _identity(tools), *([_QUICK] if optimise is _QUICK else [])]
-    entry = BuildCache("verilated").get(
-        digest_of(*parts), lambda folder: _build(folder, design.verilog, header, harness, flags, optimise, tools)
-    )
+    optimise = _QUICK if quick or waves else _OPTIMISED
+    recipe = _recipe(design.streams, tools, optimise, waves)
+    cache = BuildCache("verilated")
+
+    def make(folder: Path) -> None:
+        source = folder / "top.v"
+        source.write_text(design.verilog)
+        recipe.build(tools, [source], folder / "core.so")
+
+    entry = cache.get(digest_of(design.verilog, recipe.digest(tools)), make)
     return entry / "core.so"
 
 
-def _build(
-    folder: Path,
-    text: str,
-    header: str,
-    harness: str,
-    flags: tuple[str, ...],
-    optimise: tuple[str, ...],
-    tools: Tools,
-) -> None:
-    verilog, work = folder / "top.v", folder / "build"
-    verilog.write_text(text)
-    work.mkdir()
-    with ThreadPoolExecutor(1) as pool:
-        runtime = pool.submit(_runtime, tools, "--trace-vcd" in flags)
-        command = [str(tools.verilator), *flags, "-Mdir", str(work), str(verilog)]
-        run(command, folder, VERILATOR_ROOT=str(tools.root))
-        (work / "streams.h").write_text(header)
-        # One translation unit: the harness sees through the model, and headers are read once.
-        sources = sorted(path.name for path in work.glob("Vtop*.cpp"))
-        unit = work / "all.cpp"
-        unit.write_text("".join(f'#include "{name}"\n' for name in sources) + harness)
-        run([*_compile_command(tools), *optimise, f"-I{work}", "-c", str(unit), "-o", "all.o"], work)
-        objects = [str(work / "all.o"), *(str(path) for path in sorted(runtime.result().glob("*.o")))]
-    run([*_compile_command(tools), "-shared", *objects, "-pthread", "-o", "core.so"], folder)
-    shutil.rmtree(work)
-
-
-def _runtime(tools: Tools, waves: bool) -> Path:
-    """Return the folder with the objects of Verilator's runtime, which all cores share."""
-    sources = ("verilated", "verilated_threads", *(("verilated_vcd_c",) if waves else ()))
-    digest = digest_of(_identity(tools), *sources[2:])
-    return BuildCache("verilator-runtime").get(digest, lambda folder: _compile(folder, tools, sources))
-
-
-def _compile(folder: Path, tools: Tools, sources: tuple[str, ...]) -> None:
-    for source in sources:
-        path = tools.root / "include" / f"{source}.cpp"
-        run([*_compile_command(tools), *_OPTIMISE, "-c", str(path), "-o", f"{source}.o"], folder)
-
-
-def _identity(tools: Tools) -> list[str]:
-    return [tools.verilator_version, tools.compiler_version, *_compile_command(tools), *_OPTIMISE]
-
-
-def _compile_command(tools: Tools) -> list[str]:
-    include = tools.root / "include"
-    gnu = [] if "clang" in tools.compiler_version else ["-fno-gnu-unique"]
-    return [*tools.compiler, *_COMPILER_FLAGS, *gnu, f"-I{include}", f"-I{include / 'vltstd'}"]
+def _recipe(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves: bool) -> Recipe:
+    harness = _HARNESS.read_text()
+    if waves:
+        harness = _TRACED.read_text().replace(f'#include "{_HARNESS.name}"', harness)
+    # Several cores, each with its own runtime, live in one process: none of their symbols is unique.
+    gnu = () if "clang" in tools.compiler_version else ("-fno-gnu-unique",)
+    return Recipe(
+        verilator=(*_VERILATOR, *(("--trace-vcd",) if waves else ())),
+        compiler=(*_COMPILER, *gnu),
+        optimise=optimise,
+        runtime=(*_RUNTIME, *(("verilated_vcd_c",) if waves else ())),
+        linker=("-shared", "-pthread"),
+        main=harness,
+        headers={"streams.h": _streams_header(streams)},
+    )
 
 
 def _streams_header(streams: tuple[Stream, ...]) -> str:

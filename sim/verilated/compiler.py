@@ -1,0 +1,138 @@
+"""From Verilog to machine code: a design's code as one unit, and Verilator's runtime once for all designs.
+
+Verilator splits its output into files so that make can compile them side by side. Each of them reads the same headers,
+which for most designs takes longer than the code itself: as one unit a design of 2,300 lines compiles in a fifth of the
+processor time. Only optimised code of a large design is worth more than one unit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from ninefold.sim.verilated.tools import Tools
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.programs import run, together
+
+__all__ = ["Recipe"]
+
+#: Source bytes that one unit of optimised code holds at most: several seconds of compiling. Splitting costs some of the
+#: model's speed, since its parts no longer see each other.
+_UNIT_BYTES = 3 << 20
+#: The runtime is compiled once.
+_OPTIMISED_RUNTIME = "-O2"
+_UNOPTIMISED = "-O0"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Way from a design to a program or a shared library.
+
+    Attributes
+    ----------
+    verilator : tuple of str
+        Options of Verilator.
+    compiler : tuple of str
+        Options of the C++ compiler for design and runtime, without optimisation.
+    optimise : str
+        ``-O0`` to ``-O3``, for the design.
+    runtime : tuple of str
+        Sources of Verilator's runtime, without ``.cpp``.
+    linker : tuple of str
+        Options of the linker, after the objects.
+    main : str
+        C++ text that uses ``Vtop``. It is in one unit with the top of the design, and sees through it.
+    headers : mapping of str to str
+        Text of headers that `main` includes, by name.
+    """
+
+    verilator: tuple[str, ...]
+    compiler: tuple[str, ...]
+    optimise: str
+    runtime: tuple[str, ...]
+    linker: tuple[str, ...]
+    main: str
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def digest(self, tools: Tools) -> str:
+        """Return what names everything that is built from, beside the design."""
+        texts = [self.main, dict(self.headers), self.optimise, *self.verilator, *self.linker]
+        return digest_of(self._identity(tools), texts)
+
+    def build(self, tools: Tools, sources: Sequence[Path], output: Path) -> None:
+        """Build a design whose top module is ``top``.
+
+        Parameters
+        ----------
+        tools : Tools
+            Verilator and compiler.
+        sources : sequence of Path
+            The Verilog, with files for Verilator's configuration.
+        output : Path
+            The program or library. A folder beside it is used, and removed.
+
+        Raises
+        ------
+        ToolError
+            Verilator refused the design, or the compiler failed.
+        """
+        work = output.parent / "build"
+        work.mkdir()
+        # The runtime of the first design is compiled while Verilator runs.
+        with ThreadPoolExecutor(1) as pool:
+            runtime = pool.submit(self._runtime, tools)
+            options: list[str] = ["--cc", "--top-module", "top", "--prefix", "Vtop", *self.verilator]
+            command: list[str | Path] = [tools.verilator, *options, "-Mdir", work, *sources]
+            run(command, output.parent, VERILATOR_ROOT=str(tools.root))
+            objects = [*self._compile(tools, work), *runtime.result()]
+        run([*self._command(tools), *objects, *self.linker, "-o", output.name], output.parent)
+        shutil.rmtree(work)
+
+    def _compile(self, tools: Tools, work: Path) -> list[Path]:
+        for name, text in self.headers.items():
+            (work / name).write_text(text)
+        most = 1 if self.optimise == _UNOPTIMISED else os.cpu_count() or 1
+        units = []
+        for number, names in enumerate(_divided(list(work.glob("Vtop*.cpp")), most)):
+            units.append(work / f"unit{number}.cpp")
+            # The first has the top.
+            units[-1].write_text("".join(f'#include "{name}"\n' for name in names) + ("" if number else self.main))
+
+        def compiled(unit: Path) -> Path:
+            run([*self._command(tools), self.optimise, f"-I{work}", "-c", unit.name, "-o", f"{unit.stem}.o"], work)
+            return unit.with_suffix(".o")
+
+        return together(compiled, units, len(units))
+
+    def _runtime(self, tools: Tools) -> list[Path]:
+        """Return the objects of the runtime, compiled where the cache has none."""
+
+        def build(folder: Path) -> None:
+            for source in self.runtime:
+                path = tools.root / "include" / f"{source}.cpp"
+                run([*self._command(tools), _OPTIMISED_RUNTIME, "-c", path, "-o", f"{source}.o"], folder)
+
+        entry = BuildCache("verilator-runtime").get(digest_of(self._identity(tools)), build)
+        return [entry / f"{source}.o" for source in self.runtime]
+
+    def _identity(self, tools: Tools) -> list[str]:
+        return [tools.verilator_version, tools.compiler_version, *self._command(tools), *self.runtime]
+
+    def _command(self, tools: Tools) -> list[str]:
+        include = tools.root / "include"
+        return [*tools.compiler, "-std=c++17", "-w", *self.compiler, f"-I{include}", f"-I{include / 'vltstd'}"]
+
+
+def _divided(sources: Sequence[Path], most: int) -> list[list[str]]:
+    """Return the names of the sources in groups of about the same size, the one with the top first."""
+    bytes_of = {source.name: source.stat().st_size for source in sources}
+    count = max(1, min(most, -(-sum(bytes_of.values()) // _UNIT_BYTES)))
+    groups: list[list[str]] = [[] for _ in range(count)]
+    for name in sorted(bytes_of, key=lambda name: (name != "Vtop.cpp", -bytes_of[name], name)):
+        min(groups, key=lambda group: sum(bytes_of[one] for one in group)).append(name)
+    return [group for group in groups if group]
