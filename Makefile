@@ -1,5 +1,5 @@
 # make demo   set up what the demo needs, index Python's standard library and search it on the CPU and on our RTL
-# make test   set up everything and pass every test
+# make test   set up what the tests need and pass every test; make times says again where the time went
 # make lint   ruff and mypy --strict
 # make bench  measure beside peers: build/bench/bench.html with JSON and charts; OLD=FILE.json is an earlier run
 # make compare  send the same vectors through all levels of each core
@@ -10,9 +10,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Python compiles the modules that are used, at their first use: that is less than half of what is installed.
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --constraint requirements.lock
 
-.PHONY: demo test lint bench compare mutate docs lock clean
+.PHONY: demo test times lint bench compare mutate docs lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -20,7 +21,12 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/ninefold model fetch
-	$(BIN)/python -m pytest -n auto --dist worksteal --durations=12
+	$(BIN)/ninefold tools warm
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# KEEP=1 writes down which tests took long, so that they begin first from now on; that of a run from empty caches.
+times: $(VENV)/.dev
+	$(BIN)/python -m tests.times $(if $(KEEP),--keep)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -28,7 +34,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # The demo indexes the texts that search is measured on. The earlier run is read before the new one is written.
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/ninefold demo
 	mkdir -p build/bench
 	$(BIN)/ninefold bench --html build/bench/bench.html $(if $(OLD),--compare $(OLD)) $(BENCH)
@@ -42,14 +48,18 @@ $(VENV)/bin/python:
 $(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
 	rm -rf ninefold.egg-info
-	$(PIP) install --constraint requirements.lock --editable '.[demo]'
+	$(PIP) --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# dev: /Downloading packages for development: /p' requirements.lock
 	rm -rf ninefold.egg-info
-	$(PIP) install --constraint requirements.lock --editable '.[dev]'
+	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) --editable '.[all,bench]'
+	@touch $@
 
 compare: $(VENV)/.dev
 	$(BIN)/ninefold compare all

@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 pip=("$work/venv/bin/python" -m pip --disable-pip-version-check --quiet --quiet)
-"${pip[@]}" install --editable '.[dev]'
+"${pip[@]}" install --editable '.[all,bench,dev]'
 "${pip[@]}" freeze --all --exclude pip --exclude-editable >"$work/versions"
 {
     echo "# Versions for Linux x86-64, written by 'make lock'."

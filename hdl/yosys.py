@@ -1,6 +1,7 @@
 """Yosys from PyPI's package pyosys: native code, run in a process of its own.
 
 ``python -m ninefold.hdl.yosys`` takes the few options of the program ``yosys`` that this project and SymbiYosys use.
+A proof runs it three times, so that the program imports nothing else; functions import what they need.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-
-from ninefold.hdl import tools
-from ninefold.spec.errors import UnavailableError
 
 __all__ = ["PACKAGE", "abc", "command", "main", "run", "share", "version"]
 
@@ -31,7 +29,9 @@ def version() -> str:
     UnavailableError
         It is not installed; the message says how to install it.
     """
-    return tools.version_of(PACKAGE, _INSTALL)
+    from ninefold.hdl.tools import version_of
+
+    return version_of(PACKAGE, _INSTALL)
 
 
 def command() -> list[str]:
@@ -63,6 +63,8 @@ def run(script: str, folder: Path) -> None:
     ToolError
         A command failed; the message carries its end.
     """
+    from ninefold.hdl import tools
+
     tools.run([*command(), "-q", "-p", script], folder, work="yosys")
 
 
@@ -76,6 +78,8 @@ def abc(commands: str, folder: Path) -> None:
     ToolError
         ABC failed.
     """
+    from ninefold.hdl import tools
+
     tools.run([_folder() / "yosys-abc", "-q", commands], folder)
 
 
@@ -91,6 +95,8 @@ def share() -> Path:
 
 
 def _folder() -> Path:
+    from ninefold.spec.errors import UnavailableError
+
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise UnavailableError(f"the package {PACKAGE} is not installed", _INSTALL)

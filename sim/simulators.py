@@ -120,6 +120,10 @@ class Simulator(ABC):
             The simulator refused the design.
         """
 
+    @abstractmethod
+    def prepare(self) -> None:
+        """Compile what all designs share, where the simulator has such a thing."""
+
     def run(
         self,
         built: Path,
@@ -248,21 +252,26 @@ class _Verilator(Simulator):
 
         return BuildCache("simulations").get(digest_of(verilog, _PORTS, recipe.digest(self.tools)), make)
 
+    def prepare(self) -> None:
+        for waves in (False, True):
+            self._recipe(waves).prepare(self.tools)
+
     def _recipe(self, waves: bool) -> Recipe:
         from cocotb_tools import config
 
         trace = {".fst": "fst", ".vcd": "vcd"}[self.waves] if waves else ""
         traces = {f"VM_TRACE_{kind}": trace == kind.lower() for kind in ("FST", "VCD", "SAIF")}
-        defines = {"VM_TRACE": waves, **traces, "VM_COVERAGE": False, "VM_SC": False}
+        defines = {"VM_TRACE": waves, **traces, "VM_COVERAGE": False}
+        defined = "".join(f"#define {name} {int(value)}\n" for name, value in defines.items())
         libraries = ["-Wl,-rpath," + str(config.libs_dir), f"-L{config.libs_dir}", "-lcocotbvpi_verilator", "-pthread"]
         return Recipe(
             verilator=(*_VERILATOR, "--timescale", "/".join(_TIMESCALE), *([f"--trace-{trace}"] if trace else [])),
-            compiler=tuple(f"-D{name}={int(value)}" for name, value in defines.items()),
+            compiler=(),
             # Benches wait for Python most of the time: a quick compiler run is worth more than a quick simulation.
             optimise="-O0",
             runtime=(*_VERILATOR_RUNTIME, *([f"verilated_{trace}_c"] if trace else [])),
             linker=(*libraries, *(["-lz", "-llz4"] if trace == "fst" else [])),
-            main=(config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text(),
+            main=defined + (config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text(),
         )
 
     def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
@@ -290,6 +299,9 @@ class _Icarus(Simulator):
 
         identity = [self.name, self.version, version("cocotb"), sys.prefix, *_ICARUS, _ICARUS_WAVES]
         return BuildCache("simulations").get(digest_of(verilog, identity), make)
+
+    def prepare(self) -> None:
+        pass
 
     def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
         return {"plusargs": [f"+waves={waveform}"]}

@@ -130,7 +130,7 @@ def _synthesise(plan: Plan, folder: Path) -> None:
 
 def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
     recipe = plan.recipe
-    place, pack = (_program(command[0]) for command in (recipe.place, recipe.pack))
+    place, pack = (_program(command[0], recipe.install) for command in (recipe.place, recipe.pack))
     # The tools see the folder that they run in, and not all others.
     for file in ("top.json", recipe.constraints):
         shutil.copy(netlist / file, folder)
@@ -140,8 +140,8 @@ def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
         (folder / file).unlink()
 
 
-def _program(name: str) -> Path:
-    return (tools.ready if name.startswith("yowasp-") else tools.find)(name, tools.INSTALL)
+def _program(name: str, install: str) -> Path:
+    return (tools.ready if name.startswith("yowasp-") else tools.find)(name, install)
 
 
 def _seconds(folder: Path) -> float:

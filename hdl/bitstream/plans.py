@@ -74,7 +74,7 @@ def plan(name: str) -> Plan:
         raise InputError(f"{allowed}, which is for {_board(full)}: boards are {', '.join(BOARDS)}")
     board = BOARDS[_board(full)]
     made_by = recipe(board)
-    versions = {package: tools.version_of(package, tools.INSTALL) for package in made_by.packages}
+    versions = {package: tools.version_of(package, made_by.install) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
     passes = [f"absorb_registers {block_ram.REVISION}"] if made_by.absorbs else []
     passes += [f"pin_memories {floorplan.REVISION} {board.sites}"] if board.sites else []

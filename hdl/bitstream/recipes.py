@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ninefold.hdl import yosys
-from ninefold.hdl.boards import Board, Toolchain
-from ninefold.hdl.tools import PLACER, SYNTHESIS
+from ninefold.hdl.boards import BOARDS, Board, Toolchain
+from ninefold.hdl.tools import INSTALL, PLACER, SYNTHESIS
 
-__all__ = ["Recipe", "recipe", "script"]
+__all__ = ["Recipe", "nextpnr_programs", "recipe", "script"]
 
 _ECP5_DEVICES: Mapping[str, str] = {"LFE5U-25F": "--25k", "LFE5U-85F": "--85k"}
 
@@ -38,6 +38,8 @@ class Recipe:
         Yosys' cells that are LUTs of up to four inputs, and flip-flops.
     absorbs : bool
         Whether registers are moved into the block RAM before them (:mod:`ninefold.hdl.block_ram`).
+    install : str
+        What installs the tools.
     """
 
     packages: tuple[str, ...]
@@ -50,6 +52,7 @@ class Recipe:
     lut: re.Pattern[str]
     ff: re.Pattern[str]
     absorbs: bool = False
+    install: str = INSTALL
 
 
 def recipe(board: Board) -> Recipe:
@@ -141,9 +144,16 @@ def _gowin(board: Board) -> Recipe:
         suffix=".fs",
         lut=re.compile("LUT[1-4]"),
         ff=re.compile("DFF.*"),
+        install='pip install "ninefold[gowin]"',
     )
 
 
 _RECIPES: Mapping[Toolchain, Callable[[Board], Recipe]] = MappingProxyType(
     {"ecp5": _ecp5, "gowin": _gowin, "ice40": _ice40}
 )
+
+
+def nextpnr_programs() -> dict[str, str]:
+    """Return the programs of nextpnr, one for each family of boards, and what installs each."""
+    made_by = [recipe(board) for board in BOARDS.values()]
+    return {one.place[0]: one.install for one in made_by}

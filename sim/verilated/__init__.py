@@ -1,5 +1,6 @@
 """Verilated cores: a core's Verilog as a cached shared library, called with whole arrays."""
 
+from ninefold.sim.verilated.build import prepare
 from ninefold.sim.verilated.design import Design, design, elaborate
 from ninefold.sim.verilated.model import Gaps, Model, Run
 from ninefold.sim.verilated.streams import Field, Stream
@@ -18,4 +19,5 @@ __all__ = [
     "design",
     "elaborate",
     "find_tools",
+    "prepare",
 ]

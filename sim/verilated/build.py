@@ -10,7 +10,7 @@ from ninefold.sim.verilated.streams import Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec.cache import BuildCache, digest_of
 
-__all__ = ["build"]
+__all__ = ["build", "prepare"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _TRACED = Path(__file__).with_name("traced.cpp")
@@ -68,6 +68,21 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
 
     entry = cache.get(digest_of(design.verilog, recipe.digest(tools)), make)
     return entry / "core.so"
+
+
+def prepare() -> None:
+    """Compile what all models share.
+
+    Raises
+    ------
+    UnavailableError
+        Verilator or a C++ compiler is missing.
+    ToolError
+        The compiler failed.
+    """
+    tools = find_tools()
+    for waves in (False, True):
+        _recipe((), tools, _QUICK, waves).prepare(tools)
 
 
 def _recipe(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves: bool) -> Recipe:

@@ -24,9 +24,11 @@ __all__ = ["Recipe"]
 #: Source bytes that one unit of optimised code holds at most: several seconds of compiling. Splitting costs some of the
 #: model's speed, since its parts no longer see each other.
 _UNIT_BYTES = 3 << 20
-#: The runtime is compiled once.
-_OPTIMISED_RUNTIME = "-O2"
+#: For the runtime, which is compiled once.
+_RUNTIME_OPTIMISE = "-O1"
 _UNOPTIMISED = "-O0"
+#: Most of the time of a small unit goes into this header and what it includes.
+_HEADER = "verilated.h"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Recipe:
 
     def digest(self, tools: Tools) -> str:
         """Return what names everything that is built from, beside the design."""
-        texts = [self.main, dict(self.headers), self.optimise, *self.verilator, *self.linker]
+        texts = [self.main, dict(self.headers), self.optimise, *self.runtime, *self.verilator, *self.linker]
         return digest_of(self._identity(tools), texts)
 
     def build(self, tools: Tools, sources: Sequence[Path], output: Path) -> None:
@@ -93,6 +95,17 @@ class Recipe:
         run([*self._command(tools), *objects, *self.linker, "-o", output.name], output.parent)
         shutil.rmtree(work)
 
+    def prepare(self, tools: Tools) -> None:
+        """Compile what all designs share, so that the first design need not wait for it.
+
+        Raises
+        ------
+        ToolError
+            The compiler failed.
+        """
+        self._runtime(tools)
+        self._precompiled(tools)
+
     def _compile(self, tools: Tools, work: Path) -> list[Path]:
         for name, text in self.headers.items():
             (work / name).write_text(text)
@@ -103,8 +116,10 @@ class Recipe:
             # The first has the top.
             units[-1].write_text("".join(f'#include "{name}"\n' for name in names) + ("" if number else self.main))
 
+        command = [*self._command(tools), self.optimise, *self._precompiled(tools), f"-I{work}"]
+
         def compiled(unit: Path) -> Path:
-            run([*self._command(tools), self.optimise, f"-I{work}", "-c", unit.name, "-o", f"{unit.stem}.o"], work)
+            run([*command, "-c", unit.name, "-o", f"{unit.stem}.o"], work)
             return unit.with_suffix(".o")
 
         return together(compiled, units, len(units))
@@ -112,16 +127,34 @@ class Recipe:
     def _runtime(self, tools: Tools) -> list[Path]:
         """Return the objects of the runtime, compiled where the cache has none."""
 
-        def build(folder: Path) -> None:
-            for source in self.runtime:
-                path = tools.root / "include" / f"{source}.cpp"
-                run([*self._command(tools), _OPTIMISED_RUNTIME, "-c", path, "-o", f"{source}.o"], folder)
+        def compiled(source: str) -> Path:
+            path = tools.root / "include" / f"{source}.cpp"
 
-        entry = BuildCache("verilator-runtime").get(digest_of(self._identity(tools)), build)
-        return [entry / f"{source}.o" for source in self.runtime]
+            def build(folder: Path) -> None:
+                run([*self._command(tools), _RUNTIME_OPTIMISE, "-c", path, "-o", f"{source}.o"], folder)
+
+            digest = digest_of(self._identity(tools), _RUNTIME_OPTIMISE, source)
+            return BuildCache("verilator-runtime").get(digest, build) / f"{source}.o"
+
+        return [compiled(source) for source in self.runtime]
+
+    def _precompiled(self, tools: Tools) -> list[str]:
+        """Return the options that take the header precompiled, where that saves more than it takes.
+
+        That is quick builds, of which there are many, by GCC, which passes over what does not fit its other options.
+        """
+        if self.optimise != _UNOPTIMISED or "clang" in tools.compiler_version:
+            return []
+        options = [self.optimise, "-x", "c++-header", str(tools.root / "include" / _HEADER), "-o", f"{_HEADER}.gch"]
+
+        def build(folder: Path) -> None:
+            run([*self._command(tools), *options], folder)
+
+        digest = digest_of(self._identity(tools), self.optimise, _HEADER)
+        return [f"-I{BuildCache('verilator-runtime').get(digest, build)}", "-include", _HEADER]
 
     def _identity(self, tools: Tools) -> list[str]:
-        return [tools.verilator_version, tools.compiler_version, *self._command(tools), *self.runtime]
+        return [tools.verilator_version, tools.compiler_version, *self._command(tools)]
 
     def _command(self, tools: Tools) -> list[str]:
         include = tools.root / "include"

@@ -71,7 +71,7 @@ def test_a_queue_whose_register_has_an_enable_of_its_own(tmp_path: Path) -> None
     sent = np.random.default_rng(5).integers(2**20, size=5000)
     cycles = []
     for made in (design(queue(), netlist), elaborate(queue())):
-        model = Model(made)
+        model = Model(made, quick=True)
         beats = model.streams["input"].pack(len(sent), {"word": sent})
         run = model.run({"input": beats}, {"output": len(sent)}, gaps=Gaps(0.4, 7))
         np.testing.assert_array_equal(model.streams["output"].unpack(run.outputs["output"])["word"], sent)

@@ -43,9 +43,10 @@ def invoke(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("name", list(CORES))
-def test_reproducible_and_free_of_paths(name: str) -> None:
+def test_reproducible_and_free_of_paths(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for convert in (rtlil, verilog):
         text = convert(make_core(name, **SMALL[name]))
+        monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
         assert text == convert(make_core(name, **SMALL[name]))
         assert "src =" not in text
         assert "\\src" not in text

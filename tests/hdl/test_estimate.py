@@ -40,7 +40,7 @@ def label(measured: dict[str, Any]) -> str:
 def board(request: pytest.FixtureRequest) -> Board:
     """A miner behind a FIFO with a full store, loaded in two blocks."""
     p: MinerParameters = request.param
-    made = Board(Model(elaborate(Miner(p))))
+    made = Board(Model(elaborate(Miner(p)), quick=True))
     random = np.random.default_rng(1)
     rows = client.packed(random.integers(-4, 5, (p.depth, p.dimensions)))
     half = p.depth // 2 * p.row_bytes

@@ -55,7 +55,7 @@ def spram_design(registered: bool) -> Design:
 def words(design: Design, depth: int = DEPTH) -> int:
     """Write all words, then write and read at random, and compare what was read; returns the cycles that it took."""
     random = np.random.default_rng(3)
-    model = Model(design)
+    model = Model(design, quick=True)
     address = np.concatenate([np.arange(depth), random.integers(depth, size=20_000)])
     write = np.concatenate([np.ones(depth, int), random.integers(2, size=20_000)])
     word = random.integers(2**WIDTH, size=len(address))

@@ -156,7 +156,7 @@ def test_the_behavioural_memory_does_the_same(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(sys.modules[elaborate.__module__], "_LARGE_MEMORY_BITS", limit)
         made = elaborate(make_core("similarity", dimensions=4, lanes=2, depth=3))
         assert ("ninefold_memory" in made.verilog) is (limit == 0)
-        model = Model(made)
+        model = Model(made, quick=True)
         beats = np.array([[0x21], [0x43], [0xFF], [0x01], [0xC4], [0x04]], np.uint8)
         last = np.arange(6) == 5
         load = model.streams["load"].pack(6, {"nits": beats, "last": last})
