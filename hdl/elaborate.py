@@ -1,7 +1,10 @@
 """From a core to RTLIL and Verilog that depend on nothing but the core."""
 
+import contextlib
+import gc
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +15,7 @@ from ninefold.hdl import yosys
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 
-__all__ = ["allow_collisions", "digest", "rtlil", "verilog"]
+__all__ = ["allow_collisions", "digest", "rtlil", "uncollected", "verilog"]
 
 _INTERNAL = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
 #: The commands of Amaranth's own Verilog backend.
@@ -60,7 +63,24 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
     """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
     _check_name(name)
-    return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
+    with uncollected():
+        return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Stop Python's collector of cycles while Amaranth elaborates.
+
+    Of a large design Amaranth makes millions of objects that live until the end. The collector, which looks at all of
+    them again and again, takes as long as the elaboration itself.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def digest(core: wiring.Component) -> str:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from amaranth.back import rtlil
 
 from ninefold.hdl import tools, yosys
 from ninefold.hdl.bitstream.recipes import script
 from ninefold.hdl.configurations import configuration
-from ninefold.hdl.elaborate import allow_collisions
+from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.estimate_area import TERMS, Family, terms
 from ninefold.hdl.miner import MinerParameters, SerialMiner
 from ninefold.hdl.spram import SpramMemories
@@ -73,10 +72,10 @@ def design(numbers: Sequence[int], family: Family) -> MinerParameters:
 def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[str, Any]:
     """Synthesise and pack a miner behind a UART; returns ``lut4``, ``packed`` and ``blocks``."""
     platform = SpramMemories() if family == "ice40" else None
-    text = rtlil.convert(SerialMiner(parameters, divisor), name="top", emit_src=False, platform=platform)
+    text = rtlil(SerialMiner(parameters, divisor), platform=platform)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "top.il").write_text(allow_collisions(str(text)))
+        (folder / "top.il").write_text(allow_collisions(text))
         yosys.run(script(family), folder)
         cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
         program, *options = _PACKING[family]

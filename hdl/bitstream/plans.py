@@ -6,7 +6,7 @@ from ninefold.hdl import block_ram, floorplan, tools
 from ninefold.hdl.bitstream.recipes import Recipe, recipe
 from ninefold.hdl.boards import BOARDS, Board, BoardTop
 from ninefold.hdl.configurations import CONFIGURATIONS, SUFFIX, Configuration, is_configuration, named
-from ninefold.hdl.elaborate import allow_collisions
+from ninefold.hdl.elaborate import allow_collisions, uncollected
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import InputError
 
@@ -85,7 +85,8 @@ def plan(name: str) -> Plan:
 def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
     # The clock of all that is in the miner; a constraint of ours comes before the one that follows from the PLL.
     aim = {} if board.aim_hz is None else {"add_preferences": f'FREQUENCY NET "clk" {board.aim_hz / 1e6:g} MHZ;'}
-    files = board.platform().prepare(BoardTop(board, configuration), emit_src=False, **aim).files
+    with uncollected():
+        files = board.platform().prepare(BoardTop(board, configuration), emit_src=False, **aim).files
     return {"top.il": allow_collisions(files["top.il"]), made_by.constraints: files[made_by.constraints]}
 
 

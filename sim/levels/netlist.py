@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ninefold.hdl import tools, yosys
-from ninefold.hdl.elaborate import allow_collisions
+from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.spram import SpramMemories
 from ninefold.sim.verilated import Design
 from ninefold.sim.verilated.streams import streams_of
@@ -72,11 +72,9 @@ def netlist(component: Any, family: str) -> Design:
 
 
 def _rtlil(component: Any, family: str) -> str:
-    from amaranth.back import rtlil
-
     # Large memories are what they are on a board.
     platform = SpramMemories() if family == "ice40" else None
-    return allow_collisions(str(rtlil.convert(component, name="top", platform=platform, emit_src=False)))
+    return allow_collisions(rtlil(component, platform=platform))
 
 
 def cell_models(family: str) -> str:

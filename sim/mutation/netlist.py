@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ninefold.hdl import yosys
 from ninefold.hdl.catalogue import make_core
+from ninefold.hdl.elaborate import uncollected
 from ninefold.spec.cache import BuildCache, digest_of
 
 __all__ = ["INDEX_FILE", "Netlist", "Port", "device", "flat", "lines_of", "mutations", "ports_of", "run_yosys"]
@@ -71,7 +72,8 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
     from amaranth.back import rtlil
 
     component = make_core(core, **parameters)
-    text = _relative(str(rtlil.convert(component, name="top", emit_src=True)))
+    with uncollected():
+        text = _relative(str(rtlil.convert(component, name="top", emit_src=True)))
     version = yosys.version()
 
     def build(folder: Path) -> None:
