@@ -50,7 +50,8 @@ def test_it_searches_in_an_empty_environment(wheel: Path, tmp_path: Path) -> Non
     environment = tmp_path / "env"
     venv.create(environment)
     pip = [sys.executable, "-m", "pip", "--python", str(environment), "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, "--quiet", "--no-compile", "--constraint", str(ROOT / "requirements.lock"), f"{wheel}[embed]"], check=True)
+    options = ["--quiet", "--no-compile", "--constraint", str(ROOT / "requirements.lock")]
+    subprocess.run([*pip, *options, f"{wheel}[embed]"], check=True)
     notes = tmp_path / "notes"
     notes.mkdir()
     for name, text in NOTES.items():
