@@ -66,7 +66,7 @@ class BuildCache:
             ``build(folder)`` writes the entry. What it raises is passed on, and nothing is kept.
         """
         entry = self.folder / digest
-        if entry.is_dir():
+        if self.find(digest):
             return entry
         with self._locked(digest):
             if not entry.is_dir():
@@ -81,6 +81,11 @@ class BuildCache:
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
         return entry
+
+    def find(self, digest: str) -> Path | None:
+        """Return the entry of that digest if there is one; nothing is built."""
+        entry = self.folder / digest
+        return entry if entry.is_dir() else None
 
     @contextlib.contextmanager
     def _locked(self, digest: str) -> Iterator[None]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def ordered(tests: Sequence[str], seconds: Mapping[str, float], workers: int) ->
         count = left // (workers - worker)
         left -= count
         mine = long[worker::workers][:count]
-        order += [*mine, *(i for i, _ in zip(short, range(count - len(mine)), strict=False))]
+        order += [*mine, *islice(short, count - len(mine))]
     return [*order, *(i for i in range(len(tests)) if i not in set(order))]
 
 

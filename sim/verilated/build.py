@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ninefold.sim.verilated.compiler import Recipe
@@ -45,7 +46,7 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     design : Design
         The design.
     quick : bool
-        Compile quickly, for a slower model.
+        Compile quickly, for a slower model, unless the fast one is there.
     waves : bool
         Let the model write waveforms; also quick.
 
@@ -57,17 +58,24 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
         When one of them fails.
     """
     tools = find_tools()
-    optimise = _QUICK if quick or waves else _OPTIMISED
-    recipe = _recipe(design.streams, tools, optimise, waves)
     cache = BuildCache("verilated")
+
+    def digest(recipe: Recipe) -> str:
+        return digest_of(design.verilog, recipe.digest(tools))
+
+    recipe = _recipe(design.streams, tools, _QUICK if quick or waves else _OPTIMISED, waves)
+    if quick and not waves:
+        # The faster model does as well where somebody built it.
+        there = cache.find(digest(replace(recipe, optimise=_OPTIMISED)))
+        if there is not None:
+            return there / "core.so"
 
     def make(folder: Path) -> None:
         source = folder / "top.v"
         source.write_text(design.verilog)
         recipe.build(tools, [source], folder / "core.so")
 
-    entry = cache.get(digest_of(design.verilog, recipe.digest(tools)), make)
-    return entry / "core.so"
+    return cache.get(digest(recipe), make) / "core.so"
 
 
 def prepare() -> None:

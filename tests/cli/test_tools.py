@@ -1,0 +1,40 @@
+"""``ninefold tools warm``: the second time there is nothing to do, and what is missing is named."""
+
+from pathlib import Path
+
+import pytest
+
+from ninefold.sim.commands import tools as module
+from ninefold.spec.errors import ToolError, UnavailableError
+from tests.cli.conftest import Run
+
+
+def test_each_tool_is_made_ready_or_named(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def missing() -> None:
+        raise UnavailableError("nextpnr is not there", "install it")
+
+    monkeypatch.setattr(module, "_jobs", lambda: {"slow": lambda: done.append("slow"), "gone": missing})
+    result = ninefold("tools", "warm")
+    assert result.exit_code == 0
+    assert done == ["slow"]
+    assert sorted(line.split(",")[0] for line in result.stdout.splitlines()) == [
+        "gone: not there: nextpnr is not there; install it",
+        "slow: ready",
+    ]
+
+
+def test_a_tool_that_fails_is_an_error(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ToolError("no room")
+
+    monkeypatch.setattr(module, "_jobs", lambda: {"broken": fail})
+    assert ninefold("tools", "warm").exit_code == 3
+
+
+def test_the_real_ones_are_ready_after_it(shared_cache: str, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
+    for name, job in module._jobs().items():
+        if "gowin" not in name:
+            job()
