@@ -13,7 +13,7 @@ _HEAD = """# Proofs
 
 <!-- Written by `ninefold prove all --page`; change `sim/formal` instead. -->
 
-`ninefold prove CORE` shows by SymbiYosys and Boolector that a core keeps to its specification for all inputs and any
+`ninefold prove CORE` shows by SymbiYosys and Bitwuzla that a core keeps to its specification for all inputs and any
 back-pressure, at the small parameters below; `pip install 'ninefold[prove]'` brings both. A failure leaves a trace
 (VCD) and names the assertion. Results are kept by the digest of design, specification, depth and tools.
 
