@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 from ninefold.sim.benches.fields import PERIOD_NS
-from ninefold.sim.verilated.compiler import Recipe
+from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
@@ -241,22 +241,22 @@ class _Verilator(Simulator):
     tools: Tools
 
     def build(self, verilog: str, *, waves: bool = False) -> Path:
-        recipe = self._recipe(waves)
+        compilation = self._compilation(waves)
 
         def make(folder: Path) -> None:
             source, ports = folder / "top.v", folder / "ports.vlt"
             source.write_text(verilog)
             ports.write_text(_PORTS)
-            recipe.build(self.tools, [ports, source], folder / "top")
+            compilation.build(self.tools, [ports, source], folder / "top")
             ports.unlink()
 
-        return BuildCache("simulations").get(digest_of(verilog, _PORTS, recipe.digest(self.tools)), make)
+        return BuildCache("simulations").get(digest_of(verilog, _PORTS, compilation.digest(self.tools)), make)
 
     def prepare(self) -> None:
         for waves in (False, True):
-            self._recipe(waves).prepare(self.tools)
+            self._compilation(waves).prepare(self.tools)
 
-    def _recipe(self, waves: bool) -> Recipe:
+    def _compilation(self, waves: bool) -> Compilation:
         from cocotb_tools import config
 
         trace = {".fst": "fst", ".vcd": "vcd"}[self.waves] if waves else ""
@@ -264,7 +264,7 @@ class _Verilator(Simulator):
         defines = {"VM_TRACE": waves, **traces, "VM_COVERAGE": False}
         defined = "".join(f"#define {name} {int(value)}\n" for name, value in defines.items())
         libraries = ["-Wl,-rpath," + str(config.libs_dir), f"-L{config.libs_dir}", "-lcocotbvpi_verilator", "-pthread"]
-        return Recipe(
+        return Compilation(
             verilator=(*_VERILATOR, "--timescale", "/".join(_TIMESCALE), *([f"--trace-{trace}"] if trace else [])),
             compiler=(),
             # Benches wait for Python most of the time: a quick compiler run is worth more than a quick simulation.

@@ -68,7 +68,8 @@ def ordered(tests: Sequence[str], seconds: Mapping[str, float], workers: int) ->
         left -= count
         mine = long[worker::workers][:count]
         order += [*mine, *islice(short, count - len(mine))]
-    return [*order, *(i for i in range(len(tests)) if i not in set(order))]
+    dealt = set(order)
+    return [*order, *(i for i in range(len(tests)) if i not in dealt)]
 
 
 class Times:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ninefold.sim.verilated.compiler import Recipe
+from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
@@ -60,22 +60,22 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     tools = find_tools()
     cache = BuildCache("verilated")
 
-    def digest(recipe: Recipe) -> str:
-        return digest_of(design.verilog, recipe.digest(tools))
+    def digest(compilation: Compilation) -> str:
+        return digest_of(design.verilog, compilation.digest(tools))
 
-    recipe = _recipe(design.streams, tools, _QUICK if quick or waves else _OPTIMISED, waves)
+    compilation = _compilation(design.streams, tools, _QUICK if quick or waves else _OPTIMISED, waves)
     if quick and not waves:
         # The faster model does as well where somebody built it.
-        there = cache.find(digest(replace(recipe, optimise=_OPTIMISED)))
+        there = cache.find(digest(replace(compilation, optimise=_OPTIMISED)))
         if there is not None:
             return there / "core.so"
 
     def make(folder: Path) -> None:
         source = folder / "top.v"
         source.write_text(design.verilog)
-        recipe.build(tools, [source], folder / "core.so")
+        compilation.build(tools, [source], folder / "core.so")
 
-    return cache.get(digest(recipe), make) / "core.so"
+    return cache.get(digest(compilation), make) / "core.so"
 
 
 def prepare() -> None:
@@ -90,16 +90,16 @@ def prepare() -> None:
     """
     tools = find_tools()
     for waves in (False, True):
-        _recipe((), tools, _QUICK, waves).prepare(tools)
+        _compilation((), tools, _QUICK, waves).prepare(tools)
 
 
-def _recipe(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves: bool) -> Recipe:
+def _compilation(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves: bool) -> Compilation:
     harness = _HARNESS.read_text()
     if waves:
         harness = _TRACED.read_text().replace(f'#include "{_HARNESS.name}"', harness)
     # Several cores, each with its own runtime, live in one process: none of their symbols is unique.
     gnu = () if "clang" in tools.compiler_version else ("-fno-gnu-unique",)
-    return Recipe(
+    return Compilation(
         verilator=(*_VERILATOR, *(("--trace-vcd",) if waves else ())),
         compiler=(*_COMPILER, *gnu),
         optimise=optimise,

@@ -19,7 +19,7 @@ from ninefold.sim.verilated.tools import Tools
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.programs import run, together
 
-__all__ = ["Recipe"]
+__all__ = ["Compilation"]
 
 #: Source bytes that one unit of optimised code holds at most: several seconds of compiling. Splitting costs some of the
 #: model's speed, since its parts no longer see each other.
@@ -32,7 +32,7 @@ _HEADER = "verilated.h"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Compilation:
     """Way from a design to a program or a shared library.
 
     Attributes

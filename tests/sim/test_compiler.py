@@ -6,7 +6,7 @@ import pytest
 
 from ninefold.sim.verilated import Design, Model, find_tools
 from ninefold.sim.verilated import build as module
-from ninefold.sim.verilated.compiler import _UNIT_BYTES, Recipe, _divided
+from ninefold.sim.verilated.compiler import _UNIT_BYTES, Compilation, _divided
 from ninefold.spec import programs
 from ninefold.spec.errors import ToolError
 
@@ -14,8 +14,8 @@ DESIGN = "module top(input clk, input rst, output reg [3:0] n); always @(posedge
 MAIN = '#include "Vtop.h"\nint main() { Vtop top; top.eval(); return top.n; }\ndouble sc_time_stamp() { return 0; }\n'
 
 
-def recipe(optimise: str = "-O0", main: str = MAIN) -> Recipe:
-    return Recipe(("--x-initial", "fast"), (), optimise, ("verilated", "verilated_threads"), ("-pthread",), main)
+def compilation(optimise: str = "-O0", main: str = MAIN) -> Compilation:
+    return Compilation(("--x-initial", "fast"), (), optimise, ("verilated", "verilated_threads"), ("-pthread",), main)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
     return called
 
 
-def build(folder: Path, made: Recipe, text: str = DESIGN) -> Path:
+def build(folder: Path, made: Compilation, text: str = DESIGN) -> Path:
     folder.mkdir()
     (folder / "top.v").write_text(text)
     made.build(find_tools(), [folder / "top.v"], folder / "program")
@@ -45,7 +45,7 @@ def compiled(commands: list[list[str]]) -> list[str]:
 
 
 def test_a_second_design_compiles_one_unit(commands: list[list[str]], tmp_path: Path) -> None:
-    first = build(tmp_path / "a", recipe())
+    first = build(tmp_path / "a", compilation())
     assert programs.execute([first]).code == 0
     assert sorted(path.name for path in first.parent.iterdir()) == ["program", "top.v"]
     wanted = ["unit0.o", "verilated.h.gch", "verilated.o", "verilated_threads.o"]
@@ -53,34 +53,34 @@ def test_a_second_design_compiles_one_unit(commands: list[list[str]], tmp_path: 
         wanted.remove("verilated.h.gch")
     assert sorted(compiled(commands)) == wanted
     commands.clear()
-    build(tmp_path / "b", recipe(), DESIGN.replace("3:0", "4:0"))
+    build(tmp_path / "b", compilation(), DESIGN.replace("3:0", "4:0"))
     assert compiled(commands) == ["unit0.o"]
 
 
 def test_what_is_shared_can_be_prepared(commands: list[list[str]], tmp_path: Path) -> None:
-    recipe().prepare(find_tools())
+    compilation().prepare(find_tools())
     commands.clear()
-    build(tmp_path / "a", recipe())
+    build(tmp_path / "a", compilation())
     assert compiled(commands) == ["unit0.o"]
 
 
 def test_main_sees_the_design_and_a_wrong_one_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"no member named .*nothing"):
-        build(tmp_path / "a", recipe(main=MAIN.replace("top.n", "top.nothing")))
+        build(tmp_path / "a", compilation(main=MAIN.replace("top.n", "top.nothing")))
 
 
 def test_the_digest_is_of_all_that_a_program_is_made_from() -> None:
     tools = find_tools()
     made = [
-        recipe(),
-        recipe("-O1"),
-        recipe(main=MAIN + "// other"),
-        Recipe((), (), "-O0", ("verilated",), ("-pthread",), MAIN),
-        Recipe(("--x-initial", "fast"), ("-DX",), "-O0", ("verilated", "verilated_threads"), ("-pthread",), MAIN),
-        Recipe(("--x-initial", "fast"), (), "-O0", ("verilated", "verilated_threads"), (), MAIN),
+        compilation(),
+        compilation("-O1"),
+        compilation(main=MAIN + "// other"),
+        Compilation((), (), "-O0", ("verilated",), ("-pthread",), MAIN),
+        Compilation(("--x-initial", "fast"), ("-DX",), "-O0", ("verilated", "verilated_threads"), ("-pthread",), MAIN),
+        Compilation(("--x-initial", "fast"), (), "-O0", ("verilated", "verilated_threads"), (), MAIN),
     ]
     assert len({one.digest(tools) for one in made}) == len(made)
-    assert recipe().digest(tools) == recipe().digest(tools)
+    assert compilation().digest(tools) == compilation().digest(tools)
 
 
 def test_large_designs_are_divided_evenly_with_the_top_first(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from ninefold.hdl import elaborate
 from ninefold.host.cli import cli
-from ninefold.sim.verilated.compiler import Recipe
+from ninefold.sim.verilated.compiler import Compilation
 from ninefold.spec.errors import ToolError
 from tests.sim.planted import FAULTS, wrapped
 from tests.sim.test_benches import STREAMS, TOPK
@@ -77,7 +77,7 @@ def test_a_simulation_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(*_arguments: Any) -> None:
         raise ToolError("built again")
 
-    monkeypatch.setattr(Recipe, "build", build)
+    monkeypatch.setattr(Compilation, "build", build)
     assert run(*TOPK_4, "--test", "directed").exit_code == 0
     assert run(*TOPK_4[:-1], "6", "--test", "directed").exit_code == 3
 
