@@ -10,8 +10,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Python compiles the modules that are used, at their first use: that is less than half of what is installed.
+# pip would compile all modules with one processor, those of tests among them.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --constraint requirements.lock
+# Some packages have templates that are no Python.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
 .PHONY: demo test times lint bench compare mutate docs lock clean
 .DELETE_ON_ERROR:
@@ -49,16 +51,19 @@ $(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
 	rm -rf ninefold.egg-info
 	$(PIP) --editable '.[demo]'
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# dev: /Downloading packages for development: /p' requirements.lock
 	rm -rf ninefold.egg-info
 	$(PIP) --editable '.[dev]'
+	$(COMPILE)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(PIP) --editable '.[all,bench]'
+	$(COMPILE)
 	@touch $@
 
 compare: $(VENV)/.dev
