@@ -1,6 +1,6 @@
-"""Where the time of a run of the tests went: a pytest plugin, and `make times` to print it again.
+"""Report of where the time of a test run went: a pytest plugin, and `make times`, which prints the report again.
 
-Tools note what they take (`ninefold.spec.times`); what a test takes beyond that, itself and its child processes, is
+Tools note the time that they take (`ninefold.spec.times`). The rest of a test's time and that of its child processes is
 Python. Tests that took long in the run that was kept (``tests/long.json``) begin first: no processor idles at the end.
 """
 
@@ -23,13 +23,13 @@ import pytest
 from ninefold.spec.times import VARIABLE
 
 ROOT = Path(__file__).parents[1]
-#: The last run; `make times` reads it.
+#: Report of the last run, which `make times` reads.
 LAST = ROOT / "build" / "times.json"
 #: Tests that took long in a run from empty caches, with their seconds: `make times KEEP=1` writes it.
 LONG = Path(__file__).with_name("long.json")
 LONG_S = 1.5
 PYTHON = "Python"
-#: Beginning of the name of a tool -> what it is counted as.
+#: Start of a tool's name -> the kind that it counts as.
 KINDS = {
     "c++": "compiling",
     "g++": "compiling",

@@ -22,10 +22,10 @@ def tools() -> None:
 
 @tools.command()
 def warm() -> None:
-    """Compile what the tools compile once: nextpnr, and Verilator's runtime for models and for testbenches.
+    """Compile the parts of the tools that are compiled once: nextpnr, and Verilator's runtime.
 
-    The first command that needs them would do it otherwise. What is there already takes no time, and what is not
-    installed is named with how to install it.
+    Otherwise the first command that needs a tool compiles it. Parts that are compiled already take no time. A tool that
+    is missing is named, with the command that installs it.
     """
 
     def prepared(name: str) -> None:
@@ -33,7 +33,7 @@ def warm() -> None:
         try:
             jobs[name]()
         except UnavailableError as missing:
-            click.echo(f"{name}: not there: {missing}")
+            click.echo(f"{name}: not available: {missing}")
         else:
             click.echo(f"{name}: ready, {time.perf_counter() - started:.1f} s")
 

@@ -20,7 +20,7 @@ def test_each_tool_is_made_ready_or_named(ninefold: Run, monkeypatch: pytest.Mon
     assert result.exit_code == 0
     assert done == ["slow"]
     assert sorted(line.split(",")[0] for line in result.stdout.splitlines()) == [
-        "gone: not there: nextpnr is not there; install it",
+        "gone: not available: nextpnr is not there; install it",
         "slow: ready",
     ]
 
