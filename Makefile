@@ -27,8 +27,9 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # KEEP=1 writes down which tests took long, so that they begin first from now on; that of a run from empty caches.
-times: $(VENV)/.dev
-	$(BIN)/python -m tests.times $(if $(KEEP),--keep)
+times:
+	@test -e $(VENV)/.dev || { echo "make test comes first"; exit 1; }
+	@$(BIN)/python -m tests.times $(if $(KEEP),--keep)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -81,7 +81,15 @@ def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[s
         program, *options = _PACKING[family]
         log = folder / "pack.log"
         tools.run(
-            [tools.find(program, tools.INSTALL), *options, "--json", "top.json", "--pack-only", "--log", str(log.name)],
+            [
+                tools.ready(program, tools.INSTALL),
+                *options,
+                "--json",
+                "top.json",
+                "--pack-only",
+                "--log",
+                str(log.name),
+            ],
             folder,
         )
         packed = _PACKED.search(log.read_text())

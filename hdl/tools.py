@@ -1,6 +1,7 @@
 """External tools: where they are, and how they are run."""
 
 import contextlib
+import shlex
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +20,10 @@ INSTALL: Final = 'pip install "ninefold[synth]"'
 SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
     {"ecp5": "synth_ecp5 -abc9", "gowin": "synth_gowin -family gw1n", "ice40": "synth_ice40 -device u"}
 )
+
+_START: Final = """#!/bin/sh
+YOWASP_CACHE_DIR=$(dirname "$0") exec {program} "$@"
+"""
 
 #: How nextpnr's analytic placer weighs time, four times the default: what is late after placement stays late.
 PLACER: Final = ("--placer-heap-timingweight", "40")
@@ -39,14 +44,26 @@ def version_of(package: str, install: str) -> str:
 
 
 def ready(name: str, install: str) -> Path:
-    """Find a YoWASP tool and let it compile itself, which it does at its first use: two first uses at once may fail."""
+    """Return a YoWASP tool that is compiled.
+
+    The tools are WebAssembly, which compiles itself at its first use, and two first uses at once may fail. What comes
+    of it is kept in our cache, with a script that starts the tool with it.
+
+    Raises
+    ------
+    UnavailableError
+        The tool is not installed; the message names `install`.
+    """
     program = find(name, install)
     state = program.stat()
 
-    def compile_itself(_: Path) -> None:
+    def compile_itself(folder: Path) -> None:
+        script = folder / name
+        script.write_text(_START.format(program=shlex.quote(str(program))))
+        script.chmod(0o755)
         # Some know no --version and fail, but only after they are compiled.
         with contextlib.suppress(ToolError):
-            run([program, "--version"], program.parent)
+            run([script, "--version"], folder)
 
-    BuildCache("tools").get(digest_of(str(program), state.st_mtime_ns, state.st_size), compile_itself)
-    return program
+    digest = digest_of(_START, str(program), state.st_mtime_ns, state.st_size)
+    return BuildCache("tools").get(digest, compile_itself) / name

@@ -24,10 +24,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_report_header() -> str:
-    return f"{VARIABLE}={sample()} repeats what is sampled today"
+    return f"sample: {sample()}; {VARIABLE}={sample()} repeats it"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     sample()  # before there are workers, which inherit it
     workers = os.environ.get("PYTEST_XDIST_WORKER_COUNT") or getattr(config.option, "numprocesses", None) or 1
-    config.pluginmanager.register(Times(int(workers)))
+    whole = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    config.pluginmanager.register(Times(int(workers), whole))

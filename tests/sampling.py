@@ -5,13 +5,19 @@ from __future__ import annotations
 import datetime
 import os
 
+import pytest
+
 #: Environment variable with the number of the sample. A run on another day repeats a sample by it.
 VARIABLE = "NINEFOLD_SAMPLE"
 
 
 def sample() -> int:
     """Return the number of this run's sample, which is that of the day on which the run began."""
-    return int(os.environ.setdefault(VARIABLE, str(datetime.datetime.now(datetime.UTC).date().toordinal())))
+    value = os.environ.get(VARIABLE) or str(datetime.datetime.now(datetime.UTC).date().toordinal())
+    if not (value.isascii() and value.isdigit()):
+        raise pytest.UsageError(f"{VARIABLE} must be a whole number from 0 on, not {value!r}")
+    os.environ[VARIABLE] = value
+    return int(value)
 
 
 def turn(count: int) -> int:

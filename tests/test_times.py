@@ -1,9 +1,12 @@
 """The report of where the time of a run went, and the order of the tests."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
+from tests import times
 from tests.sampling import VARIABLE, sample, turn
 from tests.times import KINDS, kind_of, ordered, summary
 
@@ -39,7 +42,7 @@ def test_the_summary_names_each_kind_and_what_took_most_of_it() -> None:
         {"test": "c", "wall_s": 1.0, "cpu_s": 0.5, "work": {"compiling": 0.8}},
     ]
     lines = summary({"wall_s": 10.0, "workers": 2, "tests": tests}).splitlines()
-    assert lines[0] == "10 s on 2 workers, 11 s of processor time in the tests, 54 % of what there was"
+    assert lines[0] == "10 s in 2 processes; the tests took 11 s of processor time, 54 % of that available"
     assert re.fullmatch(r" +7.0 s +65 % +Yosys", lines[1])
     assert lines[2].split() == ["5.0", "s", "a"]
     assert lines[3].split() == ["2.0", "s", "b"]
@@ -57,7 +60,30 @@ def test_kinds() -> None:
 def test_the_sample_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "740003")
     assert (sample(), turn(4), turn(8)) == (740003, 3, 3)
-    monkeypatch.delenv(VARIABLE)
+    for wrong in ("abc", "5.5", "-1"):
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(pytest.UsageError, match=f"must be a whole number from 0 on, not '{wrong}'"):
+            sample()
+    monkeypatch.setenv(VARIABLE, "")
     today = sample()
     assert today > 739_000
     assert turn(7) == today % 7
+
+
+def test_a_report_of_some_tests_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, long = tmp_path / "times.json", tmp_path / "long.json"
+    monkeypatch.setattr(times, "LAST", last)
+    monkeypatch.setattr(times, "LONG", long)
+    with pytest.raises(SystemExit, match="times.json is missing: `make test` writes it"):
+        times.main([])
+    last.write_text("{}")
+    with pytest.raises(SystemExit, match="times.json is damaged"):
+        times.main([])
+    test = {"test": "a", "wall_s": 9.0, "cpu_s": 8.0, "work": {}}
+    report = {"wall_s": 10.0, "workers": 2, "whole": False, "tests": [test, {**test, "test": "b", "wall_s": 0.1}]}
+    last.write_text(json.dumps(report))
+    with pytest.raises(SystemExit, match="of some tests only"):
+        times.main(["--keep"])
+    last.write_text(json.dumps({**report, "whole": True}))
+    times.main(["--keep"])
+    assert json.loads(long.read_text()) == {"a": 9.0}

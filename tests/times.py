@@ -45,6 +45,8 @@ KINDS = {
 }
 #: Tests that are named for each kind.
 SLOWEST = 3
+#: Less is not shown.
+LEAST_S = 0.1
 
 Taken = dict[str, Any]
 
@@ -79,10 +81,12 @@ class Times:
     ----------
     workers : int
         Processes that run tests.
+    whole : bool
+        Whether all tests run, so that the report may be kept.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, whole: bool) -> None:
+        self._workers, self._whole = workers, whole
         handle, self._notes = tempfile.mkstemp(prefix="ninefold-times-")
         os.close(handle)
         self._read = 0
@@ -115,7 +119,8 @@ class Times:
             self._tests.append({"test": report.nodeid, **dict(report.user_properties)["times"]})
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        found = {"wall_s": time.perf_counter() - self._start, "workers": self._workers, "tests": self._tests}
+        wall_s = time.perf_counter() - self._start
+        found = {"wall_s": wall_s, "workers": self._workers, "whole": self._whole, "tests": self._tests}
         LAST.parent.mkdir(exist_ok=True)
         LAST.write_text(json.dumps(found))
         terminalreporter.write_sep("=", "where the time went")
@@ -150,23 +155,32 @@ def summary(found: Taken) -> str:
     total = sum(counter.total() for counter in by_kind.values())
     available = found["wall_s"] * found["workers"]
     lines = [
-        f"{found['wall_s']:.0f} s on {found['workers']} workers, {total:.0f} s of processor time in the tests, "
-        f"{100 * total / available:.0f} % of what there was"
+        f"{found['wall_s']:.0f} s in {found['workers']} processes; the tests took {total:.0f} s of processor time, "
+        f"{100 * total / available:.0f} % of that available"
     ]
     for kind, counter in sorted(by_kind.items(), key=lambda entry: -entry[1].total()):
+        if counter.total() < LEAST_S:
+            continue
         lines.append(f"{counter.total():7.1f} s {100 * counter.total() / total:3.0f} %  {kind}")
-        lines += [f"{cpu_s:15.1f} s   {test}" for test, cpu_s in counter.most_common(SLOWEST) if cpu_s >= 0.1]
+        lines += [f"{cpu_s:15.1f} s   {test}" for test, cpu_s in counter.most_common(SLOWEST) if cpu_s >= LEAST_S]
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> None:
-    if not LAST.exists():
-        sys.exit(f"{LAST} is not there: `make test` writes it")
-    found = json.loads(LAST.read_text())
-    sys.stdout.write(summary(found) + "\n")
+    try:
+        found = json.loads(LAST.read_text())
+        shown = summary(found)
+    except FileNotFoundError:
+        sys.exit(f"{LAST} is missing: `make test` writes it")
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(f"{LAST} is damaged ({error!r}): `make test` writes it again")
+    sys.stdout.write(shown + "\n")
     if "--keep" in arguments:
+        if not found["whole"]:
+            sys.exit("the last run was of some tests only, and is not kept")
         long = {test["test"]: round(test["wall_s"], 1) for test in found["tests"] if test["wall_s"] >= LONG_S}
         LONG.write_text(json.dumps(long, indent=1, sort_keys=True) + "\n")
+        sys.stdout.write(f"{LONG}: {len(long)} tests of {LONG_S} s or more\n")
 
 
 if __name__ == "__main__":

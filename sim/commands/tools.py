@@ -33,12 +33,15 @@ def warm() -> None:
         try:
             jobs[name]()
         except UnavailableError as missing:
+            reasons.append(missing)
             click.echo(f"{name}: not available: {missing}")
         else:
             click.echo(f"{name}: ready, {time.perf_counter() - started:.1f} s")
 
-    jobs = _jobs()
+    jobs, reasons = _jobs(), list[UnavailableError]()
     together(prepared, jobs, os.cpu_count() or 1)
+    if len(reasons) == len(jobs):
+        raise UnavailableError("no tool could be made ready", "see the reasons above")
 
 
 def _jobs() -> Mapping[str, Callable[[], object]]:

@@ -25,6 +25,15 @@ def test_each_tool_is_made_ready_or_named(ninefold: Run, monkeypatch: pytest.Mon
     ]
 
 
+def test_no_tool_at_all_is_an_error(ninefold: Run, monkeypatch: pytest.MonkeyPatch, folders: Path) -> None:
+    (folders / "file").write_text("")
+    monkeypatch.setenv("NINEFOLD_CACHE", str(folders / "file"))
+    result = ninefold("tools", "warm")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stdout
+    assert "no tool could be made ready" in result.stderr
+
+
 def test_a_tool_that_fails_is_an_error(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ToolError("no room")
