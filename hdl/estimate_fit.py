@@ -80,18 +80,8 @@ def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[s
         cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
         program, *options = _PACKING[family]
         log = folder / "pack.log"
-        tools.run(
-            [
-                tools.ready(program, tools.INSTALL),
-                *options,
-                "--json",
-                "top.json",
-                "--pack-only",
-                "--log",
-                str(log.name),
-            ],
-            folder,
-        )
+        packing = ["--json", "top.json", "--pack-only", "--log", log.name]
+        tools.run([tools.ready(program, tools.INSTALL), *options, *packing], folder)
         packed = _PACKED.search(log.read_text())
     return {
         "lut4": sum(count for cell, count in cells.items() if _LUTS.fullmatch(cell)),

@@ -74,10 +74,10 @@ def test_a_report_of_some_tests_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     last, long = tmp_path / "times.json", tmp_path / "long.json"
     monkeypatch.setattr(times, "LAST", last)
     monkeypatch.setattr(times, "LONG", long)
-    with pytest.raises(SystemExit, match="times.json is missing: `make test` writes it"):
+    with pytest.raises(SystemExit, match=r"times\.json is missing: `make test` writes it"):
         times.main([])
     last.write_text("{}")
-    with pytest.raises(SystemExit, match="times.json is damaged"):
+    with pytest.raises(SystemExit, match=r"times\.json is damaged"):
         times.main([])
     test = {"test": "a", "wall_s": 9.0, "cpu_s": 8.0, "work": {}}
     report = {"wall_s": 10.0, "workers": 2, "whole": False, "tests": [test, {**test, "test": "b", "wall_s": 0.1}]}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ninefold.hdl import tools
+from ninefold.spec import programs
 from ninefold.spec.errors import ToolError
 
 
@@ -54,3 +55,30 @@ def test_an_interrupt_ends_what_runs(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         tools.together(job, (600, 600, 600), 2)
     assert time.monotonic() - began < 300
+
+
+#: Compiles itself as YoWASP's tools do, and says where.
+FAKE = """#!/bin/sh
+test -e "$YOWASP_CACHE_DIR/compiled" || {{ touch "$YOWASP_CACHE_DIR/compiled"; echo compiled >> {log}; }}
+echo "$@"
+exit {code}
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_tool_compiles_itself_once_into_our_cache(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    program, log = tmp_path / "bin" / "yowasp-fake", tmp_path / "log"
+    program.parent.mkdir()
+    program.write_text(FAKE.format(log=log, code=code))
+    program.chmod(0o755)
+    for _ in range(2):
+        found = tools.ready("yowasp-fake", "get it")
+        assert found.name == "yowasp-fake"
+        assert (tmp_path / "cache" / "tools") in found.parents
+    assert log.read_text() == "compiled\n"
+    ended = programs.execute([found, "a b", "c"], tmp_path)
+    assert (ended.code, ended.output) == (code, "a b c\n")
+    assert log.read_text() == "compiled\n"
+    assert (found.parent / "compiled").exists()
