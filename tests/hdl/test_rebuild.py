@@ -6,6 +6,7 @@ import pytest
 
 from ninefold.hdl.bitstream import Plan, build, plan
 from ninefold.spec.manifest import Manifest, manifests
+from tests.hdl.caches import with_tools
 from tests.sampling import turn
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "bitstream"
@@ -35,7 +36,7 @@ def test_each_manifest_is_of_the_sources_as_they_are(name: str) -> None:
 
 
 def test_a_bitstream_is_built_again_byte_for_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
     planned = plan(REBUILT[turn(len(REBUILT))])
     manifest = committed(planned)
     made = build(planned, (manifest.seed,)).manifest

@@ -20,6 +20,7 @@ from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
 from ninefold.hdl.synthesis import Flow, Implementation, implement
 from ninefold.spec.errors import FullDiskError, InputError, ToolError, UnavailableError
+from tests.hdl.caches import with_tools
 
 # A component that is made in order to be refused is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -94,7 +95,7 @@ def test_resources_leave_the_harness_out() -> None:
 def adder(tmp_path_factory: pytest.TempPathFactory) -> Implementation:
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NINEFOLD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NINEFOLD_CACHE", with_tools(tmp_path_factory.mktemp("cache")))
         made = implement(Adder(), Flow(device="12k"), (1, 2), lines.append)
         assert lines[0] == "synthesised"
         assert len(lines) == 3
@@ -120,7 +121,7 @@ def test_the_best_seed_is_kept(adder: Implementation) -> None:
 
 
 def test_memories_are_mapped_as_those_of_bitstreams(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
     made = implement(WordStore(18, 1024, exclusive=True), Flow(device="12k"))
     # Two addresses, the word to write and two bits that say so; the word that was read is in the block's register, and
     # no logic keeps the old word where one is read that is written.
@@ -138,7 +139,7 @@ def test_a_core_that_does_not_fit_is_a_tool_error(monkeypatch: pytest.MonkeyPatc
         return ""
 
     tools_run = tools.run
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
     monkeypatch.setattr(tools, "run", run)
     with pytest.raises(ToolError, match="no room"):
         implement(Adder())
@@ -193,7 +194,7 @@ def test_no_seeds_are_refused() -> None:
 
 
 def test_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
     arguments = ["topk", "--k", "1", "--score-width", "4", "--id-width", "2", "--device", "12k", "--router", "router2"]
     result = CliRunner().invoke(synthesise, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
