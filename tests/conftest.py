@@ -15,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Tests make many objects and few cycles: with Python's own thresholds the collector takes a fifth of their time.
+# Tests make many objects and few cycles. With Python's own thresholds the collector takes much of their time.
 gc.set_threshold(100_000, 20, 100)
 
 

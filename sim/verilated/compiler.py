@@ -139,9 +139,10 @@ class Compilation:
         return [compiled(source) for source in self.runtime]
 
     def _precompiled(self, tools: Tools) -> list[str]:
-        """Return the options that take the header precompiled, where that saves more than it takes.
+        """Return the options that use the precompiled header, where precompiling saves more time than it takes.
 
-        That is quick builds, of which there are many, by GCC, which passes over what does not fit its other options.
+        This holds for quick builds, of which there are many. GCC ignores a precompiled header that does not match its
+        other options; Clang would need options of its own.
         """
         if self.optimise != _UNOPTIMISED or "clang" in tools.compiler_version:
             return []

@@ -20,7 +20,7 @@ from ninefold.spec.errors import InputError
 from tests.sampling import turn
 
 ROOT = Path(__file__).parents[2]
-#: Mutants of these cores are judged in each run of these tests: one in so many, others each day.
+#: Cores of which each run judges one mutant in `EVERY`; the day decides which ones.
 JUDGED = ("topk", "queue", "uart_transmitter")
 EVERY = 8
 QUEUE = SUBJECTS["queue"]
