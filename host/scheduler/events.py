@@ -44,6 +44,8 @@ class Events:
         committed.
     moved : callable
         ``moved(job, worker, error)``, without the lock: the worker did not answer.
+    failed : callable
+        ``failed(job, error)``, without the lock: the task of a job ends with an error.
     """
 
     lock: threading.Lock
@@ -55,3 +57,4 @@ class Events:
     watch: Callable[[float], None]
     answered: Callable[[list[tuple[Job, Answer]], Worker], bool]
     moved: Callable[[Job, Worker, Exception], None]
+    failed: Callable[[Job, Exception], None]

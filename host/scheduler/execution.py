@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ from ninefold.spec.protocols import Backend, Device, Found
 from ninefold.spec.signature import Call
 
 from .events import Events
+from .guard import is_interrupt, report, text_of
 from .residents import Residents, key_of, nbytes_of, residents_of
 from .work import Job
 
 __all__ = ["LOADING", "Execution", "Running"]
 
-_LOG = logging.getLogger("ninefold.scheduler")
 #: Seconds that opening and closing a device may take, and the slowest transfer of a resident that is no hang.
 OPEN_S: Final = 60.0
 CLOSE_S: Final = 10.0
@@ -102,12 +101,14 @@ class Execution:
             return self._execute(running)
         except NinefoldError as error:
             return error
-        except Exception as error:  # a backend may raise anything
+        except BaseException as error:  # a backend may raise anything
+            if is_interrupt(error):
+                raise
             return self.raised(error)
 
     def raised(self, error: BaseException) -> DeviceError:
         """Return what a device raised that no device may raise, as the failure that it is."""
-        made = DeviceError(f"{self.name} raised {type(error).__name__}: {error}")
+        made = DeviceError(f"{self.name} raised {type(error).__name__}: {text_of(error)}")
         made.__cause__ = error
         return made
 
@@ -124,6 +125,8 @@ class Execution:
         started = time.perf_counter()
         answer = device.run(call)
         running.seconds = time.perf_counter() - started
+        if not isinstance(answer, Answer):
+            raise DeviceError(f"{self.name} answered with {type(answer).__name__}, not with an Answer")
         self._events.seen.ran(self.name, call, started, running.seconds, len(running.jobs))
         if call.operator.stateful:
             _check_step(self.name, call, answer)
@@ -194,8 +197,11 @@ class Execution:
         for resident in residents_of(running.call) if running.call else ():
             if isinstance(resident, State) and running.device is not None:
                 running.residents.forget(resident.id)
-                with contextlib.suppress(Exception):  # it failed already; the next load replaces what is there
+                try:
                     running.device.unload(resident.id)
+                except BaseException as error:  # it failed already; the next load replaces what is there
+                    if is_interrupt(error):
+                        raise
 
     def end(self, running: Running) -> None:
         """Close the device, if it is open, within bounded time."""
@@ -209,8 +215,10 @@ class Execution:
             return
         try:
             device.close()
-        except Exception as error:  # nothing depends on it any more
-            _LOG.warning("closing a device failed", extra={"device": self.name, "reason": str(error)})
+        except BaseException as error:  # nothing depends on it any more
+            if is_interrupt(error):
+                raise
+            report("closing a device failed", device=self.name, reason=text_of(error))
 
 
 def _check_step(device: str, call: Call, answer: Answer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +11,12 @@ from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
 
-from ninefold.spec.errors import LostDeviceError, UnavailableError
+from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError
 from ninefold.spec.protocols import Backend, Found, Missing
 
 from .breaker import Breaker
 from .events import Events
+from .guard import report, start_thread, text_of
 from .inventory import Inventory, Probed
 from .work import Job
 from .worker import Worker
@@ -244,10 +246,14 @@ class Fleet:
     def _survey_behind(self) -> None:
         with self._events.lock:
             if self._behind is None or not self._behind.is_alive():
-                self._behind = threading.Thread(
-                    target=self.survey, kwargs={"again": True}, name="ninefold survey", daemon=True
-                )
-                self._behind.start()
+                with contextlib.suppress(DeviceError):  # the next task tries again
+                    self._behind = start_thread(self._survey_again, "ninefold survey")
+
+    def _survey_again(self) -> None:
+        try:
+            self.survey(again=True)
+        except BaseException as error:
+            report(f"looking for devices again failed: {text_of(error)}", error)
 
 
 def _absent(device: str, probed: Probed) -> UnavailableError:

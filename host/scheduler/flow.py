@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from .choice import refusal_key
 from .costs import Costs
 from .events import Events
 from .fleet import Fleet
+from .guard import is_interrupt, text_of
 from .intake import bound
 from .placement import Placement
 from .room import Room
@@ -84,7 +85,8 @@ class Flow:
         workers: dict[str, Worker] = {}
         self._supervisor = Supervisor(lock, clock, workers, seen, self._move, self.settle)
         watch = self._supervisor.watch
-        events = Events(lock, clock, costs, seen, generator, check_every, watch, self._answer, self._move)
+        reports = (watch, self._answer, self._move, self._fail)
+        events = Events(lock, clock, costs, seen, generator, check_every, *reports)
         self.fleet = Fleet(backends, workers, events, breaker, refresh_s)
         self.placement = Placement(self.fleet, costs, seen, retries)
         self.states = States(lock, self._start_step)
@@ -108,10 +110,10 @@ class Flow:
         """Send a task that has its place to its device, or let it wait for the state that it needs."""
         future = pending.future
         future.pending, future.on_cancel = pending, self._cancelled
-        if pending.task.deadline_s is not None:
-            with self._lock:
-                self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
         try:
+            if pending.task.deadline_s is not None:
+                with self._lock:
+                    self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
             if pending.call.operator.stateful:
                 pending.waited_for = False
                 self.states.enqueue(pending)
@@ -128,6 +130,9 @@ class Flow:
                 self._dispatch(Job(call, pending))
         except Exception as error:
             self.settle(pending, error)
+        except BaseException as error:  # of the caller, who leaves: the task must not keep its place
+            self.settle(pending, _raised(pending, error))
+            raise
 
     def _start_step(self, pending: Pending) -> None:
         """Send a step to its device, with the version of the state that was committed last."""
@@ -135,8 +140,10 @@ class Flow:
             pending.call = bound(pending.call.operator, pending.task)
             self._know_devices(pending)
             self._dispatch(Job(pending.call, pending))
-        except Exception as error:
-            self.settle(pending, error)
+        except BaseException as error:
+            self.settle(pending, error if isinstance(error, Exception) else _raised(pending, error))
+            if is_interrupt(error):
+                raise
 
     def _know_devices(self, pending: Pending) -> None:
         """Look for all devices where the choice is open, and for one to fall back to where it is not."""
@@ -167,7 +174,10 @@ class Flow:
         if pending.settled:
             return
         with self._lock:
-            error = self.placement.place(job, pending)
+            try:
+                error = self.placement.place(job, pending)
+            except DeviceError as failure:  # its device has no thread
+                error = failure
         self._seen.say()
         pending.waited_for = False  # what comes after is not on the thread of the one who waits
         if error is not None:
@@ -210,15 +220,17 @@ class Flow:
 
     def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
         """Give tasks that were claimed their results."""
-        outcomes: list[tuple[Pending, Result | Exception]] = []
+        outcomes: list[tuple[Pending, Result | BaseException]] = []
         for pending, answer in answered:
             try:
                 outcomes.append((pending, pending.result(around.after(pending.call, answer))))
-            except Exception as error:
-                outcomes.append((pending, error))
+            except BaseException as error:
+                # An interrupt reaches the caller by the future, on whose thread this then is.
+                passed = isinstance(error, Exception) or is_interrupt(error)
+                outcomes.append((pending, error if passed else _raised(pending, error)))
         self._give(outcomes)
 
-    def _give(self, outcomes: list[tuple[Pending, Result | Exception]]) -> None:
+    def _give(self, outcomes: Sequence[tuple[Pending, Result | BaseException]]) -> None:
         """End tasks; what a user sees once the future has its answer is up to date by then."""
         for pending, outcome in outcomes:
             pending.outcome = "answered" if isinstance(outcome, Result) else "failed"
@@ -236,13 +248,17 @@ class Flow:
             return
         with self._lock:
             if isinstance(error, UnsupportedError):
-                worker.refusals[refusal_key(job.call)] = str(error)
+                worker.refusals[refusal_key(job.call)] = text_of(error)
             job.tried = {**job.tried, worker.name: job.tried.get(worker.name, 0) + 1}
             job.moving = True
             pending.note(worker.name, error)
         self._seen.fallback(pending.task.operator, worker.name, error, pending.task.device or AUTO)
         self.fleet.at_least_one()
         self._dispatch(job)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        """End the task of a job with an error."""
+        self.settle(job.pending, error)
 
     def settle(self, pending: Pending, error: Exception) -> None:
         """End a task with an error, unless it has ended."""
@@ -270,3 +286,10 @@ class Flow:
         for pending in left:
             if pending.call.operator.stateful:
                 self.states.ended(pending)
+
+
+def _raised(pending: Pending, error: BaseException) -> DeviceError:
+    """Return the error of a task around which code raised what is no ``Exception``."""
+    made = DeviceError(f"{pending.task.operator} was left by {type(error).__name__}: {text_of(error)}")
+    made.__cause__ = error
+    return made

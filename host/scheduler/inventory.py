@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from ninefold.spec import registry
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.protocols import Backend, Found, Missing
+
+from .guard import start_thread, text_of
 
 __all__ = ["PROBE_S", "Inventory", "Probed"]
 
@@ -99,11 +102,12 @@ class Inventory:
                 if running is not None and running.is_alive():
                     started[family] = running  # another caller's, or one that hangs
                     continue
-                thread = threading.Thread(
-                    target=lambda name=family: self._look(name), name=f"ninefold probe {family}", daemon=True
-                )
+                try:
+                    thread = start_thread(partial(self._look, family), f"ninefold probe {family}")
+                except DeviceError as error:
+                    self._last[family] = Probed(None, {}, (), (Missing(family, f"it was not probed: {error}"),))
+                    continue
                 self._probes[family] = started[family] = thread
-                thread.start()
         for family, thread in started.items():
             thread.join(self._probe_s)
             if thread.is_alive():
@@ -121,9 +125,9 @@ class Inventory:
             found = tuple(entry for entry in seen if isinstance(entry, Found))
             missing = tuple(entry for entry in seen if isinstance(entry, Missing))
             probed = Probed(backend, registry.operators_of(backend), found, missing)
-        except Exception as error:  # a third party's backend may raise anything
-            reason = f"its probe failed: {type(error).__name__}: {error}"
-            probed = Probed(None, {}, (), (Missing(family, reason, "mend or remove the package that offers it"),))
+        except BaseException as error:  # a third party's backend may raise anything
+            reason = f"its probe failed: {type(error).__name__}: {text_of(error)}"
+            probed = Probed(None, {}, (), (Missing(family, reason, "repair or remove the package that offers it"),))
         with self._lock:
             # A probe that was given up and overtaken by a later one says nothing any more.
             if self._probes.get(family) is me:

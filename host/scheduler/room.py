@@ -34,10 +34,10 @@ class Room:
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._closing = False
 
-    def enter(self, pending: Pending) -> None:
-        """Take a place as soon as there is one; raise `InputError` once it is closed."""
+    def enter(self, pending: Pending, *, wait: bool = True) -> None:
+        """Take a place, as soon as there is one if that is waited for; raise `InputError` once it is closed."""
         with self._lock:
-            while self._full():
+            while self._full() and wait:
                 self._changed.wait()
             self._inside.add(pending)
 

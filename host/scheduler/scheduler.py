@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, overload
@@ -25,6 +25,7 @@ from .choice import Choice, refusal
 from .costs import Costs, costs_file
 from .fleet import DeviceStatus
 from .flow import Flow
+from .guard import in_callback, start_thread
 from .handles import DatabaseHandle, StateHandle
 from .intake import bound, check_settings, signature_of, task_of
 from .power import energy
@@ -105,7 +106,7 @@ class Scheduler:
         self._room = Room(self._lock, queue_size)
         self._costs = Costs(costs_file() if costs == "" else Path(costs) if costs else None)
         self._seen = Seen(timeline)
-        breaker = functools.partial(Breaker, clock, failures=failures, cool_s=cool_s)
+        breaker = partial(Breaker, clock, failures=failures, cool_s=cool_s)
         self._flow = Flow(
             backends=backends,
             lock=self._lock,
@@ -173,10 +174,12 @@ class Scheduler:
         return self._send(task, waited_for=False)
 
     def run_task(self, task: Task) -> Result:
-        """Run a task to its end; see `submit`.
+        """Run a task to its end; see `submit`. Not for done-callbacks, which may not wait.
 
         Where the device is idle and is never given up, as the CPU is not, the call runs on this thread.
         """
+        if in_callback():
+            raise InputError("a done-callback may not wait for a task: call submit instead of run")
         future = self._send(task, waited_for=True)
         try:
             return future.result()
@@ -187,7 +190,8 @@ class Scheduler:
     def _send(self, task: Task, *, waited_for: bool) -> Future:
         pending = self._prepare(task)
         pending.waited_for = waited_for
-        self._room.enter(pending)
+        # In a callback, waiting would keep the thread that makes room; the task that has ended has left its place.
+        self._room.enter(pending, wait=not in_callback())
         self._flow.start(pending)
         return pending.future
 
@@ -285,11 +289,17 @@ class Scheduler:
     def close(self, *, cancel: bool = False) -> None:
         """Answer what was submitted, close every device, end every thread and save the measured costs.
 
+        In a done-callback it returns at once, and does so on a thread of its own.
+
         Parameters
         ----------
         cancel : bool
             Cancel what waits, and give what runs one second.
         """
+        if in_callback():
+            # The thread that runs the callback is one of those to wait for.
+            start_thread(partial(self.close, cancel=cancel), "ninefold close", daemon=False)
+            return
         inside = self._room.close()
         waiting = inside if cancel else []
         for pending in waiting:

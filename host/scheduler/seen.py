@@ -20,6 +20,8 @@ from prometheus_client.registry import Collector
 from ninefold.spec.errors import InputError
 from ninefold.spec.signature import Call
 
+from .guard import report, text_of
+
 __all__ = ["Readings", "Seen"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
@@ -84,7 +86,7 @@ class Seen:
             ("operator", "device", "reason"),
             registry=self.registry,
         )
-        self._unsaid: deque[tuple[str, dict[str, str]]] = deque()
+        self._unsaid: deque[tuple[str, dict[str, Any]]] = deque()
         self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
         self._started = time.perf_counter()
 
@@ -103,8 +105,13 @@ class Seen:
                 of.seconds += seconds
         if _LOG.isEnabledFor(logging.DEBUG):
             for operator, device, outcome, seconds in tasks:
-                extra = {"operator": operator, "device": device, "outcome": outcome, "seconds": seconds}
-                _LOG.debug("a task ended", extra=extra)
+                fields: dict[str, Any] = {
+                    "operator": operator,
+                    "device": device,
+                    "outcome": outcome,
+                    "seconds": seconds,
+                }
+                report("a task ended", level=logging.DEBUG, **fields)
 
     def _tasks(self) -> Iterator[Metric]:
         """Give how many tasks ended how, and how long they took."""
@@ -138,7 +145,7 @@ class Seen:
 
     def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
         """Note that a device did not answer a task; `say` logs it."""
-        kind, reason = type(error).__name__, str(error)
+        kind, reason = type(error).__name__, text_of(error)
         self._fallbacks.labels(operator, device, kind).inc()
         extra = {"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason}
         self._unsaid.append(("a task moves on from a device", extra))
@@ -159,7 +166,7 @@ class Seen:
                 message, extra = self._unsaid.popleft()
             except IndexError:  # another thread was faster
                 return
-            _LOG.warning(message, extra=extra)
+            report(message, **extra)
 
     def metrics(self) -> str:
         """Return all metrics in Prometheus' text format."""

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ninefold.spec.errors import DeadlineError
+from ninefold.spec.errors import DeadlineError, DeviceError
 
+from .guard import report, start_thread
 from .seen import Seen
 from .work import Job, Pending
 from .worker import Worker
 
 __all__ = ["Supervisor"]
-
-_LOG = logging.getLogger("ninefold.scheduler")
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,11 @@ class Supervisor:
             return  # it wakes before, and sees then what is next
         self._wake_at = at
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="ninefold supervisor", daemon=True)
-            self._thread.start()
+            try:
+                self._thread = start_thread(self._serve, "ninefold supervisor")
+            except DeviceError:
+                self._wake_at = float("inf")  # the next call tries again
+                raise
         self._alarm.notify()
 
     def expect(self, pending: Pending, at: float) -> None:
@@ -103,8 +104,7 @@ class Supervisor:
                     continue
             self._seen.say()
             for entry in hung:
-                extra = {"device": entry.worker.name, "reason": str(entry.error)}
-                _LOG.warning("a call hangs and is given up", extra=extra)
+                report("a call hangs and is given up", device=entry.worker.name, reason=str(entry.error))
                 for job in entry.jobs:
                     self._moved(job, entry.worker, entry.error)
             for pending in late:

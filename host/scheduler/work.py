@@ -15,6 +15,7 @@ from ninefold.spec.signature import Call
 
 from .batches import joining_key, rows_of
 from .costs import size_class
+from .guard import guarded, text_of
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -32,6 +33,8 @@ class Future(concurrent.futures.Future[Result]):
     """The answer to come of one task: a `concurrent.futures.Future` that can be awaited too.
 
     ``result(timeout)`` gives the `Result` or raises what went wrong; ``cancel()`` succeeds while the task waits.
+    Callbacks run on the thread that ends the task, mostly that of a device: they must be short. Whatever one raises is
+    logged.
     """
 
     #: The task while it is under way, and what the scheduler does when that is cancelled.
@@ -45,6 +48,14 @@ class Future(concurrent.futures.Future[Result]):
         if done and not before and pending is not None and self.on_cancel is not None:
             self.on_cancel(pending)
         return done
+
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Result]], object]) -> None:
+        """Call ``fn(future)`` once the task has ended, at once if it has; what it raises is logged.
+
+        A callback may submit tasks, beyond `queue_size` too, cancel them, and close the scheduler, which then ends on a
+        thread of its own. It may not wait for another task.
+        """
+        super().add_done_callback(guarded(fn))
 
     def __await__(self) -> Generator[Any, None, Result]:
         return asyncio.wrap_future(self).__await__()
@@ -131,11 +142,11 @@ class Pending:
 
     def note(self, device: str, error: Exception) -> None:
         """Note that a device did not answer."""
-        said = str(error)
+        said = text_of(error)
         self.fallbacks += (said if said.startswith((f"{device} ", f"{device}:")) else f"{device}: {said}",)
         self.errors += (error,)
 
-    def give(self, outcome: Result | Exception) -> None:
+    def give(self, outcome: Result | BaseException) -> None:
         """Give the future its one answer."""
         try:
             if isinstance(outcome, Result):

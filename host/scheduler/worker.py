@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -21,13 +22,12 @@ from .batches import join, share
 from .breaker import Breaker
 from .events import Events
 from .execution import Execution, Running
+from .guard import report, start_thread, text_of
 from .queue import Queue
 from .residents import Residents
 from .work import Job
 
 __all__ = ["Worker"]
-
-_LOG = logging.getLogger("ninefold.scheduler")
 
 
 class Worker:
@@ -115,9 +115,10 @@ class Worker:
     # Under the lock.
 
     def put(self, job: Job) -> None:
-        """Queue a job."""
-        self._queue.put(job)
+        """Queue a job; raise `DeviceError` when no thread can be started for it."""
+        # First, so that a job is not left in the queue of a worker without a thread.
         self._rouse()
+        self._queue.put(job)
 
     def lend(self, job: Job) -> Running | None:
         """Lend the idle device to the thread that waits for a job; None where the job is better queued.
@@ -139,20 +140,20 @@ class Worker:
         """Load a database while the queue is empty, once."""
         if database.digest not in self._ahead:
             self._ahead.add(database.digest)
-            self._queue.errands[database.digest] = database
-            self._rouse()
+            with contextlib.suppress(DeviceError):  # without a thread, the first use loads it
+                self._rouse()
+                self._queue.errands[database.digest] = database
 
     def drop(self, key: str) -> None:
         """Unload a resident once what runs has ended."""
         self._ahead.discard(key)
         if self._there is not None:
-            self._queue.errands[key] = None
             self._rouse()
+            self._queue.errands[key] = None
 
     def _rouse(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=f"ninefold {self.name}", daemon=True)
-            self._thread.start()
+            self._thread = start_thread(self._serve, f"ninefold {self.name}")
         if self._waiting:  # asking costs less than notifying nobody
             self._wake.notify()
 
@@ -233,11 +234,12 @@ class Worker:
 
     def _serve(self) -> None:
         while (running := self._next()) is not None:
+            outcome = self._execution.outcome(running)
             try:
-                outcome = self._execution.outcome(running)
-            except BaseException as error:  # an exit takes no task with it
-                outcome = self._execution.raised(error)
-            if not self._finish(running, outcome):
+                goes_on = self._finish(running, outcome)
+            except BaseException as error:  # of one task: those behind it are answered all the same
+                goes_on = self._recover(running, error)
+            if not goes_on:
                 return
         if self._retire():
             with self._events.lock:
@@ -263,10 +265,17 @@ class Worker:
                 return self._running
 
     def _call_for(self, jobs: list[Job]) -> Running:
+        call = jobs[0].call
+        if len(jobs) > 1:
+            try:
+                call = join([job.call for job in jobs])
+            except (MemoryError, ValueError):  # they go one by one
+                for job in jobs[1:]:
+                    self._queue.put(job)
+                del jobs[1:]
         self._answers += len(jobs)
         trial = self.breaker.begin() or any(job.trial for job in jobs)
         checked = trial or self._answers % self._events.check_every < len(jobs)
-        call = jobs[0].call if len(jobs) == 1 else join([job.call for job in jobs])
         return Running(jobs, call, checked=checked, device=self._device, residents=self.residents)
 
     def _finish(self, running: Running, outcome: Answer | Exception) -> bool:
@@ -281,7 +290,7 @@ class Worker:
                 drained = self.drain() if opened else []
         self._events.seen.say()
         if running.given_up:
-            _LOG.warning("a hung call returned", extra={"device": self.name})
+            report("a hung call returned", device=self.name)
             self._execution.close(running.device)
             return False
         if not opened and not isinstance(outcome, Answer):
@@ -295,6 +304,20 @@ class Worker:
             self._events.moved(job, self, DeviceError(f"{self.name} is {self.breaker.refusal or 'open'}"))
         # What is reopened after it cooled down starts anew.
         return self._retire() if opened else True
+
+    def _recover(self, running: Running, error: BaseException) -> bool:
+        """Send jobs on that could not be ended by an outcome; return False when the device had been given up."""
+        report(f"ending a call of {self.name} failed: {text_of(error)}", error, level=logging.ERROR, device=self.name)
+        with self._events.lock:
+            if self._running is running:
+                self._running, self._device = None, running.device
+        failure = self._execution.raised(error)
+        for job in () if running.given_up else running.jobs:
+            try:
+                self._events.moved(job, self, failure)
+            except BaseException as again:
+                self._events.failed(job, self._execution.raised(again))
+        return not running.given_up
 
     def _retire(self, *, lent: bool = False) -> bool:
         """Close the device, if it is open; return False when that hung and was given up."""
@@ -326,10 +349,10 @@ class Worker:
         ):
             breaker.abandon_trial()
             return False
-        lost = isinstance(outcome, LostDeviceError | UnavailableError)
-        opened = breaker.trip(str(outcome)) if lost else breaker.fail(str(outcome))
+        reason, lost = text_of(outcome), isinstance(outcome, LostDeviceError | UnavailableError)
+        opened = breaker.trip(reason) if lost else breaker.fail(reason)
         if opened:
-            seen.breaker(self.name, "open", str(outcome))
+            seen.breaker(self.name, "open", reason)
         return opened
 
     def _hand_out(self, running: Running, answer: Answer) -> None:

@@ -1,0 +1,119 @@
+"""Protection of the scheduler's threads from code of others: callbacks, hooks, backends and log handlers.
+
+Such code may raise anything, ``SystemExit`` and ``KeyboardInterrupt`` included. On a thread of the scheduler that would
+end the thread, and with it every task that the thread has still to answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ninefold.spec.errors import DeviceError
+
+__all__ = ["guarded", "in_callback", "is_interrupt", "report", "start_thread", "text_of"]
+
+_LOG = logging.getLogger("ninefold.scheduler")
+_Future = TypeVar("_Future")
+
+
+class _Inside(threading.local):
+    """Depth of done-callbacks on the current thread."""
+
+    depth = 0
+
+
+_inside = _Inside()
+
+
+def in_callback() -> bool:
+    """Return whether a done-callback runs on this thread, which then may not wait for other tasks."""
+    return _inside.depth > 0
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether an error may be the user's Ctrl-C, which Python raises on the main thread only."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def text_of(error: BaseException) -> str:
+    """Return the message of an error, also of one whose ``__str__`` fails."""
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(its message raised {type(failure).__name__})"
+
+
+def report(message: str, error: BaseException | None = None, /, *, level: int = logging.WARNING, **fields: Any) -> None:
+    """Log a record with fields; what a log handler raises is dropped, except the user's interrupt.
+
+    Errors go to standard error where nobody has set logging up: code of the user has failed.
+
+    Parameters
+    ----------
+    message : str
+        The event.
+    error : BaseException, optional
+        Its cause, of which the traceback is logged.
+    level : int
+        Level of the record.
+    **fields
+        Fields of the record.
+    """
+    try:
+        _LOG.log(level, message, exc_info=error, extra=fields)
+        if level >= logging.ERROR and logging.lastResort is not None and not _heard():
+            trace = (type(error), error, error.__traceback__) if error is not None else None
+            logging.lastResort.handle(logging.LogRecord(_LOG.name, level, "", 0, message, (), trace))
+    except BaseException as failure:
+        if is_interrupt(failure):
+            raise
+
+
+def _heard() -> bool:
+    """Return whether a handler takes records; the package's own drops them."""
+    logger: logging.Logger | None = _LOG
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def guarded(callback: Callable[[_Future], Any]) -> Callable[[_Future], None]:
+    """Return a done-callback that logs whatever the given one raises.
+
+    `concurrent.futures` does this for ``Exception`` only. Any other exception would reach the thread that ends the
+    task, and keep later callbacks from being called.
+    """
+
+    def call(future: _Future) -> None:
+        _inside.depth += 1
+        try:
+            callback(future)
+        except BaseException as error:
+            text = f"a done-callback raised {type(error).__name__}: {text_of(error)}"
+            report(text, error, level=logging.ERROR, callback=getattr(callback, "__qualname__", repr(callback)))
+        finally:
+            _inside.depth -= 1
+
+    return call
+
+
+def start_thread(target: Callable[[], None], name: str, *, daemon: bool = True) -> threading.Thread:
+    """Start a thread.
+
+    Raises
+    ------
+    DeviceError
+        The system allows no further thread.
+    """
+    thread = threading.Thread(target=target, name=name, daemon=daemon)
+    try:
+        thread.start()
+    except (RuntimeError, MemoryError) as error:
+        reason = f"no thread can be started ({text_of(error) or type(error).__name__})"
+        raise DeviceError(f"{reason}: raise the limit of processes or memory (ulimit -u, ulimit -v)") from error
+    return thread
