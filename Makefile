@@ -4,8 +4,9 @@
 # make bench  measure beside peers: build/bench/bench.html with JSON and charts; OLD=FILE.json is an earlier run
 # make compare  send the same vectors through all levels of each core
 # make mutate   plant faults in each core, and see which its bench finds
-# make docs   make the site in build/site; a warning is an error
-# make lock   choose tool versions anew
+# make docs   build the website in build/site; a warning is an error
+# make prose  check the texts against the word list (docs/words.toml) and with proselint
+# make lock   choose the versions of all packages again
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,7 +16,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-
 # Some packages have templates that are no Python.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
-.PHONY: demo test times lint bench compare mutate docs lock clean
+.PHONY: demo test times lint bench compare mutate docs prose lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -75,6 +76,11 @@ mutate: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+prose: $(VENV)/.dev
+	$(PIP) proselint
+	$(BIN)/python -m tests.docs.prose
+	$(BIN)/proselint check *.md docs
 
 lock:
 	PYTHON=$(PYTHON) ./lock.sh

@@ -53,6 +53,8 @@ def check(words: list[str]) -> None:
         assert set(asked) <= set(extras)
     elif program == "python" and rest[:2] == ["-m", "pytest"]:
         assert all((ROOT / word).exists() for word in rest[2:] if "/" in word)
+    elif program in ("python", "python3") and rest[:2] == ["-m", "venv"]:
+        pass
     elif program == "python":
         titles = {block.title for held in TITLED.values() for block in held}
         assert rest[0] in titles or (ROOT / rest[0]).is_file()
