@@ -32,7 +32,10 @@ def index(
     SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
     (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row an entry). An entry of text is a run of
     paragraphs under one heading, up to 800 characters; longer paragraphs are split. Of one text the model reads 256
-    tokens, some 200 words of English. Interrupted, it goes on from there when it is run again.
+    tokens, some 200 words of English.
+
+    Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. NAME leads to the
+    old index until the new one is whole; searches that have the old one open keep it.
     """
     from ninefold.host.index.write import DEFAULT_MODE, build
 

@@ -1,82 +1,201 @@
-"""Make a folder appear whole or not at all."""
+"""Replacement of a folder in one step: its name leads to the whole old folder or the whole new one, also after a crash.
+
+The new folder is filled and synced under a hidden name, ``.NAME.TOKEN.partial``. Linux then exchanges both names in one
+system call. Where the kernel or the file system lacks that call, the old folder is renamed to ``.NAME.TOKEN.replaced``
+and the new one takes its name. A crash between these two renames leaves nothing at the name and both folders under one
+token: the new one is whole then, and `recover` gives it the name.
+
+Processes take turns by a lock on the folder that holds the name, for the renames only.
+"""
 
 import contextlib
+import ctypes
+import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any, Final
 
-__all__ = ["new_folder"]
+__all__ = ["new_folder", "recover"]
 
-_PARTIAL = ".partial"
+_PARTIAL: Final = ".partial"
+_REPLACED: Final = ".replaced"
+#: From ``linux/fs.h`` and ``fcntl.h``.
+_RENAME_EXCHANGE: Final = 2
+_AT_FDCWD: Final = -100
+#: Errors of a kernel, C library, file system or sandbox that has no exchange.
+_NO_EXCHANGE: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM})
 
 
 @contextlib.contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, check: Callable[[], None] | None = None) -> Iterator[Path]:
     """Give a folder to fill, which takes the name `target` when the block ends without an error.
 
-    What was at `target` stays until then, and comes back should the exchange itself fail. Whatever goes wrong, the new
-    folder is removed; one that a killed process left behind is removed by the next one.
+    What was at `target` stays there until then. After an error the new folder is removed. What a killed process left
+    behind is removed by the next call for the same name. A symbolic link at `target` stays, and its folder is replaced.
 
     Parameters
     ----------
     target : Path
-        Where the folder appears; a folder that is there is replaced.
+        Name of the folder; a folder that is there is replaced.
+    check : callable, optional
+        Raises an error where `target` must not be replaced. Called just before the replacement, when no other process
+        can replace `target`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.name}."
-    for leftover in target.parent.glob(f"{prefix}*{_PARTIAL}"):
-        _remove_unless_in_use(leftover)
-    work = Path(tempfile.mkdtemp(prefix=prefix, suffix=_PARTIAL, dir=target.parent))
-    handle = os.open(work, os.O_RDONLY)
+    place = _resolved(target)
+    parent = place.parent
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield work
-        for path in work.iterdir():
-            _sync(path)
-        work.chmod(0o755)
-        _exchange(work, target)
-        _sync(target.parent)
+        _make(parent)
+        with _locked(parent):
+            _finish(place)
+            dead = _leftovers(place)
+            work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=_PARTIAL, dir=parent))
+            handle = _locked_folder(work)
+        for folder, lock in dead:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+        # Removed at the end: the new folder until it has its name, and then the old one once that is on the disk.
+        rest: Path | None = work
+        try:
+            yield work
+            work.chmod(0o755)
+            for path in (*work.iterdir(), work):
+                _sync(path)
+            with _locked(parent):
+                if check is not None:
+                    check()
+                displaced, rest = _publish(work, place), None
+                _sync(parent)
+            rest = displaced
+        finally:
+            os.close(handle)
+            # Where the old folder could not be given its name back, the new one waits for `recover`.
+            if rest is not None and (rest != work or not work.with_suffix(_REPLACED).exists()):
+                shutil.rmtree(rest, ignore_errors=True)
     except OSError as error:
-        # What writes to an open file does not say where.
-        error.filename = error.filename or str(target)
+        # What writes to an open file does not say where, and hidden names tell the user nothing.
+        if not error.filename or str(error.filename).startswith(f"{parent}/.{place.name}."):
+            error.filename, error.filename2 = str(target), None
         raise
-    finally:
-        os.close(handle)
-        shutil.rmtree(work, ignore_errors=True)
 
 
-def _exchange(work: Path, target: Path) -> None:
-    if not target.exists():
-        work.rename(target)
-        return
-    # Not named as a leftover: a process killed between the two renames must not lose the old folder.
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".replaced", dir=target.parent))
-    target.rename(old)
+def recover(target: Path) -> None:
+    """Finish a replacement of `target` that was killed between two renames; change nothing otherwise."""
+    place = _resolved(target)
+    if not os.path.lexists(place) and place.parent.is_dir():
+        with _locked(place.parent):
+            _finish(place)
+
+
+def _finish(place: Path) -> None:
+    """Do what `recover` does; the caller holds the lock."""
+    for old in _hidden(place, _REPLACED):
+        new = old.with_suffix(_PARTIAL)
+        if new.is_dir() and not os.path.lexists(place):
+            new.rename(place)
+            _sync(place.parent)
+
+
+def _publish(work: Path, place: Path) -> Path | None:
+    """Give `work` the name `place`, and return where the folder that had it is now."""
+    if not os.path.lexists(place):
+        work.rename(place)
+        return None
+    if _exchange(work, place):
+        return work
+    old = work.with_suffix(_REPLACED)
+    # On the disk before the old folder loses its name.
+    _sync(place.parent)
+    place.rename(old)
     try:
-        work.rename(target)
+        work.rename(place)
     except BaseException:
-        old.rename(target)
+        with contextlib.suppress(OSError):
+            old.rename(place)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    return old
 
 
-def _remove_unless_in_use(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names; return False where that cannot be done in one step."""
+    function = _renameat2()
+    if function is None:
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    if function(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NO_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(first), None, str(second))
+
+
+@cache
+def _renameat2() -> Any:
+    """Return the system call of that name, or None where the C library has none."""
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    return function
+
+
+def _leftovers(place: Path) -> list[tuple[Path, int]]:
+    """Return hidden folders of `place` that no process uses, each with a lock on it; the caller holds the lock."""
+    found = _hidden(place, _PARTIAL)
+    if os.path.lexists(place):
+        # Otherwise this may be the only copy.
+        found += _hidden(place, _REPLACED)
+    dead = []
+    for folder in found:
+        with contextlib.suppress(OSError):  # removed meanwhile, or in use
+            dead.append((folder, _locked_folder(folder, fcntl.LOCK_NB)))
+    return dead
+
+
+def _hidden(place: Path, suffix: str) -> list[Path]:
+    """Return the hidden folders that belong to `place`, and not to a name that starts alike."""
+    form = re.compile(rf"\.{re.escape(place.name)}\.[a-z0-9_]+{re.escape(suffix)}")
+    return sorted(path for path in place.parent.iterdir() if form.fullmatch(path.name))
+
+
+def _resolved(target: Path) -> Path:
+    return Path(os.path.realpath(target))
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, so that they outlast a crash."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = _locked_folder(folder)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
     finally:
         os.close(handle)
+
+
+def _locked_folder(folder: Path, options: int = 0) -> int:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | options)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

@@ -87,13 +87,13 @@ class FileRecord:
     def check(self, path: Path) -> None:
         """Raise `DamagedDataError` unless the file is as recorded."""
         if not path.is_file():
-            raise DamagedDataError(f"{path} is missing; make the index again")
+            raise DamagedDataError(f"{path} is missing; rebuild the index")
         size = path.stat().st_size
         if size != self.bytes:
             what = "truncated" if size < self.bytes else "damaged"
-            raise DamagedDataError(f"{path} is {what}: {size} bytes, not {self.bytes}; make the index again")
+            raise DamagedDataError(f"{path} is {what}: {size} bytes, not {self.bytes}; rebuild the index")
         if sha256_of(path) != self.sha256:
-            raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; make the index again")
+            raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; rebuild the index")
 
 
 @dataclass(frozen=True)
@@ -163,13 +163,13 @@ class Manifest:
         try:
             content = json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise DamagedDataError(f"{path} is damaged: it is not JSON ({error}); make the index again") from error
+            raise DamagedDataError(f"{path} is damaged: it is not JSON ({error}); rebuild the index") from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DamagedDataError(f"{path} is not the manifest of a Ninefold index")
         if content.get("version") != VERSION:
             raise DamagedDataError(f"{path} has format version {content.get('version')}; this Ninefold reads {VERSION}")
         if content.pop("sha256", None) != _digest(content):
-            raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; make the index again")
+            raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; rebuild the index")
         del content["format"], content["version"]
         try:
             files = {name: FileRecord(**record) for name, record in content.pop("files").items()}

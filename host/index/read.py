@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ninefold.host.sources.vectors import check_rows
 from ninefold.spec.data import Database, Result, Task
 from ninefold.spec.errors import DamagedDataError, InputError
 
+from .atomic import recover
 from .embedding import embedder
 from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
 
@@ -93,6 +95,10 @@ class Index:
             if name in manifest.files:
                 arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
         self.database = Database(arrays, manifest.attributes, manifest.digest)
+        # Mapped now: once the index is replaced, these names lead to the files of another.
+        if manifest.model:
+            self._texts = _mapped_bytes(folder / TEXTS)
+            self._offsets = _mapped(folder / OFFSETS, (manifest.rows + 1,), "int64")
 
     @classmethod
     def open(cls, name: str, *, verify: bool = True, called: str = "") -> Index:
@@ -115,6 +121,20 @@ class Index:
             When it is damaged, truncated or not an index; the message names the file.
         """
         folder = locate(name)
+        while True:
+            recover(folder)
+            with _held(folder) as replaced:
+                try:
+                    index = cls._opened(folder, verify, called)
+                except (DamagedDataError, InputError, FileNotFoundError):
+                    if not replaced():
+                        raise
+                else:
+                    if not replaced():
+                        return index
+
+    @classmethod
+    def _opened(cls, folder: Path, verify: bool, called: str) -> Index:
         manifest = Manifest.read(folder)
         needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
         for missing in sorted(needed - set(manifest.files)):
@@ -150,19 +170,13 @@ class Index:
         if not self.manifest.model:
             return Entry(str(row), f"row {row}", "")
         begin, end = (int(offset) for offset in self._offsets[row : row + 2])
-        path = self.folder / TEXTS
         try:
-            if not 0 <= begin <= end <= path.stat().st_size:
+            if not 0 <= begin <= end <= len(self._texts):
                 raise ValueError(f"bytes {begin} to {end}")
-            with path.open("rb") as file:
-                file.seek(begin)
-                return Entry(**json.loads(file.read(end - begin)))
+            return Entry(**json.loads(self._texts[begin:end].tobytes()))
         except (ValueError, TypeError, RecursionError) as error:
-            raise DamagedDataError(f"{path} is damaged: row {row} is no entry; make the index again") from error
-
-    @cached_property
-    def _offsets(self) -> npt.NDArray[np.int64]:
-        return _mapped(self.folder / OFFSETS, (len(self) + 1,), "int64")
+            path = self.folder / TEXTS
+            raise DamagedDataError(f"{path} is damaged: row {row} is not an entry; rebuild the index") from error
 
     def search(
         self,
@@ -266,7 +280,7 @@ class Index:
         if there != here:
             raise InputError(
                 f"{self.called} was embedded by the model {there[:12]}, and {here[:12]} is in use, whose vectors mean "
-                "something else; make the index again"
+                "something else; rebuild the index"
             )
         vectors = embedder().embed([query])
         return np.asarray(vectors[0])
@@ -277,15 +291,47 @@ class Index:
         return {"index": self.called, "source": manifest.source, **manifest.attributes}
 
 
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether another folder has taken the name of `folder` since."""
+    try:
+        # While it is open, no other folder gets its inode number.
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        yield folder.is_dir
+        return
+
+    def replaced() -> bool:
+        try:
+            return not os.path.samestat(folder.stat(), os.fstat(handle))
+        except FileNotFoundError:
+            # Between the two renames of a replacement, or removed: the next attempt tells.
+            return True
+
+    try:
+        yield replaced
+    finally:
+        os.close(handle)
+
+
+def _mapped_bytes(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        return np.memmap(path, np.uint8, "r")
+    except FileNotFoundError:
+        raise DamagedDataError(f"{path} is missing; rebuild the index") from None
+    except ValueError as error:  # an empty file cannot be mapped
+        raise DamagedDataError(f"{path} is truncated: {error}; rebuild the index") from error
+
+
 def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     try:
         array = mapped(path)
     except FileNotFoundError:
-        raise DamagedDataError(f"{path} is missing; make the index again") from None
+        raise DamagedDataError(f"{path} is missing; rebuild the index") from None
     except ValueError as error:
-        raise DamagedDataError(f"{path} is damaged: {error}; make the index again") from error
+        raise DamagedDataError(f"{path} is damaged: {error}; rebuild the index") from error
     if array.shape != shape or array.dtype.name != dtype:
         raise DamagedDataError(
-            f"{path} is damaged: it holds {array.dtype.name} {array.shape}, not {dtype} {shape}; make the index again"
+            f"{path} is damaged: it holds {array.dtype.name} {array.shape}, not {dtype} {shape}; rebuild the index"
         )
     return array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION, MODES, Mode
 
-from .atomic import new_folder
+from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
 from .format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
 
@@ -107,7 +108,9 @@ def build(
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     target, report = locate(name), progress or _silent
+    recover(target)
     check_target(target, force)
+    _check_writable(target)
     skipped, clock = Skipped(strict), _Clock()
     entries: list[Entry] | None = None
     model = ""
@@ -131,14 +134,13 @@ def build(
         manifest = Manifest(
             len(rows), rows.shape[1], mode, scale, "", source, skipped.count, model, version("ninefold")
         )
-        with new_folder(target) as folder:
+        # Another process may take the name meanwhile.
+        with new_folder(target, lambda: check_target(target, force)) as folder:
             _write_rows(scheduler, folder, rows, manifest, vectors, report)
             if entries is not None:
                 _write_texts(folder, entries)
             manifest = _finished(folder, manifest)
             manifest.write(folder)
-            # Another process may have taken the name meanwhile.
-            check_target(target, force)
     clock.lap("write")
     return Built(target, manifest, skipped, clock.laps)
 
@@ -153,6 +155,17 @@ def check_target(target: Path, force: bool) -> None:
         raise InputError(f"there is an index {target}; --force replaces it")
     if foreign := sorted({path.name for path in target.iterdir()} - FILES):
         raise InputError(f"{target} holds {foreign[0]}, which no index has, so it is not replaced")
+
+
+def _check_writable(target: Path) -> None:
+    """Raise `InputError` where `target` could not be made, before anything is embedded for it."""
+    folder = Path(os.path.realpath(target)).parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(f"{target} cannot be made: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{target} cannot be made: the folder {folder} is read-only for this user")
 
 
 def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:

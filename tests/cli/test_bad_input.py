@@ -127,9 +127,9 @@ def test_damaged_and_truncated_indexes(
     path = indexed / name
     good = path.read_bytes()
     path.write_bytes(good[:-9])
-    refused(ninefold, folders, command, rf"{name} is (truncated|damaged): .*; make the index again")
+    refused(ninefold, folders, command, rf"{name} is (truncated|damaged): .*; rebuild the index")
     path.write_bytes(good[:-9] + bytes([good[-9] ^ 8]) + good[-8:])
-    refused(ninefold, folders, command, rf"{name} is damaged: .*; make the index again")
+    refused(ninefold, folders, command, rf"{name} is damaged: .*; rebuild the index")
     path.unlink()
     refused(ninefold, folders, command, rf"{name}")
 
@@ -158,4 +158,6 @@ def test_a_full_disk(ninefold: Run, process: Callable, folders: Path, vectors: P
 
 def test_a_folder_that_cannot_be_made(ninefold: Run, folders: Path, vectors: Path) -> None:
     (folders / "file").write_text("x")
-    refused(ninefold, folders, ["index", str(vectors), "-o", "file/x"], "file: File exists")
+    refused(
+        ninefold, folders, ["index", str(vectors), "-o", "file/x"], "file/x cannot be made: .*/file is not a folder"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ninefold.host.index import Index, build, write
+from ninefold.host.index import Index, atomic, build, write
 from ninefold.host.index.format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, Manifest
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DamagedDataError
@@ -103,3 +104,45 @@ def test_where_nobody_verifies_it_is_still_no_error_of_another_kind(
                 assert isinstance(index.entry(row), Entry)
     finally:
         path.write_bytes(good)
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_an_open_index_keeps_its_files_while_it_is_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    target = tmp_path / "a"
+    shutil.copytree(folder, target)
+    old = Index.open(str(target))
+    vectors = np.array(old.vectors)
+    with atomic.new_folder(target) as new:
+        for path in folder.iterdir():
+            shutil.copyfile(path, new / path.name)
+        changed = with_texts(new, [Entry(f"other {n}", "", "short") for n in range(7)])
+    assert [old.entry(row) for row in range(len(old))] == ENTRIES
+    assert np.array_equal(old.vectors, vectors)
+    assert Index.open(str(target)).entry(6) == changed.entry(6) == Entry("other 6", "", "short")
+
+
+def test_an_index_that_is_replaced_while_it_is_opened(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, read, others = tmp_path / "a", Manifest.read, [tmp_path / str(n) for n in range(3)]
+    for other in (target, *others):
+        shutil.copytree(folder, other)
+        with_texts(other, [Entry(f"{other.name} {n}", "", "a longer text") for n in range(7)])
+
+    def late(place: Path) -> Manifest:
+        manifest = read(place)
+        if others:
+            other = others.pop()
+            with atomic.new_folder(target) as new:
+                for path in other.iterdir():
+                    shutil.copyfile(path, new / path.name)
+        return manifest
+
+    monkeypatch.setattr(Manifest, "read", late)
+    index = Index.open(str(target))
+    assert not others
+    assert [index.entry(row).id for row in range(7)] == [f"0 {n}" for n in range(7)]
