@@ -1,4 +1,8 @@
-"""How much of exact float search an index finds."""
+"""Recall, precision and NDCG of an index against exact float search.
+
+Rows of zeros have no nearest rows, and rows that are equal tie. Neither may make an index look good: zeros are not
+searched for, and where rows tie for the last place of the exact list, none of them counts. Both are reported.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from ninefold.host.refine import float_scores, rerank
 from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError
 
-__all__ = ["Evaluation", "Quality", "evaluate", "exact", "ndcg"]
+__all__ = ["Evaluation", "Quality", "count_rows", "evaluate", "exact", "ndcg"]
 
 K = 10
 RERANKED_FROM = 40
@@ -33,10 +37,12 @@ class Quality:
     ----------
     name : str
         The way.
-    recall, precision : float
-        Of the 10 exact nearest, the part that was found; of what was found, the part that is among them.
+    recall : float
+        Part of the exact nearest that is among the 10 found.
+    precision : float
+        Part of the first n found that is among the n exact nearest; n is 10, or less where rows tie or are few.
     ndcg : float
-        Normalised discounted cumulative gain at 10: the gain of the exact nearest is 10, of the next 9, and so on.
+        Normalised discounted cumulative gain at 10: the gain of the exact nearest is n, of the next n - 1, and so on.
     """
 
     name: str
@@ -52,7 +58,15 @@ class Evaluation:
     Attributes
     ----------
     queries : int
-        How many rows were searched.
+        Rows that were searched for.
+    zero_rows : int
+        Rows of the index whose kept vector is all zeros; these are not searched for.
+    equal_rows : int
+        Rows of the index whose kept vector another row has too, zeros left out.
+    undecided : int
+        Sampled rows that are left out because ties leave no row that is surely among the 10 nearest.
+    chance : float
+        Recall that 10 rows picked at random reach: 1 for an index of up to 11 rows, whose figures mean nothing.
     qualities : tuple of Quality
         ``plain`` and ``reranked from 40``.
     answered_by, path : str
@@ -62,6 +76,10 @@ class Evaluation:
     """
 
     queries: int
+    zero_rows: int
+    equal_rows: int
+    undecided: int
+    chance: float
     qualities: tuple[Quality, ...]
     answered_by: str
     path: str
@@ -69,7 +87,7 @@ class Evaluation:
 
 
 def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, int], None] | None = None) -> Evaluation:
-    """Search 500 seeded rows, each with itself left out, and compare with exact search over the float vectors.
+    """Search for 500 seeded rows, each with itself left out, and compare with exact search over the float vectors.
 
     Parameters
     ----------
@@ -87,14 +105,25 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
     Raises
     ------
     InputError
-        When the index has no float vectors, or one row only.
+        When the index has no float vectors, one row only, or no row that has nearest ones.
     """
     vectors, count = index.vectors, len(index)
     if count < 2:
-        raise InputError(f"{index.folder} has {count} row; an evaluation needs at least 2")
-    rows = np.sort(np.random.default_rng(SEED).choice(count, min(QUERIES, count), replace=False))
+        raise InputError(f"{index.called} has {count} row; an evaluation needs at least 2")
+    nonzero, equal = count_rows(vectors)
+    if len(nonzero) == 0:
+        raise InputError(f"{index.called} cannot be evaluated: all its {count} vectors are zeros")
+    sample = np.random.default_rng(SEED).choice(len(nonzero), min(QUERIES, len(nonzero)), replace=False)
+    rows = nonzero[np.sort(sample)]
+    truth = exact(np.asarray(vectors[rows], np.float32), vectors, rows, K, progress)
+    decided = [at for at, nearest in enumerate(truth) if len(nearest)]
+    if not decided:
+        raise InputError(
+            f"{index.called} cannot be evaluated: of its {count} vectors {count - len(nonzero)} are zeros and {equal} "
+            "equal another, so none has nearest ones"
+        )
+    rows, truth = rows[decided], [truth[at] for at in decided]
     q = np.asarray(vectors[rows], np.float32)
-    truth = exact(q, vectors, rows, K, progress)
     with Scheduler() as scheduler:
         start = time.perf_counter()
         # Strict: figures of another device than the one asked for would mislead.
@@ -106,8 +135,36 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
         plain.append(others[:K])
         reranked.append(rerank(query[None], others[None], vectors)[0][0, :K])
     ways = (("plain", plain), (f"reranked from {RERANKED_FROM}", reranked))
-    qualities = tuple(_quality(name, found, truth) for name, found in ways)
-    return Evaluation(len(rows), qualities, result.answered_by, result.path, result.metrics.get("seconds", seconds))
+    return Evaluation(
+        queries=len(rows),
+        zero_rows=count - len(nonzero),
+        equal_rows=equal,
+        undecided=len(sample) - len(rows),
+        chance=min(1.0, K / (count - 1)),
+        qualities=tuple(_quality(name, found, truth) for name, found in ways),
+        answered_by=result.answered_by,
+        path=result.path,
+        seconds=result.metrics.get("seconds", seconds),
+    )
+
+
+def count_rows(vectors: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return which rows are not all zeros, int64 ascending, and how many of these equal another row.
+
+    Parameters
+    ----------
+    vectors : float16 array of shape (N, D)
+    """
+    # Rows are compared by a random linear hash modulo 2**64, which takes 8 bytes a row.
+    weights = np.random.default_rng(SEED).integers(0, 2**64, vectors.shape[1], np.uint64)
+    hashes = np.empty(len(vectors), np.uint64)
+    nonzero = np.empty(len(vectors), bool)
+    for first in range(0, len(vectors), _BLOCK):
+        block = np.asarray(vectors[first : first + _BLOCK]) + np.float16(0)  # of -0 it makes 0
+        nonzero[first : first + _BLOCK] = block.any(axis=1)
+        hashes[first : first + _BLOCK] = (block.view(np.uint16) * weights).sum(axis=1, dtype=np.uint64)
+    copies = np.unique(hashes[nonzero], return_counts=True)[1]
+    return np.flatnonzero(nonzero), int(copies[copies > 1].sum())
 
 
 def exact(
@@ -117,7 +174,9 @@ def exact(
     k: int,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Return for each query the k nearest rows by exact float search, best first, ties by id, itself left out.
+    """Return for each query the nearest rows by exact float search, best first, ties by id, itself left out.
+
+    These are the k nearest, without those that tie with the next row, if there is one: of equal rows, none is nearer.
 
     Parameters
     ----------
@@ -137,11 +196,17 @@ def exact(
         ids = np.concatenate([ids, numbers], axis=1)
         scores = np.concatenate([scores, float_scores(q, block)], axis=1)
         # Stable, and earlier blocks stand first: of equal scores the smaller id stays ahead.
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : k + 1]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : k + 2]
         ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
         if progress:
             progress("exact", first + len(block), len(vectors))
-    return [found[found != row][:k] for found, row in zip(ids, rows, strict=True)]
+    nearest = []
+    for found, reached, row in zip(ids, scores, rows, strict=True):
+        others = np.flatnonzero(found != row)
+        # Where there is a next row, the score to beat is its.
+        limit = reached[others[k]] if len(others) > k else -np.inf
+        nearest.append(found[others[:k]][reached[others[:k]] > limit])
+    return nearest
 
 
 def ndcg(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
@@ -163,6 +228,11 @@ def _quality(name: str, found: list[npt.NDArray[np.int64]], truth: list[npt.NDAr
     return Quality(
         name,
         float(np.mean([h / len(b) for h, b in zip(hits, truth, strict=True)])),
-        float(np.mean([h / max(1, len(a)) for h, a in zip(hits, found, strict=True)])),
+        float(np.mean([_precision(a, b) for a, b in zip(found, truth, strict=True)])),
         float(np.mean([ndcg(a, b) for a, b in zip(found, truth, strict=True)])),
     )
+
+
+def _precision(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
+    first = found[: len(truth)]
+    return len(np.intersect1d(first, truth)) / max(1, len(first))

@@ -1,7 +1,10 @@
 """``ninefold eval``: compare an index with exact search."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -9,7 +12,13 @@ from rich.table import Table
 
 from .shown import duration, progress_bar
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from ninefold.host.evaluate import Evaluation
+
+__all__ = ["evaluate", "warnings"]
+
+#: Recall by chance from which figures need a warning: that of 100 entries.
+_CHANCE = 0.1
 
 
 @click.command()
@@ -19,7 +28,8 @@ __all__ = ["evaluate"]
 def evaluate(name: str, device: str, as_json: bool) -> None:
     """Measure recall@10, precision@10 and NDCG@10 of the index NAME against exact float search.
 
-    500 seeded entries are searched, each with itself left out; plain, and reranked from the best 40.
+    500 seeded entries are searched for, each with itself left out; plain, and reranked from the best 40. Vectors of
+    zeros are not searched for, and of entries that tie for the tenth place none counts; warnings give their numbers.
     """
     from ninefold.host.evaluate import evaluate as measure
     from ninefold.host.index import Index
@@ -27,6 +37,8 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     index = Index.open(name)
     with progress_bar() as progress:
         found = measure(index, device, progress)
+    for text in warnings(found, len(index)):
+        click.echo(f"warning: {text}", err=True)
     if as_json:
         click.echo(json.dumps({**index.describe(), **asdict(found)}, indent=2))
         return
@@ -38,9 +50,27 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{found.queries} of {len(index)} entries searched by {found.answered_by} ({found.path}) in "
+        f"{found.queries} of {len(index)} entries searched for by {found.answered_by} ({found.path}) in "
         f"{duration(found.seconds)}; mode {index.manifest.mode}",
         style="dim",
         highlight=False,
         markup=False,
     )
+
+
+def warnings(found: Evaluation, rows: int) -> list[str]:
+    """Return what makes the figures of an index of so many rows mean less than they seem to."""
+    said = []
+    if found.zero_rows:
+        said.append(
+            f"{found.zero_rows} of {rows} vectors are all zeros: no search finds them, and none was searched for"
+        )
+    if found.equal_rows:
+        said.append(f"{found.equal_rows} of {rows} vectors equal another: which of them is found first is arbitrary")
+    if found.undecided:
+        said.append(f"{found.undecided} sampled entries were left out: ties leave them no nearest entries")
+    if found.chance >= 1:
+        said.append(f"{rows} entries are too few: every search finds all the others, so recall is 1 for any index")
+    elif found.chance > _CHANCE:
+        said.append(f"{rows} entries are few: ten picked at random reach a recall of {found.chance:.2f}")
+    return said

@@ -261,7 +261,13 @@ class Index:
             return self._embedded(query)
         if isinstance(query, int | np.integer) and not isinstance(query, bool):
             self.entry(int(query))
-            return np.asarray(self.vectors[query], np.float32)
+            vector = np.asarray(self.vectors[query], np.float32)
+            if not vector.any():
+                raise InputError(
+                    f"row {query} of {self.called} is kept as zeros, which are near to nothing; "
+                    "its values may have been too small for float16"
+                )
+            return vector
         if not isinstance(query, np.ndarray):
             raise InputError(f"a query must be a text, the number of a row or an array of floats, not {query!r}")
         if query.dtype.kind != "f" or query.ndim > 2 or query.size != query.shape[-1]:
@@ -269,6 +275,8 @@ class Index:
         vector = np.asarray(check_rows(query.reshape(1, -1), "the query")[0])
         if len(vector) != self.manifest.dimensions:
             raise InputError(f"the query has {len(vector)} dimensions, the index {self.manifest.dimensions}")
+        if not vector.any():
+            raise InputError("the query is all zeros, which are near to nothing")
         return vector
 
     def _embedded(self, query: str) -> npt.NDArray[np.float32]:

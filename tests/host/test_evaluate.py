@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ninefold.host.evaluate import evaluate, exact, ndcg
-from ninefold.host.index import Index, build
+from ninefold.host.commands.evaluate import warnings
+from ninefold.host.evaluate import count_rows, evaluate, exact, ndcg
+from ninefold.host.index import Index, build, write
+from ninefold.host.index.format import Manifest
+from ninefold.host.nits import pack
 from ninefold.sim.golden.calibrate import best
 from ninefold.sim.golden.mine import float_score
+from ninefold.sim.golden.quantise import quantise
 from ninefold.spec.errors import InputError
 
 
@@ -54,7 +59,7 @@ def test_fine_vectors_are_found_again(tmp_path: Path) -> None:
     found = evaluate(index_of(tmp_path, rng.integers(-4, 5, (60, 64)).astype(np.float32)))
     plain, reranked = found.qualities
     assert found.queries == 60
-    assert plain.recall == plain.precision
+    assert plain.recall == pytest.approx(plain.precision, abs=0.02)  # they differ where entries tie
     assert 0.8 < plain.recall <= reranked.recall
     assert reranked.recall == pytest.approx(1, abs=0.02)
     assert (found.answered_by, found.path) == ("cpu", "numpy")
@@ -81,3 +86,82 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
     other.mkdir()
     with pytest.raises(InputError, match=r"keeps no float vectors"):
         evaluate(index_of(other, np.random.default_rng(9).normal(0, 1, (9, 24)), vectors=False))
+
+
+def kept_as(folder: Path, vectors: np.ndarray) -> Index:
+    """Return an index whose kept vectors are `vectors`, as versions wrote it that let values underflow."""
+    folder.mkdir(exist_ok=True)
+    index = index_of(folder, np.random.default_rng(3).normal(0, 1, vectors.shape))
+    np.save(index.folder / "vectors.npy", vectors.astype(np.float16))
+    nits = quantise(vectors.astype(np.float32), 2.0, "linear")
+    np.save(index.folder / "nits.npy", pack(nits))
+    manifest = replace(Manifest.read(index.folder), scale=2.0)
+    (index.folder / "manifest.json").unlink()
+    write._finished(index.folder, manifest).write(index.folder)
+    return Index.open(str(index.folder))
+
+
+def test_zeros_are_refused(tmp_path: Path) -> None:
+    index = kept_as(tmp_path, np.full((50, 16), 1e-9))
+    with pytest.raises(InputError, match=r"index cannot be evaluated: all its 50 vectors are zeros$"):
+        evaluate(index)
+    with pytest.raises(InputError, match=r"^row 3 of .*index is kept as zeros"):
+        index.search(3)
+    with pytest.raises(InputError, match=r"^the query is all zeros"):
+        index.search(np.zeros(16))
+
+
+@pytest.mark.parametrize("fine", [9, 30])
+def test_zeros_change_no_figure(tmp_path: Path, fine: int) -> None:
+    # All scores between the others are positive. Zeros tie, and both exact search and nits order them by number.
+    rows = np.abs(np.random.default_rng(4).normal(1, 1, (fine, 8)))
+    without = evaluate(kept_as(tmp_path / "without", rows))
+    zeros = evaluate(kept_as(tmp_path / "zeros", np.concatenate([np.zeros((300, 8)), rows])))
+    assert (zeros.zero_rows, zeros.equal_rows, zeros.queries) == (300, 0, fine)
+    assert zeros.qualities == without.qualities
+    assert (without.qualities[0].recall < 1) == (fine == 30)
+
+
+@pytest.mark.parametrize("copies", [2, 11, 12])
+def test_equal_rows(tmp_path: Path, copies: int) -> None:
+    rows = np.repeat(np.random.default_rng(5).normal(0, 1, (20, 16)), copies, axis=0)
+    rows = np.concatenate([rows, np.random.default_rng(6).normal(0, 1, (30, 16)), -np.zeros((1, 16))])
+    index = kept_as(tmp_path, rows)
+    found = evaluate(index)
+    assert (found.zero_rows, found.equal_rows) == (1, 20 * copies)
+    if copies == 12:
+        # Eleven others are equally near, so that none is surely among the ten nearest.
+        assert 20 * copies <= found.undecided < 20 * copies + 30
+    if copies == 11:
+        assert found.queries >= 20 * copies
+
+
+def test_nothing_but_equal_rows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"of its 40 vectors 10 are zeros and 30 equal another, so none has nearest"):
+        evaluate(kept_as(tmp_path, np.repeat([[1.0, 2, 3], [0, 0, 0]], (30, 10), axis=0)))
+
+
+def test_rows_are_counted_by_plain_comparison_too() -> None:
+    rng = np.random.default_rng(11)
+    vectors = rng.integers(-1, 2, (1500, 4)).astype(np.float16) * np.float16(-6e-8)
+    nonzero, equal = count_rows(vectors)
+    plain = [tuple(row) for row in (vectors + np.float16(0)).tolist()]
+    assert nonzero.tolist() == [n for n, row in enumerate(plain) if any(row)]
+    assert equal == sum(1 for row in plain if any(row) and plain.count(row) > 1)
+
+
+def test_ties_for_the_last_place_do_not_count() -> None:
+    vectors = np.array([[9.0], [5], [4], [4], [1]], np.float16)
+    for k, nearest in ((1, [1]), (2, [1]), (3, [1, 2, 3]), (4, [1, 2, 3, 4]), (9, [1, 2, 3, 4])):
+        assert exact(vectors[:1].astype(np.float32), vectors, np.array([0]), k)[0].tolist() == nearest
+
+
+@pytest.mark.parametrize(("rows", "chance"), [(4, 1), (11, 1), (12, 10 / 11), (101, 0.1)])
+def test_few_rows(tmp_path: Path, rows: int, chance: float) -> None:
+    found = evaluate(index_of(tmp_path, np.random.default_rng(8).normal(0, 1, (rows, 8))))
+    assert found.chance == pytest.approx(chance)
+    said = " ".join(warnings(found, rows))
+    assert said.startswith(
+        {4: "4 entries are too few", 11: "11 entries are too few", 12: "12 entries are few"}.get(rows, "")
+    )
+    assert bool(said) == (rows < 101)
