@@ -11,10 +11,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Runs a command, and says each ten seconds what it does and for how long: $(call during,TEXT) COMMAND
+during = $(BIN)/python -m spec.progress "$(1)"
 # pip would compile all modules with one processor, those of tests among them.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --constraint requirements.lock
 # Some packages have templates that are no Python.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
+COMPILE := $(call during,compiling the modules in $(VENV)) $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
 .PHONY: demo test times lint bench compare mutate docs prose lock clean
 .DELETE_ON_ERROR:
@@ -35,7 +37,7 @@ times:
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
+	$(call during,checking types with mypy) $(BIN)/mypy
 
 # The demo indexes the texts that search is measured on. The earlier run is read before the new one is written.
 bench: $(VENV)/.bench
@@ -45,26 +47,26 @@ bench: $(VENV)/.bench
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m spec.progress "making the environment $(VENV)" $(PYTHON) -m venv $(VENV)
 
 # Versions come from requirements.lock, what to install from pyproject.toml. Metadata of an older installation in the
 # checkout would hide new entry points from whatever runs here.
 $(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
 	rm -rf ninefold.egg-info
-	$(PIP) --editable '.[demo]'
+	$(call during,installing packages for the demo) $(PIP) --editable '.[demo]'
 	$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# dev: /Downloading packages for development: /p' requirements.lock
 	rm -rf ninefold.egg-info
-	$(PIP) --editable '.[dev]'
+	$(call during,installing packages for development) $(PIP) --editable '.[dev]'
 	$(COMPILE)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(PIP) --editable '.[all,bench]'
+	$(call during,installing packages for the benchmark) $(PIP) --editable '.[all,bench]'
 	$(COMPILE)
 	@touch $@
 

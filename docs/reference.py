@@ -19,6 +19,12 @@ _HEAD = """# Command line
 What `--help` prints. Bad input ends with exit code 2, a device or tool that fails with 3, Ctrl-C with 130; an error
 is one line on standard error. Commands of other packages, found by their entry points, are listed where they are
 installed.
+
+Results go to standard output. Progress goes to standard error: on a terminal one line that is rewritten, elsewhere a
+line about each step that takes more than five seconds, then one every ten seconds and one at its end, such as
+`placing and routing ulx3s/full, seed 1: 45 s of about 75 s`. The expected time is the duration of the last run, which
+is kept in the cache. `ninefold --quiet COMMAND` writes no progress, but still errors and warnings. Calls of the Python
+API write no progress.
 """
 
 

@@ -13,6 +13,7 @@ from ninefold.drivers.link import TIMEOUT_S, TRIES
 from ninefold.drivers.transports import open_transport, split
 from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError, did_you_mean
 from ninefold.spec.manifest import manifests
+from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
 
 __all__ = [
@@ -202,20 +203,21 @@ def open_board(
     url = url_of(name)
     # A recording can be played back only where nothing is left to chance.
     seed = 0 if record is not None or split(url)[0] == "replay" else None
-    board = Board(open_transport(url, record), timeout_s=timeout_s, tries=tries, seed=seed)
-    try:
-        if digest not in ("", ANY):
-            board.check_digest(digest)
-        elif not digest and not bitstream(board.identity.digest):
-            raise LostDeviceError(
-                f"the board holds the bitstream {board.identity.digest}, which no manifest describes: program it, or"
-                " name that digest, by --digest or, of a device, as board:NAME#DIGEST"
-            )
-        if selftest:
-            board.selftest()
-    except BaseException:
-        board.close()
-        raise
+    with step(f"opening {url}"):
+        board = Board(open_transport(url, record), timeout_s=timeout_s, tries=tries, seed=seed)
+        try:
+            if digest not in ("", ANY):
+                board.check_digest(digest)
+            elif not digest and not bitstream(board.identity.digest):
+                raise LostDeviceError(
+                    f"the board holds the bitstream {board.identity.digest}, which no manifest describes: program it,"
+                    " or name that digest, by --digest or, of a device, as board:NAME#DIGEST"
+                )
+            if selftest:
+                board.selftest()
+        except BaseException:
+            board.close()
+            raise
     return board
 
 

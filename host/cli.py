@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ninefold.spec.errors import NinefoldError
+from ninefold.spec.progress import Lines, Listener, listening
 from ninefold.spec.registry import COMMANDS, entries
 
 __all__ = ["Frame", "cli", "main"]
@@ -110,7 +111,15 @@ def _broken(name: str, reason: str) -> click.Command:
     help="Append what happens to FILE, a JSON object a line [NINEFOLD_LOG].",
     envvar="NINEFOLD_LOG",
 )
-def cli(cache_dir: Path | None, data_dir: Path | None, log: Path | None) -> None:
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Show no progress of slow steps on standard error [NINEFOLD_QUIET].",
+    envvar="NINEFOLD_QUIET",
+)
+@click.pass_context
+def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: Path | None, quiet: bool) -> None:
     """Search by meaning with the same bits on the CPU and on our own hardware description."""
     # The environment reaches the processes that a command starts too.
     for variable, folder in (("NINEFOLD_CACHE", cache_dir), ("NINEFOLD_DATA", data_dir)):
@@ -118,6 +127,20 @@ def cli(cache_dir: Path | None, data_dir: Path | None, log: Path | None) -> None
             os.environ[variable] = str(folder.expanduser().absolute())
     if log is not None:
         _log_to(log)
+    if not quiet:
+        ctx.with_resource(listening(_listener()))
+
+
+def _listener() -> Listener:
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        from ninefold.host.status_line import StatusLine
+
+        console = Console(stderr=True)
+        if not console.is_dumb_terminal:
+            return StatusLine(console)
+    return Lines(_say)
 
 
 def _log_to(path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from ninefold.host.index import Index
 from ninefold.host.refine import float_scores, rerank
 from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
 
 __all__ = ["Evaluation", "Quality", "count_rows", "evaluate", "exact", "ndcg"]
 
@@ -86,7 +86,7 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, int], None] | None = None) -> Evaluation:
+def evaluate(index: Index, device: str = "auto") -> Evaluation:
     """Search for 500 seeded rows, each with itself left out, and compare with exact search over the float vectors.
 
     Parameters
@@ -95,8 +95,6 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
         Of two rows or more, with float vectors.
     device : str
         What searches.
-    progress : callable, optional
-        ``progress(stage, done, total)``.
 
     Returns
     -------
@@ -115,7 +113,7 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
         raise InputError(f"{index.called} cannot be evaluated: all its {count} vectors are zeros")
     sample = np.random.default_rng(SEED).choice(len(nonzero), min(QUERIES, len(nonzero)), replace=False)
     rows = nonzero[np.sort(sample)]
-    truth = exact(np.asarray(vectors[rows], np.float32), vectors, rows, K, progress)
+    truth = exact(np.asarray(vectors[rows], np.float32), vectors, rows, K)
     decided = [at for at, nearest in enumerate(truth) if len(nearest)]
     if not decided:
         raise InputError(
@@ -124,7 +122,7 @@ def evaluate(index: Index, device: str = "auto", progress: Callable[[str, int, i
         )
     rows, truth = rows[decided], [truth[at] for at in decided]
     q = np.asarray(vectors[rows], np.float32)
-    with Scheduler() as scheduler:
+    with step(f"searching {len(rows)} entries"), Scheduler() as scheduler:
         start = time.perf_counter()
         # Strict: figures of another device than the one asked for would mislead.
         result = index.mine(q, device=device, strict=True, scheduler=scheduler, k=min(RERANKED_FROM + 1, count))
@@ -172,7 +170,6 @@ def exact(
     vectors: npt.NDArray[np.float16],
     rows: npt.NDArray[np.int64],
     k: int,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> list[npt.NDArray[np.int64]]:
     """Return for each query the nearest rows by exact float search, best first, ties by id, itself left out.
 
@@ -185,21 +182,19 @@ def exact(
     rows : int64 array of shape (Q,)
         Which row each query is.
     k : int
-    progress : callable, optional
-        ``progress("exact", done, total)``.
     """
     ids = np.zeros((len(q), 0), np.int64)
     scores = np.zeros((len(q), 0))
-    for first in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[first : first + _BLOCK])
-        numbers = np.broadcast_to(np.arange(first, first + len(block)), (len(q), len(block)))
-        ids = np.concatenate([ids, numbers], axis=1)
-        scores = np.concatenate([scores, float_scores(q, block)], axis=1)
-        # Stable, and earlier blocks stand first: of equal scores the smaller id stays ahead.
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : k + 2]
-        ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
-        if progress:
-            progress("exact", first + len(block), len(vectors))
+    with step("searching exactly", len(vectors)) as searching:
+        for first in range(0, len(vectors), _BLOCK):
+            block = np.asarray(vectors[first : first + _BLOCK])
+            numbers = np.broadcast_to(np.arange(first, first + len(block)), (len(q), len(block)))
+            ids = np.concatenate([ids, numbers], axis=1)
+            scores = np.concatenate([scores, float_scores(q, block)], axis=1)
+            # Stable, and earlier blocks stand first: of equal scores the smaller id stays ahead.
+            order = np.argsort(-scores, axis=1, kind="stable")[:, : k + 2]
+            ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+            searching.at(first + len(block), len(vectors))
     nearest = []
     for found, reached, row in zip(ids, scores, rows, strict=True):
         others = np.flatnonzero(found != row)

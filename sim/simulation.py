@@ -13,6 +13,7 @@ from typing import Any
 
 from ninefold.sim.simulators import SIMULATORS, Outcome, Simulator, find_simulator
 from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
 
 __all__ = ["Report", "repeat_command", "simulate"]
 
@@ -51,6 +52,7 @@ def simulate(
     waves: bool = False,
     folder: Path,
     begins: Callable[[], None] = lambda: None,
+    failed: Callable[[Sequence[Outcome]], None] = lambda _: None,
 ) -> Report:
     """Run the bench of a core.
 
@@ -72,6 +74,8 @@ def simulate(
         Where waveform and log are kept; a run that passes without `waves` leaves nothing there.
     begins : callable
         Called when all that was asked for is there, before the core is built.
+    failed : callable
+        ``failed(outcomes)``, called when a test has failed, before the tests that failed are recorded.
 
     Raises
     ------
@@ -97,14 +101,16 @@ def simulate(
     begins()
     defaults = {name: parameter.default for name, parameter in names.items() if name not in parameters}
     complete = {**defaults, **parameters}
-    run = _Run(installed, verilog(component), core, json.dumps(complete), seed, folder)
+    name = " ".join([core, *(f"{key}={value}" for key, value in parameters.items())])
+    run = _Run(installed, verilog(component), core, name, json.dumps(complete), seed, folder)
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)
     outcomes = tuple(run.plain(tests))
-    failed = [outcome.name for outcome in outcomes if not outcome.passed]
-    if not failed:
+    wrong = [outcome.name for outcome in outcomes if not outcome.passed]
+    if not wrong:
         return Report(outcomes, None, None)
-    if all(outcome.passed for outcome in run.recorded(failed)):
+    failed(outcomes)
+    if all(outcome.passed for outcome in run.recorded(wrong)):
         # The failure hangs on the tests before: record them all.
         run.recorded(tests)
     return Report(outcomes, run.waveform, run.log)
@@ -136,6 +142,8 @@ class _Run:
     simulator: Simulator
     verilog: str
     core: str
+    #: With the parameters that were given.
+    name: str
     parameters: str
     seed: int
     folder: Path
@@ -149,10 +157,14 @@ class _Run:
         return self.folder.absolute() / f"{self.core}-{self.seed}.log"
 
     def plain(self, tests: Sequence[str]) -> list[Outcome]:
-        return self._run(self.simulator.build(self.verilog), tests, None, None)
+        with step(f"building the simulation of {self.name}"):
+            built = self.simulator.build(self.verilog)
+        return self._run(built, tests, None, None)
 
     def recorded(self, tests: Sequence[str]) -> list[Outcome]:
-        return self._run(self.simulator.build(self.verilog, waves=True), tests, self.waveform, self.log)
+        with step(f"building the simulation of {self.name} for waveforms"):
+            built = self.simulator.build(self.verilog, waves=True)
+        return self._run(built, tests, self.waveform, self.log)
 
     def _run(self, built: Path, tests: Sequence[str], waveform: Path | None, log: Path | None) -> list[Outcome]:
         from ninefold.sim.benches.fields import VARIABLE

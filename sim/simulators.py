@@ -25,6 +25,7 @@ from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError, UnavailableError, tool_failure
 from ninefold.spec.programs import run
+from ninefold.spec.progress import step
 
 __all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
 
@@ -168,7 +169,8 @@ class Simulator(ABC):
             folder = Path(name)
             results = folder / "results.xml"
             try:
-                self._simulate(built, bench, seed, tests, variables or {}, plusargs, waveform, results)
+                with step(f"running {bench.rpartition('.')[2]}'s tests"):
+                    self._simulate(built, bench, seed, tests, variables or {}, plusargs, waveform, results)
             finally:
                 if log is not None and (folder / "log").exists():
                     shutil.copyfile(folder / "log", log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from . import times
+from . import progress, times
 from .errors import UnavailableError, tool_failure
 
 __all__ = ["Ended", "execute", "find", "run", "together"]
@@ -88,9 +89,12 @@ def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: 
         It cannot be started.
     """
     words = [str(word) for word in command]
+    name = work or Path(words[0]).name
+    # A step that says what the program is run for says more than its name.
+    step = contextlib.nullcontext() if progress.active() else progress.step(f"running {name}")
     began = time.perf_counter()
     # Files, not pipes: the program is waited for by itself, which tells its processor time.
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+    with step, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         with subprocess.Popen(
             words,
             cwd=folder,
@@ -107,7 +111,7 @@ def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: 
                 raise
             finally:
                 _running.discard(process)
-        times.note(work or Path(words[0]).name, time.perf_counter() - began, cpu_s)
+        times.note(name, time.perf_counter() - began, cpu_s)
         texts = []
         for file in (output, complaints):
             file.seek(0)

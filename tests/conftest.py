@@ -13,6 +13,8 @@ from tests.times import Times
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # A shell starts background jobs with SIGINT ignored, and children inherit that; some tests interrupt themselves or one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Tests compare what is written to standard error, which must not depend on the load of the computer.
+os.environ["NINEFOLD_QUIET"] = "1"
 
 
 # Tests make many objects and few cycles. With Python's own thresholds the collector takes much of their time.

@@ -11,6 +11,7 @@ import click
 
 from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
+from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
 
 __all__ = ["BOARD_COMMANDS", "BoardGroup", "board"]
@@ -142,7 +143,8 @@ def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> 
         raise InputError(f"--queries must be 1 or more, not {queries}")
     opened = open_board(url, digest=digest)
     try:
-        measured = measure(opened, queries, min(10, opened.identity.k) if k is None else k)
+        with step(f"measuring {url}"):
+            measured = measure(opened, queries, min(10, opened.identity.k) if k is None else k)
     finally:
         opened.close()
     if as_json:

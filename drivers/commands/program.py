@@ -7,6 +7,7 @@ import click
 
 from ninefold.drivers.program import checked
 from ninefold.drivers.program import program as load
+from ninefold.spec.progress import step
 
 __all__ = ["program"]
 
@@ -32,5 +33,6 @@ def program(name: str, folder: Path, force: bool) -> None:
         click.echo(f"timing is missed: {manifest.missed}; results may be wrong", err=True)
     click.echo(f"loading {bitstream} ...", err=True)
     began = time.monotonic()
-    load(name, bitstream)
+    with step(f"loading {name}"):
+        load(name, bitstream)
     click.echo(f"loaded {name}, digest {manifest.digest[:16]}, in {time.monotonic() - began:.1f} s")

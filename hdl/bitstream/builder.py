@@ -16,6 +16,7 @@ from ninefold.hdl.floorplan import pin_memories
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import Clock, Manifest, Usage
+from ninefold.spec.progress import step
 
 __all__ = ["Built", "build"]
 
@@ -65,13 +66,15 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     """
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
-    netlist, took = _kept("netlists", plan.digest, lambda folder: _synthesise(plan, folder))
+    with step(f"synthesising {plan.name}"):
+        netlist, took = _kept("netlists", plan.digest, lambda folder: _synthesise(plan, folder))
     statistics = json.loads((netlist / "stat.json").read_text())["design"]["num_cells_by_type"]
     say(f"synthesised: {_count(statistics, plan.recipe.lut):,} LUT4, {took}")
 
     def place(seed: int) -> Path:
         digest = digest_of(plan.digest, seed)
-        entry, took = _kept("bitstreams", digest, lambda folder: _place(plan, netlist, seed, folder))
+        with step(f"placing and routing {plan.name}, seed {seed}"):
+            entry, took = _kept("bitstreams", digest, lambda folder: _place(plan, netlist, seed, folder))
         say(f"seed {seed}: {_fmax(entry):.1f} MHz, {took}")
         return entry
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ninefold.hdl.commands.paths import path_table
-from ninefold.hdl.commands.progress import steps
 from ninefold.spec.manifest import manifests
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from ninefold.hdl.bitstream import Built, Plan
@@ -60,15 +60,15 @@ def build(
     if as_list or name is None:
         _catalogue(as_json)
         return
-    from ninefold.hdl.bitstream import build as make
-    from ninefold.hdl.bitstream import export, plan
-
     began = time.monotonic()
     tried = 1 if seeds is None else seeds
-    with steps(f"building {name}", 2 + tried) as finished:
+    with step(f"building {name}", 2 + tried) as building:
+        from ninefold.hdl.bitstream import build as make
+        from ninefold.hdl.bitstream import export, plan
+
         planned = plan(name)
-        finished(f"elaborated: digest {planned.digest[:16]}, {time.monotonic() - began:.0f} s")
-        built = make(planned, _seeds(planned, seeds), finished)
+        building.advance(f"elaborated: digest {planned.digest[:16]}, {time.monotonic() - began:.0f} s")
+        built = make(planned, _seeds(planned, seeds), building.advance)
     bitstream, _ = export(built, output)
     if as_json:
         click.echo(built.manifest.to_json(), nl=False)

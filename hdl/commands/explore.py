@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ninefold.hdl.commands.progress import steps
 from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.files import check_folders
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from ninefold.hdl.explore import Exploration
@@ -143,17 +142,14 @@ def _values(given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _search(exploration: "Exploration", trials: int) -> None:
-    if not exploration.finished and exploration.whole:
-        click.echo(f"estimating all {exploration.space.size:,} choices", err=True)
     left = exploration.wanted(trials) - exploration.finished
     if left <= 0:
         click.echo(f"{exploration.path} has {exploration.finished} trials already", err=True)
         return
     if exploration.finished:
         click.echo(f"going on behind {exploration.finished} trials of {exploration.path}", err=True)
-    title = f"exploring {exploration.space.board.name}"
-    with click.progressbar(length=left, label=title, file=sys.stderr) as bar:
-        exploration.run(trials, lambda _: bar.update(1))
+    with step(f"exploring {exploration.space.board.name}", left) as exploring:
+        exploration.run(trials, lambda _: exploring.advance())
 
 
 def _build(exploration: "Exploration", files: Mapping[str, Path], builds: int, folder: Path) -> None:
@@ -163,8 +159,8 @@ def _build(exploration: "Exploration", files: Mapping[str, Path], builds: int, f
 
     for name in ranked(exploration)[:builds]:
         if name not in exploration.built:
-            with steps(f"building {name}", 3) as finished:
-                exploration.record(name, build_one(files[name], folder, finished))
+            with step(f"building {name}", 3) as building:
+                exploration.record(name, build_one(files[name], folder, building.advance))
 
 
 def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:

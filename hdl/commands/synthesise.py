@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ninefold.hdl.commands.parameters import CoreCommand
 from ninefold.hdl.commands.paths import path_table
-from ninefold.hdl.commands.progress import steps
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from ninefold.hdl.synthesis import Implementation
@@ -51,13 +51,13 @@ def synthesise(
     The core stands between shift registers, which keep pads out of its paths and are not counted. LUT4 are Yosys'
     cells, TRELLIS_COMB is what nextpnr packs them into; fmax is nextpnr's figure after routing.
     """
-    from ninefold.hdl.catalogue import make_core
-    from ninefold.hdl.synthesis import Flow, implement
+    with step(f"implementing {core}", 1 + seeds) as implementing:
+        from ninefold.hdl.catalogue import make_core
+        from ninefold.hdl.synthesis import Flow, implement
 
-    flow = Flow(device, speed, target_mhz, router)
-    component = make_core(core, **parameters)
-    with steps(f"implementing {core}", 1 + seeds) as finished:
-        made = implement(component, flow, range(1, seeds + 1), finished)
+        flow = Flow(device, speed, target_mhz, router)
+        component = make_core(core, **parameters)
+        made = implement(component, flow, range(1, seeds + 1), implementing.advance)
     if as_json:
         click.echo(json.dumps(_report(core, parameters, made), indent=2))
         return

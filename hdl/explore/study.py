@@ -16,6 +16,7 @@ from ninefold.hdl.explore.objectives import OBJECTIVES, Objective, Point, estima
 from ninefold.hdl.explore.space import Space
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -189,11 +190,13 @@ class Exploration:
         return [found[i][1] for i in by_compromise([costs for costs, _ in found])] if found else []
 
     def _everything(self) -> Iterator[tuple[dict[str, int], Point]]:
-        for chosen in self.space.choices():
-            try:
-                yield chosen, estimated(self.space.configuration(chosen), self.space.board)
-            except InputError:  # they do not go together
-                continue
+        with step("estimating all choices", self.space.size) as estimating:
+            for chosen in self.space.choices():
+                estimating.advance()
+                try:
+                    yield chosen, estimated(self.space.configuration(chosen), self.space.board)
+                except InputError:  # they do not go together
+                    continue
 
     def _leanest(self, points: Iterable[tuple[_Named, Point]]) -> list[tuple[tuple[float, ...], _Named]]:
         """Return costs and names of the front of what fits; of equals the first that takes the least memory."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from ninefold.spec.benchmark import BENCHMARKS, SIZES, Benchmark, Figure, Request, Size
 from ninefold.spec.errors import InputError, UnavailableError, UnsupportedError
 from ninefold.spec.files import check_folders, written_aside
+from ninefold.spec.progress import Step, step
 from ninefold.spec.registry import entries
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def bench(
         if suites and not before.suites.keys() & measures.keys():
             there = ", ".join(before.suites) or "none"
             raise InputError(f"the earlier run must have one of the suites {', '.join(suites)}, and has {there}")
-    run = _measure(console, measures, request, strict=bool(suites))
+    with step("measuring", len(measures)) as measuring:
+        run = _measure(console, measures, request, measuring, strict=bool(suites))
     print_targets(console, run.suites)
     found = None if before is None else compare(before, run, any_machine=any_machine)
     if found is not None:
@@ -113,7 +115,7 @@ def _chosen(suites: tuple[str, ...], devices: tuple[str, ...]) -> dict[str, Benc
     return {name: measure for name, measure in measures.items() if measure.measures(devices)}
 
 
-def _measure(console: Console, measures: dict[str, Benchmark], request: Request, strict: bool) -> Run:
+def _measure(console: Console, measures: dict[str, Benchmark], request: Request, measuring: Step, strict: bool) -> Run:
     """Run the benchmarks and print their tables; what is missing stops all where they were named."""
     from dataclasses import replace
 
@@ -135,7 +137,7 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
     results: dict[str, tuple[Figure, ...]] = {}
     for name in [name for name in measures if name not in left_out]:
         try:
-            with console.status(f"measuring {name}"):
+            with step(f"{name} ({request.size})"):
                 results[name] = tuple(measures[name](asked))
         except (UnavailableError, UnsupportedError) as error:  # a device that was named may not do what a suite asks
             if strict:
@@ -144,6 +146,7 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
             click.echo(f"left out: {name}: {error}", err=True)
         else:
             console.print(table(name, results[name]))
+        measuring.advance()
     return _run(request, results, left_out, notes)
 
 

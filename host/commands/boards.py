@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
 
 from .search import DEFAULT_K, query_of, report_of, table_of
 from .shown import answered, duration
@@ -45,7 +46,8 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
     """
     from ninefold.host.backends.board import Boards
 
-    with _index(name) as index, contextlib.closing(Boards().open(_instance(url, digest))) as device:
+    loading = step(f"loading {name} onto {url}")
+    with loading, _index(name) as index, contextlib.closing(Boards().open(_instance(url, digest))) as device:
         board = device.connect()
         started, sent = time.perf_counter(), board.link_statistics.bytes_out
         device.load(index.database)
@@ -97,7 +99,7 @@ def query(
         options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
         wanted = query_of(index, query)
         # An index larger than the board's store goes there in parts, for minutes.
-        with Console(stderr=True).status(f"searching {len(index):,} rows on {url}"):
+        with step(f"searching {len(index):,} rows on {url}"):
             found = _searched(index, wanted, scheduler, {**options, "strict": True})
         if as_json:
             reports = [report_of(index, query, hits) for hits in found]

@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+from ninefold.spec.progress import step
 
 from .index import summary
-from .shown import duration, progress_bar, timing
+from .shown import duration, timing
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
@@ -58,7 +59,10 @@ def demo(context: click.Context) -> None:
         devices = _ready(console, scheduler, index)
         different = 0
         for question in QUESTIONS:
-            hits = {name: index.search(question, K, device=name, strict=True, scheduler=scheduler) for name in devices}
+            hits = {}
+            for name in devices:
+                with step(f"asking {name}"):
+                    hits[name] = index.search(question, K, device=name, strict=True, scheduler=scheduler)
             different += _show(console, question, hits)
     took = duration(time.perf_counter() - start)
     *others, last = devices
@@ -90,8 +94,7 @@ def _index(console: Console) -> Index:
             console.print(f"index {index.folder}: {len(index)} entries", markup=False, soft_wrap=True)
             return index
         console.print("the index was made with another model: making it again")
-    with progress_bar() as progress:
-        built = build("stdlib", name, force=True, progress=progress)
+    built = build("stdlib", name, force=True)
     console.print(summary(built), markup=False, soft_wrap=True)
     return Index.open(name)
 
@@ -110,7 +113,7 @@ def _ready(console: Console, scheduler: Scheduler, index: Index) -> list[str]:
         return None
 
     # Each simulator is compiled by one process.
-    with console.status(f"preparing {', '.join(DEVICES)}"), ThreadPoolExecutor(len(DEVICES)) as pool:
+    with step(f"preparing {', '.join(DEVICES)}"), ThreadPoolExecutor(len(DEVICES)) as pool:
         missing = dict(zip(DEVICES, pool.map(prepare, DEVICES), strict=True))
     if (error := missing[DEVICES[0]]) is not None:
         raise error

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found, Missing
 
 from .shown import duration
@@ -32,8 +33,9 @@ def devices(index: str | None, matrix: bool, as_json: bool) -> None:
         click.echo(conformance_matrix(), nl=False)
         return
     with Scheduler() as scheduler:
-        loaded = _load(scheduler, index) if index else {}
-        statuses = scheduler.devices()
+        with step("looking for devices"):
+            loaded = _load(scheduler, index) if index else {}
+            statuses = scheduler.devices()
         if as_json:
             click.echo(json.dumps([_record(status) for status in statuses], indent=2))
             return
@@ -52,7 +54,7 @@ def doctor() -> None:
     from ninefold.host.scheduler import Scheduler
 
     console = Console(highlight=False)
-    with Scheduler() as scheduler:
+    with step("looking for devices"), Scheduler() as scheduler:
         statuses = scheduler.devices()
     ready = [status.device for status in statuses if isinstance(status.entry, Found)]
     console.print(Text.assemble(("ready    ", "bold green"), ", ".join(ready) or "nothing"))
@@ -77,7 +79,8 @@ def _load(scheduler: Scheduler, name: str) -> dict[str, str]:
         if not isinstance(status.entry, Found) or status.entry.named_only or status.operators.get("mine"):
             continue
         try:
-            result = index.search(0, 1, device=status.device, strict=True, scheduler=scheduler)
+            with step(f"loading {name} on {status.device}"):
+                result = index.search(0, 1, device=status.device, strict=True, scheduler=scheduler)
         except NinefoldError as error:
             said[status.device] = str(error)
         else:

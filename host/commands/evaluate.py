@@ -10,7 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .shown import duration, progress_bar
+from ninefold.spec.progress import step
+
+from .shown import duration
 
 if TYPE_CHECKING:
     from ninefold.host.evaluate import Evaluation
@@ -34,9 +36,9 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     from ninefold.host.evaluate import evaluate as measure
     from ninefold.host.index import Index
 
-    index = Index.open(name)
-    with progress_bar() as progress:
-        found = measure(index, device, progress)
+    with step(f"evaluating {name}"):
+        index = Index.open(name)
+        found = measure(index, device)
     for text in warnings(found, len(index)):
         click.echo(f"warning: {text}", err=True)
     if as_json:

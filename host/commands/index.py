@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ninefold.spec.formats import MODES, Mode
+from ninefold.spec.progress import step
 
-from .shown import duration, progress_bar
+from .shown import duration
 
 if TYPE_CHECKING:
     from ninefold.host.index import Built
@@ -37,9 +38,9 @@ def index(
     Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. NAME leads to the
     old index until the new one is whole; searches that have the old one open keep it.
     """
-    from ninefold.host.index.write import DEFAULT_MODE, build
+    with step(f"indexing {source}"):
+        from ninefold.host.index.write import DEFAULT_MODE, build
 
-    with progress_bar() as progress:
         built = build(
             source,
             name,
@@ -48,7 +49,6 @@ def index(
             vectors=not no_vectors,
             force=force,
             strict=strict,
-            progress=progress,
         )
     click.echo(summary(built))
     for named in built.skipped.named:

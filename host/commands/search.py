@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.files import check_folders
+from ninefold.spec.progress import step
 
 from .shown import answered, considered, score_of, snippet
 
@@ -55,18 +56,19 @@ def search(
 
     An index of vectors takes the number of a row, or a .npy file with one vector.
     """
-    from ninefold.host.index import Index
-    from ninefold.host.scheduler import Scheduler
-
     check_folders(timeline, metrics)
-    index = Index.open(name)
     options: dict[str, Any] = {"rerank": rerank, "threshold": threshold, "device": device, "strict": strict}
-    with Scheduler(timeline=timeline is not None) as scheduler:
-        hits = index.search(query_of(index, query), k, scheduler=scheduler, **options)
-        if timeline is not None:
-            scheduler.write_timeline(timeline)
-        if metrics is not None:
-            metrics.write_text(scheduler.metrics())
+    with step(f"searching {name}"):
+        from ninefold.host.index import Index
+        from ninefold.host.scheduler import Scheduler
+
+        index = Index.open(name)
+        with Scheduler(timeline=timeline is not None) as scheduler:
+            hits = index.search(query_of(index, query), k, scheduler=scheduler, **options)
+            if timeline is not None:
+                scheduler.write_timeline(timeline)
+            if metrics is not None:
+                metrics.write_text(scheduler.metrics())
     for text in hits.result.fallbacks:
         click.echo(f"warning: {text}", err=True)
     if device == "board":

@@ -1,13 +1,9 @@
-"""How commands show progress, devices and hits."""
+"""Hits, devices and times as commands show them."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -15,43 +11,7 @@ if TYPE_CHECKING:
     from ninefold.host.index import Hits
     from ninefold.spec.data import Result
 
-__all__ = ["answered", "considered", "duration", "progress_bar", "score_of", "snippet", "timing"]
-
-_DOING = {
-    "read": "reading",
-    "embed": "embedding",
-    "calibrate": "choosing the scale",
-    "write": "writing",
-    "exact": "searching exactly",
-}
-
-
-class _Rate(ProgressColumn):
-    """How many a second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate, once there is one."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
-
-
-@contextlib.contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Give ``progress(stage, done, total)``, which shows one bar a stage with its rate and the time left, on stderr."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        stages = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in stages:
-                stages[stage] = bar.add_task(_DOING.get(stage, stage), total=total or None, completed=done)
-            # A stage without a total pulses until the next one begins.
-            for other, identity in stages.items():
-                bar.update(identity, visible=other == stage)
-            bar.update(stages[stage], completed=done, total=total or None)
-
-        yield progress
+__all__ = ["answered", "considered", "duration", "score_of", "snippet", "timing"]
 
 
 def duration(seconds: float) -> str:

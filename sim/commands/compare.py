@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ninefold.hdl.commands.parameters import DesignCommand
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from ninefold.sim.levels import Divergence, Result
@@ -84,7 +85,8 @@ def compare(
             click.echo(_json(name, chosen, result) if as_json else _line(name, result))
         return code
 
-    codes = together(one, names, _AT_ONCE)
+    with step(f"comparing the levels of {core}"):
+        codes = together(one, names, _AT_ONCE)
     if failed := [code for code in codes if code]:
         ctx.exit(min(failed))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ninefold.spec.errors import UnavailableError
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from ninefold.sim.mutation import Campaign, Verdict
@@ -96,15 +97,14 @@ def _campaign(core: str, draw: bool, seed: int) -> Campaign:
 
 
 def _judge(core: str, campaign: Campaign, numbers: Sequence[int], at_once: int, as_json: bool) -> list[Verdict]:
-    from ninefold.hdl.commands.progress import steps
     from ninefold.sim.mutation import Status
 
     verdicts = []
     total = len(set(numbers)) or len(campaign.sample.mutants)
-    with steps(core, total) as finished:
+    with step(f"judging mutants of {core}", total) as judging:
         for verdict in campaign.run(numbers or None, at_once):
             verdicts.append(verdict)
-            finished(f"{core} {verdict}")
+            judging.advance(f"{core} {verdict}")
             if as_json:
                 click.echo(_json(core, verdict))
     if not as_json:

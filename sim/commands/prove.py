@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
     from ninefold.sim.formal import Outcome, Task
@@ -55,11 +56,11 @@ def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool,
         if name not in there:
             raise InputError(f"{core} has no task {name!r}, only {', '.join(there)}")
     failed = False
-    for proof in proofs:
-        for task in proof.tasks:
-            if wanted and task.name not in wanted:
-                continue
+    asked = [(proof, task) for proof in proofs for task in proof.tasks if not wanted or task.name in wanted]
+    with step(f"proving {core}", len(asked)) as proving:
+        for proof, task in asked:
             outcome = do(proof, task)
+            proving.advance()
             failed |= not outcome.passed
             trace = _keep(outcome, f"{proof.core}-{task.name}.vcd")
             click.echo(_json(proof.core, task, outcome, trace) if as_json else _line(proof.core, task, outcome, trace))

@@ -1,15 +1,17 @@
 """``ninefold sim``: the bench of a core in a simulator."""
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ninefold.hdl.commands.parameters import CoreCommand
-from ninefold.sim.simulation import Report, repeat_command
+from ninefold.sim.simulation import repeat_command
 from ninefold.sim.simulation import simulate as run_bench
-from ninefold.sim.simulators import SIMULATORS
+from ninefold.sim.simulators import SIMULATORS, Outcome
+from ninefold.spec.progress import step
 
 __all__ = ["simulate"]
 
@@ -36,27 +38,39 @@ def simulate(
     The exit code is 1 if a test fails; its waveform and log are then kept in the current folder.
     """
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
-    report = run_bench(
-        core,
-        parameters,
-        seed=chosen,
-        simulator=simulator,
-        tests=tests,
-        waves=waves,
-        folder=Path.cwd(),
-        begins=lambda: click.echo(f"seed {chosen}"),
-    )
-    _print_table(core, report)
+    shown = False
+
+    def show(outcomes: Sequence[Outcome]) -> None:
+        nonlocal shown
+        shown = True
+        _print_table(core, outcomes)
+        if wrong := [outcome.name for outcome in outcomes if not outcome.passed]:
+            again = repeat_command(core, parameters, seed=chosen, simulator=simulator, tests=wrong)
+            click.echo(f"repeat with: {again}")
+
+    with step(f"simulating {core}"):
+        report = run_bench(
+            core,
+            parameters,
+            seed=chosen,
+            simulator=simulator,
+            tests=tests,
+            waves=waves,
+            folder=Path.cwd(),
+            begins=lambda: click.echo(f"seed {chosen}"),
+            # Recording them may take minutes.
+            failed=show,
+        )
+    if not shown:
+        show(report.outcomes)
     if report.waveform is not None:
         click.echo(f"waveform: {report.waveform}")
         click.echo(f"log: {report.log}")
     if report.failed:
-        again = repeat_command(core, parameters, seed=chosen, simulator=simulator, tests=report.failed)
-        click.echo(f"repeat with: {again}")
         ctx.exit(1)
 
 
-def _print_table(core: str, report: Report) -> None:
+def _print_table(core: str, outcomes: Sequence[Outcome]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -65,11 +79,11 @@ def _print_table(core: str, report: Report) -> None:
     table.add_column("result")
     for heading in ("cycles", "cycles/s"):
         table.add_column(heading, justify="right")
-    for outcome in report.outcomes:
+    for outcome in outcomes:
         # cocotb gives times in whole milliseconds.
         rate = f"{outcome.cycles / outcome.seconds:,.0f}" if outcome.seconds else ""
         table.add_row(outcome.name, "passed" if outcome.passed else "FAILED", f"{outcome.cycles:,}", rate)
     Console().print(table)
-    for outcome in report.outcomes:
+    for outcome in outcomes:
         if not outcome.passed:
             click.echo(f"{outcome.name}: {outcome.message.splitlines()[0] if outcome.message else 'failed'}")

@@ -11,6 +11,7 @@ import click
 
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.programs import together
+from ninefold.spec.progress import step
 
 __all__ = ["tools"]
 
@@ -39,7 +40,13 @@ def warm() -> None:
             click.echo(f"{name}: ready, {time.perf_counter() - started:.1f} s")
 
     jobs, reasons = _jobs(), list[UnavailableError]()
-    together(prepared, jobs, os.cpu_count() or 1)
+    with step("making the tools ready", len(jobs)) as making:
+
+        def one(name: str) -> None:
+            prepared(name)
+            making.advance()
+
+        together(one, jobs, os.cpu_count() or 1)
     if len(reasons) == len(jobs):
         raise UnavailableError("no tool could be made ready", "see the reasons above")
 

@@ -18,6 +18,7 @@ from ninefold.sim.formal.proof import Method, Proof, Task
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import tool_failure
 from ninefold.spec.programs import execute
+from ninefold.spec.progress import step
 
 __all__ = ["Outcome", "prove", "solve"]
 
@@ -86,7 +87,8 @@ def prove(proof: Proof, task: Task) -> Outcome:
     ToolError
         A tool failed, or gave up.
     """
-    return solve(proof.rtlil(), task.method, task.depth)
+    with step(f"proving {task.name} of {proof.core}"):
+        return solve(proof.rtlil(), task.method, task.depth)
 
 
 def solve(rtlil: str, method: Method, depth: int) -> Outcome:

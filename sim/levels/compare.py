@@ -16,6 +16,7 @@ from ninefold.sim.levels.netlist import FAMILIES, netlist
 from ninefold.sim.levels.waveform import Differing, differing, registers
 from ninefold.sim.verilated import Design, Gaps, Model, Stream, TracedModel, elaborate
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.progress import step
 
 __all__ = ["LEVELS", "Divergence", "Result", "Setup", "compare"]
 
@@ -140,7 +141,8 @@ def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterato
     for level in (level for level in LEVELS if level in levels):
         started = perf_counter()
         try:
-            found, detail = _Levels(case, setup, golden).run(level)
+            with step(f"level {level} of {setup.name.removeprefix('compare-')}"):
+                found, detail = _Levels(case, setup, golden).run(level)
         except (UnsupportedError, UnavailableError) as reason:
             yield Result(level, "not run", str(reason), 0, perf_counter() - started)
             continue
@@ -209,9 +211,9 @@ class _Levels:
         """Return the beats of each output, and the name of one that gives more than is due."""
         gaps = Gaps(0.25, self.setup.seed)
         found: dict[str, list[Beats]] = {name: [] for name in self.case.expected()}
-        for step in self.case.steps:
-            wanted = {name: len(due) for name, due in step.outputs.items()}
-            run, _ = model.exchange(step.inputs, wanted, self.case.patience, gaps)
+        for part in self.case.steps:
+            wanted = {name: len(due) for name, due in part.outputs.items()}
+            run, _ = model.exchange(part.inputs, wanted, self.case.patience, gaps)
             for name, came in run.outputs.items():
                 found[name].append(came)
             if any(len(run.outputs[name]) < count for name, count in wanted.items()):

@@ -10,6 +10,7 @@ from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.progress import step
 
 __all__ = ["build", "prepare"]
 
@@ -73,7 +74,9 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     def make(folder: Path) -> None:
         source = folder / "top.v"
         source.write_text(design.verilog)
-        compilation.build(tools, [source], folder / "core.so")
+        lines = design.verilog.count("\n")
+        with step(f"compiling a model of {lines:,} lines of Verilog"):
+            compilation.build(tools, [source], folder / "core.so")
 
     return cache.get(digest(compilation), make) / "core.so"
 

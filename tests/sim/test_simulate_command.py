@@ -63,6 +63,21 @@ def test_a_failing_run_can_be_repeated_and_keeps_its_waveform(folder: Path, monk
     assert failure.findall(first.output) == failure.findall(second.output) != []
 
 
+def test_what_failed_is_printed_before_it_is_recorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant_fault(monkeypatch)
+
+    def recorded(*_arguments: Any) -> None:
+        raise ToolError("interrupted while building for waveforms")
+
+    monkeypatch.setattr("ninefold.sim.simulation._Run.recorded", recorded)
+    result = run(*TOPK_4, "--seed", "5", "--test", "orders", "--test", "random_batches")
+    assert result.exit_code == 3
+    assert "seed 5" in result.stdout
+    assert re.search(r"^(?:orders|random_batches): .*was due", result.stdout, re.MULTILINE)
+    assert "repeat with: ninefold sim topk" in result.stdout
+    assert list(folder.iterdir()) == []
+
+
 def test_waves_are_kept_of_a_passing_run_on_demand(folder: Path) -> None:
     result = run(*TOPK_4, "--seed", "5", "--test", "directed", "--waves")
     assert result.exit_code == 0, result.output

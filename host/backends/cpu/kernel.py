@@ -15,6 +15,7 @@ from ninefold.host.selection import empty
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
+from ninefold.spec.progress import step
 
 from .engines import Hits, blocks
 
@@ -78,7 +79,7 @@ def build() -> Path:
         for name, content in files.items():
             (folder / name).write_bytes(content)
         sources = sorted(str(folder / name) for name in files if name.endswith(".cpp"))
-        with times.children(Path(tool).name):
+        with step("compiling the CPU kernel (once)"), times.children(Path(tool).name):
             _call([tool, *_FLAGS, "-o", str(folder / "kernel.so"), *sources])
 
     return BuildCache("cpu-kernel").get(digest, compile_in) / "kernel.so"
