@@ -15,7 +15,7 @@ from ninefold.drivers.boards import places
 from ninefold.drivers.transports.usb import INSTALL, UsbBoard, udev_rule
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError, did_you_mean, tool_failure
 from ninefold.spec.manifest import Manifest, manifests
-from ninefold.spec.programs import find
+from ninefold.spec.programs import find, stop_if_interrupted
 
 __all__ = ["LOADERS", "Loader", "checked", "program"]
 
@@ -152,6 +152,7 @@ def program(name: str, bitstream: Path) -> None:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
+    stop_if_interrupted(command[0], done.returncode)
     said = _NOISE.sub("", done.stdout).replace(str(bitstream), bitstream.name)
     if done.returncode:
         raise _failure(board, loader, command, done.returncode, said)

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 __all__ = ["PACKAGE", "abc", "command", "main", "run", "share", "version"]
 
@@ -104,11 +104,17 @@ def _folder() -> Path:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run Yosys as ``yosys -q -p COMMANDS`` or ``yosys -ql LOG SCRIPT`` would; a failure ends the process with 1."""
+    """Run Yosys as ``yosys -q -p COMMANDS`` or ``yosys -ql LOG SCRIPT`` would.
+
+    Wrong arguments and failures end the process with 1, as those of Yosys do.
+    """
     quiet, log, commands, script = False, "", "", ""
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
+        if word in ("-h", "--help"):
+            sys.stdout.write(f"{_USAGE}\n")
+            return
         if word in ("-q", "-ql"):
             quiet = True
         if word in ("-l", "-ql") and waiting:
@@ -124,14 +130,25 @@ def main(arguments: Sequence[str]) -> None:
 
     # The library writes its log to standard output.
     if log or quiet:
-        target = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        os.dup2(target, sys.stdout.fileno())
-    from pyosys import libyosys
+        try:
+            target = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        except OSError as error:
+            _refuse(f"the log {log} cannot be written: {error.strerror}")
+        os.dup2(target, 1)
+    try:
+        from pyosys import libyosys
+    except ImportError as error:
+        _refuse(f"the package {PACKAGE} cannot be loaded ({error}); {_INSTALL}")
 
     design = libyosys.Design()
     for line in commands.splitlines() or [f"script {script}"]:
         design.run_pass(line)
     libyosys.log_flush()
+
+
+def _refuse(reason: str) -> NoReturn:
+    sys.stderr.write(f"error: {reason}\n")
+    sys.exit(1)
 
 
 if __name__ == "__main__":

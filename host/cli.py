@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import signal
@@ -14,7 +16,7 @@ from typing import Any
 
 import click
 
-from ninefold.spec.errors import NinefoldError
+from ninefold.spec.errors import InputError, NinefoldError
 from ninefold.spec.progress import Lines, Listener, listening
 from ninefold.spec.registry import COMMANDS, entries
 
@@ -24,6 +26,8 @@ __all__ = ["Frame", "cli", "main"]
 INTERRUPTED = 130
 #: Bad input, which a full disk and an unreadable file are too.
 BAD_INPUT = 2
+#: The system gives no more memory, processes or threads.
+SCARCE = 3
 
 
 class Frame(click.Group):
@@ -43,6 +47,8 @@ class Frame(click.Group):
             return None
         try:
             command = entry.load()
+        except MemoryError:
+            raise
         except Exception as error:  # whatever a third party raises
             return _broken(cmd_name, f"cannot load {entry.value}: {type(error).__name__}: {error}")
         if not isinstance(command, click.Command):
@@ -54,6 +60,7 @@ class Frame(click.Group):
         extra["standalone_mode"] = False
         try:
             code = super().main(args, *rest, **extra)
+            _flush()
         except click.Abort:
             # Every command writes aside and renames, or keeps a journal.
             _say("interrupted: no file is half-written; what was embedded or built is kept for the next run")
@@ -71,12 +78,34 @@ class Frame(click.Group):
             sys.exit(error.exit_code)
         except OSError as error:
             _say(f"error: {_explained(error)}")
-            sys.exit(BAD_INPUT)
+            sys.exit(SCARCE if error.errno in (errno.EAGAIN, errno.ENOMEM) else BAD_INPUT)
+        except (MemoryError, RuntimeError) as error:
+            if (reason := _scarce(error)) is None:
+                raise
+            _say(f"error: {reason}")
+            sys.exit(SCARCE)
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=True)
+    with contextlib.suppress(OSError):  # nobody reads it
+        click.echo(line, err=True)
+
+
+def _flush() -> None:
+    """Write what is buffered, while an error can still be told; nothing where standard output is closed."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _scarce(error: MemoryError | RuntimeError) -> str | None:
+    """Return what the system did not give; None for any other error."""
+    if isinstance(error, MemoryError):
+        about = f" ({error})" if str(error) else ""
+        return f"the memory is not enough{about}: use less data, or raise the limit (ulimit -v)"
+    if "can't start new thread" in str(error):
+        return "no thread can be started: raise the limit of processes or memory (ulimit -u, ulimit -v)"
+    return None
 
 
 def _explained(error: OSError) -> str:
@@ -122,9 +151,16 @@ def _broken(name: str, reason: str) -> click.Command:
 def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: Path | None, quiet: bool) -> None:
     """Search by meaning with the same bits on the CPU and on our own hardware description."""
     # The environment reaches the processes that a command starts too.
-    for variable, folder in (("NINEFOLD_CACHE", cache_dir), ("NINEFOLD_DATA", data_dir)):
-        if folder is not None:
+    for variable, option, folder in (
+        ("NINEFOLD_CACHE", "--cache-dir", cache_dir),
+        ("NINEFOLD_DATA", "--data-dir", data_dir),
+    ):
+        if folder is None:
+            continue
+        try:
             os.environ[variable] = str(folder.expanduser().absolute())
+        except RuntimeError as error:  # of an unknown user
+            raise InputError(f"{option} names no folder: {folder} ({error})") from error
     if log is not None:
         _log_to(log)
     if not quiet:

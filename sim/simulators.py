@@ -7,7 +7,6 @@ import functools
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
@@ -24,7 +23,7 @@ from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError, UnavailableError, tool_failure
-from ninefold.spec.programs import run
+from ninefold.spec.programs import execute, run, stop_if_interrupted
 from ninefold.spec.progress import step
 
 __all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
@@ -230,6 +229,8 @@ class Simulator(ABC):
         try:
             yield get_runner(self.name)
         except (RuntimeError, SystemExit) as error:
+            if code := re.search(r"return code: (-?\d+)", str(error)):
+                stop_if_interrupted(self.name, int(code[1]))
             said = log.read_text(errors="replace") if log.exists() else ""
             raise tool_failure(f"{self.name} failed: {error}", said, log.parent) from error
         finally:
@@ -350,8 +351,9 @@ def _find_icarus() -> Simulator:
 def _has_fst(compiler: tuple[str, ...]) -> bool:
     """Return whether Verilator's writer of FST can be compiled and linked."""
     source = "#include <lz4.h>\n#include <zlib.h>\nint main() { return zlibVersion() == nullptr; }\n"
-    command = [*compiler, "-x", "c++", "-", "-lz", "-llz4", "-o", os.devnull]
-    return subprocess.run(command, input=source, capture_output=True, text=True).returncode == 0
+    with tempfile.TemporaryDirectory(prefix="ninefold-fst-") as folder:
+        Path(folder, "fst.cpp").write_text(source)
+        return execute([*compiler, "fst.cpp", "-lz", "-llz4", "-o", os.devnull], Path(folder)).code == 0
 
 
 def _outcomes(results: Path) -> list[Outcome]:

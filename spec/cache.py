@@ -10,13 +10,14 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import UnavailableError
+from .errors import InputError, UnavailableError, UnwritableError
 
 __all__ = ["BuildCache", "cache_folder", "data_folder", "digest_of", "unwritable"]
 
@@ -73,11 +74,19 @@ class BuildCache:
                 # Only the holder of the lock builds, so what lies around under this digest is an interrupted build.
                 for leftover in self.folder.glob(f".{digest}-*"):
                     shutil.rmtree(leftover, ignore_errors=True)
-                work = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=self.folder))
+                try:
+                    work = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=self.folder))
+                except OSError as error:
+                    raise unwritable(self.folder, error) from error
                 try:
                     build(work)
                     work.chmod(0o755)
                     work.rename(entry)
+                except OSError as error:
+                    # A failing write does not say to what file.
+                    if error.filename is None and error.errno is not None:
+                        raise OSError(error.errno, error.strerror, str(self.folder)) from error
+                    raise
                 finally:
                     shutil.rmtree(work, ignore_errors=True)
         return entry
@@ -85,7 +94,22 @@ class BuildCache:
     def find(self, digest: str) -> Path | None:
         """Return the entry of that digest if there is one; nothing is built."""
         entry = self.folder / digest
-        return entry if entry.is_dir() else None
+        try:
+            return entry if entry.is_dir() else None
+        except OSError as error:  # nobody may look into the folder
+            raise unwritable(self.folder, error) from error
+
+    def alias(self, name: str, entry: Path) -> None:
+        """Let another digest find an entry, also of another kind; a cache that cannot be written is left as it is."""
+        link = self.folder / name
+        with contextlib.suppress(OSError):
+            target = Path(os.path.relpath(entry, self.folder))
+            if link.is_symlink() and link.readlink() == target:
+                return
+            self.folder.mkdir(parents=True, exist_ok=True)
+            aside = self.folder / f".{name}-{secrets.token_hex(4)}"
+            aside.symlink_to(target)
+            aside.replace(link)
 
     @contextlib.contextmanager
     def _locked(self, digest: str) -> Iterator[None]:
@@ -95,18 +119,32 @@ class BuildCache:
         except OSError as error:
             raise unwritable(self.folder, error) from error
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
             yield
 
 
-def unwritable(folder: Path, error: OSError) -> UnavailableError:
+def unwritable(folder: Path, error: OSError) -> UnwritableError:
     """Return the error of a cache folder that cannot be written."""
     reason = error.strerror or type(error).__name__
-    return UnavailableError(f"the cache folder {folder} cannot be written ({reason})", "set NINEFOLD_CACHE to another")
+    what = f"the cache folder {folder} cannot be written ({reason})"
+    return UnwritableError(what, "set NINEFOLD_CACHE or --cache-dir to another")
 
 
 def _folder(own: str, xdg: str, fallback: str) -> Path:
     if value := os.environ.get(own):
-        return Path(value).expanduser().absolute()
+        try:
+            return Path(value).expanduser().absolute()
+        except (RuntimeError, OSError) as error:  # of an unknown user, or in a folder that was removed
+            raise InputError(f"{own} names no folder: {value} ({error})") from error
     base = os.environ.get(xdg)
-    return (Path(base) if base and Path(base).is_absolute() else Path.home() / fallback) / "ninefold"
+    if base and Path(base).is_absolute():
+        return Path(base) / "ninefold"
+    try:
+        return Path.home() / fallback / "ninefold"
+    except RuntimeError as error:
+        raise UnavailableError(
+            "this user has no home folder, by HOME or the system", f"set {own} to a folder"
+        ) from error

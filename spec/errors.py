@@ -7,23 +7,24 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from .text import tail
+
 __all__ = [
     "DamagedDataError",
     "DeadlineError",
     "DeviceError",
     "FullDiskError",
     "InputError",
+    "InterruptError",
     "LostDeviceError",
     "NinefoldError",
     "ToolError",
     "UnavailableError",
     "UnsupportedError",
+    "UnwritableError",
     "did_you_mean",
     "tool_failure",
 ]
-
-#: Characters of a failed tool's output that the error carries.
-_TAIL = 2000
 
 
 class NinefoldError(Exception):
@@ -73,6 +74,19 @@ class UnavailableError(NinefoldError):
         super().__init__(f"{what}; {install}" if install else what)
         self.what = what
         self.install = install
+
+
+class UnwritableError(UnavailableError):
+    """A folder in which Ninefold keeps what it builds cannot be written; the message names it and how to move it."""
+
+    exit_code = 3
+
+
+class InterruptError(KeyboardInterrupt):
+    """A program that was run ended by an interrupt (Ctrl-C), which is the user's and no failure of the program.
+
+    Like any ``KeyboardInterrupt`` it ends a command with exit code 130.
+    """
 
 
 class DeviceError(NinefoldError):
@@ -126,5 +140,5 @@ def tool_failure(message: str, said: str, where: str | Path) -> ToolError:
     full = os.strerror(errno.ENOSPC)
     if full in said:
         return FullDiskError(f"{where}: {full}")
-    tail = said.strip()[-_TAIL:]
-    return ToolError(f"{message}:\n{tail}" if tail else message)
+    end = tail(said)
+    return ToolError(f"{message}:\n{end}" if end else message)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import errno
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,13 +20,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import progress, times
-from .errors import UnavailableError, tool_failure
+from .errors import InterruptError, ToolError, UnavailableError, tool_failure
 
-__all__ = ["Ended", "execute", "find", "run", "together"]
+__all__ = ["Ended", "end_all", "ended_by", "execute", "find", "run", "stop_if_interrupted", "together"]
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 _running: set[subprocess.Popen[bytes]] = set()
+#: Usual causes of the signals that end a program.
+_CAUSES = {
+    "SIGKILL": ", perhaps because the memory was full",
+    "SIGXFSZ": ": a file became larger than the limit (ulimit -f)",
+    "SIGXCPU": ": it took more processor time than the limit (ulimit -t)",
+    "SIGSEGV": ", perhaps because the memory was limited",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,14 @@ def find(program: str | tuple[str, ...], install: str) -> Path:
     raise UnavailableError(f"{names[0]} is neither beside {python.name} nor on PATH", install)
 
 
-def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: str = "", **environment: str) -> Ended:
+def execute(
+    command: Sequence[str | Path],
+    folder: Path | None = None,
+    *,
+    work: str = "",
+    limit_s: float = float("inf"),
+    **environment: str,
+) -> Ended:
     """Run a program to its end, without input, and note the time that it took.
 
     An interrupt, or the failure of another job of `together`, kills it.
@@ -80,13 +97,17 @@ def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: 
         Where it runs.
     work : str, optional
         What its time is noted under (`ninefold.spec.times`); the program's name if not given.
+    limit_s : float
+        Seconds after which it is killed.
     **environment : str
         Variables beside those of this process.
 
     Raises
     ------
-    OSError
-        It cannot be started.
+    ToolError
+        It cannot be started, or ran longer than `limit_s`.
+    InterruptError
+        An interrupt ended it.
     """
     words = [str(word) for word in command]
     name = work or Path(words[0]).name
@@ -95,17 +116,21 @@ def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: 
     began = time.perf_counter()
     # Files, not pipes: the program is waited for by itself, which tells its processor time.
     with step, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
-        with subprocess.Popen(
-            words,
-            cwd=folder,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=complaints,
-        ) as process:
+        try:
+            started = subprocess.Popen(
+                words,
+                cwd=folder,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=complaints,
+            )
+        except (OSError, MemoryError) as error:
+            raise _unstarted(words[0], error) from error
+        with started as process:
             _running.add(process)
             try:
-                cpu_s = _wait(process)
+                cpu_s = _wait(process, words[0], limit_s)
             except BaseException:
                 process.kill()
                 raise
@@ -116,13 +141,45 @@ def execute(command: Sequence[str | Path], folder: Path | None = None, *, work: 
         for file in (output, complaints):
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
+    stop_if_interrupted(words[0], process.returncode)
     return Ended(process.returncode, *texts)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> float:
+def stop_if_interrupted(program: str | Path, code: int) -> None:
+    """Raise `InterruptError` if an exit code says that Ctrl-C ended a program; 130 is what shells make of that."""
+    if code in (-signal.SIGINT, 128 + signal.SIGINT):
+        raise InterruptError(f"{Path(program).name} was interrupted")
+
+
+def ended_by(code: int) -> str:
+    """Return how a program failed: its exit code, or the signal that ended it with the usual cause."""
+    if code >= 0:
+        return f"failed with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was ended by {name}{_CAUSES.get(name, '')}"
+
+
+def _unstarted(program: str, error: OSError | MemoryError) -> ToolError:
+    reason = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    scarce = isinstance(error, BlockingIOError | MemoryError) or error.errno == errno.ENOMEM
+    hint = ": raise the limit of processes or memory (ulimit -u, ulimit -v)" if scarce else ""
+    return ToolError(f"{program} cannot be started ({reason}){hint}")
+
+
+def _wait(process: subprocess.Popen[bytes], program: str, limit_s: float) -> float:
     """Wait for a process, and return the processor time of it and its children in seconds."""
     try:
-        _, status, used = os.wait4(process.pid, 0)
+        ended, until, pause_s = 0, time.monotonic() + limit_s, 0.001
+        while not ended:
+            ended, status, used = os.wait4(process.pid, 0 if limit_s == float("inf") else os.WNOHANG)
+            if not ended and time.monotonic() > until:
+                raise ToolError(f"{program} was ended, as it ran longer than {limit_s:g} s")
+            if not ended:
+                time.sleep(pause_s)
+                pause_s = min(0.05, 2 * pause_s)
     except ChildProcessError:  # whoever killed it has waited for it
         process.wait()
         return 0.0
@@ -136,14 +193,14 @@ def run(command: Sequence[str | Path], folder: Path | None = None, *, work: str 
     Raises
     ------
     ToolError
-        It failed; the message carries the command and the end of its output.
-    OSError
-        It cannot be started.
+        It cannot be started or failed; the message carries the command and the end of its output.
+    InterruptError
+        An interrupt ended it.
     """
-    ended = execute(command, folder, work=work, **environment)
+    ended = execute(command, folder, work=work, limit_s=float("inf"), **environment)
     if ended.code:
         words = [str(word) for word in command]
-        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` failed with exit code {ended.code}"
+        message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` {ended_by(ended.code)}"
         raise tool_failure(message, ended.output + ended.complaints, folder or Path.cwd())
     return ended.output
 
@@ -162,6 +219,15 @@ def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int
             return [future.result() for future in futures]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in tuple(_running):
-                process.kill()
+            end_all()
             raise
+
+
+def end_all() -> None:
+    """Kill every program that runs: their results are not wanted any more."""
+    for process in tuple(_running):
+        process.kill()
+
+
+# Those that threads wait for which end with the process.
+atexit.register(end_all)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ninefold.host.backends.cpu.paths import processor
+from ninefold.spec.errors import ToolError
+from ninefold.spec.programs import execute
 
 __all__ = ["Machine", "available_bytes", "machine", "packages", "revision"]
 
@@ -112,10 +113,10 @@ def revision() -> str:
 
 def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True)
-    except OSError:
+        done = execute(["git", *arguments], Path(__file__).parent)
+    except ToolError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.output.strip() if done.code == 0 else ""
 
 
 def _memory(name: str) -> int:

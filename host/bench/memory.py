@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +11,8 @@ from ninefold.host.scheduler import run
 from ninefold.spec.benchmark import Figure
 from ninefold.spec.data import Database, Task
 from ninefold.spec.errors import ToolError
+from ninefold.spec.programs import ended_by, execute
+from ninefold.spec.text import tail
 
 from .timing import interleaved
 
@@ -84,10 +85,10 @@ def _latency(database: Database, q: np.ndarray[tuple[int, ...], np.dtype[np.floa
 
 def _peak() -> Figure:
     """Measure a process of its own that searches a million rows; its whole peak counts, less the packed nits."""
-    done = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True)
-    if done.returncode:
-        raise ToolError(f"the process that searches a million rows failed:\n{done.stderr[-2000:]}")
-    peak, path = done.stdout.split(maxsplit=1)
+    done = execute([sys.executable, "-c", _SCRIPT])
+    if done.code:
+        raise ToolError(f"the process that searches a million rows {ended_by(done.code)}:\n{tail(done.complaints)}")
+    peak, path = done.output.split(maxsplit=1)
     return Figure(
         "memory",
         "cpu",

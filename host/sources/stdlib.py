@@ -1,12 +1,11 @@
 """The documented public objects of Python's standard library."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ninefold.spec.errors import ToolError
+from ninefold.spec.programs import run
 
 from . import documented
 from .entry import Entry, Kind, Skipped
@@ -21,10 +20,7 @@ def _claims(source: str) -> bool:
 def _read(_source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]:
     # Isolated and without site-packages: nothing that is installed or lies in the working folder can stand in.
     command = [sys.executable, "-I", "-S", str(Path(documented.__file__))]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode:
-        raise ToolError(f"reading the standard library failed with exit code {done.returncode}: {' '.join(command)}")
-    for line in done.stdout.decode().splitlines():
+    for line in run(command, work="standard library").splitlines():
         found = json.loads(line)
         entry = skipped.accept(Entry(found["name"], found["name"] + found["signature"], found["doc"]))
         if entry is not None:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ninefold.hdl import yosys
-from ninefold.sim.verilated import Design, Stream, find_tools
+from ninefold.sim.verilated import Design, Stream, tools_or_reason
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import UnavailableError
 
@@ -41,7 +41,7 @@ def identity(name: str) -> bytes:
     UnavailableError
         When Verilator, a C++ compiler or Amaranth is missing.
     """
-    find_tools()
+    tools_or_reason()
     from ninefold.hdl.configurations import CONFIGURATIONS, configuration
 
     chosen = configuration(name)

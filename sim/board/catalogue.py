@@ -8,7 +8,7 @@ from typing import Final
 
 from ninefold.drivers.boards import Place
 from ninefold.sim.board.build import from_files, identity
-from ninefold.sim.verilated import find_tools
+from ninefold.sim.verilated import Tools, tools_or_reason
 from ninefold.spec.errors import UnavailableError
 
 __all__ = ["SIZES", "identities", "places"]
@@ -33,11 +33,9 @@ def places() -> Sequence[Place]:
     UnavailableError
         When Verilator, a C++ compiler or Amaranth is missing, with what to install.
     """
-    tools = find_tools()
-    return [
-        Place(name, f"sim://{name}", f"{name}, {size}; Verilator {tools.verilator_version}", simulated=True)
-        for name, size in SIZES.items()
-    ]
+    tools = tools_or_reason()
+    by = f"Verilator {tools.verilator_version}" if isinstance(tools, Tools) else f"if the cache holds it: {tools}"
+    return [Place(name, f"sim://{name}", f"{name}, {size}; {by}", simulated=True) for name, size in SIZES.items()]
 
 
 def identities() -> Mapping[str, str]:

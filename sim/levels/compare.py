@@ -15,7 +15,7 @@ from ninefold.sim.levels.case import Beats, Case, Place, Reading
 from ninefold.sim.levels.netlist import FAMILIES, netlist
 from ninefold.sim.levels.waveform import Differing, differing, registers
 from ninefold.sim.verilated import Design, Gaps, Model, Stream, TracedModel, elaborate
-from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError, UnwritableError
 from ninefold.spec.progress import step
 
 __all__ = ["LEVELS", "Divergence", "Result", "Setup", "compare"]
@@ -143,6 +143,8 @@ def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterato
         try:
             with step(f"level {level} of {setup.name.removeprefix('compare-')}"):
                 found, detail = _Levels(case, setup, golden).run(level)
+        except UnwritableError:  # of the machine at hand, not of a level
+            raise
         except (UnsupportedError, UnavailableError) as reason:
             yield Result(level, "not run", str(reason), 0, perf_counter() - started)
             continue

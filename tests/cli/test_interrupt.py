@@ -84,3 +84,17 @@ def test_a_second_index_of_the_same_source_embeds_nothing(ninefold: Run, folders
     assert ninefold("index", notes, "-o", "a", "--force").exit_code == 0
     assert path.read_bytes().startswith(before)
     assert path.stat().st_size > len(before)
+
+
+def test_an_interrupt_of_the_compiler_ends_the_command(
+    ninefold: Run, folders: Path, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = folders / "compiler"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\nkill -INT $$\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.delenv("NINEFOLD_CPU_PATH")
+    found = ninefold("search", "v", "3", "--device", "cpu")
+    assert found.exit_code == 130, found.output
+    assert found.stderr.splitlines()[-1].startswith("interrupted: ")
+    assert not [path for path in (folders / "cache" / "cpu-kernel").iterdir() if path.suffix != ".lock"]

@@ -54,3 +54,20 @@ def test_without_pyosys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     for ask in (yosys.version, yosys.share, lambda: yosys.run("stat", tmp_path)):
         with pytest.raises(UnavailableError, match=r'is not installed; pip install "ninefold\[hdl\]"'):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["-h"], 0, "usage: python -m ninefold.hdl.yosys"),
+        (["--help"], 0, "usage: python -m ninefold.hdl.yosys"),
+        ([], 1, "usage: python -m ninefold.hdl.yosys"),
+        (["-l", "/proc/x/l", "-p", "help"], 1, "error: the log /proc/x/l cannot be written: No such file or directory"),
+        (["-q", "-p", "nothing"], 1, "No such command: nothing"),
+    ],
+)
+def test_the_command_line(words: list[str], code: int, said: str) -> None:
+    done = subprocess.run([*yosys.command(), *words], capture_output=True, text=True)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

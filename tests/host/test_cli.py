@@ -17,7 +17,15 @@ from click.testing import CliRunner, Result
 
 from ninefold.host import cli as frame
 from ninefold.spec.cache import cache_folder, data_folder
-from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, NinefoldError, UnavailableError
+from ninefold.spec.errors import (
+    DamagedDataError,
+    DeviceError,
+    InputError,
+    InterruptError,
+    NinefoldError,
+    UnavailableError,
+    UnwritableError,
+)
 from ninefold.spec.registry import COMMANDS, entries
 
 Install = Callable[[Callable[..., Any]], None]
@@ -151,3 +159,53 @@ def test_folders_can_be_moved(install: Install, monkeypatch: pytest.MonkeyPatch,
     install(lambda: click.echo(f"{cache_folder()} {data_folder()}"))
     monkeypatch.chdir(tmp_path)
     assert run("--cache-dir", "c", "--data-dir", "d", "try").output == f"{tmp_path / 'c'} {tmp_path / 'd'}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MemoryError(), 3, "error: the memory is not enough: use less data, or raise the limit (ulimit -v)"),
+        (MemoryError("Unable to allocate 9 GiB"), 3, "error: the memory is not enough (Unable to allocate 9 GiB): use"),
+        (RuntimeError("can't start new thread"), 3, "error: no thread can be started: raise the limit of processes"),
+        (
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            3,
+            "error: Resource temporarily unavailable",
+        ),
+        (InterruptError("c++ was interrupted"), 130, "interrupted: no file is half-written"),
+        (UnwritableError("the cache folder /x cannot be written", "set it"), 3, "error: the cache folder /x cannot be"),
+    ],
+)
+def test_what_the_system_does_not_give(install: Install, error: BaseException, code: int, said: str) -> None:
+    def fail() -> None:
+        raise error
+
+    install(fail)
+    result = run("try")
+    assert result.exit_code == code
+    assert result.stderr.strip().splitlines()[-1].startswith(said)
+
+
+def test_another_runtime_error_keeps_its_traceback(install: Install) -> None:
+    def fail() -> None:
+        raise RuntimeError("a fault of ours")
+
+    install(fail)
+    assert isinstance(run("try").exception, RuntimeError)
+
+
+@pytest.mark.parametrize("closing", [">&-", ">&- 2>&-", "> /dev/full", "| true"])
+def test_output_that_nobody_takes(closing: str) -> None:
+    command = f"{sys.executable} -c 'from ninefold.host.cli import main; main()' registers {closing}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    if closing == "> /dev/full":
+        assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
+
+
+@pytest.mark.parametrize("option", ["--cache-dir", "--data-dir"])
+def test_a_folder_of_nobody(option: str) -> None:
+    result = run(option, "~nobody-9/x", "cache", "path")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {option} names no folder: ~nobody-9/x (")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pytest
 from ninefold.host.backends.cpu import kernel, paths
 from ninefold.host.backends.cpu.engines import Engine, Hits
 from ninefold.host.nits import pack
-from ninefold.spec.errors import InputError, ToolError, UnavailableError
+from ninefold.spec.errors import InputError, InterruptError, ToolError, UnavailableError
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
 HERE = [path for path in paths.PATHS if path not in ("avx512", "avx2")]
@@ -294,3 +295,51 @@ def test_threads_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     with pytest.raises(InputError, match=r"^OMP_NUM_THREADS must be a number of at least 1, not 'many'$"):
         paths.default_threads()
+
+
+def test_a_kept_library_needs_no_compiler(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = '[ "$1" = --version ] && exit 0; while [ "$1" != -o ]; do shift; done; echo whole >$2'
+    monkeypatch.setenv("CXX", script(tmp_path / "fake", body))
+    assert kernel.kept() is None
+    made = kernel.build()
+    monkeypatch.setenv("CXX", "false")
+    assert kernel.build().samefile(made)
+    assert paths.why_not("portable") is None
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert kernel.build().samefile(made)
+    shutil.rmtree(made.parent)
+    with pytest.raises(UnavailableError, match="no C"):
+        kernel.build()
+
+
+@pytest.mark.parametrize("named", ["true", "false"])
+def test_a_compiler_that_is_none_is_named(empty_cache: Path, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", named)
+    for _ in range(2):  # nothing is left that the second time would take for a library
+        with pytest.raises(UnavailableError, match=f"^CXX is set to '{named}', which is no working C"):
+            kernel.build()
+    engine, note = paths.best(1)
+    assert engine.path == "openvino"
+    assert f"CXX is set to '{named}', which is no working C++ compiler" in note
+
+
+def test_an_interrupt_of_the_compiler_is_no_failure_of_it(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = '[ "$1" = --version ] && exit 0; while [ "$1" != -o ]; do shift; done; echo half >$2; kill -INT $$'
+    monkeypatch.setenv("CXX", script(tmp_path / "fake", body))
+    with pytest.raises(InterruptError):
+        paths.best(1)
+    assert entries(empty_cache) == []
+
+
+def test_the_reason_of_a_cache_that_cannot_be_written_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" / ("a long name of a folder " * 8) / "cache"
+    monkeypatch.setenv("NINEFOLD_CACHE", str(cache))
+    _, note = paths.best(1)
+    assert note.endswith(
+        f"the cache folder {cache / 'cpu-kernel'} cannot be written (Not a directory); "
+        "set NINEFOLD_CACHE or --cache-dir to another"
+    )

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ninefold.hdl.catalogue import make_core
-from ninefold.sim.verilated import Design, Gaps, Model, Stream, design, elaborate, find_tools
+from ninefold.sim.rtl import Rtl
+from ninefold.sim.verilated import Design, Gaps, Model, Stream, design, elaborate, find_tools, tools_or_reason
 from ninefold.sim.verilated import design as design_module
 from ninefold.spec.errors import DeviceError, InputError, ToolError, UnavailableError
+from ninefold.spec.protocols import Found, Missing
 
 TOPK = {"k": 4, "score_width": 8, "id_width": 6}
 
@@ -179,6 +181,33 @@ def test_missing_tools(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == missing else real(name))  # noqa: B023
         with pytest.raises(UnavailableError, match=r'pip install "ninefold\[rtl\]"'):
             find_tools()
+
+
+@pytest.mark.parametrize("named", [None, "false"])
+def test_a_kept_model_needs_no_compiler(named: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = design("topk", {"k": 1, "score_width": 4, "id_width": 2})
+    Model(core, quick=True).close()
+    if named is None:
+        monkeypatch.delenv("CXX", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        monkeypatch.setenv("CXX", named)
+    model = Model(core, quick=True)
+    assert model.streams["scores"].bits == 7
+    model.close()
+    reason = tools_or_reason()
+    assert isinstance(reason, str)
+    assert ("CXX is set to 'false'" if named else "no C++ compiler") in reason
+    (found,) = Rtl().probe()
+    assert isinstance(found, Found)
+    assert found.description == f"cores that the cache holds, and no others: {reason}"
+    Rtl().open().close()
+    with pytest.raises(UnavailableError) as missing:
+        Model(Design(core.verilog + "// another", core.streams), quick=True)
+    assert str(missing.value) == reason
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "empty"))
+    (absent,) = Rtl().probe()
+    assert isinstance(absent, Missing)
 
 
 BUILDER = """

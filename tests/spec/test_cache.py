@@ -8,6 +8,7 @@ import platformdirs
 import pytest
 
 from ninefold.spec.cache import BuildCache, cache_folder, data_folder, digest_of
+from ninefold.spec.errors import InputError, UnavailableError, UnwritableError
 
 
 @pytest.fixture
@@ -88,3 +89,58 @@ def test_a_killed_build_is_cleared_and_built_again(cache: BuildCache) -> None:
     entry = cache.get("abc", write_slowly)
     assert (entry / "second").read_text() == "2"
     assert not list(cache.folder.glob(".abc-*"))
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_moves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UnwritableError) as failed:
+        BuildCache("things").get("abc", lambda _: None)
+    things = tmp_path / "file" / "things"
+    assert str(failed.value) == (
+        f"the cache folder {things} cannot be written (Not a directory); set NINEFOLD_CACHE or --cache-dir to another"
+    )
+    assert failed.value.exit_code == 3
+
+
+def test_a_write_that_fails_names_the_folder(cache: BuildCache) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as failed:
+        cache.get("abc", full)
+    assert failed.value.filename == str(cache.folder)
+    assert cache.find("abc") is None
+
+
+@pytest.mark.parametrize("variable", ["NINEFOLD_CACHE", "NINEFOLD_DATA"])
+def test_a_folder_of_nobody(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = {"NINEFOLD_CACHE": cache_folder, "NINEFOLD_DATA": data_folder}[variable]
+    monkeypatch.setenv(variable, "~nobody-9/x")
+    with pytest.raises(InputError, match=rf"^{variable} names no folder: ~nobody-9/x \(Could not"):
+        where()
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in (variable, "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(UnavailableError, match=rf"^this user has no home folder, .*; set {variable} to a folder$"):
+        where()
+
+
+def test_an_alias_finds_an_entry_of_another_kind(cache: BuildCache) -> None:
+    entry = cache.get("abc", lambda folder: (folder / "x").write_text("1"))
+    other = BuildCache("others")
+    for _ in range(2):
+        other.alias("def", entry)
+    found = other.find("def")
+    assert found is not None
+    assert (found / "x").read_text() == "1"
+    assert [path.name for path in other.folder.iterdir()] == ["def"]
+    (entry / "x").unlink()
+    entry.rmdir()
+    assert other.find("def") is None

@@ -1,10 +1,16 @@
+"""Programs of others: which one is found, and how each way to end is told."""
+
+import errno
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ninefold.spec.errors import UnavailableError
-from ninefold.spec.programs import find
+from ninefold.spec.errors import InterruptError, ToolError, UnavailableError
+from ninefold.spec.programs import execute, find, run, together
 
 
 def program(path: Path) -> Path:
@@ -30,3 +36,65 @@ def test_beside_python_then_on_path_by_the_first_name_that_is_there(
     assert find("tool", "get it") == beside
     beside.chmod(0o644)  # nothing to run
     assert find("tool", "get it") == on_path
+
+
+def shell(script: str) -> list[str]:
+    return ["/bin/sh", "-c", script]
+
+
+@pytest.mark.parametrize("script", ["kill -INT $$", "exit 130"])
+@pytest.mark.parametrize("start", [execute, run])
+def test_a_program_that_an_interrupt_ended_is_no_failure(start: Callable[..., object], script: str) -> None:
+    with pytest.raises(InterruptError, match=r"^sh was interrupted$"):
+        start(shell(script))
+    assert issubclass(InterruptError, KeyboardInterrupt)
+
+
+def test_an_interrupt_reaches_who_waits_for_several() -> None:
+    begun = time.monotonic()
+    with pytest.raises(InterruptError):
+        together(lambda script: run(shell(script)), ["exec sleep 60", "kill -INT $$"], 2)
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo why >&2; exit 7", "`sh -c 'echo why >&2; exit 7'` failed with exit code 7:\nwhy"),
+        ("kill -KILL $$", "`sh -c 'kill -KILL $$'` was ended by SIGKILL, perhaps because the memory was full"),
+        ("kill -TERM $$", "`sh -c 'kill -TERM $$'` was ended by SIGTERM"),
+    ],
+)
+def test_a_program_that_fails(script: str, said: str) -> None:
+    with pytest.raises(ToolError) as failed:
+        run(shell(script))
+    assert str(failed.value) == said
+
+
+def test_a_program_that_takes_too_long() -> None:
+    with pytest.raises(ToolError, match=r"^/bin/sh was ended, as it ran longer than 0\.05 s$"):
+        execute(shell("exec sleep 60"), limit_s=0.05)
+    assert execute(shell("exit 3"), limit_s=60).code == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            "Resource temporarily unavailable): raise the",
+        ),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "(Cannot allocate memory): raise the limit of processes or"),
+        (MemoryError(), "(MemoryError): raise the limit"),
+        (PermissionError(errno.EACCES, "Permission denied"), "tool cannot be started (Permission denied)"),
+    ],
+)
+def test_a_program_that_cannot_be_started(error: Exception, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(ToolError) as failed:
+        execute(["/tool"])
+    assert said in str(failed.value)
+    assert failed.value.exit_code == 3

@@ -2,9 +2,8 @@
 
 import ctypes
 import functools
-import os
-import shutil
-import subprocess
+import platform
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -12,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.selection import empty
-from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.compiler import NAMES, compiler_version, found_compiler, made, named_compiler
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
+from ninefold.spec.programs import ended_by, execute
 from ninefold.spec.progress import step
+from ninefold.spec.text import tail
 
 from .engines import Hits, blocks
 
-__all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compiler"]
+__all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compile_shared", "compiler", "kept"]
 
 #: Paths of the kernel -> (number in its C interface, products of nits in one call, which takes well under a second).
 KERNEL_PATHS = {
@@ -35,54 +36,92 @@ _QUERIES = 256
 _PADDING = 64
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-w")
 _BUILD_SECONDS = 300
+#: Kind of the cache entries that lead to what some compiler made, for when there is none.
+_ANY = "compiled"
 
 
-def compiler() -> str:
-    """Return the path of the C++ compiler: ``$CXX``, else c++, g++ or clang++.
+def compiler() -> tuple[str, ...]:
+    """Return the command of the C++ compiler: ``$CXX``, else c++, g++ or clang++.
 
     Raises
     ------
     UnavailableError
         When there is none.
     """
-    return _compiler(os.environ.get("CXX"), os.environ.get("PATH"))
-
-
-@functools.lru_cache  # which keeps no failure: one may be installed meanwhile
-def _compiler(wanted: str | None, path: str | None) -> str:
-    for name in [wanted] if wanted else ["c++", "g++", "clang++"]:
-        if found := shutil.which(name, path=path):
-            return found
-    what = f"$CXX names {wanted}, which was not found" if wanted else "no C++ compiler (c++, g++, clang++) was found"
+    if (command := found_compiler()) is not None:
+        return command
+    named = named_compiler()
+    what = f"$CXX names {named}, which was not found" if named else f"no C++ compiler ({', '.join(NAMES)}) was found"
     raise UnavailableError(what, "install one, e.g. apt install g++, or set CXX to it")
 
 
 def build() -> Path:
     """Return the shared library, compiling it unless the cache has it.
 
-    The cache names it by the sources, the compiler's version and the flags.
+    The cache names it by the sources, the compiler's version and the flags. Where no compiler works, the library of any
+    other does as well.
 
     Raises
     ------
     UnavailableError
-        When there is no compiler.
+        When there is neither a compiler nor a library.
     ToolError
         When it fails, with the end of its output.
     """
-    tool = compiler()
-    status = Path(tool).stat()
-    version = _version(tool, status.st_mtime_ns, status.st_size)
     files = _sources()
-    digest = digest_of(version, _FLAGS, *(part for name in sorted(files) for part in (name, files[name])))
+    parts = [_FLAGS, *(part for name in sorted(files) for part in (name, files[name]))]
+    try:
+        command = compiler()
+        version = compiler_version(command)
+    except UnavailableError:
+        if (library := kept()) is not None:
+            return library
+        raise
 
     def compile_in(folder: Path) -> None:
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        sources = sorted(str(folder / name) for name in files if name.endswith(".cpp"))
-        with step("compiling the CPU kernel (once)"), times.children(Path(tool).name):
-            _call([tool, *_FLAGS, "-o", str(folder / "kernel.so"), *sources])
+        sources = sorted(name for name in files if name.endswith(".cpp"))
+        with step("compiling the CPU kernel (once)"):
+            compile_shared(command, _FLAGS, sources, "kernel.so", folder)
 
-    return BuildCache("cpu-kernel").get(digest, compile_in) / "kernel.so"
+    entry = BuildCache("cpu-kernel").get(digest_of(version, *parts), compile_in)
+    BuildCache(_ANY).alias(_name(), entry)
+    return entry / "kernel.so"
+
+
+def kept() -> Path | None:
+    """Return the library that the cache holds, whatever compiler made it; None where it holds none."""
+    entry = BuildCache(_ANY).find(_name())
+    return entry / "kernel.so" if entry is not None else None
+
+
+def _name() -> str:
+    files = _sources()
+    return digest_of("cpu-kernel", platform.machine(), _FLAGS, [[name, files[name].hex()] for name in sorted(files)])
+
+
+def compile_shared(
+    command: tuple[str, ...], flags: Sequence[str], sources: Sequence[str], output: str, folder: Path
+) -> None:
+    """Compile sources in a folder into a shared library there.
+
+    Raises
+    ------
+    UnavailableError
+        What was called is no compiler.
+    ToolError
+        It failed, with the end of its output.
+    InterruptError
+        An interrupt ended it.
+    """
+    # By names in the folder: the compiler need not understand its path.
+    words = [*command, *flags, "-o", output, *sources]
+    ended = execute(words, folder, work=Path(command[0]).name, limit_s=_BUILD_SECONDS)
+    if ended.code:
+        how = f"exited {ended.code}" if ended.code > 0 else ended_by(ended.code)
+        raise ToolError(f"{' '.join(words)} {how}:\n{tail(ended.complaints or ended.output)}")
+    made(folder / output, command)
 
 
 class KernelEngine:
@@ -160,12 +199,6 @@ def _sources() -> dict[str, bytes]:
 
 
 @functools.lru_cache
-def _version(tool: str, _mtime_ns: int, _size: int) -> str:
-    """Ask the compiler for its version; a compiler that was replaced is asked again."""
-    return _call([tool, "--version"])
-
-
-@functools.lru_cache
 def _load(library: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(library))
     pointer, wide, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
@@ -175,13 +208,3 @@ def _load(library: Path) -> ctypes.CDLL:
         *(narrow, narrow, narrow, pointer, pointer, pointer),
     ]
     return loaded
-
-
-def _call(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_BUILD_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"{' '.join(command)} failed: {error}") from error
-    if done.returncode:
-        raise ToolError(f"{' '.join(command)} exited {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}")
-    return done.stdout

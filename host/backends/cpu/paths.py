@@ -6,10 +6,12 @@ import logging
 import os
 from pathlib import Path
 
+from ninefold.spec.compiler import compiler_version
 from ninefold.spec.errors import InputError, NinefoldError, UnavailableError
+from ninefold.spec.text import shortened
 
 from .engines import Engine, NumpyEngine
-from .kernel import KERNEL_PATHS, KernelEngine, compiler
+from .kernel import KERNEL_PATHS, KernelEngine, compiler, kept
 from .openvino_engine import OpenVinoEngine
 
 __all__ = ["PATHS", "best", "default_threads", "make", "processor", "why_not"]
@@ -30,9 +32,10 @@ def why_not(path: str) -> tuple[str, str] | None:
         return f"the processor has no {', '.join(missing)}", ""
     if path in KERNEL_PATHS:
         try:
-            compiler()
+            compiler_version(compiler())
         except UnavailableError as error:
-            return error.what, error.install
+            if kept() is None:
+                return error.what, error.install
     if path == "openvino" and importlib.util.find_spec("openvino") is None:
         return "the package openvino is not installed", "pip install 'ninefold[embed]'"
     return None
@@ -72,8 +75,10 @@ def best(threads: int) -> tuple[Engine, str]:
             return make(path, threads), note or _no_kernel(path)
         except (NinefoldError, ImportError, OSError) as error:
             # The log has all of it, a compiler's output for instance; results carry the line that names the error.
-            lines = str(error).splitlines()
-            note = f"no {path}: {next((line for line in lines if 'error' in line), lines[0]).strip()[:100]}"
+            lines = str(error).splitlines() or [type(error).__name__]
+            # What the user is to do about a folder is said whole.
+            line = next((line for line in lines if "error" in line), lines[0])
+            note = f"no {path}: {line if isinstance(error, UnavailableError) else shortened(line)}"
             _log.warning("the CPU's path %s is left out: %s", path, error)
     raise UnavailableError(f"no path of the CPU runs here: {note}")
 

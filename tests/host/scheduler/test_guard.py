@@ -15,7 +15,7 @@ from ninefold.host import around
 from ninefold.host.scheduler import Future, Scheduler
 from ninefold.host.scheduler.guard import report
 from ninefold.spec.data import Answer
-from ninefold.spec.errors import DeadlineError, DeviceError
+from ninefold.spec.errors import DeadlineError, DeviceError, InterruptError
 from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.signature import Call
 
@@ -319,4 +319,15 @@ def test_no_thread_can_be_started(closed: Callable[[Scheduler], None], monkeypat
         assert s.run("mine", queries(), DATA, k=3, device="cpu").answered_by == "cpu", "it needs none"
     assert submit(s, device="gpu").result(SOON_S).answered_by == "gpu"
     assert submit(s, deadline_s=5).result(SOON_S)
+    closed(s)
+
+
+def test_an_interrupt_of_a_program_is_the_callers_and_no_failure(closed: Callable[[Scheduler], None]) -> None:
+    gpu = Fake("gpu", thrower(InterruptError("c++ was interrupted")), rating=9)
+    s = Scheduler(backends=fleet(cpu(), gpu), costs=None, failures=1)
+    assert isinstance(submit(s, device="gpu").exception(SOON_S), InterruptError)
+    with pytest.raises(KeyboardInterrupt):
+        s.run("mine", queries(), DATA, k=3, device="gpu")
+    (status,) = [status for status in s.devices() if status.device == "gpu"]
+    assert status.state == "ready"
     closed(s)
