@@ -168,7 +168,7 @@ class Simulator(ABC):
             folder = Path(name)
             results = folder / "results.xml"
             try:
-                with step(f"running {bench.rpartition('.')[2]}'s tests"):
+                with step(f"running {bench.rpartition('.')[2]}'s tests", count=lambda: _reached(folder / "log")):
                     self._simulate(built, bench, seed, tests, variables or {}, plusargs, waveform, results)
             finally:
                 if log is not None and (folder / "log").exists():
@@ -354,6 +354,12 @@ def _has_fst(compiler: tuple[str, ...]) -> bool:
     with tempfile.TemporaryDirectory(prefix="ninefold-fst-") as folder:
         Path(folder, "fst.cpp").write_text(source)
         return execute([*compiler, "fst.cpp", "-lz", "-llz4", "-o", os.devnull], Path(folder)).code == 0
+
+
+def _reached(log: Path) -> tuple[int, int]:
+    """Return the number of tests that have ended and of all, as cocotb's log has them; zeros before the first."""
+    found = re.findall(r" running \S+ \((\d+)/(\d+)\)", log.read_text(errors="replace"))
+    return (int(found[-1][0]) - 1, int(found[-1][1])) if found else (0, 0)
 
 
 def _outcomes(results: Path) -> list[Outcome]:

@@ -51,7 +51,7 @@ class Step:
         self,
         doing: str,
         total: int | None,
-        count: Callable[[], int] | None,
+        count: Callable[[], tuple[int, int]] | None,
         expected_s: float | None,
         outer: Step | None,
     ) -> None:
@@ -87,11 +87,12 @@ class Step:
         return f"{text}, now {inner}" if inner else text
 
     def _items(self) -> str:
-        if not self._total:
-            return ""
         if self._count is not None:
             with contextlib.suppress(OSError):
-                self._done = max(self._done, self._count())
+                done, self._total = self._count()
+                self._done = max(self._done, done)
+        if not self._total:
+            return ""
         return f"{min(self._done, self._total):,} of {self._total:,}"
 
     def _times(self, now_s: float) -> str:
@@ -204,7 +205,11 @@ _process: Final = _Process()
 
 @contextlib.contextmanager
 def step(
-    doing: str, total: int | None = None, *, count: Callable[[], int] | None = None, expected_s: float | None = None
+    doing: str,
+    total: int | None = None,
+    *,
+    count: Callable[[], tuple[int, int]] | None = None,
+    expected_s: float | None = None,
 ) -> Iterator[Step]:
     """Run the block as a step.
 
@@ -217,9 +222,9 @@ def step(
     doing : str
         The work and its object, as ``"placing and routing ulx3s/full"``.
     total : int, optional
-        Number of items; `Step.advance`, `Step.at` or `count` say how many are done.
+        Number of items; `Step.advance` and `Step.at` say how many are done.
     count : callable, optional
-        Returns the number of items that are done; called when a line is written.
+        Returns the number of items that are done and their total, 0 if that is not known yet; called for each line.
     expected_s : float, optional
         Expected duration in seconds.
     """

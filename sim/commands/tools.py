@@ -39,8 +39,10 @@ def warm() -> None:
         else:
             click.echo(f"{name}: ready, {time.perf_counter() - started:.1f} s")
 
-    jobs, reasons = _jobs(), list[UnavailableError]()
-    with step("making the tools ready", len(jobs)) as making:
+    reasons = list[UnavailableError]()
+    with step("making the tools ready") as making:
+        jobs = _jobs()
+        making.at(0, len(jobs))
 
         def one(name: str) -> None:
             prepared(name)

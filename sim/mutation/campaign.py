@@ -22,6 +22,7 @@ from ninefold.sim.mutation.sample import Mutant, Sample
 from ninefold.sim.simulators import find_simulator
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError, ToolError
+from ninefold.spec.progress import step
 
 __all__ = ["MORE", "TIMES", "Campaign", "Status", "Verdict"]
 
@@ -143,7 +144,8 @@ class Campaign:
             else:
                 later.append(number)
         if pending:
-            self._reference()
+            with step(f"running the tests of {self.subject.core} without a fault"):
+                self._reference()
         batches = [pending[start : start + _BATCH] for start in range(0, len(pending), _BATCH)]
         jobs = [*batches, *([number] for number in later)]
         if at_once == 1:
@@ -158,6 +160,11 @@ class Campaign:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def simulated(self, numbers: Iterable[int] | None = None) -> int:
+        """Return how many of the mutants have been through the tests so far; `numbers` as `run` takes them."""
+        chosen = set(numbers) if numbers is not None else {mutant.number for mutant in self.sample.mutants}
+        return sum(self._path(number).exists() for number in chosen)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.json"

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from ninefold.sim.verilated.tools import Tools
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.programs import run, together
+from ninefold.spec.progress import step
 
 __all__ = ["Compilation"]
 
@@ -131,7 +132,8 @@ class Compilation:
             path = tools.root / "include" / f"{source}.cpp"
 
             def build(folder: Path) -> None:
-                run([*self._command(tools), _RUNTIME_OPTIMISE, "-c", path, "-o", f"{source}.o"], folder)
+                with step("compiling Verilator's runtime (once)"):
+                    run([*self._command(tools), _RUNTIME_OPTIMISE, "-c", path, "-o", f"{source}.o"], folder)
 
             digest = digest_of(self._identity(tools), _RUNTIME_OPTIMISE, source)
             return BuildCache("verilator-runtime").get(digest, build) / f"{source}.o"
@@ -149,7 +151,8 @@ class Compilation:
         options = [self.optimise, "-x", "c++-header", str(tools.root / "include" / _HEADER), "-o", f"{_HEADER}.gch"]
 
         def build(folder: Path) -> None:
-            run([*self._command(tools), *options], folder)
+            with step("precompiling Verilator's header (once)"):
+                run([*self._command(tools), *options], folder)
 
         digest = digest_of(self._identity(tools), self.optimise, _HEADER)
         return [f"-I{BuildCache('verilator-runtime').get(digest, build)}", "-include", _HEADER]

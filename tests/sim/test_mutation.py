@@ -125,6 +125,7 @@ def test_a_weak_bench_lets_mutants_survive(queue: Netlist, monkeypatch: pytest.M
     weak = Campaign(QUEUE, queue, drawn, bench="weak_bench")
     numbers = range(1, 15)
     verdicts = {verdict.mutant.number: verdict for verdict in weak.run(numbers, at_once=2)}
+    assert weak.simulated(numbers) == weak.simulated() == len(numbers)
     survivors = [verdict for verdict in verdicts.values() if verdict.status is Status.SURVIVED]
     assert len(survivors) > 3, "the weak bench kills too much to be one"
     assert {one.mutant.number for one in survivors} <= {*results.kept("queue").killed}

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from ninefold.hdl import elaborate
 from ninefold.host.cli import cli
+from ninefold.sim.simulators import _reached
 from ninefold.sim.verilated.compiler import Compilation
 from ninefold.spec.errors import ToolError
 from tests.sim.planted import FAULTS, wrapped
@@ -55,6 +56,7 @@ def test_a_failing_run_can_be_repeated_and_keeps_its_waveform(folder: Path, monk
     assert f"waveform: {waveform}" in first.output
     assert waveform.stat().st_size > 1000
     assert "was due" in (folder / "topk-5.log").read_text()
+    assert _reached(folder / "topk-5.log") == (1, 2)  # the last of two tests was running
     again = re.search("repeat with: ninefold (.*)", first.output)
     assert again is not None
     second = run(*shlex.split(again[1]))
