@@ -1,6 +1,6 @@
-"""Folders for caches and data, and a store of built things keyed by what they were built from.
+"""Folders of caches and data, and a build cache keyed by the digest of the inputs.
 
-Standard library only, as all of this package; the folders are those of the XDG base directory specification.
+The folders follow the XDG base directory specification.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = ["BuildCache", "cache_folder", "data_folder", "digest_of", "unwritable
 
 
 def cache_folder() -> Path:
-    """Folder of what can be made again: ``$NINEFOLD_CACHE``, else ``ninefold`` in the user's cache folder."""
+    """Return the folder of rebuildable files: ``$NINEFOLD_CACHE``, else ``ninefold`` in the user's cache folder."""
     return _folder("NINEFOLD_CACHE", "XDG_CACHE_HOME", ".cache")
 
 
 def data_folder() -> Path:
-    """Folder of what users made: ``$NINEFOLD_DATA``, else ``ninefold`` in the user's data folder."""
+    """Return the folder of users' data: ``$NINEFOLD_DATA``, else ``ninefold`` in the user's data folder."""
     return _folder("NINEFOLD_DATA", "XDG_DATA_HOME", ".local/share")
 
 
 def digest_of(*parts: Any) -> str:
-    """Return a SHA-256 over JSON-serialisable parts, strings and bytes, in hexadecimal."""
+    """Return the SHA-256 of JSON-serialisable parts, strings and bytes, in hexadecimal."""
     digest = hashlib.sha256()
     for part in parts:
         data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode()
@@ -42,36 +42,36 @@ def digest_of(*parts: Any) -> str:
 
 
 class BuildCache:
-    """Built folders, each named by the digest of everything that it was built from.
+    """Cache of built folders, each named by the digest of all its inputs.
 
-    An entry is built aside and appears by one rename, so an interrupted build leaves nothing that looks finished; a
-    lock an entry makes concurrent builders wait for the first one.
+    An entry is built in a temporary folder and renamed, so an interrupted build never looks finished. Concurrent
+    builders of an entry wait for the first one.
 
     Parameters
     ----------
     kind : str
-        Sub-folder of the cache, one for each kind of thing.
+        Sub-folder of the cache, one for each kind of entry.
     """
 
     def __init__(self, kind: str) -> None:
         self.folder = cache_folder() / kind
 
     def get(self, digest: str, build: Callable[[Path], None]) -> Path:
-        """Return the entry of that digest; when there is none, let `build` fill a new folder first.
+        """Return the entry with this digest, after building it if it is missing.
 
         Parameters
         ----------
         digest : str
-            Names the entry; the same digest must mean the same content.
+            Name of the entry; equal digests must mean equal content.
         build : callable
-            ``build(folder)`` writes the entry. What it raises is passed on, and nothing is kept.
+            ``build(folder)`` writes the entry. Its exceptions are passed on, and nothing is kept.
         """
         entry = self.folder / digest
         if self.find(digest):
             return entry
         with self._locked(digest):
             if not entry.is_dir():
-                # Only the holder of the lock builds, so what lies around under this digest is an interrupted build.
+                # Only the holder of the lock builds, so other folders of this digest are interrupted builds.
                 for leftover in self.folder.glob(f".{digest}-*"):
                     shutil.rmtree(leftover, ignore_errors=True)
                 try:
@@ -92,7 +92,7 @@ class BuildCache:
         return entry
 
     def find(self, digest: str) -> Path | None:
-        """Return the entry of that digest if there is one; nothing is built."""
+        """Return the entry with this digest, or None; build nothing."""
         entry = self.folder / digest
         try:
             return entry if entry.is_dir() else None

@@ -1,4 +1,4 @@
-"""What travels: databases and states (residents), tasks, answers and results."""
+"""Data passed between layers: databases and states (residents), tasks, answers and results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Answer", "Candidate", "Database", "Result", "State", "Task"]
 
 @dataclass(frozen=True, eq=False)
 class Database:
-    """Immutable data that a device loads once and then uses by handle.
+    """Immutable data that a device loads once and uses by handle.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Database:
     attributes : mapping of str to int, float or str
         ``mine`` needs ``rows``, ``dimensions``, ``scale`` and ``mode``.
     known_digest : str
-        The digest, where it is already known from a manifest; computed from the content otherwise.
+        Digest if known from a manifest; otherwise computed from the content.
     """
 
     arrays: Mapping[str, Any] = field(repr=False)
@@ -44,7 +44,7 @@ class Database:
         return sum(int(a.nbytes) for a in self.arrays.values())
 
     def require(self, name: str) -> Any:
-        """Return the array `name`; raise `InputError` naming what there is when it is missing."""
+        """Return the array `name`, or raise `InputError` naming the existing arrays."""
         if name not in self.arrays:
             raise InputError(f"the database has no {name!r}, only {', '.join(self.arrays) or 'nothing'}")
         return self.arrays[name]
@@ -52,14 +52,14 @@ class Database:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """One version of the state of a stateful operator; the host commits versions in order.
+    """One version of the state of a stateful operator. The host commits versions in order.
 
     Attributes
     ----------
     id : str
-        Names the state over all its versions.
+        Name of the state, the same for all versions.
     version : int
-        0 for the first, then one more each committed step.
+        0 for the first version, increased by 1 with each committed step.
     arrays, attributes : mapping
         The content, as in `Database`.
     """
@@ -76,7 +76,7 @@ class State:
 
 @dataclass(slots=True)
 class Task:
-    """One operator to run.
+    """One call of an operator to schedule.
 
     Attributes
     ----------
@@ -85,18 +85,17 @@ class Task:
     arguments, options : mapping
         As `Operator.bind` takes them.
     device : str or None
-        Device asked for, ``backend[:instance]``; None or ``"auto"`` leaves the choice open.
+        Requested device, ``backend[:instance]``; None or ``"auto"`` lets the scheduler choose.
     strict : bool
         Fail rather than answer from another device.
     prefer : str or None
-        Class of device (`Found.kind`) to be preferred where the choice is open.
+        Preferred class of device (`Found.kind`) if the scheduler chooses.
     priority : int
         1 (lowest) to 10.
     deadline_s : float or None
-        Seconds from submission after which the answer is of no use.
+        Time from submission after which the answer is useless, in seconds.
     timeout_s : float or None
-        How long the device that the task goes to first may take before it counts as hung; the device's own figure
-        (`Found.timeout_s`) where None.
+        Time after which the first device counts as hung, in seconds; None for the device's own `Found.timeout_s`.
     """
 
     operator: str
@@ -112,18 +111,18 @@ class Task:
 
 @dataclass(slots=True)
 class Answer:
-    """What a device returns for a `Call`.
+    """Answer of a device to a `Call`.
 
     Attributes
     ----------
     values : mapping of str to array
-        By result name.
+        Results by name.
     path : str
-        How it was computed, e.g. ``"avx2"`` or ``"verilator 5.048"``.
+        Implementation that computed them, e.g. ``"avx2"`` or ``"verilator 5.048"``.
     metrics : mapping of str to float
         Counts and times, unit in the name: ``cycles``, ``seconds``, ``spikes``.
     state : State or None
-        The next version, from a stateful operator.
+        Next version, from a stateful operator.
     """
 
     values: Mapping[str, Any]
@@ -134,22 +133,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A device that was considered for a task.
+    """Device that the scheduler considered for a task.
 
     Attributes
     ----------
     device : str
         ``backend[:instance]``.
     score : float
-        What decides while nothing has been measured.
+        Rank of the device while no time has been measured.
     run_s : float or None
-        Measured time of such a call, transfer included; None where there is no measurement yet.
+        Measured time of such a call, transfer included; None without a measurement.
     load_s : float
-        Expected time to bring residents that are not there yet; 0 where they all are.
+        Expected time to load missing residents; 0 if none is missing.
     wait_s : float
         Expected time until the device is free.
     refused : str
-        Why it could not be taken; empty where it could.
+        Reason for excluding the device; empty if it was eligible.
     """
 
     device: str
@@ -161,26 +160,26 @@ class Candidate:
 
     @property
     def completion_s(self) -> float | None:
-        """Expected time until the answer, or None where nothing was measured."""
+        """Expected time until the answer in seconds, or None without a measurement."""
         return None if self.run_s is None else self.wait_s + self.load_s + self.run_s
 
 
 @dataclass(slots=True)
 class Result(Answer):
-    """An `Answer` with who was asked, who answered and why.
+    """An `Answer` with the requested device, the device that answered, and the reason.
 
     Attributes
     ----------
     asked_for : str
-        The device asked for, or ``"auto"``.
+        Requested device, or ``"auto"``.
     answered_by : str
-        The device that answered; several, with commas, where a batch was split.
+        Device that answered; several, separated by commas, if a batch was split.
     why : str
-        Why that one.
+        Reason for the choice of that device.
     considered : tuple of Candidate
-        The devices between which the scheduler chose; empty where one was asked for by name.
+        Devices among which the scheduler chose; empty if one was requested by name.
     fallbacks : tuple of str
-        What each device that was tried and did not answer said, in order: ``"device: reason"``.
+        Devices that failed, in order, each as ``"device: reason"``.
     """
 
     asked_for: str = "auto"

@@ -1,4 +1,4 @@
-"""The error hierarchy: one base class, and for each class the exit code of the command line."""
+"""Error classes with a common base, and the exit code of the command line for each."""
 
 import difflib
 import errno
@@ -28,42 +28,42 @@ __all__ = [
 
 
 class NinefoldError(Exception):
-    """Base of every error that Ninefold raises on purpose; the message says what to do.
+    """Base class of all errors that Ninefold raises on purpose; the message says what to do.
 
     Attributes
     ----------
     exit_code : int
-        What the command line exits with.
+        Exit code of the command line.
     """
 
     exit_code: ClassVar[int] = 1
 
 
 class InputError(NinefoldError, ValueError):
-    """A value outside what is allowed; the message names the value and the allowed set."""
+    """Invalid input; the message names the value and the allowed set."""
 
     exit_code = 2
 
 
 class DamagedDataError(NinefoldError):
-    """Stored data is damaged, truncated, or not Ninefold's; the message names the file."""
+    """Stored data that is damaged, truncated or not Ninefold's; the message names the file."""
 
     exit_code = 2
 
 
 class UnsupportedError(NinefoldError):
-    """A backend does not run this operator, or not at this size; the message is the reason, with the numbers."""
+    """An operator, or a size of call, that a backend does not run; the message gives the reason with both numbers."""
 
     exit_code = 2
 
 
 class UnavailableError(NinefoldError):
-    """A tool, model or device is not there.
+    """A tool, model or device that is missing.
 
     Parameters
     ----------
     what : str
-        What is missing and how that was seen.
+        The missing thing, and how its absence was detected.
     install : str
         The command or step that provides it.
     """
@@ -77,48 +77,48 @@ class UnavailableError(NinefoldError):
 
 
 class UnwritableError(UnavailableError):
-    """A folder in which Ninefold keeps what it builds cannot be written; the message names it and how to move it."""
+    """Folder of caches that cannot be written; the message names it and the setting that moves it."""
 
     exit_code = 3
 
 
 class InterruptError(KeyboardInterrupt):
-    """A program that was run ended by an interrupt (Ctrl-C), which is the user's and no failure of the program.
+    """Interrupt (Ctrl-C) that ended a child program, as opposed to a failure of the program.
 
-    Like any ``KeyboardInterrupt`` it ends a command with exit code 130.
+    Like any ``KeyboardInterrupt``, it ends a command with exit code 130.
     """
 
 
 class DeviceError(NinefoldError):
-    """A device failed while it ran: it raised, hung, vanished or answered wrongly."""
+    """Failure of a device during a call: an exception, a hang, a lost device or a wrong answer."""
 
     exit_code = 3
 
 
 class LostDeviceError(DeviceError):
-    """A device is gone: its link is lost, or what answers there has another identity."""
+    """Loss of a device: its link is dead, or a device with another identity answers."""
 
 
 class DeadlineError(NinefoldError):
-    """A task's deadline passed before it was answered."""
+    """Deadline of a task that passed before the answer."""
 
     exit_code = 3
 
 
 class ToolError(NinefoldError):
-    """An external tool failed; the message carries the command and the end of its output."""
+    """Failure of an external tool; the message contains the command and the end of its output."""
 
     exit_code = 3
 
 
 class FullDiskError(ToolError):
-    """An external tool found no room to write; the message names the folder or the tool."""
+    """Full disk found by an external tool; the message names the folder or the tool."""
 
     exit_code = 2
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Return what an error may end with: which of the known names is like the one that was given, if one is."""
+    """Return the end of an error message that suggests the known name most similar to `value`, or an empty string."""
     names = list(known)
     inside = [name for name in names if value and value.lower() in name.lower()]
     like = inside[:1] or difflib.get_close_matches(value, names, 1)
@@ -126,16 +126,16 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
 
 
 def tool_failure(message: str, said: str, where: str | Path) -> ToolError:
-    """Return the error to raise for a tool that failed.
+    """Return the error for a failed tool.
 
     Parameters
     ----------
     message : str
-        The command, and how it ended.
+        The command and its exit status.
     said : str
-        What it wrote; the error carries the end.
+        Output of the tool; the error includes its end.
     where : str or Path
-        The folder in which it writes, or the tool where that is not known; a full disk is not the tool's fault.
+        The folder the tool writes to, or the tool if the folder is unknown; named if the disk is full.
     """
     full = os.strerror(errno.ENOSPC)
     if full in said:

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["check_folders", "written_aside"]
 
 
 def check_folders(*paths: Path | None) -> None:
-    """Refuse to write files in folders that are not there, before anything is done; None stands for no file.
+    """Check that the folders of files to write exist, before any work starts; None stands for no file.
 
     Raises
     ------
     InputError
-        There is no such folder; the message names it and the file.
+        A folder does not exist; the message names it and the file.
     """
     for path in paths:
         if path is not None and not path.absolute().parent.is_dir():
@@ -28,20 +28,20 @@ def check_folders(*paths: Path | None) -> None:
 
 @contextlib.contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Give a new file to fill, which takes the place of `path` when the block ends without an error.
+    """Yield a new file that replaces `path` when the block ends without an error.
 
-    What was at `path` stays until then. Whatever goes wrong, the new file is removed. What is no file, such as
-    ``/dev/stdout``, cannot be replaced, and is given itself.
+    `path` keeps its content until then. After an error the new file is removed. Devices such as ``/dev/stdout`` cannot
+    be replaced; for them, `path` itself is yielded.
 
     Parameters
     ----------
     path : Path
-        Where the file appears, in a folder that exists; a link stays, and what it leads to is replaced.
+        Name of the file, in a folder that exists. A link is kept and its target is replaced.
 
     Raises
     ------
     OSError
-        When it cannot be written; its ``filename`` is `path`, which a failing write does not name itself.
+        The file cannot be written. ``filename`` is set to `path`, which a failing write does not name.
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
@@ -49,7 +49,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         return
     aside = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     try:
-        # Made here, so that it has the rights of any new file, which one of `tempfile` has not.
+        # Files of `tempfile` lack the permissions of an ordinary new file.
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield aside
         aside.replace(target)

@@ -1,7 +1,7 @@
 """Number formats: nits, trit pairs, packed nits, the quantiser's grid and its thresholds.
 
-Constants only. Every backend implements the arithmetic that these constants describe in its own way, and the golden
-models in ``ninefold.sim.golden`` judge the outcome.
+Constants only. Every backend implements the arithmetic in its own way; the golden models in ``ninefold.sim.golden``
+judge the results.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ __all__ = [
 
 NIT_MIN: Final = -4
 NIT_MAX: Final = 4
-#: A packed nit ("Q9_0") is a two's complement nibble, two a byte, element 0 in the low one;
-#: an odd count pads with 0.
+#: A packed nit ("Q9_0") is a two's complement nibble. A byte holds two, element 0 in the low half; an odd count is
+#: padded with 0.
 NIT_BITS: Final = 4
 
 #: nit -> (t1, t0) with nit = 3*t1 + t0 and both trits in -1..1; the representation is unique.
@@ -42,7 +42,7 @@ TRITS: Final = MappingProxyType({3 * t1 + t0: (t1, t0) for t1 in (-1, 0, 1) for 
 DIMENSIONS_MAX: Final = 4096
 K_MAX: Final = 256
 INT32_MIN: Final = -(2**31)
-#: The id in a result slot that holds no result; its score is INT32_MIN.
+#: Id of an empty result slot; its score is INT32_MIN.
 NO_ID: Final = -1
 
 #: The grid: signed 16 bits, of which 12 are fraction; g = clip(round_half_even(4096 * float32(x) * float32(scale))).
@@ -59,12 +59,12 @@ MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where the magnitude of a grid value passes from one nit to the next.
+    """Magnitudes of a grid value at which the nit changes.
 
     Attributes
     ----------
     values : tuple of 4 int
-        Ascending magnitudes of the grid.
+        Ascending magnitudes.
     inclusive : bool
         True when a magnitude that equals a threshold has reached it (``>=``), False when it must exceed it (``>``).
     """
@@ -74,7 +74,7 @@ class Thresholds:
 
     @property
     def reached_at(self) -> tuple[int, int, int, int]:
-        """The same thresholds as ``>=`` comparisons: the smallest magnitude that reaches each."""
+        """Smallest magnitude that reaches each threshold, so that all comparisons are ``>=``."""
         a, b, c, d = self.values if self.inclusive else (v + 1 for v in self.values)
         return a, b, c, d
 
@@ -91,18 +91,18 @@ THRESHOLDS: Final = MappingProxyType[Mode, Thresholds](
 
 @dataclass(frozen=True)
 class Calibration:
-    """The fixed protocol of ``calibrate``.
+    """Fixed procedure of ``calibrate``.
 
     Attributes
     ----------
     rows : int
-        How many rows are searched (all, when the sample has fewer).
+        Number of rows that are searched; all, if the sample has fewer.
     k : int
-        recall@k is what is maximised.
+        ``calibrate`` maximises recall@k.
     seed : int
-        ``sorted(numpy.random.default_rng(seed).choice(N, rows, replace=False))`` are the rows.
+        The rows are ``sorted(numpy.random.default_rng(seed).choice(N, rows, replace=False))``.
     multiples : mapping of mode to tuple of float
-        Candidates are c / sigma for each c, in this order; of equals the first wins.
+        Candidate scales are c / sigma for each c, in this order; the first of the best wins.
     """
 
     rows: int
@@ -125,7 +125,7 @@ CALIBRATION: Final = Calibration(
 
 
 def score_bits(dimensions: int) -> int:
-    """Width of a similarity score on the fabric.
+    """Return the width of a similarity score on the fabric.
 
     Parameters
     ----------
@@ -135,6 +135,6 @@ def score_bits(dimensions: int) -> int:
     Returns
     -------
     int
-        Bits of a two's complement number that holds every score, whose magnitude is at most 16 * dimensions.
+        Number of bits, two's complement, that hold every score; magnitudes are at most 16 * dimensions.
     """
     return 1 + (16 * dimensions).bit_length()

@@ -1,7 +1,7 @@
-"""Manifests of bitstreams: what one was built from and with, and what came out.
+"""Manifests of bitstreams: inputs, tools and results of a build.
 
-Those of the catalogue are the data of the package ``ninefold.bitstreams``, one file ``BOARD/CONFIG.json`` each. A board
-carries the digest of its manifest in the registers of its identity, so a driver knows what it talks to.
+The manifests of the catalogue are data of the package ``ninefold.bitstreams``, in files ``BOARD/CONFIG.json``. The
+identity registers of a board contain the digest of its manifest, by which a driver recognises the board.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _PACKAGE = "ninefold.bitstreams"
 
 @dataclass(frozen=True)
 class Clock:
-    """A clock of a bitstream.
+    """Clock of a bitstream.
 
     Attributes
     ----------
     constraint_mhz : float
-        The frequency that it runs at on the board.
+        Frequency on the board, in MHz.
     fmax_mhz : float
-        The frequency that it could run at: nextpnr's figure after routing.
+        Maximum frequency after routing, from nextpnr, in MHz.
     """
 
     constraint_mhz: float
@@ -40,20 +40,20 @@ class Clock:
 
     @property
     def met(self) -> bool:
-        """Whether it is fast enough."""
+        """True if the clock reaches its constraint."""
         return self.fmax_mhz >= self.constraint_mhz
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How much a bitstream takes of a kind of resource.
+    """Use of one kind of resource by a bitstream.
 
     Attributes
     ----------
     used : int
-        What it takes.
+        Number used.
     available : int or None
-        What the device has; None for a count that has no limit of its own, such as Yosys' LUT4 cells before packing.
+        Number in the device; None for a count without a limit of its own, such as Yosys' LUT4 cells before packing.
     """
 
     used: int
@@ -62,14 +62,15 @@ class Usage:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a path: through logic to a signal, and along its wire.
+    """Step of a timing path: through logic to a signal, and along its wire.
 
     Attributes
     ----------
     signal : str
-        Name in the design; ``near X`` is a wire without a name in the logic around signal X.
+        Name in the design; ``near X`` is an unnamed wire in the logic around signal X.
     logic_ns, routing_ns : float
-        Delay of the logic before the wire, and of the wire. The last step ends in a register, with its setup time.
+        Delay of the logic before the wire, and of the wire, in ns. The last step ends in a register and includes its
+        setup time.
     """
 
     signal: str
@@ -79,33 +80,33 @@ class Step:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bitstream is.
+    """Description of a bitstream.
 
     Attributes
     ----------
     name : str
         ``BOARD/CONFIG``.
     digest : str
-        SHA-256, 64 hexadecimal digits, over what it was built from: RTLIL (without ``src`` attributes, with zeros for
-        the identity), constraints, options, and versions of the tools; not the seed. The board's registers carry it.
+        SHA-256 of the inputs, 64 hexadecimal digits: RTLIL (without ``src`` attributes, with zeros for the identity),
+        constraints, options and versions of the tools, but not the seed. The board's registers contain it.
     device : str
-        The part, with package and speed grade.
+        Device, with package and speed grade.
     seed : int
-        Of placer and router.
+        Seed of placer and router.
     timing_met : bool
-        Whether every clock reaches its constraint. What does not is not loaded unless forced.
+        True if every clock reaches its constraint. Other bitstreams are loaded only with ``--force``.
     clocks : mapping of str to Clock
-        By name of the clock.
+        Clocks by net name.
     resources : mapping of str to Usage
-        ``lut4`` are Yosys' LUT4 cells; others have the names of the device's cells, as nextpnr packs them.
+        ``lut4`` counts Yosys' LUT4 cells; the others count the device's cells after packing by nextpnr.
     tools : mapping of str to str
-        Version of each package that took part.
+        Version of each package used.
     bitstream : str
-        SHA-256 of the bitstream's bytes, 64 hexadecimal digits.
+        SHA-256 of the bitstream, 64 hexadecimal digits.
     critical_path : tuple of Step
-        The path that limits the slowest clock, beside its constraint.
+        Path that limits the clock with the smallest margin.
     seconds : float
-        What the build took; two manifests that differ in nothing else are equal.
+        Duration of the build, which comparisons ignore.
     """
 
     name: str
@@ -122,12 +123,12 @@ class Manifest:
 
     @property
     def identity(self) -> bytes:
-        """The digest as 32 bytes, as the board carries it."""
+        """The digest as 32 bytes, as stored in the board."""
         return bytes.fromhex(self.digest)
 
     @property
     def missed(self) -> str:
-        """Which clocks miss their constraint, and by how much; empty where none does."""
+        """Clocks that miss their constraint, with both frequencies; empty if none does."""
         return ", ".join(
             f"{name} reaches {clock.fmax_mhz:.2f} of {clock.constraint_mhz:g} MHz"
             for name, clock in self.clocks.items()
@@ -145,19 +146,19 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str = "the manifest") -> Manifest:
-        """Return the manifest that `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Parameters
         ----------
         text : str or bytes
             The JSON text.
         source : str
-            What the error calls it, e.g. the path of a file.
+            Name used in errors, e.g. the path of the file.
 
         Raises
         ------
         DamagedDataError
-            It is not one; the message names the source and the key at fault.
+            The text is no manifest; the message names the source and the key.
         """
         try:
             plain = json.loads(text)

@@ -1,4 +1,4 @@
-"""The seams: backends and devices, byte transports, commands."""
+"""Protocols between layers: backends and devices, byte transports, commands."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ __all__ = ["HOST", "KINDS", "TIMEOUT_S", "Backend", "Command", "Device", "Found"
 
 #: Classes of devices.
 KINDS: Final = ("cpu", "fpga", "gpu", "neuromorphic", "npu", "simulation")
-#: The unit of every device that computes on the host's processor.
+#: `Found.unit` of every device that computes on the host's processor.
 HOST: Final = "host"
-#: How long a call may take where a device does not say otherwise, in seconds.
+#: Default time after which a call counts as hung, in seconds.
 TIMEOUT_S: Final = 4.0
 
 
 @dataclass(frozen=True)
 class Found:
-    """A device that is there.
+    """Device found by a probe.
 
     Attributes
     ----------
     device : str
         ``backend[:instance]``.
     description : str
-        What it is, in words: processor, board, versions.
+        Description for users: processor, board, versions.
     ratings : mapping of str to int
-        Operator -> 1 to 10, how good the device is at it, where the backend knows.
+        Operator -> expected suitability from 1 to 10, if the backend knows.
     named_only : bool
-        Never chosen, only taken when asked for by name (verification devices).
+        Never chosen automatically, only used by name (verification devices).
     kind : str
         Class of device, one of `KINDS`.
     unit : str
-        The hardware that does the work. Devices of one unit compete for it, so a batch is never split over them; the
-        device itself where empty. `HOST` is the host's processor.
+        Hardware that does the work. Devices of one unit compete for it, so a batch is never split over them. Empty for
+        the device itself; `HOST` for the host's processor.
     timeout_s : float or None
-        How long a call may take before the device counts as hung; None where it is never given up.
+        Time after which a call counts as hung, in seconds; None for no limit.
     computes : bool
-        False where the answers are zeros of the right shape, good to measure overhead with and for nothing else.
+        False if the answers are zeros of the right shape, for measuring overhead.
     """
 
     device: str
@@ -56,16 +56,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Missing:
-    """A device that is not there.
+    """Device that a probe did not find.
 
     Attributes
     ----------
     device : str
         ``backend[:instance]``.
     reason : str
-        What was looked for and what was seen.
+        The search and its result, for users.
     install : str
-        The step that would provide it.
+        Step that would provide it.
     """
 
     device: str
@@ -81,29 +81,29 @@ class Device(Protocol):
 
     @property
     def capacity_bytes(self) -> int | None:
-        """Memory for residents, or None where only the host's memory bounds it."""
+        """Memory for residents in bytes, or None if only the host's memory limits it."""
         ...
 
     def load(self, resident: Database | State) -> None:
-        """Bring a resident onto the device; nothing happens when it is already there."""
+        """Load a resident onto the device; do nothing if it is loaded already."""
         ...
 
     def unload(self, key: str) -> None:
-        """Drop the database of that digest, or the state of that id; nothing happens when it is not there."""
+        """Drop the database with this digest, or the state with this id; do nothing if it is not loaded."""
         ...
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end. A resident that is not on the device yet is loaded first.
+        """Run one call to completion, after loading residents that are missing on the device.
 
         Raises
         ------
         UnsupportedError
-            When the backend does not run the operator, with the written reason, or the device not at this size, with
-            the numbers; this is checked before anything runs.
+            The backend does not run the operator (with the written reason), or the device not at this size (with both
+            numbers). This is checked before anything runs.
         DeviceError
-            When the device failed.
+            The device failed.
         LostDeviceError
-            When it is gone, or is another one than before.
+            The device is gone, or another device answers.
         """
         ...
 
@@ -114,40 +114,39 @@ class Device(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """One way to run operators on one kind of device; made without arguments, and cheap to make.
+    """Way to run operators on one kind of device. Constructed without arguments, at little cost.
 
-    A backend that knows its devices by other names too, a part of a name perhaps, may offer ``resolve(instance)``: it
-    returns the name that `probe` gives, or a `Found` for a device that `probe` does not list and only `open` can tell
-    of, and raises as `open` does.
+    A backend whose devices have other names too, such as parts of a name, may provide ``resolve(instance)``. It returns
+    the name that `probe` gives, or a `Found` for a device that `probe` does not list, and raises as `open` does.
     """
 
     name: str
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Look for devices. Never raises, and returns within a few seconds."""
+        """Look for devices within a few seconds; never raise."""
         ...
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator of the contract -> None when this backend runs it, else the written reason why not."""
+        """Return, for every operator, None if this backend runs it, or the written reason why not."""
         ...
 
     def open(self, instance: str = "") -> Device:
-        """Open a device by its instance name; the first one for an empty name.
+        """Open a device by its instance name; an empty name opens the first one.
 
         Raises
         ------
         UnavailableError
-            When it is not there, with the reason and the step that would provide it.
+            The device is missing; the message gives the reason and the step that would provide it.
         """
         ...
 
 
 @runtime_checkable
 class Transport(Protocol):
-    """A byte stream to a board: serial port, TCP, virtual board or a replayed recording."""
+    """Byte stream to a board: serial port, TCP, virtual board or replayed recording."""
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return 1 to `size` bytes, or none when the time is up."""
+        """Return 1 to `size` bytes, or none after `timeout_s` seconds."""
         ...
 
     def write(self, data: bytes, timeout_s: float) -> None:
@@ -161,10 +160,10 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Command(Protocol):
-    """A command of ``ninefold``; a ``click.Command`` is one."""
+    """Command of ``ninefold``, such as a ``click.Command``."""
 
     name: str | None
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
-        """Run with command-line words."""
+        """Run with the words of a command line."""
         ...

@@ -1,7 +1,7 @@
 """The register map: one frozen table.
 
-The fabric is built from it and the drivers address by it; JSON, a C header, SVD and ``docs/registers.md`` are generated
-from it. Registers are 32-bit words, addressed by word. Reading has no side effect.
+The fabric, the drivers, a C header, SVD, JSON and ``docs/registers.md`` are made from it. Registers are 32-bit words
+with word addresses. Reading has no side effect.
 """
 
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ __all__ = [
     "Register",
 ]
 
-#: ``"NFLD"`` as bytes in the order of the wire.
+#: ``"NFLD"``, in byte order of the link.
 MAGIC: Final = 0x444C464E
-#: Of link and register map together; a driver refuses a board of another one.
+#: Version of link and register map; a driver refuses a board of another version.
 VERSION: Final = 1
-#: ``temperature`` where the board has no sensor.
+#: Value of ``temperature`` on a board without a sensor.
 NO_TEMPERATURE: Final = 0x8000_0000
 #: Mode of the quantiser -> value of the register ``mode``.
 MODE_CODES: Final = MappingProxyType({mode: code for code, mode in enumerate(MODES)})
@@ -39,16 +39,16 @@ Access = Literal["r", "rw", "w"]
 
 @dataclass(frozen=True)
 class Bits:
-    """A part of a register.
+    """A bit field of a register.
 
     Attributes
     ----------
     name : str
-        Its name.
+        Name of the field.
     low, width : int
-        Position of its lowest bit, and number of bits.
+        Position of the lowest bit, and number of bits.
     doc : str
-        What it is.
+        Meaning.
     """
 
     name: str
@@ -59,24 +59,24 @@ class Bits:
 
 @dataclass(frozen=True)
 class Register:
-    """One register, or several alike that follow one another.
+    """One register, or an array of consecutive registers.
 
     Attributes
     ----------
     name : str
-        Its name.
+        Name of the register.
     address : int
-        Word address of the first.
+        Word address of the first register.
     access : {'r', 'rw', 'w'}
         ``w`` reads as 0.
     doc : str
-        What it is, with the unit.
+        Meaning, with the unit.
     reset : int or None
-        Value after a reset; None where the configuration says it.
+        Value after a reset; None if the configuration determines it.
     count : int
-        How many.
+        Number of registers.
     fields : tuple of Bits
-        Its parts; bits outside them are 0. Empty where the word is one number.
+        Bit fields; bits outside them are 0. Empty if the word is one number.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Register:
 
     @property
     def addresses(self) -> range:
-        """Its word addresses."""
+        """Word addresses of the registers."""
         return range(self.address, self.address + self.count)
 
 
@@ -100,30 +100,35 @@ REGISTERS: Final = (
         "digest",
         0x02,
         "r",
-        "SHA-256 of what the bitstream was built from; its first byte is the lowest of the first word.",
+        "SHA-256 of the inputs of the bitstream; its first byte is the lowest byte of the first word.",
         count=8,
     ),
-    Register("dimensions", 0x0A, "r", "Nits a row; even."),
-    Register("lanes", 0x0B, "r", "Nit products a cycle; divides dimensions."),
-    Register("depth", 0x0C, "r", "Rows that the store holds, 1 to 65536."),
-    Register("k", 0x0D, "r", "Most results a query, 1 to 256."),
+    Register("dimensions", 0x0A, "r", "Nits per row; even."),
+    Register("lanes", 0x0B, "r", "Nit products per cycle; divides dimensions."),
+    Register("depth", 0x0C, "r", "Capacity of the store in rows, 1 to 65536."),
+    Register("k", 0x0D, "r", "Maximum number of results per query, 1 to 256."),
     Register("mode", 0x0E, "r", "Quantiser for grid values: 0 tanh, 1 linear."),
     Register(
         "formats",
         0x0F,
         "r",
-        "Formats of queries that the board takes.",
+        "Query formats that the board accepts.",
         fields=(Bits("packed", 0, 1, "Packed nits."), Bits("grid", 1, 1, "Grid values.")),
     ),
-    Register("window", 0x10, "r", "Replies that the board keeps, and so the most requests under way: a power of two."),
+    Register(
+        "window",
+        0x10,
+        "r",
+        "Replies that the board keeps: the maximum number of requests in flight. A power of two.",
+    ),
     Register(
         "limits",
         0x11,
         "r",
-        "Longest payloads in bytes.",
+        "Maximum payload sizes in bytes.",
         fields=(
-            Bits("request", 0, 16, "Longest request that the board takes."),
-            Bits("reply", 16, 16, "Longest reply that it sends."),
+            Bits("request", 0, 16, "Longest request payload that the board accepts."),
+            Bits("reply", 16, 16, "Longest reply payload that the board sends."),
         ),
     ),
     Register("clock_hz", 0x12, "r", "Frequency of the clock that cycles counts, in Hz."),
@@ -131,36 +136,36 @@ REGISTERS: Final = (
         "threshold",
         0x14,
         "rw",
-        "Smallest magnitude of a grid value (16 bits) that reaches nit 1, 2, 3 and 4. After a reset those of the mode.",
+        "Smallest magnitude of a grid value (16 bits) that reaches nit 1, 2, 3 and 4. Reset to the mode's values.",
         count=4,
     ),
     Register(
         "epoch",
         0x18,
         "rw",
-        f"Copied into every reply: 0 after a reset and from the beginning of a load on; 1 to {EPOCH_MAX} once written.",
+        f"Copied into every reply. 0 after a reset and after a load starts; 1 to {EPOCH_MAX} once written.",
         EPOCH_RESET,
     ),
-    Register("rows", 0x19, "r", "Rows loaded; 0 until a load is final.", 0),
-    Register("load_bytes", 0x1A, "r", "Bytes that the load so far, or the last one, has brought.", 0),
-    Register("load_check", 0x1B, "r", "CRC-32 (zlib's) over these bytes.", 0),
+    Register("rows", 0x19, "r", "Rows loaded; 0 until the final block of a load.", 0),
+    Register("load_bytes", 0x1A, "r", "Bytes received by the current load, or by the last one.", 0),
+    Register("load_check", 0x1B, "r", "CRC-32 (zlib) of these bytes.", 0),
     Register(
         "control",
         0x1C,
         "w",
-        "Acts when written.",
+        "Commands; written bits take effect once.",
         0,
-        fields=(Bits("reset", 0, 1, "1: as the command RESET."),),
+        fields=(Bits("reset", 0, 1, "1: same as the command RESET."),),
     ),
-    Register("queries", 0x20, "r", "Queries answered, repeats of replies not counted.", 0),
-    Register("cycles_low", 0x21, "r", "Clock cycles since the reset, bits 31..0.", 0),
-    Register("cycles_high", 0x22, "r", "Clock cycles since the reset, bits 63..32.", 0),
+    Register("queries", 0x20, "r", "Queries answered, without repeated replies.", 0),
+    Register("cycles_low", 0x21, "r", "Clock cycles since reset, bits 31..0.", 0),
+    Register("cycles_high", 0x22, "r", "Clock cycles since reset, bits 63..32.", 0),
     Register("accepted_low", 0x23, "r", "Scores that the top-k accepted, bits 31..0.", 0),
     Register("accepted_high", 0x24, "r", "Scores that the top-k accepted, bits 63..32.", 0),
     Register("stalls", 0x25, "r", "Cycles in which a result waited for the link.", 0),
-    Register("crc_errors", 0x26, "r", "Frames dropped because their CRC was wrong.", 0),
-    Register("dropped", 0x27, "r", "Frames dropped for another reason: bad COBS, too short, too long.", 0),
-    Register("temperature", 0x28, "r", "Thousandths of a degree Celsius, signed; 0x80000000 without a sensor."),
+    Register("crc_errors", 0x26, "r", "Frames dropped because of a wrong CRC.", 0),
+    Register("dropped", 0x27, "r", "Frames dropped for another reason: invalid COBS, too short, too long.", 0),
+    Register("temperature", 0x28, "r", "Temperature in 0.001 degrees Celsius, signed; 0x80000000 without a sensor."),
 )
 
 BY_NAME: Final = MappingProxyType({register.name: register for register in REGISTERS})

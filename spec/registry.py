@@ -1,4 +1,4 @@
-"""How parts find each other: entry points for backends, transports and commands; one file an operator."""
+"""Registry of backends, transports and commands by entry points, and of operators by files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMANDS = "ninefold.commands"
 def entries(group: str) -> Mapping[str, EntryPoint]:
     """Return the entry points of a group by name, sorted by name; nothing is imported.
 
-    Read once a process: reading the metadata of everything that is installed takes longer than a small task.
+    Read once per process, because reading the metadata of all installed packages takes longer than a small task.
     """
     return MappingProxyType({e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)})
 
@@ -49,12 +49,12 @@ def backend_names() -> list[str]:
 
 
 def backend(name: str) -> Backend:
-    """Import and make the backend of that name.
+    """Import and construct the backend `name`.
 
     Raises
     ------
     InputError
-        When no installed package offers it.
+        No installed package provides it.
     """
     found = entries(BACKENDS)
     if name not in found:
@@ -64,12 +64,12 @@ def backend(name: str) -> Backend:
 
 
 def operators_of(backend: Backend) -> Mapping[str, str | None]:
-    """Return what a backend says of each operator.
+    """Return, for each operator, None or the reason why the backend does not run it.
 
     Raises
     ------
     TypeError
-        It says something else.
+        ``operators()`` of the backend returns something else.
     """
     found: object = backend.operators()
     if not isinstance(found, Mapping):
@@ -86,14 +86,14 @@ class Runners:
     run : mapping of str to callable
         Operator -> ``function(device, call) -> Answer``.
     reasons : mapping of str to str
-        Operator -> why the backend does not run it.
+        Operator -> reason why the backend does not run it.
     """
 
     run: Mapping[str, Callable[[Any, Call], Answer]]
     reasons: Mapping[str, str]
 
     def operators(self) -> dict[str, str | None]:
-        """Every operator of the contract -> None, or the reason why it is not run."""
+        """Return, for every operator, None or the reason why it is not run."""
         return {name: self.reasons.get(name) for name in OPERATORS}
 
     def __call__(self, device: Any, call: Call) -> Answer:
@@ -107,8 +107,8 @@ class Runners:
 def scan(package: str) -> Runners:
     """Find a backend's operators: one module each, named after the operator.
 
-    A module defines ``run(device, call)`` (``step`` for a stateful operator), or ``REASON``, a sentence that says why
-    this backend does not run the operator. Operators without a module are not run, and the reason says that.
+    A module defines ``run(device, call)`` (``step`` for a stateful operator), or ``REASON``, a sentence explaining why
+    the backend does not run the operator. An operator without a module is not run, and its reason says so.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What an operator takes and gives: tensors, residents, options, limits and tolerance.
+"""Signatures of operators: tensors, residents, options, limits and tolerance.
 
-An `Operator` is data. `Operator.bind` checks arguments against it and returns a `Call`, which is what every backend
-receives; a backend never repeats these checks. Arrays are duck-typed (``shape``, ``dtype.name``, ``min``, ``max``), so
-that this package needs no NumPy.
+An `Operator` is data. `Operator.bind` checks arguments against it and returns a `Call`, which every backend receives
+and never checks again. Arrays are duck-typed (``shape``, ``dtype.name``, ``min``, ``max``), so this package needs no
+NumPy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Array(Protocol):
-    """The part of ``numpy.ndarray`` that the contract relies on."""
+    """Part of ``numpy.ndarray`` that the contract uses."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
@@ -48,23 +48,23 @@ class Array(Protocol):
 
 @dataclass(frozen=True)
 class Tensor:
-    """An array argument or result.
+    """Array argument or result.
 
     Attributes
     ----------
     name : str
         Name of the argument.
     shape : tuple of str or int
-        A number, or a symbol that must be equal wherever it appears in a call; ``"..."`` first stands for any number
-        of leading axes.
+        Sizes, as numbers or symbols. A symbol has the same value throughout a call. A leading ``"..."`` stands for any
+        number of axes.
     dtypes : tuple of str
-        NumPy dtype names that are allowed; the first is canonical.
+        Allowed NumPy dtype names; the first is canonical.
     low, high : int or None
         Inclusive range of the values.
     nan : bool
-        Whether NaN may appear; it is refused by default.
+        True if NaN is allowed.
     optional : bool
-        Whether the argument may be left out (it is then None).
+        True if the argument may be omitted; it is then None.
     doc : str
         One line for the generated documentation.
     """
@@ -79,7 +79,7 @@ class Tensor:
     doc: str = ""
 
     def check(self, value: Any, sizes: dict[str, int]) -> None:
-        """Raise `InputError` unless `value` fits; add the symbols it settles to `sizes`."""
+        """Raise `InputError` unless `value` fits; add newly determined symbols to `sizes`."""
         try:
             shape, dtype = value.shape, value.dtype
         except AttributeError:
@@ -106,7 +106,8 @@ class Tensor:
                 raise InputError(f"{self.name} must have {symbol} = {expected}, not {size} (shape {shape})")
 
     def _check_values(self, value: Any, kind: str) -> None:
-        # The minimum of an array with a NaN is NaN: one pass, and no array of flags. NaN alone is not equal to itself.
+        # The minimum of an array with a NaN is NaN, which takes one pass and no array of flags. Only NaN differs from
+        # itself.
         if not self.nan and kind in "fc" and (least := value.min()) != least:
             raise InputError(f"{self.name} must not contain NaN")
         if self.low is not None and value.min() < self.low:
@@ -117,14 +118,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Resident:
-    """An argument that lives on the device and is used by handle.
+    """Argument that is kept on the device and used by handle.
 
     Attributes
     ----------
     name : str
         Name of the argument.
     kind : {'database', 'state'}
-        Whether it is a `Database` (immutable, named by digest) or a `State` (versioned).
+        `Database` (immutable, named by digest) or `State` (versioned).
     sizes : mapping of str to str
         Attribute of the resident -> symbol of the signature, e.g. ``{"dimensions": "D"}``.
     doc : str
@@ -137,7 +138,7 @@ class Resident:
     doc: str = ""
 
     def check(self, value: Any, sizes: dict[str, int]) -> None:
-        """Raise `InputError` unless `value` is such a resident and its sizes agree with `sizes`."""
+        """Raise `InputError` unless `value` is a resident of this kind whose sizes agree with `sizes`."""
         from .data import Database, State
 
         if not isinstance(value, Database if self.kind == "database" else State):
@@ -151,7 +152,7 @@ class Resident:
 
 @dataclass(frozen=True)
 class Option:
-    """A keyword of an operator.
+    """Keyword option of an operator.
 
     Attributes
     ----------
@@ -160,11 +161,11 @@ class Option:
     type : type
         int, float, str or bool.
     default : object
-        Its value when left out; `Option.REQUIRED` when it must be given.
+        Default value; `Option.REQUIRED` if there is none.
     low, high : number or None
         Inclusive range.
     positive : bool
-        Whether the value must be finite and greater than 0.
+        True if the value must be finite and greater than 0.
     choices : tuple of str
         Allowed values of a string.
     doc : str
@@ -183,7 +184,7 @@ class Option:
     doc: str = ""
 
     def check(self, value: Any) -> Any:
-        """Return `value` as this option's type, or raise `InputError` naming it and what is allowed."""
+        """Return `value` converted to the option's type, or raise `InputError` naming it and the allowed values."""
         if value is None and self.default is None:
             return None
         if self.choices and value not in self.choices:
@@ -218,12 +219,12 @@ class Option:
 
 @dataclass(frozen=True)
 class Limit:
-    """A bound on an expression over sizes and options.
+    """Bound on an expression over sizes and options.
 
     Attributes
     ----------
     expression : str
-        How the error names it, e.g. ``"rerank * k"``.
+        Name in errors, e.g. ``"rerank * k"``.
     value : callable
         ``value(sizes, options) -> int``; both are mappings by name.
     low, high : int
@@ -244,18 +245,18 @@ class Limit:
 
 @dataclass(frozen=True)
 class Call:
-    """A checked call of an operator: what a backend receives.
+    """Checked call of an operator, passed to a backend.
 
     Attributes
     ----------
     operator : Operator
         The operator to run.
     arguments : mapping of str to array, Database or State
-        By argument name; an optional argument that was left out is None.
+        Arguments by name; None for an omitted optional argument.
     options : mapping of str to object
-        Every option of the operator, defaults filled in.
+        All options of the operator, with defaults filled in.
     sizes : mapping of str to int
-        The symbols of the signature, e.g. ``{"Q": 3, "D": 384}``.
+        Values of the signature's symbols, e.g. ``{"Q": 3, "D": 384}``.
     """
 
     operator: Operator
@@ -264,7 +265,7 @@ class Call:
     sizes: Mapping[str, int]
 
     def with_options(self, **options: Any) -> Call:
-        """Return the same call with some options changed and checked again."""
+        """Return the call with some options changed, after checking it."""
         return self.operator.bind(self.arguments, {**self.options, **options})
 
     def database(self, name: str = "database") -> Database:
@@ -280,32 +281,32 @@ class Call:
 
 @dataclass(frozen=True)
 class Operator:
-    """The signature of one computation.
+    """Signature of one computation.
 
     Attributes
     ----------
     name : str
-        Name, which is also the name of its file in ``spec.operators``, in the golden models and in each backend.
+        Name of the operator and of its file in ``spec.operators``, in the golden models and in each backend.
     summary : str
-        One line.
+        One line of description.
     arguments : tuple of Tensor or Resident
         In the order of the definition.
     results : tuple of Tensor
-        What comes back; shapes use the symbols of the arguments and the names of options.
+        Results. Shapes use the symbols of the arguments and the names of options.
     options : tuple of Option
         Keywords.
     limits : tuple of Limit
         Bounds across sizes and options.
     tolerance : Exact or Bound
-        How far a backend may differ from the golden model.
+        Allowed difference between a backend and the golden model.
     rows : str or None
-        Symbol of an axis whose rows do not influence each other; it is the first axis of every argument and result
-        that has it, and every result has it. Calls may be joined and split along it. None where there is none.
+        Symbol of the axis along which calls may be joined and split, because its rows do not influence each other. It
+        is the first axis of every result and of each argument that has it. None if there is no such axis.
     stateful : bool
-        False: ``run(device, call) -> Answer``. True: ``step(device, call) -> Answer`` with the next `State` in it; a
-        step is never split over devices and never repeated once committed.
+        False: ``run(device, call) -> Answer``. True: ``step(device, call) -> Answer`` with the next `State` in it.
+        A step is never split over devices and never repeated once committed.
     check : callable or None
-        What the fields above cannot say: ``check(call)`` raises `InputError`.
+        ``check(call)`` raises `InputError` for conditions that the fields above cannot express.
     """
 
     name: str
@@ -321,7 +322,7 @@ class Operator:
 
     @cached_property
     def rowed(self) -> tuple[str, ...]:
-        """Names of the tensors that have the `rows`."""
+        """Names of the tensor arguments with the axis `rows`."""
         tensors = (a for a in self.arguments if isinstance(a, Tensor))
         return tuple(a.name for a in tensors if self.rows is not None and a.shape[:1] == (self.rows,))
 
@@ -332,7 +333,7 @@ class Operator:
 
     @cached_property
     def residents(self) -> tuple[str, ...]:
-        """Names of the arguments that live on a device."""
+        """Names of the arguments that are residents."""
         return tuple(a.name for a in self.arguments if isinstance(a, Resident))
 
     @cached_property
@@ -345,9 +346,9 @@ class Operator:
         Parameters
         ----------
         arguments : mapping of str to array, Database or State
-            By argument name.
+            Arguments by name.
         options : mapping of str to object, optional
-            By option name; those left out take their defaults.
+            Options by name; omitted options take their defaults.
 
         Returns
         -------
@@ -357,8 +358,8 @@ class Operator:
         Raises
         ------
         InputError
-            For a missing or unknown name, a dtype, shape, value or option that is not allowed; the message names the
-            value and what is allowed.
+            A name is missing or unknown, or a dtype, shape, value or option is not allowed; the message names the value
+            and the allowed set.
         """
         options = options or {}
         names, keywords = self._names
@@ -396,7 +397,7 @@ def _refuse_name(what: str, given: Mapping[str, Any], known: tuple[str, ...]) ->
 
 @lru_cache
 def _name_of(dtype: Any) -> str:
-    # NumPy works the name out anew each time, which takes longer than all other checks of a small array.
+    # NumPy computes the name at each access, which takes longer than all other checks of a small array.
     return str(dtype.name)
 
 

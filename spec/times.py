@@ -1,7 +1,7 @@
-"""Record of the time that programs and simulations take, for whoever asks where a run's time went.
+"""Log of the time that programs and simulations take.
 
-Where ``NINEFOLD_TIMES`` names a file, each program that ran appends a JSON line to it: ``work`` (what ran, such as
-``c++`` or ``pyosys``), ``wall_s`` and ``cpu_s``, its own processor time with that of its children.
+If ``NINEFOLD_TIMES`` names a file, each program that ran appends a JSON line to it: ``work`` (its name, such as ``c++``
+or ``pyosys``), ``wall_s`` and ``cpu_s``, the processor time of the program and its children.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ VARIABLE: Final = "NINEFOLD_TIMES"
 
 
 def note(work: str, wall_s: float, cpu_s: float) -> None:
-    """Append a line for work that is done, where a file is named.
+    """Append a line for finished work, if ``NINEFOLD_TIMES`` names a file.
 
     Parameters
     ----------
     work : str
-        What ran.
+        Name of the program or kind of work.
     wall_s, cpu_s : float
         Wall and processor time, in seconds.
     """
@@ -34,16 +34,16 @@ def note(work: str, wall_s: float, cpu_s: float) -> None:
     if not path:
         return
     line = json.dumps({"work": work, "wall_s": round(wall_s, 4), "cpu_s": round(cpu_s, 4)}) + "\n"
-    # One write to a file opened for appending: lines of several processes do not mix.
+    # One write to a file opened for appending, so that lines of several processes do not mix.
     with open(path, "ab", buffering=0) as file:  # noqa: PTH123 - this is the hot path of short calls
         file.write(line.encode())
 
 
 @contextlib.contextmanager
 def children(work: str) -> Iterator[None]:
-    """Note the processor time of the child processes that end within the block.
+    """Log the processor time of child processes that end within the block.
 
-    For libraries that run a program by themselves. Children that another thread waits for meanwhile count too.
+    For libraries that start programs themselves. Children of other threads that end meanwhile are counted too.
     """
     began, before = time.perf_counter(), _children_s()
     try:
@@ -54,7 +54,7 @@ def children(work: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def thread(work: str) -> Iterator[None]:
-    """Note the processor time of this thread within the block, for native code that runs in this process."""
+    """Log the processor time of this thread within the block, for native code in this process."""
     if VARIABLE not in os.environ:
         yield
         return

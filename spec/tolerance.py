@@ -1,4 +1,4 @@
-"""How far a backend may differ from the golden model."""
+"""Tolerances: the difference allowed between a backend and the golden model."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["EXACT", "Bound", "Exact", "Tolerance"]
 
 @dataclass(frozen=True)
 class Exact:
-    """Every backend returns the same bits."""
+    """Tolerance of zero: every backend returns the same bits."""
 
     def __str__(self) -> str:
         return "exact"
@@ -15,18 +15,18 @@ class Exact:
 
 @dataclass(frozen=True)
 class Bound:
-    """Backends may differ from the golden model by no more than a stated amount.
+    """Tolerance with a stated bound on the difference from the golden model.
 
     Attributes
     ----------
     measure : str
-        What is measured, e.g. ``"cosine"``.
+        Measure of the difference, e.g. ``"cosine"``.
     at_least : float or None
-        The smallest value allowed, or None.
+        Smallest allowed value, or None.
     at_most : float or None
-        The largest value allowed, or None.
+        Largest allowed value, or None.
     reason : str
-        Why the operator cannot be exact.
+        Reason why the operator cannot be exact.
     """
 
     measure: str

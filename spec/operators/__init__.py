@@ -1,4 +1,4 @@
-"""The operators: one module each with its signature as ``OPERATOR``, found by scanning this folder."""
+"""Signatures of all operators, found by scanning this folder for modules with an ``OPERATOR``."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""embed: sentences to unit vectors."""
+"""``embed``: sentences to unit vectors."""
 
 from ..signature import Bound, Operator, Tensor
 

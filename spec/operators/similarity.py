@@ -1,4 +1,4 @@
-"""similarity: integer dot products of nits."""
+"""``similarity``: integer dot products of nits."""
 
 from ..formats import DIMENSIONS_MAX, NIT_MAX, NIT_MIN
 from ..signature import Limit, Operator, Option, Tensor

@@ -1,25 +1,24 @@
-"""topk: the k largest scores of each row."""
+"""``topk``: the k largest scores of each row."""
 
 from ..formats import K_MAX
 from ..signature import Operator, Option, Tensor
 
 __all__ = ["OPERATOR"]
 
-#: Largest first; of equal scores the one that arrived first ranks first. Slots from ``count`` on hold NO_ID and
-#: INT32_MIN (minus infinity
-#: for float scores). Without ``ids`` the id is the position.
+#: Scores are in descending order, with ties in order of arrival. Slots from ``count`` on hold NO_ID and INT32_MIN
+#: (minus infinity for float scores). Without ``ids``, the id is the position.
 OPERATOR = Operator(
     name="topk",
     summary="Keep the k largest scores of each row, ties by arrival.",
     arguments=(
         Tensor("scores", ("Q", "N"), ("int32", "float32"), doc="scores in order of arrival"),
-        Tensor("ids", ("N",), ("int64",), low=0, optional=True, doc="what to call each column"),
+        Tensor("ids", ("N",), ("int64",), low=0, optional=True, doc="id of each column"),
     ),
-    options=(Option("k", int, Option.REQUIRED, low=1, high=K_MAX, doc="how many to keep"),),
+    options=(Option("k", int, Option.REQUIRED, low=1, high=K_MAX, doc="maximum number of results per row"),),
     results=(
         Tensor("ids", ("Q", "k"), ("int64",), doc="ids, best first"),
-        Tensor("scores", ("Q", "k"), ("int32", "float32"), doc="their scores, as they came"),
-        Tensor("count", ("Q",), ("int64",), doc="how many slots hold a result"),
+        Tensor("scores", ("Q", "k"), ("int32", "float32"), doc="scores of these ids"),
+        Tensor("count", ("Q",), ("int64",), doc="number of results"),
     ),
     rows="Q",
 )
