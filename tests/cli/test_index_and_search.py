@@ -109,7 +109,7 @@ def test_eval(ninefold: Run, indexed: Path) -> None:
     assert 0.5 < plain["recall"] <= reranked["recall"] <= 1
     table = ninefold("eval", "v").stdout
     assert f"{plain['recall']:.4f}" in table
-    assert "200 of 200 entries searched by cpu (numpy)" in table
+    assert "200 of 200 entries searched for by cpu (numpy)" in table
 
 
 def test_another_models_index_is_refused(ninefold: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_a_query_that_scores_0_everywhere_is_refused(ninefold: Run, folders: Pat
     np.save("a.npy", rows)
     assert ninefold("index", "a.npy", "-o", "x").exit_code == 0
     np.save("q.npy", rows[7] * 1e-6)
-    for query, called in (("q.npy", "the query"), ("3", "row 3")):
+    for query, why in (("q.npy", "the query has only numbers (at most "), ("3", "row 3 of ")):
         done = ninefold("search", "x", query)
         assert done.exit_code == 2
-        assert done.stderr.startswith(f"error: {called} has only numbers (at most ")
+        assert done.stderr.startswith(f"error: {why}")
