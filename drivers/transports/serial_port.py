@@ -12,7 +12,7 @@ from typing import Any
 from ninefold.drivers.transports import check_options
 from ninefold.drivers.transports.descriptor import DescriptorTransport
 from ninefold.drivers.transports.usb import INSTALL, Port, find, ports, udev_rule
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, UnavailableError, not_installed
 
 __all__ = ["BAUD", "SerialTransport", "open_serial", "set_latency"]
 
@@ -55,7 +55,7 @@ def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
     try:
         import serial
     except ImportError as error:
-        raise UnavailableError("pyserial is not installed", INSTALL) from error
+        raise not_installed("pyserial", INSTALL) from error
     found = None if address.startswith("/") else find(address, ports())
     path = address if found is None else found.path
     rate = found.board.baud if found is not None and "baud" not in options else int(baud)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import UnavailableError, installs, not_installed
 
 __all__ = ["BOARDS", "INSTALL", "Port", "UsbBoard", "find", "no_board", "ports", "udev_rule"]
 
-INSTALL = 'pip install "ninefold[board]"'
+INSTALL = installs("board")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _comports() -> list[Any]:
     try:
         from serial.tools.list_ports import comports
     except ImportError as error:
-        raise UnavailableError("pyserial is not installed", INSTALL) from error
+        raise not_installed("pyserial", INSTALL) from error
     return list(comports())
 
 

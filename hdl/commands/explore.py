@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, installs, not_installed
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
@@ -101,7 +101,7 @@ def explore(
     device is left out. --build adds what the tools report. Ctrl-C loses nothing: the same command goes on.
     """  # noqa: D301  # click takes the character
     if importlib.util.find_spec("amaranth") is None:
-        raise UnavailableError("amaranth is not installed", 'pip install "ninefold[explore]"')
+        raise not_installed("amaranth", installs("explore"))
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.explore import Exploration, objectives, space
     from ninefold.hdl.explore.report import check_plot, plot, write_configurations, write_report
