@@ -62,6 +62,8 @@ def load(source: str) -> npt.NDArray[Any]:
         raise InputError(f"{name} is not there") from None
     except ValueError as error:
         raise InputError(f"{name} is not a .npy file of numbers: {error}") from error
+    if isinstance(array, np.memmap) and (rest := Path(source).stat().st_size - array.offset - array.nbytes):
+        raise InputError(f"{name} holds {rest:,} bytes after its array, which would be ignored; save one array a file")
     if array.dtype.name not in _FLOATS:
         what = f"{printable(array.dtype.name)} ({_KINDS.get(array.dtype.kind, 'another kind')})"
         raise InputError(f"{name} must hold float16, float32 or float64, not {what}")

@@ -56,6 +56,14 @@ def saved(path: Path, array: np.ndarray) -> bytes:
     return path.read_bytes()
 
 
+def test_a_second_array_is_not_ignored(tmp_path: Path) -> None:
+    with (tmp_path / "a.npy").open("wb") as file:
+        for _ in range(2):
+            np.save(file, ROWS)
+    with pytest.raises(InputError, match=r"a\.npy holds 368 bytes after its array, which would be ignored; "):
+        vectors.load(str(tmp_path / "a.npy"))
+
+
 def test_each_file_that_is_none_says_why(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     whole = saved(path, ROWS)
