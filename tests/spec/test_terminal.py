@@ -6,11 +6,12 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ninefold.spec.terminal import printable, to_json
 
+QUICK = settings(max_examples=100, deadline=None, derandomize=True)
 ANY = st.text(st.characters(exclude_categories=()))
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 #: Marks that set a direction without being seen.
@@ -44,6 +45,7 @@ def test_lines_are_kept_where_they_are_wanted() -> None:
     assert printable("one\n\ttwo\r\n\x1b", lines=True) == "one\n\ttwo\\r\n\\x1b"
 
 
+@QUICK
 @given(ANY)
 @example("".join(map(chr, range(0x3000))))
 def test_any_text_becomes_safe(text: str) -> None:
@@ -53,6 +55,7 @@ def test_any_text_becomes_safe(text: str) -> None:
     assert all(c in shown for c in text if not acts(c))
 
 
+@QUICK
 @given(st.dictionaries(ANY, ANY | st.lists(ANY)))
 def test_json_is_exact_and_safe(value: dict[str, object]) -> None:
     text = to_json(value)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ninefold.host.sources.paragraphs import pieces, split_lines
+
+QUICK = settings(max_examples=200, deadline=None, derandomize=True)
 
 
 def titles(text: str) -> list[tuple[int, str]]:
@@ -86,6 +88,7 @@ def test_metadata_before_the_text_is_no_heading() -> None:
     assert titles("---\ntext\n\n# A\na") == [(1, ""), (5, "A")]
 
 
+@QUICK
 @given(st.text(st.sampled_from("ab#`~->\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029 \t"), max_size=80), st.booleans())
 def test_lines_are_those_of_grep_and_no_word_is_lost(text: str, markdown: bool) -> None:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

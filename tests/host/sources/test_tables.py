@@ -14,6 +14,7 @@ from ninefold.host.sources import Entry, Skipped, read
 from ninefold.host.sources.delimited import records
 from ninefold.spec.errors import InputError
 
+QUICK = settings(max_examples=200, deadline=None, derandomize=True)
 NEVER = "is never closed; the lines after it are read as records"
 
 
@@ -47,6 +48,7 @@ def test_quotes(tmp_path: Path, rows: str, ids: list[str], line: int, why: str) 
                 entries(tmp_path, name, text, strict=True)
 
 
+@QUICK
 @given(st.lists(st.lists(st.text(st.sampled_from('a,"\n\r \t')), min_size=1, max_size=3), max_size=5))
 def test_what_the_csv_module_writes_is_read_as_it_was(rows: list[list[str]]) -> None:
     file = io.StringIO(newline="")
@@ -57,7 +59,7 @@ def test_what_the_csv_module_writes_is_read_as_it_was(rows: list[list[str]]) -> 
     assert not [record for record in found if record.why]
 
 
-@settings(max_examples=200)
+@QUICK
 @given(st.text(st.sampled_from('a,"\n\r'), max_size=40))
 def test_any_text_is_read_to_its_end(text: str) -> None:
     lines = list(io.StringIO(text, newline=""))
