@@ -1,1 +1,1 @@
-"""Host side of the link: codec, transports, board driver, programming."""
+"""Bytes to a device and back: protocol codec, transports, register access, programming."""

@@ -1,4 +1,4 @@
-"""Measurement of a board: queries per second, and the share of the link."""
+"""How fast a board is, and how much of that is the link."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _SEED = 11
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of one measurement.
+    """What was measured.
 
     Attributes
     ----------
     rows, queries, k : int
-        Size of the search.
+        The search.
     load_s : float
-        Time to fill the store, in seconds.
+        Time to fill the store.
     search_s : float
-        Time for all queries, in seconds; of a virtual board, the time that this computer took.
+        Time for all queries; on a virtual board that of this computer, not of a board.
     cycles_a_query : float
-        Clock cycles between queries, from the board's counter, including waiting.
+        Clock cycles between queries, from the board's counter, waiting included.
     scoring_cycles : int
-        Cycles needed to score all rows: rows * dimensions / lanes.
+        Of these, what scoring all rows needs: rows * dimensions / lanes.
     clock_hz : int
-        Nominal clock of the board, in Hz.
+        The board's nominal clock.
     queries_a_second : float
-        Queries per second at the nominal clock, also for a virtual board, which takes longer.
+        At that clock; of a virtual board too, which takes longer.
     link_share : float
-        Fraction of the cycles in which no row was scored.
+        Part of the cycles in which no row was scored.
     query_bytes, line_bytes : int
-        Bytes of the queries' nits, and all bytes sent to the board meanwhile: frames, repeats and two requests for
-        statistics.
+        Bytes of the queries' nits, and all bytes to the board while they were asked: frames, repeats, and two requests
+        for statistics.
     payload_share : float
-        ``query_bytes`` / ``line_bytes``.
+        The first of the second.
     repeats : int
-        Requests that were repeated.
+        Requests that had to be sent again.
     """
 
     rows: int
@@ -69,7 +69,7 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     Raises
     ------
     UnsupportedError
-        `k` exceeds the board's k.
+        For a k that the board does not have.
     """
     board.check_k(k)
     identity, rng = board.identity, np.random.default_rng(_SEED)

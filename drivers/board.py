@@ -1,4 +1,4 @@
-"""Driver of a board: identification, known-answer test, loading, queries."""
+"""The driver of a board: identify it, test it, fill its store, query it."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from ninefold.spec.protocols import Transport
 
 __all__ = ["Board", "Condition"]
 
-#: Number of reloads after resets in one search, after which the board counts as failing.
+#: How often one search fills the store anew after a reset, before the board counts as failing.
 _MENDS = 3
-#: Factor by which a request may exceed the time of its cycles, in addition to the time of the link.
+#: A request may take so many times what its cycles should, beside the link's own share.
 _MARGIN = 4
 _STATISTICS = Request(Kind.STATISTICS, b"", replies.statistics)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Contents of a board when the driver connected.
+    """What a board held when the driver met it.
 
     Attributes
     ----------
     epoch, rows, load_bytes : int
-        Values of the registers with these names.
+        As the registers of these names.
     """
 
     epoch: int
@@ -48,7 +48,7 @@ class Condition:
 
     @property
     def interrupted(self) -> bool:
-        """True if a load was started and not completed."""
+        """Whether a load was begun and not brought to its end."""
         return self.epoch == EPOCH_RESET and self.load_bytes > 0
 
     def __str__(self) -> str:
@@ -58,37 +58,38 @@ class Condition:
 
 
 class Board:
-    """Board behind a byte stream, for use by one thread at a time. The constructor identifies it.
+    """A board behind a byte stream, identified when this is made; used by one thread at a time.
 
-    A board that is reset during a search is identified and loaded again, and the search continues from where it
-    stopped. `mended` counts these reloads.
+    A board that was reset in the middle of a search is identified again and filled again, and the search goes on where
+    it stopped; `mended` counts that.
 
     Parameters
     ----------
     transport : Transport
-        Byte stream to the board; closed if the board cannot be identified.
+        The byte stream; closed when the board cannot be identified.
     timeout_s : float
-        Time limit of a request in seconds, in addition to the board's computation.
+        How long a request may take beside the board's own computation.
     tries : int
-        Number of times a request is sent before the board counts as lost.
+        How often a request is sent before the board counts as lost.
     seed : int, optional
-        Seed of nonces and epochs, which distinguish this driver from other hosts; random by default.
+        Of nonces and epochs, which tell this driver's conversation from others'; every one has its own where it is left
+        out.
     clock : callable
-        Function that returns the time in seconds.
+        Seconds that pass.
 
     Attributes
     ----------
     identity : Identity
-        Identity that the board reports.
+        What the board says it is.
     condition : Condition
-        Contents of the board when the driver connected.
+        What it held when the driver met it.
     mended : int
-        Number of reloads after resets.
+        How often its store was filled anew after a reset.
 
     Raises
     ------
     LostDeviceError
-        Nothing answers, or the answer is not from a board of this version.
+        When nothing answers, or what answers is no board of this version.
     """
 
     def __init__(
@@ -118,28 +119,28 @@ class Board:
 
     @property
     def link_statistics(self) -> LinkStatistics:
-        """Counters of the link."""
+        """What has happened on the link."""
         return self.link.statistics
 
     def check_digest(self, digest: str) -> None:
-        """Raise `LostDeviceError` unless the board's bitstream has this digest (64 hexadecimal digits)."""
+        """Raise `LostDeviceError` unless the board's bitstream has that digest, 64 hexadecimal digits."""
         if self.identity.digest != digest.lower():
             raise LostDeviceError(
                 f"the board holds the bitstream {self.identity.digest[:16]} where {digest[:16]} is expected: program it"
             )
 
     def check_k(self, k: int) -> None:
-        """Raise `UnsupportedError` if the board cannot return `k` results per query."""
+        """Raise `UnsupportedError` unless the board gives so many results a query."""
         if not 1 <= k <= self.identity.k:
-            raise UnsupportedError(f"k must be 1 to {self.identity.k} on this board, not {k}")
+            raise UnsupportedError(f"k = {k} results a query, where the board gives 1 to {self.identity.k}")
 
     def selftest(self) -> None:
-        """Run a small search with a known answer. Afterwards no database is loaded.
+        """Run a small search whose answer is known; afterwards nothing is loaded.
 
         Raises
         ------
         DeviceError
-            The answer is wrong; the message gives the first difference.
+            When the answer is another one, with the first difference.
         """
         known = known_answer(self.identity.dimensions, self.identity.depth, self.identity.k)
         thresholds = THRESHOLDS[self.identity.mode].reached_at
@@ -150,23 +151,23 @@ class Board:
     def load(
         self, rows: npt.NDArray[np.uint8], dimensions: int, thresholds: tuple[int, int, int, int] | None = None
     ) -> None:
-        """Set the database, and load as many rows as the store holds. Other rows are loaded when they are searched.
+        """Take a database; what fits into the store is loaded now, the rest when it is searched.
 
         Parameters
         ----------
         rows : uint8 array of shape (N, ceil(dimensions / 2))
-            Packed nits. The array is not copied and must not change.
+            Packed nits. Kept, not copied; it must not change.
         dimensions : int
-            Nits per row. Rows are padded with zero nits to the board's dimensions, which changes no score.
+            Nits a row. Up to the board's, zero nits are added, which change no score.
         thresholds : tuple of int, optional
-            Magnitudes of grid values at which nits 1 to 4 begin; the board's current values by default.
+            Magnitudes of grid values at which nits 1 to 4 begin in this database; as the board has them where left out.
 
         Raises
         ------
         UnsupportedError
-            The database has more dimensions than the board.
+            For more dimensions than the board has.
         InputError
-            The array has another shape.
+            For an array of another shape.
         """
         self._check_rows(rows, dimensions)
         self._take(rows, thresholds)
@@ -175,20 +176,20 @@ class Board:
     def adopt(
         self, rows: npt.NDArray[np.uint8], dimensions: int, thresholds: tuple[int, int, int, int] | None = None
     ) -> bool:
-        """Reuse a database that the store already holds, from an earlier process for example, after a test.
+        """Take a database that the store holds already, from an earlier process perhaps, and test the board with it.
 
-        Parameters and errors are as in `load`. If the database has more rows than the store, its first part is
-        compared.
+        Parameters and errors are those of `load`. Where the database has more rows than the store, its first part
+        counts.
 
         Returns
         -------
         bool
-            False if the store holds something else; then nothing has changed.
+            False where the store holds something else; then nothing has changed.
 
         Raises
         ------
         DeviceError
-            The board's answers do not match the database.
+            When the board's answers are not those of that database.
         """
         self._check_rows(rows, dimensions)
         self._identify_again()
@@ -204,7 +205,7 @@ class Board:
         return True
 
     def unload(self) -> None:
-        """Forget the database. Queries are refused until another one is loaded."""
+        """Forget the database; queries are refused until another one is loaded."""
         self._rows = self._page = None
 
     def search(self, queries: npt.NDArray[Any], k: int) -> Mined:
@@ -213,20 +214,20 @@ class Board:
         Parameters
         ----------
         queries : uint8 array of shape (Q, ceil(D / 2)) or int16 array of shape (Q, D)
-            Packed nits, or grid values that the board quantises; at most as many dimensions as the board has.
+            Packed nits, or grid values that the board quantises; of no more dimensions than it has.
         k : int
-            Results per query.
+            Results a query.
 
         Raises
         ------
         UnsupportedError
-            The board does not support the k, size or format; raised with both numbers before anything runs.
+            For a k, a size or a format that the board does not have, with both numbers, before anything runs.
         InputError
-            Nothing is loaded, or the shape or dtype is wrong.
+            When nothing is loaded, or for another shape or dtype.
         DeviceError
-            The board refuses a query, or is reset repeatedly.
+            When the board refuses a query, or is reset again and again.
         LostDeviceError
-            The board stops answering, or another board answers.
+            When it stops answering, or another board answers.
         """
         if self._rows is None:
             raise InputError("nothing is loaded on the board")
@@ -235,13 +236,13 @@ class Board:
         form, data = encode_queries(queries, self.identity, self.thresholds)
         queries_a_frame(self.identity, form, min(k, depth, len(rows)))
         pages = list(range(-(-len(rows) // depth)))
-        # Starting with the page in the store saves a load.
+        # The page that the store holds comes first, which saves a load.
         if self._page in pages:
             pages = pages[self._page :] + pages[: self._page]
         return merged([self._search_page(page, form, data, k) for page in pages], k)
 
     def statistics(self) -> Statistics:
-        """Return the counters of the board."""
+        """Return what the board has counted."""
         return self.link.ask(_STATISTICS)
 
     def thresholds(self) -> tuple[int, ...]:
@@ -257,7 +258,7 @@ class Board:
         self._thresholds = values
 
     def reset(self) -> None:
-        """Reset the board to its state after power-on. The database is kept and loaded again when it is searched."""
+        """Bring the board into the state after power-on; a database stays known, and is loaded when it is searched."""
         self.link.ask(Request(Kind.RESET, b"", replies.nothing))
         self._page = self._thresholds = None
 
@@ -269,7 +270,7 @@ class Board:
         try:
             return self._identify()
         except LostDeviceError as error:
-            if not self.link.statistics.timeouts:  # the byte stream has ended
+            if not self.link.statistics.timeouts:  # the stream itself has ended
                 raise
             raise LostDeviceError(
                 f"{error}; the board is not programmed, has another baud rate or serves another host"
@@ -280,7 +281,7 @@ class Board:
 
         def parse(payload: bytes) -> bytes:
             if replies.nonce(payload) != nonce:
-                raise ProtocolError("a reply to another host's IDENTIFY")
+                raise ProtocolError("a reply to somebody else's greeting")
             return payload
 
         self.link.window = 1
@@ -288,12 +289,12 @@ class Board:
         try:
             identity = replies.identity(payload)
         except ProtocolError as error:
-            raise LostDeviceError(f"the device that answers is no board of this version: {error}") from error
+            raise LostDeviceError(f"what answers is no board of this version: {error}") from error
         self.link.window = identity.window
         return identity
 
     def _identify_again(self) -> None:
-        """Check that it is the same board, and clear its kept replies, which may be for another host."""
+        """See that it is the same board, and keep it from taking requests for repeats of somebody else's."""
         identity = self._identify()
         if identity != self.identity:
             raise LostDeviceError(
@@ -307,7 +308,7 @@ class Board:
         self._page = None
         self._be_patient(0)
         self._identify_again()
-        # A new epoch, so that another host notices that its database is gone.
+        # Neither that of an earlier load of this driver nor that of somebody else's, who must see that theirs is gone.
         taken = (EPOCH_RESET, self.link.epoch, *read_register(self.link, "epoch"))
         epoch = self._random.choice([e for e in range(EPOCH_MAX + 1) if e not in taken])
         data = widened(rows[page * depth : (page + 1) * depth], size).tobytes()
@@ -336,7 +337,7 @@ class Board:
                     end = done + len(answer.ids)
                     ids[done:end], scores[done:end] = answer.ids, answer.scores
                     done = end
-                cycles += max(0, clock[1] - clock[0])  # a reset clears the counter
+                cycles += max(0, clock[1] - clock[0])  # a reset sets the counter back
             except (BoardResetError, RefusedError) as error:
                 if isinstance(error, RefusedError) and error.refusal.code != Fault.EMPTY:
                     raise
@@ -348,7 +349,7 @@ class Board:
         return Page(page * self.identity.depth, Found(ids, scores), cycles)
 
     def _try(self, known: KnownAnswer, thresholds: Sequence[int] | None) -> None:
-        """Run the known-answer test on the first page in each format, and measure the board's real speed."""
+        """Ask the first page for what is known, in each format; see how fast the board is in truth."""
         started, cycles = self._clock(), 0
         searches: list[npt.NDArray[Any]] = [known.queries]
         if FORMAT_GRID in self.identity.formats and thresholds is not None:
@@ -364,7 +365,7 @@ class Board:
                         f"the board fails its known-answer test: query {query} has {name} {found[query, rank]} at rank"
                         f" {rank} where {expected[query, rank]} is right"
                     )
-        # The cycles of a simulated board take longer than its nominal clock period.
+        # A simulated board's cycles take longer than its clock says.
         if cycles > 0:
             self._seconds_per_cycle = max(1 / self.identity.clock_hz, (self._clock() - started) / cycles)
 
@@ -378,7 +379,7 @@ class Board:
         self._rows, self._thresholds = rows, thresholds
 
     def _be_patient(self, scores: int) -> None:
-        """Extend the time limit for the number of scores in one request."""
+        """Allow for the time that so many scores take in one request."""
         cycles = scores * (self.identity.dimensions // self.identity.lanes)
         self.link.timeout_s = self._timeout_s + _MARGIN * cycles * self._seconds_per_cycle
 

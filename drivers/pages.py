@@ -1,4 +1,4 @@
-"""Merging of results from the parts of a database that is larger than the store."""
+"""Results of queries, put together from those of the parts of a database that is larger than the store."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Mined:
     ids : int64 array of shape (Q, R)
         Rows of the database, best first; R is the smaller of k and the number of rows.
     scores : int32 array of shape (Q, R)
-        Scores of these rows.
+        Of these.
     cycles : int
-        Clock cycles of the board from the arrival of the first query to the last answer, including waiting for the link
-        and excluding loads.
+        Clock cycles of the board from the arrival of the first query to the last answer, its waiting for the link
+        included; loads are not in it.
     """
 
     ids: npt.NDArray[np.int64]
@@ -35,16 +35,16 @@ class Mined:
 
 @dataclass(frozen=True)
 class Page:
-    """Results from one part of the database.
+    """What one part of the database gave.
 
     Attributes
     ----------
     first : int
-        First row of the part in the database.
+        Its first row in the database.
     found : Found
-        Results, with rows counted from `first`.
+        Rows counted from there.
     cycles : int
-        Clock cycles, as in `Mined`.
+        As in `Mined`.
     """
 
     first: int
@@ -53,13 +53,13 @@ class Page:
 
 
 def merged(pages: Sequence[Page], k: int) -> Mined:
-    """Return the k best results of several parts, by descending score, then ascending row."""
+    """Return the k best of several parts: by score descending, of equal scores by row ascending."""
     pages = sorted(pages, key=lambda page: page.first)
     ids = np.concatenate([page.found.ids.astype(np.int64) + page.first for page in pages], axis=1)
     scores = np.concatenate([page.found.scores for page in pages], axis=1)
     cycles = sum(page.cycles for page in pages)
-    if len(pages) == 1:  # in the board's order, correct or not
+    if len(pages) == 1:  # as the board ranked them, right or wrong
         return Mined(ids, scores, cycles)
-    # Parts are in order of rows and sorted within, so a stable sort keeps equal scores in order of rows.
+    # Parts come in order of row and are sorted within, so a stable sort leaves equal scores in order of row.
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return Mined(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1), cycles)

@@ -1,4 +1,4 @@
-"""Source of the boards that are plugged in."""
+"""The boards that are plugged in, for whoever asks which boards there are."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["identities", "places"]
 
 
 def places() -> Sequence[Place]:
-    """Return the boards on USB, named by serial number, or by the path of the port without one.
+    """Return the boards on USB by serial number, by the path of the port where they have none.
 
     Raises
     ------
     UnavailableError
-        No board is plugged in, or pyserial is not installed.
+        When there is none, or pyserial is not installed.
     """
     found = usb.ports()
     if not found:
@@ -25,5 +25,5 @@ def places() -> Sequence[Place]:
 
 
 def identities() -> Mapping[str, str]:
-    """Return an empty mapping, because boards on USB are recognised by manifests."""
+    """Return nothing: a manifest describes what a board on USB may hold."""
     return {}

@@ -17,6 +17,7 @@ __all__ = ["PACKAGE", "abc", "command", "main", "run", "share", "version"]
 
 #: The package, whose version names the tool in digests and manifests.
 PACKAGE: Final = "pyosys"
+_INSTALL: Final = 'pip install "ninefold[hdl]"'
 _USAGE: Final = "usage: python -m ninefold.hdl.yosys [-q] [-l LOG] (-p COMMANDS | SCRIPT)"
 
 
@@ -29,9 +30,8 @@ def version() -> str:
         It is not installed; the message says how to install it.
     """
     from ninefold.hdl.tools import version_of
-    from ninefold.spec.errors import installs
 
-    return version_of(PACKAGE, installs("hdl"))
+    return version_of(PACKAGE, _INSTALL)
 
 
 def command() -> list[str]:
@@ -95,11 +95,11 @@ def share() -> Path:
 
 
 def _folder() -> Path:
-    from ninefold.spec.errors import installs, not_installed
+    from ninefold.spec.errors import UnavailableError
 
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
-        raise not_installed(f"the package {PACKAGE}", installs("hdl"))
+        raise UnavailableError(f"the package {PACKAGE} is not installed", _INSTALL)
     return Path(package.origin).parent
 
 
@@ -138,9 +138,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         from pyosys import libyosys
     except ImportError as error:
-        from ninefold.spec.errors import installs
-
-        _refuse(f"the package {PACKAGE} cannot be loaded ({error}); {installs('hdl')}")
+        _refuse(f"the package {PACKAGE} cannot be loaded ({error}); {_INSTALL}")
 
     design = libyosys.Design()
     for line in commands.splitlines() or [f"script {script}"]:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .data import Answer
 from .errors import InputError, UnsupportedError
-from .operators import OPERATORS
-from .protocols import Backend
-from .signature import Call
+
+if TYPE_CHECKING:
+    # The command line looks for its commands here, and most of them need no operators.
+    from .data import Answer
+    from .protocols import Backend
+    from .signature import Call
 
 __all__ = [
     "BACKENDS",
@@ -40,7 +42,13 @@ def entries(group: str) -> Mapping[str, EntryPoint]:
 
     Read once per process, because reading the metadata of all installed packages takes longer than a small task.
     """
-    return MappingProxyType({e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)})
+    found = _all_entries().select(group=group)
+    return MappingProxyType({e.name: e for e in sorted(found, key=lambda e: e.name)})
+
+
+@cache
+def _all_entries() -> Any:  # EntryPoints; the stubs for 3.11 name its base
+    return entry_points()
 
 
 def backend_names() -> list[str]:
@@ -94,6 +102,8 @@ class Runners:
 
     def operators(self) -> dict[str, str | None]:
         """Return, for every operator, None or the reason why it is not run."""
+        from .operators import OPERATORS
+
         return {name: self.reasons.get(name) for name in OPERATORS}
 
     def __call__(self, device: Any, call: Call) -> Answer:
@@ -115,6 +125,8 @@ def scan(package: str) -> Runners:
     package : str
         Name of the backend's package.
     """
+    from .operators import OPERATORS
+
     run: dict[str, Callable[[Any, Call], Answer]] = {}
     reasons: dict[str, str] = {}
     present = {info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)}

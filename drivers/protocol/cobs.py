@@ -1,4 +1,4 @@
-"""Consistent overhead byte stuffing (COBS): removes zero bytes at a cost of one byte per 254.
+"""Consistent overhead byte stuffing: bytes without a zero, one byte longer for each 254.
 
 S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999.
 """
@@ -12,11 +12,11 @@ _ZERO = bytes([DELIMITER])
 
 
 def encode(body: bytes) -> bytes:
-    """Return `body` without zeros and without a delimiter. A full run at the end is not followed by an empty one."""
+    """Return `body` without zeros, no delimiter added; nothing follows a full run at the end."""
     parts = []
     *ended, last = body.split(_ZERO)
     for run in ended:
-        # The last piece of the run is not full, so it encodes the zero that follows.
+        # The zero after this run is the one that its last piece, which is not full, stands for.
         full = len(run) // COBS_RUN * COBS_RUN
         parts += [b"\xff" + run[i : i + COBS_RUN] for i in range(0, full, COBS_RUN)]
         parts.append(bytes([len(run) - full + 1]) + run[full:])
@@ -32,15 +32,15 @@ def decode(encoded: bytes) -> bytes:
     Parameters
     ----------
     encoded : bytes
-        Bytes between two delimiters, at least one.
+        What stands between two delimiters, 1 byte or more.
 
     Raises
     ------
     ProtocolError
-        There is a zero byte, or a code byte points past the end.
+        For a zero inside, or a code byte that points past the end.
     """
     if DELIMITER in encoded:
-        raise ProtocolError(f"byte {encoded.index(_ZERO)} of a COBS frame is zero")
+        raise ProtocolError(f"a zero stands at byte {encoded.index(_ZERO)} of a COBS frame")
     size, position = len(encoded), 0
     parts: list[bytes] = []
     while position < size:
@@ -49,7 +49,7 @@ def decode(encoded: bytes) -> bytes:
         if end > size:
             raise ProtocolError(f"the COBS code {code} at byte {position} points past the frame's {size} bytes")
         parts.append(encoded[position + 1 : end])
-        # Neither a full run nor the last one encodes a zero.
+        # A full run stands for no zero, and neither does the last one.
         if code <= COBS_RUN and end < size:
             parts.append(_ZERO)
         position = end

@@ -1,4 +1,4 @@
-"""Error of the codec."""
+"""What the codec raises."""
 
 from ninefold.spec.errors import DeviceError
 
@@ -6,4 +6,4 @@ __all__ = ["ProtocolError"]
 
 
 class ProtocolError(DeviceError):
-    """Bytes that the link does not allow; the message gives the value and the allowed values."""
+    """Bytes that are not what the link allows; the message says what was found and what is allowed."""

@@ -1,6 +1,6 @@
-"""Recording of sessions with a board, and ``replay://file``, which replays one without the board.
+"""Sessions with a board, recorded; and ``replay://file``, which plays one back without the board.
 
-A recording consists of lines of JSON: a header, then ``{"write": hex}`` and ``{"read": hex}`` in order.
+A recording is lines of JSON: a header, then ``{"write": hex}`` and ``{"read": hex}`` as they happened.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ninefold.spec.protocols import Transport
 __all__ = ["Recorder", "Replay", "open_replay"]
 
 _FORMAT = "ninefold recording 1"
-#: Maximum number of characters of a line in an error.
+#: Characters of a line that an error shows.
 _SHOWN = 60
-#: End of the error for a replay that differs from the recorded session.
-_SAME = "a recording answers only the recorded command with the same options"
+#: What ends a replay that goes another way than the session did.
+_SAME = "a recording answers only the command that was recorded, with the same options"
 
 
 class Recorder:
-    """Transport that records another one; each line is written to the disk before the next.
+    """Passes everything through, and writes it down; each line is on the disk before the next is made.
 
     Parameters
     ----------
     transport : Transport
-        Byte stream to the board.
+        The stream to the board.
     path : Path
-        File to write; overwritten.
+        The file; overwritten.
     url : str
-        URL of the stream, for readers of the file.
+        Of the stream, for whoever reads the file.
     """
 
     def __init__(self, transport: Transport, path: Path, url: str) -> None:
@@ -49,19 +49,19 @@ class Recorder:
         self._note({"format": _FORMAT, "url": url})
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Read, and record the bytes."""
+        """Read, and write down what came."""
         data = self._transport.read(size, timeout_s)
         if data:
             self._note({"read": data.hex()})
         return data
 
     def write(self, data: bytes, timeout_s: float) -> None:
-        """Record the bytes, then write them."""
+        """Write down, and write."""
         self._note({"write": data.hex()})
         self._transport.write(data, timeout_s)
 
     def close(self) -> None:
-        """Close the stream and the file."""
+        """Close stream and file."""
         self._transport.close()
         self._file.close()
 
@@ -70,19 +70,19 @@ class Recorder:
 
 
 class Replay:
-    """Transport that replays a recording: bytes can be read once the preceding writes have been repeated.
+    """Plays a recording back: bytes are read once all that was written before them has been written again.
 
     Parameters
     ----------
     path : Path
-        File of the recording.
+        The recording.
 
     Raises
     ------
     UnavailableError
-        The file does not exist.
+        When there is no such file.
     DamagedDataError
-        The file is no recording; the message names the line.
+        When it is not a recording, with the line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,7 +92,7 @@ class Replay:
         try:
             lines = path.read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise UnavailableError(
                 f"{path} cannot be read: {reason}", "`ninefold board selftest URL --record FILE` records one"
             ) from error
@@ -102,12 +102,12 @@ class Replay:
             raise DamagedDataError(f"{path} is empty, and no recording")
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return the next recorded bytes, or wait if the recording continues with a write."""
+        """Return the next recorded bytes, or wait where the recording waits for a write."""
         if not self._steps:
             raise LostDeviceError(f"{self._name} has ended; {_SAME}")
         kind, data = self._steps[0]
         if kind == "write":
-            # The recorded session read nothing here either, and the caller measures the time.
+            # The session read nothing here either, and whoever asks counts the time.
             time.sleep(max(0.0, timeout_s))
             return b""
         self._steps.popleft()
@@ -116,12 +116,12 @@ class Replay:
         return data[:size]
 
     def write(self, data: bytes, timeout_s: float) -> None:  # noqa: ARG002
-        """Compare the bytes with those of the recorded session.
+        """Compare with what the session wrote.
 
         Raises
         ------
         DeviceError
-            The bytes differ.
+            Where it wrote something else.
         """
         while data:
             if not self._steps:
@@ -140,7 +140,7 @@ class Replay:
             data = data[size:]
 
     def close(self) -> None:
-        """Discard the rest."""
+        """Forget the rest."""
         self._steps.clear()
 
     def _step(self, number: int, line: str) -> list[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""Boards on USB, found by USB identity and serial number, never by port number."""
+"""Boards on USB, found by what they say they are and by serial number, never by the number of a port."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ninefold.spec.errors import UnavailableError, installs, not_installed
+from ninefold.spec.errors import UnavailableError
 
 __all__ = ["BOARDS", "INSTALL", "Port", "UsbBoard", "find", "no_board", "ports", "udev_rule"]
 
-INSTALL = installs("board")
+INSTALL = 'pip install "ninefold[board]"'
 
 
 @dataclass(frozen=True)
 class UsbBoard:
-    """USB identity of a board.
+    """How a board shows itself on USB.
 
     Attributes
     ----------
     name : str
-        Name in the catalogue.
+        As in the catalogue.
     vendor, product : int
-        USB vendor and product id.
+        USB identity.
     says : str
-        Regular expression for the product text, needed if the ids belong to a common chip.
+        Regular expression that its product text must contain, where the identity is that of a common chip.
     interface : int
-        Number of the USB interface of the UART.
+        Number of the USB interface that carries the UART.
     baud : int
-        Rate of the UART in our bitstreams, in baud.
+        Rate of the UART in our bitstreams, in bits a second.
     """
 
     name: str
@@ -49,16 +49,16 @@ BOARDS = (
 
 @dataclass(frozen=True)
 class Port:
-    """Serial port of a board that is plugged in.
+    """A serial port of a board that is plugged in.
 
     Attributes
     ----------
     board : UsbBoard
-        Identity of the board.
+        Which board.
     path : str
-        Current path of the port.
+        Of the port, now.
     serial_number : str
-        Serial number of the board; empty if it has none.
+        Of the board; empty where it has none.
     """
 
     board: UsbBoard
@@ -70,17 +70,17 @@ class Port:
 
 
 def ports(listed: Iterable[Any] | None = None) -> list[Port]:
-    """Return the known boards that are plugged in, sorted by name and serial number.
+    """Return the known boards that are plugged in, by name and serial number.
 
     Parameters
     ----------
     listed : iterable, optional
-        Result of pyserial's ``comports``; queried by default.
+        What pyserial's ``comports`` returns; asked for where it is left out.
 
     Raises
     ------
     UnavailableError
-        pyserial is not installed.
+        When pyserial is not installed.
     """
     found = [
         Port(board, str(one.device), one.serial_number or "")
@@ -94,7 +94,7 @@ def ports(listed: Iterable[Any] | None = None) -> list[Port]:
 
 
 def no_board(listed: Iterable[Any] | None = None) -> UnavailableError:
-    """Return the error for a machine without a known board, naming the ports found."""
+    """Return the error of a machine on which no known board is plugged in, with what was seen instead."""
     ports = [str(one.device) for one in (_comports() if listed is None else listed)]
     seen = f"{', '.join(ports)}, of no known board" if ports else "no serial ports"
     known = ", ".join(board.name for board in BOARDS)
@@ -102,17 +102,17 @@ def no_board(listed: Iterable[Any] | None = None) -> UnavailableError:
 
 
 def find(wanted: str, plugged_in: Sequence[Port]) -> Port:
-    """Return the port of the board with this serial number or name, or of the only board for an empty text.
+    """Return the one port of the board with that serial number or name; of the only board for an empty text.
 
     Raises
     ------
     UnavailableError
-        There is none, or more than one; the message lists the boards found.
+        When there is none, or more than one, with what there is.
     """
     fitting = [p for p in plugged_in if wanted in ("", p.serial_number, p.board.name)]
     if len(fitting) == 1:
         return fitting[0]
-    seen = "; ".join(str(port) for port in plugged_in) or "no known board"
+    seen = "; ".join(str(port) for port in plugged_in) or "no board that is known"
     asked = f"board {wanted!r}" if wanted else "board"
     if not fitting:
         raise UnavailableError(f"no {asked} is plugged in: found {seen}", "plug it in, or give the path of its port")
@@ -120,14 +120,14 @@ def find(wanted: str, plugged_in: Sequence[Port]) -> Port:
 
 
 def udev_rule(board: UsbBoard | None, subsystem: str = "tty") -> str:
-    """Return the shell command that adds a udev rule for the port of a board.
+    """Return the command that lets whoever sits at the machine open such a port.
 
     Parameters
     ----------
     board : UsbBoard or None
-        Identity of the board; None for all USB ports.
+        Which board; all ports on USB for None.
     subsystem : str
-        ``"tty"`` for serial ports, ``"usb"`` for the USB device, which loading bitstreams needs.
+        ``"tty"`` for serial ports, ``"usb"`` for the USB device itself, which loading bitstreams needs.
     """
     rule = f'SUBSYSTEM=="{subsystem}", SUBSYSTEMS=="usb", '
     if board is not None:
@@ -142,11 +142,11 @@ def _comports() -> list[Any]:
     try:
         from serial.tools.list_ports import comports
     except ImportError as error:
-        raise not_installed("pyserial", INSTALL) from error
+        raise UnavailableError("pyserial is not installed", INSTALL) from error
     return list(comports())
 
 
 def _interface(port: Any) -> int:
-    """Return the USB interface number at the end of a port's location: 1 for ``1-2:1.1``."""
+    """Return the number of a port's USB interface, which ends its location: ``1-2:1.1`` is interface 1."""
     _, _, number = (port.location or "").rpartition(".") if ":" in (port.location or "") else ("", "", "0")
     return int(number) if number.isdigit() else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,8 @@ from rich.text import Text
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
-from ninefold.spec.terminal import printable, to_json
 
-from .shown import answered, considered, score_of, snippet
+from .shown import answered, considered, details, score_of, snippet
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
@@ -35,7 +35,7 @@ DEFAULT_K = 10
 @click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
 @click.option("--device", default="auto", show_default=True, help="auto, or a device of `ninefold devices`.")
 @click.option("--strict", is_flag=True, help="Fail rather than answer from another device.")
-@click.option("--explain", is_flag=True, help="Show between which devices was chosen, and why.")
+@click.option("--explain", is_flag=True, help="Show the candidates, the reason for the choice, and times.")
 @click.option("--timeline", type=click.Path(dir_okay=False, path_type=Path), help="Write a trace for ui.perfetto.dev.")
 @click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write Prometheus metrics.")
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
@@ -64,23 +64,26 @@ def search(
 
         index = Index.open(name)
         with Scheduler(timeline=timeline is not None) as scheduler:
+            if explain:
+                scheduler.devices()  # otherwise a quick search looks for no other device
             hits = index.search(query_of(index, query), k, scheduler=scheduler, **options)
             if timeline is not None:
                 scheduler.write_timeline(timeline)
             if metrics is not None:
                 metrics.write_text(scheduler.metrics())
     for text in hits.result.fallbacks:
-        click.echo(f"warning: {printable(text)}", err=True)
+        click.echo(f"warning: {text}", err=True)
     if device == "board":
         _say_what_stands_in(hits.result.answered_by)
     if as_json:
-        click.echo(to_json(report_of(index, query, hits)))
+        click.echo(json.dumps(report_of(index, query, hits), indent=2, ensure_ascii=False))
         return
     console = Console()
     console.print(table_of(hits))
     console.print(answered(hits), style="dim", highlight=False, markup=False)
     if explain:
         console.print()
+        console.print(details(hits), highlight=False, markup=False)
         console.print(considered(hits.result))
 
 
@@ -92,7 +95,7 @@ def _say_what_stands_in(answered_by: str) -> None:
     for some in found.values():
         for place in () if isinstance(some, UnavailableError) else some:
             if place.simulated and answered_by == f"board:{place.name}":
-                click.echo(printable(f"{why_simulated(found)}; using {place.url}"), err=True)
+                click.echo(f"{why_simulated(found)}; using {place.url}", err=True)
 
 
 def query_of(index: Index, query: str) -> Any:
@@ -117,7 +120,7 @@ def table_of(hits: Hits) -> Table:
     for rank, hit in enumerate(hits, 1):
         score = f"{hit.score:.4f}" if isinstance(hit.score, float) else str(hit.score)
         entry = hit.entry
-        table.add_row(str(rank), score, Text(snippet(entry.title or entry.id)), Text(snippet(entry.text)))
+        table.add_row(str(rank), score, Text(entry.title or entry.id), Text(snippet(entry.text)))
     return table
 
 

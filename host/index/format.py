@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ninefold.host.digests import remembered_sha256, sha256_of
 from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
 
@@ -92,7 +93,7 @@ class FileRecord:
         if size != self.bytes:
             what = "truncated" if size < self.bytes else "damaged"
             raise DamagedDataError(f"{path} is {what}: {size} bytes, not {self.bytes}; rebuild the index")
-        if sha256_of(path) != self.sha256:
+        if remembered_sha256(path) != self.sha256:
             raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; rebuild the index")
 
 
@@ -180,9 +181,3 @@ class Manifest:
 
 def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

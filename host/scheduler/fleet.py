@@ -7,9 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
-
-from prometheus_client.core import GaugeMetricFamily
+from typing import TYPE_CHECKING, Final
 
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError
 from ninefold.spec.protocols import Backend, Found, Missing
@@ -20,6 +18,9 @@ from .guard import report, start_thread, text_of
 from .inventory import Inventory, Probed
 from .work import Job
 from .worker import Worker
+
+if TYPE_CHECKING:
+    from prometheus_client.core import GaugeMetricFamily
 
 __all__ = ["LAST_RESORT", "DeviceStatus", "Fleet"]
 
@@ -92,6 +93,11 @@ class Fleet:
         #: Devices that no probe lists: whether they are there, only opening them tells.
         self._unlisted: set[str] = set()
         self._behind: threading.Thread | None = None
+
+    @property
+    def surveyed(self) -> bool:
+        """Whether every backend has been probed."""
+        return self._surveyed_at is not None
 
     @property
     def hung(self) -> int:
@@ -200,6 +206,8 @@ class Fleet:
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
         """Give what the metrics say about devices at this moment."""
+        from prometheus_client.core import GaugeMetricFamily
+
         with self._events.lock:
             workers = list(self.workers.values())
         states = {"closed": 0.0, "half-open": 0.5, "open": 1.0}

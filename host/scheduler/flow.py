@@ -16,8 +16,8 @@ from ninefold.spec.signature import Call
 
 from .batches import stack, take
 from .breaker import Breaker
-from .choice import refusal_key
-from .costs import Costs
+from .choice import TRIAL_AFTER, refusal, refusal_key
+from .costs import Costs, size_class
 from .events import Events
 from .fleet import Fleet
 from .guard import is_interrupt, text_of
@@ -35,6 +35,8 @@ __all__ = ["Flow"]
 
 #: Who answers where there is nothing to compute.
 _HOST: Final = "host"
+#: Seconds that a first survey of the devices takes at least; a call that takes less runs on the CPU without one.
+SURVEY_S: Final = 0.2
 
 
 class Flow:
@@ -148,9 +150,23 @@ class Flow:
     def _know_devices(self, pending: Pending) -> None:
         """Look for all devices where the choice is open, and for one to fall back to where it is not."""
         if pending.open_choice:
-            self.fleet.survey()
+            if not self._cpu_is_quick(pending):
+                self.fleet.survey()
         elif not pending.task.strict:
             self.fleet.at_least_one()
+
+    def _cpu_is_quick(self, pending: Pending) -> bool:
+        """Whether the idle CPU is known to answer sooner than a first survey of the devices would end."""
+        if self.fleet.surveyed or pending.task.prefer is not None:
+            return False
+        self.fleet.at_least_one()
+        with self._lock:
+            worker, size = self.fleet.last_resort(), size_class(pending.call)
+            if self.fleet.surveyed or worker is None or worker.depth or refusal(worker, pending.call):
+                return False
+            expected_s = self._costs.expected_s(worker.name, size)
+            # From then on another device may get a trial.
+            return expected_s is not None and expected_s < SURVEY_S and self.placement.answered(size) < TRIAL_AFTER
 
     def _split(self, pending: Pending, call: Call) -> bool:
         """Split a large call over devices, where that is expected to end earlier; return whether it was."""
@@ -253,7 +269,10 @@ class Flow:
             job.moving = True
             pending.note(worker.name, error)
         self._seen.fallback(pending.task.operator, worker.name, error, pending.task.device or AUTO)
-        self.fleet.at_least_one()
+        if pending.open_choice:
+            self.fleet.survey()
+        else:
+            self.fleet.at_least_one()
         self._dispatch(job)
 
     def _fail(self, job: Job, error: Exception) -> None:

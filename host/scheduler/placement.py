@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -47,12 +48,20 @@ class Placement:
             self._answered.clear()
         self._answered[job.size] = self._answered.get(job.size, 0) + 1
 
+    def answered(self, size: str) -> int:
+        """Return how many jobs of a size class were answered."""
+        return self._answered.get(size, 0)
+
     def choose(self, job: Job) -> Choice:
         """Return where an open choice falls."""
         task = job.pending.task
         listed = consider(self._fleet.workers.values(), job.call, job.size, self._costs, task.prefer)
         trials = not job.moving and task.deadline_s is None
-        return choose(listed, job.tried, self._answered.get(job.size, 0), trials=trials, prefer=task.prefer)
+        choice = choose(listed, job.tried, self.answered(job.size), trials=trials, prefer=task.prefer)
+        if self._fleet.surveyed or not job.pending.open_choice or job.moving or choice.worker is None:
+            return choice
+        expected_s = self._costs.expected_s(choice.worker.name, job.size) or 0.0
+        return replace(choice, why=f"measured at {expected_s * 1e3:.3g} ms; other devices were not looked for")
 
     def place(self, job: Job, pending: Pending) -> Exception | None:
         """Queue a job, or return the error that its task ends with."""

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client.core import GaugeMetricFamily
+if TYPE_CHECKING:
+    from prometheus_client.core import GaugeMetricFamily
 
 __all__ = ["Sensor", "energy", "sensors"]
 
@@ -48,6 +49,8 @@ def sensors(rapl: Path = RAPL) -> tuple[list[Sensor], list[str]]:
 
 def energy() -> Iterator[GaugeMetricFamily]:
     """Give the energy that each sensor has counted, as a metric."""
+    from prometheus_client.core import GaugeMetricFamily
+
     family = GaugeMetricFamily("ninefold_energy_joules", "Energy counters of this machine.", labels=("sensor",))
     for sensor in sensors()[0]:
         family.add_metric((sensor.name,), sensor.joules())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ninefold.spec.errors import InputError
 
 from .work import Pending
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Room"]
 
@@ -43,6 +46,8 @@ class Room:
 
     def enter_or_queue(self, pending: Pending) -> asyncio.Future[None] | None:
         """Take a place, or return what to await before trying again."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._full():

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
-from prometheus_client import CollectorRegistry
 
 from ninefold.host import around
 from ninefold.spec.data import Answer, Database, Result, State, Task
@@ -32,6 +31,9 @@ from .power import energy
 from .room import Room
 from .seen import Seen
 from .work import AUTO, Future, Job, Pending
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 __all__ = ["Scheduler", "run"]
 

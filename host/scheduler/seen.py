@@ -10,17 +10,19 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
-
-from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Any, Final
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.signature import Call
 
 from .guard import report, text_of
+
+if TYPE_CHECKING:
+    # Imported once metrics are asked for: a search from the command line asks for none.
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric
 
 __all__ = ["Readings", "Seen"]
 
@@ -31,10 +33,10 @@ KEPT_EVENTS: Final = 1_000_000
 BUCKETS: Final = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 #: Gives metrics with their values at the time of asking.
-Readings = Callable[[], Iterable[Metric]]
+Readings = Callable[[], "Iterable[Metric]"]
 
 
-class _Read(Collector):
+class _Read:
     """Metrics that are read when they are asked for, and cost nothing in between."""
 
     def __init__(self, readings: Readings) -> None:
@@ -74,25 +76,29 @@ class Seen:
     """
 
     def __init__(self, timeline: bool = False) -> None:
-        self.registry = CollectorRegistry()
         # Counted here, and made metrics of when asked for: the library's counter and histogram take longer for a task
         # than all else that happens when it ends.
         self._ended: dict[tuple[str, str, str], _Ended] = {}
+        self._moved: dict[tuple[str, str, str], int] = {}
         self._lock = threading.Lock()
-        self.add(self._tasks)
-        self._fallbacks = Counter(
-            "ninefold_fallbacks",
-            "Tasks that a device did not answer, by the class of the error.",
-            ("operator", "device", "reason"),
-            registry=self.registry,
-        )
+        self._readings: list[Readings] = [self._tasks, self._fallbacks]
         self._unsaid: deque[tuple[str, dict[str, Any]]] = deque()
         self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
         self._started = time.perf_counter()
 
+    @cached_property
+    def registry(self) -> CollectorRegistry:
+        """The registry of all metrics, with those that `add` has added so far."""
+        from prometheus_client import CollectorRegistry
+
+        registry = CollectorRegistry()
+        for readings in self._readings:
+            registry.register(_Read(readings))
+        return registry
+
     def add(self, readings: Readings) -> None:
-        """Add metrics that are read when they are asked for."""
-        self.registry.register(_Read(readings))
+        """Add metrics that are read when they are asked for, before `registry` is first used."""
+        self._readings.append(readings)
 
     def ended(self, tasks: Sequence[tuple[str, str, str, float]]) -> None:
         """Count tasks that ended: operator, device, outcome, and the seconds since each was submitted."""
@@ -115,6 +121,8 @@ class Seen:
 
     def _tasks(self) -> Iterator[Metric]:
         """Give how many tasks ended how, and how long they took."""
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
         text = "Tasks by operator, the device that answered, and outcome: answered, failed or cancelled."
         tasks = CounterMetricFamily("ninefold_tasks", text, labels=("operator", "device", "outcome"))
         latencies: dict[tuple[str, str], _Ended] = {}
@@ -132,6 +140,18 @@ class Seen:
             seconds.add_metric(labels, list(upto), latency.seconds)
         yield seconds
 
+    def _fallbacks(self) -> Iterator[Metric]:
+        """Give how many tasks moved on from a device, and why."""
+        from prometheus_client.core import CounterMetricFamily
+
+        text = "Tasks that a device did not answer, by the class of the error."
+        family = CounterMetricFamily("ninefold_fallbacks", text, labels=("operator", "device", "reason"))
+        with self._lock:
+            moved = dict(self._moved)
+        for labels, count in moved.items():
+            family.add_metric(labels, count)
+        yield family
+
     def ran(self, device: str, call: Call, started: float, seconds: float, tasks: int) -> None:
         """Note a call on a device for the timeline; `started` by `time.perf_counter`."""
         if self._events is not None:
@@ -146,7 +166,8 @@ class Seen:
     def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
         """Note that a device did not answer a task; `say` logs it."""
         kind, reason = type(error).__name__, text_of(error)
-        self._fallbacks.labels(operator, device, kind).inc()
+        with self._lock:
+            self._moved[operator, device, kind] = self._moved.get((operator, device, kind), 0) + 1
         extra = {"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason}
         self._unsaid.append(("a task moves on from a device", extra))
         if self._events is not None:
@@ -170,6 +191,8 @@ class Seen:
 
     def metrics(self) -> str:
         """Return all metrics in Prometheus' text format."""
+        from prometheus_client import generate_latest
+
         return generate_latest(self.registry).decode()
 
     def write_timeline(self, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import itertools
 from collections.abc import Callable, Generator, Hashable, Mapping
@@ -58,6 +57,8 @@ class Future(concurrent.futures.Future[Result]):
         super().add_done_callback(guarded(fn))
 
     def __await__(self) -> Generator[Any, None, Result]:
+        import asyncio
+
         return asyncio.wrap_future(self).__await__()
 
 

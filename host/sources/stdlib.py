@@ -12,17 +12,13 @@ from .entry import Entry, Kind, Skipped
 
 __all__ = ["KIND"]
 
-_NAME = "stdlib"
-
 
 def _claims(source: str) -> bool:
-    return source == _NAME
+    return source == "stdlib"
 
 
 def _read(_source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]:
-    if Path(_NAME).exists():
-        skipped.notes.append(f"{_NAME} is Python's standard library; ./{_NAME} names the one in this folder")
-    # Isolated and without site-packages: nothing installed or in the working folder can take its place.
+    # Isolated and without site-packages: nothing that is installed or lies in the working folder can stand in.
     command = [sys.executable, "-I", "-S", str(Path(documented.__file__))]
     for line in run(command, work="standard library").splitlines():
         found = json.loads(line)

@@ -103,6 +103,8 @@ def test_a_fallback_is_visible(ninefold: Run, index: str) -> None:
     result = ninefold("search", index, "rain", "--device", "loihi:hardware", "--json")
     assert result.exit_code == 0
     assert result.stderr.startswith("warning: loihi:hardware is not there: ")
+    shown = ninefold("search", index, "rain", "--device", "loihi:hardware")
+    assert "answered by cpu in place of loihi:hardware; score: " in shown.stdout
     report = json.loads(result.stdout)
     assert (report["asked_for"], report["answered_by"]) == ("loihi:hardware", "cpu")
     assert report["fallbacks"][0].startswith("loihi:hardware is not there")

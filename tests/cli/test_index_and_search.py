@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,11 @@ def test_texts(ninefold: Run, notes: Path) -> None:
     assert first.split()[0] == "1"
     assert "Bread" in first
     assert "Knead the dough" in first
-    assert last.startswith("cpu (numpy), ")
-    assert "; question embedded in " in last
-    assert "; searched in " in last
+    assert last == "answered by cpu; score: dot product of the nits"
+    explained = " ".join(ninefold("search", "notes", "how to bake", "--rerank", "2", "--explain").stdout.split())
+    assert "answered by cpu; score: dot product of the float vectors cpu by path numpy: " in explained
+    times = r"; query embedded in \S+ m?s, the model's start included; searched in \S+ [mu]?s; reranked in \S+ [mu]?s "
+    assert re.search(times, explained)
 
 
 def test_the_report_says_who_answered(ninefold: Run, notes: Path) -> None:

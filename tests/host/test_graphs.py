@@ -1,5 +1,6 @@
 """OpenVINO graphs that several backends run: products, search, stored graphs, the sentence model on any device."""
 
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ninefold.host.embedding import Embedder, find_model
 from ninefold.host.embedding.graph import compiled
 from ninefold.host.embedding.sequences import embed
 from ninefold.host.graphs import Product, Target, one_line, search
@@ -70,6 +72,35 @@ def test_a_stored_graph_is_loaded_again_unless_it_is_damaged(tmp_path: Path, mon
     )
     stored(refused, "CPU", {}, ["b"], make)
     assert made == [0, 1, 2, 3, 4]
+
+
+def test_a_graph_that_cannot_be_kept_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "file"))
+    target = Target()
+    x = target.op.parameter([3], np.float32)
+    core = target.openvino.Core()
+    model = target.openvino.Model([target.op.add(x, x)], [x], "double")
+    graph = stored(core, "CPU", {}, ["c"], lambda: core.compile_model(model, "CPU", {}))
+    assert graph([np.arange(3, dtype=np.float32)])[0].tolist() == [0, 2, 4]
+    assert [record.message for record in caplog.records] == ["a compiled graph was not kept"]
+
+
+def test_a_loaded_graph_and_a_compiled_one_give_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, found = find_model(), []
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
+    texts = ["bees", "the roof leaks " * 30, "dough"]
+    for _ in range(2):  # compiled and kept, then loaded
+        compiled.cache_clear()
+        found.append(Embedder(model).embed(texts))
+        gc.collect()
+    assert len(list((tmp_path / "cache" / "openvino").glob("*/graph"))) == 1
+    assert np.array_equal(*found)
+    compiled.cache_clear()
+    assert np.array_equal(Embedder(model, threads=2).embed(texts), found[0])
+    assert len(list((tmp_path / "cache" / "openvino").glob("*/graph"))) == 1
 
 
 def newest(folder: Path) -> int:

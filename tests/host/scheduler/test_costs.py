@@ -13,11 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ninefold.host.scheduler import Scheduler
 from ninefold.host.scheduler.costs import KEPT, Costs, size_class
+from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
 from tests.host.accidents import ACCIDENTS, Accidents, damaged
 
-from .fakes import database, queries
+from .fakes import Fake, cpu, database, fleet, queries
 
 
 def test_the_class_of_a_call_is_the_bit_length_of_its_sizes() -> None:
@@ -208,3 +210,53 @@ def test_calls_of_one_class_differ_by_less_than_two_in_each_size(q: int, other: 
     if same:
         assert max(q, other) < 2 * min(q, other)
         assert max(k, other_k) < 2 * min(k, other_k)
+
+
+def known(path: Path, **seconds: float) -> Path:
+    """Write costs of `CALL` on devices."""
+    costs = Costs(path)
+    for device, each in seconds.items():
+        costs.describe(device, f"fake {device}")
+        costs.record(device, size_class(OPERATORS["mine"].bind(dict(zip(("q", "database"), CALL, strict=True)))), each)
+    costs.save()
+    return path
+
+
+CALL = (queries(5), database(40))
+
+
+def test_a_quick_call_waits_for_no_survey(tmp_path: Path) -> None:
+    fakes = fleet(cpu(), Fake("gpu", rating=9))
+    with Scheduler(backends=fakes, costs=known(tmp_path / "costs", cpu=0.001, gpu=0.0001)) as s:
+        for _ in range(3):
+            result = s.run("mine", *CALL)
+            assert result.answered_by == "cpu"
+            assert result.why.endswith("ms; other devices were not looked for")
+            assert fakes["gpu"].probes == 0
+        # From then on, what a survey takes may be gained.
+        assert s.run("mine", *CALL).why.startswith("earliest expected completion")
+        assert fakes["gpu"].probes == 1
+
+
+@pytest.mark.parametrize("case", ["slow", "unknown", "preferred", "surveyed", "explained"])
+def test_a_survey_is_waited_for(tmp_path: Path, case: str) -> None:
+    fakes = fleet(cpu(), Fake("gpu", rating=9))
+    seconds = {"slow": {"cpu": 0.5}, "unknown": {"gpu": 0.1}}.get(case, {"cpu": 0.001})
+    with Scheduler(backends=fakes, costs=known(tmp_path / "costs", **seconds)) as s:
+        if case == "surveyed":
+            s.devices()
+        if case == "explained":
+            s.explain("mine", *CALL)
+        else:
+            s.run("mine", *CALL, **({"prefer": "gpu"} if case == "preferred" else {}))
+        assert fakes["gpu"].probes == 1
+
+
+def test_when_the_quick_cpu_fails_the_others_are_looked_for(tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise DeviceError("it broke")
+
+    fakes = fleet(Fake("cpu", fail, kind="cpu"), Fake("gpu"))
+    with Scheduler(backends=fakes, costs=known(tmp_path / "costs", cpu=0.001)) as s:
+        result = s.run("mine", *CALL)
+    assert (result.answered_by, result.fallbacks) == ("gpu", ("cpu: it broke",))

@@ -352,7 +352,7 @@ def test_a_damaged_cost_file_costs_the_measurements_only(tmp_path: Path) -> None
         assert right(s.run("mine", queries(), DATA, k=3))
     assert '"cpu"' in path.read_text()
     with Scheduler(backends=fleet(cpu()), costs=path) as s:
-        assert s.run("mine", queries(), DATA, k=3).why == "the only device that can"
+        assert s.run("mine", queries(), DATA, k=3).why.startswith("measured at ")
 
 
 class Erratic:

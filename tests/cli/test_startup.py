@@ -1,0 +1,52 @@
+"""Starting a command imports what it needs and no more: imports are most of the time of a small one."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+#: Packages that take long to import, or look for hardware.
+HEAVY = {
+    *("amaranth", "asyncio", "cocotb", "nengo", "nengo_loihi", "numpy", "openvino", "prometheus_client", "pyopencl"),
+    *("safetensors", "scipy", "serial", "tokenizers", "usb"),
+}
+
+
+def imported(*words: str) -> set[str]:
+    """Return which of `HEAVY` a command has imported when it ends."""
+    code = (
+        "import sys, atexit\n"
+        f"atexit.register(lambda: print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr))\n"
+        "from ninefold.host.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(ast.literal_eval(done.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("words", [["--version"], ["search", "--help"], ["index", "--help"], ["eval", "--help"]])
+def test_help_needs_nothing(words: list[str]) -> None:
+    assert imported(*words) == set()
+
+
+def test_a_search_on_the_cpu_looks_for_no_other_device(ninefold: Run, vectors: Path) -> None:
+    ninefold("index", vectors, "-o", "v")
+    assert imported("search", "v", "3", "--device", "cpu") == {"numpy"}
+    # The choice is open, and the CPU is known to be quicker than a survey.
+    assert ninefold("search", "v", "3").exit_code == 0
+    assert imported("search", "v", "3") == {"numpy"}
+    # What the others do not need is seen where it is needed.
+    assert "prometheus_client" in imported("search", "v", "3", "--metrics", "m")
+
+
+def test_a_search_for_a_text_imports_the_model_only(ninefold: Run, notes: Path) -> None:
+    ninefold("index", notes, "-o", "n")
+    # The first search compiles the model, the second loads what that has kept.
+    found = [imported("search", "n", "bees", "--device", "cpu") for _ in range(2)][1]
+    assert found == {"numpy", "openvino", "tokenizers"}
