@@ -1,1 +1,1 @@
-"""Bytes to a device and back: protocol codec, transports, register access, programming."""
+"""Host side of the link: codec, transports, board driver, programming."""

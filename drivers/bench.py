@@ -1,4 +1,4 @@
-"""How fast a board is, and how much of that is the link."""
+"""Measurement of a board: queries per second, and the share of the link."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ _SEED = 11
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """Figures of one measurement.
 
     Attributes
     ----------
     rows, queries, k : int
-        The search.
+        Size of the search.
     load_s : float
-        Time to fill the store.
+        Time to fill the store, in seconds.
     search_s : float
-        Time for all queries; on a virtual board that of this computer, not of a board.
+        Time for all queries, in seconds; of a virtual board, the time that this computer took.
     cycles_a_query : float
-        Clock cycles between queries, from the board's counter, waiting included.
+        Clock cycles between queries, from the board's counter, including waiting.
     scoring_cycles : int
-        Of these, what scoring all rows needs: rows * dimensions / lanes.
+        Cycles needed to score all rows: rows * dimensions / lanes.
     clock_hz : int
-        The board's nominal clock.
+        Nominal clock of the board, in Hz.
     queries_a_second : float
-        At that clock; of a virtual board too, which takes longer.
+        Queries per second at the nominal clock, also for a virtual board, which takes longer.
     link_share : float
-        Part of the cycles in which no row was scored.
+        Fraction of the cycles in which no row was scored.
     query_bytes, line_bytes : int
-        Bytes of the queries' nits, and all bytes to the board while they were asked: frames, repeats, and two requests
-        for statistics.
+        Bytes of the queries' nits, and all bytes sent to the board meanwhile: frames, repeats and two requests for
+        statistics.
     payload_share : float
-        The first of the second.
+        ``query_bytes`` / ``line_bytes``.
     repeats : int
-        Requests that had to be sent again.
+        Requests that were repeated.
     """
 
     rows: int
@@ -69,7 +69,7 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     Raises
     ------
     UnsupportedError
-        For a k that the board does not have.
+        `k` exceeds the board's k.
     """
     board.check_k(k)
     identity, rng = board.identity, np.random.default_rng(_SEED)

@@ -1,4 +1,4 @@
-"""The benchmark of the link: how much of what goes to a board is queries, and cycles from query to query.
+"""Benchmark of the link: the share of queries in the bytes to a board, and the cycles between queries.
 
 Run with ``ninefold bench link``; on a virtual board without ``--device board:NAME``.
 """
@@ -16,7 +16,8 @@ from ninefold.spec.errors import DeviceError
 
 __all__ = ["link"]
 
-#: Board, and queries; the tiny board's line is as wide as its engine is quick, icebreaker's UART is part of it.
+#: Boards, and numbers of queries. The link of virtual/tiny keeps up with its engine; icebreaker/small includes its
+#: UART.
 _BOARDS: Final[Mapping[Size, tuple[str, int]]] = {
     "tiny": ("board:virtual/tiny", 20),
     "small": ("board:icebreaker/small", 300),
@@ -27,11 +28,11 @@ _K: Final = 8
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Ask each board the same queries three times."""
+    """Send the same queries to each board three times."""
     default, queries = _BOARDS[request.size]
     figures = []
     for name in request.of_backend("board") or (default,):
-        # As of any device, the digest of the bitstream that the board must hold may follow.
+        # The digest of the expected bitstream may follow, as in any device name.
         bare, _, digest = name.partition("#")
         board = open_board(bare, digest=digest)
         try:
@@ -40,7 +41,7 @@ def _measure(request: Request) -> list[Figure]:
         finally:
             board.close()
         if any(one.repeats != measured[0].repeats for one in measured):
-            request.note(f"link: {name} needed repeats, which the share of payload counts")
+            request.note(f"link: {name} needed repeats, which count as overhead in the share of payload")
         figures += _figures(name, measured)
     return figures
 
@@ -88,5 +89,5 @@ def _check() -> object:
     return url_of(_BOARDS["tiny"][0])
 
 
-#: Measures boards, virtual ones too.
+#: Suite that measures real and virtual boards.
 link = Benchmark(_measure, _check, ("board",))

@@ -1,4 +1,4 @@
-"""The driver of a board: identify it, test it, fill its store, query it."""
+"""Driver of a board: identification, known-answer test, loading, queries."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from ninefold.spec.protocols import Transport
 
 __all__ = ["Board", "Condition"]
 
-#: How often one search fills the store anew after a reset, before the board counts as failing.
+#: Number of reloads after resets in one search, after which the board counts as failing.
 _MENDS = 3
-#: A request may take so many times what its cycles should, beside the link's own share.
+#: Factor by which a request may exceed the time of its cycles, in addition to the time of the link.
 _MARGIN = 4
 _STATISTICS = Request(Kind.STATISTICS, b"", replies.statistics)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What a board held when the driver met it.
+    """Contents of a board when the driver connected.
 
     Attributes
     ----------
     epoch, rows, load_bytes : int
-        As the registers of these names.
+        Values of the registers with these names.
     """
 
     epoch: int
@@ -48,7 +48,7 @@ class Condition:
 
     @property
     def interrupted(self) -> bool:
-        """Whether a load was begun and not brought to its end."""
+        """True if a load was started and not completed."""
         return self.epoch == EPOCH_RESET and self.load_bytes > 0
 
     def __str__(self) -> str:
@@ -58,38 +58,37 @@ class Condition:
 
 
 class Board:
-    """A board behind a byte stream, identified when this is made; used by one thread at a time.
+    """Board behind a byte stream, for use by one thread at a time. The constructor identifies it.
 
-    A board that was reset in the middle of a search is identified again and filled again, and the search goes on where
-    it stopped; `mended` counts that.
+    A board that is reset during a search is identified and loaded again, and the search continues from where it
+    stopped. `mended` counts these reloads.
 
     Parameters
     ----------
     transport : Transport
-        The byte stream; closed when the board cannot be identified.
+        Byte stream to the board; closed if the board cannot be identified.
     timeout_s : float
-        How long a request may take beside the board's own computation.
+        Time limit of a request in seconds, in addition to the board's computation.
     tries : int
-        How often a request is sent before the board counts as lost.
+        Number of times a request is sent before the board counts as lost.
     seed : int, optional
-        Of nonces and epochs, which tell this driver's conversation from others'; every one has its own where it is left
-        out.
+        Seed of nonces and epochs, which distinguish this driver from other hosts; random by default.
     clock : callable
-        Seconds that pass.
+        Function that returns the time in seconds.
 
     Attributes
     ----------
     identity : Identity
-        What the board says it is.
+        Identity that the board reports.
     condition : Condition
-        What it held when the driver met it.
+        Contents of the board when the driver connected.
     mended : int
-        How often its store was filled anew after a reset.
+        Number of reloads after resets.
 
     Raises
     ------
     LostDeviceError
-        When nothing answers, or what answers is no board of this version.
+        Nothing answers, or the answer is not from a board of this version.
     """
 
     def __init__(
@@ -119,28 +118,28 @@ class Board:
 
     @property
     def link_statistics(self) -> LinkStatistics:
-        """What has happened on the link."""
+        """Counters of the link."""
         return self.link.statistics
 
     def check_digest(self, digest: str) -> None:
-        """Raise `LostDeviceError` unless the board's bitstream has that digest, 64 hexadecimal digits."""
+        """Raise `LostDeviceError` unless the board's bitstream has this digest (64 hexadecimal digits)."""
         if self.identity.digest != digest.lower():
             raise LostDeviceError(
                 f"the board holds the bitstream {self.identity.digest[:16]} where {digest[:16]} is expected: program it"
             )
 
     def check_k(self, k: int) -> None:
-        """Raise `UnsupportedError` unless the board gives so many results a query."""
+        """Raise `UnsupportedError` if the board cannot return `k` results per query."""
         if not 1 <= k <= self.identity.k:
-            raise UnsupportedError(f"k = {k} results a query, where the board gives 1 to {self.identity.k}")
+            raise UnsupportedError(f"k must be 1 to {self.identity.k} on this board, not {k}")
 
     def selftest(self) -> None:
-        """Run a small search whose answer is known; afterwards nothing is loaded.
+        """Run a small search with a known answer. Afterwards no database is loaded.
 
         Raises
         ------
         DeviceError
-            When the answer is another one, with the first difference.
+            The answer is wrong; the message gives the first difference.
         """
         known = known_answer(self.identity.dimensions, self.identity.depth, self.identity.k)
         thresholds = THRESHOLDS[self.identity.mode].reached_at
@@ -151,23 +150,23 @@ class Board:
     def load(
         self, rows: npt.NDArray[np.uint8], dimensions: int, thresholds: tuple[int, int, int, int] | None = None
     ) -> None:
-        """Take a database; what fits into the store is loaded now, the rest when it is searched.
+        """Set the database, and load as many rows as the store holds. Other rows are loaded when they are searched.
 
         Parameters
         ----------
         rows : uint8 array of shape (N, ceil(dimensions / 2))
-            Packed nits. Kept, not copied; it must not change.
+            Packed nits. The array is not copied and must not change.
         dimensions : int
-            Nits a row. Up to the board's, zero nits are added, which change no score.
+            Nits per row. Rows are padded with zero nits to the board's dimensions, which changes no score.
         thresholds : tuple of int, optional
-            Magnitudes of grid values at which nits 1 to 4 begin in this database; as the board has them where left out.
+            Magnitudes of grid values at which nits 1 to 4 begin; the board's current values by default.
 
         Raises
         ------
         UnsupportedError
-            For more dimensions than the board has.
+            The database has more dimensions than the board.
         InputError
-            For an array of another shape.
+            The array has another shape.
         """
         self._check_rows(rows, dimensions)
         self._take(rows, thresholds)
@@ -176,20 +175,20 @@ class Board:
     def adopt(
         self, rows: npt.NDArray[np.uint8], dimensions: int, thresholds: tuple[int, int, int, int] | None = None
     ) -> bool:
-        """Take a database that the store holds already, from an earlier process perhaps, and test the board with it.
+        """Reuse a database that the store already holds, from an earlier process for example, after a test.
 
-        Parameters and errors are those of `load`. Where the database has more rows than the store, its first part
-        counts.
+        Parameters and errors are as in `load`. If the database has more rows than the store, its first part is
+        compared.
 
         Returns
         -------
         bool
-            False where the store holds something else; then nothing has changed.
+            False if the store holds something else; then nothing has changed.
 
         Raises
         ------
         DeviceError
-            When the board's answers are not those of that database.
+            The board's answers do not match the database.
         """
         self._check_rows(rows, dimensions)
         self._identify_again()
@@ -205,7 +204,7 @@ class Board:
         return True
 
     def unload(self) -> None:
-        """Forget the database; queries are refused until another one is loaded."""
+        """Forget the database. Queries are refused until another one is loaded."""
         self._rows = self._page = None
 
     def search(self, queries: npt.NDArray[Any], k: int) -> Mined:
@@ -214,20 +213,20 @@ class Board:
         Parameters
         ----------
         queries : uint8 array of shape (Q, ceil(D / 2)) or int16 array of shape (Q, D)
-            Packed nits, or grid values that the board quantises; of no more dimensions than it has.
+            Packed nits, or grid values that the board quantises; at most as many dimensions as the board has.
         k : int
-            Results a query.
+            Results per query.
 
         Raises
         ------
         UnsupportedError
-            For a k, a size or a format that the board does not have, with both numbers, before anything runs.
+            The board does not support the k, size or format; raised with both numbers before anything runs.
         InputError
-            When nothing is loaded, or for another shape or dtype.
+            Nothing is loaded, or the shape or dtype is wrong.
         DeviceError
-            When the board refuses a query, or is reset again and again.
+            The board refuses a query, or is reset repeatedly.
         LostDeviceError
-            When it stops answering, or another board answers.
+            The board stops answering, or another board answers.
         """
         if self._rows is None:
             raise InputError("nothing is loaded on the board")
@@ -236,13 +235,13 @@ class Board:
         form, data = encode_queries(queries, self.identity, self.thresholds)
         queries_a_frame(self.identity, form, min(k, depth, len(rows)))
         pages = list(range(-(-len(rows) // depth)))
-        # The page that the store holds comes first, which saves a load.
+        # Starting with the page in the store saves a load.
         if self._page in pages:
             pages = pages[self._page :] + pages[: self._page]
         return merged([self._search_page(page, form, data, k) for page in pages], k)
 
     def statistics(self) -> Statistics:
-        """Return what the board has counted."""
+        """Return the counters of the board."""
         return self.link.ask(_STATISTICS)
 
     def thresholds(self) -> tuple[int, ...]:
@@ -258,7 +257,7 @@ class Board:
         self._thresholds = values
 
     def reset(self) -> None:
-        """Bring the board into the state after power-on; a database stays known, and is loaded when it is searched."""
+        """Reset the board to its state after power-on. The database is kept and loaded again when it is searched."""
         self.link.ask(Request(Kind.RESET, b"", replies.nothing))
         self._page = self._thresholds = None
 
@@ -270,7 +269,7 @@ class Board:
         try:
             return self._identify()
         except LostDeviceError as error:
-            if not self.link.statistics.timeouts:  # the stream itself has ended
+            if not self.link.statistics.timeouts:  # the byte stream has ended
                 raise
             raise LostDeviceError(
                 f"{error}; the board is not programmed, has another baud rate or serves another host"
@@ -281,7 +280,7 @@ class Board:
 
         def parse(payload: bytes) -> bytes:
             if replies.nonce(payload) != nonce:
-                raise ProtocolError("a reply to somebody else's greeting")
+                raise ProtocolError("a reply to another host's IDENTIFY")
             return payload
 
         self.link.window = 1
@@ -289,12 +288,12 @@ class Board:
         try:
             identity = replies.identity(payload)
         except ProtocolError as error:
-            raise LostDeviceError(f"what answers is no board of this version: {error}") from error
+            raise LostDeviceError(f"the device that answers is no board of this version: {error}") from error
         self.link.window = identity.window
         return identity
 
     def _identify_again(self) -> None:
-        """See that it is the same board, and keep it from taking requests for repeats of somebody else's."""
+        """Check that it is the same board, and clear its kept replies, which may be for another host."""
         identity = self._identify()
         if identity != self.identity:
             raise LostDeviceError(
@@ -308,7 +307,7 @@ class Board:
         self._page = None
         self._be_patient(0)
         self._identify_again()
-        # Neither that of an earlier load of this driver nor that of somebody else's, who must see that theirs is gone.
+        # A new epoch, so that another host notices that its database is gone.
         taken = (EPOCH_RESET, self.link.epoch, *read_register(self.link, "epoch"))
         epoch = self._random.choice([e for e in range(EPOCH_MAX + 1) if e not in taken])
         data = widened(rows[page * depth : (page + 1) * depth], size).tobytes()
@@ -337,7 +336,7 @@ class Board:
                     end = done + len(answer.ids)
                     ids[done:end], scores[done:end] = answer.ids, answer.scores
                     done = end
-                cycles += max(0, clock[1] - clock[0])  # a reset sets the counter back
+                cycles += max(0, clock[1] - clock[0])  # a reset clears the counter
             except (BoardResetError, RefusedError) as error:
                 if isinstance(error, RefusedError) and error.refusal.code != Fault.EMPTY:
                     raise
@@ -349,7 +348,7 @@ class Board:
         return Page(page * self.identity.depth, Found(ids, scores), cycles)
 
     def _try(self, known: KnownAnswer, thresholds: Sequence[int] | None) -> None:
-        """Ask the first page for what is known, in each format; see how fast the board is in truth."""
+        """Run the known-answer test on the first page in each format, and measure the board's real speed."""
         started, cycles = self._clock(), 0
         searches: list[npt.NDArray[Any]] = [known.queries]
         if FORMAT_GRID in self.identity.formats and thresholds is not None:
@@ -365,7 +364,7 @@ class Board:
                         f"the board fails its known-answer test: query {query} has {name} {found[query, rank]} at rank"
                         f" {rank} where {expected[query, rank]} is right"
                     )
-        # A simulated board's cycles take longer than its clock says.
+        # The cycles of a simulated board take longer than its nominal clock period.
         if cycles > 0:
             self._seconds_per_cycle = max(1 / self.identity.clock_hz, (self._clock() - started) / cycles)
 
@@ -379,7 +378,7 @@ class Board:
         self._rows, self._thresholds = rows, thresholds
 
     def _be_patient(self, scores: int) -> None:
-        """Allow for the time that so many scores take in one request."""
+        """Extend the time limit for the number of scores in one request."""
         cycles = scores * (self.identity.dimensions // self.identity.lanes)
         self.link.timeout_s = self._timeout_s + _MARGIN * cycles * self._seconds_per_cycle
 

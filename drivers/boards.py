@@ -1,4 +1,4 @@
-"""The boards that can be had here, what they are known by, and how one is opened."""
+"""Boards that are available, real or virtual: their names, and opening one."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ __all__ = [
     "why_simulated",
 ]
 
-#: Entry points of those who know of boards; each is a `Source`.
+#: Group of entry points for sources of boards; each is a `Source`.
 BOARDS = "ninefold.boards"
-#: What a configuration in a file ends with, which can be simulated.
+#: Suffix of a file with a configuration, which can be simulated.
 _FILE = ".json"
-#: In place of a digest: any bitstream will do.
+#: Digest that accepts any bitstream.
 ANY = "any"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a board is.
+    """Address of a board.
 
     Attributes
     ----------
     name : str
-        What it is called: its serial number, or the configuration that is simulated.
+        Serial number, or name of the simulated configuration.
     url : str
-        As `ninefold.drivers.transports.open_transport` takes it.
+        URL for `ninefold.drivers.transports.open_transport`.
     description : str
-        What it is, in words.
+        Description for users.
     simulated : bool
-        Whether it is computed by this computer.
+        True if this computer simulates the board.
     """
 
     name: str
@@ -60,25 +60,25 @@ class Place:
 
 
 class Source(Protocol):
-    """Who knows of boards; a module is one."""
+    """Source of boards; a module can be one."""
 
     def places(self) -> Sequence[Place]:
-        """Return the boards that can be had now, quickly, without opening one.
+        """Return the boards that are available now, quickly and without opening one.
 
         Raises
         ------
         UnavailableError
-            Why there is none, with the step that provides one.
+            There is none; the message gives the reason and the step that provides one.
         """
         ...
 
     def identities(self) -> Mapping[str, str]:
-        """Return digests, 64 hexadecimal digits, of bitstreams that no manifest describes, and their names."""
+        """Return the names of bitstreams without a manifest, by digest (64 hexadecimal digits)."""
         ...
 
 
 def places() -> dict[str, Sequence[Place] | UnavailableError]:
-    """Return, for each source by name, the boards that it knows of, or why there is none."""
+    """Return for each source, by name, its boards or the reason why there is none."""
     found: dict[str, Sequence[Place] | UnavailableError] = {}
     for name, entry in entries(BOARDS).items():
         try:
@@ -89,25 +89,24 @@ def places() -> dict[str, Sequence[Place] | UnavailableError]:
 
 
 def url_of(name: str) -> str:
-    """Return the URL of a board by any name that it has.
+    """Return the URL of a board, given any of its names.
 
     Parameters
     ----------
     name : str
-        A URL; what `places` calls it, options of the URL behind it perhaps; a source, for the first board that it knows
-        of; a file with a configuration; the path of a port; a serial number; or one of these behind ``board:``, as a
-        device is named.
+        A URL; a name from `places`, optionally followed by URL options; a source, for its first board; a file with a
+        configuration; the path of a port; a serial number; or one of these after ``board:``, as in a device name.
 
     Raises
     ------
     InputError
-        For a name that is none.
+        The name is unknown.
     UnavailableError
-        Where the source that is named knows of none.
+        The named source has no board.
     """
     bare = name.removeprefix("board:")
     if "://" in bare:
-        split(bare)  # refuses what is no URL
+        split(bare)  # refuses anything that is no URL
         return bare
     stem, mark, options = bare.partition("?")
     if stem.endswith(_FILE):
@@ -123,21 +122,21 @@ def url_of(name: str) -> str:
     half = any(stem == one.partition("/")[2] for one in known)
     if half or not stem or ("/" in stem and not stem.startswith("/")):
         raise InputError(
-            f"a board is named by a URL, or as `ninefold board list` has it ({', '.join(known) or 'none now'}), not"
+            f"a board must be a URL or a name from `ninefold board list` ({', '.join(known) or 'none now'}), not"
             f" {name!r}{did_you_mean(stem, known)}"
         )
     return f"serial://{bare}"
 
 
 def only_board() -> Place:
-    """Return the one board that is plugged in; where there is none, the first one that can be simulated.
+    """Return the one board that is plugged in, or else the first one that can be simulated.
 
     Raises
     ------
     InputError
-        When there is more than one.
+        More than one board is plugged in.
     UnavailableError
-        When there is none, and none can be simulated.
+        No board is plugged in, and none can be simulated.
     """
     found = places()
     listed = [place for some in found.values() if not isinstance(some, UnavailableError) for place in some]
@@ -150,13 +149,13 @@ def only_board() -> Place:
 
 
 def why_simulated(found: Mapping[str, Sequence[Place] | UnavailableError]) -> str:
-    """Return why a simulated one of the `places` that were found stands in for one that is plugged in."""
+    """Return the reason why a simulated board replaces one that is plugged in."""
     missing = [some for some in found.values() if isinstance(some, UnavailableError)]
     return "; ".join(error.what for error in missing) or "no board is plugged in"
 
 
 def bitstream(digest: str) -> str:
-    """Return the name of the bitstream with that digest; empty where neither manifest nor source knows it."""
+    """Return the name of the bitstream with this digest, or an empty string if no manifest or source has it."""
     for manifest in manifests().values():
         if manifest.digest == digest:
             return manifest.name
@@ -175,33 +174,33 @@ def open_board(
     timeout_s: float = TIMEOUT_S,
     tries: int = TRIES,
 ) -> Board:
-    """Open a board and make sure that it is fit for use.
+    """Open a board and check that it can be used.
 
     Parameters
     ----------
     name : str
-        As `url_of` takes it.
+        Name of the board, as for `url_of`.
     digest : str
-        Of the bitstream that it must hold, from a manifest; one that is known where it is empty; `ANY`.
+        Digest of the bitstream that the board must hold, or `ANY`; empty for any known bitstream.
     selftest : bool
         Run the known-answer test, which overwrites what the board holds.
     record : Path, optional
-        Write the session into this file.
+        File to which the session is recorded.
     timeout_s : float
-        How long a request may take beside the board's own computation.
+        Time limit of a request in seconds, in addition to the board's computation.
     tries : int
-        How often a request is sent before the board counts as lost.
+        Number of times a request is sent before the board counts as lost.
 
     Raises
     ------
     InputError
-        For a name or digest that is none.
+        The name or digest is invalid.
     UnavailableError, LostDeviceError, DeviceError
-        Why the board cannot be used.
+        The board cannot be used; the message gives the reason.
     """
     _check_digest(digest)
     url = url_of(name)
-    # A recording can be played back only where nothing is left to chance.
+    # A recording can be replayed only without random choices.
     seed = 0 if record is not None or split(url)[0] == "replay" else None
     with step(f"opening {url}"):
         board = Board(open_transport(url, record), timeout_s=timeout_s, tries=tries, seed=seed)

@@ -1,4 +1,4 @@
-"""A small search whose answer is known: what a board must pass before it is used."""
+"""Known-answer test that a board must pass before it is used."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _RANDOM_QUERIES = 3
 
 @dataclass(frozen=True)
 class KnownAnswer:
-    """Rows, queries and what they must find.
+    """Rows, queries and their correct results.
 
     Attributes
     ----------
     rows : uint8 array of shape (N, D / 2)
         Packed nits.
     queries : uint8 array of shape (Q, D / 2)
-        Packed nits: random ones, all zeros (every score equal), and the largest and the smallest that can be.
+        Packed nits: random ones, all zeros (all scores equal), and those with the largest and smallest
+        possible scores.
     ids : int64 array of shape (Q, K)
-        Best first.
+        Ids of the results, best first.
     scores : int32 array of shape (Q, K)
-        Of these.
+        Scores of these ids.
     """
 
     rows: npt.NDArray[np.uint8]
@@ -38,41 +39,41 @@ class KnownAnswer:
 
 
 def known_answer(dimensions: int, depth: int, k: int) -> KnownAnswer:
-    """Return the search for a board of that size: twice k rows, where it holds so many, so that some are left out.
+    """Return the test for a board of this size, with 2 k rows (at most `depth`) so that some rows are left out.
 
     Parameters
     ----------
     dimensions, depth, k : int
-        Of the board.
+        Parameters of the board.
     """
     rng = np.random.default_rng(_SEED)
     count = min(depth, 2 * k)
     rows = rng.integers(NIT_MIN, NIT_MAX, (count, dimensions), endpoint=True).astype(np.int8)
-    rows[count // 2] = NIT_MAX  # beside the queries of extremes: the largest and the smallest score that there are
+    rows[count // 2] = NIT_MAX  # together with the extreme queries: the largest and the smallest possible score
     return answer_of(pack_nits(rows), k)
 
 
 def answer_of(rows: npt.NDArray[np.uint8], k: int) -> KnownAnswer:
-    """Return the search of any rows, uint8 (N, D / 2) of packed nits, for their min(k, N) best."""
+    """Return the test that searches rows of packed nits, uint8 (N, D / 2), for the min(k, N) best."""
     rng = np.random.default_rng(_SEED + 1)
     dimensions = 2 * rows.shape[1]
     extremes = np.array([0, NIT_MAX, NIT_MIN], np.int8)[:, None].repeat(dimensions, axis=1)
     random = rng.integers(NIT_MIN, NIT_MAX, (_RANDOM_QUERIES, dimensions), endpoint=True).astype(np.int8)
     queries = np.concatenate([random, extremes])
-    # Floats multiply faster, and hold these sums exactly.
+    # Floats multiply faster and represent these sums exactly.
     scores = (queries.astype(np.float32) @ _unpacked(rows).T).astype(np.int32)
     ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return KnownAnswer(rows, pack_nits(queries), ids, np.take_along_axis(scores, ids, axis=1))
 
 
 def pack_nits(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
-    """Return an even number of nits a row as packed nits, two a byte, the first in the low nibble."""
+    """Return rows of an even number of nits as packed nits, two per byte, the first in the low nibble."""
     nibbles = nits.view(np.uint8) & np.uint8(15)
     return nibbles[..., 0::2] | nibbles[..., 1::2] << np.uint8(4)
 
 
 def _unpacked(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    # Shifts of signed bytes carry the sign of a nibble: up to the top of the byte, then down again.
+    # Shifting signed bytes up and down extends the sign of a nibble.
     signed = rows.view(np.int8)
     nits = np.stack([signed << np.int8(4) >> np.int8(4), signed >> np.int8(4)], axis=-1)
     return nits.reshape(len(rows), -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Requests over a byte stream that may lose, repeat or damage bytes: a window of them, repeated until answered."""
+"""Requests over an unreliable byte stream: a window of requests in flight, repeated until answered."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["TIMEOUT_S", "TRIES", "BoardResetError", "Link", "LinkStatistics", "R
 
 T = TypeVar("T")
 
-#: How long a board may take for one request, in seconds, before the request is repeated.
+#: Maximum time a link waits for a reply before it repeats the request, in seconds.
 TIMEOUT_S = 1.0
-#: How often a request is sent before the link counts as dead.
+#: Number of times a request is sent before the link counts as dead.
 TRIES = 12
-#: Silence of less than this many seconds never has requests repeated; a computer may be busy elsewhere for so long.
+#: Minimum time before requests are repeated, in seconds; a busy computer may pause this long.
 _PATIENCE_S = 0.005
-#: Replies of another epoch to one request, each of which had it sent again, that make a reset certain.
+#: Number of replies of another epoch to one request, each after a repeat, that proves a reset.
 _FOREIGN = 3
 _READ_BYTES = 1 << 16
 
 
 class RefusedError(DeviceError):
-    """The board refused a request.
+    """Refusal of a request by the board.
 
     Attributes
     ----------
     refusal : Refusal
-        What it said.
+        Code and detail from the board.
     """
 
     def __init__(self, refusal: Refusal) -> None:
@@ -43,39 +43,39 @@ class RefusedError(DeviceError):
 
 
 class BoardResetError(DeviceError):
-    """The board answers from another epoch: it was reset or loaded by someone else, and must be loaded again.
+    """Reply of another epoch: the board was reset or loaded by another host, and must be loaded again.
 
     Attributes
     ----------
     epoch : int
-        The board's.
+        Epoch of the board.
     """
 
     def __init__(self, expected: int, epoch: int) -> None:
-        super().__init__(f"the board answers from epoch {epoch} instead of {expected}: it was reset or loaded anew")
+        super().__init__(f"the board answers from epoch {epoch} instead of {expected}: it was reset or loaded again")
         self.epoch = epoch
 
 
 @dataclass
 class LinkStatistics:
-    """What has happened on a link so far.
+    """Counters of a link.
 
     Attributes
     ----------
     requests, replies : int
-        Requests sent for the first time, and those that were answered.
+        Requests, without repeats, and requests that were answered.
     repeats : int
-        Requests sent again, for whatever reason.
+        Requests sent again, for any reason.
     timeouts : int
-        Times when nothing was answered for as long as a request may take.
+        Times when no reply arrived within the time limit.
     damaged : int
-        Pieces of the incoming stream that were no frame.
+        Pieces of the incoming stream that were no valid frame.
     late : int
-        Whole replies that nothing waited for: to a repeat, or to a request that was given up.
+        Valid replies to no pending request: to a repeat, or to an abandoned request.
     foreign : int
         Replies of another epoch.
     wrong : int
-        Replies whose payload was not what the request asks for.
+        Replies with a payload of another kind than requested.
     bytes_out, bytes_in : int
         Bytes written and read.
     """
@@ -94,14 +94,14 @@ class LinkStatistics:
 
 @dataclass(frozen=True)
 class Request(Generic[T]):
-    """One request.
+    """Request to a board.
 
     Attributes
     ----------
     kind : Kind
-        Its type.
+        Type of the request.
     payload : bytes
-        As `ninefold.drivers.protocol.requests` makes it.
+        Payload, made by `ninefold.drivers.protocol.requests`.
     parse : callable
         ``parse(payload)`` of the reply gives the answer, or raises `ProtocolError`.
     """
@@ -113,7 +113,7 @@ class Request(Generic[T]):
 
 @dataclass
 class _Pending:
-    """A request that was sent; `first` and `last` order all sendings on the link."""
+    """Request in flight. `first` and `last` number its first and last transmission among all of the link."""
 
     request: Request[Any]
     sequence: int
@@ -129,33 +129,33 @@ class _Pending:
 
 
 class Link:
-    """One end of a conversation with a board; used by one thread at a time.
+    """Host end of the link to a board, for use by one thread at a time.
 
-    Requests are sent up to a window ahead of the first that is not answered yet. Boards serve requests in the order of
-    arrival and byte streams keep order, so a reply shows that what was sent before its request, and is not answered,
-    was lost: that is repeated at once. When nothing is answered for longer than replies have taken so far, everything
-    unanswered is repeated, and again after twice that time, up to `timeout_s`. A request that was sent `tries` times
-    ends in an error, so no call waits longer than ``tries * timeout_s`` for an answer.
+    Up to a window of requests are in flight. Boards serve requests in order of arrival and byte streams keep order. A
+    reply therefore shows that unanswered requests sent before its own were lost, and they are repeated immediately.
+    When no reply arrives for longer than replies have taken so far, all unanswered requests are repeated, and again
+    after twice that time, up to `timeout_s`. A request that was sent `tries` times ends in an error, so no call waits
+    longer than ``tries * timeout_s`` for an answer.
 
     Parameters
     ----------
     transport : Transport
-        The byte stream.
+        Byte stream to the board.
     timeout_s : float
-        How long the board may take for one request; setting it forgets how long replies took.
+        Time limit of one request in seconds. Setting it discards the measured times of replies.
     tries : int
-        How often a request is sent at most, 1 or more.
+        Maximum number of times a request is sent, at least 1.
     clock : callable
-        Seconds that pass, as `time.monotonic` tells them.
+        Function that returns the time in seconds, such as `time.monotonic`.
 
     Attributes
     ----------
     epoch : int
-        Which QUERY requests are meant for, and their replies must have.
+        Epoch of QUERY requests and their replies.
     window : int
-        Requests under way at most; 1 until the board has said how many it can have.
+        Maximum number of requests in flight; 1 until the board has reported its window.
     statistics : LinkStatistics
-        What has happened so far.
+        Counters since the link was opened.
     """
 
     def __init__(
@@ -178,12 +178,12 @@ class Link:
         self._epoch = 0
         self._sequence = 0
         self._sendings = 0
-        # A board may hold half a frame of whoever spoke to it before; this ends it.
+        # Ends a partial frame that another host may have left.
         self._write(bytes([DELIMITER]))
 
     @property
     def timeout_s(self) -> float:
-        """How long the board may take for one request, in seconds."""
+        """Time limit of one request, in seconds."""
         return self._timeout_s
 
     @timeout_s.setter
@@ -191,7 +191,7 @@ class Link:
         if not 0 < timeout_s < float("inf"):
             raise InputError(f"timeout_s must be finite and greater than 0, not {timeout_s}")
         self._timeout_s = timeout_s
-        #: Kind of request -> how long replies took, and how that varies.
+        #: Kind of request -> smoothed time of replies, and its deviation.
         self._took_s: dict[Kind, tuple[float, float]] = {}
 
     @property
@@ -207,7 +207,7 @@ class Link:
 
     @property
     def window(self) -> int:
-        """Requests under way at most, 1 to 128."""
+        """Maximum number of requests in flight, 1 to 128."""
         return self._window
 
     @window.setter
@@ -217,21 +217,21 @@ class Link:
         self._window = window
 
     def ask(self, request: Request[T]) -> T:
-        """Send one request and return its answer; raises as `exchange` does."""
+        """Send one request and return its answer, with the errors of `exchange`."""
         (answer,) = self.exchange([request])
         return answer
 
     def exchange(self, requests: Iterable[Request[T]]) -> Iterator[T]:
-        """Send requests, and yield their answers in the same order.
+        """Send requests and yield their answers in the same order.
 
         Raises
         ------
         RefusedError
-            When the board refuses one; those sent after it may or may not have been carried out.
+            The board refuses a request; later requests may or may not have been executed.
         BoardResetError
-            When the board has lost the epoch that the queries are meant for.
+            The board no longer has the epoch of the queries.
         LostDeviceError
-            When one was sent as often as allowed and not answered, or the byte stream has ended.
+            A request got no answer after `tries` transmissions, or the byte stream has ended.
         """
         waiting = iter(requests)
         pending: deque[_Pending] = deque()
@@ -276,14 +276,14 @@ class Link:
         self._write(one.data)
 
     def _await(self, pending: deque[_Pending]) -> None:
-        """Return when the first pending request is answered."""
+        """Wait until the first pending request is answered."""
         silences, kind = 0, pending[0].request.kind
         deadline = self._clock() + self._patience(kind, silences)
         while not pending[0].answered:
             now = self._clock()
             data = self._transport.read(_READ_BYTES, max(0.0, deadline - now))
             self.statistics.bytes_in += len(data)
-            # Garbage that never ends must not put the deadline off; answers do.
+            # Only answers extend the deadline, so that endless garbage cannot.
             if sum(self._take(item, pending) for item in self._decoder.feed(data)):
                 silences = 0
             elif self._clock() >= deadline:
@@ -297,10 +297,10 @@ class Link:
             deadline = self._clock() + self._patience(kind, silences)
 
     def _patience(self, kind: Kind, silences: int) -> float:
-        """Return how long to wait for any answer when one of that kind is next, after so many waits in vain.
+        """Return the time to wait for an answer to this kind of request, after a number of timeouts, in seconds.
 
-        The estimate is TCP's (RFC 6298), for each kind of request by itself, since a query takes longer than a question
-        for registers: the smoothed time of replies and four times its smoothed deviation.
+        The estimate follows TCP (RFC 6298): the smoothed time of replies plus four times its smoothed deviation. It is
+        kept per kind of request, because a query takes longer than a register read.
         """
         if kind not in self._took_s:
             return self._timeout_s
@@ -315,7 +315,7 @@ class Link:
         self._took_s[kind] = took_s, varies_s
 
     def _take(self, item: Frame | Damage, pending: deque[_Pending]) -> bool:
-        """Find the request that a frame answers; return whether there is one."""
+        """Assign a frame to the request that it answers; return False if there is none."""
         if isinstance(item, Damage):
             self.statistics.damaged += 1
             return False
@@ -337,7 +337,7 @@ class Link:
             return False
         one.answered = True
         self.statistics.replies += 1
-        if one.tries == 1:  # else it is not known which sending was answered
+        if one.tries == 1:  # after a repeat, it is unknown which transmission was answered
             self._measure(one.request.kind, self._clock() - one.sent_s)
         for other in pending:
             if not other.answered and other.last < one.first:

@@ -1,4 +1,4 @@
-"""Filling a board's store over a link that may lose requests."""
+"""Loading of a board's store over an unreliable link."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ _ATTEMPTS = 8
 
 
 def read_register(link: Link, name: str) -> tuple[int, ...]:
-    """Return the words of the register of that name."""
+    """Read the words of a register."""
     register = BY_NAME[name]
     payload = requests.read(register.address, register.count)
     return link.ask(Request(Kind.READ, payload, lambda p: replies.words(p, register.count)))
 
 
 def write_register(link: Link, name: str, *words: int) -> None:
-    """Write the words of the register of that name."""
+    """Write the words of a register."""
     link.ask(Request(Kind.WRITE, requests.write(BY_NAME[name].address, words), replies.nothing))
 
 
 def holds(link: Link, rows: bytes, row_bytes: int) -> bool:
-    """Return whether the store holds these rows and no others, all of them checked."""
+    """Return True if the store holds exactly these rows, by number, length and CRC."""
     return _held(link) == _expected(rows, row_bytes)
 
 
 def load(
     link: Link, rows: bytes, row_bytes: int, block_bytes: int, epoch: int, thresholds: Sequence[int] | None = None
 ) -> None:
-    """Fill the store, check what it holds, set the thresholds, and begin a new epoch.
+    """Fill the store, check its contents, set the thresholds and start a new epoch.
 
-    Blocks are sent ahead of their replies. Where one is lost, the board refuses those after it and says where it goes
-    on, and so does this function; a load that keeps being refused at the same place is given up.
+    Several blocks are in flight. When one is lost, the board refuses later blocks and reports the offset from which the
+    load continues. A load that is refused repeatedly at the same offset fails.
 
     Parameters
     ----------
     link : Link
-        To a board that was identified.
+        Link to an identified board.
     rows : bytes
-        Packed nits, rows one after another; not empty.
+        Packed nits, row by row; not empty.
     row_bytes : int
-        Size of a row.
+        Size of a row in bytes.
     block_bytes : int
-        Size of a block at most.
+        Maximum size of a block in bytes.
     epoch : int
-        1 to 255; the queries of the link are then meant for it.
+        New epoch, 1 to 255, also set for the queries of the link.
     thresholds : sequence of int, optional
-        Of the quantiser; those that the board has where left out. They are set while there is no epoch, so that no
-        query of somebody else is quantised by them.
+        Thresholds of the quantiser; the board's current ones by default. They are set while the epoch is 0, so that no
+        other host's query is quantised by them.
 
     Raises
     ------
     DeviceError
-        When the board refuses the load or holds something else afterwards; then it has no epoch, and answers no query.
+        The board refuses the load or holds something else afterwards. Its epoch is then 0, so it answers no query.
     """
     start, attempts = 0, 0
     while True:

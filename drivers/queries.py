@@ -1,4 +1,4 @@
-"""Queries as a board takes them: widened to its dimensions, in a format that it has, as many a frame as fit."""
+"""Preparation of queries for a board: padding to its dimensions, conversion to its formats, packing into frames."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["as_grid", "check_packed", "encode_queries", "queries_a_frame", "quer
 
 
 def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity: Identity) -> None:
-    """Raise unless `packed` holds rows of so many packed nits, and the board has so many dimensions.
+    """Check that `packed` holds rows of packed nits and that the board has enough dimensions.
 
     Raises
     ------
     InputError
-        For another dtype or shape, or a nibble that is no nit, with its position.
+        The dtype or shape is wrong, or a nibble is no nit; the message gives its position.
     UnsupportedError
-        For too many dimensions.
+        There are too many dimensions.
     """
     width = (dimensions + 1) // 2
     if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width or dimensions < 1:
@@ -34,7 +34,7 @@ def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity:
             f" {packed.shape}"
         )
     _check_dimensions(dimensions, identity)
-    # With 4 added, the nibbles of nits are 0 to 8, and no other nibble is.
+    # Adding 4 maps nibbles of nits, and no others, to 0 to 8.
     shifted = np.maximum((packed + np.uint8(4)) & np.uint8(15), ((packed >> np.uint8(4)) + np.uint8(4)) & np.uint8(15))
     if shifted.size and shifted.max() > NIT_MAX - NIT_MIN:
         row, column = (int(i) for i in np.argwhere(shifted > NIT_MAX - NIT_MIN)[0])
@@ -44,21 +44,21 @@ def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity:
 def encode_queries(
     queries: npt.NDArray[Any], identity: Identity, thresholds: Callable[[], Sequence[int]]
 ) -> tuple[int, npt.NDArray[np.uint8]]:
-    """Return a format that the board takes, and the bytes of each query as a row.
+    """Return a query format that the board accepts, and the bytes of each query as a row.
 
     Parameters
     ----------
     queries : uint8 array of shape (Q, ceil(D / 2)) or int16 array of shape (Q, D)
         Packed nits or grid values.
     identity : Identity
-        Of the board.
+        Identity of the board.
     thresholds : callable
-        Asks the board for its thresholds, where nits have to go as grid values.
+        Returns the board's thresholds; called if nits have to be sent as grid values.
     """
     if queries.dtype == np.int16 and queries.ndim == 2:
         _check_dimensions(queries.shape[1], identity)
         if FORMAT_GRID not in identity.formats:
-            raise UnsupportedError("the board takes packed nits only, no grid values")
+            raise UnsupportedError("the board accepts only packed nits, not grid values")
         return FORMAT_GRID, widened(np.ascontiguousarray(queries, "<i2").view(np.uint8), 2 * identity.dimensions)
     check_packed("queries", queries, 2 * queries.shape[-1] if queries.ndim else 0, identity)
     filled = widened(queries, identity.row_bytes)
@@ -68,18 +68,18 @@ def encode_queries(
 
 
 def as_grid(packed: npt.NDArray[np.uint8], thresholds: Sequence[int]) -> npt.NDArray[np.int16]:
-    """Return, for each packed nit, the grid value of the smallest magnitude that becomes this nit.
+    """Return, for each packed nit, the grid value of smallest magnitude that is quantised to it.
 
     Raises
     ------
     UnsupportedError
-        When a threshold is beyond the grid, so that no value becomes its nit.
+        A threshold is beyond the grid, so no grid value is quantised to its nit.
     """
     if max(thresholds) > GRID_MAX:
         begin = ", ".join(map(str, thresholds))
-        raise UnsupportedError(f"nits that begin at {begin} cannot go as grid values, which end at {GRID_MAX}")
+        raise UnsupportedError(f"nits with thresholds {begin} cannot be sent as grid values, at most {GRID_MAX}")
     one, two, three, four = thresholds
-    # By nibble: 0 to 4, then those that are no nits, then -4 to -1.
+    # Indexed by nibble: 0 to 4, then nibbles that are no nits, then -4 to -1.
     values = np.array([0, one, two, three, four, *[0] * 7, -four, -three, -two, -one], "<i2")
     nibbles = np.stack([packed & np.uint8(15), packed >> np.uint8(4)], axis=-1).reshape(
         len(packed), 2 * packed.shape[1]
@@ -88,20 +88,20 @@ def as_grid(packed: npt.NDArray[np.uint8], thresholds: Sequence[int]) -> npt.NDA
 
 
 def queries_a_frame(identity: Identity, form: int, kept: int) -> int:
-    """Return how many queries with `kept` results each fit into one frame; `UnsupportedError` where not one does."""
+    """Return the number of queries with `kept` results that fit into a frame; raise `UnsupportedError` if none does."""
     size = 2 * identity.dimensions if form == FORMAT_GRID else identity.row_bytes
     there = (identity.request_max - PREFIX_BYTES) // size
     back = (identity.reply_max - PREFIX_BYTES) // (RESULT_BYTES * kept)
     if there < 1 or back < 1:
         raise UnsupportedError(
             f"a query of {size} bytes with {kept} results does not fit the board's frames of {identity.request_max}"
-            f" bytes there and {identity.reply_max} back"
+            f" bytes to the board and {identity.reply_max} from it"
         )
     return min(there, back, 255)
 
 
 def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int) -> Iterator[Request[Found]]:
-    """Yield the requests for rows of bytes, `each` queries a frame."""
+    """Yield the requests for rows of bytes, with `each` queries per frame."""
 
     def parse(count: int) -> Callable[[bytes], Found]:
         return lambda payload: replies.found(payload, count, kept)
@@ -113,7 +113,7 @@ def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int)
 
 
 def widened(rows: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
-    """Return rows of bytes filled with zeros up to a width."""
+    """Return rows of bytes padded with zeros to a width."""
     filled = np.zeros((len(rows), width), np.uint8)
     filled[:, : rows.shape[1]] = rows
     return filled

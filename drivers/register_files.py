@@ -1,4 +1,4 @@
-"""The register map for other tools: JSON, C header, SVD and Markdown, all from the one table."""
+"""Export of the register map as JSON, C header, SVD and Markdown."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ACCESS = {"r": "read-only", "rw": "read-write", "w": "write-only"}
 
 
 def json_text() -> str:
-    """Return the map as JSON."""
+    """Return the register map as JSON."""
     return json.dumps({"version": VERSION, "registers": [_record(r) for r in REGISTERS]}, indent=2) + "\n"
 
 
 def c_header() -> str:
-    """Return the map as a C header, with the types, error codes and limits of the link."""
+    """Return the register map as a C header, with the types, error codes and limits of the link."""
     lines = [
         "/* Registers and link of a Ninefold board; written by `ninefold registers --format c`. */",
         "#ifndef NINEFOLD_REGISTERS_H",
@@ -64,12 +64,12 @@ def c_header() -> str:
 
 
 def svd() -> str:
-    """Return the map as CMSIS-SVD, with addresses in bytes."""
+    """Return the register map as CMSIS-SVD, with addresses in bytes."""
     device = Element("device", {"schemaVersion": "1.3"})
     header = {
         "name": "NINEFOLD",
         "version": str(VERSION),
-        "description": "Miner behind the Ninefold link. Registers are reached by the requests READ and WRITE.",
+        "description": "Miner behind the Ninefold link. Registers are accessed by the requests READ and WRITE.",
         "addressUnitBits": "8",
         "width": "32",
         "size": "32",
@@ -103,14 +103,14 @@ def svd() -> str:
 
 
 def markdown() -> str:
-    """Return the page of documentation."""
+    """Return the register map as a documentation page."""
     return f"""# Registers
 
 <!-- Written by `ninefold registers --format md`; change `spec/registers.py` instead. -->
 
 The registers of a board, version {VERSION}: 32-bit words with word addresses, read and written over the
 [link](link.md). Reading has no side effect. Bits outside the fields of a register are 0. A reset value of "configured"
-is the one that the bitstream was built with. `ninefold registers --format json|c|svd` gives the same table to programs.
+is a parameter of the bitstream. `ninefold registers --format json|c|svd` exports the same table.
 
 {register_table()}
 IDENTIFY replies with the registers 0x{IDENTITY.start:02x} to 0x{IDENTITY[-1]:02x}, STATISTICS with
@@ -120,7 +120,7 @@ IDENTIFY replies with the registers 0x{IDENTITY.start:02x} to 0x{IDENTITY[-1]:02
 
 def register_table() -> str:
     """Return the registers as a Markdown table."""
-    rows = ["| address | name | access | after reset | what it is |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| address | name | access | after reset | meaning |", "| --- | --- | --- | --- | --- |"]
     for register in REGISTERS:
         first, last = register.addresses[0], register.addresses[-1]
         address = f"0x{first:02x}" + (f" to 0x{last:02x}" if last > first else "")
@@ -152,7 +152,7 @@ def _fill(element: Element, values: Mapping[str, str]) -> None:
         SubElement(element, name).text = text
 
 
-#: Name of a format -> what writes it.
+#: Name of a format -> function that writes it.
 FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {"json": json_text, "c": c_header, "svd": svd, "md": markdown}
 )

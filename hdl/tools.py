@@ -9,14 +9,27 @@ from types import MappingProxyType
 from typing import Final
 
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import ToolError, UnavailableError
+from ninefold.spec.errors import ToolError, installs, not_installed
 from ninefold.spec.programs import find, run, together
 from ninefold.spec.progress import step
 
-__all__ = ["INSTALL", "PLACER", "SYNTHESIS", "find", "ready", "run", "together", "version_of"]
+__all__ = [
+    "INSTALL",
+    "INSTALL_GOWIN",
+    "PLACER",
+    "SYNTHESIS",
+    "find",
+    "ready",
+    "require",
+    "run",
+    "together",
+    "version_of",
+]
 
 #: What installs the tools of synthesis, placement and routing.
-INSTALL: Final = 'pip install "ninefold[synth]"'
+INSTALL: Final = installs("synth")
+#: The same for Gowin's devices.
+INSTALL_GOWIN: Final = installs("gowin")
 #: Yosys' synthesis for each family of devices: bitstreams, estimates and netlists to compare are made alike.
 SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
     {"ecp5": "synth_ecp5 -abc9", "gowin": "synth_gowin -family gw1n", "ice40": "synth_ice40 -device u"}
@@ -41,7 +54,21 @@ def version_of(package: str, install: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        raise UnavailableError(f"the package {package} is not installed", install) from None
+        raise not_installed(f"the package {package}", install) from None
+
+
+def require(file: Path, tool: str) -> None:
+    """Raise an error unless a tool wrote a file.
+
+    Raises
+    ------
+    ToolError
+        The file is missing or empty.
+    """
+    if not file.is_file() or not file.stat().st_size:
+        raise ToolError(
+            f"{tool} ended without a failure, and {file.name} is {'empty' if file.is_file() else 'missing'}"
+        )
 
 
 def ready(name: str, install: str) -> Path:

@@ -17,7 +17,6 @@ __all__ = ["PACKAGE", "abc", "command", "main", "run", "share", "version"]
 
 #: The package, whose version names the tool in digests and manifests.
 PACKAGE: Final = "pyosys"
-_INSTALL: Final = 'pip install "ninefold[hdl]"'
 _USAGE: Final = "usage: python -m ninefold.hdl.yosys [-q] [-l LOG] (-p COMMANDS | SCRIPT)"
 
 
@@ -30,8 +29,9 @@ def version() -> str:
         It is not installed; the message says how to install it.
     """
     from ninefold.hdl.tools import version_of
+    from ninefold.spec.errors import installs
 
-    return version_of(PACKAGE, _INSTALL)
+    return version_of(PACKAGE, installs("hdl"))
 
 
 def command() -> list[str]:
@@ -95,11 +95,11 @@ def share() -> Path:
 
 
 def _folder() -> Path:
-    from ninefold.spec.errors import UnavailableError
+    from ninefold.spec.errors import installs, not_installed
 
     package = importlib.util.find_spec(PACKAGE)
     if package is None or package.origin is None:
-        raise UnavailableError(f"the package {PACKAGE} is not installed", _INSTALL)
+        raise not_installed(f"the package {PACKAGE}", installs("hdl"))
     return Path(package.origin).parent
 
 
@@ -138,7 +138,9 @@ def main(arguments: Sequence[str]) -> None:
     try:
         from pyosys import libyosys
     except ImportError as error:
-        _refuse(f"the package {PACKAGE} cannot be loaded ({error}); {_INSTALL}")
+        from ninefold.spec.errors import installs
+
+        _refuse(f"the package {PACKAGE} cannot be loaded ({error}); {installs('hdl')}")
 
     design = libyosys.Design()
     for line in commands.splitlines() or [f"script {script}"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import signal
@@ -19,6 +20,7 @@ import click
 from ninefold.spec.errors import InputError, NinefoldError
 from ninefold.spec.progress import Lines, Listener, listening
 from ninefold.spec.registry import COMMANDS, entries
+from ninefold.spec.terminal import printable
 
 __all__ = ["Frame", "cli", "main"]
 
@@ -87,9 +89,10 @@ class Frame(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads it
-        click.echo(line, err=True)
+def _say(text: str) -> None:
+    """Print an error, which may quote a user, a file or a device, and may end with lines of a tool's output."""
+    with contextlib.suppress(OSError):  # no one reads it
+        click.echo(printable(text, lines=True), err=True)
 
 
 def _flush() -> None:
@@ -109,15 +112,17 @@ def _scarce(error: MemoryError | RuntimeError) -> str | None:
 
 
 def _explained(error: OSError) -> str:
-    names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+    given = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike)]
+    names = [printable(os.fsdecode(name)) for name in given]
     reason = error.strerror or str(error) or type(error).__name__
-    return f"{' -> '.join(str(name) for name in names)}: {reason}" if names else reason
+    return f"{' -> '.join(names)}: {reason}" if names else reason
 
 
 def _broken(name: str, reason: str) -> click.Command:
     def fail(**_: Any) -> None:
         raise NinefoldError(f"the command {name} is broken: {reason}")
 
+    reason = printable(reason)
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(name, callback=fail, context_settings=settings, short_help=f"(broken: {reason})", help=reason)
 
@@ -195,6 +200,10 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Entry point of ``ninefold``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that lacks a character must not end a command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Ends the tools that run, as an interrupt does, and leaves nothing half-written.
     signal.signal(signal.SIGTERM, _terminated)
     cli.main(prog_name="ninefold")

@@ -22,7 +22,7 @@ from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import InputError, UnavailableError, tool_failure
+from ninefold.spec.errors import InputError, UnavailableError, installs, not_installed, tool_failure
 from ninefold.spec.programs import execute, run, stop_if_interrupted
 from ninefold.spec.progress import step
 
@@ -327,7 +327,7 @@ def find_simulator(name: str) -> Simulator:
         import find_libpython
         from cocotb_tools import runner  # noqa: F401
     except ImportError as error:
-        raise UnavailableError("cocotb is not installed", 'pip install "ninefold[sim]"') from error
+        raise not_installed("cocotb", installs("sim")) from error
     if find_libpython.find_libpython() is None:
         raise UnavailableError("cocotb found no shared libpython of this Python", _INSTALL_PYTHON)
     return finders[name]()

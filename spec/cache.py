@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, UnavailableError, UnwritableError
+from .errors import InputError, NinefoldError, UnavailableError, UnwritableError
 
 __all__ = ["BuildCache", "cache_folder", "data_folder", "digest_of", "unwritable"]
 
@@ -56,7 +56,7 @@ class BuildCache:
     def __init__(self, kind: str) -> None:
         self.folder = cache_folder() / kind
 
-    def get(self, digest: str, build: Callable[[Path], None]) -> Path:
+    def get(self, digest: str, build: Callable[[Path], None], check: Callable[[Path], object] = lambda _: None) -> Path:
         """Return the entry with this digest, after building it if it is missing.
 
         Parameters
@@ -65,12 +65,19 @@ class BuildCache:
             Name of the entry; equal digests must mean equal content.
         build : callable
             ``build(folder)`` writes the entry. Its exceptions are passed on, and nothing is kept.
+        check : callable, optional
+            ``check(folder)`` raises a `NinefoldError` for an entry that must not be used. A new entry is checked before
+            it is kept; an entry that fails is rebuilt.
         """
         entry = self.folder / digest
-        if self.find(digest):
+        if self._sound(digest, check):
             return entry
         with self._locked(digest):
-            if not entry.is_dir():
+            if not self._sound(digest, check):
+                # An entry that failed its check; the entry of another kind is left to that kind.
+                if entry.is_symlink():
+                    entry.unlink()
+                shutil.rmtree(entry, ignore_errors=True)
                 # Only the holder of the lock builds, so other folders of this digest are interrupted builds.
                 for leftover in self.folder.glob(f".{digest}-*"):
                     shutil.rmtree(leftover, ignore_errors=True)
@@ -80,6 +87,7 @@ class BuildCache:
                     raise unwritable(self.folder, error) from error
                 try:
                     build(work)
+                    check(work)
                     work.chmod(0o755)
                     work.rename(entry)
                 except OSError as error:
@@ -110,6 +118,16 @@ class BuildCache:
             aside = self.folder / f".{name}-{secrets.token_hex(4)}"
             aside.symlink_to(target)
             aside.replace(link)
+
+    def _sound(self, digest: str, check: Callable[[Path], object]) -> bool:
+        entry = self.find(digest)
+        if entry is None:
+            return False
+        try:
+            check(entry)
+        except (NinefoldError, OSError):
+            return False
+        return True
 
     @contextlib.contextmanager
     def _locked(self, digest: str) -> Iterator[None]:

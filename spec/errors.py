@@ -23,6 +23,8 @@ __all__ = [
     "UnsupportedError",
     "UnwritableError",
     "did_you_mean",
+    "installs",
+    "not_installed",
     "tool_failure",
 ]
 
@@ -123,6 +125,16 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     inside = [name for name in names if value and value.lower() in name.lower()]
     like = inside[:1] or difflib.get_close_matches(value, names, 1)
     return f"; did you mean {like[0]!r}?" if like else ""
+
+
+def installs(*extras: str) -> str:
+    """Return the command that installs Ninefold with extras, as every message quotes it."""
+    return f'pip install "ninefold[{",".join(extras)}]"'
+
+
+def not_installed(what: str, install: str) -> UnavailableError:
+    """Return the error to raise for a package that is missing; `install` is the command that installs it."""
+    return UnavailableError(f"{what} is not installed", install)
 
 
 def tool_failure(message: str, said: str, where: str | Path) -> ToolError:

@@ -256,6 +256,12 @@ def _number(value: Any, key: str) -> float:
     return float(value)
 
 
+def _positive(value: Any, key: str) -> float:
+    if not (number := _number(value, key)):
+        raise _BadKeyError(key, f"must be above 0, not {value!r}")
+    return number
+
+
 def _integer(value: Any, key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise _BadKeyError(key, f"must be an integer from 0, not {value!r}")
@@ -269,7 +275,7 @@ def _flag(value: Any, key: str) -> bool:
 
 
 def _clock(value: Any, key: str) -> Clock:
-    return Clock(**_record(value, key, {"constraint_mhz": _number, "fmax_mhz": _number}))
+    return Clock(**_record(value, key, {"constraint_mhz": _positive, "fmax_mhz": _positive}))
 
 
 def _usage(value: Any, key: str) -> Usage:

@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from .cache import cache_folder, digest_of
 from .files import written_aside
+from .terminal import printable
 
 __all__ = ["EVERY_S", "FIRST_S", "Lines", "Listener", "Step", "active", "listening", "look", "main", "step"]
 
@@ -55,7 +56,7 @@ class Step:
         expected_s: float | None,
         outer: Step | None,
     ) -> None:
-        self.doing = doing
+        self.doing = printable(doing)  # it may name a file
         self.began_s = _now()
         self._total, self._count, self._expected_s = total, count, expected_s
         self._done = self._first = 0
@@ -77,7 +78,7 @@ class Step:
         with _process.lock:
             self._done += 1
             if line and _process.listener is not None:
-                _process.listener.say(line)
+                _process.listener.say(printable(line))
 
     def line(self, now_s: float) -> str:
         """Return a line about this step and the steps within it."""

@@ -13,6 +13,7 @@ from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
 from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
+from ninefold.spec.terminal import printable
 
 __all__ = ["BOARD_COMMANDS", "BoardGroup", "board"]
 
@@ -56,7 +57,7 @@ def _found(_context: click.Context, _parameter: click.Parameter, name: str | Non
         return url_of(name)
     place = only_board()
     why = why_simulated(places()) if place.simulated else "no board is named"
-    click.echo(f"{why}; using {place.url}", err=True)
+    click.echo(printable(f"{why}; using {place.url}"), err=True)
     return place.url
 
 
@@ -85,9 +86,9 @@ def list_boards(as_json: bool) -> None:
     else:
         width = max((len(place.url) for place in listed), default=0)
         for place in listed:
-            click.echo(f"{place.url:{width}}  {place.description}")
+            click.echo(printable(f"{place.url:{width}}  {place.description}"))
     for error in missing:
-        click.echo(str(error), err=True)
+        click.echo(printable(error, lines=True), err=True)
 
 
 @board.command()
@@ -123,7 +124,8 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
     happened, name = opened.link_statistics, bitstream(opened.identity.digest) or opened.identity.digest[:16]
     opened.close()
     click.echo(
-        f"{url} ({name}): the known-answer test passes; {happened.requests} requests, {happened.repeats} repeats,"
+        f"{printable(url)} ({printable(name)}): the known-answer test passes; "
+        f"{happened.requests} requests, {happened.repeats} repeats,"
         f" {happened.damaged} damaged replies"
     )
 
@@ -160,4 +162,4 @@ def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> 
 def _show(values: dict[str, Any]) -> None:
     for name, value in values.items():
         shown = "-" if value is None else f"{value:.6g}" if isinstance(value, float) else value
-        click.echo(f"{name:20} {shown}")
+        click.echo(printable(f"{name:20} {shown}"))

@@ -8,6 +8,7 @@ import click
 from ninefold.drivers.program import checked
 from ninefold.drivers.program import program as load
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 __all__ = ["program"]
 
@@ -30,8 +31,8 @@ def program(name: str, folder: Path, force: bool) -> None:
     """
     manifest, bitstream = checked(name, folder, force)
     if not manifest.timing_met:
-        click.echo(f"timing is missed: {manifest.missed}; results may be wrong", err=True)
-    click.echo(f"loading {bitstream} ...", err=True)
+        click.echo(printable(f"timing is missed: {manifest.missed}; results may be wrong"), err=True)
+    click.echo(f"loading {printable(bitstream)} ...", err=True)
     began = time.monotonic()
     with step(f"loading {name}"):
         load(name, bitstream)

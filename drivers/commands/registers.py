@@ -1,4 +1,4 @@
-"""``ninefold registers``: the register map and the link, for other tools and for the documentation."""
+"""``ninefold registers``: exports the register map and the page on the link."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ _WRITERS = {**FORMATS, "link": link_page}
     type=click.Choice(list(_WRITERS)),
     default="md",
     show_default=True,
-    help="JSON, C header, CMSIS-SVD or Markdown; 'link' is the page on the link.",
+    help="JSON, C header, CMSIS-SVD or Markdown; 'link' writes the page on the link.",
 )
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write this file, not the terminal."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of the terminal.",
 )
 def registers(form: str, output: Path | None) -> None:
     """Print a board's register map."""

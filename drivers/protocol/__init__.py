@@ -1,4 +1,4 @@
-"""The host's codec of the link: bytes to frames, payloads to values, and back; nothing here does I/O."""
+"""Codec of the link on the host, without I/O: frames and payloads to bytes, and back."""
 
 from ninefold.drivers.protocol.cobs import decode as cobs_decode
 from ninefold.drivers.protocol.cobs import encode as cobs_encode

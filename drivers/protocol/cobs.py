@@ -1,4 +1,4 @@
-"""Consistent overhead byte stuffing: bytes without a zero, one byte longer for each 254.
+"""Consistent overhead byte stuffing (COBS): removes zero bytes at a cost of one byte per 254.
 
 S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999.
 """
@@ -12,11 +12,11 @@ _ZERO = bytes([DELIMITER])
 
 
 def encode(body: bytes) -> bytes:
-    """Return `body` without zeros, no delimiter added; nothing follows a full run at the end."""
+    """Return `body` without zeros and without a delimiter. A full run at the end is not followed by an empty one."""
     parts = []
     *ended, last = body.split(_ZERO)
     for run in ended:
-        # The zero after this run is the one that its last piece, which is not full, stands for.
+        # The last piece of the run is not full, so it encodes the zero that follows.
         full = len(run) // COBS_RUN * COBS_RUN
         parts += [b"\xff" + run[i : i + COBS_RUN] for i in range(0, full, COBS_RUN)]
         parts.append(bytes([len(run) - full + 1]) + run[full:])
@@ -32,15 +32,15 @@ def decode(encoded: bytes) -> bytes:
     Parameters
     ----------
     encoded : bytes
-        What stands between two delimiters, 1 byte or more.
+        Bytes between two delimiters, at least one.
 
     Raises
     ------
     ProtocolError
-        For a zero inside, or a code byte that points past the end.
+        There is a zero byte, or a code byte points past the end.
     """
     if DELIMITER in encoded:
-        raise ProtocolError(f"a zero stands at byte {encoded.index(_ZERO)} of a COBS frame")
+        raise ProtocolError(f"byte {encoded.index(_ZERO)} of a COBS frame is zero")
     size, position = len(encoded), 0
     parts: list[bytes] = []
     while position < size:
@@ -49,7 +49,7 @@ def decode(encoded: bytes) -> bytes:
         if end > size:
             raise ProtocolError(f"the COBS code {code} at byte {position} points past the frame's {size} bytes")
         parts.append(encoded[position + 1 : end])
-        # A full run stands for no zero, and neither does the last one.
+        # Neither a full run nor the last one encodes a zero.
         if code <= COBS_RUN and end < size:
             parts.append(_ZERO)
         position = end

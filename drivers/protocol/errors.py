@@ -1,4 +1,4 @@
-"""What the codec raises."""
+"""Error of the codec."""
 
 from ninefold.spec.errors import DeviceError
 
@@ -6,4 +6,4 @@ __all__ = ["ProtocolError"]
 
 
 class ProtocolError(DeviceError):
-    """Bytes that are not what the link allows; the message says what was found and what is allowed."""
+    """Bytes that the link does not allow; the message gives the value and the allowed values."""

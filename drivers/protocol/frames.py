@@ -1,4 +1,4 @@
-"""Frames to bytes, and bytes as they arrive to frames."""
+"""Encoding of frames, and decoding of a stream of bytes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _END = bytes([DELIMITER])
 
 @dataclass(frozen=True)
 class Damage:
-    """Bytes between two delimiters that are no frame.
+    """Invalid bytes between two delimiters.
 
     Attributes
     ----------
     reason : str
-        What is wrong with them.
+        Description of the fault.
     size : int
-        How many there were.
+        Number of bytes.
     """
 
     reason: str
@@ -34,12 +34,12 @@ class Damage:
 
 
 def encode(frame: Frame) -> bytes:
-    """Return the bytes of a frame, its delimiter at the end.
+    """Return the bytes of a frame, including the delimiter.
 
     Raises
     ------
     InputError
-        For a header field outside 0 to 255, or a payload that is too long.
+        A header field is outside 0 to 255, or the payload is too long.
     """
     for name in ("kind", "sequence", "priority", "epoch"):
         if not 0 <= getattr(frame, name) <= 255:
@@ -51,12 +51,12 @@ def encode(frame: Frame) -> bytes:
 
 
 def decode_body(encoded: bytes) -> Frame:
-    """Return the frame that stands between two delimiters.
+    """Decode the bytes between two delimiters.
 
     Raises
     ------
     ProtocolError
-        When it is damaged, with what is wrong.
+        The frame is damaged; the message describes the fault.
     """
     if len(encoded) > ENCODED_MAX:
         raise ProtocolError(f"{len(encoded)} bytes where a frame has at most {ENCODED_MAX}")
@@ -71,23 +71,23 @@ def decode_body(encoded: bytes) -> Frame:
 
 
 class Decoder:
-    """Finds frames in bytes that arrive in pieces of any size.
+    """Decoder of frames in a stream of bytes, fed in pieces of any size.
 
-    Holds at most `ENCODED_MAX` bytes, whatever arrives, and is in step again at the next delimiter after any garbage.
+    It buffers at most `ENCODED_MAX` bytes and resynchronises at the next delimiter after any garbage.
     """
 
     def __init__(self) -> None:
         self._held = bytearray()
-        # Bytes of a frame that is already too long, which are counted and not kept.
+        # Number of discarded bytes of a frame that is too long.
         self._excess = 0
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of a frame that has not ended yet, at most `ENCODED_MAX`."""
+        """Number of bytes of the current, incomplete frame, at most `ENCODED_MAX`."""
         return len(self._held)
 
     def feed(self, data: bytes) -> list[Frame | Damage]:
-        """Return what has ended within `data`: frames, and what should have been one; never raises."""
+        """Return the frames, valid or damaged, that end within `data`; never raise."""
         *ended, rest = bytes(data).split(_END)
         found: list[Frame | Damage] = []
         for piece in ended:

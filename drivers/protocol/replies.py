@@ -1,4 +1,4 @@
-"""Payloads of replies, as values; whatever the bytes are, nothing but `ProtocolError` is raised."""
+"""Decoding of reply payloads; invalid bytes raise only `ProtocolError`."""
 
 from __future__ import annotations
 
@@ -39,37 +39,37 @@ __all__ = [
 ]
 
 _FOUND = np.dtype([("id", "<u2"), ("score", "<i4")])
-#: The longest payloads that a board must at least have: a WRITE of one register there, what IDENTIFY replies back.
+#: Smallest allowed limits on payloads: a WRITE of one register as a request, an IDENTIFY reply as a reply.
 _REQUEST_LEAST, _REPLY_LEAST = PREFIX_BYTES + 4, 4 + 4 * len(IDENTITY)
 _MODES: dict[int, Mode] = {code: mode for mode, code in MODE_CODES.items()}
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a board says it is.
+    """Identity that a board reports.
 
     Attributes
     ----------
     digest : str
-        Of what the bitstream was built from, 64 hexadecimal digits.
+        Digest of the bitstream's inputs, 64 hexadecimal digits.
     dimensions : int
-        Nits a row.
+        Nits per row.
     lanes : int
-        Nit products a cycle.
+        Nit products per cycle.
     depth : int
-        Rows that the store holds.
+        Capacity of the store in rows.
     k : int
-        Most results a query.
+        Maximum number of results per query.
     mode : {'tanh', 'linear'}
-        Of its quantiser.
+        Mode of the quantiser.
     formats : frozenset of int
-        Formats of queries that it takes.
+        Query formats that the board accepts.
     window : int
-        Requests that may be under way.
+        Maximum number of requests in flight.
     request_max, reply_max : int
-        Longest payloads in bytes, `PAYLOAD_MAX` at most.
+        Maximum payload sizes in bytes, at most `PAYLOAD_MAX`.
     clock_hz : int
-        Frequency of its clock.
+        Frequency of the clock, in Hz.
     """
 
     digest: str
@@ -86,20 +86,20 @@ class Identity:
 
     @property
     def row_bytes(self) -> int:
-        """Size of a row in the store, and of a query of packed nits."""
+        """Size in bytes of a row in the store, and of a query of packed nits."""
         return self.dimensions // 2
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a board has counted since its reset.
+    """Counters of a board since its reset.
 
     Attributes
     ----------
     queries, cycles, accepted, stalls, crc_errors, dropped : int
-        As the registers of these names.
+        Values of the registers with these names.
     temperature_celsius : float or None
-        None where the board has no sensor.
+        Temperature; None if the board has no sensor.
     """
 
     queries: int
@@ -118,9 +118,9 @@ class Found:
     Attributes
     ----------
     ids : uint16 array of shape (count, results)
-        Best first.
+        Rows, best first.
     scores : int32 array of shape (count, results)
-        Of the same rows.
+        Scores of these rows.
     """
 
     ids: npt.NDArray[np.uint16]
@@ -129,12 +129,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An ERROR reply.
+    """Content of an ERROR reply.
 
     Attributes
     ----------
     code : int
-        A `Fault`, or a code that is not known.
+        A `Fault`, or an unknown code.
     kind : int
         Type of the request that was refused.
     detail : int
@@ -164,25 +164,26 @@ def nothing(payload: bytes) -> None:
 
 
 def load(payload: bytes) -> int:
-    """Return where the next block begins, in bytes, from a LOAD reply."""
+    """Return the offset of the next block in bytes, from a LOAD reply."""
     _sized("LOAD", payload, 4)
     return int.from_bytes(payload, "little")
 
 
 def found(payload: bytes, count: int, results: int) -> Found:
-    """Return the results of a QUERY reply that must be of `count` queries with `results` results each."""
+    """Return the results of a QUERY reply, which must hold `results` results for each of `count` queries."""
     if len(payload) < PREFIX_BYTES:
         raise ProtocolError(f"a QUERY reply has at least {PREFIX_BYTES} bytes, not {len(payload)}")
     zero, said, each = struct.unpack_from("<BBH", payload)
     if (zero, said, each) != (0, count, results):
-        raise ProtocolError(f"asked {count} queries for {results} results, and was told of {said} with {each} ({zero})")
+        found = f"{said} with {each} ({zero})"
+        raise ProtocolError(f"a QUERY reply must hold {count} queries with {results} results, not {found}")
     _sized("QUERY", payload, PREFIX_BYTES + RESULT_BYTES * count * results)
     table = np.frombuffer(payload, _FOUND, offset=PREFIX_BYTES).reshape(count, results)
     return Found(table["id"].astype(np.uint16), table["score"].astype(np.int32))
 
 
 def refusal(payload: bytes) -> Refusal:
-    """Return what an ERROR reply says."""
+    """Return the content of an ERROR reply."""
     _sized("ERROR", payload, 8)
     code, kind, _, detail = struct.unpack("<BBHI", payload)
     return Refusal(code, kind, detail)
@@ -209,30 +210,30 @@ def statistics(payload: bytes) -> Statistics:
 
 
 def nonce(payload: bytes) -> int:
-    """Return the number that an IDENTIFY reply echoes."""
+    """Return the nonce of an IDENTIFY reply."""
     _sized("IDENTIFY", payload, 4 + 4 * len(IDENTITY))
     return int.from_bytes(payload[:4], "little")
 
 
 def identity(payload: bytes) -> Identity:
-    """Return what an IDENTIFY reply says, if it is a board of this version with sizes that can be."""
+    """Return the identity in an IDENTIFY reply, after checking the version and all sizes."""
     _sized("IDENTIFY", payload, 4 + 4 * len(IDENTITY))
     said = dict(zip(IDENTITY, words(payload[4:], len(IDENTITY)), strict=True))
 
     def word(name: str, low: int, high: int) -> int:
         value = said[BY_NAME[name].address]
         if not low <= value <= high:
-            raise ProtocolError(f"the board says {name} = {value}, which must be {low} to {high}")
+            raise ProtocolError(f"the board reports {name} = {value}, which must be {low} to {high}")
         return value
 
     if said[BY_NAME["magic"].address] != MAGIC:
-        raise ProtocolError(f"the board says magic = {said[BY_NAME['magic'].address]:#010x}, not {MAGIC:#010x}")
+        raise ProtocolError(f"the board reports magic = {said[BY_NAME['magic'].address]:#010x}, not {MAGIC:#010x}")
     word("version", VERSION, VERSION)
     dimensions, lanes = word("dimensions", 2, DIMENSIONS_MAX), word("lanes", 1, DIMENSIONS_MAX)
     window = word("window", 1, WINDOW_MAX)
     if dimensions % 2 or dimensions % lanes or window & (window - 1):
         raise ProtocolError(
-            f"the board says dimensions = {dimensions}, lanes = {lanes}, window = {window}, where dimensions must be"
+            f"the board reports dimensions = {dimensions}, lanes = {lanes}, window = {window}, where dimensions must be"
             " even and a multiple of lanes, and window a power of two"
         )
     formats = word("formats", 1, 3)
@@ -253,11 +254,11 @@ def identity(payload: bytes) -> Identity:
 
 
 def _limits(word: int) -> tuple[int, int]:
-    """Return the longest payloads there and back: a board's buffers may hold more than any frame carries."""
+    """Return the limits on request and reply payloads, bounded by the size of a frame."""
     for name, size, least in (("request", word & 0xFFFF, _REQUEST_LEAST), ("reply", word >> 16, _REPLY_LEAST)):
         if size < least:
             raise ProtocolError(
-                f"the board says limits = {word:#010x}: the longest {name}, {size} bytes, must be at least {least}"
+                f"the board reports limits = {word:#010x}: the longest {name}, {size} bytes, must be at least {least}"
             )
     return min(word & 0xFFFF, PAYLOAD_MAX), min(word >> 16, PAYLOAD_MAX)
 

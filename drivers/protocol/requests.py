@@ -1,4 +1,4 @@
-"""Payloads of requests."""
+"""Encoding of request payloads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["identify", "load", "query", "read", "write"]
 
 _ADDRESS = struct.Struct("<HH")
 _QUERY = struct.Struct("<BBH")
-#: Words that one request or reply can carry.
+#: Maximum number of words in one request or reply.
 _WORDS_MAX = (PAYLOAD_MAX - PREFIX_BYTES) // 4
 
 
@@ -23,7 +23,7 @@ def identify(nonce: int) -> bytes:
 
 
 def read(address: int, count: int = 1) -> bytes:
-    """Return the payload of READ: a word address and how many registers."""
+    """Return the payload of READ: a word address and a number of registers."""
     _within("count", count, 1, _WORDS_MAX)
     return _ADDRESS.pack(_within("address", address, 0, 0xFFFF), count)
 
@@ -37,7 +37,7 @@ def write(address: int, words: Sequence[int]) -> bytes:
 
 
 def load(offset: int, data: bytes, *, final: bool) -> bytes:
-    """Return the payload of LOAD: where the block begins in bytes, its packed nits, and whether it is the last."""
+    """Return the payload of LOAD: offset of the block in bytes, its packed nits, and a flag for the last block."""
     _within("the size of a block", len(data), 1, PAYLOAD_MAX - PREFIX_BYTES)
     _within("offset", offset, 0, LOAD_FINAL - 1)
     return struct.pack("<I", offset | LOAD_FINAL * final) + data
@@ -51,11 +51,11 @@ def query(form: int, count: int, k: int, data: bytes) -> bytes:
     form : int
         `FORMAT_PACKED` or `FORMAT_GRID`.
     count : int
-        Queries, 1 to 255.
+        Number of queries, 1 to 255.
     k : int
-        Results a query, 1 to 256.
+        Results per query, 1 to 256.
     data : bytes
-        The queries, all of one size.
+        Queries, all of one size.
     """
     _within("format", form, FORMAT_PACKED, FORMAT_GRID)
     _within("count", count, 1, 255)

@@ -1,4 +1,4 @@
-"""Byte streams to boards, opened by URL: ``serial://``, ``tcp://``, ``replay://``, and what other packages add."""
+"""Byte streams to boards, opened by URL: ``serial://``, ``tcp://``, ``replay://`` and schemes of other packages."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def split(url: str) -> tuple[str, str, dict[str, str]]:
     Raises
     ------
     InputError
-        When it is not such a URL, no installed package offers the scheme, or an option comes twice.
+        The text is no such URL, no installed package provides the scheme, or an option is given twice.
     """
     scheme, found, rest = url.partition("://")
     known = entries(TRANSPORTS)
     if not found or scheme not in known:
-        raise InputError(f"a board is named by a URL that begins with {_listed(known)}, not {url!r}")
+        raise InputError(f"the URL of a board must begin with {_listed(known)}, not {url!r}")
     address, _, query = rest.partition("?")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
@@ -36,7 +36,7 @@ def split(url: str) -> tuple[str, str, dict[str, str]]:
 def open_transport(url: str, record: Path | None = None) -> Transport:
     """Open a byte stream by its URL.
 
-    An entry point of the group ``ninefold.transports`` is named after its scheme and is a function
+    An entry point of the group ``ninefold.transports`` is named after its scheme and refers to a function
     ``open(address: str, options: Mapping[str, str]) -> Transport``.
 
     Parameters
@@ -44,14 +44,14 @@ def open_transport(url: str, record: Path | None = None) -> Transport:
     url : str
         E.g. ``serial:///dev/ttyUSB1?baud=3000000``, ``serial://SERIAL``, ``tcp://localhost:4000``, ``replay://file``.
     record : Path, optional
-        Write all that passes into this file, for ``replay://``.
+        File to which the session is recorded, for ``replay://``.
 
     Raises
     ------
     InputError
-        For a URL that is none.
+        The URL is invalid.
     UnavailableError
-        When nothing is there, or it may not be opened, with the step that mends it.
+        The device is missing or cannot be opened; the message gives the remedy.
     """
     scheme, address, options = split(url)
     if record is not None and not record.absolute().parent.is_dir():
@@ -65,14 +65,14 @@ def open_transport(url: str, record: Path | None = None) -> Transport:
 
 
 def check_options(scheme: str, options: Mapping[str, str], allowed: tuple[str, ...] = ()) -> None:
-    """Raise `InputError` for an option that the scheme does not have."""
+    """Raise `InputError` for an unknown option of the scheme."""
     for name in options:
         if name not in allowed:
             raise InputError(f"an option of {scheme}:// must be one of {', '.join(allowed) or 'none'}, not {name!r}")
 
 
 def once(pairs: Iterable[tuple[str, str]], what: str) -> dict[str, str]:
-    """Return names and values as a mapping; raise `InputError` for a name that comes twice, `what` in words."""
+    """Return names and values as a mapping, or raise `InputError` if a name is given twice; `what` names the option."""
     found: dict[str, str] = {}
     for name, value in pairs:
         if name in found:

@@ -1,4 +1,4 @@
-"""A byte stream on a file descriptor: socket, serial port or pseudo-terminal."""
+"""Byte stream on a file descriptor: socket, serial port or pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ninefold.spec.errors import LostDeviceError
 
 __all__ = ["DescriptorTransport"]
 
-#: What is read ahead while a write waits; more stays with the operating system.
+#: Maximum number of bytes read ahead while a write waits; more stays in the operating system's buffer.
 _AHEAD_BYTES = 1 << 20
 
 
 class DescriptorTransport:
-    """Reads and writes a descriptor that does not block.
+    """Byte stream on a non-blocking file descriptor.
 
-    A write that has to wait reads what arrives meanwhile, so that two ends that both write do not wait for each other.
+    A write that has to wait reads incoming bytes meanwhile, so that two ends that both write cannot deadlock.
 
     Parameters
     ----------
     descriptor : int
-        Open, and set not to block.
+        Open, non-blocking file descriptor.
     name : str
-        What it is called in errors.
+        Name used in errors.
     close : callable
-        Closes it.
+        Function that closes the stream.
     """
 
     def __init__(self, descriptor: int, name: str, close: Callable[[], None]) -> None:
@@ -39,12 +39,12 @@ class DescriptorTransport:
         self._closed = False
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return 1 to `size` bytes, or none when the time is up.
+        """Return 1 to `size` bytes, or none after `timeout_s` seconds.
 
         Raises
         ------
         LostDeviceError
-            When the stream has ended.
+            The stream has ended.
         """
         self._check_open()
         if not self._ahead and self._wait(select.POLLIN, timeout_s)[0]:
@@ -59,7 +59,7 @@ class DescriptorTransport:
         Raises
         ------
         LostDeviceError
-            When the stream has ended, or does not take the data in time.
+            The stream has ended, or does not accept the data in time.
         """
         self._check_open()
         deadline = time.monotonic() + timeout_s
@@ -76,13 +76,13 @@ class DescriptorTransport:
                 raise LostDeviceError(f"{self.name} took {taken} of {len(data)} bytes in {timeout_s:g} s")
 
     def close(self) -> None:
-        """Close the stream; nothing happens when it is closed."""
+        """Close the stream; do nothing if it is closed already."""
         if not self._closed:
             self._closed = True
             self._close()
 
     def _wait(self, events: int, timeout_s: float) -> tuple[bool, bool]:
-        """Return whether it can be read from, and written to; a stream that has ended can, and then says so."""
+        """Return readability and writability; a stream that has ended is both, and then reports its end."""
         poll = select.poll()
         poll.register(self._descriptor, events)
         happened = poll.poll(math.ceil(1000 * max(0.0, timeout_s)))

@@ -1,6 +1,6 @@
-"""Sessions with a board, recorded; and ``replay://file``, which plays one back without the board.
+"""Recording of sessions with a board, and ``replay://file``, which replays one without the board.
 
-A recording is lines of JSON: a header, then ``{"write": hex}`` and ``{"read": hex}`` as they happened.
+A recording consists of lines of JSON: a header, then ``{"write": hex}`` and ``{"read": hex}`` in order.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ninefold.spec.protocols import Transport
 __all__ = ["Recorder", "Replay", "open_replay"]
 
 _FORMAT = "ninefold recording 1"
-#: Characters of a line that an error shows.
+#: Maximum number of characters of a line in an error.
 _SHOWN = 60
-#: What ends a replay that goes another way than the session did.
-_SAME = "a recording answers only the command that was recorded, with the same options"
+#: End of the error for a replay that differs from the recorded session.
+_SAME = "a recording answers only the recorded command with the same options"
 
 
 class Recorder:
-    """Passes everything through, and writes it down; each line is on the disk before the next is made.
+    """Transport that records another one; each line is written to the disk before the next.
 
     Parameters
     ----------
     transport : Transport
-        The stream to the board.
+        Byte stream to the board.
     path : Path
-        The file; overwritten.
+        File to write; overwritten.
     url : str
-        Of the stream, for whoever reads the file.
+        URL of the stream, for readers of the file.
     """
 
     def __init__(self, transport: Transport, path: Path, url: str) -> None:
@@ -49,19 +49,19 @@ class Recorder:
         self._note({"format": _FORMAT, "url": url})
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Read, and write down what came."""
+        """Read, and record the bytes."""
         data = self._transport.read(size, timeout_s)
         if data:
             self._note({"read": data.hex()})
         return data
 
     def write(self, data: bytes, timeout_s: float) -> None:
-        """Write down, and write."""
+        """Record the bytes, then write them."""
         self._note({"write": data.hex()})
         self._transport.write(data, timeout_s)
 
     def close(self) -> None:
-        """Close stream and file."""
+        """Close the stream and the file."""
         self._transport.close()
         self._file.close()
 
@@ -70,19 +70,19 @@ class Recorder:
 
 
 class Replay:
-    """Plays a recording back: bytes are read once all that was written before them has been written again.
+    """Transport that replays a recording: bytes can be read once the preceding writes have been repeated.
 
     Parameters
     ----------
     path : Path
-        The recording.
+        File of the recording.
 
     Raises
     ------
     UnavailableError
-        When there is no such file.
+        The file does not exist.
     DamagedDataError
-        When it is not a recording, with the line.
+        The file is no recording; the message names the line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,7 +92,7 @@ class Replay:
         try:
             lines = path.read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise UnavailableError(
                 f"{path} cannot be read: {reason}", "`ninefold board selftest URL --record FILE` records one"
             ) from error
@@ -102,12 +102,12 @@ class Replay:
             raise DamagedDataError(f"{path} is empty, and no recording")
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return the next recorded bytes, or wait where the recording waits for a write."""
+        """Return the next recorded bytes, or wait if the recording continues with a write."""
         if not self._steps:
             raise LostDeviceError(f"{self._name} has ended; {_SAME}")
         kind, data = self._steps[0]
         if kind == "write":
-            # The session read nothing here either, and whoever asks counts the time.
+            # The recorded session read nothing here either, and the caller measures the time.
             time.sleep(max(0.0, timeout_s))
             return b""
         self._steps.popleft()
@@ -116,12 +116,12 @@ class Replay:
         return data[:size]
 
     def write(self, data: bytes, timeout_s: float) -> None:  # noqa: ARG002
-        """Compare with what the session wrote.
+        """Compare the bytes with those of the recorded session.
 
         Raises
         ------
         DeviceError
-            Where it wrote something else.
+            The bytes differ.
         """
         while data:
             if not self._steps:
@@ -140,7 +140,7 @@ class Replay:
             data = data[size:]
 
     def close(self) -> None:
-        """Forget the rest."""
+        """Discard the rest."""
         self._steps.clear()
 
     def _step(self, number: int, line: str) -> list[tuple[str, bytes]]:

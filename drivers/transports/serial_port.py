@@ -1,4 +1,4 @@
-"""``serial://``: a board on a serial port."""
+"""``serial://``: boards on serial ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ninefold.drivers.transports import check_options
 from ninefold.drivers.transports.descriptor import DescriptorTransport
 from ninefold.drivers.transports.usb import INSTALL, Port, find, ports, udev_rule
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, UnavailableError, not_installed
 
 __all__ = ["BAUD", "SerialTransport", "open_serial", "set_latency"]
 
@@ -22,12 +22,12 @@ _SYSFS = Path("/sys/bus/usb-serial/devices")
 
 
 class SerialTransport(DescriptorTransport):
-    """A serial port that nobody else can open meanwhile.
+    """Serial port, opened exclusively.
 
     Attributes
     ----------
     latency_ms : int or None
-        How long the USB chip holds back what it received, in milliseconds; None where the port has no such timer.
+        Time for which the USB chip holds back received bytes, in ms; None if the port has no such timer.
     """
 
     def __init__(self, port: Any, latency_ms: int | None) -> None:
@@ -36,17 +36,17 @@ class SerialTransport(DescriptorTransport):
 
 
 def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
-    """Open a port by its path, or a board by serial number or name; the only board where the address is empty.
+    """Open a port by its path, or a board by serial number or name; an empty address means the only board.
 
-    Options: ``baud``; where it is left out that of our bitstreams for the board, 3,000,000 for a path.
+    Options: ``baud``; by default the rate of our bitstreams for the board, or 3,000,000 for a path.
 
     Raises
     ------
     InputError
-        For another option, or a baud rate that is none.
+        An option is unknown, or the baud rate is invalid.
     UnavailableError
-        When pyserial or the board is missing, another process has the port, or this user may not open it; then with the
-        udev rule that allows it.
+        pyserial or the board is missing, another process uses the port, or the user lacks permission; the message then
+        shows the udev rule to add.
     """
     check_options("serial", options, ("baud",))
     baud = options.get("baud", str(BAUD))
@@ -55,7 +55,7 @@ def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
     try:
         import serial
     except ImportError as error:
-        raise UnavailableError("pyserial is not installed", INSTALL) from error
+        raise not_installed("pyserial", INSTALL) from error
     found = None if address.startswith("/") else find(address, ports())
     path = address if found is None else found.path
     rate = found.board.baud if found is not None and "baud" not in options else int(baud)
@@ -68,21 +68,21 @@ def open_serial(address: str, options: Mapping[str, str]) -> SerialTransport:
 
 
 def set_latency(port: Any, timer: Path) -> int | None:
-    """Have an FTDI chip pass on what it received after 1 ms instead of 16; return what holds now, None without a timer.
+    """Reduce the latency timer of an FTDI chip from 16 ms to 1 ms; return its value, or None without a timer.
 
     Parameters
     ----------
     port : serial.Serial
-        The open port; its driver is asked where the timer may not be written.
+        Open port; its driver sets the timer if the file is not writable.
     timer : Path
-        The timer's file in sysfs, in milliseconds.
+        File of the timer in sysfs, in ms.
     """
     if not timer.exists():
         return None
     try:
         timer.write_text(str(_LATENCY_MS))
     except OSError:
-        # Where this is refused too the link is slow, which `latency_ms` shows.
+        # If this is refused too, the link is slow, as `latency_ms` shows.
         with contextlib.suppress(OSError, ValueError):
             port.set_low_latency_mode(True)
     return int(timer.read_text())
@@ -96,6 +96,6 @@ def _unavailable(path: str, rate: int, found: Port | None, error: Exception) -> 
         )
     if code in (errno.EBUSY, errno.EAGAIN):
         return UnavailableError(f"{path} is in use by another process", "close that one first")
-    # Where there is no code, pyserial could not set the port up.
-    reason = os.strerror(code) if isinstance(code, int) else f"it is no serial port that does {rate} baud"
-    return UnavailableError(f"{path} cannot be opened: {reason}", "see which boards `ninefold board list` finds")
+    # Without an error number, pyserial could not configure the port.
+    reason = os.strerror(code) if isinstance(code, int) else f"it is no serial port that supports {rate} baud"
+    return UnavailableError(f"{path} cannot be opened: {reason}", "`ninefold board list` shows the boards found")

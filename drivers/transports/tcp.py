@@ -1,4 +1,4 @@
-"""``tcp://host:port``: a board behind a socket."""
+"""``tcp://host:port``: boards behind a TCP socket."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _CONNECT_S = 5.0
 
 
 def open_tcp(address: str, options: Mapping[str, str]) -> DescriptorTransport:
-    """Connect to ``host:port``; an IPv6 address stands in brackets.
+    """Connect to ``host:port``, with an IPv6 address in brackets.
 
     Raises
     ------
     InputError
-        When the address is none.
+        The address is invalid.
     UnavailableError
-        When nothing answers there within 5 s.
+        No connection within 5 s.
     """
     check_options("tcp", options)
     host, _, port = address.rpartition(":")
@@ -37,6 +37,6 @@ def open_tcp(address: str, options: Mapping[str, str]) -> DescriptorTransport:
             "start a board there",
         ) from error
     connection.setblocking(False)
-    # Frames are small and are waited for.
+    # Frames are small, and the host waits for each reply.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return DescriptorTransport(connection.fileno(), f"tcp://{address}", connection.close)

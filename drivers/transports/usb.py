@@ -1,4 +1,4 @@
-"""Boards on USB, found by what they say they are and by serial number, never by the number of a port."""
+"""Boards on USB, found by USB identity and serial number, never by port number."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import UnavailableError, installs, not_installed
 
 __all__ = ["BOARDS", "INSTALL", "Port", "UsbBoard", "find", "no_board", "ports", "udev_rule"]
 
-INSTALL = 'pip install "ninefold[board]"'
+INSTALL = installs("board")
 
 
 @dataclass(frozen=True)
 class UsbBoard:
-    """How a board shows itself on USB.
+    """USB identity of a board.
 
     Attributes
     ----------
     name : str
-        As in the catalogue.
+        Name in the catalogue.
     vendor, product : int
-        USB identity.
+        USB vendor and product id.
     says : str
-        Regular expression that its product text must contain, where the identity is that of a common chip.
+        Regular expression for the product text, needed if the ids belong to a common chip.
     interface : int
-        Number of the USB interface that carries the UART.
+        Number of the USB interface of the UART.
     baud : int
-        Rate of the UART in our bitstreams, in bits a second.
+        Rate of the UART in our bitstreams, in baud.
     """
 
     name: str
@@ -49,16 +49,16 @@ BOARDS = (
 
 @dataclass(frozen=True)
 class Port:
-    """A serial port of a board that is plugged in.
+    """Serial port of a board that is plugged in.
 
     Attributes
     ----------
     board : UsbBoard
-        Which board.
+        Identity of the board.
     path : str
-        Of the port, now.
+        Current path of the port.
     serial_number : str
-        Of the board; empty where it has none.
+        Serial number of the board; empty if it has none.
     """
 
     board: UsbBoard
@@ -70,17 +70,17 @@ class Port:
 
 
 def ports(listed: Iterable[Any] | None = None) -> list[Port]:
-    """Return the known boards that are plugged in, by name and serial number.
+    """Return the known boards that are plugged in, sorted by name and serial number.
 
     Parameters
     ----------
     listed : iterable, optional
-        What pyserial's ``comports`` returns; asked for where it is left out.
+        Result of pyserial's ``comports``; queried by default.
 
     Raises
     ------
     UnavailableError
-        When pyserial is not installed.
+        pyserial is not installed.
     """
     found = [
         Port(board, str(one.device), one.serial_number or "")
@@ -94,7 +94,7 @@ def ports(listed: Iterable[Any] | None = None) -> list[Port]:
 
 
 def no_board(listed: Iterable[Any] | None = None) -> UnavailableError:
-    """Return the error of a machine on which no known board is plugged in, with what was seen instead."""
+    """Return the error for a machine without a known board, naming the ports found."""
     ports = [str(one.device) for one in (_comports() if listed is None else listed)]
     seen = f"{', '.join(ports)}, of no known board" if ports else "no serial ports"
     known = ", ".join(board.name for board in BOARDS)
@@ -102,17 +102,17 @@ def no_board(listed: Iterable[Any] | None = None) -> UnavailableError:
 
 
 def find(wanted: str, plugged_in: Sequence[Port]) -> Port:
-    """Return the one port of the board with that serial number or name; of the only board for an empty text.
+    """Return the port of the board with this serial number or name, or of the only board for an empty text.
 
     Raises
     ------
     UnavailableError
-        When there is none, or more than one, with what there is.
+        There is none, or more than one; the message lists the boards found.
     """
     fitting = [p for p in plugged_in if wanted in ("", p.serial_number, p.board.name)]
     if len(fitting) == 1:
         return fitting[0]
-    seen = "; ".join(str(port) for port in plugged_in) or "no board that is known"
+    seen = "; ".join(str(port) for port in plugged_in) or "no known board"
     asked = f"board {wanted!r}" if wanted else "board"
     if not fitting:
         raise UnavailableError(f"no {asked} is plugged in: found {seen}", "plug it in, or give the path of its port")
@@ -120,14 +120,14 @@ def find(wanted: str, plugged_in: Sequence[Port]) -> Port:
 
 
 def udev_rule(board: UsbBoard | None, subsystem: str = "tty") -> str:
-    """Return the command that lets whoever sits at the machine open such a port.
+    """Return the shell command that adds a udev rule for the port of a board.
 
     Parameters
     ----------
     board : UsbBoard or None
-        Which board; all ports on USB for None.
+        Identity of the board; None for all USB ports.
     subsystem : str
-        ``"tty"`` for serial ports, ``"usb"`` for the USB device itself, which loading bitstreams needs.
+        ``"tty"`` for serial ports, ``"usb"`` for the USB device, which loading bitstreams needs.
     """
     rule = f'SUBSYSTEM=="{subsystem}", SUBSYSTEMS=="usb", '
     if board is not None:
@@ -142,11 +142,11 @@ def _comports() -> list[Any]:
     try:
         from serial.tools.list_ports import comports
     except ImportError as error:
-        raise UnavailableError("pyserial is not installed", INSTALL) from error
+        raise not_installed("pyserial", INSTALL) from error
     return list(comports())
 
 
 def _interface(port: Any) -> int:
-    """Return the number of a port's USB interface, which ends its location: ``1-2:1.1`` is interface 1."""
+    """Return the USB interface number at the end of a port's location: 1 for ``1-2:1.1``."""
     _, _, number = (port.location or "").rpartition(".") if ":" in (port.location or "") else ("", "", "0")
     return int(number) if number.isdigit() else 0

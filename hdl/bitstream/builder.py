@@ -1,7 +1,6 @@
 """Building a bitstream: synthesis, then place, route and pack for each seed, each kept by what it was made from."""
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -62,28 +61,37 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     UnavailableError
         A tool is not installed; the message says how to install it.
     ToolError
-        A tool failed, for instance because the design does not fit the device.
+        A tool failed, for instance because the design does not fit the device, or its report cannot be read or does
+        not name each clock of the design.
     """
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
     with step(f"synthesising {plan.name}"):
-        netlist, took = _kept("netlists", plan.digest, lambda folder: _synthesise(plan, folder))
-    statistics = json.loads((netlist / "stat.json").read_text())["design"]["num_cells_by_type"]
+        netlist, took = _kept(
+            "netlists", plan.digest, lambda folder: _synthesise(plan, folder), lambda entry: _check_netlist(plan, entry)
+        )
+    statistics = reports.cells(netlist / "stat.json")
     say(f"synthesised: {_count(statistics, plan.recipe.lut):,} LUT4, {took}")
 
     def place(seed: int) -> Path:
         digest = digest_of(plan.digest, seed)
         with step(f"placing and routing {plan.name}, seed {seed}"):
-            entry, took = _kept("bitstreams", digest, lambda folder: _place(plan, netlist, seed, folder))
-        say(f"seed {seed}: {_fmax(entry):.1f} MHz, {took}")
+            entry, took = _kept(
+                "bitstreams",
+                digest,
+                lambda folder: _place(plan, netlist, seed, folder),
+                lambda entry: _check_bitstream(plan, entry),
+            )
+        say(f"seed {seed}: {_fmax(plan, entry):.1f} MHz, {took}")
         return entry
 
     made = dict(zip(seeds, tools.together(place, seeds, _AT_ONCE), strict=True))
-    tried = {seed: _fmax(entry) for seed, entry in made.items()}
+    tried = {seed: _fmax(plan, entry) for seed, entry in made.items()}
     best = max(tried, key=lambda seed: tried[seed])
     bitstream = made[best] / f"top{plan.recipe.suffix}"
+    report = _report(plan, made[best])
     clocks = {
-        name: Clock(plan.board.clock_hz / 1e6, fmax) for name, fmax in reports.clocks(_report(made[best])).items()
+        name: Clock(plan.board.clock_hz / 1e6, fmax) for name, fmax in reports.clocks(report, plan.board.clocks).items()
     }
     manifest = Manifest(
         name=plan.name,
@@ -95,18 +103,18 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
         resources={
             "lut4": Usage(_count(statistics, plan.recipe.lut), None),
             "ff": Usage(_count(statistics, plan.recipe.ff) - int((netlist / "absorbed").read_text()), None),
-            **reports.utilization(_report(made[best])),
+            **reports.utilization(report),
         },
         tools=plan.versions,
         bitstream=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
-        critical_path=reports.critical_path(_report(made[best]), "serial."),
+        critical_path=reports.critical_path(report, "serial."),
         seconds=round(_seconds(netlist) + _seconds(made[best]), 1),
     )
     return Built(manifest, bitstream, tried)
 
 
-def _kept(cache: str, digest: str, make: Callable[[Path], None]) -> tuple[Path, str]:
-    """Return an entry of a cache, made if it is not there, and how long that took."""
+def _kept(cache: str, digest: str, make: Callable[[Path], None], check: Callable[[Path], object]) -> tuple[Path, str]:
+    """Return an entry of a cache, made if it is not there or fails its check, and the time that took."""
     took = "from the cache"
 
     def build(folder: Path) -> None:
@@ -117,18 +125,25 @@ def _kept(cache: str, digest: str, make: Callable[[Path], None]) -> tuple[Path, 
         (folder / "seconds").write_text(f"{elapsed:.1f}")
         took = f"{elapsed:.0f} s"
 
-    return BuildCache(cache).get(digest, build), took
+    return BuildCache(cache).get(digest, build, check), took
 
 
 def _synthesise(plan: Plan, folder: Path) -> None:
     for file, text in plan.sources().items():
         (folder / file).write_text(text)
     yosys.run(plan.recipe.script, folder)
+    tools.require(folder / "top.json", "Yosys")
     (folder / "top.il").unlink()
     absorbed = absorb_registers(folder / "top.json") if plan.recipe.absorbs else 0
     (folder / "absorbed").write_text(str(absorbed))
     if plan.board.sites:
         pin_memories(folder / "top.json", plan.board.sites)
+
+
+def _check_netlist(plan: Plan, folder: Path) -> None:
+    reports.cells(folder / "stat.json")
+    for file in ("top.json", plan.recipe.constraints, "absorbed"):
+        tools.require(folder / file, "Yosys")
 
 
 def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
@@ -138,9 +153,16 @@ def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
     for file in ("top.json", recipe.constraints):
         shutil.copy(netlist / file, folder)
     tools.run([place, *recipe.place[1:], "--seed", str(seed)], folder)
+    tools.require(folder / recipe.placed, recipe.place[0])
+    reports.load(folder / "report.json", plan.board.clocks)
     tools.run([pack, *recipe.pack[1:]], folder)
     for file in {"top.json", recipe.constraints, recipe.placed}:
         (folder / file).unlink()
+
+
+def _check_bitstream(plan: Plan, folder: Path) -> None:
+    _report(plan, folder)
+    tools.require(folder / f"top{plan.recipe.suffix}", plan.recipe.pack[0])
 
 
 def _program(name: str, install: str) -> Path:
@@ -151,13 +173,12 @@ def _seconds(folder: Path) -> float:
     return float((folder / "seconds").read_text())
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    return report
+def _report(plan: Plan, folder: Path) -> dict[str, Any]:
+    return reports.load(folder / "report.json", plan.board.clocks)
 
 
-def _fmax(folder: Path) -> float:
-    return reports.fmax_mhz(_report(folder))
+def _fmax(plan: Plan, folder: Path) -> float:
+    return reports.fmax_mhz(_report(plan, folder))
 
 
 def _count(statistics: dict[str, int], cells: Any) -> int:

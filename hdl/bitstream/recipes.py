@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from ninefold.hdl import yosys
 from ninefold.hdl.boards import BOARDS, Board, Toolchain
-from ninefold.hdl.tools import INSTALL, PLACER, SYNTHESIS
+from ninefold.hdl.tools import INSTALL, INSTALL_GOWIN, PLACER, SYNTHESIS
 
 __all__ = ["Recipe", "nextpnr_programs", "recipe", "script"]
 
@@ -144,7 +144,7 @@ def _gowin(board: Board) -> Recipe:
         suffix=".fs",
         lut=re.compile("LUT[1-4]"),
         ff=re.compile("DFF.*"),
-        install='pip install "ninefold[gowin]"',
+        install=INSTALL_GOWIN,
     )
 
 

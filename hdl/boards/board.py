@@ -62,6 +62,11 @@ class Board:
     sites: Sites | None = None
 
     @property
+    def clocks(self) -> tuple[str, ...]:
+        """Nets of the clocks that drive registers: the miner's, and that of the gate that the PLL's lock opens."""
+        return ("clk", "enable.pll_clk") if self.gated else ("clk",)
+
+    @property
     def part(self) -> str:
         """Device, package and speed grade as one word."""
         return "-".join(word for word in (self.device, self.package, self.speed) if word)

@@ -12,6 +12,7 @@ from rich.table import Table
 from ninefold.hdl.commands.paths import path_table
 from ninefold.spec.manifest import manifests
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 if TYPE_CHECKING:
     from ninefold.hdl.bitstream import Built, Plan
@@ -101,7 +102,9 @@ def _show(built: "Built", bitstream: Path, critical_path: bool, seconds: float) 
         console.print(f"{name}: {clock.fmax_mhz:.2f} of {clock.constraint_mhz:g} MHz, {verdict}", highlight=False)
     if critical_path:
         console.print(path_table("critical path", manifest.critical_path))
-    click.echo(f"{bitstream}: digest {manifest.digest[:16]}, built in {manifest.seconds:.0f} s, now {seconds:.0f} s")
+    click.echo(
+        f"{printable(bitstream)}: digest {manifest.digest[:16]}, built in {manifest.seconds:.0f} s, now {seconds:.0f} s"
+    )
 
 
 def _catalogue(as_json: bool) -> None:

@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, installs, not_installed
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 if TYPE_CHECKING:
     from ninefold.hdl.explore import Exploration
@@ -100,7 +101,7 @@ def explore(
     device is left out. --build adds what the tools report. Ctrl-C loses nothing: the same command goes on.
     """  # noqa: D301  # click takes the character
     if importlib.util.find_spec("amaranth") is None:
-        raise UnavailableError("amaranth is not installed", 'pip install "ninefold[explore]"')
+        raise not_installed("amaranth", installs("explore"))
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.explore import Exploration, objectives, space
     from ninefold.hdl.explore.report import check_plot, plot, write_configurations, write_report
@@ -144,10 +145,10 @@ def _values(given: tuple[str, ...]) -> dict[str, str]:
 def _search(exploration: "Exploration", trials: int) -> None:
     left = exploration.wanted(trials) - exploration.finished
     if left <= 0:
-        click.echo(f"{exploration.path} has {exploration.finished} trials already", err=True)
+        click.echo(f"{printable(exploration.path)} has {exploration.finished} trials already", err=True)
         return
     if exploration.finished:
-        click.echo(f"going on behind {exploration.finished} trials of {exploration.path}", err=True)
+        click.echo(f"going on behind {exploration.finished} trials of {printable(exploration.path)}", err=True)
     with step(f"exploring {exploration.space.board.name}", left) as exploring:
         exploration.run(trials, lambda _: exploring.advance())
 
@@ -197,8 +198,8 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
     click.echo(f"{trials['finished']} trials, {trials['different']} different, {trials['fitting']} fit")
     if found["space"]["whole"]:
         click.echo(f"all {found['space']['choices']:,} choices were estimated: nothing else is on the front")
-    click.echo(f"{folder / 'front.json'}, {drawn}")
-    click.echo(f"best compromise: ninefold build {folder / best['file']}")
+    click.echo(printable(f"{folder / 'front.json'}, {drawn}"))
+    click.echo(printable(f"best compromise: ninefold build {folder / best['file']}"))
 
 
 def _with_ratio(record: Mapping[str, Any], name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import installs, not_installed
 
 __all__ = ["CoreArgument", "CoreCommand", "DesignCommand"]
 
@@ -39,7 +39,7 @@ class CoreCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return CORE, one option for each parameter of a core, and the command's own options."""
         if importlib.util.find_spec("amaranth") is None:
-            raise UnavailableError("amaranth is not installed", "pip install 'ninefold[hdl]'")
+            raise not_installed("amaranth", installs("hdl"))
         from ninefold.hdl.catalogue import CORES
 
         return [CoreArgument([*CORES, *self._others()], self._kind), *self._options(), *super().get_params(ctx)]

@@ -1,4 +1,4 @@
-"""``ninefold synth``: what a core takes of an ECP5, and how fast it runs there."""
+"""``ninefold synth``: cells of a core on a family of devices, and its fastest clock."""
 
 import json
 from dataclasses import asdict
@@ -23,9 +23,20 @@ __all__ = ["synthesise"]
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Place and route with seeds 1 to N."
 )
 @click.option(
-    "--device", default="85k", show_default=True, help="ECP5 device: 12k, 25k, 45k, 85k, um-25k, um5g-25k, ..."
+    "--family",
+    type=click.Choice(["ecp5", "ice40", "gowin"]),
+    default="ecp5",
+    show_default=True,
+    help="Family of devices; gowin needs the extra of that name.",
 )
-@click.option("--speed", type=int, default=6, show_default=True, help="Speed grade, 6 to 8.")
+@click.option(
+    "--device",
+    default="",
+    help="Device: 12k, 25k, 45k, 85k (default), um-25k, um5g-25k, ... of ecp5; up5k (default), hx1k, hx4k, hx8k, lp1k, "
+    "lp4k, lp8k of ice40; GW1NR-LV9 (default), GW1NZ-LV1, GW2AR-LV18 of gowin.",
+)
+@click.option("--package", default="", help="Package; if not given, CABGA381, sg48, QN88P or another of the device.")
+@click.option("--speed", type=int, help="Speed grade of an ECP5, 6 to 8.  [default: 6]")
 @click.option("--target-mhz", type=float, default=250.0, show_default=True, help="Clock frequency to aim at.")
 @click.option(
     "--router",
@@ -39,23 +50,26 @@ def synthesise(
     core: str,
     parameters: dict[str, Any],
     seeds: int,
+    family: str,
     device: str,
-    speed: int,
+    package: str,
+    speed: int | None,
     target_mhz: float,
     router: str,
     critical_path: bool,
     as_json: bool,
 ) -> None:
-    """Synthesise CORE for an ECP5 with Yosys, place and route it with nextpnr, and print what they report.
+    """Synthesise CORE with Yosys, place and route it with nextpnr, and print their figures.
 
-    The core stands between shift registers, which keep pads out of its paths and are not counted. LUT4 are Yosys'
-    cells, TRELLIS_COMB is what nextpnr packs them into; fmax is nextpnr's figure after routing.
+    The core stands between shift registers, which keep pads out of its paths and are not counted. LUT4 and the other
+    cells are those of Yosys' netlist; on ECP5, TRELLIS_COMB is the number of cells after packing. fmax is nextpnr's
+    figure after routing. Memories and multipliers are mapped as for bitstreams.
     """
     with step(f"implementing {core}", 1 + seeds) as implementing:
         from ninefold.hdl.catalogue import make_core
         from ninefold.hdl.synthesis import Flow, implement
 
-        flow = Flow(device, speed, target_mhz, router)
+        flow = Flow(device, speed, target_mhz, router, family, package)
         component = make_core(core, **parameters)
         made = implement(component, flow, range(1, seeds + 1), implementing.advance)
     if as_json:
@@ -65,18 +79,23 @@ def synthesise(
     console.print(_resources(core, parameters, made))
     console.print(_frequencies(made))
     versions = ", ".join(f"{name} {version}" for name, version in made.versions.items())
-    console.print(f"LFE5 {flow.device}, speed grade {flow.speed}, {flow.router}; {versions}", highlight=False)
+    grade = "" if flow.speed is None else f", speed grade {flow.speed}"
+    console.print(f"{family} {flow.device}-{flow.package}{grade}, {flow.router}; {versions}", highlight=False)
     if critical_path:
         console.print(path_table(f"critical path of seed {made.best.seed}", made.best.critical_path))
 
 
 def _report(core: str, parameters: dict[str, Any], made: "Implementation") -> dict[str, Any]:
+    flow = asdict(made.flow)
+    resources = asdict(made.resources)
     return {
         "core": core,
         "parameters": parameters,
-        "flow": asdict(made.flow),
+        "family": flow.pop("family"),
+        "package": flow.pop("package"),
+        "flow": {name: value for name, value in flow.items() if value is not None},
         "versions": made.versions,
-        "resources": asdict(made.resources),
+        "resources": {name: resources[name] for name in made.flow.parts.counts},
         "best": {"seed": made.best.seed, "fmax_mhz": made.best.fmax_mhz},
         "seeds": [asdict(placement) for placement in made.placements],
     }
@@ -84,14 +103,7 @@ def _report(core: str, parameters: dict[str, Any], made: "Implementation") -> di
 
 def _resources(core: str, parameters: dict[str, Any], made: "Implementation") -> Table:
     table = Table(title=f"{core}: {', '.join(f'{k} {v}' for k, v in parameters.items())}", title_justify="left")
-    row = {
-        "LUT4": made.resources.lut4,
-        "TRELLIS_COMB": made.resources.trellis_comb,
-        "FF": made.resources.ff,
-        "block RAM": made.resources.block_ram,
-        "LUT RAM 16x4": made.resources.lut_ram,
-        "DSP": made.resources.dsp,
-    }
+    row = {heading: getattr(made.resources, name) for name, heading in made.flow.parts.counts.items()}
     for heading in (*row, "fmax (MHz)"):
         table.add_column(heading, justify="right")
     table.add_row(*map(str, row.values()), f"{made.best.fmax_mhz:.1f}")

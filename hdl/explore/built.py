@@ -7,6 +7,7 @@ from typing import Any
 from ninefold.hdl.bitstream import build, export, plan
 from ninefold.hdl.estimate_area import REPORTED, Area
 from ninefold.hdl.explore.objectives import BLOCK_KBIT, Objective, Point
+from ninefold.hdl.reports import ReportError
 from ninefold.spec.errors import FullDiskError, ToolError
 from ninefold.spec.manifest import Manifest
 
@@ -38,12 +39,15 @@ def build_one(path: Path, output: Path, say: Callable[[str], None] = lambda _: N
         A tool is not installed.
     FullDiskError
         There is no room to build.
+    ReportError
+        The report of a tool cannot be read.
     """
     planned = plan(str(path))
     say(f"elaborated: digest {planned.digest[:16]}")
     try:
         made = build(planned, (1,), say)
-    except FullDiskError:
+    except (FullDiskError, ReportError):
+        # Neither is of the design: another attempt may succeed.
         raise
     except ToolError as error:
         return {"digest": planned.digest, "error": str(error).strip().splitlines()[-1]}

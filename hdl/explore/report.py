@@ -15,7 +15,7 @@ from ninefold.hdl.explore.front import by_compromise, nondominated
 from ninefold.hdl.explore.objectives import Point
 from ninefold.hdl.explore.space import PARAMETERS
 from ninefold.hdl.explore.study import INSTALL, Exploration
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, not_installed
 from ninefold.spec.files import written_aside
 
 __all__ = ["PLOTS", "check_plot", "file_of", "plot", "ranked", "report", "write_configurations", "write_report"]
@@ -129,7 +129,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UnavailableError("matplotlib is not installed", INSTALL) from error
+        raise not_installed("matplotlib", INSTALL) from error
 
 
 def plot(exploration: Exploration, path: Path) -> None:

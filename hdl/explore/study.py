@@ -15,7 +15,7 @@ from ninefold.hdl.explore.front import by_compromise, nondominated
 from ninefold.hdl.explore.objectives import OBJECTIVES, Objective, Point, estimated
 from ninefold.hdl.explore.space import Space
 from ninefold.spec.cache import digest_of
-from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+from ninefold.spec.errors import DamagedDataError, InputError, installs, not_installed
 from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTALL", "Exploration", "name_of"]
 
-INSTALL: Final = 'pip install "ninefold[explore]"'
+INSTALL: Final = installs("explore")
 _STUDY, _ASKED, _FIRST, _BUILT = "ninefold explore miner", "asked", "first", "built "
 #: Of what is tried first.
 _REVISION: Final = 2
@@ -246,7 +246,7 @@ def _opened(path: Path, directions: Sequence[Any]) -> Study:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
     except ImportError as error:
-        raise UnavailableError(f"{error.name} is not installed", INSTALL) from error
+        raise not_installed(str(error.name), INSTALL) from error
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     _check_journal(path)

@@ -15,6 +15,7 @@ from ninefold.spec.errors import InputError, UnavailableError, UnsupportedError
 from ninefold.spec.files import check_folders, written_aside
 from ninefold.spec.progress import Step, step
 from ninefold.spec.registry import entries
+from ninefold.spec.terminal import printable
 
 if TYPE_CHECKING:
     from ninefold.host.bench.compare import Comparison
@@ -74,7 +75,7 @@ def bench(
     measures = _chosen(suites, devices)
     if listing:
         for name, measure in measures.items():
-            click.echo(f"{name:12} {_missing(measure) or 'ready'}")
+            click.echo(printable(f"{name:12} {_missing(measure) or 'ready'}"))
         return
     if html is not None and html.suffix not in (".html", ".htm"):
         raise InputError(f"the report must end in .html, not {html.name!r}")
@@ -125,13 +126,13 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
     if left_out and strict:
         raise UnavailableError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     for name, reason in left_out.items():
-        click.echo(f"left out: {name}: {reason}", err=True)
+        click.echo(printable(f"left out: {name}: {reason}", lines=True), err=True)
     notes: list[str] = []
 
     def note(sentence: str) -> None:
         if sentence not in notes:
             notes.append(sentence)
-            click.echo(f"note: {sentence}", err=True)
+            click.echo(printable(f"note: {sentence}"), err=True)
 
     asked = replace(request, note=note)
     results: dict[str, tuple[Figure, ...]] = {}
@@ -143,7 +144,7 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
             if strict:
                 raise
             left_out[name] = str(error)
-            click.echo(f"left out: {name}: {error}", err=True)
+            click.echo(printable(f"left out: {name}: {error}", lines=True), err=True)
         else:
             console.print(table(name, results[name]))
         measuring.advance()
@@ -179,7 +180,7 @@ def _write(run: Run, found: Comparison | None, as_json: Path | None, html: Path 
 
         timeline = [trace] if trace is not None and trace.exists() else []
         for path in [*write(run, html, found, *timeline), *timeline]:
-            click.echo(f"wrote {path}", err=True)
+            click.echo(f"wrote {printable(path)}", err=True)
 
 
 def _missing(measure: Benchmark) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable, to_json
 
 from .search import DEFAULT_K, query_of, report_of, table_of
 from .shown import answered, duration
@@ -56,11 +56,11 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
         there = sent < min(rows, depth) * board.identity.row_bytes
     if as_json:
         report = {"board": url, "bitstream": device.path, "rows": rows, "store_rows": depth, "epoch": epoch}
-        click.echo(json.dumps({**report, "was_there": there, "bytes_out": sent, "seconds": seconds}, indent=2))
+        click.echo(to_json({**report, "was_there": there, "bytes_out": sent, "seconds": seconds}))
         return
     of_all = f" of {rows:,}, the rest when it is searched" if rows > depth else ""
     how = "which it holds already" if there else f"{sent:,} bytes in {duration(seconds)}"
-    click.echo(f"{url} ({device.path}): {min(rows, depth):,} rows{of_all}; {how}")
+    click.echo(printable(f"{url} ({device.path}): {min(rows, depth):,} rows{of_all}; {how}"))
 
 
 @click.command()
@@ -103,7 +103,7 @@ def query(
             found = _searched(index, wanted, scheduler, {**options, "strict": True})
         if as_json:
             reports = [report_of(index, query, hits) for hits in found]
-            click.echo(json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False))
+            click.echo(to_json(reports if len(reports) > 1 else reports[0]))
         elif as_csv:
             _write_csv(found)
         else:
@@ -130,7 +130,10 @@ def _write_csv(found: list[Hits]) -> None:
     writer.writerow(("query", "rank", "row", "score", "id", "title"))
     for number, hits in enumerate(found):
         for rank, hit in enumerate(hits, 1):
-            writer.writerow((number, rank, hit.row, hit.score, hit.entry.id, hit.entry.title))
+            words = (hit.entry.id, hit.entry.title)
+            # CSV has no escapes: it is exact in a file or pipe, and safe on a terminal.
+            shown = map(printable, words) if sys.stdout.isatty() else words
+            writer.writerow((number, rank, hit.row, hit.score, *shown))
 
 
 def _show(found: list[Hits]) -> None:

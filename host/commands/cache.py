@@ -2,11 +2,13 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import click
 
 from ninefold.spec.cache import cache_folder
+from ninefold.spec.terminal import printable
 
 __all__ = ["cache"]
 
@@ -23,7 +25,7 @@ def cache() -> None:
 @cache.command()
 def path() -> None:
     """Print the cache folder."""
-    click.echo(cache_folder())
+    click.echo(printable(cache_folder()) if sys.stdout.isatty() else str(cache_folder()))
 
 
 @cache.command()
@@ -42,15 +44,18 @@ def clear() -> None:
             _remove(entry)
         if own:
             shown = sum(not entry.name.startswith(".") for entry in own)
-            click.echo(f"{kind.name}: removed {shown} {'entry' if shown == 1 else 'entries'}, {_megabytes(size)}")
+            click.echo(
+                f"{printable(kind.name)}: removed {shown} {'entry' if shown == 1 else 'entries'}, {_megabytes(size)}"
+            )
         total += size
         if len(own) == len(entries) and own:
             kind.rmdir()
         elif len(own) < len(entries):
             left.append(kind)
-    click.echo(f"{folder}: {_megabytes(total)} removed" if total else f"{folder}: nothing to remove")
+    said = f"{_megabytes(total)} removed" if total else "nothing to remove"
+    click.echo(f"{printable(folder)}: {said}")
     for path in left:
-        click.echo(f"left alone, since Ninefold did not make all of it: {path}")
+        click.echo(f"left alone, since Ninefold did not make all of it: {printable(path)}")
 
 
 def _remove(entry: Path) -> None:

@@ -16,9 +16,10 @@ from rich.text import Text
 
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 from .index import summary
-from .shown import duration, timing
+from .shown import duration, snippet, timing
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
@@ -53,7 +54,7 @@ def demo(context: click.Context) -> None:
     for package in ("openvino", "safetensors", "tokenizers"):
         if importlib.util.find_spec(package) is None:  # before anything is downloaded
             raise UnavailableError(f"the demo needs {package}", "pip install 'ninefold[demo]'")
-    fetch_model(lambda sentence: console.print(sentence, markup=False))
+    fetch_model(lambda sentence: console.print(printable(sentence), markup=False))
     index = _index(console)
     with Scheduler() as scheduler:
         devices = _ready(console, scheduler, index)
@@ -88,10 +89,10 @@ def _index(console: Console) -> Index:
     except InputError:
         console.print("indexing the documentation of Python's standard library (once)")
     except DamagedDataError as error:
-        console.print(f"{error}: doing that now", markup=False)
+        console.print(printable(f"{error}: doing that now"), markup=False)
     else:
         if index.manifest.model == embedder().model.digest:
-            console.print(f"index {index.folder}: {len(index)} entries", markup=False, soft_wrap=True)
+            console.print(f"index {printable(index.folder)}: {len(index)} entries", markup=False, soft_wrap=True)
             return index
         console.print("the index was made with another model: making it again")
     built = build("stdlib", name, force=True)
@@ -119,7 +120,7 @@ def _ready(console: Console, scheduler: Scheduler, index: Index) -> list[str]:
         raise error
     for device, error in missing.items():
         if error is not None:
-            text = Text(f"{error.what}\n{error.install}".strip())
+            text = Text(printable(f"{error.what}\n{error.install}".strip(), lines=True))
             console.print(Panel(text, title=f"{device} is not available", border_style="yellow", title_align="left"))
     return [device for device, error in missing.items() if error is None]
 
@@ -136,14 +137,14 @@ def _show(console: Console, question: str, hits: dict[str, Hits]) -> bool:
         cells = [Text(str(rank + 1))]
         for name in shown:
             hit = hits[name].hits[rank]
-            cells += [Text(str(hit.score), style="cyan"), Text(hit.entry.id)]
+            cells += [Text(str(hit.score), style="cyan"), Text(snippet(hit.entry.id))]
         table.add_row(*cells)
     first, *others = ([(hit.row, hit.score) for hit in found] for found in hits.values())
     differ = any(other != first for other in others)
     console.rule(Text(question, style="bold"), align="left", characters="-")
     console.print(table)
     for name, found in hits.items():
-        console.print(f"{name} ({found.result.path}): {timing(found.result)}", style="dim", markup=False)
+        console.print(printable(f"{name} ({found.result.path}): {timing(found.result)}"), style="dim", markup=False)
     if others:
         console.print(f"[red]the {K} best differ[/]" if differ else f"[green]all {K} hits and scores are identical[/]")
     console.print()

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.terminal import printable
 
 from .shown import duration
 
@@ -57,14 +58,18 @@ def doctor() -> None:
     with step("looking for devices"), Scheduler() as scheduler:
         statuses = scheduler.devices()
     ready = [status.device for status in statuses if isinstance(status.entry, Found)]
-    console.print(Text.assemble(("ready    ", "bold green"), ", ".join(ready) or "nothing"))
+    console.print(Text.assemble(("ready    ", "bold green"), printable(", ".join(ready) or "nothing")))
     for status in statuses:
         if isinstance(status.entry, Missing):
             console.print(
-                Text.assemble(("missing  ", "bold yellow"), (status.device, "bold"), f": {status.entry.reason}")
+                Text.assemble(
+                    ("missing  ", "bold yellow"),
+                    (printable(status.device), "bold"),
+                    printable(f": {status.entry.reason}", lines=True),
+                )
             )
             if status.entry.install:
-                console.print(Text(f"         {status.entry.install}", style="cyan"))
+                console.print(Text(f"         {printable(status.entry.install, lines=True)}", style="cyan"))
     console.print(Text(_power(), style="dim"))
 
 
@@ -103,7 +108,8 @@ def _found(statuses: list[DeviceStatus], loaded: dict[str, str]) -> Table:
             state += f"\n{used / max(status.capacity_bytes, 1):.1%} of {status.capacity_bytes:,} bytes"
         if status.device in loaded:
             state += f"\n{loaded[status.device]}"
-        table.add_row(Text(status.device), status.entry.kind, Text(status.entry.description), Text(state))
+        what, state = printable(status.entry.description), printable(state, lines=True)
+        table.add_row(Text(printable(status.device)), status.entry.kind, Text(what), Text(state))
     return table
 
 
@@ -112,7 +118,7 @@ def _missing(entries: list[Missing]) -> Table:
     table.add_column("not there", no_wrap=True)
     table.add_column("because", overflow="fold")
     for entry in entries:
-        table.add_row(Text(entry.device), Text(entry.reason))
+        table.add_row(Text(printable(entry.device)), Text(printable(entry.reason, lines=True)))
     return table
 
 
@@ -121,7 +127,7 @@ def _power() -> str:
 
     found, reasons = sensors()
     names = ", ".join(sensor.name for sensor in found) or "not measured"
-    return f"power: {names}" + (f" ({'; '.join(reasons)})" if reasons else "")
+    return printable(f"power: {names}" + (f" ({'; '.join(reasons)})" if reasons else ""))
 
 
 def _record(status: DeviceStatus) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable, to_json
 
 from .shown import duration
 
@@ -40,9 +40,9 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
         index = Index.open(name)
         found = measure(index, device)
     for text in warnings(found, len(index)):
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {printable(text)}", err=True)
     if as_json:
-        click.echo(json.dumps({**index.describe(), **asdict(found)}, indent=2))
+        click.echo(to_json({**index.describe(), **asdict(found)}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("", "recall@10", "precision@10", "NDCG@10"):
@@ -52,8 +52,10 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{found.queries} of {len(index)} entries searched for by {found.answered_by} ({found.path}) in "
-        f"{duration(found.seconds)}; mode {index.manifest.mode}",
+        printable(
+            f"{found.queries} of {len(index)} entries searched for by {found.answered_by} ({found.path}) in "
+            f"{duration(found.seconds)}; mode {index.manifest.mode}"
+        ),
         style="dim",
         highlight=False,
         markup=False,

@@ -8,6 +8,7 @@ import click
 
 from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 from .shown import duration
 
@@ -23,7 +24,7 @@ __all__ = ["index", "summary"]
 @click.option("--column", "--field", "column", help="CSV column or JSON field that holds the text [default: text].")
 @click.option("--mode", type=click.Choice(MODES), help="Thresholds of the quantiser [default: linear].")
 @click.option("--no-vectors", is_flag=True, help="Keep no float16 vectors; then there is no reranking and no eval.")
-@click.option("--strict", is_flag=True, help="Refuse what would be skipped: empty, unreadable or undecodable.")
+@click.option("--strict", is_flag=True, help="Refuse what would be skipped, with its reason.")
 @click.option("--force", is_flag=True, help="Replace an index of that name, once the new one is complete.")
 def index(
     source: str, name: str, column: str | None, mode: Mode | None, no_vectors: bool, strict: bool, force: bool
@@ -33,7 +34,7 @@ def index(
     SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
     (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row an entry). An entry of text is a run of
     paragraphs under one heading, up to 800 characters; longer paragraphs are split. Of one text the model reads 256
-    tokens, some 200 words of English.
+    tokens, some 200 words of English. What cannot be indexed is skipped and counted with its reason (docs/sources.md).
 
     Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. NAME leads to the
     old index until the new one is whole; searches that have the old one open keep it.
@@ -51,21 +52,21 @@ def index(
             strict=strict,
         )
     click.echo(summary(built))
-    for named in built.skipped.named:
-        click.echo(f"  skipped {named}", err=True)
-    if built.skipped.count > len(built.skipped.named):
-        click.echo(f"  and {built.skipped.count - len(built.skipped.named)} more", err=True)
+    for line in built.skipped.lines():
+        click.echo(f"  {line}", err=True)
 
 
 def summary(built: Built) -> str:
-    """Return what was made and how long it took, in two lines."""
+    """Return what was made and how long it took, in two lines that are safe to print."""
     manifest = built.manifest
     size = sum(record.bytes for record in manifest.files.values())
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in built.seconds.items())
     skipped = f", {built.skipped.count} skipped" if built.skipped.count else ""
     if others := built.skipped.others:
         skipped += f", {others} {'file' if others == 1 else 'files'} of other kinds skipped"
+    if hidden := built.skipped.hidden:
+        skipped += f", {hidden} hidden {'name' if hidden == 1 else 'names'} skipped"
     return (
-        f"{built.folder}: {manifest.rows} entries{skipped}, {manifest.dimensions} dimensions, {size / 1e6:.1f} MB, "
-        f"mode {manifest.mode}, scale {manifest.scale:.4g}\n  {times}"
+        f"{printable(built.folder)}: {manifest.rows} entries{skipped}, {manifest.dimensions} dimensions, "
+        f"{size / 1e6:.1f} MB, mode {manifest.mode}, scale {manifest.scale:.4g}\n  {times}"
     )

@@ -2,6 +2,8 @@
 
 import click
 
+from ninefold.spec.terminal import printable
+
 __all__ = ["model"]
 
 
@@ -15,8 +17,8 @@ def fetch() -> None:
     """Download the model (83.5 MB) unless it is there already, and check it."""
     from ninefold.host.embedding import fetch_model
 
-    found = fetch_model(lambda sentence: click.echo(sentence, err=True))
-    click.echo(f"the model is in {found.folder}")
+    found = fetch_model(lambda sentence: click.echo(printable(sentence), err=True))
+    click.echo(f"the model is in {printable(found.folder)}")
 
 
 @model.command()
@@ -24,4 +26,4 @@ def path() -> None:
     """Print the folder of the model in use."""
     from ninefold.host.embedding import find_model
 
-    click.echo(str(find_model().folder))
+    click.echo(printable(find_model().folder))

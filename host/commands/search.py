@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rich.text import Text
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable, to_json
 
 from .shown import answered, considered, details, score_of, snippet
 
@@ -72,11 +72,11 @@ def search(
             if metrics is not None:
                 metrics.write_text(scheduler.metrics())
     for text in hits.result.fallbacks:
-        click.echo(f"warning: {text}", err=True)
+        click.echo(f"warning: {printable(text)}", err=True)
     if device == "board":
         _say_what_stands_in(hits.result.answered_by)
     if as_json:
-        click.echo(json.dumps(report_of(index, query, hits), indent=2, ensure_ascii=False))
+        click.echo(to_json(report_of(index, query, hits)))
         return
     console = Console()
     console.print(table_of(hits))
@@ -95,7 +95,7 @@ def _say_what_stands_in(answered_by: str) -> None:
     for some in found.values():
         for place in () if isinstance(some, UnavailableError) else some:
             if place.simulated and answered_by == f"board:{place.name}":
-                click.echo(f"{why_simulated(found)}; using {place.url}", err=True)
+                click.echo(printable(f"{why_simulated(found)}; using {place.url}"), err=True)
 
 
 def query_of(index: Index, query: str) -> Any:
@@ -120,7 +120,7 @@ def table_of(hits: Hits) -> Table:
     for rank, hit in enumerate(hits, 1):
         score = f"{hit.score:.4f}" if isinstance(hit.score, float) else str(hit.score)
         entry = hit.entry
-        table.add_row(str(rank), score, Text(entry.title or entry.id), Text(snippet(entry.text)))
+        table.add_row(str(rank), score, Text(snippet(entry.title or entry.id)), Text(snippet(entry.text)))
     return table
 
 

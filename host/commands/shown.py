@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ninefold.spec.terminal import printable
+
 if TYPE_CHECKING:
     from ninefold.host.index import Hits
     from ninefold.spec.data import Result
@@ -40,7 +42,7 @@ def timing(result: Result) -> str:
 
 
 def answered(hits: Hits) -> str:
-    """Return the line under a list of hits: the device, a fallback, cycles of simulated hardware, and the score."""
+    """Return the line under a list of hits: device, fallback, cycles of simulated hardware, score; safe to print."""
     result = hits.result
     parts = [f"answered by {result.answered_by}"]
     if result.fallbacks:
@@ -48,11 +50,11 @@ def answered(hits: Hits) -> str:
     if "cycles" in result.metrics:
         parts.append(timing(result))
     parts.append(f"score: {score_of(hits)}")
-    return "; ".join(parts)
+    return printable("; ".join(parts))
 
 
 def details(hits: Hits) -> str:
-    """Return how the hits were found: path, reason and times."""
+    """Return how the hits were found: path, reason and times; safe to print."""
     result = hits.result
     parts = [f"{result.answered_by} by path {result.path}: {result.why}"]
     if hits.embed_seconds:
@@ -61,7 +63,7 @@ def details(hits: Hits) -> str:
         parts.append(times if "cycles" in result.metrics else f"searched in {times}")
     if "refine_seconds" in result.metrics:
         parts.append(f"reranked in {duration(result.metrics['refine_seconds'])}")
-    return "; ".join(parts)
+    return printable("; ".join(parts))
 
 
 def score_of(hits: Hits) -> str:
@@ -77,16 +79,17 @@ def considered(result: Result) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     if not result.considered:
-        table.add_row(result.answered_by, "", "", "", "", "", Text(result.why))
+        table.add_row(Text(printable(result.answered_by)), "", "", "", "", "", Text(printable(result.why)))
     for candidate in result.considered:
         times = (candidate.run_s, candidate.load_s, candidate.wait_s, candidate.completion_s)
         shown = ["" if seconds is None else duration(seconds) for seconds in times]
         won = candidate.device in result.answered_by.split(", ")
         said = candidate.refused or (result.why if won else "" if candidate.run_s is not None else "not measured yet")
-        table.add_row(candidate.device, f"{candidate.score:.1f}", *shown, Text(said), style="bold" if won else "")
+        device, said = Text(printable(candidate.device)), printable(said)
+        table.add_row(device, f"{candidate.score:.1f}", *shown, Text(said), style="bold" if won else "")
     return table
 
 
 def snippet(text: str) -> str:
-    """Return a text as one line."""
-    return " ".join(text.split())
+    """Return a text as one line that is safe to print."""
+    return printable(" ".join(text.split()))

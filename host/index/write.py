@@ -21,7 +21,9 @@ from ninefold.host.sources import Entry, Skipped
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION, MODES, Mode
+from ninefold.spec.operators.quantise import LARGEST, SMALLEST
 from ninefold.spec.progress import Step, step
+from ninefold.spec.terminal import printable
 
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
@@ -34,7 +36,6 @@ DEFAULT_MODE: Mode = "linear"
 _SAMPLE = 20_000
 #: Rows that are quantised and written together.
 _BLOCK = 8192
-_FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,15 @@ def build(
     entries: list[Entry] | None = None
     model = ""
     if sources.vectors.claims(source):
+        if column is not None:
+            raise InputError(f"{printable(source)} holds vectors and has no columns, so leave out {column!r}")
         rows = _vectors_of(source, vectors)
         clock.lap("read")
     else:
         with step(f"reading {source}"):
-            entries = list(sources.read(source, column, skipped))
+            entries = sources.read(source, column, skipped)
         if not entries:
-            raise InputError(f"nothing to index in {source}: {_account(skipped)}")
+            raise InputError(f"nothing to index in {printable(source)}: {_account(skipped)}")
         clock.lap("read")
         sentences = [entry.sentence for entry in entries]
         with step(f"embedding {source}", len(sentences)) as embedding:
@@ -176,32 +179,51 @@ def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, s
     mode : {'tanh', 'linear'}
     source : str
         Named in errors.
+
+    Raises
+    ------
+    InputError
+        When the numbers of the sample are all equal, or no scale that is a normal float32 number fits them.
     """
-    if len(rows) == 1:
-        # Nothing to compare with: one row is found at any scale at which it is not all zeros.
-        sigma = float(np.std(rows[0].astype(np.float64)))
-        if sigma == 0:
-            raise InputError(f"{source} has one row, and all its numbers are equal")
-        return CALIBRATION.multiples[mode][0] / sigma
     sample = np.asarray(rows)
     if len(rows) > _SAMPLE:
         chosen = np.random.default_rng(CALIBRATION.seed).choice(len(rows), _SAMPLE, replace=False)
         sample = np.asarray(rows[np.sort(chosen)])
     sample = np.ascontiguousarray(sample, np.float32)
+    multiples = CALIBRATION.multiples[mode]
+    sigma = _spread(sample, source, multiples[-1] / LARGEST, multiples[0] / SMALLEST)
+    if len(rows) == 1:
+        # Nothing to compare with: one row is found at any scale at which it is not all zeros.
+        return multiples[0] / sigma
     return float(scheduler.run("calibrate", sample, mode=mode, device="cpu", strict=True).values["scale"])
+
+
+def _spread(sample: npt.NDArray[np.float32], source: str, low: float, high: float) -> float:
+    """Return the standard deviation of a sample's numbers; refuse one outside `low` to `high`, and say why."""
+    sigma, name = float(np.std(sample.astype(np.float64))), printable(source)
+    if sample.min() == sample.max():
+        if len(sample) == 1:
+            raise InputError(f"{name} has one row, and all its numbers are equal")
+        of = f"of {_SAMPLE:,} sampled rows " if len(sample) == _SAMPLE else ""
+        raise InputError(f"{name} does not vary: all numbers {of}are equal, so their standard deviation is 0")
+    if not low <= sigma <= high:
+        size = "small" if sigma < low else "large"
+        raise InputError(
+            f"the numbers of {name} are too {size}: their standard deviation is {sigma:.3g}, and must be {low:.3g} to "
+            f"{high:.3g}; multiply all rows by a constant"
+        )
+    return sigma
 
 
 def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
     rows = sources.vectors.load(source)
     if rows.ndim == 1 or len(rows) == 0:
-        raise InputError(f"{source} must have shape (N, D) with N of at least 1, not {rows.shape}")
+        what = "it has no rows" if rows.ndim == 2 else "it is a single vector"
+        raise InputError(f"{printable(source)} must have shape (N, D) with N of at least 1, not {rows.shape}: {what}")
     for block in _blocks(len(rows)):
         values = sources.vectors.check_rows(rows[block], source, block.start)
-        if keep and np.abs(values).max() > _FLOAT16_MAX:
-            raise InputError(
-                f"{source} holds {values.flat[np.abs(values).argmax()]:g}, beyond the float16 range of "
-                f"{_FLOAT16_MAX:g} that vectors are kept in; --no-vectors leaves them out"
-            )
+        if keep:
+            sources.vectors.check_kept(values, source, block.start)
     return rows
 
 
@@ -259,7 +281,7 @@ def _account(skipped: Skipped) -> str:
     if not skipped.count:
         return "it holds no entries"
     all_of_them = "the only one was" if skipped.count == 1 else f"all {skipped.count} were"
-    return f"{all_of_them} skipped ({'; '.join(skipped.named)})"
+    return f"{all_of_them} skipped ({'; '.join([*skipped.named, *skipped.further])})"
 
 
 class _Clock:

@@ -1,8 +1,7 @@
-"""Where the entries of an index come from: one module a kind of source."""
-
-from collections.abc import Iterator
+"""Sources of an index's entries: one module a kind of source."""
 
 from ninefold.spec.errors import InputError
+from ninefold.spec.terminal import printable
 
 from . import files, stdlib, tables, vectors
 from .entry import Entry, Kind, Skipped
@@ -18,8 +17,10 @@ def kind_of(source: str) -> Kind:
     return next(kind for kind in KINDS if kind.claims(source))
 
 
-def read(source: str, column: str | None = None, skipped: Skipped | None = None) -> Iterator[Entry]:
-    """Yield the entries of a source of texts, in a fixed order.
+def read(source: str, column: str | None = None, skipped: Skipped | None = None) -> list[Entry]:
+    """Return the entries of a source of texts, in a fixed order; of entries with the same id, the last.
+
+    Everything that an index writes is checked here, before any of it is embedded: ids, titles and texts are UTF-8.
 
     Parameters
     ----------
@@ -34,9 +35,19 @@ def read(source: str, column: str | None = None, skipped: Skipped | None = None)
     Raises
     ------
     InputError
-        When the source is not there, or has no such column; when something would be skipped and must not be.
+        When the source is empty, is missing, or has no such column; when something would be skipped and must not be.
     """
+    if not source:
+        raise InputError("a source must be named, not ''; . is the current folder")
     kind = kind_of(source)
     if column is not None and not kind.columns:
-        raise InputError(f"only JSON lines and CSV have columns; {source} is {kind.name}, so leave out {column!r}")
-    return kind.read(source, column, skipped if skipped is not None else Skipped())
+        raise InputError(
+            f"only JSON lines and CSV have columns; {printable(source)} is {kind.name}, so leave out {column!r}"
+        )
+    if column == "":
+        raise InputError("--column must name a column or field, not ''")
+    entries: dict[str, Entry] = {}
+    for entry in kind.read(source, column, skipped if skipped is not None else Skipped()):
+        entries.pop(entry.id, None)  # the last one keeps its place
+        entries[entry.id] = entry
+    return list(entries.values())

@@ -1,27 +1,25 @@
 """Text and Markdown: a file, or a folder with everything below it, in paragraphs."""
 
+import json
 import os
-import re
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from ninefold.spec.errors import InputError
+from ninefold.spec.terminal import printable
 
+from .decode import NotTextError, decoded
 from .entry import Entry, Kind, Skipped
+from .paragraphs import pieces
 
 __all__ = ["KIND", "MARKDOWN", "TEXT"]
 
 MARKDOWN = (".markdown", ".md")
 TEXT = (".rst", ".text", ".txt")
-#: Paragraphs of a section are joined up to this many characters, and longer ones are split: about what the model reads
-#: of one text.
-_TOGETHER = 800
-#: Where a long paragraph is split, the best first.
-_ENDS = ("\n", ". ", "? ", "! ", "; ", ", ", " ")
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
-_FENCE = re.compile(r"\s{0,3}(```|~~~)")
+#: Bytes of the largest file, which is read whole: some 300,000 entries.
+_LARGEST = 1 << 28
+_JSON_LINES = "a source of records must be JSON lines: one object a line, in a file that ends in .jsonl"
 
 
 def _read(source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]:
@@ -29,14 +27,28 @@ def _read(source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]
     if root.is_dir():
         paths = list(_walk(root, skipped))
         if not paths and not skipped.count:
-            raise InputError(f"no files: {source} holds none that ends in {', '.join(MARKDOWN + TEXT)}")
+            raise InputError(f"no files: {printable(source)} holds none that ends in {', '.join(MARKDOWN + TEXT)}")
     elif root.exists():
+        _check_kind(root, skipped)
         paths = [root]
     else:
-        raise InputError(f"{source} is not there; a source is stdlib, a folder, or a file of text, JSON lines or CSV")
+        raise InputError(
+            f"{printable(source)} is not there; a source is stdlib, a folder, or a file of text, JSON lines or CSV"
+        )
     for path in paths:
-        name = str(path.relative_to(root)) if root.is_dir() else path.name
-        yield from _of_file(path, name, skipped)
+        yield from _of_file(path, str(path.relative_to(root)) if root.is_dir() else path.name, skipped)
+
+
+def _check_kind(path: Path, skipped: Skipped) -> None:
+    """Refuse a single file that is no prose, and say so where that is a guess."""
+    suffix, name = path.suffix.lower(), printable(path)
+    if suffix == ".json":
+        raise InputError(f"{name} is JSON, not prose; {_JSON_LINES}")
+    if suffix and suffix not in MARKDOWN + TEXT:
+        guess = f"{name} ends in {printable(suffix)}, not in one of {', '.join(MARKDOWN + TEXT)}"
+        if skipped.strict:
+            raise InputError(f"{guess}; without --strict it is read as plain text")
+        skipped.notes.append(f"{guess}; read as plain text")
 
 
 def _walk(root: Path, skipped: Skipped) -> Iterator[Path]:
@@ -44,10 +56,12 @@ def _walk(root: Path, skipped: Skipped) -> Iterator[Path]:
         skipped.add(str(error.filename), error.strerror or "unreadable")
 
     for folder, inner, names in os.walk(root, onerror=unreadable):
+        skipped.hidden += sum(name.startswith(".") for name in inner + names)
         inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(names):
-            if name.startswith("."):
-                continue
+        for name in inner:
+            if Path(folder, name).is_symlink():
+                skipped.add(str(Path(folder, name).relative_to(root)), "a linked folder, which is not followed")
+        for name in sorted(name for name in names if not name.startswith(".")):
             if name.lower().endswith(MARKDOWN + TEXT):
                 yield Path(folder, name)
             else:
@@ -56,21 +70,15 @@ def _walk(root: Path, skipped: Skipped) -> Iterator[Path]:
 
 def _of_file(path: Path, name: str, skipped: Skipped) -> Iterator[Entry]:
     try:
-        if path.exists() and not path.is_file():
-            skipped.add(name, "not a regular file")
-            return
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        skipped.add(name, f"not UTF-8 (byte {error.start})")
+        text = _text_of(path, name)
+    except NotTextError as error:
+        skipped.add(name, str(error), str(error).partition(" (")[0])
         return
     except OSError as error:
         skipped.add(name, error.strerror or "unreadable")
         return
-    if not text.strip():
-        skipped.add(name, "empty")
-        return
     before, part = 0, 1
-    for line, title, body in _pieces(text, markdown=path.suffix.lower() in MARKDOWN):
+    for line, title, body in pieces(text, markdown=path.suffix.lower() in MARKDOWN):
         part = part + 1 if line == before else 1
         before = line
         entry = skipped.accept(Entry(f"{name}:{line}" if part == 1 else f"{name}:{line}.{part}", title, body))
@@ -78,62 +86,35 @@ def _of_file(path: Path, name: str, skipped: Skipped) -> Iterator[Entry]:
             yield entry
 
 
-@dataclass
-class _Section:
-    """Paragraphs under one heading, with the number of the line where each begins."""
-
-    title: str
-    paragraphs: list[tuple[int, str]] = field(default_factory=list)
-
-    def pieces(self) -> Iterator[tuple[int, str, str]]:
-        """Yield line, title and text of runs of paragraphs that are not too long together."""
-        start, text = 0, ""
-        for line, paragraph in chain.from_iterable(_split(*paragraph) for paragraph in self.paragraphs):
-            if text and len(text) + len(paragraph) > _TOGETHER:
-                yield start, self.title, text
-                text = ""
-            start, text = (start, f"{text}\n\n{paragraph}") if text else (line, paragraph)
-        if text:
-            yield start, self.title, text
-
-
-def _split(line: int, paragraph: str) -> Iterator[tuple[int, str]]:
-    """Yield a paragraph, or its parts where it is too long, each with the number of the line where it begins."""
-    start, half = 0, _TOGETHER // 2
-    while len(paragraph) - start > _TOGETHER:
-        near = paragraph[start : start + _TOGETHER]
-        ends = (at + len(mark) for mark in _ENDS if (at := near.rfind(mark, half)) >= 0)
-        end = start + next(ends, _TOGETHER)
-        yield line + paragraph.count("\n", 0, start), paragraph[start:end].rstrip()
-        start = end
-    yield line + paragraph.count("\n", 0, start), paragraph[start:]
+def _text_of(path: Path, name: str) -> str:
+    """Return the text of a file, or raise `NotTextError` where it is no prose."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise NotTextError("its name is not UTF-8") from error
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise NotTextError("not a regular file")
+    if status.st_size > _LARGEST:
+        raise NotTextError(f"larger than {_LARGEST >> 20} MiB")
+    text = decoded(path.read_bytes())
+    if not text.strip():
+        raise NotTextError("empty")
+    if _is_json(text):
+        raise NotTextError(f"JSON, not prose; {_JSON_LINES}")
+    return text
 
 
-def _pieces(text: str, *, markdown: bool) -> Iterator[tuple[int, str, str]]:
-    headings: list[tuple[int, str]] = []
-    section, lines, begun, fenced = _Section(""), list[str](), 0, False
-
-    def close_paragraph() -> None:
-        if lines:
-            section.paragraphs.append((begun, "\n".join(lines)))
-            lines.clear()
-
-    for number, line in enumerate(text.splitlines(), 1):
-        if markdown and _FENCE.match(line):
-            fenced = not fenced
-        heading = _HEADING.match(line) if markdown and not fenced else None
-        if heading or (not line.strip() and not fenced):
-            close_paragraph()
-        else:
-            begun = number if not lines else begun
-            lines.append(line)
-        if heading:
-            yield from section.pieces()
-            level = len(heading[1])
-            headings = [(depth, title) for depth, title in headings if depth < level] + [(level, heading[2])]
-            section = _Section(" > ".join(title for _, title in headings))
-    close_paragraph()
-    yield from section.pieces()
+def _is_json(text: str) -> bool:
+    """Return whether a whole text is one JSON array or object."""
+    ends = text.strip()
+    if (ends[0], ends[-1]) not in (("[", "]"), ("{", "}")):
+        return False
+    try:
+        json.loads(ends)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 KIND = Kind("text", lambda _: True, _read)

@@ -12,13 +12,17 @@ from .entry import Entry, Kind, Skipped
 
 __all__ = ["KIND"]
 
+_NAME = "stdlib"
+
 
 def _claims(source: str) -> bool:
-    return source == "stdlib"
+    return source == _NAME
 
 
 def _read(_source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]:
-    # Isolated and without site-packages: nothing that is installed or lies in the working folder can stand in.
+    if Path(_NAME).exists():
+        skipped.notes.append(f"{_NAME} is Python's standard library; ./{_NAME} names the one in this folder")
+    # Isolated and without site-packages: nothing installed or in the working folder can take its place.
     command = [sys.executable, "-I", "-S", str(Path(documented.__file__))]
     for line in run(command, work="standard library").splitlines():
         found = json.loads(line)

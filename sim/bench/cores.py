@@ -17,7 +17,7 @@ import numpy as np
 from ninefold.sim.verilated import Model, design, find_tools
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
 from ninefold.spec.data import Database
-from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.errors import DeviceError, UnavailableError, installs, not_installed
 from ninefold.spec.manifest import manifests
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.registry import backend
@@ -257,7 +257,7 @@ def _check() -> object:
     import importlib.util
 
     if importlib.util.find_spec("amaranth") is None:
-        raise UnavailableError("amaranth is not installed", "pip install 'ninefold[rtl]'")
+        raise not_installed("amaranth", installs("rtl"))
     return find_tools()
 
 

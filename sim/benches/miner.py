@@ -224,7 +224,7 @@ async def refusals(dut: Any) -> None:
 
 @cocotb.test()
 async def writes(dut: Any) -> None:
-    """Several registers at once; only bit 0 of control resets; thresholds hold for the queries behind them."""
+    """Several registers at once; only bit 0 of control resets, and only once; thresholds hold for later queries."""
     bench = await started(dut)
     bench.load(bench.depth)
     for bit in range(32):
@@ -232,17 +232,28 @@ async def writes(dut: Any) -> None:
         thresholds = [bench.random.randrange(1, GRID_MAX) for _ in range(4)]
         bench.write(_THRESHOLD, *(t | 1 << bit & ~0x7FFF for t in thresholds), bench.epoch | 1 << bit & ~0xFF)
         bench.write(_CONTROL, 1 << bit & ~1)
+        bench.write(_THRESHOLD + bit % 4, thresholds[bit % 4])
         bench.read(_THRESHOLD, 9)
         values = [bench.random.choice((-1, 1)) * (t + bench.random.randint(-1, 1)) for t in thresholds]
         asked = struct.pack(f"<{bench.dimensions}h", *bench.random.choices(values, k=bench.dimensions))
         bench.request(Kind.QUERY, struct.pack("<BBH", 1, 1, bench.k) + asked, bench.epoch)
         await bench.finish(settle=1)
-    bench.write(_THRESHOLD, 1, 2)
-    bench.write(_CONTROL, 0xFFFFFFFF)
-    bench.read(_THRESHOLD, 9)
-    bench.query(1, 1)
-    bench.load(1)
-    bench.query(1, 1, grid=True)
+    for control in (0xFFFFFFFF, 1, 0, 0xFFFFFFFE, 1):
+        bench.write(_THRESHOLD, 1, 2)
+        bench.write(_CONTROL, control)
+        bench.read(_THRESHOLD, 9)
+        # What is written after a reset stays, and so does what is loaded.
+        bench.write(_THRESHOLD + 1, 3, 4)
+        bench.read(_THRESHOLD, 9)
+        bench.epoch = 0
+        bench.query(1, 1)
+        bench.load(1)
+        bench.write(_THRESHOLD, 5)
+        bench.query(1, 1, grid=True)
+        bench.write(_CONTROL, 0)
+        bench.write(_THRESHOLD + 3, 6)
+        bench.read(_THRESHOLD, 9)
+        await bench.finish(settle=1)
     await bench.finish()
 
 

@@ -12,6 +12,7 @@ import click
 
 from ninefold.hdl.commands.parameters import DesignCommand
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 if TYPE_CHECKING:
     from ninefold.sim.levels import Divergence, Result
@@ -82,7 +83,7 @@ def compare(
                 code = _DIFFERS
             elif result.status == "not run" and result.level in wanted:
                 code = code or _NOT_RUN
-            click.echo(_json(name, chosen, result) if as_json else _line(name, result))
+            click.echo(_json(name, chosen, result) if as_json else printable(_line(name, result), lines=True))
         return code
 
     with step(f"comparing the levels of {core}"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.errors import installs, not_installed
 from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class _MutateCommand(click.Command):
         import importlib.util
 
         if importlib.util.find_spec("amaranth") is None:
-            raise UnavailableError("amaranth is not installed", "pip install 'ninefold[sim,synth]'")
+            raise not_installed("amaranth", installs("sim", "synth"))
         from ninefold.hdl.commands.parameters import CoreArgument
         from ninefold.sim.mutation import SUBJECTS
 

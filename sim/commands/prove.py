@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.errors import InputError, installs, not_installed
 from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class _ProveCommand(click.Command):
         import importlib.util
 
         if importlib.util.find_spec("amaranth") is None:
-            raise UnavailableError("amaranth is not installed", "pip install 'ninefold[prove]'")
+            raise not_installed("amaranth", installs("prove"))
         from ninefold.hdl.commands.parameters import CoreArgument
         from ninefold.sim.formal import PROOFS
 

@@ -12,6 +12,7 @@ from ninefold.sim.simulation import repeat_command
 from ninefold.sim.simulation import simulate as run_bench
 from ninefold.sim.simulators import SIMULATORS, Outcome
 from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
 
 __all__ = ["simulate"]
 
@@ -64,8 +65,8 @@ def simulate(
     if not shown:
         show(report.outcomes)
     if report.waveform is not None:
-        click.echo(f"waveform: {report.waveform}")
-        click.echo(f"log: {report.log}")
+        click.echo(f"waveform: {printable(report.waveform)}")
+        click.echo(f"log: {printable(report.log)}")
     if report.failed:
         ctx.exit(1)
 
@@ -86,4 +87,5 @@ def _print_table(core: str, outcomes: Sequence[Outcome]) -> None:
     Console().print(table)
     for outcome in outcomes:
         if not outcome.passed:
-            click.echo(f"{outcome.name}: {outcome.message.splitlines()[0] if outcome.message else 'failed'}")
+            said = outcome.message.splitlines()[0] if outcome.message else "failed"
+            click.echo(printable(f"{outcome.name}: {said}"))

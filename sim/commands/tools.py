@@ -56,7 +56,7 @@ def warm() -> None:
 def _jobs() -> Mapping[str, Callable[[], object]]:
     """Return the work, the longest first."""
     from ninefold.hdl.bitstream.recipes import nextpnr_programs
-    from ninefold.hdl.tools import ready
+    from ninefold.hdl.tools import ready, version_of
     from ninefold.sim.simulators import find_simulator
     from ninefold.sim.verilated import prepare
 
@@ -64,4 +64,10 @@ def _jobs() -> Mapping[str, Callable[[], object]]:
         "Verilator's runtime for testbenches": lambda: find_simulator("verilator").prepare(),
         "Verilator's runtime for models": prepare,
     }
-    return jobs | {name: partial(ready, name, install) for name, install in nextpnr_programs().items()}
+
+    def compiled(name: str, install: str) -> object:
+        # A build looks for the package first, which goes by the name of its program.
+        version_of(name, install)
+        return ready(name, install)
+
+    return jobs | {name: partial(compiled, name, install) for name, install in nextpnr_programs().items()}

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ninefold.sim.formal import (
     building,
     checksums,
+    entrance,
     executor,
     frames,
     framing,
@@ -31,6 +32,7 @@ __all__ = ["PROOFS", "proofs_of"]
 
 _ALL: tuple[Proof, ...] = (
     *selection.PROOFS,
+    *entrance.PROOFS,
     *insertion.PROOFS,
     *quantisation.PROOFS,
     *products.PROOFS,

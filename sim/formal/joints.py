@@ -44,7 +44,8 @@ class AnyCore(wiring.Component):
         for name, member in self._members.items():
             stream = getattr(self, name)
             if member.is_port:
-                m.d.comb += stream.eq(AnySeq(len(stream))) if member.flow is Out else []
+                value = Value.cast(stream)
+                m.d.comb += value.eq(AnySeq(len(value))) if member.flow is Out else []
                 continue
             if member.flow is In:
                 m.d.comb += stream.ready.eq(self.takes(name))

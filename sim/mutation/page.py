@@ -17,7 +17,7 @@ _HEAD = f"""# Mutation
 time: a bit inverted, stuck, or inverted where another bit of its port is set or clear. A mutant is **killed** when a
 test of the bench fails on it. One that passes all tests goes to a proof, which finds it **equivalent** to its core, or
 a legal input that tells the two apart, and then it has **survived**: the bench has a gap. {WANTED:.0%} of the mutants
-that are not equivalent must be killed; the exit code is 1 if fewer are. `pip install 'ninefold[sim,synth]'` brings all
+that are not equivalent must be killed; the exit code is 1 if fewer are. `pip install "ninefold[sim,synth]"` brings all
 tools.
 
 - **Mutants** are drawn once, with a seed, and kept in `sim/mutation/kept`; `--draw` draws anew, which a change of the

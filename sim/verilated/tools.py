@@ -12,12 +12,12 @@ from pathlib import Path
 
 from ninefold.hdl import yosys
 from ninefold.spec.compiler import compiler_version, found_compiler, named_compiler
-from ninefold.spec.errors import ToolError, UnavailableError
+from ninefold.spec.errors import ToolError, UnavailableError, installs, not_installed
 from ninefold.spec.programs import run
 
 __all__ = ["Tools", "find_tools"]
 
-_INSTALL_PACKAGES = 'pip install "ninefold[rtl]"'
+_INSTALL_PACKAGES = installs("rtl")
 _INSTALL_COMPILER = "install a C++ compiler (Debian: apt install g++) or name one in CXX"
 
 
@@ -69,7 +69,7 @@ def _find_verilator() -> tuple[Path, str, Path]:
     """
     for package in ("amaranth", yosys.PACKAGE):
         if importlib.util.find_spec(package) is None:
-            raise UnavailableError(f"the Python package {package} is not installed", _INSTALL_PACKAGES)
+            raise not_installed(f"the package {package}", _INSTALL_PACKAGES)
     return _verilator(_program())
 
 

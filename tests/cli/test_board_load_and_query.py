@@ -124,7 +124,7 @@ def test_a_text(ninefold: Run, notes: Path) -> None:
         (
             ("query", "tiny", "v", "3"),
             2,
-            "a board is named by a URL, or as `ninefold board list` has it (virtual/demo,",
+            "a board must be a URL or a name from `ninefold board list` (virtual/demo,",
         ),
         (("load", "tiny", "v"), 2, "not 'tiny'; did you mean 'virtual/tiny'?"),
         (("load", SIMULATED, "notes.jsonl"), 2, "must be an index or a .npy file of vectors, not 'notes.jsonl'; `ni"),

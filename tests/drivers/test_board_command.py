@@ -140,7 +140,7 @@ def test_a_name_that_is_none_is_refused_with_those_there_are(
     monkeypatch.setattr(usb, "_comports", list)
     refused = run("info", name)
     assert isinstance(refused.exception, InputError)
-    assert str(refused.exception).startswith("a board is named by a URL, or as `ninefold board list` has it (virtual/d")
+    assert str(refused.exception).startswith("a board must be a URL or a name from `ninefold board list` (virtual/d")
     assert str(refused.exception).endswith(f"), not {name!r}{hint}")
 
 

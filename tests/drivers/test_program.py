@@ -224,6 +224,13 @@ def test_the_manifest_of_another_is_refused(folder: Path) -> None:
         checked("icebreaker/small", folder)
 
 
+def test_a_manifest_without_the_clock_of_the_miner_is_refused_even_when_forced(folder: Path) -> None:
+    path = folder / "icebreaker" / "small.json"
+    path.write_text(replace(MANIFEST, clocks={"enable.pll_clk": Clock(24.0, 900.0)}).to_json())
+    with pytest.raises(DamagedDataError, match="gives no frequency for the clock clk of the miner; `ninefold build"):
+        checked("icebreaker/small", folder, force=True)
+
+
 def test_an_unknown_board_is_refused(folder: Path) -> None:
     with pytest.raises(InputError) as refusal:
         checked("virtual/tiny", folder)
@@ -276,9 +283,11 @@ def test_a_missing_loader_says_what_to_install(folder: Path, loader: Loader) -> 
 
 
 def test_each_board_of_the_catalogue_has_a_loader_for_what_is_built() -> None:
+    from ninefold.drivers.program import CLOCK
     from ninefold.hdl.bitstream.recipes import recipe
     from ninefold.hdl.boards import BOARDS
 
     assert {name: loader.suffix for name, loader in LOADERS.items()} == {
         name: recipe(board).suffix for name, board in BOARDS.items()
     }
+    assert all(CLOCK in board.clocks for board in BOARDS.values())

@@ -129,7 +129,7 @@ def test_any_bytes_give_the_same_however_they_are_cut(pieces: list[bytes], sizes
     ("encoded", "message"),
     [
         (b"\x03\x01", r"^the COBS code 3 at byte 0 points past the frame's 2 bytes$"),
-        (b"\x02\x01\x00\x05", r"^a zero stands at byte 2 of a COBS frame$"),
+        (b"\x02\x01\x00\x05", r"^byte 2 of a COBS frame is zero$"),
     ],
 )
 def test_cobs_says_what_is_wrong(encoded: bytes, message: str) -> None:

@@ -76,12 +76,12 @@ def test_the_identity_of_the_fixtures() -> None:
 @pytest.mark.parametrize(
     ("register", "value", "message"),
     [
-        ("magic", 7, r"^the board says magic = 0x00000007, not 0x444c464e$"),
-        ("version", 2, r"^the board says version = 2, which must be 1 to 1$"),
+        ("magic", 7, r"^the board reports magic = 0x00000007, not 0x444c464e$"),
+        ("version", 2, r"^the board reports version = 2, which must be 1 to 1$"),
         ("dimensions", 7, r"dimensions = 7, lanes = 4, window = 8, where dimensions must be even and a multiple"),
         ("lanes", 3, r"dimensions = 8, lanes = 3"),
         ("window", 3, r"window = 3, where .* a power of two"),
-        ("depth", 65537, r"^the board says depth = 65537, which must be 1 to 65536$"),
+        ("depth", 65537, r"^the board reports depth = 65537, which must be 1 to 65536$"),
         ("k", 0, r"k = 0, which must be 1 to 256"),
         ("mode", 2, r"mode = 2, which must be 0 to 1"),
         ("formats", 0, r"formats = 0, which must be 1 to 3"),
@@ -99,7 +99,7 @@ def test_an_identity_that_cannot_be_is_refused(register: str, value: int, messag
     [
         (lambda: replies.words(bytes(7), 2), r"has 7 bytes of payload where 8 are expected$"),
         (lambda: replies.found(bytes(3), 1, 1), r"^a QUERY reply has at least 4 bytes, not 3$"),
-        (lambda: replies.found(b"\0\x01\x02\0" + bytes(12), 1, 3), r"^asked 1 queries for 3 results, .* of 1 with 2"),
+        (lambda: replies.found(b"\0\x01\x02\0" + bytes(12), 1, 3), r"^a QUERY reply must hold 1 queries with 3 results, not 1 with 2"),
         (lambda: replies.found(b"\0\x01\x02\0" + bytes(11), 1, 2), r"has 15 bytes of payload where 16 are expected$"),
         (lambda: replies.refusal(b""), r"ERROR has 0 bytes of payload where 8"),
     ],
@@ -287,7 +287,7 @@ def test_a_board_that_could_not_even_be_written_to_is_refused(
 ) -> None:
     limits = values["limits"]
     values["limits"] = limits // 65536 * 65536 + request if there else limits % 65536 + 65536 * reply
-    with pytest.raises(ProtocolError, match=r"^the board says limits = 0x[0-9a-f]{8}: .* must be at least (8|80)$"):
+    with pytest.raises(ProtocolError, match=r"^the board reports limits = 0x[0-9a-f]{8}: .* must be at least (8|80)$"):
         replies.identity(identify_reply(values))
 
 

@@ -99,7 +99,7 @@ def test_thresholds_beyond_the_grid_are_refused_where_nits_must_go_as_grid_value
         assert as_grid(pack(nits), thresholds).shape == nits.shape
     else:
         with pytest.raises(
-            UnsupportedError, match=r"^nits that begin at [0-9, ]+ cannot go as grid values, which end at 32767$"
+            UnsupportedError, match=r"^nits with thresholds [0-9, ]+ cannot be sent as grid values, at most 32767$"
         ):
             as_grid(pack(nits), thresholds)
 
@@ -109,7 +109,7 @@ def test_grid_values_pass_as_they_are() -> None:
     form, data = encode_queries(grid, board(), lambda: ())
     assert form == FORMAT_GRID
     assert np.array_equal(data.view("<i2"), np.pad(grid, ((0, 0), (0, 9))))
-    with pytest.raises(UnsupportedError, match="takes packed nits only"):
+    with pytest.raises(UnsupportedError, match="accepts only packed nits"):
         encode_queries(grid, board(formats=(FORMAT_PACKED,)), lambda: ())
 
 

@@ -142,7 +142,7 @@ def test_a_recording_that_ends_is_a_lost_device(tmp_path: Path) -> None:
     transport.write(b"\0", 1)
     assert (transport.read(1, 0), transport.read(9, 0)) == (b"\x01", b"\x02")
     for again in (lambda: transport.read(1, 0), lambda: transport.write(b"a", 1)):
-        with pytest.raises(LostDeviceError, match=r"short has ended; a recording answers only the command that"):
+        with pytest.raises(LostDeviceError, match=r"short has ended; a recording answers only the recorded command"):
             again()
 
 
@@ -173,7 +173,7 @@ def test_a_damaged_recording_is_refused(tmp_path: Path, text: str, message: str)
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("/dev/ttyUSB0", r"^a board is named by a URL that begins with .*serial://, .*tcp://, not '/dev/ttyUSB0'$"),
+        ("/dev/ttyUSB0", r"^the URL of a board must begin with .*serial://, .*tcp://, not '/dev/ttyUSB0'$"),
         ("ftp://x", r"not 'ftp://x'$"),
         ("tcp://x", r"^tcp:// needs host:port with a port from 1 to 65535, not 'x'$"),
         ("tcp://x:70000", r"not 'x:70000'$"),
@@ -191,10 +191,10 @@ def test_a_bad_url_is_refused(url: str, message: str) -> None:
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"^/dev/nothing cannot be opened: .*; see which boards"):
+    with pytest.raises(UnavailableError, match=r"^/dev/nothing cannot be opened: .*; `ninefold board list`"):
         open_transport("serial:///dev/nothing")
     with pytest.raises(
-        UnavailableError, match=r"^/dev/null cannot be opened: it is no serial port that does 9600 baud"
+        UnavailableError, match=r"^/dev/null cannot be opened: it is no serial port that supports 9600 baud"
     ):
         open_transport("serial:///dev/null?baud=9600")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -255,7 +255,7 @@ def test_boards_are_found_by_identity_and_serial_number() -> None:
         find("", found)
     with pytest.raises(UnavailableError, match=r"^no board 'X9' is plugged in: found icebreaker ib01 at .*; plug it"):
         find("X9", found)
-    with pytest.raises(UnavailableError, match=r"^no board is plugged in: found no board that is known"):
+    with pytest.raises(UnavailableError, match=r"^no board is plugged in: found no known board"):
         find("", [])
     assert find("", found[:1]) == found[0]
 

@@ -20,6 +20,7 @@ from ninefold.hdl.explore import built as built_module
 from ninefold.hdl.explore.built import measured, ratios
 from ninefold.hdl.explore.objectives import OBJECTIVES, estimated
 from ninefold.hdl.explore.report import ranked
+from ninefold.hdl.reports import ReportError
 from ninefold.host.cli import cli
 from ninefold.spec.errors import DamagedDataError, InputError, ToolError, UnavailableError
 from ninefold.spec.manifest import manifest
@@ -376,3 +377,13 @@ def test_what_is_built_is_recorded_and_not_built_again(tmp_path: Path, monkeypat
     assert len(made) == 3
     exploration = Exploration(small(depth="128"), BOTH, tmp_path / "out" / "study.journal")
     assert ranked(exploration)[:3] == made
+
+
+def test_a_report_that_cannot_be_read_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: Any) -> Any:
+        raise ReportError("nextpnr's report.json has no fmax")
+
+    monkeypatch.setattr(built_module, "build", build)
+    result = explore(tmp_path / "out", "-p", "depth=128", "--trials", "30", "--build", "1")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (3, "error: nextpnr's report.json has no fmax")
+    assert not Exploration(small(depth="128"), BOTH, tmp_path / "out" / "study.journal").built

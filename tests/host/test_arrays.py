@@ -18,7 +18,10 @@ from ninefold.host.arrays import mapped
 from tests.host.accidents import ACCIDENTS, Accidents, damaged
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True)
-WHY = r"it is empty|it begins with b.*, not with .*|its header is damaged, its data is truncated, or it holds objects"
+WHY = (
+    r"it is empty|it begins with b.*, not with .*|it is (truncated: .*|a pickle|a zip archive.*)|its header is damaged|"
+    r"it holds Python .*"
+)
 
 
 def saved(array: npt.NDArray[Any]) -> bytes:
@@ -55,7 +58,7 @@ def test_damage_is_an_error_in_words_or_another_array(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.npy"
     path.write_bytes(damaged(WHOLE, accidents))
-    said = "its header is damaged, its data is truncated, or it holds objects"
+    said = "its header is damaged"
     try:
         assert isinstance(mapped(path), np.ndarray)
     except ValueError as error:
@@ -73,5 +76,5 @@ def test_headers_that_are_none(tmp_path: Path, header: str) -> None:
 
 def test_an_archive_is_no_array(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", np.zeros(3))
-    with pytest.raises(ValueError, match=r"^it begins with b'PK"):
+    with pytest.raises(ValueError, match=r"^it is a zip archive, as \.npz files are$"):
         mapped(tmp_path / "a.npz")

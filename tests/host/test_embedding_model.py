@@ -140,7 +140,7 @@ def test_a_failing_pip_is_shown(nowhere: Path, tmp_path: Path, monkeypatch: pyte
     pip = tmp_path / "python"
     monkeypatch.setattr(files.sys, "executable", str(pip))
     for says, error, message in (
-        ("ERROR: no matching distribution", ToolError, "failed with 1:\nERROR: no matching distribution"),
+        ("ERROR: no matching distribution", ToolError, "failed with exit code 1:\nERROR: no matching distribution"),
         ("No module named pip", UnavailableError, "has no pip; run `"),
         ("OSError: [Errno 28] No space left on device", FullDiskError, f"^{nowhere.parent}: No space left on device$"),
     ):

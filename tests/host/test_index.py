@@ -101,7 +101,7 @@ def test_without_vectors(source: str) -> None:
     [
         (np.zeros((0, 3)), r"must have shape \(N, D\) with N of at least 1, not \(0, 3\)"),
         (np.zeros(3), r"N of at least 1, not \(3,\)"),
-        (np.array([[1, 2], [np.nan, 1]]), r"row 1 holds nan$"),
+        (np.array([[1, 2], [np.nan, 1]]), r"row 1 holds nan in column 0$"),
         (np.array([[1, 2], [-7e4, 1]]), r"holds -70000, beyond the float16 range of 65504 .*; --no-vectors"),
         (np.ones((4, 3)), r"standard deviation is 0"),
     ],

@@ -188,7 +188,7 @@ def test_json_lines(tmp_path: Path) -> None:
     assert skipped.named[0].startswith(f"{path}:4: not JSON (")
     assert skipped.named[1:] == [
         f"{path}:5: no text in field 'body', only in other",
-        f"{path}:6: no text in field 'body'",
+        f"{path}:6: a JSON string, not an object",
         f"{path}:7: not UTF-8",
         f"{path}:8: not UTF-8",
     ]
@@ -212,6 +212,8 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_columns_are_refused_where_there_are_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--column must name a column or field, not ''$"):
+        entries("a.csv", "")
     with pytest.raises(InputError, match=r"^only JSON lines and CSV have columns; "):
         entries(tmp_path, "text")
 
@@ -242,7 +244,7 @@ def test_vectors(tmp_path: Path) -> None:
         (np.zeros((2, 3, 1)), r"must have shape \(N, D\) with D from 1 to 4096, not \(2, 3, 1\)"),
         (np.zeros((2, 0)), r"not \(2, 0\)"),
         (np.zeros((1, 5000)), r"not \(1, 5000\)"),
-        (np.array([{}, {}], object), "not a .npy file of numbers: its header is damaged, .* or it holds objects$"),
+        (np.array([{}, {}], object), r"not a .npy file of numbers: it holds Python objects \(a pickle\), not numbers$"),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
@@ -257,7 +259,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for content, why in (
         (b"", "it is empty"),
         (b"hello", r"it begins with b'hello', not with b'\\x93NUMPY'"),
-        (b"\x93NUMPY\x01\x00\x76\x00{'descr'", "its header is damaged, its data is truncated, or it holds objects"),
+        (b"\x93NUMPY\x01\x00\x76\x00{'descr'", "it is truncated: it ends within its header, after 18 bytes"),
     ):
         path.write_bytes(content)
         with pytest.raises(InputError, match=rf"is not a \.npy file of numbers: {why}$"):
@@ -266,9 +268,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         vectors.load(str(tmp_path / "b.npy"))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_numbers_must_be_finite(value: float) -> None:
     rows = np.zeros((4, 3))
     rows[2, 1] = value
-    with pytest.raises(InputError, match=r"^x must hold finite numbers, but row 12 holds (nan|-?inf)$"):
+    with pytest.raises(InputError, match=r"^x must hold finite numbers, but row 12 holds (nan|-?inf) in column 1$"):
         vectors.check_rows(rows, "x", 10)

@@ -29,6 +29,10 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ),
         ("hdl.cores.topk", "kept_valid & ~begins", "kept_valid"),
     ],
+    ("topk", "entrance"): [
+        ("hdl.cores.topk", "gap <= 1", "gap <= 2"),
+        ("hdl.cores.topk", "room >= 3", "room >= 2"),
+    ],
     ("insertion", "selection"): [
         ("hdl.miner.insertion", "held.score > above.score", "held.score >= above.score"),
         ("hdl.miner.insertion", "last.eq(left == 1)", "last.eq(left == 2)"),

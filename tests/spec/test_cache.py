@@ -8,7 +8,7 @@ import platformdirs
 import pytest
 
 from ninefold.spec.cache import BuildCache, cache_folder, data_folder, digest_of
-from ninefold.spec.errors import InputError, UnavailableError, UnwritableError
+from ninefold.spec.errors import InputError, ToolError, UnavailableError, UnwritableError
 
 
 @pytest.fixture
@@ -63,6 +63,29 @@ def test_a_failed_build_leaves_nothing(cache: BuildCache) -> None:
         cache.get("abc", fail)
     assert [p.name for p in cache.folder.iterdir()] == [".abc.lock"]
     assert cache.get("abc", write_slowly).is_dir()
+
+
+def test_what_fails_its_check_is_not_kept_and_is_built_again(cache: BuildCache) -> None:
+    def build(folder: Path) -> None:
+        (folder / "text").write_text(text)
+
+    def check(folder: Path) -> None:
+        if (folder / "text").read_text() != "good":
+            raise ToolError("bad")
+
+    text = "half"
+    with pytest.raises(ToolError, match="bad"):
+        cache.get("abc", build, check)
+    assert cache.find("abc") is None
+    text = "good"
+    entry = cache.get("abc", build, check)
+    text = "new"
+    assert cache.get("abc", build, check) == entry
+    for damage in (lambda: (entry / "text").write_text("gone"), lambda: (entry / "text").unlink()):
+        damage()
+        text = "good"
+        assert cache.get("abc", build, check) == entry
+        assert (entry / "text").read_text() == "good"
 
 
 def test_concurrent_builders_build_once(cache: BuildCache) -> None:

@@ -57,6 +57,8 @@ def test_identity_is_what_the_board_carries() -> None:
         (("clocks", "sync"), 24, "clocks.sync must be an object"),
         (("clocks", "sync", "fmax_mhz"), float("nan"), "clocks.sync.fmax_mhz must be a number from 0, not nan"),
         (("clocks", "sync", "fmax_mhz"), float("inf"), "clocks.sync.fmax_mhz must be a number from 0, not inf"),
+        (("clocks", "sync", "fmax_mhz"), 0, "clocks.sync.fmax_mhz must be above 0, not 0"),
+        (("clocks", "sync", "constraint_mhz"), 0.0, "clocks.sync.constraint_mhz must be above 0, not 0.0"),
         (("resources", "lut4", "used"), "12", "resources.lut4.used must be an integer from 0, not '12'"),
         (("resources", "lut4", "free"), 1, "resources.lut4.free is not known"),
         (("tools", "pyosys"), "", "tools.pyosys must be a text, not ''"),

