@@ -17,7 +17,7 @@ from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError,
 from ninefold.spec.manifest import Manifest, manifests
 from ninefold.spec.programs import find, stop_if_interrupted
 
-__all__ = ["CLOCK", "LOADERS", "Loader", "checked", "program"]
+__all__ = ["CLOCK", "LOADERS", "Loader", "checked", "full_name", "program"]
 
 #: Net of the clock of the miner, which each bitstream has.
 CLOCK = "clk"
@@ -137,6 +137,29 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
     if not manifest.timing_met and not force:
         raise InputError(f"{name} is not loaded, as its timing is missed: {manifest.missed}; --force loads it")
     return manifest, bitstream
+
+
+def full_name(name: str, folder: Path) -> str:
+    """Return ``BOARD/CONFIG`` for the name of a board of which one configuration is known; other words as they are.
+
+    Parameters
+    ----------
+    name : str
+        ``BOARD`` or ``BOARD/CONFIG``.
+    folder : Path
+        Output folder of ``ninefold build``, whose bitstreams are known too.
+
+    Raises
+    ------
+    InputError
+        The board has several configurations; the message lists them.
+    """
+    if name not in LOADERS:
+        return name
+    found = [one for one in _known(folder) if one.partition("/")[0] == name]
+    if len(found) > 1:
+        raise InputError(f"{name} has several configurations, name one: {', '.join(found)}")
+    return found[0] if found else name
 
 
 def program(name: str, bitstream: Path) -> None:

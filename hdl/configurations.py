@@ -21,7 +21,16 @@ from ninefold.hdl.cores.checks import check_integer
 from ninefold.hdl.miner import Miner, MinerParameters, SerialMiner
 from ninefold.spec.errors import InputError
 
-__all__ = ["CONFIGURATIONS", "SUFFIX", "Configuration", "configuration", "described", "is_configuration", "named"]
+__all__ = [
+    "CONFIGURATIONS",
+    "SUFFIX",
+    "Configuration",
+    "configuration",
+    "described",
+    "full_name",
+    "is_configuration",
+    "named",
+]
 
 #: Of a file with a configuration; no name of the catalogue ends so.
 SUFFIX: Final = ".json"
@@ -87,7 +96,25 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 
 def is_configuration(name: str) -> bool:
     """Return whether a word of the command line means a configuration: one of the catalogue, or a file."""
-    return name in CONFIGURATIONS or name.endswith(SUFFIX)
+    return name in CONFIGURATIONS or name.endswith(SUFFIX) or bool(_of_board(name))
+
+
+def full_name(name: str) -> str:
+    """Return ``BOARD/CONFIG`` for the name of a board that has one configuration; other words as they are.
+
+    Raises
+    ------
+    InputError
+        The board has several configurations; the message lists them.
+    """
+    found = _of_board(name)
+    if len(found) > 1:
+        raise InputError(f"{name} has several configurations, name one: {', '.join(found)}")
+    return found[0] if found else name
+
+
+def _of_board(board: str) -> list[str]:
+    return [name for name in CONFIGURATIONS if name.partition("/")[0] == board]
 
 
 def configuration(name: str) -> Configuration:
@@ -118,6 +145,7 @@ def named(name: str) -> tuple[str, Configuration]:
             return _parsed(json.loads(Path(name).read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors too
             raise InputError(f"{name} is not a configuration: {error}") from error
+    name = full_name(name)
     if name not in CONFIGURATIONS:
         raise InputError(
             f"configuration must be one of {', '.join(CONFIGURATIONS)}, or a file that ends in {SUFFIX}, not {name!r}"

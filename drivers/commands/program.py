@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ninefold.drivers.program import checked
+from ninefold.drivers.program import checked, full_name
 from ninefold.drivers.program import program as load
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
@@ -14,7 +14,7 @@ __all__ = ["program"]
 
 
 @click.command()
-@click.argument("name", metavar="BOARD/CONFIG")
+@click.argument("name", metavar="BOARD[/CONFIG]")
 @click.option(
     "--from",
     "folder",
@@ -29,6 +29,7 @@ def program(name: str, folder: Path, force: bool) -> None:
 
     It is checked against its manifest first; one that misses its timing is refused.
     """
+    name = full_name(name, folder)
     manifest, bitstream = checked(name, folder, force)
     if not manifest.timing_met:
         click.echo(printable(f"timing is missed: {manifest.missed}; results may be wrong"), err=True)

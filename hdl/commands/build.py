@@ -24,7 +24,7 @@ _MISSED = 1
 
 
 @click.command()
-@click.argument("name", metavar="[BOARD/CONFIG|FILE]", required=False)
+@click.argument("name", metavar="[BOARD[/CONFIG]|FILE]", required=False)
 @click.option("--list", "as_list", is_flag=True, help="Show what can be built, and the committed manifests.")
 @click.option(
     "--seeds",

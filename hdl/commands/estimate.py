@@ -17,7 +17,7 @@ _CELLS = "logic cells, packed"
 
 
 @click.command()
-@click.argument("name", metavar="BOARD/CONFIG|FILE")
+@click.argument("name", metavar="BOARD[/CONFIG]|FILE")
 @click.option(
     "-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Another value, such as lanes=32."
 )

@@ -1,4 +1,4 @@
-"""``ninefold explore``: the configurations of a board that are worth building."""
+"""``ninefold explore``: the Pareto-optimal configurations of a board."""
 
 import importlib.util
 import json
@@ -44,10 +44,14 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
     "given",
     multiple=True,
     metavar="NAME=VALUES",
-    help="Search only these values, as lanes=8,16 or depth=256:4096; one value fixes a parameter.",
+    help="Search these values only, as lanes=8,16 or depth=256:4096; one value fixes a parameter.",
 )
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=200, show_default=True, help="In all, earlier ones included."
+    "--trials",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Number of trials, earlier ones included.",
 )
 @click.option("--seed", type=click.IntRange(0, _SEED_MAX), help="[default: that of the study, else 0]")
 @click.option(
@@ -59,7 +63,7 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
 @click.option(
     "--study",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File that keeps all trials, to go on with [default: study.journal in the output folder].",
+    help="File that keeps all trials, to continue from [default: study.journal in the output folder].",
 )
 @click.option(
     "--plot",
@@ -84,21 +88,22 @@ def explore(
     builds: int | None,
     as_json: bool,
 ) -> None:
-    """Search for the configurations of a board that nothing beats in all objectives, and write them ready to build.
+    """Find a board's Pareto-optimal configurations, and write each as a file that can be built.
 
     \b
-    qps      queries a second, line included (most)
-    engine   queries a second of the engine, were the line as fast (most)
+    qps      queries a second, UART included (most)
+    engine   queries a second of the engine, without the UART (most)
     latency  of one query, us (least)
     lut      LUT4 (least)
     packed   logic cells after packing (least)
     ram      blocks of memory, kbit (least)
-    rows     of the store (most)
-    k        results a query (most)
+    rows     rows of the store (most)
+    k        results of a query (most)
 
-    Lanes, window and buffers are searched; dimensions, rows and k are those of the board's entry in the catalogue
-    unless they are given by -p or are objectives. Figures are those of `ninefold estimate`, and what does not fit the
-    device is left out. --build adds what the tools report. Ctrl-C loses nothing: the same command goes on.
+    Lanes, window and buffers are searched. Dimensions, rows and k keep the values of the board's configuration in the
+    catalogue, unless -p gives others or they are objectives. Figures are estimates, as `ninefold estimate` prints them.
+    Configurations that do not fit the device are left out. --build adds the figures that the tools report. After
+    Ctrl-C, the same command continues.
     """  # noqa: D301  # click takes the character
     if importlib.util.find_spec("amaranth") is None:
         raise not_installed("amaranth", installs("explore"))
@@ -148,7 +153,7 @@ def _search(exploration: "Exploration", trials: int) -> None:
         click.echo(f"{printable(exploration.path)} has {exploration.finished} trials already", err=True)
         return
     if exploration.finished:
-        click.echo(f"going on behind {exploration.finished} trials of {printable(exploration.path)}", err=True)
+        click.echo(f"continuing after {exploration.finished} trials of {printable(exploration.path)}", err=True)
     with step(f"exploring {exploration.space.board.name}", left) as exploring:
         exploration.run(trials, lambda _: exploring.advance())
 
@@ -186,20 +191,30 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
     for objective in found["objectives"]:
         table.add_column(f"{objective['name']}\n{objective['unit']}", justify="right", no_wrap=True)
     table.add_column("configuration", no_wrap=True)
-    for record in found["front"]:
+    for record in sorted(found["front"], key=lambda record: int(record["rank"])):
         parameters = (str(record["parameters"][name]) for name in searched)
         values = (_with_ratio(record, name) for name in names)
         table.add_row(str(record["rank"]), *parameters, *values, record["name"].partition("/")[2])
     Console().print(table)
-    for record in found["front"]:
+    for record in sorted(found["front"], key=lambda record: int(record["rank"])):
         if record["built"]:
             click.echo(_outcome(record))
     best = min(found["front"], key=lambda record: record["rank"])
-    click.echo(f"{trials['finished']} trials, {trials['different']} different, {trials['fitting']} fit")
-    if found["space"]["whole"]:
-        click.echo(f"all {found['space']['choices']:,} choices were estimated: nothing else is on the front")
+    click.echo(_effort(found))
     click.echo(printable(f"{folder / 'front.json'}, {drawn}"))
     click.echo(printable(f"best compromise: ninefold build {folder / best['file']}"))
+
+
+def _effort(found: Mapping[str, Any]) -> str:
+    """Return the one statement of what was estimated and built."""
+    trials, choices, front = found["trials"], found["space"]["choices"], found["front"]
+    built = sum(record["built"] is not None and "error" not in record["built"] for record in front)
+    kept = f"{trials['finished']:,} trials in the study, {trials['fitting']:,} of them fit"
+    if found["space"]["whole"]:
+        estimated = f"estimated all {choices:,} choices, so the front is complete ({kept})"
+    else:
+        estimated = f"estimated {trials['different']:,} of {choices:,} choices ({kept})"
+    return f"{estimated}; built {built} of the {len(front)} on the front"
 
 
 def _with_ratio(record: Mapping[str, Any], name: str) -> str:

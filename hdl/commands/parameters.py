@@ -79,9 +79,9 @@ class _Design(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Pass on what is meant as a file; opening it says what is wrong with it."""
-        from ninefold.hdl.configurations import SUFFIX
+        from ninefold.hdl.configurations import SUFFIX, full_name
 
-        return value if str(value).endswith(SUFFIX) else super().convert(value, param, ctx)
+        return value if str(value).endswith(SUFFIX) else super().convert(full_name(str(value)), param, ctx)
 
 
 class DesignCommand(CoreCommand):

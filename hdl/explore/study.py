@@ -1,4 +1,4 @@
-"""An exploration as an Optuna study in a file: each trial is there once it is finished."""
+"""An exploration as an Optuna study in a file, which holds each finished trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ninefold.hdl.configurations import Configuration, described
 from ninefold.hdl.estimate_area import fitted
 from ninefold.hdl.explore.front import by_compromise, nondominated
 from ninefold.hdl.explore.objectives import OBJECTIVES, Objective, Point, estimated
-from ninefold.hdl.explore.space import Space
+from ninefold.hdl.explore.space import PARAMETERS, Space
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import DamagedDataError, InputError, installs, not_installed
 from ninefold.spec.progress import step
@@ -65,6 +65,7 @@ class Exploration:
 
     def __init__(self, space: Space, objectives: Sequence[Objective], path: Path, seed: int | None = None) -> None:
         self.space, self.objectives, self.path = space, tuple(objectives), path
+        self._leaned: dict[str, Point] = {}
         self._kept = _opened(path, [objective.direction for objective in objectives])
         asked: dict[str, Any] = {
             "board": space.board.name,
@@ -150,13 +151,19 @@ class Exploration:
         return found
 
     def front(self) -> dict[str, Point]:
-        """Return those that fit the device and that no other such one dominates, the best in the first objective first.
+        """Return the Pareto-optimal configurations that fit the device, the best in the first objective first.
 
-        Of configurations with the same values, the one that takes the least memory stands for all.
+        Of configurations with equal values, the one with the least memory, then with the smallest parameters, stands
+        for all. In a configuration that a trial found, each searched parameter is first lowered as far as no objective
+        gets worse.
         """
         points = self.points()
-        found = self._leanest((name, points[name]) for name in sorted(points))
-        return {name: points[name] for _, name in sorted(found)}
+        tried = self._leanest((name, points[name]) for name in sorted(points))
+        lean = {
+            name_of(self.space.board.name, one.configuration): one
+            for one in (self._lean(n, points[n]) for _, n in tried)
+        }
+        return {name: lean[name] for _, name in sorted(self._leanest(lean.items()))}
 
     def costs(self, point: Point) -> list[float]:
         """Return the values of the objectives, each so that less is better."""
@@ -199,14 +206,40 @@ class Exploration:
                     continue
 
     def _leanest(self, points: Iterable[tuple[_Named, Point]]) -> list[tuple[tuple[float, ...], _Named]]:
-        """Return costs and names of the front of what fits; of equals the first that takes the least memory."""
-        leanest: dict[tuple[float, ...], tuple[float, _Named]] = {}
+        """Return costs and names of the front of all that fits; of equals the one that needs least."""
+        leanest: dict[tuple[float, ...], tuple[tuple[float, ...], _Named]] = {}
         for name, point in points:
-            ram, costs = OBJECTIVES["ram"].value(point), tuple(self.costs(point))
-            if not point.overuse and (costs not in leanest or ram < leanest[costs][0]):
-                leanest[costs] = ram, name
+            needs, costs = _needs(point), tuple(self.costs(point))
+            if not point.overuse and (costs not in leanest or needs < leanest[costs][0]):
+                leanest[costs] = needs, name
         reached = list(leanest)
         return [(reached[i], leanest[reached[i]][1]) for i in nondominated(reached)]
+
+    def _lean(self, name: str, point: Point) -> Point:
+        """Return a point whose searched parameters are as small as its values of the objectives allow."""
+        if name not in self._leaned:
+            before = None
+            while point is not before:
+                before = point
+                for parameter in self.space.searched:
+                    point = next(self._smaller(point, parameter), point)
+            self._leaned[name] = point
+        return self._leaned[name]
+
+    def _smaller(self, point: Point, parameter: str) -> Iterator[Point]:
+        """Give what is no worse with a smaller value of a parameter, the smallest first."""
+        chosen = {name: getattr(point.configuration.miner, name) for name in self.space.values}
+        costs = self.costs(point)
+        for value in self.space.values[parameter]:
+            if value >= chosen[parameter]:
+                return
+            try:
+                lower = estimated(self.space.configuration({**chosen, parameter: value}), self.space.board)
+            except InputError:  # they do not go together
+                continue
+            worse = any(a > b for a, b in zip(self.costs(lower), costs, strict=True))
+            if not lower.overuse and not worse and _needs(lower) < _needs(point):
+                yield lower
 
     def _indices(self, chosen: Mapping[str, int]) -> dict[str, int]:
         return {_index(name): self.space.values[name].index(chosen[name]) for name in self.space.searched}
@@ -228,6 +261,11 @@ class Exploration:
 
     def _values(self, point: Point) -> list[float]:
         return [objective.value(point) for objective in self.objectives]
+
+
+def _needs(point: Point) -> tuple[float, ...]:
+    """Return memory and parameters, to compare points of equal values."""
+    return OBJECTIVES["ram"].value(point), *(getattr(point.configuration.miner, name) for name in PARAMETERS)
 
 
 def name_of(board: str, configuration: Configuration) -> str:

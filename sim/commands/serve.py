@@ -9,8 +9,10 @@ __all__ = ["serve"]
 
 @click.command("serve")
 @click.argument("configuration")
-@click.option("--pty", "as_pty", is_flag=True, help="On a pseudo-terminal, as a serial port; so if nothing is said.")
-@click.option("--tcp", type=click.IntRange(0, 65535), metavar="PORT", help="On this TCP port; 0: any that is free.")
+@click.option("--pty", "as_pty", is_flag=True, help="Serve on a pseudo-terminal, as a serial port (default).")
+@click.option(
+    "--tcp", type=click.IntRange(0, 65535), metavar="PORT", help="Serve on this TCP port; 0 takes a free one."
+)
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME=VALUE", help="A fault, e.g. flip=1e-4; may be repeated."
 )
@@ -21,6 +23,7 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
     printed is the URL at which others find it.
     """
     from ninefold.drivers.transports import once, split
+    from ninefold.hdl.configurations import full_name
     from ninefold.sim.board import Faults, VirtualBoard
     from ninefold.sim.board.serve import serve_pty, serve_tcp
 
@@ -34,7 +37,7 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
     if scheme != "sim":
         raise InputError(f"what is served must be a configuration, which is simulated, not {configuration!r}")
     given = [(key, value) for key, _, value in (fault.partition("=") for fault in faults)]
-    board = VirtualBoard(name, Faults.of(once([*options.items(), *given], "a fault")))
+    board = VirtualBoard(full_name(name), Faults.of(once([*options.items(), *given], "a fault")))
     try:
         if tcp is None:
             serve_pty(board, click.echo, lambda: False)

@@ -291,3 +291,14 @@ def test_each_board_of_the_catalogue_has_a_loader_for_what_is_built() -> None:
         name: recipe(board).suffix for name, board in BOARDS.items()
     }
     assert all(CLOCK in board.clocks for board in BOARDS.values())
+
+
+def test_a_board_stands_for_its_only_bitstream(folder: Path, loader: Loader) -> None:
+    arguments = loader(LOADED["icebreaker"], 0)
+    result = CliRunner().invoke(program, ["icebreaker", "--from", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert arguments.read_text().endswith("icebreaker/small.bin")
+    (folder / "icebreaker" / "mine.json").write_text(replace(MANIFEST, name="icebreaker/mine").to_json())
+    error = CliRunner().invoke(program, ["icebreaker", "--from", str(folder)]).exception
+    assert isinstance(error, InputError)
+    assert str(error) == "icebreaker has several configurations, name one: icebreaker/mine, icebreaker/small"

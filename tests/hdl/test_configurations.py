@@ -16,6 +16,7 @@ from ninefold.hdl.configurations import (
     Configuration,
     configuration,
     described,
+    full_name,
     is_configuration,
     named,
 )
@@ -133,3 +134,29 @@ def test_it_is_compared_and_its_virtual_board_is_known(mine: Path) -> None:
     assert identities()[digest] == str(mine)
     mine.write_text(json.dumps({**PLAIN, "miner": {**MINER, "k": 4}}))
     assert identity(str(mine)).hex() != digest
+
+
+def test_a_board_stands_for_its_only_configuration() -> None:
+    assert named("ulx3s") == ("ulx3s/full", CONFIGURATIONS["ulx3s/full"])
+    assert is_configuration("ulx3s")
+    assert full_name("icebreaker") == "icebreaker/small"
+    assert full_name("topk") == "topk"
+    with pytest.raises(InputError) as refusal:
+        named("virtual")
+    assert str(refusal.value) == "virtual has several configurations, name one: virtual/tiny, virtual/demo"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["estimate"], ["build"], ["elaborate"], ["board", "serve"], ["compare"], ["elaborate", "--format", "rtlil"]],
+)
+def test_each_command_lists_several_configurations(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, [*words, "virtual"])
+    said = result.stderr or str(result.exception)
+    assert "virtual has several configurations, name one: virtual/tiny, virtual/demo" in said
+
+
+def test_estimate_takes_a_board() -> None:
+    results = [CliRunner().invoke(cli, ["estimate", name, "--json"]) for name in ("ulx3s", "ulx3s/full")]
+    assert results[0].stdout == results[1].stdout
+    assert json.loads(results[0].stdout)["configuration"] == "ulx3s/full"

@@ -1,6 +1,7 @@
 """The exploration: its front, its repeatability, what it keeps, and what it writes."""
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,7 @@ from ninefold.hdl.explore import built as built_module
 from ninefold.hdl.explore.built import measured, ratios
 from ninefold.hdl.explore.objectives import OBJECTIVES, estimated
 from ninefold.hdl.explore.report import ranked
+from ninefold.hdl.explore.study import name_of
 from ninefold.hdl.reports import ReportError
 from ninefold.host.cli import cli
 from ninefold.spec.errors import DamagedDataError, InputError, ToolError, UnavailableError
@@ -116,7 +118,7 @@ def test_a_front_that_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Exploration(small(), BOTH, tmp_path / "study").run(1, interrupt)
     result = explore(tmp_path / "out", "--trials", "1", "--study", str(tmp_path / "study"))
-    assert f"going on behind 1 trials of {tmp_path / 'study'}" in result.stderr
+    assert f"continuing after 1 trials of {tmp_path / 'study'}" in result.stderr
     whole = Exploration(small(), BOTH, tmp_path / "whole")
     whole.run(1)
     assert whole.finished > 1
@@ -387,3 +389,47 @@ def test_a_report_that_cannot_be_read_is_no_result(tmp_path: Path, monkeypatch: 
     result = explore(tmp_path / "out", "-p", "depth=128", "--trials", "30", "--build", "1")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (3, "error: nextpnr's report.json has no fmax")
     assert not Exploration(small(depth="128"), BOTH, tmp_path / "out" / "study.journal").built
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_parameter_is_larger_than_an_objective_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    searched = small(buffer_bytes="2048,4096,8192", reply_bytes="256,512,1024")
+    if not whole:
+        monkeypatch.setattr(study, "_WHOLE", 0)
+    exploration = Exploration(searched, BOTH, tmp_path / "study")
+    exploration.run(30)
+    front = exploration.front()
+    assert front
+    assert all(name == name_of("icebreaker", point.configuration) for name, point in front.items())
+    for point in front.values():
+        chosen = {name: getattr(point.configuration.miner, name) for name in searched.values}
+        for parameter in searched.searched:
+            for value in (value for value in searched.values[parameter] if value < chosen[parameter]):
+                try:
+                    lower = estimated(searched.configuration({**chosen, parameter: value}), searched.board)
+                except InputError:
+                    continue
+                ram = [OBJECTIVES["ram"].value(one) for one in (lower, point)]
+                worse = any(a > b for a, b in zip(exploration.costs(lower), exploration.costs(point), strict=True))
+                assert worse or lower.overuse or ram[0] > ram[1], (parameter, value, chosen)
+
+
+def test_rows_are_in_the_order_of_their_numbers_with_one_statement_of_the_effort(tmp_path: Path) -> None:
+    shown = explore(tmp_path / "out", "--trials", "20").stdout
+    numbers = [int(found[1]) for found in re.finditer(r"^(\d+) .* x[0-9a-f]{8}", shown, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 1
+    trials = json.loads((tmp_path / "out" / "front.json").read_text())["trials"]
+    (said,) = (line for line in shown.splitlines() if "trials" in line)
+    assert said == (
+        f"estimated all {small().size} choices, so the front is complete ({trials['finished']} trials in the study, "
+        f"{trials['fitting']} of them fit); built 0 of the {len(numbers)} on the front"
+    )
+
+
+def test_the_effort_on_a_space_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "_WHOLE", 0)
+    shown = explore(tmp_path / "out", "--trials", "30").stdout
+    assert re.search(rf"^estimated \d+ of {small().size} choices \(30 trials in the study, ", shown, re.MULTILINE)
