@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from amaranth.back import rtlil as rtlil_backend
+from amaranth.hdl import Elaboratable, Fragment
 from amaranth.lib import wiring
 
 from ninefold.hdl import yosys
@@ -31,6 +32,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 
     Ports are ``clk``, ``rst`` and, for each stream, ``NAME__payload`` (the first field in the least significant bits),
     ``NAME__valid`` and ``NAME__ready``. There are no ``src`` attributes, so the text is free of paths and reproducible.
+    Attributes ``enum_value_BITS`` name the values of enumerations and the states of state machines.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     ToolError
         When Yosys, which writes the Verilog, fails.
     """
-    text = rtlil(core, name, platform)
+    text = rtlil(_NamedStates(core), name, platform)
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
@@ -60,6 +62,31 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     written = (BuildCache("verilog").get(digest, build) / "top.v").read_text()
     # A signal of no bits, such as a counter of one word, is used nowhere; Yosys would declare it with two.
     return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", written, flags=re.MULTILINE)
+
+
+class _NamedStates(Elaboratable):
+    """A component that names the states of its state machines in attributes, as Amaranth does for enumerations."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def elaborate(self, platform: Any) -> Fragment:
+        """Elaborate the component."""
+        fragment = Fragment.get(self._core, platform)
+        _name_states(fragment)
+        return fragment
+
+
+def _name_states(fragment: Any) -> None:
+    for machine in fragment.generated.values():
+        # A machine without states has a signal of no bits.
+        for state, value in getattr(machine, "encoding", {}).items():
+            machine.state.attrs[f"enum_value_{value:0{len(machine.state)}b}"] = state
+    for inner, *_ in fragment.subfragments:
+        _name_states(inner)
 
 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ninefold.sim.simulators import SIMULATORS, Outcome, Simulator, find_simulator
+from ninefold.sim.waveforms import FORMATS, check_format
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 
@@ -50,6 +51,7 @@ def simulate(
     simulator: str = SIMULATORS[0],
     tests: Sequence[str] = (),
     waves: bool = False,
+    suffix: str = FORMATS[0],
     folder: Path,
     begins: Callable[[], None] = lambda: None,
     failed: Callable[[Sequence[Outcome]], None] = lambda _: None,
@@ -70,6 +72,8 @@ def simulate(
         Tests to run; empty for all.
     waves : bool
         Record the whole run. Otherwise only what failed is run again and recorded.
+    suffix : str
+        Format of the waveform, one of ``ninefold.sim.waveforms.FORMATS``.
     folder : Path
         Where waveform and log are kept; a run that passes without `waves` leaves nothing there.
     begins : callable
@@ -96,13 +100,14 @@ def simulate(
     for test in tests:
         if test not in there:
             raise InputError(f"the bench {core} has no test {test!r}, only {', '.join(there)}")
+    check_format(suffix)
     installed = find_simulator(simulator)
     component = make_core(core, **parameters)
     begins()
     defaults = {name: parameter.default for name, parameter in names.items() if name not in parameters}
     complete = {**defaults, **parameters}
     name = " ".join([core, *(f"{key}={value}" for key, value in parameters.items())])
-    run = _Run(installed, verilog(component), core, name, json.dumps(complete), seed, folder)
+    run = _Run(installed, verilog(component), core, name, json.dumps(complete), seed, folder, suffix)
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)
     outcomes = tuple(run.plain(tests))
@@ -147,10 +152,11 @@ class _Run:
     parameters: str
     seed: int
     folder: Path
+    suffix: str
 
     @property
     def waveform(self) -> Path:
-        return self.folder.absolute() / f"{self.core}-{self.seed}{self.simulator.waves}"
+        return self.folder.absolute() / f"{self.core}-{self.seed}{self.suffix}"
 
     @property
     def log(self) -> Path:

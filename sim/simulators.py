@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import shutil
@@ -11,19 +10,21 @@ import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 from ninefold.sim.benches.fields import PERIOD_NS
 from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.tools import Tools, find_tools
+from ninefold.sim.waveforms import convert, declarations, only_shown, prepare
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import InputError, UnavailableError, installs, not_installed, tool_failure
-from ninefold.spec.programs import execute, run, stop_if_interrupted
+from ninefold.spec.errors import InputError, ToolError, UnavailableError, installs, not_installed, tool_failure
+from ninefold.spec.programs import run, stop_if_interrupted
 from ninefold.spec.progress import step
 
 __all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
@@ -31,6 +32,8 @@ __all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
 #: Names of the simulators, the default first.
 SIMULATORS = ("verilator", "icarus")
 
+#: The design's text in the folder of its simulation.
+_SOURCE = "top.v"
 _BENCHES = Path(__file__).with_name("benches")
 _TIMESCALE = ("1ns", "1ps")  # Icarus refuses clock periods without one
 # Icarus in its SystemVerilog mode, cocotb's choice, does not run `always @*` at time 0, which Yosys' Verilog relies on.
@@ -57,6 +60,8 @@ public_flat_rw -module "top" -var "crc_error"
 public_flat_rw -module "top" -var "dropped"
 """
 _VERILATOR = ("--vpi", "--no-public-flat-rw", "-Wno-fatal", "-Wno-lint", "-Wno-style")
+# Without a limit of the width, which would leave out the payload of a wide stream.
+_TRACE = ("--trace-vcd", "--trace-max-width", "0")
 _VERILATOR_RUNTIME = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
 _INSTALL_ICARUS = "install it (Debian: apt install iverilog) or use --simulator verilator"
 _INSTALL_PYTHON = "use a Python with a shared libpython (Debian: apt install libpython3-dev)"
@@ -88,6 +93,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class _Recording:
+    """What makes cocotb's runner have a VCD recorded: its arguments, and what ends the simulator's command line."""
+
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    plusargs: Sequence[str] = ()
+    suffix: str = ""
+
+
+@dataclass(frozen=True)
 class Simulator(ABC):
     """An installed simulator; `find_simulator` makes one.
 
@@ -95,13 +109,10 @@ class Simulator(ABC):
     ----------
     version : str
         Its version, and that of the C++ compiler where one is used.
-    waves : str
-        Suffix of its waveforms: ``.fst``, or ``.vcd`` for Verilator where the headers of zlib or lz4 are missing.
     """
 
     name: ClassVar[str]
     version: str
-    waves: str
 
     @abstractmethod
     def build(self, verilog: str, *, waves: bool = False) -> Path:
@@ -153,7 +164,8 @@ class Simulator(ABC):
         plusargs : sequence of str
             Arguments for the design's ``$value$plusargs``, each ``+name=value``.
         waveform : Path, optional
-            Record the waveform there; needs a design built with `waves`.
+            Record the waveform there, as FST or VCD by its suffix, with its save files beside it; needs a design built
+            with `waves`.
         log : Path, optional
             Keep cocotb's log there.
 
@@ -167,21 +179,32 @@ class Simulator(ABC):
         with tempfile.TemporaryDirectory(prefix="ninefold-sim-") as name:
             folder = Path(name)
             results = folder / "results.xml"
+            raw = None if waveform is None else folder / "raw.vcd"
             try:
                 with step(f"running {bench.rpartition('.')[2]}'s tests", count=lambda: _reached(folder / "log")):
-                    self._simulate(built, bench, seed, tests, variables or {}, plusargs, waveform, results)
+                    self._simulate(built, bench, seed, tests, variables or {}, plusargs, raw, results)
+            except ToolError:
+                # What a simulation recorded before it died shows why.
+                with contextlib.suppress(ToolError, OSError):
+                    self._convert(built, raw, waveform)
+                raise
             finally:
                 if log is not None and (folder / "log").exists():
                     shutil.copyfile(folder / "log", log)
+            self._convert(built, raw, waveform)
             outcomes = _outcomes(results)
         for test in tests:
             if test not in {outcome.name for outcome in outcomes}:
                 raise InputError(f"the bench {bench.rpartition('.')[2]} has no test {test!r}")
         return outcomes
 
+    def _convert(self, built: Path, raw: Path | None, waveform: Path | None) -> None:
+        if raw is not None and waveform is not None:
+            convert(raw, waveform, declarations((built / _SOURCE).read_text()))
+
     @abstractmethod
-    def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
-        """Return the arguments of cocotb's runner that make it record a waveform."""
+    def _recording(self, raw: Path) -> _Recording:
+        """Return what makes the simulator record a VCD."""
 
     def _simulate(
         self,
@@ -191,12 +214,13 @@ class Simulator(ABC):
         tests: Sequence[str],
         variables: Mapping[str, str],
         plusargs: Sequence[str],
-        waveform: Path | None,
+        raw: Path | None,
         results: Path,
     ) -> None:
-        recording = {} if waveform is None else self._recording(waveform)
+        recording = _Recording() if raw is None else self._recording(raw)
         log = results.parent / "log"
         with self._runner(log) as runner, times.children("simulation"):
+            os.environ["SIM_CMD_SUFFIX"] = recording.suffix
             runner.test(
                 test_module=bench,
                 hdl_toplevel="top",
@@ -206,12 +230,11 @@ class Simulator(ABC):
                 results_xml=str(results),
                 # A regular expression that the whole name must match.
                 test_filter=rf"\.({'|'.join(map(re.escape, tests))})$" if tests else None,
-                test_args=recording.get("test_args", []),
-                plusargs=[*plusargs, *recording.get("plusargs", [])],
+                plusargs=[*plusargs, *recording.plusargs],
                 seed=seed,
                 extra_env=variables,
-                waves=waveform is not None,
                 log_file=log,
+                **recording.arguments,
             )
 
     @contextlib.contextmanager
@@ -245,9 +268,11 @@ class _Verilator(Simulator):
 
     def build(self, verilog: str, *, waves: bool = False) -> Path:
         compilation = self._compilation(waves)
+        if waves:
+            verilog = only_shown(verilog)
 
         def make(folder: Path) -> None:
-            source, ports = folder / "top.v", folder / "ports.vlt"
+            source, ports = folder / _SOURCE, folder / "ports.vlt"
             source.write_text(verilog)
             ports.write_text(_PORTS)
             compilation.build(self.tools, [ports, source], folder / "top")
@@ -258,27 +283,27 @@ class _Verilator(Simulator):
     def prepare(self) -> None:
         for waves in (False, True):
             self._compilation(waves).prepare(self.tools)
+        prepare()
 
     def _compilation(self, waves: bool) -> Compilation:
         from cocotb_tools import config
 
-        trace = {".fst": "fst", ".vcd": "vcd"}[self.waves] if waves else ""
-        traces = {f"VM_TRACE_{kind}": trace == kind.lower() for kind in ("FST", "VCD", "SAIF")}
+        traces = {f"VM_TRACE_{kind}": waves and kind == "VCD" for kind in ("FST", "VCD", "SAIF")}
         defines = {"VM_TRACE": waves, **traces, "VM_COVERAGE": False}
         defined = "".join(f"#define {name} {int(value)}\n" for name, value in defines.items())
         libraries = ["-Wl,-rpath," + str(config.libs_dir), f"-L{config.libs_dir}", "-lcocotbvpi_verilator", "-pthread"]
         return Compilation(
-            verilator=(*_VERILATOR, "--timescale", "/".join(_TIMESCALE), *([f"--trace-{trace}"] if trace else [])),
+            verilator=(*_VERILATOR, "--timescale", "/".join(_TIMESCALE), *(_TRACE if waves else ())),
             compiler=(),
             # Benches wait for Python most of the time: a quick compiler run is worth more than a quick simulation.
             optimise="-O0",
-            runtime=(*_VERILATOR_RUNTIME, *([f"verilated_{trace}_c"] if trace else [])),
-            linker=(*libraries, *(["-lz", "-llz4"] if trace == "fst" else [])),
+            runtime=(*_VERILATOR_RUNTIME, *(["verilated_vcd_c"] if waves else [])),
+            linker=tuple(libraries),
             main=defined + (config.share_dir / "lib" / "verilator" / "verilator.cpp").read_text(),
         )
 
-    def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
-        return {"test_args": ["--trace-file", str(waveform)]}
+    def _recording(self, raw: Path) -> _Recording:
+        return _Recording({"waves": True, "test_args": ["--trace-file", str(raw)]})
 
 
 @dataclass(frozen=True)
@@ -287,7 +312,7 @@ class _Icarus(Simulator):
 
     def build(self, verilog: str, *, waves: bool = False) -> Path:  # noqa: ARG002 - it always can record
         def make(folder: Path) -> None:
-            source, recorder, log = folder / "top.v", folder / "waves.v", folder / "log"
+            source, recorder, log = folder / _SOURCE, folder / "waves.v", folder / "log"
             source.write_text(verilog)
             recorder.write_text(_ICARUS_WAVES)
             with self._runner(log) as runner, times.children("iverilog"):
@@ -306,8 +331,9 @@ class _Icarus(Simulator):
     def prepare(self) -> None:
         pass
 
-    def _recording(self, waveform: Path) -> Mapping[str, list[str]]:
-        return {"plusargs": [f"+waves={waveform}"]}
+    def _recording(self, raw: Path) -> _Recording:
+        # cocotb's runner asks for FST, or for nothing; the last word counts.
+        return _Recording(plusargs=[f"+waves={raw}"], suffix="-vcd")
 
 
 def find_simulator(name: str) -> Simulator:
@@ -336,7 +362,7 @@ def find_simulator(name: str) -> Simulator:
 def _find_verilator() -> Simulator:
     tools = find_tools()
     version_of_all = f"{tools.verilator_version} {tools.compiler_version}"
-    return _Verilator(version_of_all, ".fst" if _has_fst(tools.compiler) else ".vcd", tools)
+    return _Verilator(version_of_all, tools)
 
 
 def _find_icarus() -> Simulator:
@@ -344,16 +370,7 @@ def _find_icarus() -> Simulator:
     if not all(found):
         raise UnavailableError("Icarus Verilog (iverilog and vvp) was not found on PATH", _INSTALL_ICARUS)
     said = run([str(found[0]), "-V"])
-    return _Icarus(said.partition("\n")[0].strip(), ".fst")
-
-
-@functools.cache
-def _has_fst(compiler: tuple[str, ...]) -> bool:
-    """Return whether Verilator's writer of FST can be compiled and linked."""
-    source = "#include <lz4.h>\n#include <zlib.h>\nint main() { return zlibVersion() == nullptr; }\n"
-    with tempfile.TemporaryDirectory(prefix="ninefold-fst-") as folder:
-        Path(folder, "fst.cpp").write_text(source)
-        return execute([*compiler, "fst.cpp", "-lz", "-llz4", "-o", os.devnull], Path(folder)).code == 0
+    return _Icarus(said.partition("\n")[0].strip())
 
 
 def _reached(log: Path) -> tuple[int, int]:

@@ -44,6 +44,7 @@ class _CompareCommand(DesignCommand):
 @click.option("--vectors", type=click.IntRange(1), default=12, show_default=True, help="Vectors, queries or frames.")
 @click.option("--level", "levels", multiple=True, type=click.Choice(_LEVELS), help="May be repeated. Default: all.")
 @click.option("--board", "url", help="URL of the board; a configuration's virtual board if not given.")
+@click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a level (JSON Lines).")
 @click.pass_context
 def compare(
@@ -54,6 +55,7 @@ def compare(
     vectors: int,
     levels: tuple[str, ...],
     url: str | None,
+    vcd: bool,
     as_json: bool,
 ) -> None:
     """Send the same vectors through golden model, processor, RTL, netlists and board, and compare.
@@ -76,9 +78,11 @@ def compare(
     # Of all cores some always have no counterpart on a level.
     wanted = set() if core == _ALL else {*levels, *(["board"] if url is not None else [])}
 
+    suffix = ".vcd" if vcd else ".fst"
+
     def one(name: str) -> int:
         code = 0
-        for result in _run(name, parameters, vectors, chosen, levels or _LEVELS, url):
+        for result in _run(name, parameters, vectors, chosen, levels or _LEVELS, url, suffix):
             if result.status == "differs":
                 code = _DIFFERS
             elif result.status == "not run" and result.level in wanted:
@@ -93,7 +97,13 @@ def compare(
 
 
 def _run(
-    name: str, parameters: Mapping[str, Any], vectors: int, seed: int, levels: tuple[str, ...], url: str | None
+    name: str,
+    parameters: Mapping[str, Any],
+    vectors: int,
+    seed: int,
+    levels: tuple[str, ...],
+    url: str | None,
+    suffix: str,
 ) -> Iterator[Result]:
     from ninefold.hdl.configurations import is_configuration
     from ninefold.sim.levels import Setup
@@ -103,7 +113,8 @@ def _run(
     case = case_of(name, parameters, vectors, seed)
     board = url if url is not None else f"sim://{name}" if is_configuration(name) else ""
     why = "a miner that is no configuration has no virtual board; name one by --board"
-    yield from run(case, Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", seed, board, why), levels)
+    setup = Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", seed, board, why, suffix=suffix)
+    yield from run(case, setup, levels)
 
 
 def _line(name: str, result: Result) -> str:
@@ -116,6 +127,8 @@ def _line(name: str, result: Result) -> str:
 
 
 def _divergence(found: Divergence) -> list[str]:
+    from ninefold.sim.waveforms import opening
+
     place = found.place
     lines = [f"{place.operator}, {place.vector}, element {place.element}: {found.value} is {_shown(found.found)}"]
     lines[0] += f" where {_shown(found.expected)} is right"
@@ -125,7 +138,9 @@ def _divergence(found: Divergence) -> list[str]:
         shown = ", ".join(found.signals.signals[:8])
         more = f" and {len(found.signals.signals) - 8} more" if len(found.signals.signals) > 8 else ""
         lines.append(f"leaves the RTL in cycle {found.signals.cycle:,}: {shown}{more}")
-    return [*lines, *(f"waveform: {path}" for path in found.waveforms)]
+    for path in found.waveforms:
+        lines += [f"waveform: {path}", *(f"open with: {command}" for command in opening(path))]
+    return lines
 
 
 def _shown(value: int | str | None) -> str:

@@ -11,6 +11,7 @@ from ninefold.hdl.commands.parameters import CoreCommand
 from ninefold.sim.simulation import repeat_command
 from ninefold.sim.simulation import simulate as run_bench
 from ninefold.sim.simulators import SIMULATORS, Outcome
+from ninefold.sim.waveforms import opening
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
 
@@ -23,6 +24,7 @@ _SEEDS = 2**32
 @click.option("--simulator", type=click.Choice(SIMULATORS), default=SIMULATORS[0], show_default=True)
 @click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus; if not given, a new one.")
 @click.option("--waves", is_flag=True, help="Record the whole run, not only what fails.")
+@click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
 @click.option("--test", "tests", multiple=True, metavar="NAME", help="Run this test; may be repeated. Default: all.")
 @click.pass_context
 def simulate(
@@ -32,6 +34,7 @@ def simulate(
     simulator: str,
     seed: int | None,
     waves: bool,
+    vcd: bool,
     tests: tuple[str, ...],
 ) -> None:
     """Run the cocotb bench of CORE against its golden model.
@@ -57,6 +60,7 @@ def simulate(
             simulator=simulator,
             tests=tests,
             waves=waves,
+            suffix=".vcd" if vcd else ".fst",
             folder=Path.cwd(),
             begins=lambda: click.echo(f"seed {chosen}"),
             # Recording them may take minutes.
@@ -66,6 +70,8 @@ def simulate(
         show(report.outcomes)
     if report.waveform is not None:
         click.echo(f"waveform: {printable(report.waveform)}")
+        for line in opening(report.waveform):
+            click.echo(f"open with: {printable(line)}")
         click.echo(f"log: {printable(report.log)}")
     if report.failed:
         ctx.exit(1)

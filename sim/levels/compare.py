@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from ninefold.sim.levels.case import Beats, Case, Place, Reading
 from ninefold.sim.levels.netlist import FAMILIES, netlist
 from ninefold.sim.levels.waveform import Differing, differing, registers
 from ninefold.sim.verilated import Design, Gaps, Model, Stream, TracedModel, elaborate
+from ninefold.sim.waveforms import FORMATS, check_format, convert, declarations
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError, UnwritableError
 from ninefold.spec.progress import step
 
@@ -45,7 +47,7 @@ class Divergence:
     cycle : int or None
         Clock cycle in which the first wrong beat left the device; the last one with a beat, where one is missing.
     waveforms : tuple of Path
-        VCD files of the cycles around that, of the level and, for a netlist, of the RTL.
+        Files of the cycles around that, of the level and, for a netlist, of the RTL.
     signals : Differing or None
         Where a netlist's registers leave those of the RTL, within these cycles.
     """
@@ -105,6 +107,8 @@ class Setup:
         Why there is no board.
     transform : callable
         ``transform(level, verilog) -> verilog``, applied to the text of RTL and netlists: tests plant faults with it.
+    suffix : str
+        Format of the waveforms, one of ``ninefold.sim.waveforms.FORMATS``.
     """
 
     folder: Path
@@ -113,6 +117,7 @@ class Setup:
     board: str = ""
     no_board: str = "no board is named"
     transform: Callable[[str, str], str] = field(default=lambda _, verilog: verilog)
+    suffix: str = FORMATS[0]
 
 
 def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterator[Result]:
@@ -192,6 +197,8 @@ class _Levels:
 
     def _streams(self, level: str, design: Design) -> tuple[int, Divergence | None]:
         model = Model(design, quick=True)
+        # Now, lest a difference be found that cannot be shown.
+        check_format(self.setup.suffix)
         beats, extra = self._send(model)
         last = model.cycles
         model.close()
@@ -246,14 +253,28 @@ class _Levels:
         designs = {level: design}
         if level != "rtl":
             designs["rtl"] = elaborate(self.case.component())
-        files = []
-        for name, traced in designs.items():
-            files.append(self.setup.folder / f"{self.setup.name}-{level}{'' if name == level else '-' + name}.vcd")
-            self._traced(traced, record=(files[-1], *window))
-        signals = differing(files[0], files[1], registers(design.verilog)) if len(files) == 2 else None
+        files, signals = self._recorded(designs, window)
         return Divergence(
-            divergence.place, divergence.value, divergence.expected, divergence.found, cycle, tuple(files), signals
+            divergence.place, divergence.value, divergence.expected, divergence.found, cycle, files, signals
         )
+
+    def _recorded(
+        self, designs: Mapping[str, Design], window: tuple[int, int]
+    ) -> tuple[tuple[Path, ...], Differing | None]:
+        """Record these cycles of the designs, and return the files, and where the registers of the first two differ."""
+        level = next(iter(designs))
+        # A netlist has the names of the RTL, without their enumerations and signs.
+        declared = {name: one for design in designs.values() for name, one in declarations(design.verilog).items()}
+        files, raw = [], []
+        with tempfile.TemporaryDirectory(prefix="ninefold-compare-") as folder:
+            for name, design in designs.items():
+                raw.append(Path(folder) / f"{name}.vcd")
+                self._traced(design, record=(raw[-1], *window))
+                stem = f"{self.setup.name}-{level}{'' if name == level else '-' + name}"
+                files.append(self.setup.folder / f"{stem}{self.setup.suffix}")
+                convert(raw[-1], files[-1], declared)
+            signals = differing(raw[0], raw[1], registers(designs[level].verilog)) if len(raw) == 2 else None
+        return tuple(files), signals
 
     def _traced(
         self, design: Design, watch: tuple[str, int] | None = None, record: tuple[Path, int, int] | None = None

@@ -11,8 +11,8 @@ __all__ = ["PERIOD_NS", "Differing", "differing", "registers"]
 
 #: A clock cycle in a waveform.
 PERIOD_NS = 10
-#: Scopes around the signals of the design's top: Verilator's own top, and the design's.
-_AROUND = 2
+#: Scopes around the signals of the design's top.
+_AROUND = 1
 
 
 @dataclass(frozen=True)

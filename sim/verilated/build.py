@@ -10,6 +10,7 @@ from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.design import Design
 from ninefold.sim.verilated.streams import Stream
 from ninefold.sim.verilated.tools import Tools, find_tools
+from ninefold.sim.waveforms.declarations import only_shown
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import found_compiler, named_compiler
 from ninefold.spec.errors import UnavailableError
@@ -73,9 +74,10 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
             return kept / "core.so"
         raise
     cache = BuildCache("verilated")
+    verilog = only_shown(design.verilog) if waves else design.verilog
 
     def digest(compilation: Compilation) -> str:
-        return digest_of(design.verilog, compilation.digest(tools))
+        return digest_of(verilog, compilation.digest(tools))
 
     compilation = _compilation(design.streams, tools, _QUICK if quick or waves else _OPTIMISED, waves)
     if quick and not waves:
@@ -87,7 +89,7 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
 
     def make(folder: Path) -> None:
         source = folder / "top.v"
-        source.write_text(design.verilog)
+        source.write_text(verilog)
         lines = design.verilog.count("\n")
         with step(f"compiling a model of {lines:,} lines of Verilog"):
             compilation.build(tools, [source], folder / "core.so")
@@ -142,7 +144,7 @@ def _compilation(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves
     # Several cores, each with its own runtime, live in one process: none of their symbols is unique.
     gnu = () if "clang" in tools.compiler_version else ("-fno-gnu-unique",)
     return Compilation(
-        verilator=(*_VERILATOR, *(("--trace-vcd",) if waves else ())),
+        verilator=(*_VERILATOR, *(("--trace-vcd", "--trace-max-width", "0") if waves else ())),
         compiler=(*_COMPILER, *gnu),
         optimise=optimise,
         runtime=(*_RUNTIME, *(("verilated_vcd_c",) if waves else ())),

@@ -109,7 +109,7 @@ def test_a_fault_in_a_netlist_is_found_and_located(fault: Callable[[str], str], 
     assert divergence.place.operator == "topk"
     assert divergence.expected != divergence.found
     assert divergence.cycle is not None
-    assert [path.name for path in divergence.waveforms] == ["topk-ice40.vcd", "topk-ice40-rtl.vcd"]
+    assert [path.name for path in divergence.waveforms] == ["topk-ice40.fst", "topk-ice40-rtl.fst"]
     assert divergence.signals is not None
     assert divergence.signals.cycle < divergence.cycle
     assert any(name.startswith(signal) for name in divergence.signals.signals), divergence.signals
@@ -219,10 +219,7 @@ def test_records_undo_numbers() -> None:
 WAVES = """$timescale 1ns $end
  $scope module top $end
   $var wire 1 # clk $end
-  $scope module top $end
-   $var wire 1 # clk $end
-   $var wire 4 {code} {name} [3:0] $end
-  $upscope $end
+  $var wire 4 {code} {name} [3:0] $end
  $upscope $end
 $enddefinitions $end
 #30

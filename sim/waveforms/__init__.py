@@ -1,0 +1,18 @@
+"""Waveforms: what simulators record, as FST or VCD with fields and names, and save files for viewers."""
+
+from ninefold.sim.waveforms.changes import prepare
+from ninefold.sim.waveforms.convert import convert
+from ninefold.sim.waveforms.declarations import declarations, only_shown
+from ninefold.sim.waveforms.views import opening, save_files
+from ninefold.sim.waveforms.writers import FORMATS, check_format
+
+__all__ = [
+    "FORMATS",
+    "check_format",
+    "convert",
+    "declarations",
+    "only_shown",
+    "opening",
+    "prepare",
+    "save_files",
+]

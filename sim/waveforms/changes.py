@@ -1,0 +1,160 @@
+"""Copying of all changes, by compiled code."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.compiler import NAMES, found_compiler, made, named_compiler
+from ninefold.spec.errors import ToolError, UnavailableError
+from ninefold.spec.programs import run
+
+__all__ = ["FstFunctions", "Target", "copy_changes", "prepare"]
+
+_SOURCE = Path(__file__).with_name("copy.cpp")
+_INSTALL = "install a C++ compiler, e.g. apt install g++, or set CXX to it"
+_OPTIONS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
+#: A call into the library returns this often, so that Python sees signals (Ctrl-C).
+_SLICE_BYTES = 16 << 20
+
+
+class _Signal(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_char_p) for name in ("code", "key", "names")),
+        ("handle", ctypes.c_uint32),
+        ("width", ctypes.c_uint32),
+    )
+
+
+class _Fst(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("context", "time", "change", "name"))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A signal to copy.
+
+    Attributes
+    ----------
+    code : str
+        The code of its changes in the source.
+    key : str
+        Their code in a VCD.
+    handle : int
+        Its handle in an FST.
+    width : int
+        Bits.
+    names : mapping of str to str
+        Names of an enumeration by value, in binary digits; otherwise empty.
+    """
+
+    code: str
+    key: str
+    handle: int
+    width: int
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class FstFunctions:
+    """Addresses of GTKWave's writer, and of the functions of its library that write changes.
+
+    Attributes
+    ----------
+    context, time, change, name : int
+        The writer; the function that sets the time, a signal, and a string.
+    """
+
+    context: int
+    time: int
+    change: int
+    name: int
+
+
+def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Path | FstFunctions) -> None:
+    """Copy the changes of a VCD.
+
+    Parameters
+    ----------
+    raw : Path
+        The VCD.
+    offset : int
+        Bytes of its definitions.
+    targets : sequence of Target
+        The signals; those that are not among them are left out.
+    waveform : Path or FstFunctions
+        Where they go: the end of this VCD, or an FST.
+
+    Raises
+    ------
+    UnavailableError
+        There is no C++ compiler.
+    ToolError
+        A file could not be read or written.
+    """
+    library = _library(_built())
+    signals = (_Signal * len(targets))()
+    for index, one in enumerate(targets):
+        names = "".join(f"{digits}={name}\n" for digits, name in one.names.items()).encode() or None
+        signals[index] = _Signal(one.code.encode(), one.key.encode(), names, one.handle, one.width)
+    path = os.fsencode(waveform) if isinstance(waveform, Path) else None
+    fst = None
+    if isinstance(waveform, FstFunctions):
+        fst = ctypes.byref(_Fst(waveform.context, waveform.time, waveform.change, waveform.name))
+    copy = library.ninefold_copy_open(os.fsencode(raw), offset, path, fst, signals, len(targets))
+    if copy is None:
+        raise ToolError(f"{raw} cannot be read, or {waveform} not written")
+    whole = False
+    try:
+        while library.ninefold_copy_some(copy, _SLICE_BYTES):
+            pass
+    finally:
+        whole = bool(library.ninefold_copy_close(copy))
+    if not whole:
+        raise ToolError(f"{raw} could not be read to its end, or the waveform not written: is the disk full?")
+
+
+def prepare() -> None:
+    """Compile what copies changes, where the cache has it not.
+
+    Raises
+    ------
+    UnavailableError
+        There is no C++ compiler.
+    ToolError
+        The compiler failed.
+    """
+    _built()
+
+
+def _built() -> Path:
+    def build(folder: Path) -> None:
+        command = found_compiler()
+        if command is None:
+            looked = named_compiler() or ", ".join(NAMES)
+            raise UnavailableError(f"no C++ compiler ({looked}) was found, which writing waveforms needs", _INSTALL)
+        run([*command, *_OPTIONS, _SOURCE, "-o", folder / "copy.so"])
+        made(folder / "copy.so", command)
+
+    # Any compiler's will do.
+    digest = digest_of(_SOURCE.read_text(), _OPTIONS, platform.machine())
+    return BuildCache("waveforms").get(digest, build) / "copy.so"
+
+
+@functools.cache
+def _library(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    handle, count = ctypes.c_void_p, ctypes.c_uint64
+    library.ninefold_copy_open.restype = handle
+    library.ninefold_copy_open.argtypes = [ctypes.c_char_p, count, ctypes.c_char_p, handle, handle, count]
+    library.ninefold_copy_some.restype = ctypes.c_int
+    library.ninefold_copy_some.argtypes = [handle, count]
+    library.ninefold_copy_close.restype = ctypes.c_int
+    library.ninefold_copy_close.argtypes = [handle]
+    return library

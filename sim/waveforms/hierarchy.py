@@ -1,0 +1,150 @@
+"""Header of a VCD as a tree of scopes: modules, streams' payloads with their fields, and signals."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ninefold.sim.waveforms.declarations import Declared, elements_of_large_arrays, is_temporary
+from ninefold.spec.errors import ToolError
+
+__all__ = ["Header", "Scope", "Variable", "header_of", "read_header"]
+
+_INDEX = re.compile(r"\[\d+(:\d+)?\]$")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One signal.
+
+    Attributes
+    ----------
+    name : str
+        Its name within its scope.
+    code : str
+        The code of its changes in the VCD.
+    width : int
+        Bits.
+    declared : Declared
+        Direction, sign and names of values.
+    """
+
+    name: str
+    code: str
+    width: int
+    declared: Declared
+
+
+@dataclass
+class Scope:
+    """A module, or a signal that has fields.
+
+    Attributes
+    ----------
+    variables : dict of str to Variable
+        Its signals, or fields, by name.
+    scopes : dict of str to Scope
+        Scopes in it by name. A signal with fields is in both.
+    """
+
+    variables: dict[str, Variable] = field(default_factory=dict)
+    scopes: dict[str, Scope] = field(default_factory=dict)
+
+    def ordered(self) -> list[Variable]:
+        """Return the signals as they are declared, and fields from the least significant bits on."""
+        return sorted(self.variables.values(), key=lambda one: (one.declared.offset, one.declared.line, one.name))
+
+    def leaves(self, name: str) -> Iterator[tuple[str, Variable]]:
+        """Give a signal, or its innermost fields in order, each with its path; no elements of arrays."""
+        inner = self.scopes.get(name)
+        fields = [] if inner is None else [one.name for one in inner.ordered() if not _INDEX.search(one.name)]
+        if inner is None or not fields:
+            yield name, self.variables[name]
+        else:
+            for one in fields:
+                yield from ((f"{name}.{path}", variable) for path, variable in inner.leaves(one))
+
+
+@dataclass(frozen=True)
+class Header:
+    """Header of a VCD.
+
+    Attributes
+    ----------
+    timescale : str
+        Such as ``1ps``.
+    root : Scope
+        All signals but temporaries.
+    """
+
+    timescale: str
+    root: Scope
+
+
+def read_header(lines: Iterable[bytes]) -> tuple[str, int]:
+    """Return the definitions of a VCD, and the bytes that they take; the next line is the first change.
+
+    Raises
+    ------
+    ToolError
+        Its definitions do not end: the simulator died before, or this is no VCD.
+    """
+    header = []
+    for line in lines:
+        header.append(line)
+        if b"$enddefinitions" in line:
+            return b"".join(header).decode(errors="replace"), sum(map(len, header))
+    raise ToolError("the simulator's VCD has no definitions that end")
+
+
+def header_of(text: str, declared: Mapping[str, Declared]) -> Header:
+    """Read the header of a VCD.
+
+    Parameters
+    ----------
+    text : str
+        What `read_header` returned.
+    declared : mapping of str to Declared
+        The design's signals, as `declarations` returns them; others are taken as they are.
+    """
+    root = Scope()
+    timescale = "1ps"
+    place: list[str] = []
+    found: list[tuple[tuple[str, ...], list[str]]] = []
+    for keyword, body in re.findall(r"\$(\w+)\s+(.*?)\s*\$end\b", text, re.DOTALL):
+        words = body.split()
+        if keyword == "timescale":
+            timescale = "".join(words)
+        elif keyword == "scope":
+            place.append(words[1].removeprefix("\\"))
+        elif keyword == "upscope":
+            place.pop()
+        elif keyword == "var" and words[0] not in {"real", "parameter", "string"}:
+            found.append((tuple(place), words))
+    names = defaultdict(set)
+    for where, words in found:
+        names[where].add(_name(words))
+    large = {where: elements_of_large_arrays(inside) for where, inside in names.items()}
+    for where, words in found:
+        if _name(words) not in large[where]:
+            _add(root, where, words, declared)
+    return Header(timescale, root)
+
+
+def _name(words: list[str]) -> str:
+    """Return the name of a declaration's signal, without its range, which Icarus writes right behind the name."""
+    name = words[3].removeprefix("\\")
+    return re.sub(r"\[\d+:\d+\]$", "", name) if len(words) == 4 and int(words[1]) > 1 else name
+
+
+def _add(root: Scope, place: Sequence[str], words: list[str], declared: Mapping[str, Declared]) -> None:
+    path = [*place, *_name(words).split(".")]
+    if any(map(is_temporary, path)):
+        return
+    *scopes, last = path
+    scope = root
+    for part in scopes:
+        scope = scope.scopes.setdefault(part, Scope())
+    scope.variables[last] = Variable(last, words[2], int(words[1]), declared.get(".".join(path), Declared()))

@@ -1,0 +1,214 @@
+"""Writers of waveforms: FST by GTKWave's own library (pylibfst), and VCD."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+from ninefold.sim.waveforms.changes import FstFunctions, Target, copy_changes, prepare
+from ninefold.sim.waveforms.hierarchy import Header, Scope, Variable
+from ninefold.spec.errors import InputError, ToolError, UnavailableError
+
+__all__ = ["FORMATS", "Writer", "check_format", "make_writer"]
+
+_FIELDS, _MODULE = "struct", "module"
+_INSTALL = 'pip install "ninefold[rtl]", or write VCD by --vcd'
+
+
+class Writer(ABC):
+    """A waveform file whose header is written when this is made.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is replaced.
+    header : Header
+        What the file holds.
+
+    Attributes
+    ----------
+    targets : list of Target
+        Its signals, of which those that always change together are one.
+    """
+
+    def __init__(self, path: Path, header: Header) -> None:
+        self.path = path
+        self.targets: list[Target] = []
+        self._known: dict[tuple[str, tuple[tuple[str, str], ...]], Target] = {}
+        self._begin(header)
+        for name, scope in header.root.scopes.items():
+            self._declare(name, scope, fields=False)
+        self._end_of_header()
+
+    @abstractmethod
+    def copy(self, raw: Path, offset: int) -> None:
+        """Write the changes of a VCD, of which the definitions take `offset` bytes, and complete the file."""
+
+    @abstractmethod
+    def _begin(self, header: Header) -> None: ...
+
+    @abstractmethod
+    def _scope(self, name: str, kind: str) -> None: ...
+
+    @abstractmethod
+    def _upscope(self) -> None: ...
+
+    @abstractmethod
+    def _variable(self, variable: Variable, known: Target | None) -> Target:
+        """Declare a signal, which changes as `known` where that is not None."""
+
+    @abstractmethod
+    def _end_of_header(self) -> None: ...
+
+    def _declare(self, name: str, scope: Scope, *, fields: bool) -> None:
+        self._scope(name, _FIELDS if fields else _MODULE)
+        for variable in scope.ordered():
+            identity = variable.code, tuple(variable.declared.names.items())
+            known = self._known.get(identity)
+            target = self._variable(variable, known)
+            if known is None:
+                self._known[identity] = target
+                self.targets.append(target)
+        for inner, content in scope.scopes.items():
+            self._declare(inner, content, fields=inner in scope.variables)
+        self._upscope()
+
+
+def _shown(variable: Variable) -> str:
+    """Return the name, with its range, by which viewers know a vector."""
+    scalar = variable.width == 1 or variable.declared.names
+    return variable.name if scalar else f"{variable.name} [{variable.width - 1}:0]"
+
+
+class _Fst(Writer):
+    def _begin(self, header: Header) -> None:
+        from pylibfst import ffi, lib
+
+        self._ffi, self._lib = ffi, lib
+        self._directions = {"input": lib.FST_VD_INPUT, "output": lib.FST_VD_OUTPUT, "inout": lib.FST_VD_INOUT}
+        self._context = lib.fstWriterCreate(bytes(self.path), 1)
+        if self._context == ffi.NULL:
+            raise ToolError(f"pylibfst cannot write {self.path}")
+        lib.fstWriterSetPackType(self._context, lib.FST_WR_PT_LZ4)
+        lib.fstWriterSetVersion(self._context, b"Ninefold")
+        # The same run gives the same bytes.
+        lib.fstWriterSetDate(self._context, b"")
+        lib.fstWriterSetTimescaleFromString(self._context, header.timescale.encode())
+
+    def _scope(self, name: str, kind: str) -> None:
+        scope = self._lib.FST_ST_VCD_STRUCT if kind == _FIELDS else self._lib.FST_ST_VCD_MODULE
+        self._lib.fstWriterSetScope(self._context, scope, name.encode(), self._ffi.NULL)
+
+    def _upscope(self) -> None:
+        self._lib.fstWriterSetUpscope(self._context)
+
+    def _variable(self, variable: Variable, known: Target | None) -> Target:
+        names = variable.declared.names
+        kind, width = (self._lib.FST_VT_GEN_STRING, 0) if names else (self._lib.FST_VT_VCD_WIRE, variable.width)
+        direction = self._directions.get(variable.declared.direction, self._lib.FST_VD_IMPLICIT)
+        alias = 0 if known is None else known.handle
+        name = _shown(variable).encode()
+        handle = self._lib.fstWriterCreateVar(self._context, kind, direction, width, name, alias)
+        return known or Target(variable.code, "", handle, variable.width, names)
+
+    def _end_of_header(self) -> None:
+        pass
+
+    def copy(self, raw: Path, offset: int) -> None:
+        try:
+            functions = ("TimeChange", "ValueChange", "VariableLengthValueChange")
+            found = [self._ffi.addressof(self._lib, f"fstWriterEmit{name}") for name in functions]
+            context, *addresses = (int(self._ffi.cast("uintptr_t", one)) for one in (self._context, *found))
+            copy_changes(raw, offset, self.targets, FstFunctions(context, *addresses))
+        finally:
+            self._lib.fstWriterClose(self._context)
+
+
+class _Vcd(Writer):
+    def _begin(self, header: Header) -> None:
+        self._file = self.path.open("w")
+        self._depth = 0
+        self._print(f"$version Ninefold $end\n$timescale {header.timescale} $end")
+
+    def _print(self, text: str) -> None:
+        self._file.write(f"{' ' * self._depth}{text}\n")
+
+    def _scope(self, name: str, kind: str) -> None:
+        self._print(f"$scope {kind} {name} $end")
+        self._depth += 1
+
+    def _upscope(self) -> None:
+        self._depth -= 1
+        self._print("$upscope $end")
+
+    def _variable(self, variable: Variable, known: Target | None) -> Target:
+        names = variable.declared.names
+        # An enumeration has a code that no simulator gives.
+        key = f"{variable.code}~{len(self.targets)}~" if names else variable.code
+        target = known or Target(variable.code, key, 0, variable.width, names)
+        kind = "string 1" if names else f"wire {variable.width}"
+        self._print(f"$var {kind} {target.key} {_shown(variable)} $end")
+        return target
+
+    def _end_of_header(self) -> None:
+        self._print("$enddefinitions $end")
+        self._file.close()
+
+    def copy(self, raw: Path, offset: int) -> None:
+        copy_changes(raw, offset, self.targets, self.path)
+
+
+_WRITERS: Mapping[str, type[Writer]] = {".fst": _Fst, ".vcd": _Vcd}
+#: Suffixes of the formats, the default first.
+FORMATS = tuple(_WRITERS)
+
+
+def check_format(suffix: str) -> None:
+    """Refuse a format that cannot be written, before anything is simulated; what writes it is compiled.
+
+    Parameters
+    ----------
+    suffix : str
+        One of `FORMATS`.
+
+    Raises
+    ------
+    InputError
+        It is none of them.
+    UnavailableError
+        It is FST, and pylibfst is not usable, or there is no C++ compiler.
+    """
+    if suffix not in FORMATS:
+        raise InputError(f"the format of a waveform must be {' or '.join(FORMATS)}, not {suffix!r}")
+    if suffix == ".fst":
+        try:
+            import pylibfst  # noqa: F401
+        except (ImportError, OSError) as error:
+            raise UnavailableError(f"pylibfst, which writes FST, is not usable: {error}", _INSTALL) from error
+    prepare()
+
+
+def make_writer(path: Path, header: Header, suffix: str) -> Writer:
+    """Begin a waveform file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is replaced.
+    header : Header
+        What the file holds.
+    suffix : str
+        Format, one of `FORMATS`.
+
+    Raises
+    ------
+    InputError
+        There is no such format.
+    UnavailableError
+        It is FST, and pylibfst is not usable.
+    ToolError
+        The file cannot be written.
+    """
+    check_format(suffix)
+    return _WRITERS[suffix](path, header)
