@@ -10,9 +10,11 @@ from ninefold.hdl import elaborate
 from ninefold.host.cli import cli
 from ninefold.sim.simulators import _reached
 from ninefold.sim.verilated.compiler import Compilation
+from ninefold.sim.waveforms import opening, save_files
 from ninefold.spec.errors import ToolError
 from tests.sim.planted import FAULTS, wrapped
-from tests.sim.test_benches import STREAMS, TOPK
+from tests.sim.test_benches import SIMULATORS, STREAMS, TOPK
+from tests.sim.test_waveforms import moved, read
 
 TOPK_4 = ["sim", "topk", "--k", "4", "--score-width", "8", "--id-width", "5"]
 
@@ -52,8 +54,11 @@ def test_a_failing_run_can_be_repeated_and_keeps_its_waveform(folder: Path, monk
     first = run(*TOPK_4, "--seed", "5", "--test", "orders", "--test", "random_batches")
     assert first.exit_code == 1
     assert "seed 5" in first.output
-    waveform = next(path for path in folder.iterdir() if path.suffix in {".vcd", ".fst"})
+    waveform = folder / "topk-5.fst"
     assert f"waveform: {waveform}" in first.output
+    for line in opening(waveform):
+        assert f"open with: {line}\n" in first.output
+    assert all(path.exists() for path in save_files(waveform))
     assert waveform.stat().st_size > 1000
     assert "was due" in (folder / "topk-5.log").read_text()
     assert _reached(folder / "topk-5.log") == (1, 2)  # the last of two tests was running
@@ -80,12 +85,25 @@ def test_what_failed_is_printed_before_it_is_recorded(folder: Path, monkeypatch:
     assert list(folder.iterdir()) == []
 
 
-def test_waves_are_kept_of_a_passing_run_on_demand(folder: Path) -> None:
-    result = run(*TOPK_4, "--seed", "5", "--test", "directed", "--waves")
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_waves_are_kept_of_a_passing_run_on_demand(folder: Path, simulator: str) -> None:
+    arguments = [*TOPK_4, "--seed", "5", "--test", "directed", "--waves", "--simulator", simulator]
+    result = run(*arguments)
     assert result.exit_code == 0, result.output
-    (waveform,) = folder.glob("topk-5.[fv][sc][td]")
-    assert f"waveform: {waveform}" in result.output
-    assert waveform.stat().st_size > 1000
+    assert f"waveform: {folder / 'topk-5.fst'}" in result.output
+    changes, widths = read(folder / "topk-5.fst")
+    assert {name: widths[f"top.scores__payload.{name}"] for name in ("score", "id", "last")} == {
+        "score": 8,
+        "id": 5,
+        "last": 1,
+    }
+    # The written-down batch of the test, the best first: the highest score with ids 0 and 1.
+    fields = zip(moved(changes, "results", "score"), moved(changes, "results", "id"), strict=True)
+    assert [(int(score, 2), int(number, 2)) for score, number in fields][:2] == [(127, 0), (127, 1)]
+    assert "top.cell_0.slot.entry.score" in changes, "a field of a field"
+    assert not any(re.match(r".*\.\$", name) for name in changes)
+    assert run(*arguments, "--vcd").exit_code == 0
+    assert (folder / "topk-5.vcd").read_text().startswith("$version Ninefold")
 
 
 def test_a_simulation_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
