@@ -1,10 +1,12 @@
-"""``docs/link.md``: how to speak with a board, for whoever writes another client or another board."""
+"""``docs/link.md``: the protocol of the link, for authors of other clients and boards."""
 
 from __future__ import annotations
 
+from ninefold.drivers.link import TIMEOUT_S, TRIES
 from ninefold.drivers.protocol import encode, requests
 from ninefold.spec.link import (
     BODY_MAX,
+    CHECKS,
     COMMANDS,
     ENCODED_MAX,
     ERROR,
@@ -32,11 +34,11 @@ def _opening() -> str:
 
 <!-- Written by `ninefold registers --format link`; change `spec/link.py` or `drivers/link_page.py` instead. -->
 
-How a host and a board speak, version {VERSION}. Any byte stream that keeps order carries it: a UART (8 data bits, no
-parity, 1 stop bit, no flow control), a byte FIFO, TCP. Bytes may be lost, damaged, repeated or late; whole frames
-survive that or are dropped. The host asks, the board answers; it never speaks first. Every number is little endian.
-This page and [registers.md](registers.md) are all that a client needs; `tests/fixtures/link/frames.json` has frames
-with their fields to check one against."""
+This page defines the protocol between a host and a board, version {VERSION}, for authors of other clients and boards.
+It needs a byte stream that keeps order: a UART (8 data bits, no parity, 1 stop bit, no flow control), a byte FIFO,
+TCP. Bytes may be lost, damaged, repeated or late; a frame arrives whole or is dropped. The host sends requests; the
+board replies, and sends nothing else. Every number is little endian. A client needs this page and
+[registers.md](registers.md); `tests/fixtures/link/frames.json` has frames with their fields to test it."""
 
 
 def _frames() -> str:
@@ -44,21 +46,21 @@ def _frames() -> str:
 
     COBS( type u8 | sequence u8 | priority u8 | epoch u8 | payload | CRC-32 u32 )  00
 
-The CRC is that of zlib, PNG and Ethernet (polynomial 0x04C11DB7 reflected, begun with all ones, inverted at the end),
-over header and payload. A payload has 0 to {PAYLOAD_MAX} bytes, a body with header and CRC at most {BODY_MAX}, and
-between two delimiters there are at most {ENCODED_MAX} bytes. A board may have smaller limits: register `limits`, at
-least 8 bytes there and {4 + 4 * len(IDENTITY)} back. Where it names more than {PAYLOAD_MAX}, that is still the most.
+The CRC-32 is the one of zlib, PNG and Ethernet (polynomial 0x04C11DB7 reflected, initial value all ones, inverted at
+the end), over header and payload. A payload has 0 to {PAYLOAD_MAX} bytes, a body with header and CRC at most
+{BODY_MAX}, and between two delimiters there are at most {ENCODED_MAX} bytes. A board may have smaller limits:
+register `limits`, at least 8 bytes for requests and {4 + 4 * len(IDENTITY)} for replies. A larger limit than
+{PAYLOAD_MAX} counts as {PAYLOAD_MAX}.
 
-COBS takes the zeros out of a body, so that a zero can end it. Put a zero after the body, then cut it behind each zero
-and behind each run of 254 bytes that are not zero. A piece that ends with a zero becomes its length, as one byte, and
-then its bytes without that zero; a run of 254 becomes ff and its bytes. An empty piece at the end, after a run of 254,
-may be written (01) or left out; a reader takes both. To undo it: read a code byte n, copy n - 1 bytes, add a zero
-unless n is ff or the frame ends there; a code that points past the end is damage.
+COBS removes the zeros from a body, so that a zero can end it. To encode, append a zero to the body, and cut it after
+each zero and after each run of 254 bytes that are not zero. A piece that ends with a zero becomes its length, as one
+byte, and its bytes without that zero; a run of 254 becomes ff and its bytes. An empty piece at the end, after a run
+of 254, may be written (01) or omitted; a reader accepts both. To decode, read a code byte n, copy n - 1 bytes, and
+append a zero unless n is ff or the frame ends there. A code that points beyond the end is damage.
 
-A reader collects bytes until a zero. Nothing between two zeros means nothing. Bad COBS, a wrong CRC, a body shorter
-than 8 bytes or one too long is dropped without an answer, and with it the whole piece up to the zero: the next frame
-is found again behind any garbage. Whoever opens the stream sends one zero first, which ends what an earlier speaker
-may have begun.
+A reader collects bytes up to a zero. Nothing between two zeros means nothing. Invalid COBS, a wrong CRC, a body of
+less than 8 bytes and a body that is too long are dropped without a reply, with all bytes up to the zero. So the next
+frame is found after any garbage. A client that opens the stream first sends a zero, which ends whatever came before.
 
 Examples (hexadecimal, delimiter included):
 
@@ -74,33 +76,48 @@ def _requests_and_replies() -> str:
 | --- | --- | --- |
 | type | one of the commands below | the same + 0x{REPLY:02x}, or 0x{ERROR:02x} |
 | sequence | one more than in the request before, modulo 256 | the request's |
-| priority | 0 where it does not matter | the request's; boards serve in the order of arrival |
-| epoch | of a QUERY: the epoch that it is meant for; else 0 | the board's, once the request is done |
+| priority | 0 if it does not matter | the request's; boards serve in the order of arrival |
+| epoch | of a QUERY: the epoch that it is meant for; else 0 | the board's after the request was executed |
 
-**Window.** A client may send requests before earlier ones are answered, up to a window of W (register `window`, at most
-{WINDOW_MAX}): the request s + W only when request s is answered or given up. Before it knows W it takes 1. New requests
-are carried out and answered in the order of arrival.
+**Window.** A client may send requests before earlier ones are answered, up to a window of W (register `window`, at
+most {WINDOW_MAX}). It sends request s + W only after request s is answered or given up. Before it knows W it uses 1.
+New requests are executed and answered in the order of arrival.
 
-**Repeats.** A client that gets no reply sends the same frame again. The board keeps its last W replies, in the places
-sequence mod W; a request whose sequence number is the kept one is answered from there, at once, and not carried out
-again; one that is being carried out is dropped, since its reply will come. So a request has its effect once, however
-often it is sent. Since order is kept, the reply to a request that was sent once shows that an unanswered one sent
-before it was lost, or its reply was: it can be repeated at once. What else is not answered is repeated after a while. A
-client gives up after a number of tries and calls the link dead. Replies that nothing waits for are discarded.
+**Repeats.** A client that receives no reply in time sends the same bytes again. The board keeps one reply in each of
+W slots, refusals included, with the CRC-32 of its request. The slot of a request is its sequence number modulo W. A
+request is a repeat if its slot holds a reply and its CRC-32 is the one kept with that reply. The CRC covers header
+and payload, so a different request with the same sequence number is no repeat.
 
-**Beginning.** A client sends a zero, then IDENTIFY, and nothing else until that is answered with its nonce. It empties
-the board's kept replies. It checks `magic` and `version`, and may check `digest`.
+- A repeat is not executed: the board sends the kept reply again, byte for byte, with the epoch that it had then.
+- If the reply is still being made or sent, the repeat is dropped, since that reply will come.
+- A request that is no repeat is executed, and its reply replaces the one in its slot.
+- IDENTIFY is always executed and its reply is not kept. If it succeeds, the board forgets all kept replies; if it is
+  refused, only the reply in its slot.
+- RESET, and a WRITE that sets bit 0 of `control`, forget all kept replies. The reply to that request itself is kept.
 
-**Epochs.** The board copies its register `epoch` into every reply. It is 0 after power-on and reset and from the
-beginning of a load on; after a load the client writes one that differs from the last, 1 to 255. A reply to a QUERY with
-another epoch is discarded, whatever it says. Where such replies go on, the board was reset or loaded by someone
-else: the client begins again with IDENTIFY and loads again.
+So a request has its effect once, however often it is sent, as long as the window is respected. Since order is kept, a
+reply to a request that was sent once shows that an earlier unanswered request, or its reply, was lost: repeat that
+request at once. Discard replies that no request waits for.
 
-**Loading.** LOAD from offset 0 on in blocks, the last one final; then compare `rows`, `load_bytes` and `load_check`
-with what was sent; then write `epoch`. Where a board may have other clients, IDENTIFY again before each load, and draw
-an epoch that is neither the last one nor the board's. LOADs may be sent ahead as all requests may. Where one is lost,
-those behind it are refused with OFFSET, and the client goes on with new requests from the offset in the detail. A board
-with `load_bytes` above 0 and `epoch` 0 was left in the middle of a load, or not given its epoch: load it again."""
+**Time before a repeat.** Wait longer than the slowest reply can take: the time of all bytes in flight in both
+directions (10 bit times a byte on a UART), up to 16 ms for a USB serial chip, and for each query in flight `depth` x
+`dimensions` / `lanes` cycles of `clock_hz`. A simulated board is slower than its clock. If nothing is known of the
+board, wait {TIMEOUT_S:g} s, and call the link dead after {TRIES} tries. A repeat that is sent too early does no harm:
+it is dropped, or answered once more.
+
+**Start.** A client sends a zero, then IDENTIFY, and nothing else until the reply with its nonce arrives. It checks
+`magic` and `version`, and may check `digest`. A lost IDENTIFY is sent again as any request is.
+
+**Epochs.** The board copies its register `epoch` into every reply. It is 0 after power-on, after a reset, and from
+the start of a load. After a load the client writes an epoch from 1 to 255 that differs from the one before. It
+discards a reply to a QUERY with another epoch, whatever the reply contains. If such replies continue, the board was
+reset, or loaded by another client: the client starts with IDENTIFY and loads again.
+
+**Loading.** Send LOAD from offset 0, in blocks, the last one final. Then compare `rows`, `load_bytes` and
+`load_check` with the rows that were sent, and write `epoch`. If a board may have other clients, send IDENTIFY before
+each load, and choose an epoch that is neither the last one nor the board's. LOADs may be in flight like any requests.
+If one is lost, those after it are refused with OFFSET: continue with new requests from the offset in the detail. A
+board with `load_bytes` above 0 and `epoch` 0 is within a load, or was not given its epoch: load it again."""
 
 
 def _commands() -> str:
@@ -121,7 +138,22 @@ Payload:{_layout(ERROR_PAYLOAD)}
 | --- | --- | --- | --- |
 {faults}
 
-A request that is refused has changed nothing."""
+A refused request changes nothing.
+
+### Order of the checks
+
+A type that is no command is refused with KIND. Any other request is checked in this order, and the first check that
+fails is answered:
+
+| request | check | refused if |
+| --- | --- | --- |
+{_checks()}"""
+
+
+def _checks() -> str:
+    return "\n".join(
+        f"| {kind.name} | {fault.name} | {why} |" for kind, checks in CHECKS.items() for fault, why in checks
+    )
 
 
 def _values() -> str:

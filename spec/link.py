@@ -16,6 +16,7 @@ from typing import Final
 __all__ = [
     "BODY_MAX",
     "BODY_MIN",
+    "CHECKS",
     "COBS_RUN",
     "COMMANDS",
     "CRC_BYTES",
@@ -131,6 +132,44 @@ FAULTS: Final = MappingProxyType(
 )
 
 
+#: Kind -> checks in the order in which a board does them, each with its condition; the first that fails is answered.
+#: `Fault.KIND` comes before all.
+CHECKS: Final = MappingProxyType(
+    {
+        Kind.IDENTIFY: ((Fault.LENGTH, "the payload is not 4 bytes"),),
+        Kind.READ: (
+            (Fault.LENGTH, "the payload is not 4 bytes, or count is 0"),
+            (Fault.ADDRESS, "one of the addresses has no register"),
+        ),
+        Kind.WRITE: (
+            (Fault.LENGTH, "the payload is not 4 + 4 x count bytes, or count is 0"),
+            (Fault.ADDRESS, "one of the addresses has no register that may be written"),
+        ),
+        Kind.LOAD: (
+            (Fault.LENGTH, "the payload is 4 bytes or less"),
+            (Fault.OFFSET, "offset is not 0, and no load is in progress or offset is not `load_bytes`"),
+            (Fault.STORE, "the block ends after `depth` rows"),
+            (Fault.ROW, "the block is final and does not end with a row"),
+        ),
+        Kind.QUERY: (
+            (Fault.LENGTH, "the payload is less than 4 bytes, or count is 0"),
+            (Fault.FORMAT, "the bit of the format in `formats` is 0"),
+            (Fault.EMPTY, "`rows` is 0"),
+            (Fault.EPOCH, "the epoch in the header is not `epoch`"),
+            (Fault.K, "k is 0 or more than the register `k`"),
+            (
+                Fault.REPLY,
+                "4 + 6 x n x results is more than the limit, where results is the smaller of k and `rows`, and n is "
+                "the smaller of count and 1 + the number of whole queries in the payload",
+            ),
+            (Fault.LENGTH, "the payload is not 4 + count x the bytes of a query"),
+        ),
+        Kind.STATISTICS: ((Fault.LENGTH, "the payload is not empty"),),
+        Kind.RESET: ((Fault.LENGTH, "the payload is not empty"),),
+    }
+)
+
+
 @dataclass(frozen=True)
 class Frame:
     """One frame, decoded.
@@ -226,7 +265,8 @@ COMMANDS: Final = (
             Field("words", "u32[]", "count words"),
         ),
         (),
-        "Writes registers that follow one another: all of them, or none where one may not be written.",
+        "Writes consecutive registers: all of them, or none if one may not be written. Bit 0 of `control` takes effect "
+        "last, after the other registers are written.",
     ),
     Command(
         Kind.LOAD,

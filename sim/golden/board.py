@@ -209,9 +209,12 @@ class Board:
         if not 1 <= k <= self._k:
             raise _RefusedError(Fault.K, self._k)
         results = min(k, len(self._rows))
-        if PREFIX_BYTES + RESULT_BYTES * count * results > self._reply_limit:
+        size = 2 * self._dimensions if form else self._row_bytes
+        # The board counts query by query, up to the first one that is not whole.
+        counted = min(count, (len(payload) - PREFIX_BYTES) // size + 1)
+        if PREFIX_BYTES + RESULT_BYTES * counted * results > self._reply_limit:
             raise _RefusedError(Fault.REPLY, self._reply_limit)
-        if len(payload) != PREFIX_BYTES + count * (2 * self._dimensions if form else self._row_bytes):
+        if len(payload) != PREFIX_BYTES + count * size:
             raise _RefusedError(Fault.LENGTH, len(payload))
         ids, scores, _ = topk(similarity(self._nits(payload[PREFIX_BYTES:], form), self._rows), results)
         pairs = zip(ids.reshape(-1).tolist(), scores.reshape(-1).tolist(), strict=True)
