@@ -132,7 +132,7 @@ class Compilation:
             path = tools.root / "include" / f"{source}.cpp"
 
             def build(folder: Path) -> None:
-                with step("compiling Verilator's runtime (once)"):
+                with step(f"compiling Verilator's runtime, {source} (once)"):
                     run([*self._command(tools), _RUNTIME_OPTIMISE, "-c", path, "-o", f"{source}.o"], folder)
 
             digest = digest_of(self._identity(tools), _RUNTIME_OPTIMISE, source)
