@@ -148,7 +148,8 @@ class Listener(Protocol):
 class Lines:
     """Writer of lines about steps that take more than `FIRST_S`, at most one each `EVERY_S`.
 
-    The end of a step is written if there was a line about it.
+    For the first step, the time since the writer was made counts. The end of a step is written if there was a line
+    about it.
 
     Parameters
     ----------
@@ -158,12 +159,15 @@ class Lines:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
+        # A program may have been silent for long before its first step, while it imported its modules.
+        self._silent_s: float | None = _now()
         self._last_s: float | None = None
         self._mentioned = False
 
     def look(self, step: Step, now_s: float) -> None:
         """Write a line if one is due."""
-        if now_s - step.began_s >= FIRST_S and (self._last_s is None or now_s - self._last_s >= EVERY_S):
+        began_s = step.began_s if self._silent_s is None else self._silent_s
+        if now_s - began_s >= FIRST_S and (self._last_s is None or now_s - self._last_s >= EVERY_S):
             self._put(step.line(now_s), now_s)
             self._mentioned = True
 
@@ -175,7 +179,7 @@ class Lines:
         """Write how long the step took, if it was mentioned and is done."""
         if self._mentioned and done:
             self._put(f"{step.doing}: done in {_duration(now_s - step.began_s)}", now_s)
-        self._last_s, self._mentioned = None, False
+        self._silent_s, self._last_s, self._mentioned = None, None, False
 
     def _put(self, line: str, now_s: float) -> None:
         self._last_s = now_s

@@ -107,26 +107,27 @@ def explore(
     """  # noqa: D301  # click takes the character
     if importlib.util.find_spec("amaranth") is None:
         raise not_installed("amaranth", installs("explore"))
-    from ninefold.hdl.boards import BOARDS
-    from ninefold.hdl.explore import Exploration, objectives, space
-    from ninefold.hdl.explore.report import check_plot, plot, write_configurations, write_report
+    with step(f"exploring {board}"):
+        from ninefold.hdl.boards import BOARDS
+        from ninefold.hdl.explore import Exploration, objectives, space
+        from ninefold.hdl.explore.report import check_plot, plot, write_configurations, write_report
 
-    if board not in BOARDS:
-        raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
-    chosen = objectives(wanted, BOARDS[board])
-    searched = space(board, chosen, _values(given))
-    folder = Path("build") / f"explore-{board}" if output is None else output
-    drawn = folder / "front.svg" if plot_file is None else plot_file
-    check_plot(drawn)
-    check_folders(plot_file)
-    folder.mkdir(parents=True, exist_ok=True)
-    exploration = Exploration(searched, chosen, folder / "study.journal" if study is None else study, seed)
-    _search(exploration, trials)
-    files = write_configurations(exploration, folder)
-    if builds is not None:
-        _build(exploration, files, builds, folder)
-    found = write_report(exploration, folder / "front.json")
-    plot(exploration, drawn)
+        if board not in BOARDS:
+            raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
+        chosen = objectives(wanted, BOARDS[board])
+        searched = space(board, chosen, _values(given))
+        folder = Path("build") / f"explore-{board}" if output is None else output
+        drawn = folder / "front.svg" if plot_file is None else plot_file
+        check_plot(drawn)
+        check_folders(plot_file)
+        folder.mkdir(parents=True, exist_ok=True)
+        exploration = Exploration(searched, chosen, folder / "study.journal" if study is None else study, seed)
+        _search(exploration, trials)
+        files = write_configurations(exploration, folder)
+        if builds is not None:
+            _build(exploration, files, builds, folder)
+        found = write_report(exploration, folder / "front.json")
+        plot(exploration, drawn)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -154,8 +155,8 @@ def _search(exploration: "Exploration", trials: int) -> None:
         return
     if exploration.finished:
         click.echo(f"continuing after {exploration.finished} trials of {printable(exploration.path)}", err=True)
-    with step(f"exploring {exploration.space.board.name}", left) as exploring:
-        exploration.run(trials, lambda _: exploring.advance())
+    with step("trying configurations", left) as trying:
+        exploration.run(trials, lambda _: trying.advance())
 
 
 def _build(exploration: "Exploration", files: Mapping[str, Path], builds: int, folder: Path) -> None:

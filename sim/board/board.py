@@ -50,7 +50,7 @@ class VirtualBoard:
         if faults.identity == "wrong":
             digest = bytes(byte ^ 0xFF for byte in digest)
         self.name = f"sim://{name}"
-        with step(f"preparing the virtual board {name}"):
+        with step(f"compiling the virtual board {name}"):
             self._model: Model | None = Model(board_design(name, digest))
         self._to_board, self._from_board = Line(faults, 0), Line(faults, 1)
         self._pending, self._ahead = bytearray(), bytearray()

@@ -66,8 +66,9 @@ def compare(
     when it is not among the levels. The exit code is 1 if a level differs from it, and waveforms around the first
     difference are then left in the current folder; it is 3 if a level or board that was named did not run.
     """
-    from ninefold.hdl.tools import together
-    from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER
+    with step("loading the levels"):
+        from ninefold.hdl.tools import together
+        from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER
 
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
     # The miner first, which takes longest.

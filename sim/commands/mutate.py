@@ -73,7 +73,8 @@ def mutate(
         raise click.UsageError("--keep takes the verdicts on all mutants, so it does not go with --mutant")
     failed = False
     for name in SUBJECTS if core == "all" else [core]:
-        campaign = _campaign(name, draw, seed)
+        with step(f"planting faults in {name}"):
+            campaign = _campaign(name, draw, seed)
         verdicts = _judge(name, campaign, numbers, at_once, as_json)
         part = results.reached(verdicts)
         failed |= part < results.WANTED

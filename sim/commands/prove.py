@@ -13,7 +13,7 @@ from ninefold.spec.errors import InputError, installs, not_installed
 from ninefold.spec.progress import step
 
 if TYPE_CHECKING:
-    from ninefold.sim.formal import Outcome, Task
+    from ninefold.sim.formal import Outcome, Proof, Task
 
 __all__ = ["prove"]
 
@@ -43,21 +43,17 @@ def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool,
     What was proved before is not proved again. The exit code is 1 if a task fails; a trace of what contradicts the
     assertion is then left in the current folder.
     """
-    from ninefold.sim.formal import PROOFS, proofs_of
-    from ninefold.sim.formal import prove as do
-    from ninefold.sim.formal.page import page
-
     if as_page:
+        from ninefold.sim.formal.page import page
+
         click.echo(page(), nl=False)
         return
-    proofs = [proof for name in (PROOFS if core == "all" else [core]) for proof in proofs_of(name)]
-    there = [task.name for proof in proofs for task in proof.tasks]
-    for name in wanted:
-        if name not in there:
-            raise InputError(f"{core} has no task {name!r}, only {', '.join(there)}")
     failed = False
-    asked = [(proof, task) for proof in proofs for task in proof.tasks if not wanted or task.name in wanted]
-    with step(f"proving {core}", len(asked)) as proving:
+    with step(f"proving {core}") as proving:
+        from ninefold.sim.formal import prove as do
+
+        asked = _tasks(core, wanted)
+        proving.at(0, len(asked))
         for proof, task in asked:
             outcome = do(proof, task)
             proving.advance()
@@ -66,6 +62,18 @@ def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool,
             click.echo(_json(proof.core, task, outcome, trace) if as_json else _line(proof.core, task, outcome, trace))
     if failed:
         ctx.exit(1)
+
+
+def _tasks(core: str, wanted: tuple[str, ...]) -> list[tuple[Proof, Task]]:
+    """Return the tasks of a core or of all that are wanted, each with its proof; all tasks where none is named."""
+    from ninefold.sim.formal import PROOFS, proofs_of
+
+    proofs = [proof for name in (PROOFS if core == "all" else [core]) for proof in proofs_of(name)]
+    there = [task.name for proof in proofs for task in proof.tasks]
+    for name in wanted:
+        if name not in there:
+            raise InputError(f"{core} has no task {name!r}, only {', '.join(there)}")
+    return [(proof, task) for proof in proofs for task in proof.tasks if not wanted or task.name in wanted]
 
 
 def _keep(outcome: Outcome, name: str) -> Path | None:

@@ -3,6 +3,7 @@
 import click
 
 from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
 
 __all__ = ["serve"]
 
@@ -24,8 +25,6 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
     """
     from ninefold.drivers.transports import once, split
     from ninefold.hdl.configurations import full_name
-    from ninefold.sim.board import Faults, VirtualBoard
-    from ninefold.sim.board.serve import serve_pty, serve_tcp
 
     if as_pty and tcp is not None:
         raise InputError("a board is served by --pty or by --tcp, not by both")
@@ -37,7 +36,11 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
     if scheme != "sim":
         raise InputError(f"what is served must be a configuration, which is simulated, not {configuration!r}")
     given = [(key, value) for key, _, value in (fault.partition("=") for fault in faults)]
-    board = VirtualBoard(full_name(name), Faults.of(once([*options.items(), *given], "a fault")))
+    with step(f"preparing the virtual board {name}"):
+        from ninefold.sim.board import Faults, VirtualBoard
+        from ninefold.sim.board.serve import serve_pty, serve_tcp
+
+        board = VirtualBoard(full_name(name), Faults.of(once([*options.items(), *given], "a fault")))
     try:
         if tcp is None:
             serve_pty(board, click.echo, lambda: False)

@@ -99,7 +99,10 @@ def test_an_identity_that_cannot_be_is_refused(register: str, value: int, messag
     [
         (lambda: replies.words(bytes(7), 2), r"has 7 bytes of payload where 8 are expected$"),
         (lambda: replies.found(bytes(3), 1, 1), r"^a QUERY reply has at least 4 bytes, not 3$"),
-        (lambda: replies.found(b"\0\x01\x02\0" + bytes(12), 1, 3), r"^a QUERY reply must hold 1 queries with 3 results, not 1 with 2"),
+        (
+            lambda: replies.found(b"\0\x01\x02\0" + bytes(12), 1, 3),
+            r"^a QUERY reply must hold 1 queries with 3 results, not 1 with 2",
+        ),
         (lambda: replies.found(b"\0\x01\x02\0" + bytes(11), 1, 2), r"has 15 bytes of payload where 16 are expected$"),
         (lambda: replies.refusal(b""), r"ERROR has 0 bytes of payload where 8"),
     ],

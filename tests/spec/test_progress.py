@@ -62,6 +62,16 @@ def test_a_short_step_writes_nothing(clock: Clock, lines: list[str]) -> None:
     assert lines == []
 
 
+def test_a_first_step_after_a_long_start_is_mentioned_at_once(clock: Clock, lines: list[str]) -> None:
+    clock.run(7)
+    with step("searching notes"):
+        clock.run(2)
+    clock.run(7)
+    with step("searching notes"):
+        clock.run(2)
+    assert lines == ["searching notes", "searching notes: done in 2 s"]
+
+
 def test_a_call_without_a_listener_is_silent(clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
     with step("placing", 20) as one:
         one.advance("a line")
