@@ -22,6 +22,7 @@ from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, Unsup
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import EPOCH_MAX, EPOCH_RESET, FORMAT_GRID, PREFIX_BYTES, Fault, Kind
 from ninefold.spec.protocols import Transport
+from ninefold.spec.text import counted
 
 __all__ = ["Board", "Condition"]
 
@@ -53,8 +54,8 @@ class Condition:
 
     def __str__(self) -> str:
         if self.interrupted:
-            return f"a load that was interrupted after {self.load_bytes} bytes"
-        return f"{self.rows} rows of epoch {self.epoch}" if self.rows else "nothing loaded"
+            return f"a load that was interrupted after {counted(self.load_bytes, 'byte')}"
+        return f"{counted(self.rows, 'row')} of epoch {self.epoch}" if self.rows else "nothing loaded"
 
 
 class Board:

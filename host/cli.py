@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from ninefold.spec.cache import cache_folder, data_folder
 from ninefold.spec.errors import InputError, NinefoldError
 from ninefold.spec.progress import Lines, Listener, listening
 from ninefold.spec.registry import COMMANDS, entries
@@ -86,6 +87,12 @@ class Frame(click.Group):
                 raise
             _say(f"error: {reason}")
             sys.exit(SCARCE)
+        except BaseException as error:
+            # What libraries in Rust raise for their panics, mostly for want of memory.
+            if type(error).__name__ != "PanicException":
+                raise
+            _say(f"error: a library failed ({error}), perhaps because the memory is limited (ulimit -v)")
+            sys.exit(SCARCE)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -115,6 +122,16 @@ def _explained(error: OSError) -> str:
     given = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike)]
     names = [printable(os.fsdecode(name)) for name in given]
     reason = error.strerror or str(error) or type(error).__name__
+    for variable, option, where in (
+        ("NINEFOLD_CACHE", "--cache-dir", cache_folder),
+        ("NINEFOLD_DATA", "--data-dir", data_folder),
+    ):
+        with contextlib.suppress(NinefoldError):
+            folder = where()
+            places = [Path(os.fsdecode(name)) for name in names]
+            if any(place.is_relative_to(folder) or place in folder.parents for place in places):
+                reason += f"; set {variable} or {option} to a folder that can be written"
+                break
     return f"{' -> '.join(names)}: {reason}" if names else reason
 
 
@@ -206,4 +223,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # Ends the tools that run, as an interrupt does, and leaves nothing half-written.
     signal.signal(signal.SIGTERM, _terminated)
+    # What an encoding lacks is written as an escape, as on standard error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli.main(prog_name="ninefold")

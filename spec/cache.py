@@ -154,15 +154,28 @@ def unwritable(folder: Path, error: OSError) -> UnwritableError:
 def _folder(own: str, xdg: str, fallback: str) -> Path:
     if value := os.environ.get(own):
         try:
-            return Path(value).expanduser().absolute()
+            return _checked(Path(value).expanduser().absolute(), own)
         except (RuntimeError, OSError) as error:  # of an unknown user, or in a folder that was removed
             raise InputError(f"{own} names no folder: {value} ({error})") from error
     base = os.environ.get(xdg)
     if base and Path(base).is_absolute():
-        return Path(base) / "ninefold"
+        return _checked(Path(base) / "ninefold", own)
     try:
-        return Path.home() / fallback / "ninefold"
+        return _checked(Path.home() / fallback / "ninefold", own)
     except RuntimeError as error:
         raise UnavailableError(
             "this user has no home folder, by HOME or the system", f"set {own} to a folder"
         ) from error
+
+
+def _checked(folder: Path, own: str) -> Path:
+    """Return a folder whose path all tools can take; raise `InputError` for one that is no UTF-8."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        byte = f"\\x{ord(error.object[error.start]) & 0xFF:02x}"
+        shown = os.fsencode(folder).decode(errors="backslashreplace")
+        raise InputError(
+            f"the folder {shown} is not UTF-8 (byte {byte}), which tools need: set {own} to another"
+        ) from None
+    return folder

@@ -14,6 +14,7 @@ from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
 from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 __all__ = ["BOARD_COMMANDS", "BoardGroup", "board"]
 
@@ -125,8 +126,8 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
     opened.close()
     click.echo(
         f"{printable(url)} ({printable(name)}): the known-answer test passes; "
-        f"{happened.requests} requests, {happened.repeats} repeats,"
-        f" {happened.damaged} damaged replies"
+        f"{counted(happened.requests, 'request')}, "
+        f"{counted(happened.repeats, 'repeat')}, {counted(happened.damaged, 'damaged reply', 'damaged replies')}"
     )
 
 

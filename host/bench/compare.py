@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from ninefold.spec.benchmark import Figure
 from ninefold.spec.errors import InputError
+from ninefold.spec.text import counted
 
 from .records import Run
 
@@ -106,7 +107,7 @@ def compare(old: Run, new: Run, *, any_machine: bool = False) -> Comparison:
         raise InputError(f"the earlier run is of size {old.size}, this one of {new.size}")
     differs = new.machine.differs(old.machine)
     if old.threads != new.threads:
-        differs = "; ".join(filter(None, (differs, f"{old.threads} threads there, {new.threads} here")))
+        differs = "; ".join(filter(None, (differs, f"{counted(old.threads, 'thread')} there, {new.threads} here")))
     if differs and not any_machine:
         raise InputError(f"the earlier run differs: {differs}; --any-machine compares all the same")
     notes = [f"the earlier run differs: {differs}"] if differs else []

@@ -18,6 +18,7 @@ from rich.console import Console
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable, to_json
+from ninefold.spec.text import counted
 
 from .search import DEFAULT_K, query_of, report_of, table_of
 from .shown import answered, duration
@@ -59,8 +60,8 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
         click.echo(to_json({**report, "was_there": there, "bytes_out": sent, "seconds": seconds}))
         return
     of_all = f" of {rows:,}, the rest when it is searched" if rows > depth else ""
-    how = "which it holds already" if there else f"{sent:,} bytes in {duration(seconds)}"
-    click.echo(printable(f"{url} ({device.path}): {min(rows, depth):,} rows{of_all}; {how}"))
+    how = "which it holds already" if there else f"{counted(sent, 'byte')} in {duration(seconds)}"
+    click.echo(printable(f"{url} ({device.path}): {counted(min(rows, depth), 'row')}{of_all}; {how}"))
 
 
 @click.command()
@@ -99,7 +100,7 @@ def query(
         options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
         wanted = query_of(index, query)
         # An index larger than the board's store goes there in parts, for minutes.
-        with step(f"searching {len(index):,} rows on {url}"):
+        with step(f"searching {counted(len(index), 'row')} on {url}"):
             found = _searched(index, wanted, scheduler, {**options, "strict": True})
         if as_json:
             reports = [report_of(index, query, hits) for hits in found]

@@ -9,6 +9,7 @@ import click
 
 from ninefold.spec.cache import cache_folder
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 __all__ = ["cache"]
 
@@ -44,9 +45,7 @@ def clear() -> None:
             _remove(entry)
         if own:
             shown = sum(not entry.name.startswith(".") for entry in own)
-            click.echo(
-                f"{printable(kind.name)}: removed {shown} {'entry' if shown == 1 else 'entries'}, {_megabytes(size)}"
-            )
+            click.echo(f"{printable(kind.name)}: removed {counted(shown, 'entry', 'entries')}, {_megabytes(size)}")
         total += size
         if len(own) == len(entries) and own:
             kind.rmdir()

@@ -17,6 +17,7 @@ from rich.text import Text
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 from .index import summary
 from .shown import duration, snippet, timing
@@ -92,7 +93,11 @@ def _index(console: Console) -> Index:
         console.print(printable(f"{error}: doing that now"), markup=False)
     else:
         if index.manifest.model == embedder().model.digest:
-            console.print(f"index {printable(index.folder)}: {len(index)} entries", markup=False, soft_wrap=True)
+            console.print(
+                f"index {printable(index.folder)}: {counted(len(index), 'entry', 'entries')}",
+                markup=False,
+                soft_wrap=True,
+            )
             return index
         console.print("the index was made with another model: making it again")
     built = build("stdlib", name, force=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable, to_json
+from ninefold.spec.text import counted
 
 from .shown import duration
 
@@ -53,8 +54,8 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     console.print(table)
     console.print(
         printable(
-            f"{found.queries} of {len(index)} entries searched for by {found.answered_by} ({found.path}) in "
-            f"{duration(found.seconds)}; mode {index.manifest.mode}"
+            f"{found.queries:,} of {counted(len(index), 'entry', 'entries')} searched for by {found.answered_by} "
+            f"({found.path}) in {duration(found.seconds)}; mode {index.manifest.mode}"
         ),
         style="dim",
         highlight=False,

@@ -9,6 +9,7 @@ import click
 from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 from .shown import duration
 
@@ -63,10 +64,11 @@ def summary(built: Built) -> str:
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in built.seconds.items())
     skipped = f", {built.skipped.count} skipped" if built.skipped.count else ""
     if others := built.skipped.others:
-        skipped += f", {others} {'file' if others == 1 else 'files'} of other kinds skipped"
+        skipped += f", {counted(others, 'file')} of other kinds skipped"
     if hidden := built.skipped.hidden:
-        skipped += f", {hidden} hidden {'name' if hidden == 1 else 'names'} skipped"
+        skipped += f", {counted(hidden, 'hidden name')} skipped"
+    rows, dimensions = counted(manifest.rows, "entry", "entries"), counted(manifest.dimensions, "dimension")
     return (
-        f"{printable(built.folder)}: {manifest.rows} entries{skipped}, {manifest.dimensions} dimensions, "
-        f"{size / 1e6:.1f} MB, mode {manifest.mode}, scale {manifest.scale:.4g}\n  {times}"
+        f"{printable(built.folder)}: {rows}{skipped}, {dimensions}, {size / 1e6:.1f} MB, mode {manifest.mode}, "
+        f"scale {manifest.scale:.4g}\n  {times}"
     )

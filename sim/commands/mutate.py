@@ -11,6 +11,7 @@ import click
 
 from ninefold.spec.errors import installs, not_installed
 from ninefold.spec.progress import step
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.sim.mutation import Campaign, Verdict
@@ -121,7 +122,7 @@ def _summary(core: str, verdicts: Sequence[Verdict], part: float) -> str:
 
     count = Counter(verdict.status for verdict in verdicts)
     counts = ", ".join(f"{count[status]} {status}" for status in Status)
-    return f"{core:16} {len(verdicts)} mutants: {counts}; {part:.1%} of those not equivalent are killed"
+    return f"{core:16} {counted(len(verdicts), 'mutant')}: {counts}; {part:.1%} of those not equivalent are killed"
 
 
 def _json(core: str, verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ import click
 
 from ninefold.spec.errors import InputError, installs, not_installed
 from ninefold.spec.progress import step
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.sim.formal import Outcome, Proof, Task
@@ -82,7 +83,7 @@ def _keep(outcome: Outcome, name: str) -> Path | None:
 
 def _line(core: str, task: Task, outcome: Outcome, trace: Path | None) -> str:
     verdict = "passed" if outcome.passed else "FAILED"
-    how = f"{task.method}, {task.depth} cycles"
+    how = f"{task.method}, {counted(task.depth, 'cycle')}"
     when = f"{outcome.seconds:.0f} s{', earlier' if outcome.cached else ''}"
     lines = [f"{core:14} {task.name:20} {how:24} {verdict} ({when})"]
     lines += [f"  {problem}" for problem in outcome.problems]

@@ -16,7 +16,7 @@ from ninefold.hdl import yosys
 from ninefold.hdl.tools import find, version_of
 from ninefold.sim.formal.proof import Method, Proof, Task
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import installs, tool_failure
+from ninefold.spec.errors import InputError, installs, tool_failure
 from ninefold.spec.programs import execute
 from ninefold.spec.progress import step
 
@@ -162,7 +162,11 @@ def _links() -> Path:
             (folder / name).write_text(text)
             (folder / name).chmod(0o755)
 
-    return BuildCache("proof-tools").get(digest_of(list(map(str, programs.values())), texts), build)
+    cache = BuildCache("proof-tools")
+    if os.pathsep in str(cache.folder):
+        what = f"the cache folder {cache.folder} has a {os.pathsep!r}, at which PATH is divided"
+        raise InputError(f"{what}, so that SymbiYosys would not find its tools there: set NINEFOLD_CACHE to another")
+    return cache.get(digest_of(list(map(str, programs.values())), texts), build)
 
 
 def _discard(folder: Path, but: set[str]) -> None:

@@ -19,6 +19,7 @@ from ninefold.sim.verilated import Design, Gaps, Model, Stream, TracedModel, ela
 from ninefold.sim.waveforms import FORMATS, check_format, convert, declarations
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError, UnwritableError
 from ninefold.spec.progress import step
+from ninefold.spec.text import counted
 
 __all__ = ["LEVELS", "Divergence", "Result", "Setup", "compare"]
 
@@ -167,7 +168,7 @@ class _Levels:
     def run(self, level: str) -> tuple[tuple[int, Divergence | None], str]:
         """Return how many places were compared, the divergence if there is one, and what ran."""
         if level == "golden":
-            return (len(self.golden), None), f"{self.case.vectors} vectors"
+            return (len(self.golden), None), f"{counted(self.case.vectors, 'vector')}"
         if level == "cpu":
             found = _judge(self.golden, _asked(self.case.processor)(), partial=True)
             return found, "the backend cpu, or the host's codec"

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from ninefold.sim.verilated.tools import Tools
 from ninefold.spec.cache import BuildCache, digest_of
+from ninefold.spec.compiler import made
 from ninefold.spec.programs import run, together
 from ninefold.spec.progress import step
 
@@ -75,7 +76,7 @@ class Compilation:
         tools : Tools
             Verilator and compiler.
         sources : sequence of Path
-            The Verilog, with files for Verilator's configuration.
+            The Verilog, with files for Verilator's configuration; in the folder of `output`.
         output : Path
             The program or library. A folder beside it is used, and removed.
 
@@ -90,10 +91,19 @@ class Compilation:
         with ThreadPoolExecutor(1) as pool:
             runtime = pool.submit(self._runtime, tools)
             options: list[str] = ["--cc", "--top-module", "top", "--prefix", "Vtop", *self.verilator]
-            command: list[str | Path] = [tools.verilator, *options, "-Mdir", work, *sources]
+            # By names in the folder: Verilator and make-like tools do not take every character of its path.
+            command: list[str | Path] = [
+                tools.verilator,
+                *options,
+                "-Mdir",
+                work.name,
+                *(path.name for path in sources),
+            ]
             run(command, output.parent, VERILATOR_ROOT=str(tools.root))
-            objects = [*self._compile(tools, work), *runtime.result()]
+            units = [path.relative_to(output.parent) for path in self._compile(tools, work)]
+            objects = [*units, *runtime.result()]
         run([*self._command(tools), *objects, *self.linker, "-o", output.name], output.parent)
+        made(output, tools.compiler)
         shutil.rmtree(work)
 
     def prepare(self, tools: Tools) -> None:
@@ -117,10 +127,11 @@ class Compilation:
             # The first has the top.
             units[-1].write_text("".join(f'#include "{name}"\n' for name in names) + ("" if number else self.main))
 
-        command = [*self._command(tools), self.optimise, *self._precompiled(tools), f"-I{work}"]
+        command = [*self._command(tools), self.optimise, *self._precompiled(tools), "-I."]
 
         def compiled(unit: Path) -> Path:
             run([*command, "-c", unit.name, "-o", f"{unit.stem}.o"], work)
+            made(unit.with_suffix(".o"), tools.compiler)
             return unit.with_suffix(".o")
 
         return together(compiled, units, len(units))
@@ -134,6 +145,7 @@ class Compilation:
             def build(folder: Path) -> None:
                 with step(f"compiling Verilator's runtime, {source} (once)"):
                     run([*self._command(tools), _RUNTIME_OPTIMISE, "-c", path, "-o", f"{source}.o"], folder)
+                made(folder / f"{source}.o", tools.compiler)
 
             digest = digest_of(self._identity(tools), _RUNTIME_OPTIMISE, source)
             return BuildCache("verilator-runtime").get(digest, build) / f"{source}.o"
@@ -153,6 +165,7 @@ class Compilation:
         def build(folder: Path) -> None:
             with step("precompiling Verilator's header (once)"):
                 run([*self._command(tools), *options], folder)
+            made(folder / f"{_HEADER}.gch", tools.compiler)
 
         digest = digest_of(self._identity(tools), self.optimise, _HEADER)
         return [f"-I{BuildCache('verilator-runtime').get(digest, build)}", "-include", _HEADER]

@@ -209,3 +209,19 @@ def test_a_folder_of_nobody(option: str) -> None:
     result = run(option, "~nobody-9/x", "cache", "path")
     assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {option} names no folder: ~nobody-9/x (")
+
+
+@pytest.mark.parametrize(("variable", "option"), [("NINEFOLD_CACHE", "--cache-dir"), ("NINEFOLD_DATA", "--data-dir")])
+def test_a_path_in_our_folders_comes_with_what_moves_them(
+    variable: str, option: str, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", "/proc/c/cache")
+    monkeypatch.setenv("NINEFOLD_DATA", "/proc/d/data")
+    letter = variable[9].lower()
+
+    def fail() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", f"/proc/{letter}")
+
+    install(fail)
+    hint = f"set {variable} or {option} to a folder that can be written"
+    assert run("try").stderr.splitlines()[-1] == f"error: /proc/{letter}: Permission denied; {hint}"

@@ -143,9 +143,14 @@ def probe_elsewhere(**environment: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", _PROBE], env=settings, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_folder_without_drivers_gives_no_platform(tmp_path: Path) -> None:
-    said = probe_elsewhere(**{icd.VENDORS: f"{tmp_path}/"}).communicate()[0]
+@pytest.mark.parametrize("named", ["{}/", "", "/nonexistent"])
+def test_a_setting_that_hides_the_runtimes_is_named(named: str, tmp_path: Path) -> None:
+    value = named.format(tmp_path)
+    said = probe_elsewhere(**{icd.VENDORS: value}).communicate()[0]
     assert "no OpenCL platform: libOpenCL loaded, 0 platforms; Intel's runtime" in said
+    assert f"OCL_ICD_VENDORS is set to {value!r}, which hides all runtimes that it does not name" in said
+    assert "unset OCL_ICD_VENDORS, or set it to a folder of .icd files" in said
+    assert "pip install" not in said
 
 
 def test_several_processes_write_the_loaders_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

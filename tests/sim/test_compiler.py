@@ -8,7 +8,7 @@ from ninefold.sim.verilated import Design, Model, find_tools
 from ninefold.sim.verilated import build as module
 from ninefold.sim.verilated.compiler import _UNIT_BYTES, Compilation, _divided
 from ninefold.spec import programs
-from ninefold.spec.errors import ToolError
+from ninefold.spec.errors import ToolError, UnavailableError
 
 DESIGN = "module top(input clk, input rst, output reg [3:0] n); always @(posedge clk) n <= rst ? 0 : n + 1; endmodule\n"
 MAIN = '#include "Vtop.h"\nint main() { Vtop top; top.eval(); return top.n; }\ndouble sc_time_stamp() { return 0; }\n'
@@ -106,3 +106,18 @@ def test_a_quick_model_is_the_fast_one_where_that_is_built(commands: list[list[s
     assert module.build(design, waves=True) not in (quick, fast)
     assert Model(design, quick=True).streams == {}
     assert compiled(commands)  # the one with waves
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a \"b'c $HOME #d \\e\nf ü"
+    assert programs.execute([build(folder, compilation())]).code == 0
+
+
+def test_a_compiler_that_writes_nothing_is_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CXX", "true")
+    for folder in ("a", "b"):
+        with pytest.raises(UnavailableError) as missing:
+            build(tmp_path / folder, compilation())
+        assert str(missing.value).startswith("CXX is set to 'true', which is no working C++ compiler: it ended without")
+    assert not [path for path in (tmp_path / "cache").glob("*/*") if path.suffix != ".lock"]

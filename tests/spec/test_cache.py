@@ -167,3 +167,14 @@ def test_an_alias_finds_an_entry_of_another_kind(cache: BuildCache) -> None:
     (entry / "x").unlink()
     entry.rmdir()
     assert other.find("def") is None
+
+
+def test_a_folder_that_is_not_utf8_is_refused_with_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CACHE", f"{tmp_path}/caf\udce9")
+    with pytest.raises(InputError) as refused:
+        cache_folder()
+    assert str(refused.value) == (
+        f"the folder {tmp_path}/caf\\xe9 is not UTF-8 (byte \\xe9), which tools need: set NINEFOLD_CACHE to another"
+    )
+    monkeypatch.setenv("NINEFOLD_CACHE", f"{tmp_path}/café $x \"'#\\")
+    assert cache_folder().name == "café $x \"'#\\"

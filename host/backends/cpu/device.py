@@ -12,6 +12,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
+from ninefold.spec.text import counted
 
 from .engines import Engine
 from .paths import PATHS, best, default_threads, make, processor, why_not
@@ -51,7 +52,8 @@ class Cpu:
         wanted = self._path or os.environ.get("NINEFOLD_CPU_PATH") or usable[0]
         found: list[Found | Missing] = []
         if wanted in usable:
-            text = f"{name} ({len(os.sched_getaffinity(0))} processors; {' '.join(shown) or 'no AVX2'}), path {wanted}"
+            processors = counted(len(os.sched_getaffinity(0)), "processor")
+            text = f"{name} ({processors}; {' '.join(shown) or 'no AVX2'}), path {wanted}"
             found.append(Found("cpu", text, _RATINGS, unit=HOST, timeout_s=None))
         else:
             reason = why_not(wanted) if wanted in PATHS else None

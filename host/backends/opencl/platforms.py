@@ -4,14 +4,16 @@ import contextlib
 import ctypes
 import functools
 import importlib.util
+import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.protocols import HOST
+from ninefold.spec.text import counted
 
-from .icd import drivers, intel_library
+from .icd import VENDORS, drivers, intel_library
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -60,7 +62,7 @@ class Entry:
         size = d.global_mem_size / 2**30
         return (
             f"{d.name.strip()} ({self.kind}; {d.platform.name}, driver {d.driver_version}; "
-            f"{d.max_compute_units} compute units, {size:.1f} GiB)"
+            f"{counted(d.max_compute_units, 'compute unit')}, {size:.1f} GiB)"
         )
 
     @property
@@ -172,6 +174,10 @@ def _list() -> list[tuple[str, "cl.Device"]]:
     if not devices:
         names = ", ".join(platform.name for platform in platforms)
         seen = f"no OpenCL device on {names}" if platforms else "no OpenCL platform: libOpenCL loaded, 0 platforms"
+        if VENDORS in os.environ:
+            named = f"{VENDORS} is set to {os.environ[VENDORS]!r}, which hides all runtimes that it does not name"
+            said = f"{seen}{_broken_runtime()}; {named}"
+            raise UnavailableError(said, f"unset {VENDORS}, or set it to a folder of .icd files")
         raise UnavailableError(f"{seen}{_broken_runtime()}", INSTALL)
     return devices
 

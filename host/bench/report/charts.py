@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ninefold.host.bench.records import Run
+from ninefold.spec.text import counted
 
 from .selection import Point, fabric, implementations, recalls, roof, scaling, stage_times, under_the_roof
 
@@ -101,7 +102,7 @@ def _recall(run: Run) -> Iterator[Chart]:
             axes.set(xscale="log", xlabel="milliseconds a query", ylabel="recall@10")
             axes.margins(0.12)
 
-        title = f"{rows:,} rows, {queries:,} {'query' if queries == 1 else 'queries'} a call"
+        title = f"{counted(rows, 'row')}, {counted(queries, 'query', 'queries')} a call"
         yield _chart(
             f"recall-{number}",
             "Recall against time",

@@ -12,6 +12,7 @@ from ninefold.host.bench.compare import Change, Comparison
 from ninefold.host.bench.records import Run
 from ninefold.host.bench.tables import Target, described, quantity, shown, targets, worsening
 from ninefold.spec.benchmark import Figure
+from ninefold.spec.text import counted
 
 from .charts import Chart
 
@@ -87,7 +88,8 @@ def _about(run: Run) -> str:
     m = run.machine
     rows = {
         "date": f"{run.date}; size {run.size}",
-        "machine": f"{m.processor}, {m.processors} processors, {m.memory_bytes / 2**30:.1f} GiB; governor {m.governor}",
+        "machine": f"{m.processor}, {counted(m.processors, 'processor')}, {m.memory_bytes / 2**30:.1f} GiB; "
+        f"governor {m.governor}",
         "system": f"{m.system}; Python {m.python}",
         "threads": f"{run.threads}, for devices and peers alike",
         "sources": run.commit or "installed, commit not known",
@@ -163,7 +165,7 @@ def _suite(name: str, figures: Sequence[Figure]) -> str:
         )
         rows += map(_figure, group)
     table = _table(("figure", "value", "beside a peer", "target"), rows)
-    return f"<details><summary>{escape(name)} ({len(figures)} figures)</summary>{table}</details>"
+    return f"<details><summary>{escape(name)} ({counted(len(figures), 'figure')})</summary>{table}</details>"
 
 
 def _figure(figure: Figure) -> str:
