@@ -50,7 +50,8 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     ToolError
         When Yosys, which writes the Verilog, fails.
     """
-    text = rtlil(_NamedStates(core), name, platform)
+    with step(f"elaborating {type(core).__name__}"):
+        text = _converted(_NamedStates(core), name, platform)
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
@@ -91,8 +92,13 @@ def _name_states(fragment: Any) -> None:
 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
     """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
+    with step(f"elaborating {type(core).__name__}"):
+        return _converted(core, name, platform)
+
+
+def _converted(core: Any, name: str, platform: Any) -> str:
     _check_name(name)
-    with step(f"elaborating {type(core).__name__}"), uncollected():
+    with uncollected():
         return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
 
 

@@ -8,12 +8,14 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import NAMES, found_compiler, made, named_compiler
 from ninefold.spec.errors import ToolError, UnavailableError
 from ninefold.spec.programs import run
+from ninefold.spec.progress import step
 
 __all__ = ["FstFunctions", "Target", "copy_changes", "prepare"]
 
@@ -111,9 +113,13 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
     if copy is None:
         raise ToolError(f"{raw} cannot be read, or {waveform} not written")
     whole = False
+    size_mb = raw.stat().st_size // 1_000_000
     try:
-        while library.ninefold_copy_some(copy, _SLICE_BYTES):
-            pass
+        with step(f"writing the waveform of {size_mb:,} MB of changes") as progress:
+            for slices in count(1):
+                if not library.ninefold_copy_some(copy, _SLICE_BYTES):
+                    break
+                progress.at(slices * _SLICE_BYTES // 1_000_000, size_mb)
     finally:
         whole = bool(library.ninefold_copy_close(copy))
     if not whole:
@@ -150,11 +156,11 @@ def _built() -> Path:
 @functools.cache
 def _library(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
-    handle, count = ctypes.c_void_p, ctypes.c_uint64
+    handle, number = ctypes.c_void_p, ctypes.c_uint64
     library.ninefold_copy_open.restype = handle
-    library.ninefold_copy_open.argtypes = [ctypes.c_char_p, count, ctypes.c_char_p, handle, handle, count]
+    library.ninefold_copy_open.argtypes = [ctypes.c_char_p, number, ctypes.c_char_p, handle, handle, number]
     library.ninefold_copy_some.restype = ctypes.c_int
-    library.ninefold_copy_some.argtypes = [handle, count]
+    library.ninefold_copy_some.argtypes = [handle, number]
     library.ninefold_copy_close.restype = ctypes.c_int
     library.ninefold_copy_close.argtypes = [handle]
     return library

@@ -253,3 +253,10 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
     outcome = invoke("topk", "--k", "2", "--name", name)
     assert isinstance(outcome.exception, InputError)
     assert str(outcome.exception) == f"name must be letters, digits and underscores, not a digit first, not {name!r}"
+
+
+def test_verilog_names_the_states_of_state_machines() -> None:
+    parameters = SMALL["uart_receiver"]
+    assert re.search(r'\(\* enum_value_0+ = "\w+" \*\)\n', verilog(make_core("uart_receiver", **parameters)))
+    # Bitstreams are made from the RTLIL, and named by it.
+    assert "enum_value" not in rtlil(make_core("uart_receiver", **parameters))
