@@ -1,4 +1,4 @@
-"""The cores: one Amaranth component for each operator of the fabric."""
+"""Cores: one Amaranth component for each operator that runs on the fabric."""
 
 from ninefold.hdl.cores.pipeline import Pipeline
 from ninefold.hdl.cores.quantiser import Quantiser

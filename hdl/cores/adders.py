@@ -8,20 +8,20 @@ __all__ = ["AdderTree"]
 
 
 class AdderTree(wiring.Component):
-    """Pipelined binary tree that adds signed operands, each with a carry of its own.
+    """Pipelined binary adder tree for signed operands, each with a carry.
 
-    The carries let an operand be given as a one's complement and a pending 1, which saves the adder of a negation:
-    every node of the tree is worth its value plus one pending carry, and the adder that joins two nodes takes the
-    carry of one as its carry in and hands the other on.
+    An operand may be a one's complement with a carry of 1, which saves the adder of a negation. Every node of the tree
+    represents its value plus one pending carry. The adder that joins two nodes uses the carry of one as its carry in
+    and passes the other on.
 
     Throughput is one set of operands a cycle. Latency is ``latency`` cycles.
 
     Parameters
     ----------
     width : int
-        Bits an operand; an operand with its carry must fit too.
+        Bits per operand; an operand plus its carry must fit too.
     operands : int
-        How many, at least 1.
+        Number of operands, at least 1.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class AdderTree(wiring.Component):
     operands : In(signed(width)[operands])
         The operands.
     carries : In(operands)
-        Added to the operands, one each.
+        Carries, one for each operand.
     sum : Out(signed(width + latency - 1))
         The sum.
     """
@@ -68,7 +68,7 @@ class AdderTree(wiring.Component):
     def _join(m: Module, left: tuple[Value, Value], right: tuple[Value, Value]) -> tuple[Value, Value]:
         value = Signal(signed(1 + max(len(left[0]), len(right[0]))), reset_less=True)
         carry = Signal(reset_less=True)
-        # A bit below the operands makes the carry in, so that a node is one carry chain.
+        # An extra bit below the operands forms the carry in, so that a node is one carry chain.
         chain = Cat(C(1, 1), left[0]).as_signed() + Cat(left[1], right[0]).as_signed()
         m.d.sync += [value.eq(chain[1:].as_signed()), carry.eq(right[1])]
         return value, carry

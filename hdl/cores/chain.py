@@ -1,4 +1,4 @@
-"""Chained FIFO: a long queue whose clock does not fall with its length."""
+"""Chained FIFO: a long queue whose clock frequency is independent of its length."""
 
 from itertools import pairwise
 
@@ -8,32 +8,32 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["ChainedFIFO"]
 
-#: Distributed RAM is 16 deep; a FIFO holds one element more in its output register.
+#: Elements per link: distributed RAM holds 16, the output register one more.
 _LINK_DEPTH = 17
 
 
 class ChainedFIFO(wiring.Component):
-    """FIFO made of short ones in a row, each in distributed RAM without a multiplexer behind it.
+    """FIFO built as a chain of short FIFOs, each in distributed RAM without an output multiplexer.
 
-    Block RAM would hold more in less, but it is slower than the rest of a fast core. All wires are local.
+    Block RAM would be denser, but it is slower than the rest of a fast core. All wires are local.
 
     Throughput is one element a cycle. Latency is ``latency`` cycles: an element accepted in cycle t by an empty FIFO
-    is offered from cycle t + ``latency`` on. A place that becomes free at the end reaches the entrance in as many
-    cycles as there are links.
+    is offered from cycle t + ``latency`` on. A free place at the output reaches the input after as many cycles
+    as there are links.
 
     Parameters
     ----------
     shape : ShapeLike
         Shape of an element.
     links : int
-        How many short FIFOs, at least 1.
+        Number of short FIFOs, at least 1.
 
     Attributes
     ----------
     depth : int
-        Elements that it holds: 17 a link.
+        Capacity in elements, 17 per link.
     latency : int
-        Two cycles a link.
+        Two cycles per link.
 
     Members
     -------

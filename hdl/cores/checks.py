@@ -1,4 +1,4 @@
-"""Checks of the parameters that the cores are made with."""
+"""Checks of the parameters of cores."""
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import MODES, Mode
@@ -7,16 +7,16 @@ __all__ = ["check_integer", "check_mode"]
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
-    """Return an integer parameter, or refuse it.
+    """Check an integer parameter and return it.
 
     Parameters
     ----------
     name : str
-        What the message calls it.
+        Name in the error message.
     value : object
-        The parameter as given.
+        Value of the parameter.
     low, high : int
-        The smallest and the largest allowed value.
+        Smallest and largest allowed value.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
     Raises
     ------
     InputError
-        ``value`` is not an integer of the range.
+        ``value`` is not an integer in the range.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise InputError(f"{name} must be an integer from {low} to {high}, not {value!r}")
@@ -34,12 +34,12 @@ def check_integer(name: str, value: object, low: int, high: int) -> int:
 
 
 def check_mode(mode: Mode) -> Mode:
-    """Return a mode of the quantiser, or refuse it.
+    """Check a mode of the quantiser and return it.
 
     Parameters
     ----------
     mode : Mode
-        The mode as given, which may be anything.
+        Mode to check.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def check_mode(mode: Mode) -> Mode:
     Raises
     ------
     InputError
-        ``mode`` is none of ``ninefold.spec.formats.MODES``.
+        ``mode`` is not in ``ninefold.spec.formats.MODES``.
     """
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")

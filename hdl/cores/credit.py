@@ -8,33 +8,33 @@ __all__ = ["CreditQueue"]
 
 
 class CreditQueue(wiring.Component):
-    """FIFO that promises room before the data exist.
+    """FIFO that reserves room before its data arrive.
 
-    A free-running pipeline feeds it: whatever enters the pipeline first takes a credit, so its result always finds
-    room here, and back-pressure reaches the entrance of the pipeline through one counter instead of a clock enable
-    on every register.
+    It is fed by a free-running pipeline. Each element takes a credit before it enters the pipeline, so its result
+    always finds room here. Back-pressure reaches the input of the pipeline through one counter instead of a clock
+    enable on every register.
 
-    Throughput is one element a cycle. An element pushed in one cycle is offered two cycles later when the queue was
-    empty; its credit comes back in the cycle after it has left. To never stall a pipeline of ``L`` registers that
-    takes an element each cycle, ``depth`` must be at least ``L + 3``.
+    Throughput is one element a cycle. An element pushed into an empty queue is offered two cycles later. Its credit
+    returns in the cycle after it has left. A pipeline of ``L`` registers that takes an element each cycle never stalls
+    if ``depth`` is at least ``L + 3``.
 
     Parameters
     ----------
     shape : ShapeLike
         Shape of an element.
     depth : int
-        Elements that may be in the queue and on their way to it, at least 1.
+        Maximum number of elements in the queue and in the pipeline before it, at least 1.
 
     Members
     -------
     credit : Out(1)
-        At least one credit is left.
+        A credit is available.
     take : In(1)
-        Take a credit. Only while ``credit`` is high.
+        Take a credit; allowed only while ``credit`` is high.
     push : In(1)
-        Store ``element``, whose credit was taken before.
+        Store ``element``, for which a credit was taken before.
     element : In(shape)
-        What to store.
+        Element to store.
     output : Out(stream.Signature(shape))
         The elements in order.
     """

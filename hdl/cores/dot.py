@@ -9,7 +9,7 @@ from ninefold.spec.formats import NIT_BITS, score_bits
 
 __all__ = ["TRIT_PAIR", "DotProduct", "trit_pair"]
 
-#: Two trits, each a sign and a flag; a trit that is not ``nonzero`` is 0, negative or not.
+#: Two trits, each a sign and a flag. A trit without ``nonzero`` is 0, whatever its sign.
 TRIT_PAIR = data.StructLayout({"low_negative": 1, "low_nonzero": 1, "high_negative": 1, "high_nonzero": 1})
 
 
@@ -24,8 +24,8 @@ def trit_pair(nit: Value) -> Value:
     Returns
     -------
     Value
-        The trits of ``spec.formats.TRITS`` as bits of ``TRIT_PAIR``. The high trit takes the sign of the nit, even
-        where it is 0.
+        The trits of ``spec.formats.TRITS`` as bits of ``TRIT_PAIR``. The high trit has the sign of the nit, even if
+        it is 0.
     """
     low_negative = (nit == -1) | (nit == 2) | (nit == -4)
     low_nonzero = (nit != 0) & (nit != 3) & (nit != -3)
@@ -36,8 +36,8 @@ def trit_pair(nit: Value) -> Value:
 class DotProduct(wiring.Component):
     """Pipelined dot product of ``lanes`` nits by ``lanes`` trit pairs.
 
-    With u = 3 u1 + u0 the trits of one factor, the sum of the products is 3 sum(u1 t) + sum(u0 t). A trit times a nit
-    t is t, its negation or 0: one LUT a bit gives the one's complement, and the adder trees take the missing 1 as a
+    With one factor as trits, u = 3 u1 + u0, the sum of the products is 3 sum(u1 t) + sum(u0 t). A trit times a nit t is
+    t, its negation or 0. One LUT per bit computes the one's complement, and the adder trees add the missing 1 as a
     carry.
 
     Throughput is one pair of words a cycle. Latency is ``latency`` cycles.
@@ -45,7 +45,7 @@ class DotProduct(wiring.Component):
     Parameters
     ----------
     lanes : int
-        Products a word.
+        Products per word.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class DotProduct(wiring.Component):
     Members
     -------
     nits : In(signed(4)[lanes])
-        One factor.
+        First factor.
     trits : In(TRIT_PAIR[lanes])
-        The other.
+        Second factor.
     sum : Out(signed(score_bits(lanes)))
         The dot product.
     """
@@ -75,7 +75,7 @@ class DotProduct(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the products and the trees of the two trits, and add them at weights 3 and 1."""
+        """Build the products and the adder tree of each trit, and combine the sums with weights 3 and 1."""
         m = Module()
         m.submodules.low, m.submodules.high = low, high = self._trees
         for lane in range(self.lanes):

@@ -1,4 +1,4 @@
-"""Pipeline: quantiser, similarity engine and top-k miner, connected."""
+"""Pipeline of quantiser, similarity engine and top-k core."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -13,34 +13,33 @@ __all__ = ["Pipeline"]
 
 
 class Pipeline(wiring.Component):
-    """Grid values of queries in, the k nearest vectors of each out.
+    """Search for the k nearest vectors of each query, given as grid values.
 
-    The operator ``mine`` on the fabric: :class:`Quantiser`, :class:`SimilarityEngine` and :class:`TopKMiner` in a row.
-    A query is ``beats = dimensions / lanes`` words of ``values``. A load waits until the queries that begin no later
-    than in the cycle in which it is offered are accepted as a whole and scored; queries that begin later are scored
-    against its vectors.
+    The operator ``mine`` on the fabric: :class:`Quantiser`, :class:`SimilarityEngine` and :class:`TopKMiner` in series.
+    A query is ``beats = dimensions / lanes`` words of ``values``. A load waits until all queries that began before it
+    was offered, or in the same cycle, are accepted completely and scored. Later queries are scored against its vectors.
 
-    Throughput at saturation is the engine's: one query each N * ``beats`` cycles on N vectors, as long as the miner
-    keeps up, which it does when N is ``k`` or more, and between queries on the same database always. Latency is
-    ``N * beats + ceil(log2(lanes)) + 16`` cycles and the ``latency`` of the miner, from the one in which an idle
-    pipeline accepts the last word of a query to the one from which its best result is offered; the results follow one
-    a cycle.
+    Throughput at saturation equals the engine's throughput, one query in N * ``beats`` cycles for N vectors. The top-k
+    core keeps up if N is at least ``k``, and always between queries on the same database. Latency is ``N * beats +
+    ceil(log2(lanes)) + 16`` cycles plus the ``latency`` of the top-k core, from the cycle in which an idle pipeline
+    accepts the last word of a query to the cycle in which its best result is offered. The other results follow, one a
+    cycle.
 
-    A threshold written while words of a query are accepted holds for the later ones, so thresholds are best written
-    between queries.
+    A threshold written while the words of a query are accepted applies to the later words, so write thresholds between
+    queries.
 
     Parameters
     ----------
     mode : {"tanh", "linear"}
         Thresholds of the quantiser after reset.
     dimensions : int
-        Nits a vector, 1 to 4096.
+        Nits per vector, 1 to 4096.
     lanes : int
-        Grid values, and nit products, a cycle; divides ``dimensions``.
+        Grid values and nit products per cycle; divides ``dimensions``.
     depth : int
         Vectors in the store, 1 to 1048576.
     k : int
-        Results a query, 1 to 256.
+        Results per query, 1 to 256.
 
     Members
     -------
@@ -51,7 +50,7 @@ class Pipeline(wiring.Component):
     load : In(stream.Signature({nits: signed(4)[lanes], last: 1}))
         Words of the vectors.
     results : Out(stream.Signature({score: signed(score_bits(dimensions)), id: max(1, bits of depth - 1), last: 1}))
-        The ``min(N, k)`` best vectors of each query, largest score first, lowest id first where scores are equal.
+        The ``min(N, k)`` best vectors of each query, by descending score, then ascending id.
 
     Raises
     ------
@@ -88,8 +87,8 @@ class Pipeline(wiring.Component):
         wiring.connect(m, self._engine.scores, self._miner.scores)
         wiring.connect(m, self._miner.results, wiring.flipped(self.results))
 
-        # The engine orders loads and queries as they reach it, but queries reach it by way of the quantiser. So a load
-        # is shown to the engine only when the quantiser holds no word and no query is accepted in part.
+        # The engine serves loads and queries in order of arrival, but queries arrive through the quantiser. So a load
+        # is offered to the engine only while the quantiser is empty and no query is accepted in part.
         values, nits = self._quantiser.values, self._quantiser.nits
         held = Signal(range(Quantiser.CAPACITY + 1))
         beat = Signal(range(self.dimensions // self.lanes))
@@ -108,7 +107,7 @@ class Pipeline(wiring.Component):
             m.d.sync += beat.eq(Mux(beat == self.dimensions // self.lanes - 1, 0, beat + 1))
         with m.FSM():
             with m.State("LOAD"):
-                # Queries that come now wait in the quantiser.
+                # Queries that arrive now wait in the quantiser.
                 m.d.comb += [load_passes.eq(1), values_pass.eq(1)]
                 with m.If(self.load.valid & self.load.ready & self.load.payload.last):
                     m.next = "SERVE"

@@ -1,4 +1,4 @@
-"""Quantiser: grid values to nits, by four writable thresholds."""
+"""Quantiser of grid values to nits, with four writable thresholds."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -23,25 +23,24 @@ class Quantiser(wiring.Component):
     Throughput is one word of ``lanes`` grid values a cycle. Latency is 5 cycles: a word accepted in cycle t is offered
     from cycle t + 5 on, if the words before it have been accepted.
 
-    A threshold is written by one transfer of ``threshold``, which is always ready. The write holds for every word that
-    is accepted in the same cycle or later, and for no word accepted before, however long the output has been stalled.
-    Thresholds need not ascend.
+    One transfer of ``threshold``, which is always ready, writes a threshold. It applies to words accepted in the same
+    cycle or later and to no earlier word, however long the output was stalled. Thresholds need not ascend.
 
     Parameters
     ----------
     mode : {"tanh", "linear"}
-        Which thresholds the registers hold after reset: ``spec.formats.THRESHOLDS[mode].reached_at``.
+        Thresholds after reset: ``spec.formats.THRESHOLDS[mode].reached_at``.
     lanes : int
-        Grid values a word, 1 to 4096.
+        Grid values per word, 1 to 4096.
 
     Members
     -------
     values : In(stream.Signature({grid: signed(16)[lanes], last: 1}))
         Grid values with 12 fraction bits.
     threshold : In(stream.Signature({index: 2, value: 16}))
-        Writes threshold register ``index`` (0 is the one of nit 1). Always ready.
+        Writes to threshold register ``index`` (0 for nit 1). Always ready.
     nits : Out(stream.Signature({nits: signed(4)[lanes], last: 1}))
-        The nits of each word, with its ``last``.
+        Nits of each word, with its ``last``.
 
     Raises
     ------
@@ -49,7 +48,7 @@ class Quantiser(wiring.Component):
         A parameter outside what is allowed.
     """
 
-    #: Words it holds at most.
+    #: Maximum number of words in the quantiser.
     CAPACITY = _STAGES + 3
 
     def __init__(self, mode: Mode, lanes: int) -> None:
@@ -68,7 +67,7 @@ class Quantiser(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the thresholds, the lanes and the queue behind them."""
+        """Build the thresholds, the lanes and the output queue."""
         m = Module()
         m.submodules.queue = queue = CreditQueue(self.nits.payload.shape(), depth=self.CAPACITY)
         wiring.connect(m, queue.output, wiring.flipped(self.nits))

@@ -1,4 +1,4 @@
-"""Similarity engine: exact dot products of nit vectors against a store on the fabric."""
+"""Similarity engine: exact dot products of queries with the vectors of an on-chip store."""
 
 from typing import Any
 
@@ -17,43 +17,45 @@ from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, score_bits
 __all__ = ["SimilarityEngine"]
 
 _DEPTH_MAX = 2**20
-#: Lanes that share a part of each store.
+#: Lanes per group, which share a part of each store.
 _GROUP = 32
 
 
 class SimilarityEngine(wiring.Component):
     """Scores of queries against every vector of a store: exact integer dot products of nits.
 
-    A vector or query is ``beats = dimensions / lanes`` words of ``lanes`` nits, element 0 in lane 0 of the first.
+    A vector or query consists of ``beats = dimensions / lanes`` words of ``lanes`` nits, with element 0 in lane 0 of
+    the first.
 
-    **Loading.** The words of the vectors enter by ``load`` in order, vector 0 first. ``last`` ends the load and fixes
-    the number of vectors; it belongs on the final word of the final vector. The first word after reset or after a
-    ``last`` starts a new database at vector 0. Words past ``depth`` vectors are accepted and have no effect, so a
-    source must count its vectors. A load waits until the queries accepted before it are scored (one accepted in part
-    is completed first); queries wait for the first load, and for one that waits or has begun.
+    **Loading.** The words of the vectors enter by ``load`` in order, vector 0 first. ``last`` on the final word of the
+    final vector ends the load and sets the number of vectors. The first word after reset or after a ``last`` starts a
+    new database at vector 0. Words beyond ``depth`` vectors are accepted and ignored, so a source must count its
+    vectors. A load waits until earlier queries are scored, after a partly accepted query is completed. Queries wait for
+    the first load, and for a load that is waiting or in progress.
 
-    **Queries.** The engine counts ``beats`` words a query; ``last`` is informational. Two queries are held, so the
-    next is accepted while one is scored. Each is answered by one score a vector, in order, ``last`` on the final one.
+    **Queries.** The engine counts ``beats`` words per query; ``last`` is informational. The engine holds two queries,
+    so the next one is accepted while one is scored. The answer is one score per vector, in order, with ``last`` on the
+    final one.
 
-    **Timing.** One word is loaded a cycle. A score takes ``beats`` cycles, with no bubble between vectors or queries:
-    Q queries on N vectors are scored in Q * N * ``beats`` cycles, while the sink of ``scores`` and the source of
+    **Timing.** One word is loaded per cycle. A score takes ``beats`` cycles, with no bubble between vectors or queries:
+    Q queries on N vectors are scored in Q * N * ``beats`` cycles if the sink of ``scores`` and the source of
     ``query`` keep up. Latency is ``beats + ceil(log2(lanes)) + 11`` cycles, two more with more than 256 lanes, or
-    three less if not ``registered``, from the one in which an idle engine accepts the last word of a query to the one
-    from which the score of vector 0 is offered.
+    three less if not ``registered``, from the cycle in which an idle engine accepts the last word of a query to the
+    cycle in which the score of vector 0 is offered.
 
-    Nits outside -4..4 give undefined scores; hosts refuse them.
+    Nits outside -4..4 produce undefined scores; hosts refuse them.
 
     Parameters
     ----------
     dimensions : int
-        Nits a vector, 1 to 4096.
+        Nits per vector, 1 to 4096.
     lanes : int
-        Nit products a cycle; divides ``dimensions``.
+        Nit products per cycle; divides ``dimensions``.
     depth : int
         Vectors in the store, 1 to 1048576.
     registered : bool
-        Whether registers stand on the way to the stores and at their pins. Without them it is smaller by some 20
-        flip-flops a lane; up to 32 lanes then reach about 30 MHz on the slowest devices.
+        Add registers before the stores and at their pins. Without them the engine has about 20 flip-flops fewer per
+        lane, and up to 32 lanes reach about 30 MHz on the slowest devices.
 
     Members
     -------
@@ -62,7 +64,7 @@ class SimilarityEngine(wiring.Component):
     query : In(stream.Signature({nits: signed(4)[lanes], last: 1}))
         Words of the queries.
     scores : Out(stream.Signature({score: signed(score_bits(dimensions)), id: max(1, bits of depth - 1), last: 1}))
-        Scores, with the index of their vector.
+        Scores, with the index of the vector.
 
     Raises
     ------
@@ -93,19 +95,19 @@ class SimilarityEngine(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         """Build the control, and the pipeline from the stores to the queue of scores."""
         m = Module()
-        # Both stores are cut into groups of lanes.
+        # Both stores are divided into groups of lanes.
         vectors = self._stores(m, "vectors", self.depth * self._beats, exclusive=True)
         queries = self._stores(m, "queries", 2 << self._beat_bits, exclusive=False)
         m.submodules.dot = dot = self._dot
-        # From the issue of a vector's last word to its score in the queue: the way to the groups, the stores, the dot
-        # product, the sum.
+        # Stages from the issue of a vector's last word to its score in the queue: distribution to the groups, stores,
+        # dot product, sum.
         stages = self._registered + self._relays + vectors[0].latency + dot.latency + 1
         shape = self.scores.payload.shape()
         m.submodules.queue = queue = CreditQueue(shape, depth=-(-stages // self._beats) + 3)
         wiring.connect(m, queue.output, wiring.flipped(self.scores))
 
-        # A query whose last word is accepted is queued until the last word of its last vector is issued. Words reach
-        # the stores as many cycles after their acceptance as addresses after their issue, so nothing overtakes.
+        # A completely accepted query stays queued until the last word of its last vector is issued. Words reach the
+        # stores as many cycles after acceptance as addresses after issue, so neither overtakes the other.
         queued = Signal(range(3))
         query_beat = Signal(range(self._beats))
         loaded = Signal()
@@ -127,7 +129,7 @@ class SimilarityEngine(wiring.Component):
         begins, ends, scored = self._issue(m, vectors, queries, (queued != 0), queue.credit, last_id)
         m.d.sync += queued.eq(queued + stored - scored)
 
-        # What was issued travels beside the data.
+        # The flags of an issued word travel with its data.
         new = self._delay(m, begins, stages - 1)
         done = self._delay(m, ends, stages)
         final = self._delay(m, scored, stages)
@@ -155,14 +157,14 @@ class SimilarityEngine(wiring.Component):
         return stores
 
     def _on_the_way(self, m: Module, given: list[Any]) -> None:
-        """Pass on what goes to the stores, by a register if there are any."""
+        """Pass a value to the stores, through a register if there are registers."""
         if self._registered:
             m.d.sync += given
         else:
             m.d.comb += given
 
     def _far(self, m: Module, word: Signal) -> Signal:
-        """Keep a word back as long as pulses take to the groups."""
+        """Delay a word by the time that pulses take to the groups."""
         for _ in range(self._relays):
             later = Signal.like(word, reset_less=True)
             m.d.sync += later.eq(word)
@@ -170,12 +172,12 @@ class SimilarityEngine(wiring.Component):
         return word
 
     def _relayed(self, m: Module, name: str, *pulses: Signal) -> list[tuple[Value, ...]]:
-        """Return for each group the pulses as they arrive there."""
+        """Return, for each group, the pulses as they arrive there."""
         arriving = [relay(m, f"{name}_{i}", pulse, self._groups, self._relays) for i, pulse in enumerate(pulses)]
         return list(zip(*arriving, strict=True))
 
     def _load(self, m: Module, vectors: list[WordStore], loaded: Signal) -> Signal:
-        """Write the words of ``load``; drives ``loaded`` at the last one and returns the id of the last vector."""
+        """Write the words of ``load``, drive ``loaded`` at the last one, and return the id of the last vector."""
         last_id = Signal(range(self.depth))
         vector = Signal(range(self.depth))
         beat = Signal(range(self._beats))
@@ -206,7 +208,7 @@ class SimilarityEngine(wiring.Component):
         return last_id
 
     def _store_query(self, m: Module, queries: list[WordStore], beat: Signal) -> Value:
-        """Write the words of ``query`` as trits into two slots by turns; returns whether this one ends its query."""
+        """Write the words of ``query`` as trits into two alternating slots; return a flag for a query's last word."""
         accepted = self.query.valid & self.query.ready
         last = beat == self._beats - 1
         with m.If(accepted):
@@ -224,7 +226,7 @@ class SimilarityEngine(wiring.Component):
         return accepted & last
 
     def _word_address(self, m: Module, step: Value, restart: Value) -> Value:
-        """Count the words of the vectors; each group of lanes has a counter of its own, as in `_slot_address`."""
+        """Count the words of the vectors, with one counter for each group of lanes, as in `_slot_address`."""
         address = Signal(range(self.depth * self._beats))
         with m.If(step):
             m.d.sync += address.eq(address + 1)
@@ -233,10 +235,10 @@ class SimilarityEngine(wiring.Component):
         return address
 
     def _slot_address(self, m: Module, step: Value, next_slot: Value) -> Value:
-        """Count the words of a query, in two slots by turns.
+        """Count the words of a query, in two alternating slots.
 
-        Every group of lanes has counters of its own: one address for hundreds of lanes would have to cross the device
-        in a cycle, and registers that merely copied it would be merged.
+        Every group of lanes has its own counters. A single address for hundreds of lanes would have to cross the device
+        in a cycle, and synthesis would merge mere copies of it.
         """
         beat = Signal(range(self._beats))
         slot = Signal()
@@ -255,9 +257,9 @@ class SimilarityEngine(wiring.Component):
         credit: Value,
         last_id: Value,
     ) -> tuple[Value, Value, Value]:
-        """Address one word of one vector a cycle; returns whether it begins its vector, ends it, ends its query.
+        """Address one word per cycle; return flags for the first and last word of a vector and the last of a query.
 
-        A vector begins only with a credit, since nothing behind this point can stall.
+        A vector starts only with a credit, because no later stage can stall.
         """
         beat = Signal(range(self._beats))
         vector = Signal(range(self.depth))

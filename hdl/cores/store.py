@@ -1,4 +1,4 @@
-"""Word store: the memory behind the similarity engine."""
+"""Word store: the memory of the similarity engine."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
@@ -10,23 +10,23 @@ __all__ = ["WordStore"]
 class WordStore(wiring.Component):
     """Memory of words with one write port and one read port.
 
-    Infers block RAM, or distributed RAM where it is shallow. A store of another kind (single-port RAM, say) can take
-    the place of an ``exclusive`` one, if it keeps the timing below.
+    It infers block RAM, or distributed RAM if it is shallow. Another kind of store, such as single-port RAM, can
+    replace an ``exclusive`` one if it has the same timing.
 
-    A word is accepted each cycle, and an address each cycle. The word at the address given in cycle t is on
-    ``read_word`` in cycle t + ``latency``, and it is the one of the last write given before cycle t.
+    Throughput is one write and one read per cycle. The word at the address given in cycle t is on ``read_word`` in
+    cycle t + ``latency``, with the content of the last write given before cycle t.
 
     Parameters
     ----------
     width : int
-        Bits a word.
+        Bits per word.
     depth : int
-        Words.
+        Number of words.
     exclusive : bool
-        An address given with a write reads nothing in particular. Block RAM then needs no logic that puts right what
-        is read where it is written.
+        A read in the cycle of a write returns an undefined word. Block RAM then needs no logic for reading a word that
+        is being written.
     registered : bool
-        Whether there are registers at every pin, for fast clocks.
+        Add registers at every pin, for fast clocks.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class WordStore(wiring.Component):
     write : In(1)
         Write ``write_word`` at ``write_address``.
     write_address, read_address : In(range(depth))
-        Which word.
+        Addresses.
     write_word : In(width)
-        What to write.
+        Word to write.
     read_word : Out(width)
-        What was read.
+        Word read.
     """
 
     def __init__(self, width: int, depth: int, *, exclusive: bool, registered: bool = True) -> None:
@@ -62,7 +62,7 @@ class WordStore(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the memory, and the registers around it."""
+        """Build the memory and its registers."""
         m = Module()
         m.submodules.memory = storage = memory.Memory(shape=self._width, depth=self._depth, init=[])
         write = storage.write_port()
@@ -77,13 +77,13 @@ class WordStore(wiring.Component):
                 self.read_word.eq(read.data),
             ]
             return m
-        # Block RAM is slow at its pins and spread over the die, so no logic shares a cycle with it.
+        # Block RAM has slow pins and is spread over the die, so it has cycles without other logic.
         read_address = Signal.like(self.read_address, reset_less=True)
         read_word = Signal(self._width, reset_less=True)
         write_address = Signal.like(self.write_address, reset_less=True)
         write_word = Signal(self._width, reset_less=True)
-        # The enable is a change in a count of writes modulo 2: plain registers would be merged with those of the
-        # stores beside this one, into one net across the device.
+        # The enable is coded as a change of a 1-bit write count. Synthesis would merge plain registers with the
+        # registers of neighbouring stores into one net across the device.
         written, written_before = Signal(), Signal()
         m.d.sync += [
             read_address.eq(self.read_address),

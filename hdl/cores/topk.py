@@ -1,4 +1,4 @@
-"""Top-k miner: the k largest of each batch of scores, in order."""
+"""Top-k core: selects the k largest scores of each batch, in order."""
 
 from itertools import pairwise
 
@@ -18,20 +18,20 @@ _ID_WIDTH_MAX = 64
 
 
 def _entry(score_width: int, id_width: int) -> data.StructLayout:
-    """Layout of a score with its id; in the array scores are unsigned."""
+    """Layout of a score with its id. Scores are unsigned within the array."""
     return data.StructLayout({"score": score_width, "id": id_width})
 
 
 class TopKCell(wiring.Component):
-    """One cell of the systolic array: keeps the best entry of a batch that has reached it, and hands on the others.
+    """Cell of the systolic array: keeps the best entry of a batch so far and passes the others on.
 
-    Time is divided into slots, one a cycle, which move down the array two cycles a cell. A slot holds an entry or
-    none, and tells whether it is the last one of its batch. The slot behind a last one begins a batch, with an entry
-    or without.
+    Time is divided into slots, one per cycle, which move down the array at two cycles per cell. A slot may hold an
+    entry, and is marked if it is the last of its batch. The slot after a last one starts a batch, with or without an
+    entry.
 
-    The comparison with the kept entry is a loop: whether a slot's entry is kept decides what the next one is compared
-    with. So each entry is compared in the cycle before its turn, both with the kept entry and with the entry in front
-    of it; when its turn comes, one multiplexer picks the comparison that holds, and no comparator is in the loop.
+    The comparison with the kept entry is a feedback loop, because keeping an entry changes what the next one is
+    compared with. Therefore each entry is compared one cycle early, both with the kept entry and with the entry ahead
+    of it. One multiplexer then selects the comparison that applies, so no comparator is in the loop.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ class TopKCell(wiring.Component):
     Members
     -------
     slot : In({entry, valid: 1, displaced: 1, last: 1})
-        Slot from the cell before. A ``displaced`` entry was kept there and is kept here without a comparison.
+        Slot from the previous cell. A ``displaced`` entry was kept there and is kept here without a comparison.
     next_slot : Out({entry, valid: 1, displaced: 1, last: 1})
-        Slot to the cell behind: the entry that was not kept.
+        Slot to the next cell: the entry that was not kept.
     result : In({entry, valid: 1, head: 1})
-        Results of the cells before; ``head`` marks the first of a batch.
+        Results of the previous cells; ``head`` marks the first of a batch.
     next_result : Out({entry, valid: 1, head: 1})
-        The same a cycle later, or, when a batch is over, what this cell kept of it.
+        Results delayed by a cycle, or, at the end of a batch, the entry that this cell kept.
     """
 
     def __init__(self, score_width: int, id_width: int, *, head: bool) -> None:
@@ -61,7 +61,7 @@ class TopKCell(wiring.Component):
         """Build the kept entry, the two comparisons and the two shift registers."""
         m = Module()
         slot = self.slot
-        # Entries are not reset: their valid bits are.
+        # Only the valid bits of entries are reset.
         kept, turn, passed, result = (
             Signal(slot.entry.shape(), name=name, reset_less=True) for name in ("kept", "turn", "passed", "leaving")
         )
@@ -71,8 +71,8 @@ class TopKCell(wiring.Component):
         begins = Signal()
         m.d.sync += [turn.eq(slot.entry), turn_valid.eq(slot.valid), turn_last.eq(slot.last), begins.eq(turn_last)]
 
-        # A displaced entry beats all. No entry may beat no entry, with no effect. The borrow of a subtraction is one
-        # carry chain.
+        # A displaced entry is better than all others. Replacing no entry by no entry has no effect. The borrow of a
+        # subtraction is one carry chain.
         beats_kept = Signal()
         beats_turn = Signal()
         replace = Signal()
@@ -95,7 +95,7 @@ class TopKCell(wiring.Component):
         ]
         m.d.comb += self.next_slot.entry.eq(passed)
 
-        # What is not an entry must not overwrite a result of the next batch, which may be on its way here already.
+        # An empty slot must not overwrite a result of the next batch, which may already arrive here.
         launches = Signal()
         m.d.sync += [
             launches.eq(turn_last & Mux(replace, turn_valid, kept_valid)),
@@ -110,27 +110,27 @@ class TopKCell(wiring.Component):
 class TopKMiner(wiring.Component):
     """Streaming selection of the k largest scores of each batch, largest first, equal scores in order of arrival.
 
-    A systolic array of ``k`` cells sorts the batch as it enters. Nothing stalls the array: an entry enters it only
-    when there is room for its result behind it, so back-pressure ends at the entrance and every wire between cells is
+    A systolic array of ``k`` cells sorts the batch as it enters. The array never stalls: an entry enters only if there
+    is room for its result at the output. Back-pressure therefore ends at the input, and all wires between cells are
     local. The results of a batch leave through a shift register beside the array while the next batch enters.
 
     Throughput is one score a cycle. With ``results`` always ready there is no bubble within a batch, and none between
-    batches of ``k`` or more scores, or of equal length. A batch of n scores behind one with c results takes
-    max(n, c) cycles: a shorter batch than the one before waits with its last score, since results leave at one a cycle.
+    batches of ``k`` or more scores, or of equal length. A batch of n scores after one with c results takes
+    max(n, c) cycles: the last score of a short batch waits, because results leave at one per cycle.
 
-    If the last score of a batch is accepted in cycle t, and the batch need not wait for the one before, result i (from
-    0) is offered from cycle t + ``latency`` + i on, or as soon as the results before it have been accepted.
+    If the last score of a batch is accepted in cycle t, and the batch need not wait for the previous one, result i
+    (from 0) is offered from cycle t + ``latency`` + i on, or as soon as the earlier results have been accepted.
 
     Parameters
     ----------
     k : int
-        Results a batch, 1 to 256; a batch of fewer scores gives as many results as it has scores.
+        Results per batch, 1 to 256. A batch of fewer scores has as many results as scores.
     score_width : int
-        Bits a score, 1 to 64.
+        Bits per score, 1 to 64.
     id_width : int
-        Bits an id, 1 to 64.
+        Bits per id, 1 to 64.
     signed : bool
-        Whether scores are signed.
+        True for signed scores.
 
     Attributes
     ----------
@@ -140,9 +140,9 @@ class TopKMiner(wiring.Component):
     Members
     -------
     scores : In(stream.Signature({score: score_width, id: id_width, last: 1}))
-        The scores, each with its id; ``last`` closes a batch.
+        Scores with their ids; ``last`` ends a batch.
     results : Out(stream.Signature({score: score_width, id: id_width, last: 1}))
-        The largest of each batch, ``last`` on the final one.
+        Largest scores of each batch, with ``last`` on the final one.
 
     Raises
     ------
@@ -158,19 +158,19 @@ class TopKMiner(wiring.Component):
             raise InputError(f"signed must be True or False, not {signed!r}")
         self.signed = signed
         payload = data.StructLayout({"score": Shape(score_width, signed=signed), "id": id_width, "last": 1})
-        # Room for a result is reserved when its score enters, and is free again 2k + 6 cycles and the latency of the
-        # queue later, when the batch has k scores and nothing stalls. A link adds 17 places and 2 cycles.
+        # Room for a result is reserved when its score enters. It is free again 2k + 6 cycles plus the latency of the
+        # queue later, if the batch has k scores and nothing stalls. A link adds 17 places and 2 cycles.
         self._queue = ChainedFIFO(payload, links=-(-(2 * k + 6) // 15))
         self.latency = k + 5 + self._queue.latency
         super().__init__({"scores": In(stream.Signature(payload)), "results": Out(stream.Signature(payload))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build entrance, array and the queue of results."""
+        """Build the input stage, the array and the queue of results."""
         m = Module()
         cells = self._array(m)
         m.submodules.queue = queue = self._queue
         wiring.connect(m, queue.output, wiring.flipped(self.results))
-        # In the array scores are unsigned: the sign bit inverted keeps the order.
+        # Scores are unsigned within the array; inverting the sign bit keeps their order.
         offset = Const(int(self.signed) << (self.score_width - 1), unsigned(self.score_width))
 
         # Credits: `room` is what the queue has room for, not counting the results on their way to it. It lags by two
@@ -222,7 +222,7 @@ class TopKMiner(wiring.Component):
             with m.Else():
                 m.d.sync += earlier.eq(earlier + 1)
         slot = cells[0].slot
-        # What is offered with no score stays outside: where it is unknown (X), a simulator could not tell that the
+        # A payload without a score stays outside. If it is unknown (X), a simulator could not determine that
         # comparisons with it have no effect.
         with m.If(holds):
             m.d.sync += [slot.entry.score.eq(held.score.as_unsigned() ^ offset), slot.entry.id.eq(held.id)]
@@ -232,7 +232,7 @@ class TopKMiner(wiring.Component):
             slot.last.eq(enters & held.last),
         ]
 
-        # Exit. Results follow one another without a bubble, so what comes next tells whether one is the last.
+        # Output. Results follow one another without a bubble, so the next slot shows whether a result is the last.
         coming = cells[-1].next_result
         leaving = Signal(coming.entry.shape(), reset_less=True)
         leaves = Signal()
@@ -246,7 +246,7 @@ class TopKMiner(wiring.Component):
         return m
 
     def _array(self, m: Module) -> list[TopKCell]:
-        """Add the cells, each connected to the one before."""
+        """Add the cells, each connected to the previous one."""
         cells = [TopKCell(self.score_width, self.id_width, head=i == 0) for i in range(self.k)]
         for i, cell in enumerate(cells):
             m.submodules[f"cell_{i}"] = cell

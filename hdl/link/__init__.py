@@ -1,4 +1,4 @@
-"""The link on the fabric: bytes to frames and back."""
+"""Link on the fabric: frames to bytes and back."""
 
 from ninefold.hdl.link.cobs import CobsDecoder, CobsEncoder
 from ninefold.hdl.link.receiver import FrameReceiver

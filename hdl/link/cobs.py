@@ -1,8 +1,7 @@
-"""Consistent overhead byte stuffing: frames without the byte 0, so that 0 can end them.
+"""Consistent overhead byte stuffing (COBS): removes zero bytes from frames, so that 0 can delimit them.
 
 S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999. A frame
-is cut into groups: a code byte c, then c - 1 bytes that are not 0. Between groups a 0 is implied, but not behind
-c = 255.
+is divided into groups: a code byte c, then c - 1 nonzero bytes. A 0 is implied between groups, except after c = 255.
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -15,28 +14,29 @@ from ninefold.hdl.link.queue import BlockQueue
 
 __all__ = ["CobsDecoder", "CobsEncoder"]
 
-#: Bytes of the longest group, without its code.
+#: Maximum number of bytes in a group, without its code.
 _GROUP = 254
 
 
 class CobsDecoder(wiring.Component):
-    """Stuffed bytes in, bytes and ends of frames out.
+    """COBS decoder: stuffed bytes to bytes and ends of frames.
 
-    Throughput is one byte a cycle, latency 0: a byte gives at most one piece, in the cycle in which it is offered. A 0
-    ends a frame, whatever came before, so that the decoder is in step again after any garbage. A frame that ends within
-    a group is marked. Ends that follow one another give nothing.
+    Throughput is one byte a cycle, latency 0: an input byte produces at most one output, in the cycle in which it is
+    offered. A 0 ends a frame, whatever came before, so the decoder resynchronises after any garbage. A frame that ends
+    within a group is marked. Consecutive zeros produce no output.
 
     Parameters
     ----------
     group : int
-        Bytes of the longest group without its code, 2 to 254; fewer than 254 only to look at short groups.
+        Maximum number of bytes in a group without its code, 2 to 254; below 254 only for tests of short groups.
 
     Members
     -------
     input : In(stream.Signature({data: 8}))
-        Bytes as they are sent.
+        Stuffed bytes.
     output : Out(stream.Signature({data: 8, end: 1, damaged: 1}))
-        Bytes of the frame, then one piece with ``end``, which carries no byte; ``damaged`` tells that a group was cut.
+        Bytes of the frame, then one transfer with ``end``, which carries no byte; ``damaged`` marks an incomplete
+        group.
     """
 
     def __init__(self, group: int = _GROUP) -> None:
@@ -44,7 +44,7 @@ class CobsDecoder(wiring.Component):
         super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(PIECE))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the count of bytes left in the group."""
+        """Build the counter of bytes left in the group."""
         m = Module()
         byte, piece = self.input.payload.data, self.output.payload
         left = Signal(8)
@@ -72,17 +72,17 @@ class CobsDecoder(wiring.Component):
 
 
 class CobsEncoder(wiring.Component):
-    """Bytes of frames in, stuffed bytes with a 0 behind each frame out.
+    """COBS encoder: bytes of frames to stuffed bytes, with a 0 after each frame.
 
-    A group is held until its length is known, while those before leave. Throughput at the output is one byte a cycle
-    between groups of one length; a longer one behind shorter ones is waited for. Latency is 3 cycles from the byte that
-    closes a group to its code. The output has, for each frame, its end and a code more than the input, and a code for
-    each 254 bytes without a 0.
+    A group is held until its length is known, while earlier groups leave. Throughput at the output is one byte a cycle
+    for groups of equal length; before a longer group the output waits. Latency is 3 cycles from the byte that closes a
+    group to its code. For each frame, the output has two bytes more than the input (a code and the delimiter), and one
+    code for each 254 bytes without a 0.
 
     Parameters
     ----------
     group : int
-        Bytes of the longest group without its code, 2 to 254; fewer than 254 only to look at short groups.
+        Maximum number of bytes in a group without its code, 2 to 254; below 254 only for tests of short groups.
 
     Members
     -------
@@ -97,9 +97,9 @@ class CobsEncoder(wiring.Component):
         super().__init__({"input": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the queue of bytes, the queue of codes, and what merges them."""
+        """Build the queue of bytes, the queue of codes, and the merging of both."""
         m = Module()
-        # Room for two groups: one leaves while the next is collected.
+        # Holds two groups: one leaves while the next is collected.
         m.submodules.held = held = BlockQueue(BYTE, 1 << (2 * self.group - 1).bit_length(), registered=True)
         code_layout = data.StructLayout({"code": 8, "end": 1})
         m.submodules.codes = codes = BlockQueue(code_layout, 4)
@@ -140,8 +140,8 @@ class CobsEncoder(wiring.Component):
         return m
 
     def _collect(self, m: Module, held: BlockQueue, codes: BlockQueue) -> None:
-        """Store the bytes other than 0, and a code where a group closes."""
-        # Whether a byte is 0, or the last one that a group may have, is known before its turn.
+        """Store the nonzero bytes, and a code at the end of each group."""
+        # Compares with 0 and with the maximum length are registered one cycle early.
         byte, last, zero, waits = Signal(8, reset_less=True), Signal(), Signal(), Signal()
         accepts = Signal()
         with m.If(self.input.ready):

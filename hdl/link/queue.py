@@ -1,4 +1,4 @@
-"""Queue in block RAM."""
+"""FIFO in block RAM."""
 
 from amaranth.hdl import Module, Shape, ShapeLike, Signal
 from amaranth.lib import memory, stream, wiring
@@ -11,7 +11,7 @@ __all__ = ["BlockQueue"]
 
 
 class BlockQueue(wiring.Component):
-    """FIFO whose elements are in one memory, which makes it small where they are wide.
+    """FIFO with its elements in one memory, which saves area if they are wide.
 
     Throughput is one element a cycle. Latency is 2 cycles: an element accepted in cycle t by an empty queue is offered
     from cycle t + 2 on. With ``registered`` it is 3.
@@ -21,9 +21,9 @@ class BlockQueue(wiring.Component):
     shape : ShapeLike
         Shape of an element.
     depth : int
-        Elements in the memory, a power of two from 2 to 65536; one more is on offer, two if ``registered``.
+        Elements in the memory, a power of two from 2 to 65536. The output holds one more, or two if ``registered``.
     registered : bool
-        Whether a register is behind the memory, since block RAM is slow.
+        Add a register after the memory, because block RAM is slow.
 
     Members
     -------
@@ -35,7 +35,7 @@ class BlockQueue(wiring.Component):
     Raises
     ------
     InputError
-        A depth outside what is allowed.
+        The depth is not allowed.
     """
 
     def __init__(self, shape: ShapeLike, depth: int, *, registered: bool = False) -> None:
@@ -46,7 +46,7 @@ class BlockQueue(wiring.Component):
         super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the memory and its two pointers, which have a bit more than an address."""
+        """Build the memory and its two pointers, which have one bit more than an address."""
         m = Module()
         width = Shape.cast(self.input.payload.shape()).width
         m.submodules.memory = elements = memory.Memory(shape=width, depth=self._depth, init=[])
@@ -56,7 +56,7 @@ class BlockQueue(wiring.Component):
         shown = Signal()
         moves = Signal()
         advance = Signal()
-        # In a register, since what offers the elements may have a long way to here.
+        # Registered, because the source may be far away.
         room = Signal(init=1)
         m.d.comb += [
             self.input.ready.eq(room),

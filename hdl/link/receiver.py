@@ -1,4 +1,4 @@
-"""Frame receiver: whole and undamaged frames, or nothing."""
+"""Frame receiver: passes valid frames and drops all others."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import memory, stream, wiring
@@ -19,35 +19,35 @@ _CAPACITY_MAX = 2**15
 
 
 class FrameReceiver(wiring.Component):
-    """Received bytes in, headers and payloads of sound frames out.
+    """Frame receiver: received bytes to headers and payloads of valid frames.
 
-    A frame is shown once its end has come and its CRC-32 (zlib's, over header and payload, little endian) holds; any
-    other is dropped and counted. What follows the next 0 is a new frame, whatever came before it.
+    A frame is offered after its end if its CRC-32 (zlib, over header and payload, little endian) is correct. Other
+    frames are dropped and counted. Each 0 starts a new frame, whatever came before it.
 
-    Throughput is one byte a cycle: the cycle more that an end takes is one in which a code gives nothing. The header is
-    offered 4 cycles after the end of its frame was accepted, its payload from the next cycle on. When the buffer is
-    full of frames that are not taken, or ``frames`` headers wait, the input stalls; a frame that alone is too long for
+    Throughput is one byte a cycle; the extra cycle for the end of a frame coincides with a COBS code, which produces no
+    byte. The header is offered 4 cycles after the end of its frame was accepted, its payload from the next cycle on.
+    The input stalls while the buffer is full of accepted frames or ``frames`` headers wait. A frame that is longer than
     the buffer is dropped.
 
     Parameters
     ----------
     capacity : int
-        Bytes of the buffer, a power of two from 16 to 32768. The longest payload has ``capacity - 1``.
+        Size of the buffer in bytes, a power of two from 16 to 32768. The longest payload has ``capacity - 1`` bytes.
     frames : int
-        Headers that may wait, a power of two from 2 to 256.
+        Maximum number of waiting headers, a power of two from 2 to 256.
 
     Members
     -------
     input : In(stream.Signature({data: 8}))
-        Bytes as received.
+        Received bytes.
     headers : Out(stream.Signature({type: 8, sequence: 8, priority: 8, epoch: 8, crc: 32, length: 16}))
-        One a frame.
+        One header per frame.
     payload : Out(stream.Signature({data: 8}))
-        The payloads in order, ``length`` bytes for each header.
+        Payloads in order, ``length`` bytes for each header.
     crc_error : Out(1)
-        High for a cycle for each frame whose CRC does not hold.
+        High for one cycle for each frame with a wrong CRC.
     dropped : Out(1)
-        High for a cycle for each frame that is too short, too long or cut within a group of the stuffing.
+        High for one cycle for each frame that is too short, too long or ends within a COBS group.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class FrameReceiver(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build decoder, CRC, buffer and the queue of headers."""
+        """Build the decoder, CRC, buffer and queue of headers."""
         m = Module()
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
@@ -81,14 +81,14 @@ class FrameReceiver(wiring.Component):
         write, read = buffer.write_port(), buffer.read_port()
         wiring.connect(m, wiring.flipped(self.input), decoder.input)
         wiring.connect(m, queue.output, wiring.flipped(self.headers))
-        # A register cuts the path from a line through the decoder to the pointers.
+        # A register splits the path from the link through the decoder to the pointers.
         piece, valid, ready = Signal(PIECE), Signal(), Signal()
         m.d.comb += decoder.output.ready.eq(~valid | ready)
         with m.If(decoder.output.ready):
             m.d.sync += [piece.eq(decoder.output.payload), valid.eq(decoder.output.valid)]
 
-        # Pointers have one bit more than an address. What lies before `sound` may be read; `end` is behind the frame
-        # that arrives. Its last four bytes wait in `tail`: they are its CRC once it has ended.
+        # Pointers have one bit more than an address. Bytes before `sound` may be read; `end` follows the frame that is
+        # being received. Its last four bytes wait in `tail`; they are the CRC once the frame has ended.
         bits = self.capacity.bit_length()
         taken = Signal(bits)
         sound = Signal(bits)
@@ -97,14 +97,14 @@ class FrameReceiver(wiring.Component):
         header = Signal(8 * _HEADER_BYTES)
         tail = Signal(8 * _CRC_BYTES)
         too_long = Signal()
-        # The frame has had its header, and 8 bytes.
+        # The frame has passed its header, and 8 bytes.
         headed, whole = Signal(), Signal()
-        # Registers, a cycle behind what is taken. Nothing is stored in the first 8 cycles of a frame, so `sound` has
-        # not moved where they matter.
+        # Registered, one cycle after the byte. Nothing is stored in the first 8 cycles of a frame, so `sound` is up to
+        # date where these flags matter.
         full = Signal()
         alone = Signal()
         held = (end - taken)[:bits]
-        # The end of a frame takes two cycles: its CRC is compared in the first one.
+        # The end of a frame takes two cycles; the first compares the CRC.
         compared, matches = Signal(), Signal()
         store, counted, enters, closes = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -144,13 +144,13 @@ class FrameReceiver(wiring.Component):
                 tail.eq(Cat(tail[8:], piece.data)),
                 too_long.eq(too_long | (whole & full)),
             ]
-        # What has no room is no byte of a header.
+        # A byte without room is never part of a header.
         with m.If(valid & ~piece.end & ~headed):
             m.d.sync += header.eq(Cat(header[8:], piece.data))
         with m.If(store):
             m.d.sync += end.eq(end + 1)
 
-        # Reading: what the memory shows goes on into a register, since block RAM is slow.
+        # Reading: a register follows the memory, because block RAM is slow.
         shown, moves, advance = Signal(), Signal(), Signal()
         m.d.comb += [
             moves.eq(shown & (~self.payload.valid | self.payload.ready)),

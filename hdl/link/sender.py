@@ -1,4 +1,4 @@
-"""Frame sender: a CRC behind each frame, then the stuffing."""
+"""Frame sender: appends the CRC to each frame and encodes it."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -12,24 +12,24 @@ __all__ = ["FrameSender"]
 
 
 class FrameSender(wiring.Component):
-    """Header and payload of frames in, bytes to send out.
+    """Frame sender: header and payload of frames to bytes to transmit.
 
-    The CRC-32 is zlib's over all bytes of the frame, little endian. Throughput is one byte a cycle, and four cycles a
-    frame for its CRC; the stuffing adds what :class:`CobsEncoder` says, and its latency.
+    The CRC-32 (zlib, little endian) covers all bytes of the frame. Throughput is one byte a cycle plus four cycles per
+    frame for the CRC, and the overhead and latency of :class:`CobsEncoder`.
 
     Members
     -------
     frames : In(stream.Signature({data: 8, last: 1}))
         Bytes of header and payload; ``last`` on the final one.
     output : Out(stream.Signature({data: 8}))
-        Bytes to send.
+        Bytes to transmit.
     """
 
     def __init__(self) -> None:
         super().__init__({"frames": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the CRC and the encoder behind it."""
+        """Build the CRC and the encoder."""
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         m.submodules.encoder = encoder = CobsEncoder()

@@ -1,4 +1,4 @@
-"""A place on a stream where nothing goes through within a cycle."""
+"""Pipeline register for a stream, without combinational paths."""
 
 from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
@@ -8,7 +8,7 @@ __all__ = ["StreamStage"]
 
 
 class StreamStage(wiring.Component):
-    """Registers for two elements, which cut the paths of payload, valid and ready.
+    """Two-element buffer (skid buffer) that registers payload, valid and ready.
 
     Throughput is one element a cycle, latency 1 cycle.
 
@@ -29,7 +29,7 @@ class StreamStage(wiring.Component):
         super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the register on offer, and the one for what comes while that is not taken."""
+        """Build the output register, and the register for an element that arrives while the output is stalled."""
         m = Module()
         spilled = Signal.like(self.input.payload, reset_less=True)
         spills = Signal()

@@ -1,4 +1,4 @@
-"""UART: bytes to and from an asynchronous serial line, 8N1, least significant bit first."""
+"""UART, 8N1, least significant bit first."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -14,28 +14,29 @@ _DIVISOR_MAX = 65535
 
 
 class UartReceiver(wiring.Component):
-    """Bytes from a serial line.
+    """UART receiver.
 
-    The line is sampled each cycle. The edge of a start bit sets the phase, and each bit is read at its middle, so a
-    sender may be off by 4 % where the divisor is large, and by 2 % at a divisor of 4. A start bit that is over before
-    its middle is noise; a byte without a stop bit is dropped, and the line must be idle before the next.
+    ``rx`` is sampled each cycle. The edge of a start bit sets the phase, and each bit is sampled in its middle. The
+    baud rate of the sender may differ by 4 % at large divisors and by 2 % at a divisor of 4. A start bit that ends
+    before its middle is ignored as noise. A byte without a stop bit is dropped, and ``rx`` must be idle before the
+    next.
 
-    A byte is offered 3 cycles after the middle of its stop bit. Nothing can stall the sender: a byte that is complete
-    while the one before is still on offer is lost.
+    A byte is offered 3 cycles after the middle of its stop bit. There is no flow control: a byte that is complete while
+    the previous one is still offered is lost.
 
     Parameters
     ----------
     divisor : int
-        Cycles a bit, 4 to 65535.
+        Cycles per bit, 4 to 65535.
 
     Members
     -------
     rx : In(1)
-        The line; 1 when idle. Not of any clock.
+        Serial input, 1 when idle, asynchronous.
     output : Out(stream.Signature({data: 8}))
         The bytes.
     lost : Out(1)
-        High for a cycle for each byte that was lost or had no stop bit.
+        High for one cycle for each byte that was lost or had no stop bit.
 
     Raises
     ------
@@ -60,7 +61,7 @@ class UartReceiver(wiring.Component):
             m.d.sync += self.output.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                # This cycle is the first of the start bit; the middle of that is half a bit on.
+                # This is the first cycle of the start bit; its middle is half a bit later.
                 m.d.sync += [timer.eq(self.divisor // 2 - 1), bits.eq(0)]
                 with m.If(~line):
                     m.next = "BITS"
@@ -71,7 +72,7 @@ class UartReceiver(wiring.Component):
                     with m.If((bits == 0) & line):
                         m.next = "IDLE"
                     with m.If(bits == 9):
-                        # `shifted` is not shifted once more: the stop bit stays out of it.
+                        # `shifted` does not take the stop bit.
                         m.d.sync += shifted.eq(shifted)
                         m.d.comb += done.eq(line)
                         m.d.comb += self.lost.eq(~line | (self.output.valid & ~self.output.ready))
@@ -87,22 +88,22 @@ class UartReceiver(wiring.Component):
 
 
 class UartTransmitter(wiring.Component):
-    """Bytes to a serial line.
+    """UART transmitter.
 
-    A byte takes ``10 * divisor`` cycles; the next one follows without a gap. Its start bit begins in the cycle after
-    the byte was accepted.
+    Throughput is one byte in ``10 * divisor`` cycles, without gaps. The start bit begins in the cycle after the byte
+    was accepted.
 
     Parameters
     ----------
     divisor : int
-        Cycles a bit, 4 to 65535.
+        Cycles per bit, 4 to 65535.
 
     Members
     -------
     input : In(stream.Signature({data: 8}))
         The bytes.
     tx : Out(1, init=1)
-        The line; 1 when idle.
+        Serial output, 1 when idle.
 
     Raises
     ------

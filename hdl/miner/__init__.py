@@ -1,4 +1,4 @@
-"""The miner: what a bitstream holds."""
+"""Miner: the search accelerator in our bitstreams."""
 
 from ninefold.hdl.miner.miner import Miner
 from ninefold.hdl.miner.parameters import MinerParameters

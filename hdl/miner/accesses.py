@@ -12,7 +12,7 @@ __all__ = ["Accesses"]
 
 
 class Accesses(Execution):
-    """From ``CHECK``, with the first address and the number of registers, and from ``RESET WAIT``, to a job."""
+    """Build the states from ``CHECK``, with the address and number of registers, and from ``RESET WAIT``, to a job."""
 
     def _registers(self, m: Module) -> None:
         control, threshold = BY_NAME["control"].address, BY_NAME["threshold"]
@@ -65,7 +65,7 @@ class Accesses(Execution):
                 self._go(m, "JOB")
 
     def _reset(self, m: Module) -> None:
-        """Put the thresholds back one by one, and all else at once."""
+        """Restore the thresholds one by one, and everything else in one cycle."""
         thresholds = Array(THRESHOLDS[self._p.mode].reached_at)
         index = Signal(2)
         with self._at(m, "RESET WAIT"), m.If(self._quiet):

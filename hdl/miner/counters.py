@@ -1,4 +1,4 @@
-"""Counter that can be held while it is read."""
+"""Event counter whose value can be held while it is read."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -8,26 +8,26 @@ __all__ = ["Counter"]
 
 
 class Counter(wiring.Component):
-    """Counts events, and shows the same number while ``hold`` is high; nothing is lost in up to 255 such cycles.
+    """Event counter. ``hold`` freezes its value for up to 255 cycles without losing events.
 
     Parameters
     ----------
     width : int
         Bits of the count, which wraps around.
     first : int
-        What it counts from, modulo ``2**width``.
+        Initial value, modulo ``2**width``.
 
     Members
     -------
     event : In(1)
-        Count one; shown two cycles later.
+        Count one; visible two cycles later.
     hold : In(1)
-        Keep ``value``.
+        Freeze ``value``.
     clear : In(1)
-        Count from `first` again; for one cycle at least after power-on and after a reset, which these registers do not
-        obey.
+        Set the count to `first`. Assert it for at least one cycle after power-on and after a reset, which does not
+        affect these registers.
     value : Out(width)
-        The count.
+        Current count.
     """
 
     def __init__(self, width: int, first: int = 0) -> None:
@@ -35,7 +35,7 @@ class Counter(wiring.Component):
         super().__init__({"event": In(1), "hold": In(1), "clear": In(1), "value": Out(width)})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the count and what has to be added to it."""
+        """Build the count and the pending events."""
         m = Module()
         value = Signal.like(self.value, reset_less=True)
         m.d.comb += self.value.eq(value)

@@ -1,4 +1,4 @@
-"""What the states of the executor share: its ports, the request that is executed, and how it is answered."""
+"""Common parts of the executor's states: ports, the current request, and its reply."""
 
 from contextlib import AbstractContextManager
 
@@ -25,42 +25,42 @@ class Execution(wiring.Component):
     Parameters
     ----------
     parameters : MinerParameters
-        The miner.
+        Parameters of the miner.
 
     Members
     -------
     headers, payload : In
-        From the receiver.
+        Headers and payloads from the receiver.
     jobs : Out(stream.Signature(job_layout(parameters)))
-        Replies to build. Offered from registers, as those below.
+        Replies to build. This and the following streams are registered.
     again : Out(stream.Signature({slot: slot_bits(parameters)}))
-        Replies to send again.
+        Kept replies to send again.
     built, sent, sent_slot : In
-        From the replies.
+        Events of the reply memory.
     packed : Out(stream.Signature({data: 8, last: 1}))
-        Bytes of packed nits, of queries or rows.
+        Bytes of packed nits, for queries or rows.
     grid : Out(stream.Signature({data: 8}))
         Bytes of grid values.
     threshold : Out(stream.Signature({index: 2, value: 16}))
         Thresholds for the quantiser, which is always ready.
     loading : Out(1)
-        Words that are complete belong to rows, not to queries.
+        Complete words belong to rows, not to queries.
     of_grid : Out(1)
         Bytes for queries come from ``grid``.
     packing : In(1)
-        A word is complete and not taken.
+        A complete word has not been accepted.
     restart : Out(1)
-        Forget a word that is not complete.
+        Discard an incomplete word.
     flush : Out(1)
-        End a load that was broken off, by a word that is the last one; until ``flushed``.
+        End an aborted load by a final word; held until ``flushed``.
     flushed : In(1)
-        See above.
+        Acknowledges ``flush``.
     write, write_address, write_word, clear, clear_epoch : Out
-        To the registers.
+        Writes to the registers.
     rows, load_bytes, load_check : Out(32)
         Values of these registers.
     epoch : In(8)
-        The board's.
+        Epoch of the board.
     """
 
     def __init__(self, parameters: MinerParameters) -> None:
@@ -100,25 +100,25 @@ class Execution(wiring.Component):
         self._intake = Intake(parameters)
         self._way = Signal(5)
         self._counter = RowCounter(parameters)
-        # What kind of request this is, one bit each, so that no state has to decode it.
+        # Kind of request, one-hot, so that no state has to decode it.
         self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in Kind}
         self._refused, self._fault = Signal(), Signal(4)
         self._detail = Signal(32, reset_less=True)
         self._cursor, self._todo = Signal(16), Signal(16)
         self._results = Signal(K_MAX.bit_length(), reset_less=True)
-        # Jobs that are handed on and not built; none a cycle before.
+        # Number of jobs passed on but not built, and a flag for none, one cycle late.
         self._waiting, self._quiet = Signal(range(parameters.window + 2)), Signal()
-        # A bit a slot: of this request, of replies that are kept, of those that are being made or sent.
+        # One bit per slot: slot of this request, slots with a kept reply, slots being built or sent.
         self._hot, self._known, self._busy = (Signal(parameters.window, name=n) for n in ("hot", "known", "busy"))
         self._slot_busy, self._repeated = Signal(), Signal()
         # The slot is taken for a reply from now on; the CRC of its request is to be kept; the one that was.
         self._takes, self._keeps, self._kept = Signal(), Signal(), Signal(32)
-        # No wider than they need be: on small devices each bit counts.
+        # Minimal widths, because small devices are short of flip-flops.
         self._rows = Signal(range(parameters.depth + 1))
 
     @property
     def _length(self) -> Value:
-        """Bytes of the payload, which the receiver keeps below the size of its buffer."""
+        """Size of the payload in bytes, which is below the size of the receiver's buffer."""
         return self.headers.payload.length[: self._p.buffer_bytes.bit_length()]
 
     @property
@@ -127,7 +127,7 @@ class Execution(wiring.Component):
 
     @property
     def _prefix(self) -> Value:
-        """The first four bytes of the payload: they stay where they are but for those of a write."""
+        """First four bytes of the payload, which only a write replaces."""
         return self._intake.recent
 
     def _at(self, m: Module, state: str) -> AbstractContextManager[None]:
@@ -141,7 +141,7 @@ class Execution(wiring.Component):
         self._go(m, "REFUSE")
 
     def _refuse_state(self, m: Module, beyond: Signal) -> None:
-        """Look up the detail that belongs to the fault."""
+        """Return the detail of the fault."""
         details: dict[Fault, Value | int] = {
             Fault.LENGTH: self._length,
             Fault.ADDRESS: self._cursor,
@@ -162,7 +162,7 @@ class Execution(wiring.Component):
             self._go(m, "JOB")
 
     def _compose(self, m: Module) -> None:
-        """Put the job together from the request, which stands until it is handed on."""
+        """Assemble the job from the request, which is stable until the job is accepted."""
         header, job = self.headers.payload, self.jobs.payload
         prefix, final = self._prefix, self._prefix[31]
         shown = {Kind.IDENTIFY: IDENTITY, Kind.STATISTICS: STATISTICS}

@@ -1,4 +1,4 @@
-"""Executor: requests in, jobs for their replies and bytes for the engine out."""
+"""Executor: turns requests into reply jobs and bytes for the engine."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
@@ -13,25 +13,25 @@ __all__ = ["Executor"]
 
 
 class Executor(Accesses, Loads, Queries):
-    """Checks each request, executes it, and orders its reply.
+    """Executor: checks and executes each request, and orders its reply.
 
-    Requests are executed in the order of arrival. A query is checked, its job is handed on, and its bytes follow, so
-    that the next request is looked at while the query is scored. Loads, writes and resets, and queries in another
-    format than those before, wait until all replies before them are built. A request that is refused changes nothing.
+    Requests are executed in order of arrival. A query is checked, its job is passed on, and its bytes follow, so the
+    next request is checked while the query is scored. Loads, writes, resets, and queries in another format than the
+    previous one wait until all earlier replies are built. A refused request changes nothing.
 
-    A request with the sequence number, the content and so the CRC of one whose reply is kept is not executed: the reply
-    is sent again, unless it is being made or sent. A new request waits until its slot is sent.
+    A request with the sequence number and the CRC of a request whose reply is kept is not executed. Its reply is sent
+    again, unless it is being built or sent. A new request waits until the previous reply of its slot is sent.
 
-    A request takes 11 to 24 cycles beside its bytes, which move at one a cycle, and two for each register, query or row
-    that it ends, while nothing else is asked of the engine's input.
+    A request takes 11 to 24 cycles, plus one for each byte and two for each register, query or row that it completes,
+    if the engine's input is free.
 
     Parameters and members are those of :class:`~ninefold.hdl.miner.execution.Execution`.
     """
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the machine: look-up, checks, one group of states a command, hand-over."""
+        """Build the state machine: look-up, checks, one group of states per command, and the output of the job."""
         m = Module()
-        # These go far, so they are registers, a cycle behind the state.
+        # These signals travel far, so they are registered, one cycle after the state.
         m.d.sync += [
             self.clear.eq(0),
             self.clear_epoch.eq(0),
@@ -73,7 +73,7 @@ class Executor(Accesses, Loads, Queries):
         return m
 
     def _mark(self, m: Module) -> None:
-        """Keep what is known of each slot: whether its reply is being made or sent, and the CRC of its request."""
+        """Track each slot: the CRC of its request, and whether its reply is being built or sent."""
         m.d.comb += self._takes.eq(0)
         m.d.sync += self._keeps.eq(0)
         sent = Signal.like(self._busy)
@@ -95,7 +95,7 @@ class Executor(Accesses, Loads, Queries):
             m.d.sync += signal.eq(header.type == kind)
         m.d.sync += self._hot.eq(1 << self._slot)
         known, difference = Signal(), Signal(32, reset_less=True)
-        # A slot may be free a cycle before that is seen.
+        # A slot may be free one cycle before this shows it.
         m.d.sync += self._slot_busy.eq((self._busy & self._hot).any())
         with self._at(m, "IDLE"):
             m.d.comb += self._intake.begin.eq(1)
@@ -128,7 +128,7 @@ class Executor(Accesses, Loads, Queries):
     def _dispatch(self, m: Module) -> None:
         length = self._length
         address, count = self._prefix[:16], self._prefix[16:]
-        # What is compared stands in registers here and below: each comparison takes most of a cycle.
+        # Operands are registered here and below, because each comparison takes most of a cycle.
         empty, prefixed, counted, none = Signal(), Signal(), Signal(), Signal()
         with self._at(m, "PARSE"):
             m.d.sync += [

@@ -1,4 +1,4 @@
-"""Top-k by insertion: small and slow, for devices on which a score takes many cycles anyway."""
+"""Top-k by insertion: small and slow, for designs in which a score takes many cycles anyway."""
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
@@ -13,22 +13,22 @@ __all__ = ["InsertionTopK"]
 class InsertionTopK(wiring.Component):
     """Streaming selection of the k largest scores of each batch, as :class:`ninefold.hdl.cores.TopKMiner`, in memory.
 
-    The best of a batch stand in order in a memory. A score is compared with them from the lowest one up, and those that
-    it beats move down by one. Two batches have room, so that one leaves while the next enters.
+    A memory holds the best scores of a batch in order. A new score is compared with them from the lowest up, and
+    smaller entries move down by one. The memory holds two batches, so one leaves while the next enters.
 
-    A score takes 2 cycles if it is not among the k best, and at most ``interval``; one that closes its batch takes one
-    more. So no source that leaves so many cycles between scores is ever stalled but for a cycle behind a batch, as long
-    as the results of a batch leave before the next batch ends. Result 0 is offered at most ``k + 4`` cycles after the
-    last score of its batch was accepted, and the others follow one a cycle.
+    A score takes 2 cycles if it is not among the k best, and at most ``interval`` otherwise. The last score of a batch
+    takes one more. A source with at least ``interval`` cycles between scores stalls only for one cycle after a batch,
+    if the results of a batch leave before the next batch ends. Result 0 is offered at most ``k + 4`` cycles after the
+    last score of its batch was accepted, and the others follow, one a cycle.
 
     Parameters
     ----------
     k : int
-        Results a batch, 1 to 256; a batch of fewer scores gives as many results as it has scores.
+        Results per batch, 1 to 256. A batch of fewer scores has as many results as scores.
     score_width : int
-        Bits a score, 1 to 64; signed.
+        Bits per score, 1 to 64; signed.
     id_width : int
-        Bits an id, 1 to 64.
+        Bits per id, 1 to 64.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class InsertionTopK(wiring.Component):
     Members
     -------
     scores : In(stream.Signature({score: signed(score_width), id: id_width, last: 1}))
-        The scores, each with its id; ``last`` closes a batch.
+        Scores with their ids; ``last`` ends a batch.
     results : Out(stream.Signature({score: signed(score_width), id: id_width, last: 1}))
-        The largest of each batch, largest first, equal ones in order of arrival; ``last`` on the final one.
+        Largest scores of each batch in descending order, ties in order of arrival; ``last`` on the final one.
 
     Raises
     ------
@@ -58,12 +58,12 @@ class InsertionTopK(wiring.Component):
         super().__init__({"scores": In(stream.Signature(payload)), "results": Out(stream.Signature(payload))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the memory of two batches, and what fills and empties it."""
+        """Build the memory of two batches, its writer and its reader."""
         m = Module()
         bits = max(1, (self.k - 1).bit_length())
         width = Shape.cast(self._entry).width
         m.submodules.memory = entries = memory.Memory(shape=width, depth=2 << bits, init=[])
-        # A batch of `count` that is complete, and in which half it stands.
+        # A complete batch of `count` entries, and its half of the memory.
         closes, taken, half = Signal(), Signal(), Signal()
         count = Signal(range(self.k + 1))
         self._insert(m, entries.write_port(), entries.read_port(), bits, (closes, taken, half, count))
@@ -80,7 +80,7 @@ class InsertionTopK(wiring.Component):
     ) -> None:
         closes, taken, half, count = batch
         held = Signal(self.scores.payload.shape())
-        # Entries from this place on have made room.
+        # Entries from this position on have moved down.
         place = Signal(range(self.k + 1))
         above = data.View(self._entry, read.data)
         beats = Signal()

@@ -1,4 +1,4 @@
-"""Intake: where the bytes of a request go."""
+"""Intake: routes the bytes of requests."""
 
 from enum import IntEnum
 
@@ -13,7 +13,7 @@ __all__ = ["Intake", "Way"]
 
 
 class Way(IntEnum):
-    """Where bytes go: one bit each, so that none has to be decoded."""
+    """Destinations of bytes, one-hot so that they need no decoding."""
 
     HOLD = 0
     COLLECT = 1
@@ -24,42 +24,41 @@ class Way(IntEnum):
 
 
 class Intake(wiring.Component):
-    """Sends the bytes of one request one way after another, at one a cycle.
+    """Router of request bytes to one destination after another, at one byte a cycle.
 
-    Nothing that decides about a byte is further away than a register: the path from here to the buffer of the receiver
-    is long enough.
+    All control signals are registered, because the path from here to the receiver's buffer is long.
 
     Parameters
     ----------
     parameters : MinerParameters
-        The miner.
+        Parameters of the miner.
 
     Members
     -------
     payload : In(stream.Signature({data: 8}))
         Bytes of requests.
     begin : In(1)
-        Another request, of ``length`` bytes.
+        Start of a request of ``length`` bytes.
     length : In(bits of buffer_bytes)
-        See above.
+        Size of the request's payload.
     way : In(5)
-        A :class:`Way`: where bytes go, to the end of the request. Into ``recent`` go no more than four.
+        Destination of the bytes, a :class:`Way`, until the end of the request. ``recent`` takes at most four.
     restart : In(1)
-        Collect four more.
+        Collect four more bytes.
     ends : In(1)
-        The last byte of this request is the last one of its rows.
+        The last byte of this request ends its rows.
     recent : Out(32)
-        The last four bytes that were collected, the first of them in the lowest bits.
+        Last four collected bytes, the first of them in the lowest bits.
     collected : Out(1)
-        There are four.
+        Four bytes are collected.
     more : Out(1)
         The request has more bytes.
     packed : Out(stream.Signature({data: 8, last: 1}))
-        Bytes of packed nits, of queries or rows.
+        Bytes of packed nits, for queries or rows.
     grid : Out(stream.Signature({data: 8}))
         Bytes of grid values.
     row_byte : Out(stream.Signature({data: 8}))
-        Bytes of rows, a cycle after they went to ``packed``; always ready.
+        Bytes of rows, one cycle after ``packed``; always ready.
     """
 
     def __init__(self, parameters: MinerParameters) -> None:
@@ -81,7 +80,7 @@ class Intake(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the count of bytes left and the gates of the streams."""
+        """Build the counter of bytes left and the routing of the streams."""
         m = Module()
         byte = self.payload.payload.data
         left = Signal.like(self.length)

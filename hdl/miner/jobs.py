@@ -1,4 +1,4 @@
-"""What passes between executor and replies."""
+"""Layouts of the jobs that the executor passes to the replies."""
 
 from amaranth.lib import data
 
@@ -9,12 +9,12 @@ __all__ = ["job_layout", "slot_bits"]
 
 
 def slot_bits(parameters: MinerParameters) -> int:
-    """Return the bits of the number of a kept reply, which are the lowest of the sequence number."""
+    """Return the width of the slot number of a kept reply, the lowest bits of the sequence number."""
     return parameters.window.bit_length() - 1
 
 
 def job_layout(parameters: MinerParameters) -> data.StructLayout:
-    """Return the layout of a job: the header of a reply, and what its payload is put together from, in this order.
+    """Return the layout of a job: the header of a reply and the parts of its payload, in this order.
 
     ``literals`` words of ``first`` and ``second``; ``words`` registers from ``address`` on; ``results`` results of each
     of ``queries`` queries.

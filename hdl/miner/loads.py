@@ -10,7 +10,7 @@ __all__ = ["Loads"]
 
 
 class Loads(Execution):
-    """From ``LOAD`` to a job: what is asked for is checked, then the bytes of the block are passed on."""
+    """Build the states from ``LOAD`` to a job, which check the request and pass on the bytes of the block."""
 
     def _load(self, m: Module) -> None:
         p = self._p
@@ -59,8 +59,8 @@ class Loads(Execution):
         self._refuse_state(m, beyond)
 
     def _load_block(self, m: Module, begins: Signal, final: Value) -> None:
-        """Pass the bytes of a block on."""
-        # The engine has words of a load that was not ended.
+        """Pass on the bytes of a block."""
+        # The engine holds words of an unfinished load.
         begun = Signal()
         with self._at(m, "LOAD WAIT"), m.If(self._quiet):
             with m.If(begins):
@@ -82,7 +82,7 @@ class Loads(Execution):
         m.d.comb += self._intake.ends.eq(final)
         with self._at(m, "LOAD BYTES"), m.If(~self._intake.more & ~self.packing):
             self._go(m, "LOADED")
-        # A cycle later the counts are what they will be.
+        # The counts are final one cycle later.
         with self._at(m, "LOADED"):
             with m.If(final):
                 m.d.sync += [self._rows.eq(self._counter.rows), self.loading.eq(0), begun.eq(0)]

@@ -1,4 +1,4 @@
-"""Miner: the search behind a byte stream, the unit of a bitstream."""
+"""Miner: search behind a byte stream, the design of a bitstream."""
 
 from typing import Any
 
@@ -24,38 +24,38 @@ from ninefold.spec.formats import score_bits
 
 __all__ = ["Miner", "registers_stores", "selects_by_insertion"]
 
-#: Headers and jobs that may wait: enough for any window, and enough to be put into block RAM.
+#: Maximum number of waiting headers and jobs: enough for any window, and enough to use block RAM.
 _QUEUED = 16
-#: Up to this clock the engine does without registers around its stores: on small devices each bit counts.
+#: Up to this clock the engine has no registers around its stores, to save flip-flops on small devices.
 _SLOW_HZ = 30_000_000
 
 
 def selects_by_insertion(parameters: MinerParameters) -> bool:
-    """Return whether scores come so slowly that the small :class:`InsertionTopK` keeps up with them."""
+    """Return True if scores arrive slowly enough for the small :class:`InsertionTopK`."""
     return parameters.dimensions // parameters.lanes >= parameters.k + 2
 
 
 def registers_stores(parameters: MinerParameters) -> bool:
-    """Return whether the clock is so fast that the engine needs registers around its stores."""
+    """Return True if the clock is so fast that the engine needs registers around its stores."""
     return parameters.clock_hz > _SLOW_HZ
 
 
 class Miner(wiring.Component):
     """Quantiser, similarity engine, top-k and store behind the link of ``ninefold.spec.link``.
 
-    Receiving, scoring and replying go on side by side: a request is received while the one before is executed, the
-    engine holds one query while it scores another, and replies leave from where they are kept. Between queries that
-    come fast enough the engine's ``rows * dimensions / lanes`` cycles pass. The link carries a byte a cycle; a query of
-    packed nits takes ``dimensions / 2`` of them and one cycle for each word, a reply 6 for each result.
-    Where nothing else is under way the reply to a READ of one word begins 42 cycles after the last byte of its request,
-    and one for each byte of its first group of COBS.
+    Receiving, scoring and replying overlap. A request is received while the previous one is executed, the engine holds
+    one query while it scores another, and replies are sent from the memory in which they are kept. Queries that arrive
+    fast enough take the engine's ``rows * dimensions / lanes`` cycles each. The link carries one byte a cycle. A query
+    of packed nits takes ``dimensions / 2`` bytes plus one cycle per word, a reply 6 bytes per result. In an idle miner,
+    the reply to a READ of one word begins 42 cycles after the last byte of its request, plus one cycle for each byte of
+    its first COBS group.
 
     Parameters
     ----------
     parameters : MinerParameters
-        What it is made with.
+        Parameters of the miner.
     count_from : int
-        What counters begin with, modulo their widths, within 64 bits: below 0 tests see them wrap around.
+        Initial value of the counters, modulo their widths; negative values let tests see them wrap around.
 
     Members
     -------
@@ -112,7 +112,7 @@ class Miner(wiring.Component):
         return m
 
     def _staged(self, m: Module, name: str, source: Any, sink: Any) -> None:
-        """Connect streams by way of a stage, so that no path goes through both ends."""
+        """Connect streams through a pipeline register, so that no path spans both."""
         stage = StreamStage(source.payload.shape())
         m.submodules[name] = stage
         wiring.connect(m, source, stage.input)

@@ -1,4 +1,4 @@
-"""What a miner is made with."""
+"""Parameters of a miner."""
 
 from dataclasses import dataclass
 
@@ -20,24 +20,24 @@ class MinerParameters:
     Attributes
     ----------
     dimensions : int
-        Nits a row, 2 to 4096, even.
+        Nits per row, 2 to 4096, even.
     lanes : int
-        Nit products a cycle, even; divides `dimensions`.
+        Nit products per cycle, even; divides `dimensions`.
     depth : int
-        Rows of the store, 1 to 65536.
+        Capacity of the store in rows, 1 to 65536.
     k : int
-        Most results a query, 1 to 256.
+        Maximum number of results per query, 1 to 256.
     mode : {"tanh", "linear"}
         Thresholds of the quantiser after reset.
     window : int
-        Replies kept, a power of two from 2 to 16.
+        Number of kept replies, a power of two from 2 to 16.
     buffer_bytes : int
-        Bytes of received frames that are held, a power of two; the longest request takes half of them, so that one is
-        received while the one before is executed. One query of grid values must fit.
+        Size of the receive buffer in bytes, a power of two. The longest request takes half of it, so that one is
+        received while the previous one is executed. One query of grid values must fit.
     reply_bytes : int
-        Bytes kept of each reply, a power of two from 256; one query with `k` results must fit.
+        Maximum size of a kept reply in bytes, a power of two from 256; one query with `k` results must fit.
     clock_hz : int
-        Frequency of the clock.
+        Frequency of the clock in Hz.
     digest : bytes
         Identity of the build, 32 bytes.
 
@@ -89,12 +89,12 @@ class MinerParameters:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row of packed nits."""
+        """Size of a row of packed nits in bytes."""
         return self.dimensions // 2
 
     @property
     def query_bytes(self) -> tuple[int, int]:
-        """Bytes of a query in each format."""
+        """Size of a query in bytes, by format."""
         return self.dimensions // 2, 2 * self.dimensions
 
     @property

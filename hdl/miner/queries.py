@@ -7,17 +7,17 @@ from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault
 
 __all__ = ["Queries"]
 
-#: Of a query whose prefix is wrong, the first of them.
+#: Faults of a query's prefix; the first that applies is reported.
 _QUERY_FAULTS = (Fault.LENGTH, Fault.FORMAT, Fault.EMPTY, Fault.EPOCH, Fault.K)
 
 
 class Queries(Execution):
-    """From ``QUERY`` to a job, behind which the bytes of the queries follow."""
+    """Build the states from ``QUERY`` to a job, after which the bytes of the queries follow."""
 
     def _query(self, m: Module) -> None:
         p, header = self._p, self.headers.payload
         form, count, k = self._prefix[:8], self._prefix[8:16], self._prefix[16:]
-        # Neither need go on once it is too large.
+        # Both stop once the value is too large.
         asked = Signal(range(p.buffer_bytes + max(p.query_bytes) + PREFIX_BYTES))
         answer = Signal(range(p.reply_limit + RESULT_BYTES * p.k + PREFIX_BYTES))
         results = k[: p.k.bit_length()]

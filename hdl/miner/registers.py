@@ -1,4 +1,4 @@
-"""Register file: the table of ``ninefold.spec.registers`` on the fabric."""
+"""Register file, built from the table of ``ninefold.spec.registers``."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -15,22 +15,22 @@ from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, 
 
 __all__ = ["EVENTS", "RegisterFile", "exists", "identity_words", "writable"]
 
-#: What is counted: one bit an event and cycle.
+#: Events to count, one bit each, high for one cycle per event.
 EVENTS = data.StructLayout(dict.fromkeys(("queries", "accepted", "stalls", "crc_errors", "dropped"), 1))
 
 
 def exists(address: Value) -> Value:
-    """Return whether there is a register at a word address."""
+    """Return True if there is a register at a word address."""
     return address.matches(*(a for register in REGISTERS for a in register.addresses))
 
 
 def writable(address: Value) -> Value:
-    """Return whether the register at a word address may be written."""
+    """Return True if the register at a word address is writable."""
     return address.matches(*(a for register in REGISTERS if "w" in register.access for a in register.addresses))
 
 
 def identity_words(parameters: MinerParameters) -> Mapping[str, list[int]]:
-    """Return the words of the registers that a configuration fixes, by name."""
+    """Return the words of the constant registers of a configuration, by name."""
     p = parameters
     return {
         "magic": [MAGIC],
@@ -53,38 +53,38 @@ def identity_words(parameters: MinerParameters) -> Mapping[str, list[int]]:
 class RegisterFile(wiring.Component):
     """All registers of a miner.
 
-    A word is on ``word`` three cycles after its ``address`` was given; reading changes nothing. A write holds from the
-    next cycle on.
+    Latency of a read is three cycles, from ``address`` to ``word``; reading has no side effect. A write takes effect in
+    the next cycle.
 
     Parameters
     ----------
     parameters : MinerParameters
-        The miner.
+        Parameters of the miner.
     count_from : int
-        What counters begin with, modulo their widths: below 0 tests see them wrap around.
+        Initial value of the counters, modulo their widths; negative values let tests see them wrap around.
 
     Members
     -------
     address : In(6)
-        Which word to read.
+        Address of the word to read.
     word : Out(32)
-        What it holds.
+        Content of that word.
     hold : In(1)
-        Counters keep what they show; what is counted meanwhile is added afterwards, for up to 255 cycles.
+        Freeze the counters for up to 255 cycles; events during that time are added afterwards.
     write : In(1)
         Write ``write_word`` at ``write_address``, which must be ``writable``; ``control`` is left to the executor.
     write_address, write_word : In
-        Where and what.
+        Address and word to write.
     clear : In(1)
-        Epoch to 0, thresholds to those of the mode, and a cycle later counters to `count_from`.
+        Set the epoch to 0, the thresholds to the mode's values and, one cycle later, the counters to `count_from`.
     clear_epoch : In(1)
-        Epoch to 0.
+        Set the epoch to 0.
     epoch : Out(8)
-        The epoch.
+        Current epoch.
     rows, load_bytes, load_check : In
         Values of these registers.
     events : In(EVENTS)
-        What happens in this cycle.
+        Events of this cycle.
     """
 
     def __init__(self, parameters: MinerParameters, count_from: int = 0) -> None:
@@ -136,21 +136,21 @@ class RegisterFile(wiring.Component):
         return m
 
     def _read(self, m: Module, values: dict[str, list[Value]]) -> None:
-        """Show what the configuration fixes from a memory, which takes no logic, and the other registers beside it."""
+        """Read constant registers from a memory, which takes no logic, and the others through a multiplexer."""
         fixed = identity_words(self._parameters)
         words = [0] * 2 ** len(self.address)
         for register in REGISTERS:
             if register.name in fixed:
                 words[register.address : register.address + register.count] = fixed[register.name]
-        # Half a word at each of two ports: the one block RAM that it takes on an ECP5 has a register for each.
+        # Two ports with half a word each, because an ECP5 block RAM has a register for each port.
         halves = [word >> shift & 0xFFFF for shift in (0, 16) for word in words]
         m.submodules.constants = constants = memory.Memory(
             shape=16, depth=len(halves), init=halves, attrs={"ram_style": "block"}
         )
         reads = [constants.read_port() for _ in range(2)]
         m.d.comb += [read.addr.eq(Cat(self.address, Const(half, 1))) for half, read in enumerate(reads)]
-        # Block RAM is slow, so a register is behind it. Meanwhile each other word, which may come from anywhere in the
-        # miner, is told whether it is meant, then two of them go together, or neither, and then all.
+        # Block RAM is slow, so a register follows it. Meanwhile the other words, which come from all over the miner,
+        # are gated by their select bits, then combined in pairs, then all together.
         constant = Signal(32, reset_less=True)
         m.d.sync += constant.eq(Cat(read.data for read in reads))
         chosen: list[Value] = [constant]
@@ -164,11 +164,11 @@ class RegisterFile(wiring.Component):
                 shown |= Mux(meant, value, 0)
             m.d.sync += pair.eq(shown)
             chosen.append(pair)
-        # Each is 0 in all but one.
+        # All but one of them are 0.
         m.d.sync += self.word.eq(reduce(or_, chosen))
 
     def _counters(self, m: Module) -> dict[str, list[Value]]:
-        """Add the counters; returns their words by the names of their registers."""
+        """Add the counters and return their words by register name."""
         events: dict[str, tuple[Value, int]] = {
             "queries": (self.events.queries, 32),
             "stalls": (self.events.stalls, 32),
@@ -177,7 +177,7 @@ class RegisterFile(wiring.Component):
             "cycles": (Const(1), 64),
             "accepted": (self.events.accepted, 64),
         }
-        # One register clears them, after a reset too: both would be logic in front of hundreds of registers.
+        # One register clears them, also after a reset; a separate reset would add logic to hundreds of registers.
         clear = Signal(reset_less=True, init=1)
         m.d.sync += clear.eq(self.clear | ResetSignal(allow_reset_less=True))
         words: dict[str, list[Value]] = {}

@@ -1,4 +1,4 @@
-"""Replies: built into the slots in which they are kept, and sent from there."""
+"""Replies: built in the slots in which they are kept, and sent from there."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, fifo, memory, stream, wiring
@@ -14,42 +14,42 @@ _WORD_BYTES = 4
 
 
 class ReplyStore(wiring.Component):
-    """Builds the reply of each job in its slot, and sends slots: each once it is built, and again when asked to.
+    """Reply memory: builds the reply of each job in its slot, sends it, and sends it again on request.
 
-    A reply is built in 3 cycles, 5 a word (header, literal or register) and 7 a result, while others are sent at a byte
-    a cycle. Results beyond those asked for are taken and dropped, one a cycle. Building never waits for the link.
+    Building takes 3 cycles, plus 5 per word (header, literal or register) and 7 per result, while other replies are
+    sent at one byte a cycle. Surplus results are accepted and dropped, one a cycle. Building never waits for the link.
 
     Parameters
     ----------
     parameters : MinerParameters
-        The miner.
+        Parameters of the miner.
     score_bits, id_bits : int
         Widths of a result.
 
     Members
     -------
     jobs : In(stream.Signature(job_layout(parameters)))
-        What to build; taken in the cycle after it is built. Its slot must not be waiting to be sent.
+        Jobs, accepted in the cycle after they are built. The slot of a job must not be waiting to be sent.
     results : In(stream.Signature({score: signed(score_bits), id: id_bits, last: 1}))
         Results of the queries of the jobs.
     again : In(stream.Signature({slot: slot_bits(parameters)}))
-        A slot to send again, which must be built and not be waiting to be sent.
+        Slots to send again, which must be built and not waiting to be sent.
     frames : Out(stream.Signature({data: 8, last: 1}))
         Bytes of header and payload.
     address : Out(6)
-        Address of a register, whose word must be on ``word`` three cycles later.
+        Address of a register, whose content must be on ``word`` three cycles later.
     word : In(32)
-        The register.
+        Content of the register.
     hold : Out(1)
-        Registers of this reply are being read: for at most 255 cycles.
+        High while registers of a reply are read, for at most 255 cycles.
     epoch : In(8)
-        Epoch for the header.
+        Epoch for reply headers.
     built, answered : Out(1)
-        High for a cycle for each job built, and for each query whose results are in a reply.
+        High for one cycle for each job built, and for each query answered.
     sent : Out(1)
-        High for a cycle after the last byte of slot ``sent_slot`` was accepted.
+        High for one cycle after the last byte of slot ``sent_slot`` was accepted.
     sent_slot : Out(slot_bits(parameters))
-        See above.
+        Slot that was sent.
     """
 
     def __init__(self, parameters: MinerParameters, score_bits: int, id_bits: int) -> None:
@@ -77,9 +77,9 @@ class ReplyStore(wiring.Component):
         """Build the memory of replies, the builder and the sender."""
         m = Module()
         window, size = self._parameters.window, self._parameters.reply_bytes
-        # In block RAM even where a board keeps memories as small as the smallest one elsewhere.
+        # Always in block RAM, even if its size would fit distributed RAM.
         m.submodules.memory = kept = memory.Memory(shape=8, depth=window * size, init=[], attrs={"ram_style": "block"})
-        # One of 2 has no room for the second slot in the cycle behind the first.
+        # A queue of 2 would have no room for the second slot in the cycle after the first.
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=slot_bits(self._parameters), depth=max(window, 3))
         lengths = Array(Signal(range(size + 1), name=f"length_{i}") for i in range(window))
         m.d.comb += [
@@ -105,7 +105,7 @@ class ReplyStore(wiring.Component):
             write.addr.eq(Cat(length[: (self._parameters.reply_bytes - 1).bit_length()], job.slot)),
             write.data.eq(shifted),
         ]
-        # In a register, since the queue of jobs has long ways of its own.
+        # Registered, because the queue of jobs has long paths of its own.
         m.d.sync += self.jobs.ready.eq(self.built)
         with m.FSM():
             with m.State("IDLE"):
@@ -144,7 +144,7 @@ class ReplyStore(wiring.Component):
                 with m.Else():
                     m.next = "BUILT"
             with m.State("RESULT"):
-                # The results' way back is long, so it depends on nothing but the state.
+                # The path back to the results is long, so it depends only on the state.
                 m.d.comb += self.results.ready.eq(remaining)
                 m.d.sync += [shifted.eq(Cat(identifier, score)), left.eq(6)]
                 with m.If(~remaining):
@@ -166,13 +166,13 @@ class ReplyStore(wiring.Component):
     def _send(self, m: Module, read: memory.ReadPort, lengths: Array, queue: fifo.SyncFIFOBuffered) -> None:
         size = self._parameters.reply_bytes
         position = Signal(range(size + 1))
-        # The memory shows a byte, and a register behind it offers one, since block RAM is slow. `ends` from the reading
-        # of the last one until it is accepted.
+        # A register follows the memory, because block RAM is slow. `ends` is high from the reading of the last byte
+        # until it is accepted.
         shown, ends, advance, moves = Signal(), Signal(), Signal(), Signal()
         offered, last = self.frames.valid, self.frames.payload.last
         final = Signal.like(lengths[0])
         ready = Signal()
-        # A slot is in the queue until its last byte is accepted, but is read no more.
+        # A slot stays in the queue until its last byte is accepted, but is no longer read.
         m.d.comb += [
             moves.eq(shown & (~offered | self.frames.ready)),
             advance.eq(ready & ~ends & (~shown | moves)),
@@ -183,7 +183,7 @@ class ReplyStore(wiring.Component):
         ]
         m.d.sync += [
             self.sent.eq(offered & last & self.frames.ready),
-            # A cycle behind the queue, as is the place of the last byte.
+            # One cycle after the queue, like the position of the last byte.
             ready.eq(queue.r_rdy & ~self.sent),
             final.eq(lengths[queue.r_data] - 1),
             shown.eq(advance | (shown & ~moves)),

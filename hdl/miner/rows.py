@@ -1,4 +1,4 @@
-"""Counts and checksum of the rows that a load brings."""
+"""Counts and checksum of loaded rows."""
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
@@ -12,33 +12,33 @@ __all__ = ["RowCounter"]
 
 
 class RowCounter(wiring.Component):
-    """Counts bytes and rows, and makes the CRC-32 of the bytes; each holds a byte two cycles after it came.
+    """Counters of bytes and rows, and the CRC-32 of the bytes, each updated two cycles after a byte.
 
     Parameters
     ----------
     parameters : MinerParameters
-        The miner.
+        Parameters of the miner.
 
     Members
     -------
     input : In(stream.Signature({data: 8}, always_ready=True))
-        Bytes of rows; no more than the store holds.
+        Bytes of rows, at most as many as the store holds.
     restart : In(1)
-        Begin anew.
+        Start again.
     bytes : Out(range(depth * row_bytes + 1))
-        Bytes so far.
+        Number of bytes.
     rows : Out(range(depth + 1))
-        Rows that are complete.
+        Number of complete rows.
     row_bytes : Out(range(row_bytes))
-        Bytes of the row that is not.
+        Number of bytes of the incomplete row.
     check : Out(32)
-        CRC-32 (zlib's) of all bytes.
+        CRC-32 (zlib) of all bytes.
     """
 
     def __init__(self, parameters: MinerParameters) -> None:
         p = parameters
         self._row_bytes = p.row_bytes
-        # No wider than they need be: on small devices each bit counts.
+        # Minimal widths, because small devices are short of flip-flops.
         super().__init__(
             {
                 "input": In(stream.Signature(BYTE, always_ready=True)),
@@ -51,7 +51,7 @@ class RowCounter(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the counts and the CRC."""
+        """Build the counters and the CRC."""
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         ends = self.row_bytes == self._row_bytes - 1

@@ -1,4 +1,4 @@
-"""The miner behind a UART."""
+"""Miner behind a UART."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -12,23 +12,23 @@ __all__ = ["SerialMiner"]
 
 
 class SerialMiner(wiring.Component):
-    """A :class:`Miner` with its bytes on a serial line, 8N1.
+    """A :class:`Miner` behind a UART, 8N1.
 
-    Nothing tells the host to wait, so a host must not have more under way than two of the longest requests.
+    There is no flow control, so a host must not have more than two of the longest requests in flight.
 
     Parameters
     ----------
     parameters : MinerParameters
-        The miner.
+        Parameters of the miner.
     divisor : int
-        Clock cycles a bit, 4 to 65535.
+        Clock cycles per bit, 4 to 65535.
 
     Members
     -------
     rx : In(1)
-        Line from the host; 1 when idle.
+        Serial input from the host, 1 when idle.
     tx : Out(1, init=1)
-        Line to the host; 1 when idle.
+        Serial output to the host, 1 when idle.
     """
 
     def __init__(self, parameters: MinerParameters, divisor: int) -> None:
@@ -38,7 +38,7 @@ class SerialMiner(wiring.Component):
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
 
     def elaborate(self, _platform: object) -> Module:
-        """Connect the lines."""
+        """Connect the UART and the miner."""
         m = Module()
         m.submodules.receiver = self._receiver
         m.submodules.transmitter = self._transmitter

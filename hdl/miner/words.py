@@ -1,4 +1,4 @@
-"""Bytes to words of nits, for the similarity engine."""
+"""Packing of bytes to words of nits, for the similarity engine."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -11,20 +11,20 @@ from ninefold.spec.formats import NIT_BITS, Mode
 
 __all__ = ["ByteQuantiser", "WordPacker"]
 
-#: Bytes of a word that share an enable.
+#: Number of bytes of a word that share an enable.
 _GROUP = 16
 
 
 class WordPacker(wiring.Component):
-    """Bytes of packed nits in, words of ``lanes`` nits out.
+    """Packer of bytes with two nits each into words of ``lanes`` nits.
 
-    A word takes a cycle for each byte and one to leave, and two more where it has more than 32 nits, three where it has
-    more than 256. It is offered in the cycle after its last byte was accepted, or that much later.
+    A word takes one cycle per byte plus one, plus two if it has more than 32 nits or three if it has more than 256. It
+    is offered in the cycle after its last byte was accepted, or two or three cycles later.
 
     Parameters
     ----------
     lanes : int
-        Nits a word; even.
+        Nits per word; even.
 
     Members
     -------
@@ -33,9 +33,9 @@ class WordPacker(wiring.Component):
     words : Out(stream.Signature({nits: signed(4)[lanes], last: 1}))
         Words, with the ``last`` of their final byte.
     pending : Out(1)
-        A word is complete and has not left.
+        A complete word has not been accepted.
     restart : In(1)
-        Forget a word that is not complete.
+        Discard an incomplete word.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -51,14 +51,14 @@ class WordPacker(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the shift register and the count."""
+        """Build the shift register and the counter."""
         m = Module()
         word = Signal(8 * self._bytes, reset_less=True)
         last = Signal()
         count = Signal(range(self._bytes))
         accepts = self.input.valid & self.input.ready
         groups = [word[start : start + 8 * _GROUP] for start in range(0, len(word), 8 * _GROUP)]
-        # Each group has an enable of its own. From the first on, high a cycle later each than `pending`.
+        # Each group has its own enable; from the first group on, each is high one cycle later than `pending`.
         relays = max(1, relays_to(len(groups)))
         settled = Signal(0 if len(groups) == 1 else 1 + relays)
         m.d.comb += [
@@ -86,7 +86,7 @@ class WordPacker(wiring.Component):
         return m
 
     def _shift(self, m: Module, groups: list[Value], accepts: Value, relays: int) -> None:
-        """Shift a long word some cycles later, so that its enable has time to spread over the device."""
+        """Delay the shifting of a long word, so that its enable has time to spread over the device."""
         arrived = Signal()
         m.d.sync += arrived.eq(accepts)
         byte: Value = self.input.payload.data
@@ -101,10 +101,10 @@ class WordPacker(wiring.Component):
 
 
 class ByteQuantiser(wiring.Component):
-    """Bytes of grid values in, bytes of packed nits out: two bytes a value, low byte first, two nits a byte.
+    """Quantiser of bytes: grid values (two bytes each, low byte first) to packed nits (two per byte).
 
-    A link brings a byte a cycle at most, so a :class:`Quantiser` of one lane keeps up with it. Throughput is one byte
-    in a cycle; a byte is offered 8 cycles after its second value was complete.
+    A link delivers at most one byte a cycle, so a :class:`Quantiser` of one lane keeps up. Throughput is one input byte
+    a cycle; an output byte is offered 8 cycles after its second value was complete.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class ByteQuantiser(wiring.Component):
     input : In(stream.Signature({data: 8}))
         Bytes of grid values.
     threshold : In(stream.Signature({index: 2, value: 16}))
-        Writes a threshold. Always ready.
+        Writes to a threshold register. Always ready.
     output : Out(stream.Signature({data: 8}))
         Bytes of packed nits.
     """
@@ -132,7 +132,7 @@ class ByteQuantiser(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the halves on both sides of the quantiser."""
+        """Build the byte conversions before and after the quantiser."""
         m = Module()
         m.submodules.quantiser = quantiser = self._quantiser
         wiring.connect(m, wiring.flipped(self.threshold), quantiser.threshold)
