@@ -276,7 +276,11 @@ def listening(listener: Listener, *, every_s: float | None = _LOOK_S) -> Iterato
     thread = None
     if every_s is not None:
         thread = threading.Thread(target=_follow, args=(stopped, every_s), name="ninefold progress", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system allows none: the work may need none
+            listener.say("no thread can be started: progress is not shown")
+            thread = None
     try:
         yield
     finally:

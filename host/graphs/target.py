@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.spec.errors import DeviceError, UnavailableError
+from ninefold.spec.text import shortened
 
 from .runtime import load
 
@@ -29,7 +30,7 @@ def one_line(error: Exception) -> str:
     """Return what an error of OpenVINO says, without the places in its sources."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
-    return (said or [line for line in lines if line] or [type(error).__name__])[0][:300]
+    return shortened((said or [line for line in lines if line] or [type(error).__name__])[0])
 
 
 class Target:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from ninefold.spec import registry
-from ninefold.spec.errors import DeviceError, InputError
+from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import Backend, Found, Missing
 
 from .guard import start_thread, text_of
@@ -90,6 +90,11 @@ class Inventory:
             Names of backends; all when left out.
         again : bool
             Probe those again that were probed before.
+
+        Raises
+        ------
+        DeviceError
+            The system allows no thread for a probe.
         """
         wanted = list(self.names if families is None else families)
         results: dict[str, Probed] = {}
@@ -102,11 +107,7 @@ class Inventory:
                 if running is not None and running.is_alive():
                     started[family] = running  # another caller's, or one that hangs
                     continue
-                try:
-                    thread = start_thread(partial(self._look, family), f"ninefold probe {family}")
-                except DeviceError as error:
-                    self._last[family] = Probed(None, {}, (), (Missing(family, f"it was not probed: {error}"),))
-                    continue
+                thread = start_thread(partial(self._look, family), f"ninefold probe {family}")
                 self._probes[family] = started[family] = thread
         for family, thread in started.items():
             thread.join(self._probe_s)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 
 DIGEST = "0123456789abcdef" * 4
@@ -55,3 +57,14 @@ def test_an_index_and_what_was_embedded_for_it(ninefold: Run, folders: Path, not
     ninefold("index", notes, "-o", "notes")
     assert "embeddings: removed 1 entry" in ninefold("cache", "clear").stdout
     assert ninefold("search", "notes", "bees").exit_code == 0
+
+
+def test_a_comparison_that_cannot_write_its_cache_fails(
+    ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folders / "file").write_text("")
+    monkeypatch.setenv("NINEFOLD_CACHE", str(folders / "file"))
+    result = ninefold("compare", "queue", "--vectors", "1")
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1].startswith(f"error: the cache folder {folders / 'file'}")
+    assert "set NINEFOLD_CACHE or --cache-dir to another" in result.stderr

@@ -59,7 +59,9 @@ def check(words: list[str]) -> None:
         titles = {block.title for held in TITLED.values() for block in held}
         assert rest[0] in titles or (ROOT / rest[0]).is_file()
     else:
-        assert program in {".", "cd", "git", "gtkwave", "surfer"}, f"{program} is none of the programs of the documentation"
+        assert program in {".", "cd", "git", "gtkwave", "surfer"}, (
+            f"{program} is none of the programs of the documentation"
+        )
 
 
 def check_all(text: str) -> None:

@@ -256,3 +256,14 @@ def test_a_command_is_run_as_a_step(capfd: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setattr(subprocess, "call", call)
     progress.main(["checking types", "mypy"])
     assert capfd.readouterr().err.startswith("checking types\nchecking types: done in 0 s\n")
+
+
+def test_without_a_thread_the_work_goes_on_and_progress_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    written: list[str] = []
+    with listening(Lines(written.append)), step("working"):
+        pass
+    assert written == ["no thread can be started: progress is not shown"]
