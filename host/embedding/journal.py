@@ -176,6 +176,7 @@ class Journal:
             raise DamagedDataError(f"{self.path} is not a journal of embeddings; it is left as it is")
         if start != _MAGIC:
             self._write(_MAGIC, 0)
+            self._sync_folder()
             return len(_MAGIC)
         end = len(_MAGIC)
         while end < size:
@@ -195,6 +196,14 @@ class Journal:
         self.lost_bytes += size - end
         os.ftruncate(self._file, end)
         return end
+
+    def _sync_folder(self) -> None:
+        """Make sure that the name of a new journal outlasts a power failure; `sync` covers its content."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _index(self, keys: Sequence[bytes], payload_at: int) -> None:
         first = payload_at + KEY_BYTES * len(keys)

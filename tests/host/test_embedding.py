@@ -334,3 +334,12 @@ def test_a_journal_counts_copies_and_takes_changes(embedder: Embedder, tmp_path:
     np.testing.assert_array_equal(second[0], first[1])
     with Journal(tmp_path / "j") as journal:
         assert len(journal) == 3
+
+
+def test_the_name_of_a_new_journal_is_synced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda f: (synced.append(Path(f"/proc/self/fd/{f}").readlink()), fsync(f)))
+    for _ in range(2):
+        Journal(tmp_path / "folder" / "a.journal").close()
+    assert synced.count(tmp_path / "folder") == 1
