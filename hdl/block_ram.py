@@ -1,4 +1,4 @@
-"""Registers behind block RAM, moved into it: what Yosys leaves undone for the ECP5."""
+"""Use of the output registers in ECP5 block RAM, which Yosys does not do."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 __all__ = ["REVISION", "absorb_registers"]
 
-#: Part of the digests of what is built; another result wants another number.
+#: Revision, part of build digests; increase it when the result changes.
 REVISION: Final = 2
 
 Cell = dict[str, Any]
@@ -19,27 +19,27 @@ _WIDTH: Final = 18
 
 
 def absorb_registers(file: Path, within: str = "") -> int:
-    """Let the ports of block RAM use the registers within them instead of flip-flops behind them.
+    """Replace flip-flops after block RAM ports by the output registers of the ports.
 
-    A word leaves a DP16KD 5.8 ns after the edge of the clock at speed grade 6, and is at a flip-flop beside it after
-    6.6 ns; from the register in the block it is there after 1.7 ns. Yosys does not use that register.
+    At speed grade 6, a word leaves a DP16KD 5.8 ns after the clock edge and reaches an adjacent flip-flop after 6.6 ns.
+    From the register in the block it arrives after 1.7 ns. Yosys does not use that register.
 
-    A port is changed where each of its outputs that is used feeds one TRELLIS_FF and nothing else, and these have the
-    port's clock, one enable and no reset, and begin with 0, as the register does; not where words of 36 bits leave by
-    both ports. By Lattice's simulation model the register is loaded when its own enable is high, whether or not the
-    port is read.
+    A port is changed if each of its used outputs feeds only one TRELLIS_FF, and these flip-flops have the port's clock,
+    one common enable, no reset and the initial value 0, like the register. Ports of 36-bit words, which use both ports,
+    are not changed. In Lattice's simulation model, the register is loaded when its own enable is high, whether or not
+    the port is read.
 
     Parameters
     ----------
     file : Path
-        Netlist as Yosys' ``write_json`` writes it, whose one module is ``top``; it is written anew.
+        Netlist from Yosys' ``write_json`` with the single module ``top``; it is rewritten.
     within : str
-        What the names of the flip-flops begin with.
+        Prefix of the names of the flip-flops.
 
     Returns
     -------
     int
-        How many flip-flops there were.
+        Number of flip-flops replaced.
     """
     netlist = json.loads(file.read_text())
     module = netlist["modules"]["top"]
@@ -54,7 +54,7 @@ def absorb_registers(file: Path, within: str = "") -> int:
 
 
 def _readers(module: Cell, within: str) -> tuple[Counter[int], dict[int, tuple[str, Cell]]]:
-    """Return how often each bit is read, and by which flip-flop as its input."""
+    """Return the number of readers of each bit, and the flip-flop whose input it is."""
     readers: Counter[int] = Counter()
     registers: dict[int, tuple[str, Cell]] = {}
     for port in module["ports"].values():
@@ -70,7 +70,7 @@ def _readers(module: Cell, within: str) -> tuple[Counter[int], dict[int, tuple[s
 
 
 def _absorb(ram: Cell, readers: Counter[int], registers: dict[int, tuple[str, Cell]]) -> Iterator[str]:
-    """Change the ports of one RAM where that can be done; yields the names of the flip-flops that it replaces."""
+    """Change the ports of one RAM where possible, and yield the names of the replaced flip-flops."""
     pins = ram["connections"]
     if int(ram["parameters"]["DATA_WIDTH_B"], 2) > _WIDTH:
         return
@@ -90,7 +90,7 @@ def _absorb(ram: Cell, readers: Counter[int], registers: dict[int, tuple[str, Ce
 
 
 def _enable(register: Cell, clock: int, edge: str) -> int | str | None:
-    """Return what enables a flip-flop; None if it is not as the register of a port with that clock is."""
+    """Return the enable of a flip-flop, or None if it cannot be replaced by a port register with this clock."""
     parameters, pins = register["parameters"], register["connections"]
     same = pins["CLK"][0] == clock and (parameters["CLKMUX"] == "INV") == (edge == "INV")
     if not same or pins["LSR"][0] != "0" or parameters["REGSET"] != "RESET":

@@ -1,4 +1,4 @@
-"""Catalogue of cores: each by the name of the command line, made from plain parameters."""
+"""Catalogue of cores: constructors by command-line name, with plain parameters."""
 
 import inspect
 import warnings
@@ -19,7 +19,7 @@ from ninefold.spec.formats import Mode
 
 __all__ = ["CORES", "DEFAULTS", "make_core", "parameters_of"]
 
-# Looking at a core's ports, or being refused one, is a use of it here; Amaranth would warn of it at exit.
+# Cores may be constructed only to inspect their ports, of which Amaranth would warn at exit.
 warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 
@@ -43,7 +43,7 @@ def _miner(
     return Miner(parameters, count_from)
 
 
-#: What makes each core, by the names of the command line; its parameters are those of the core.
+#: Constructor of each core, by command-line name.
 CORES: Mapping[str, Callable[..., wiring.Component]] = MappingProxyType(
     {
         "quantiser": Quantiser,
@@ -63,7 +63,7 @@ CORES: Mapping[str, Callable[..., wiring.Component]] = MappingProxyType(
 )
 
 
-#: Parameters that the command line fills in when they are left out.
+#: Default parameters on the command line.
 DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "quantiser": {"mode": "tanh", "lanes": 16},
@@ -95,12 +95,12 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
-    """Return the parameters of a core by name, in the order in which it takes them.
+    """Return the parameters of a core's constructor by name, in order.
 
     Raises
     ------
     InputError
-        There is no core of that name.
+        There is no core with this name.
     """
     if name not in CORES:
         raise InputError(f"core must be one of {', '.join(CORES)}, not {name!r}")
@@ -108,12 +108,12 @@ def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
 
 
 def make_core(name: str, **parameters: Any) -> wiring.Component:
-    """Make a core.
+    """Construct a core.
 
     Parameters
     ----------
     name : str
-        One of ``CORES``.
+        Name of the core, one of ``CORES``.
     **parameters
         Parameters of the core.
 
@@ -125,7 +125,7 @@ def make_core(name: str, **parameters: Any) -> wiring.Component:
     Raises
     ------
     InputError
-        For an unknown core, a parameter that it does not take or that is missing, and a value outside what is allowed.
+        The core or a parameter is unknown, a parameter is missing, or a value is not allowed.
     """
     known = parameters_of(name)
     unknown = [given for given in parameters if given not in known]

@@ -1,12 +1,11 @@
-"""Which miner goes on which board: the catalogue, virtual boards included, and configurations in files.
+"""Configurations: miners on real and virtual boards, from the catalogue or from files.
 
-A file describes one configuration in JSON, and its path stands wherever the name of one of the catalogue may::
+A file describes one configuration in JSON. Its path is accepted wherever a name of the catalogue is::
 
     {"name": "icebreaker/mine", "baud": 6000000,
      "miner": {"dimensions": 384, "lanes": 8, "depth": 256, "k": 8, "clock_hz": 24000000}}
 
-``baud`` is null for a FIFO of a byte a cycle, as virtual boards have; ``miner`` may have the other parameters of a
-miner too.
+``baud`` is null for a FIFO of one byte a cycle, as in virtual boards. ``miner`` accepts all parameters of a miner.
 """
 
 import json
@@ -32,7 +31,7 @@ __all__ = [
     "named",
 ]
 
-#: Of a file with a configuration; no name of the catalogue ends so.
+#: Suffix of a file with a configuration, which no name of the catalogue has.
 SUFFIX: Final = ".json"
 _NAME: Final = re.compile("[a-z0-9_]+/[A-Za-z0-9_]+")
 _PARAMETERS: Final = {f.name: f for f in fields(MinerParameters) if f.name != "digest"}
@@ -40,14 +39,14 @@ _PARAMETERS: Final = {f.name: f for f in fields(MinerParameters) if f.name != "d
 
 @dataclass(frozen=True)
 class Configuration:
-    """A miner on a board.
+    """Configuration: a miner on a board.
 
     Attributes
     ----------
     miner : MinerParameters
-        The miner; its digest is that of a bitstream only once that is built.
+        Parameters of the miner. The digest is set when the bitstream is built.
     baud : int or None
-        Rate of its UART in bits a second; None for a FIFO of a byte a cycle.
+        Baud rate of the UART; None for a FIFO of one byte a cycle.
     """
 
     miner: MinerParameters
@@ -61,23 +60,23 @@ class Configuration:
 
     @property
     def divisor(self) -> int | None:
-        """Clock cycles a bit of the UART, if there is one."""
+        """Clock cycles per bit of the UART, or None without one."""
         return None if self.baud is None else self.miner.clock_hz // self.baud
 
     def component(self) -> Miner | SerialMiner:
-        """Make the miner, behind its UART if it has one."""
+        """Construct the miner, behind its UART if it has one."""
         return Miner(self.miner) if self.divisor is None else SerialMiner(self.miner, self.divisor)
 
 
-#: By the names of the command line, ``BOARD/CONFIG``.
+#: Configurations by name, ``BOARD/CONFIG``.
 CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
     {
         "virtual/tiny": Configuration(MinerParameters(32, 8, 64, 8, 100_000_000, window=8, reply_bytes=512), None),
         "virtual/demo": Configuration(
             MinerParameters(384, 64, 8192, 64, 100_000_000, buffer_bytes=4096, reply_bytes=2048), None
         ),
-        # A byte each 40 cycles: a query takes 7,980 cycles on the line, fewer than the 12,288 of the engine, which at
-        # half this rate would wait. The board's FT2232H makes 6 Mbaud without error, as 12 / 2.
+        # One byte in 40 cycles: a query takes 7,980 cycles on the UART and 12,288 in the engine, which would wait at
+        # half this rate. The board's FT2232H generates 6 Mbaud exactly, as 12 / 2.
         "icebreaker/small": Configuration(
             MinerParameters(384, 16, 512, 16, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 6_000_000
         ),
@@ -95,12 +94,12 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
 
 
 def is_configuration(name: str) -> bool:
-    """Return whether a word of the command line means a configuration: one of the catalogue, or a file."""
+    """Return True if a command-line word names a configuration of the catalogue or a file."""
     return name in CONFIGURATIONS or name.endswith(SUFFIX) or bool(_of_board(name))
 
 
 def full_name(name: str) -> str:
-    """Return ``BOARD/CONFIG`` for the name of a board that has one configuration; other words as they are.
+    """Return ``BOARD/CONFIG`` for a board with a single configuration; return other words unchanged.
 
     Raises
     ------
@@ -118,12 +117,12 @@ def _of_board(board: str) -> list[str]:
 
 
 def configuration(name: str) -> Configuration:
-    """Return a configuration by its name, or from the file of that path.
+    """Return a configuration by name, or from a file.
 
     Raises
     ------
     InputError
-        There is none of that name, or the file does not describe one.
+        The name is unknown, or the file does not describe a configuration.
     OSError
         The file cannot be read.
     """
@@ -131,19 +130,19 @@ def configuration(name: str) -> Configuration:
 
 
 def named(name: str) -> tuple[str, Configuration]:
-    """Return ``BOARD/CONFIG`` and the configuration that a name of the catalogue, or the path of a file, stands for.
+    """Return the name ``BOARD/CONFIG`` and the configuration for a name of the catalogue or the path of a file.
 
     Raises
     ------
     InputError
-        There is none of that name, or the file does not describe one; the message names the file and the key.
+        The name is unknown, or the file does not describe a configuration; the message names the file and the key.
     OSError
         The file cannot be read.
     """
     if name.endswith(SUFFIX):
         try:
             return _parsed(json.loads(Path(name).read_text(encoding="utf-8")))
-        except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors too
+        except (ValueError, RecursionError) as error:  # includes errors of JSON and Unicode
             raise InputError(f"{name} is not a configuration: {error}") from error
     name = full_name(name)
     if name not in CONFIGURATIONS:
@@ -154,7 +153,7 @@ def named(name: str) -> tuple[str, Configuration]:
 
 
 def described(name: str, chosen: Configuration) -> str:
-    """Return the content of the file that stands for a configuration of that name, ``BOARD/CONFIG``."""
+    """Return the file content for a configuration with the name ``BOARD/CONFIG``."""
     miner = {parameter: value for parameter, value in asdict(chosen.miner).items() if parameter in _PARAMETERS}
     return json.dumps({"name": name, "baud": chosen.baud, "miner": miner}, indent=2) + "\n"
 
@@ -173,7 +172,7 @@ def _parsed(plain: Any) -> tuple[str, Configuration]:
 
 
 def _check_keys(what: str, plain: Any, keys: Mapping[str, bool]) -> None:
-    """Refuse what is no object of these keys; those that are true must be there."""
+    """Check that `plain` is an object with these keys; the value of a key is True if it is required."""
     if not isinstance(plain, dict):
         raise InputError(f"{what} must be an object, not {plain!r}")
     if unknown := [key for key in plain if key not in keys]:

@@ -1,4 +1,4 @@
-"""From a core to RTLIL and Verilog that depend on nothing but the core."""
+"""Conversion of cores to reproducible RTLIL and Verilog."""
 
 import contextlib
 import gc
@@ -20,7 +20,7 @@ from ninefold.spec.progress import step
 __all__ = ["allow_collisions", "digest", "rtlil", "uncollected", "verilog"]
 
 _INTERNAL = "-remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding"
-#: The commands of Amaranth's own Verilog backend.
+#: Commands of Amaranth's Verilog backend.
 _TO_VERILOG: Final = (
     f"read_rtlil top.il; proc -nomux -norom; memory_collect; attrmap {_INTERNAL}; attrmap -modattr {_INTERNAL}; "
     "write_verilog -norename top.v"
@@ -28,7 +28,7 @@ _TO_VERILOG: Final = (
 
 
 def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
-    """Return the core as Verilog.
+    """Convert a core to Verilog.
 
     Ports are ``clk``, ``rst`` and, for each stream, ``NAME__payload`` (the first field in the least significant bits),
     ``NAME__valid`` and ``NAME__ready``. There are no ``src`` attributes, so the text is free of paths and reproducible.
@@ -37,18 +37,18 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     Parameters
     ----------
     core : wiring.Component
-        The core. A component is elaborated once: make a new one for another use.
+        Core to convert. A component is elaborated only once; construct a new one for another use.
     name : str
         Name of the top module: letters, digits and underscores, not a digit first.
     platform : object, optional
-        Passed to Amaranth, which asks it for memories.
+        Amaranth platform, which may provide memories.
 
     Raises
     ------
     InputError
-        For another name.
+        The name is invalid.
     ToolError
-        When Yosys, which writes the Verilog, fails.
+        Yosys fails to write the Verilog.
     """
     with step(f"elaborating {type(core).__name__}"):
         text = _converted(_NamedStates(core), name, platform)
@@ -61,12 +61,12 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 
     digest = digest_of(text, _TO_VERILOG, yosys.version())
     written = (BuildCache("verilog").get(digest, build) / "top.v").read_text()
-    # A signal of no bits, such as a counter of one word, is used nowhere; Yosys would declare it with two.
+    # Signals without bits, such as a counter of one word, are unused; Yosys would declare them with two bits.
     return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", written, flags=re.MULTILINE)
 
 
 class _NamedStates(Elaboratable):
-    """A component that names the states of its state machines in attributes, as Amaranth does for enumerations."""
+    """Wrapper that adds attributes with the state names of state machines, as Amaranth does for enumerations."""
 
     def __init__(self, core: Any) -> None:
         self._core = core
@@ -83,7 +83,7 @@ class _NamedStates(Elaboratable):
 
 def _name_states(fragment: Any) -> None:
     for machine in fragment.generated.values():
-        # A machine without states has a signal of no bits.
+        # A state machine without states has a signal without bits.
         for state, value in getattr(machine, "encoding", {}).items():
             machine.state.attrs[f"enum_value_{value:0{len(machine.state)}b}"] = state
     for inner, *_ in fragment.subfragments:
@@ -91,7 +91,7 @@ def _name_states(fragment: Any) -> None:
 
 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
-    """Return the core as RTLIL, Yosys' own format; ports and parameters as in `verilog`."""
+    """Convert a core to RTLIL, with ports and parameters as in `verilog`."""
     with step(f"elaborating {type(core).__name__}"):
         return _converted(core, name, platform)
 
@@ -104,10 +104,10 @@ def _converted(core: Any, name: str, platform: Any) -> str:
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Stop Python's collector of cycles while Amaranth elaborates.
+    """Disable Python's cyclic garbage collector during elaboration.
 
-    Of a large design Amaranth makes millions of objects that live until the end. The collector, which looks at all of
-    them again and again, takes as long as the elaboration itself.
+    For a large design, Amaranth creates millions of objects that live until the end. The collector scans them
+    repeatedly and would take as long as the elaboration itself.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -119,28 +119,28 @@ def uncollected() -> Iterator[None]:
 
 
 def digest(core: wiring.Component) -> str:
-    """Return the SHA-256 of the core's RTLIL, in hexadecimal: it names what the core does and nothing else."""
+    """Return the SHA-256 of the core's RTLIL, in hexadecimal."""
     return hashlib.sha256(rtlil(core).encode()).hexdigest()
 
 
 def allow_collisions(text: str) -> str:
-    """Let what a memory's read port shows after a collision be anything: a read of the word that is being written.
+    """Make the result of a read undefined if the same word is written in that cycle (a collision).
 
-    Amaranth promises the old word, which block RAM does not give by itself: Yosys adds registers, a comparison and
-    multiplexers to each memory, a seventh of a small miner. No component of ``ninefold.hdl`` uses such a word: queues
-    and buffers read only what pointers say was written before, kept replies are read when they are built, the engine
-    reads the slot of a query that is complete, and does not read the store while it is written. Tests run the miner
-    with memories that show a wrong word after each collision.
+    Amaranth guarantees the old word, which block RAM does not provide. Yosys would therefore add registers, a
+    comparison and multiplexers to each memory, a seventh of a small miner. No component of ``ninefold.hdl`` uses such a
+    word. Queues and buffers read only words that were written before, replies are read after they are built, the engine
+    reads only complete queries, and it does not read the store while it is written. Tests run the miner with memories
+    that return a wrong word after each collision.
 
     Parameters
     ----------
     text : str
-        RTLIL from Amaranth, of components that use no such word.
+        RTLIL from Amaranth, of components that never use such a word.
 
     Returns
     -------
     str
-        The same, with ``COLLISION_X_MASK`` set at each read port.
+        RTLIL with ``COLLISION_X_MASK`` set at each read port.
     """
     return re.sub(r"(parameter \\COLLISION_X_MASK [1-9]\d*')(0+)", lambda found: found[1] + "1" * len(found[2]), text)
 

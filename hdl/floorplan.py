@@ -1,4 +1,4 @@
-"""Where the memories of an engine stand that takes up much of its device."""
+"""Floorplan of the memories of an engine that fills much of its device."""
 
 import json
 import re
@@ -12,52 +12,52 @@ from ninefold.hdl.cores.relay import NEAR
 
 __all__ = ["REVISION", "Sites", "pin_memories"]
 
-#: Part of the digests of what is built; another result wants another number.
+#: Revision, part of build digests; increase it when the result changes.
 REVISION: Final = 1
 
-#: A block RAM of a group of lanes: the group's first lane, and the bits and words that the block has.
+#: Block RAM of a group of lanes: the group's first lane, and the bits and words of the block.
 _MEMORY: Final = re.compile(r"(?:.*\.)?vectors_(\d+)\.memory\.(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True)
 class Sites:
-    """The grid of an ECP5's block RAM, in tiles as nextpnr counts them.
+    """Grid of an ECP5's block RAM sites, in nextpnr's tile coordinates.
 
     Attributes
     ----------
     columns, rows : tuple of int
-        Where there are sites, from 0 at the left and at the top.
+        Coordinates of the sites, from 0 at the left and at the top.
     """
 
     columns: tuple[int, ...]
     rows: tuple[int, ...]
 
     def name(self, column: int, row: int) -> str:
-        """Return nextpnr's name of a site, by places in `columns` and `rows`."""
+        """Return nextpnr's name of a site, given indices into `columns` and `rows`."""
         return f"X{self.columns[column]}/Y{self.rows[row]}/EBR{column % 4}"
 
 
 def pin_memories(file: Path, sites: Sites) -> int:
-    """Give each memory of the vectors of a large engine its site, group beside group.
+    """Assign each vector memory of a large engine to a site, with adjacent groups side by side.
 
-    nextpnr first solves for the least wire and then spreads what overlaps. But for the pins nothing is fixed, so all
-    of an engine falls into one spot, and is torn apart when it is spread over a hundred block RAMs: the wires get half
-    as long again. Logic gathers around memories that stand where they are.
+    nextpnr first minimises wire length and then spreads overlapping cells. Only the pins are fixed, so the whole engine
+    collapses into one spot and is torn apart when it is spread over a hundred block RAMs, which makes wires half as
+    long again. With fixed memories, the logic is placed around them.
 
-    Groups fill columns, up and down by turns, so that those which the adders join first are neighbours. A gap as wide
-    as a column in the middle is for the control, so that it is far from no group.
+    Groups fill columns, alternately up and down, so that groups whose sums are added first are neighbours. A gap of one
+    column in the middle leaves room for the control, close to all groups.
 
     Parameters
     ----------
     file : Path
-        Netlist as Yosys' ``write_json`` writes it, whose one module is ``top``; it is written anew.
+        Netlist from Yosys' ``write_json`` with the single module ``top``; it is rewritten.
     sites : Sites
-        The device's.
+        Block RAM sites of the device.
 
     Returns
     -------
     int
-        How many memories were pinned: none of an engine of few groups, or of one that leaves no room for the gap.
+        Number of pinned memories; 0 for an engine of few groups, or one that leaves no room for the gap.
     """
     netlist = json.loads(file.read_text())
     cells: dict[str, Any] = netlist["modules"]["top"]["cells"]
@@ -77,7 +77,7 @@ def pin_memories(file: Path, sites: Sites) -> int:
 
 
 def _places(groups: list[list[str]], sites: Sites) -> Iterator[tuple[str, str]]:
-    """Yield each block of the groups with its site."""
+    """Yield each block with its site."""
     rows, width = len(sites.rows), max(map(len, groups))
     columns = -(-len(groups) // rows)
     free = len(sites.columns) - (columns + 1) * width

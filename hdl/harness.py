@@ -1,4 +1,4 @@
-"""Harness for measuring a core alone: a shift register in, a shift register out, four pads."""
+"""Harness for measuring a core alone, with four pads."""
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
@@ -8,25 +8,25 @@ __all__ = ["Harness"]
 
 
 class Harness(wiring.Component):
-    """Surrounds a core with registers, so that paths to and from pads are not measured, and few pads are needed.
+    """Registers around a core, so that paths to and from pads are not measured and few pads are needed.
 
-    Every input bit of the core is a bit of one long shift register; every output bit is registered and then folded
-    into another. Nothing of the core can be optimised away, and each of its paths to the outside is one from or to
-    a register. The reset comes from a register too.
+    Every input bit of the core comes from one long shift register. Every output bit is registered and folded into
+    another shift register. Synthesis can therefore remove no part of the core, and all its external paths start or end
+    in a register. The reset is registered too.
 
     Parameters
     ----------
     core : wiring.Component
-        The core; it is the submodule ``core``.
+        Core to measure, added as submodule ``core``.
 
     Members
     -------
     clk, rst : In(1)
         Clock and reset pads.
     serial : In(1)
-        What is shifted in.
+        Input of the first shift register.
     folded : Out(1)
-        What is shifted out.
+        Output of the second shift register.
     """
 
     def __init__(self, core: wiring.Component) -> None:

@@ -7,21 +7,20 @@ from amaranth.hdl import ClockSignal, Instance, Module, Mux, Shape
 __all__ = ["SpramMemories"]
 
 _WIDTH, _DEPTH = 16, 1 << 14
-#: More than all block RAM of an iCE40UP5K holds.
+#: Number of bits above which a memory uses SPRAM: the total block RAM of an iCE40UP5K.
 _LARGE_BITS = 30 * 4096
 
 
 class SpramMemories:
-    """What Amaranth asks a platform for memories; mix it into that of a board.
+    """Mixin for platforms that puts large memories into SPRAM.
 
-    A memory of more bits than all block RAM, with one write port and one read port, becomes SB_SPRAM256KA, 16 bits of
-    width each. Its word is there a cycle after its address, as in block RAM; where both ports are enabled in a cycle
-    only the write happens, which suits an exclusive :class:`ninefold.hdl.cores.store.WordStore`. Its words are
-    undefined after power-on.
+    A memory with more bits than all block RAM, one write port and one read port is built from SB_SPRAM256KA, each 16
+    bits wide. Read latency is one cycle, as in block RAM. If both ports are enabled in a cycle, only the write happens,
+    which suits an exclusive :class:`ninefold.hdl.cores.store.WordStore`. The content after power-on is undefined.
     """
 
     def get_memory(self, memory: Any) -> Any:
-        """Return what stands for a memory of Amaranth: its own elaboration unless it is large."""
+        """Return the implementation of an Amaranth memory: SPRAM if it is large, else its own elaboration."""
         width = Shape.cast(memory.shape).width
         plain = len(memory.write_ports) == len(memory.read_ports) == 1
         if not plain or width * memory.depth <= _LARGE_BITS or memory.depth > _DEPTH:
@@ -40,7 +39,7 @@ class SpramMemories:
                 i_CHIPSELECT=write.en | read.en,
                 i_STANDBY=0,
                 i_SLEEP=0,
-                # Low active.
+                # Active low.
                 i_POWEROFF=1,
                 o_DATAOUT=read.data[part],
             )

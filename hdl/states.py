@@ -1,4 +1,4 @@
-"""A state machine for logic that is far-flung or fast."""
+"""One-hot state machine, for logic that is fast or spread over the device."""
 
 from contextlib import AbstractContextManager
 from typing import cast
@@ -9,21 +9,21 @@ __all__ = ["OneHot"]
 
 
 class OneHot(Elaboratable):
-    """A state machine with a register for each state, of which one is set.
+    """One-hot state machine: one register per state.
 
-    `amaranth.hdl.Module.FSM` numbers its states. So what depends on one of them depends on all bits of the number, each
-    of which goes wherever a state is asked for. Here it depends on one register. To be added to the module as a
-    submodule, and used as in::
+    `amaranth.hdl.Module.FSM` encodes its state in binary, so logic for one state depends on all bits, which are routed
+    to every user of a state. Here it depends on one register. Add the machine to the module as a submodule and use it
+    as in::
 
         with states.at(m, "IDLE"), m.If(start):
             states.go(m, "BUSY")
 
-    The first state that is named is the initial one. In a cycle, no more than one ``go`` may be reached.
+    The first state named is the initial state. At most one ``go`` may be reached in a cycle.
 
     Attributes
     ----------
     now : dict of str to Signal
-        For each state whether the machine is there.
+        Register of each state, by name.
     """
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class OneHot(Elaboratable):
         self._described: set[str] = set()
 
     def at(self, m: Module, name: str) -> AbstractContextManager[None]:
-        """Return a context for what is done in a state."""
+        """Return a context for the statements of a state."""
         self._name(name)
         self._here = name
         self._described.add(name)
         return cast(AbstractContextManager[None], m.If(self.now[name]))
 
     def go(self, m: Module, name: str) -> None:
-        """Leave the state that is described last for another."""
+        """Go from the state described last to another."""
         self._name(name)
         m.d.comb += [self._enters[name].eq(1), self._leaves[self._here].eq(1)]
 
@@ -51,7 +51,7 @@ class OneHot(Elaboratable):
         Raises
         ------
         NameError
-            A state is gone to that is not described.
+            The target of a ``go`` is not described.
         """
         m = Module()
         if missing := self.now.keys() - self._described:

@@ -1,4 +1,4 @@
-"""From a configuration on a board to its bitstream and manifest."""
+"""Building of bitstreams and manifests from configurations."""
 
 from ninefold.hdl.bitstream.builder import Built, build
 from ninefold.hdl.bitstream.files import export

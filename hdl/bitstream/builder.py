@@ -1,4 +1,4 @@
-"""Building a bitstream: synthesis, then place, route and pack for each seed, each kept by what it was made from."""
+"""Building of a bitstream: synthesis, then place, route and pack for each seed, each cached by its inputs."""
 
 import hashlib
 import shutil
@@ -19,22 +19,22 @@ from ninefold.spec.progress import step
 
 __all__ = ["Built", "build"]
 
-#: Each is a WebAssembly program, so more at once than this asks for much memory.
+#: Maximum number of parallel runs; each is a WebAssembly program that needs much memory.
 _AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class Built:
-    """A bitstream.
+    """Bitstream that was built.
 
     Attributes
     ----------
     manifest : Manifest
-        What it is.
+        Description of the bitstream.
     bitstream : Path
-        Its file in the cache.
+        File in the cache.
     tried : dict of int to float
-        Frequency in MHz of the slowest clock for each seed.
+        Maximum frequency in MHz of the slowest clock, by seed.
     """
 
     manifest: Manifest
@@ -43,16 +43,16 @@ class Built:
 
 
 def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = lambda _: None) -> Built:
-    """Build the bitstream of a plan with each seed, and keep the fastest; what is built already is not built again.
+    """Build the bitstream of a plan with each seed and select the fastest; results are cached.
 
     Parameters
     ----------
     plan : Plan
-        What to build.
+        Plan to build.
     seeds : sequence of int
         Seeds of placer and router, two at a time.
     say : callable, optional
-        Called with one line after each finished step: the synthesis, then each seed.
+        Called with one line after each step: the synthesis, then each seed.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
 
 
 def _kept(cache: str, digest: str, make: Callable[[Path], None], check: Callable[[Path], object]) -> tuple[Path, str]:
-    """Return an entry of a cache, made if it is not there or fails its check, and the time that took."""
+    """Return a cache entry, built if it is missing or fails its check, and a text with the time taken."""
     took = "from the cache"
 
     def build(folder: Path) -> None:
@@ -149,7 +149,7 @@ def _check_netlist(plan: Plan, folder: Path) -> None:
 def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
     recipe = plan.recipe
     place, pack = (_program(command[0], recipe.install) for command in (recipe.place, recipe.pack))
-    # The tools see the folder that they run in, and not all others.
+    # WebAssembly tools have access to their working directory, but not to all other folders.
     for file in ("top.json", recipe.constraints):
         shutil.copy(netlist / file, folder)
     tools.run([place, *recipe.place[1:], "--seed", str(seed)], folder)

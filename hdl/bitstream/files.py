@@ -1,4 +1,4 @@
-"""Writing a bitstream and its manifest where a user wants them."""
+"""Output of a bitstream and its manifest to a folder."""
 
 import shutil
 from pathlib import Path
@@ -10,24 +10,24 @@ __all__ = ["export"]
 
 
 def export(built: Built, folder: Path) -> tuple[Path, Path]:
-    """Copy a bitstream and write its manifest, ``BOARD/CONFIG`` with their suffixes; each is there whole or not at all.
+    """Copy a bitstream and write its manifest, each atomically, as ``BOARD/CONFIG`` with their suffixes.
 
     Parameters
     ----------
     built : Built
-        What to write.
+        Bitstream to write.
     folder : Path
-        Where; it is made.
+        Target folder, created if it is missing.
 
     Returns
     -------
     tuple of Path
-        The bitstream and the manifest.
+        Files of the bitstream and the manifest.
     """
     stem = folder / built.manifest.name
     stem.parent.mkdir(parents=True, exist_ok=True)
     bitstream, manifest = (stem.with_name(stem.name + suffix) for suffix in (built.bitstream.suffix, ".json"))
-    # A manifest never stands beside a bitstream that is not its own.
+    # Prevents a manifest beside the bitstream of another build.
     manifest.unlink(missing_ok=True)
     with written_aside(bitstream) as aside:
         shutil.copyfile(built.bitstream, aside)

@@ -1,4 +1,4 @@
-"""What a bitstream is built from, and the digest of all that."""
+"""Build plans of bitstreams: all inputs, and their digest."""
 
 from dataclasses import dataclass, replace
 
@@ -15,22 +15,22 @@ __all__ = ["Plan", "buildable", "plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a bitstream is built from.
+    """Inputs of the build of a bitstream.
 
     Attributes
     ----------
     name : str
         ``BOARD/CONFIG``.
     board : Board
-        The board.
+        Target board.
     configuration : Configuration
-        The miner, with zeros for its digest.
+        Configuration of the miner, with zeros for its digest.
     recipe : Recipe
-        How the tools are called.
+        Commands of the tools.
     versions : dict of str to str
-        Their versions.
+        Versions of the tools.
     digest : str
-        SHA-256 over RTLIL, constraints, recipe and versions, in hexadecimal.
+        SHA-256 of RTLIL, constraints, recipe and versions, in hexadecimal.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Plan:
     digest: str
 
     def sources(self) -> dict[str, str]:
-        """Return the files that the tools start from: RTLIL, which carries the digest, and constraints."""
+        """Return the input files of the tools: RTLIL, which contains the digest, and constraints."""
         miner = replace(self.configuration.miner, digest=bytes.fromhex(self.digest))
         return _sources(self.board, replace(self.configuration, miner=miner), self.recipe)
 
 
 def buildable() -> list[str]:
-    """Return the names of all configurations that are for a board."""
+    """Return the names of all configurations for real boards."""
     return [name for name in CONFIGURATIONS if _board(name) in BOARDS]
 
 
@@ -57,12 +57,12 @@ def plan(name: str) -> Plan:
     Parameters
     ----------
     name : str
-        ``BOARD/CONFIG`` of the catalogue, or the path of a file, as :func:`ninefold.hdl.configurations.named` takes it.
+        ``BOARD/CONFIG`` of the catalogue or the path of a file, as for :func:`ninefold.hdl.configurations.named`.
 
     Raises
     ------
     InputError
-        There is no such configuration, or it is for a virtual board.
+        The configuration does not exist, or is for a virtual board.
     UnavailableError
         A tool is not installed.
     """
@@ -83,7 +83,7 @@ def plan(name: str) -> Plan:
 
 
 def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
-    # The clock of all that is in the miner; a constraint of ours comes before the one that follows from the PLL.
+    # Clock of the whole miner. Our constraint takes precedence over the one derived from the PLL.
     aim = {} if board.aim_hz is None else {"add_preferences": f'FREQUENCY NET "clk" {board.aim_hz / 1e6:g} MHZ;'}
     with uncollected():
         files = board.platform().prepare(BoardTop(board, configuration), emit_src=False, **aim).files

@@ -1,4 +1,4 @@
-"""How the open tools are called for each family of devices."""
+"""Commands of the open tools for each device family."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,30 +16,30 @@ _ECP5_DEVICES: Mapping[str, str] = {"LFE5U-25F": "--25k", "LFE5U-85F": "--85k"}
 
 @dataclass(frozen=True)
 class Recipe:
-    """The steps from ``top.il`` to a bitstream; all work in the folder that they run in.
+    """Steps from ``top.il`` to a bitstream, all run in the current folder.
 
     Attributes
     ----------
     packages : tuple of str
-        Those whose versions decide what comes out.
+        Packages whose versions determine the result.
     script : str
-        Yosys', from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``.
+        Yosys script, from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``.
     constraints : str
-        File of Amaranth's plan with pins and clocks.
+        File with pins and clocks in Amaranth's build plan.
     place : tuple of str
-        nextpnr, from the netlist to ``placed`` and ``report.json``; the seed is added.
+        Command of nextpnr, from the netlist to ``placed`` and ``report.json``; the seed is appended.
     placed : str
-        The placed and routed design.
+        File of the placed and routed design.
     pack : tuple of str
-        From ``placed`` to the bitstream ``top`` + ``suffix``.
+        Command of the packer, from ``placed`` to the bitstream ``top`` + ``suffix``.
     suffix : str
-        Of the bitstream's file.
+        Suffix of the bitstream's file.
     lut, ff : re.Pattern
-        Yosys' cells that are LUTs of up to four inputs, and flip-flops.
+        Names of Yosys' cells for LUTs of up to four inputs, and for flip-flops.
     absorbs : bool
-        Whether registers are moved into the block RAM before them (:mod:`ninefold.hdl.block_ram`).
+        True if registers are moved into the block RAM before them (:mod:`ninefold.hdl.block_ram`).
     install : str
-        What installs the tools.
+        Command that installs the tools.
     """
 
     packages: tuple[str, ...]
@@ -56,17 +56,17 @@ class Recipe:
 
 
 def recipe(board: Board) -> Recipe:
-    """Return the recipe for the bitstreams of a board."""
+    """Return the recipe for a board."""
     return _RECIPES[board.toolchain](board)
 
 
 def script(toolchain: str) -> str:
-    """Return what Yosys does, from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``."""
+    """Return the Yosys script from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``."""
     return f"read_rtlil top.il; {SYNTHESIS[toolchain]} -top top; tee -q -o stat.json stat -json; write_json top.json"
 
 
 def _place(program: str, board: Board, placed: str, *options: str) -> tuple[str, ...]:
-    # A design that misses its timing is made too, and marked.
+    # A design that misses its timing is built too, and marked.
     target = ("--freq", f"{board.clock_hz / 1e6:g}", "--timing-allow-fail")
     return (program, *options, "--json", "top.json", *target, *placed.split(), "--report", "report.json", "--quiet")
 
@@ -107,10 +107,10 @@ def _ecp5(board: Board) -> Recipe:
             "--speed",
             board.speed,
             *PLACER,
-            # router1 takes many times as long on designs of this size.
+            # router1 takes many times longer on designs of this size.
             "--router",
             "router2",
-            # That router alone takes no account of time.
+            # router2 ignores timing without this option.
             "--tmg-ripup",
         ),
         placed="top.config",
@@ -154,6 +154,6 @@ _RECIPES: Mapping[Toolchain, Callable[[Board], Recipe]] = MappingProxyType(
 
 
 def nextpnr_programs() -> dict[str, str]:
-    """Return the programs of nextpnr, one for each family of boards, and what installs each."""
+    """Return the nextpnr program of each device family, and the command that installs it."""
     made_by = [recipe(board) for board in BOARDS.values()]
     return {one.place[0]: one.install for one in made_by}

@@ -1,4 +1,4 @@
-"""The boards of the catalogue."""
+"""Boards of the catalogue."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from ninefold.hdl.boards.board import Board, BoardTop, Toolchain
 
 __all__ = ["BOARDS", "Board", "BoardTop", "Toolchain"]
 
-#: By name, as in ``BOARD/CONFIG``.
+#: Boards by name, as in ``BOARD/CONFIG``.
 BOARDS: Mapping[str, Board] = MappingProxyType(
     {board.name: board for board in (icebreaker.BOARD, orangecrab.BOARD, tangnano9k.BOARD, ulx3s.BOARD)}
 )

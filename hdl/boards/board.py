@@ -1,4 +1,4 @@
-"""What a board is to a build, and the design that goes on one."""
+"""Description of a board for builds, and the top-level design for a board."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,31 +20,31 @@ Toolchain = Literal["ecp5", "gowin", "ice40"]
 
 @dataclass(frozen=True)
 class Board:
-    """A board.
+    """Board with an FPGA.
 
     Attributes
     ----------
     name : str
-        As in the catalogue.
+        Name in the catalogue.
     device, package, speed : str
-        Its FPGA, as the vendor names it; an empty speed where there is only one grade.
+        FPGA, in the vendor's names; an empty speed if there is only one grade.
     toolchain : {'ecp5', 'gowin', 'ice40'}
-        What builds its bitstreams.
+        Toolchain for its bitstreams.
     crystal_hz, clock_hz : int
-        The clock on the board, and the one that the PLL makes of it for the miner.
+        Frequency of the board's oscillator, and of the miner's clock from the PLL, in Hz.
     platform : callable
-        Makes Amaranth's platform: pins and constraints. It has a resource ``uart`` and one ``led``.
+        Constructor of the Amaranth platform, which has the resources ``uart`` and ``led``.
     pll : callable
-        ``pll(m, port, clock, locked)`` adds the PLL to a module: from the port of the board's clock to two signals.
+        ``pll(m, port, clock, locked)`` adds the PLL to a module, from the port of the oscillator to two signals.
     gated : bool
-        The clock stands still until the PLL is locked, so that no reset is needed.
+        True if the clock is stopped until the PLL is locked, so that no reset is needed.
     aim_hz : int, optional
-        What placer and router aim at, if it is more than `clock_hz`: the router improves what misses its aim, by its
-        own estimate, and leaves the rest as it is.
+        Target frequency of placer and router in Hz, if above `clock_hz`. The router improves only paths that miss the
+        target by its own estimate.
     high : tuple of str
-        Resources, outputs of one bit, that must be held at 1.
+        One-bit output resources that must be held at 1.
     sites : Sites, optional
-        Of block RAM, for the floorplan of engines that take up much of the device.
+        Sites of block RAM, for the floorplan of engines that fill much of the device.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Board:
 
     @property
     def clocks(self) -> tuple[str, ...]:
-        """Nets of the clocks that drive registers: the miner's, and that of the gate that the PLL's lock opens."""
+        """Nets of the clocks that drive registers: the miner's clock, and the clock of the gate after the PLL."""
         return ("clk", "enable.pll_clk") if self.gated else ("clk",)
 
     @property
@@ -73,7 +73,7 @@ class Board:
 
 
 class BoardTop(Elaboratable):
-    """A miner on a board: its UART on the board's, its clock from the board's PLL, at rest until that is locked.
+    """Top-level design: a miner with the board's UART and PLL, stopped or in reset until the PLL is locked.
 
     The LED is lit while bytes pass in either direction.
 
@@ -82,12 +82,12 @@ class BoardTop(Elaboratable):
     board : Board
         The board.
     configuration : Configuration
-        The miner and its UART.
+        Miner and its UART.
 
     Raises
     ------
     InputError
-        The configuration has no UART, or is for another clock.
+        The configuration has no UART, or another clock.
     """
 
     def __init__(self, board: Board, configuration: Configuration) -> None:
@@ -99,7 +99,7 @@ class BoardTop(Elaboratable):
         self._serial = SerialMiner(configuration.miner, configuration.divisor)
 
     def elaborate(self, platform: Any) -> Module:
-        """Connect clock, reset, lines and LED."""
+        """Connect clock, reset, UART and LED."""
         m = Module()
         clock, locked = Signal(), Signal()
         m.domains.sync = ClockDomain(reset_less=self._board.gated)

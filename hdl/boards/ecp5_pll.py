@@ -1,4 +1,4 @@
-"""The PLL of an ECP5, and a gate behind it."""
+"""PLL and clock gate of an ECP5."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,24 +18,24 @@ _DETECTOR_HZ = range(3_125_000, 400_000_001)
 def ecp5_pll(
     crystal_hz: int, divide: int, multiply: int, output_divide: int
 ) -> Callable[[Module, Any, Signal, Signal], None]:
-    """Return what adds a PLL that makes ``crystal_hz / divide * multiply``; the clock stands still until it is locked.
+    """Return a function that adds a PLL with the output ``crystal_hz / divide * multiply``, gated until it is locked.
 
-    So a design needs no reset: the configuration of the device gives registers their initial values, and they keep
-    them until the clock is what it shall be.
+    A design then needs no reset: configuration sets the initial values of registers, and they keep them until the clock
+    is stable.
 
     Parameters
     ----------
     crystal_hz : int
         Frequency at the pad in Hz.
     divide, multiply : int
-        Dividers before the phase detector and in the feedback.
+        Dividers before the phase detector and in the feedback path.
     output_divide : int
         Divider from the oscillator to the output.
 
     Raises
     ------
     InputError
-        Phase detector (3.125 to 400 MHz) or oscillator (400 to 800 MHz) is out of its range.
+        The frequency of the phase detector (3.125 to 400 MHz) or oscillator (400 to 800 MHz) is out of range.
     """
     output_hz = crystal_hz * multiply // divide
     for name, value, allowed in (
@@ -56,7 +56,7 @@ def ecp5_pll(
             "EHXPLLL",
             a_FREQUENCY_PIN_CLKI=f"{crystal_hz / 1e6:g}",
             a_FREQUENCY_PIN_CLKOP=f"{output_hz / 1e6:g}",
-            # Values of Project Trellis' ecppll, which has them from the vendor's tool.
+            # Values of Project Trellis' ecppll, which are from the vendor's tool.
             a_ICP_CURRENT="12",
             a_LPF_RESISTOR="8",
             a_MFG_ENABLE_FILTEROPAMP="1",

@@ -12,11 +12,11 @@ __all__ = ["BOARD"]
 
 
 class _Platform(SpramMemories, ICEBreakerPlatform):
-    """The board, with large memories in its SPRAM."""
+    """iCEBreaker platform that puts large memories into SPRAM."""
 
 
 def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
-    """12 MHz x 64 / 32 = 24 MHz, by way of 768 MHz."""
+    """Add the PLL: 12 MHz x 64 / 32 = 24 MHz, with the oscillator at 768 MHz."""
     m.submodules.pll = Instance(
         "SB_PLL40_PAD",
         p_FEEDBACK_PATH="SIMPLE",

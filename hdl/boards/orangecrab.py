@@ -1,4 +1,4 @@
-"""OrangeCrab r0.2 with an ECP5-25F; its UART is on the header pins 0 (to the board) and 1 (from the board)."""
+"""OrangeCrab r0.2 with an ECP5-25F, UART on header pins 0 (to the board) and 1 (from the board)."""
 
 from amaranth.build import Attrs, PinsN, Resource
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
@@ -11,7 +11,7 @@ __all__ = ["BOARD"]
 
 
 class _Platform(OrangeCrabR0_2_25FPlatform):
-    """The board, with a UART on its header and the green part of its LED."""
+    """OrangeCrab platform with a UART on the header and the green LED."""
 
     resources = [  # noqa: RUF012
         *OrangeCrabR0_2_25FPlatform.resources,

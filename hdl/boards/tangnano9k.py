@@ -10,18 +10,18 @@ from ninefold.hdl.boards.board import Board
 
 __all__ = ["BOARD"]
 
-#: Larger memories are worth a block RAM, of which there are 26.
+#: Memories above this size use one of the 26 block RAMs.
 _SMALL_BITS = 4096
 _FEW = 4
 
 
 class _Platform(TangNano9kPlatform):
-    """The board, with small memories in its LUTs, so that block RAM is left for the store."""
+    """Tang Nano 9K platform that puts small memories into LUTs and leaves block RAM to the store."""
 
     def get_memory(self, memory: Any) -> Any:
-        """Return a memory's own elaboration, told where it shall go."""
+        """Return the elaboration of a memory, with an attribute that selects LUT RAM or block RAM."""
         if Shape.cast(memory.shape).width * memory.depth <= _SMALL_BITS:
-            # A LUT RAM has 16 words: a few are better off in flip-flops.
+            # A LUT RAM has 16 words; for a few words, flip-flops are smaller.
             if not memory.write_ports or memory.depth <= _FEW:
                 memory.attrs["ram_style"] = "logic"
             else:
@@ -30,7 +30,7 @@ class _Platform(TangNano9kPlatform):
 
 
 def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
-    """27 MHz / 9 x 16 = 48 MHz, by way of 768 MHz."""
+    """Add the PLL: 27 MHz / 9 x 16 = 48 MHz, with the oscillator at 768 MHz."""
     m.submodules.pad = pad = io.Buffer("i", port)
     m.submodules.pll = Instance(
         "rPLL",

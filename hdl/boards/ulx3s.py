@@ -11,7 +11,7 @@ __all__ = ["BOARD"]
 
 
 class _Platform(ULX3S_85F_Platform):
-    """The board, with the pin that starts its ESP32 by a name of its own."""
+    """ULX3S platform with the enable pin of the ESP32 as a separate resource."""
 
     resources = [  # noqa: RUF012
         *ULX3S_85F_Platform.resources,
@@ -31,9 +31,9 @@ BOARD = Board(
     ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
     gated=True,
     aim_hz=127_000_000,
-    # Otherwise the ESP32, which can load the FPGA too, may restart the board.
+    # Otherwise the ESP32, which can also configure the FPGA, may restart the board.
     high=("esp32_gpio0",),
-    # Four sites in nine tiles, and two tiles more in the middle.
+    # Four sites in nine tiles, and two more tiles in the middle.
     sites=Sites(
         columns=tuple(4 + 9 * i + 2 * j + 2 * (i > 6) for i in range(13) for j in range(4)),
         rows=(22, 46, 70, 82),
