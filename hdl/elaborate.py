@@ -15,7 +15,6 @@ from amaranth.lib import wiring
 from ninefold.hdl import yosys
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
-from ninefold.spec.progress import step
 
 __all__ = ["allow_collisions", "digest", "rtlil", "uncollected", "verilog"]
 
@@ -55,8 +54,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
-        with step(f"writing {type(core).__name__} as Verilog"):
-            yosys.run(_TO_VERILOG, folder)
+        yosys.run(_TO_VERILOG, folder)
         (folder / "top.il").unlink()
 
     digest = digest_of(text, _TO_VERILOG, yosys.version())

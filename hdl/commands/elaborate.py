@@ -8,6 +8,7 @@ import click
 from ninefold.hdl.commands.parameters import DesignCommand
 from ninefold.spec.errors import InputError
 from ninefold.spec.files import written_aside
+from ninefold.spec.progress import step
 
 __all__ = ["elaborate"]
 
@@ -43,7 +44,9 @@ def elaborate(
     if output is not None and not output.parent.is_dir():
         raise InputError(f"the output must be in a folder that exists, not in {str(output.parent)!r}")
     called, component = _component(core, parameters)
-    text = (verilog if language == "verilog" else rtlil)(component, called.replace("/", "_") if name is None else name)
+    with step(f"elaborating {called}"):
+        write = verilog if language == "verilog" else rtlil
+        text = write(component, called.replace("/", "_") if name is None else name)
     if output is None:
         click.echo(text, nl=False)
     else:

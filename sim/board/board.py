@@ -11,7 +11,6 @@ from ninefold.sim.board.build import board_design, identity
 from ninefold.sim.board.faults import Faults, Line
 from ninefold.sim.verilated import Model
 from ninefold.spec.errors import LostDeviceError
-from ninefold.spec.progress import step
 
 __all__ = ["VirtualBoard", "open_board"]
 
@@ -50,8 +49,7 @@ class VirtualBoard:
         if faults.identity == "wrong":
             digest = bytes(byte ^ 0xFF for byte in digest)
         self.name = f"sim://{name}"
-        with step(f"compiling the virtual board {name}"):
-            self._model: Model | None = Model(board_design(name, digest))
+        self._model: Model | None = Model(board_design(name, digest))
         self._to_board, self._from_board = Line(faults, 0), Line(faults, 1)
         self._pending, self._ahead = bytearray(), bytearray()
         self._received = 0
