@@ -14,19 +14,19 @@ import numpy.typing as npt
 __all__ = ["mapped"]
 
 _MAGIC = b"\x93NUMPY"
-#: First bytes of what is mistaken for a ``.npy`` file.
+#: First bytes of files that are mistaken for ``.npy`` files, and their types.
 _OTHERS = ((b"PK", "a zip archive, as .npz files are"), (b"\x80", "a pickle"), (b"\x89HDF", "an HDF5 file"))
 
 
 def mapped(path: Path) -> npt.NDArray[Any]:
-    """Map a file; its values are not looked at.
+    """Map a file without checking its values.
 
     Raises
     ------
     ValueError
-        When it is no such file, or not a whole one; the message says in words what it is.
+        The file is not a ``.npy`` file, or is incomplete; the message describes what it is.
     OSError
-        When it cannot be read.
+        The file cannot be read.
     """
     status = path.stat()
     if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
@@ -42,13 +42,13 @@ def mapped(path: Path) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError:
         raise
-    except Exception as error:  # of a damaged header, whatever Python's own parser and tokeniser raise
+    except Exception as error:  # for a damaged header, Python's parser and tokeniser raise many types
         raise ValueError(_fault(path)) from error
     return array
 
 
 def _fault(path: Path) -> str:
-    """Return why NumPy does not map a file that begins as a ``.npy`` file."""
+    """Return the reason that NumPy does not map a file that begins like a ``.npy`` file."""
     damaged, size = "its header is damaged", path.stat().st_size
     with path.open("rb") as file:
         start = file.read(len(_MAGIC) + 2)
@@ -61,7 +61,7 @@ def _fault(path: Path) -> str:
     try:
         fields = ast.literal_eval(header.decode("latin-1").strip())
         dtype, shape = np.dtype(fields["descr"]), tuple(int(side) for side in fields["shape"])
-    except Exception:  # whatever the parsers raise
+    except Exception:  # the parsers raise many types
         return damaged
     if dtype.hasobject:
         return "it holds Python objects (a pickle), not numbers"

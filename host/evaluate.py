@@ -1,7 +1,7 @@
 """Recall, precision and NDCG of an index against exact float search.
 
-Rows of zeros have no nearest rows, and rows that are equal tie. Neither may make an index look good: zeros are not
-searched for, and where rows tie for the last place of the exact list, none of them counts. Both are reported.
+Rows of zeros have no nearest rows, and equal rows tie. To keep both from flattering an index, zero rows are not used as
+queries, and rows that tie for the last place of the exact list do not count. Both numbers are reported.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ K = 10
 RERANKED_FROM = 40
 QUERIES = 500
 SEED = 9
-#: Rows scored together: the sums of `QUERIES` queries then stay in a core's cache.
+#: Rows scored together, so that the sums of `QUERIES` queries stay in a core's cache.
 _BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How near one way of searching comes to exact search, means over the queries.
+    """Quality of one search method against exact search, as means over the queries.
 
     Attributes
     ----------
     name : str
-        The way.
+        Search method.
     recall : float
-        Part of the exact nearest that is among the 10 found.
+        Fraction of the exact nearest rows that are among the 10 found.
     precision : float
-        Part of the first n found that is among the n exact nearest; n is 10, or less where rows tie or are few.
+        Fraction of the first n found that are among the n exact nearest; n is 10, or less if rows tie or are few.
     ndcg : float
-        Normalised discounted cumulative gain at 10: the gain of the exact nearest is n, of the next n - 1, and so on.
+        Normalised discounted cumulative gain at 10: the nearest row gains n, the next n - 1, and so on.
     """
 
     name: str
@@ -53,26 +53,26 @@ class Quality:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` measured.
+    """Result of `evaluate`.
 
     Attributes
     ----------
     queries : int
-        Rows that were searched for.
+        Number of rows used as queries.
     zero_rows : int
-        Rows of the index whose kept vector is all zeros; these are not searched for.
+        Number of rows whose vector is all zeros; these are not used as queries.
     equal_rows : int
-        Rows of the index whose kept vector another row has too, zeros left out.
+        Number of rows with the same vector as another row, except zeros.
     undecided : int
-        Sampled rows that are left out because ties leave no row that is surely among the 10 nearest.
+        Number of sampled rows left out because ties leave no row certainly among the 10 nearest.
     chance : float
-        Recall that 10 rows picked at random reach: 1 for an index of up to 11 rows, whose figures mean nothing.
+        Recall of 10 random rows: 1 for an index of up to 11 rows, whose figures have no meaning.
     qualities : tuple of Quality
         ``plain`` and ``reranked from 40``.
     answered_by, path : str
-        Device, and how it computed.
+        Device, and its method.
     seconds : float
-        Time of the device for all queries.
+        Time of the device for all queries, in seconds.
     """
 
     queries: int
@@ -87,14 +87,14 @@ class Evaluation:
 
 
 def evaluate(index: Index, device: str = "auto") -> Evaluation:
-    """Search for 500 seeded rows, each with itself left out, and compare with exact search over the float vectors.
+    """Search for 500 seeded rows, excluding each row itself, and compare with exact search over the float vectors.
 
     Parameters
     ----------
     index : Index
-        Of two rows or more, with float vectors.
+        Index of at least two rows, with float vectors.
     device : str
-        What searches.
+        Name of the device that searches.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
     Raises
     ------
     InputError
-        When the index has no float vectors, one row only, or no row that has nearest ones.
+        The index has no float vectors, only one row, or no row with nearest rows.
     """
     vectors, count = index.vectors, len(index)
     if count < 2:
@@ -117,14 +117,14 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
     decided = [at for at, nearest in enumerate(truth) if len(nearest)]
     if not decided:
         raise InputError(
-            f"{index.called} cannot be evaluated: of its {count} vectors {count - len(nonzero)} are zeros and {equal} "
-            "equal another, so none has nearest ones"
+            f"{index.called} cannot be evaluated: {count - len(nonzero)} of its {count} vectors are zeros and "
+            f"{equal} equal another, so none has nearest rows"
         )
     rows, truth = rows[decided], [truth[at] for at in decided]
     q = np.asarray(vectors[rows], np.float32)
     with step(f"searching {len(rows)} entries"), Scheduler() as scheduler:
         start = time.perf_counter()
-        # Strict: figures of another device than the one asked for would mislead.
+        # Strict: figures of another device than requested would mislead.
         result = index.mine(q, device=device, strict=True, scheduler=scheduler, k=min(RERANKED_FROM + 1, count))
         seconds = time.perf_counter() - start
     plain, reranked = [], []
@@ -147,18 +147,18 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
 
 
 def count_rows(vectors: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.int64], int]:
-    """Return which rows are not all zeros, int64 ascending, and how many of these equal another row.
+    """Return the rows that are not all zeros, int64 ascending, and the number of them that equal another row.
 
     Parameters
     ----------
     vectors : float16 array of shape (N, D)
     """
-    # Rows are compared by a random linear hash modulo 2**64, which takes 8 bytes a row.
+    # Rows are compared by a random linear hash modulo 2**64, which takes 8 bytes per row.
     weights = np.random.default_rng(SEED).integers(0, 2**64, vectors.shape[1], np.uint64)
     hashes = np.empty(len(vectors), np.uint64)
     nonzero = np.empty(len(vectors), bool)
     for first in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[first : first + _BLOCK]) + np.float16(0)  # of -0 it makes 0
+        block = np.asarray(vectors[first : first + _BLOCK]) + np.float16(0)  # turns -0 into 0
         nonzero[first : first + _BLOCK] = block.any(axis=1)
         hashes[first : first + _BLOCK] = (block.view(np.uint16) * weights).sum(axis=1, dtype=np.uint64)
     copies = np.unique(hashes[nonzero], return_counts=True)[1]
@@ -171,16 +171,16 @@ def exact(
     rows: npt.NDArray[np.int64],
     k: int,
 ) -> list[npt.NDArray[np.int64]]:
-    """Return for each query the nearest rows by exact float search, best first, ties by id, itself left out.
+    """Return for each query the nearest rows by exact float search, best first, ties by id, except the query itself.
 
-    These are the k nearest, without those that tie with the next row, if there is one: of equal rows, none is nearer.
+    These are the k nearest rows. Rows that tie with the row after them are left out, as none of them is nearer.
 
     Parameters
     ----------
     q : float32 array of shape (Q, D)
     vectors : float16 array of shape (N, D)
     rows : int64 array of shape (Q,)
-        Which row each query is.
+        Row number of each query.
     k : int
     """
     ids = np.zeros((len(q), 0), np.int64)
@@ -191,14 +191,14 @@ def exact(
             numbers = np.broadcast_to(np.arange(first, first + len(block)), (len(q), len(block)))
             ids = np.concatenate([ids, numbers], axis=1)
             scores = np.concatenate([scores, float_scores(q, block)], axis=1)
-            # Stable, and earlier blocks stand first: of equal scores the smaller id stays ahead.
+            # The sort is stable and earlier blocks come first, so of equal scores the smaller id stays ahead.
             order = np.argsort(-scores, axis=1, kind="stable")[:, : k + 2]
             ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
             searching.at(first + len(block), len(vectors))
     nearest = []
     for found, reached, row in zip(ids, scores, rows, strict=True):
         others = np.flatnonzero(found != row)
-        # Where there is a next row, the score to beat is its.
+        # The k nearest must score more than the next row, if there is one.
         limit = reached[others[k]] if len(others) > k else -np.inf
         nearest.append(found[others[:k]][reached[others[:k]] > limit])
     return nearest
@@ -210,8 +210,8 @@ def ndcg(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
     Parameters
     ----------
     found, truth : int64 array of shape (n,)
-        Ids, best first. With m the length of `truth`, the gain of its first is m, of the next m - 1, and so on; rank r
-        from 1 is discounted by log2(r + 1).
+        Ids, best first. With m the length of `truth`, its first id gains m, the next m - 1, and so on; rank r, from 1,
+        is discounted by log2(r + 1).
     """
     gains = {int(i): len(truth) - rank for rank, i in enumerate(truth)}
     got = sum(gains.get(int(i), 0) / math.log2(rank + 2) for rank, i in enumerate(found))

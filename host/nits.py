@@ -1,4 +1,4 @@
-"""Packed nits: two a byte, each a 4-bit two's complement nibble, element 0 in the low one."""
+"""Packed nits: two per byte, each a 4-bit two's complement nibble, element 0 in the low one."""
 
 import weakref
 from typing import Any
@@ -13,14 +13,14 @@ from ninefold.spec.operators import OPERATORS
 
 __all__ = ["check", "check_database", "pack", "reciprocals", "unpack"]
 
-#: Rows looked at together by `check`, so that a database larger than the memory can be checked.
+#: Bytes that `check` reads at a time, so that a database larger than memory can be checked.
 _BLOCK_BYTES = 1 << 20
-#: Databases that were found sound, for any device; they do not change.
+#: Databases that passed the check, for any device; they do not change.
 _CHECKED: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 def pack(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
-    """Pack nits two a byte.
+    """Pack nits two per byte.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def pack(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
     Raises
     ------
     InputError
-        For another dtype or a value that is not a nit, with its position.
+        Another dtype, or a value that is not a nit; the message gives its position.
     """
     if nits.dtype != np.int8:
         raise InputError(f"nits must have dtype int8, not {nits.dtype.name}")
@@ -56,9 +56,9 @@ def unpack(packed: npt.NDArray[np.uint8], dimensions: int) -> npt.NDArray[np.int
     Parameters
     ----------
     packed : uint8 array of shape (..., ceil(dimensions / 2))
-        As `pack` gives it.
+        Result of `pack`.
     dimensions : int
-        How many nits a row holds.
+        Number of nits in a row.
 
     Returns
     -------
@@ -67,11 +67,11 @@ def unpack(packed: npt.NDArray[np.uint8], dimensions: int) -> npt.NDArray[np.int
     Raises
     ------
     InputError
-        For another dtype or shape, or a nibble outside -4 to 4 (other than 0 where it pads), with its position.
+        Another dtype or shape, a nibble outside -4 to 4, or padding other than 0; the message gives the position.
     """
     check(packed, dimensions)
     nits = np.empty((*packed.shape[:-1], dimensions), np.int8)
-    # Shifts of signed bytes carry the sign of a nibble: up to the top of the byte, then down again.
+    # Shifting a signed byte left and then right extends the sign of a nibble.
     signed = packed.view(np.int8)
     nits[..., 0::2] = signed << np.int8(4) >> np.int8(4)
     nits[..., 1::2] = signed[..., : dimensions // 2] >> np.int8(4)
@@ -79,14 +79,14 @@ def unpack(packed: npt.NDArray[np.uint8], dimensions: int) -> npt.NDArray[np.int
 
 
 def check(packed: npt.NDArray[np.uint8], dimensions: int) -> None:
-    """Raise `InputError` unless `packed` holds rows of so many nits; the message names the first position at fault.
+    """Raise `InputError` unless `packed` holds rows of `dimensions` nits; the message gives the first wrong position.
 
     Parameters
     ----------
     packed : uint8 array of shape (..., ceil(dimensions / 2))
-        Read in blocks, so a memory-mapped array is never held whole.
+        Array to check, read in blocks, so that a memory-mapped array is never entirely in memory.
     dimensions : int
-        How many nits a row holds.
+        Number of nits in a row.
     """
     if packed.dtype != np.uint8:
         raise InputError(f"packed nits must have dtype uint8, not {packed.dtype.name}")
@@ -96,7 +96,7 @@ def check(packed: npt.NDArray[np.uint8], dimensions: int) -> None:
     rows = packed.reshape(-1, width)
     step = max(1, _BLOCK_BYTES // width)
     for first in range(0, len(rows), step):
-        # With 4 added, the nibbles of nits are 0 to 8, and no other nibble is.
+        # With 4 added, exactly the nibbles of nits are 0 to 8.
         block: npt.NDArray[Any] = rows[first : first + step]
         low, high = (block + np.uint8(4)) & np.uint8(15), ((block >> np.uint8(4)) + np.uint8(4)) & np.uint8(15)
         if low.max() > 8 or high.max() > 8 or (dimensions % 2 and (high[:, -1] != 4).any()):
@@ -117,13 +117,13 @@ def _refuse(block: npt.NDArray[np.uint8], dimensions: int, first: int, shape: tu
 
 
 def check_database(database: Database) -> None:
-    """Raise `InputError` unless a database holds what ``mine`` takes; each is looked through once a process.
+    """Raise `InputError` unless ``mine`` accepts a database; each is checked once per process.
 
     Raises
     ------
     InputError
-        When ``nits`` is not rows x dimensions packed nits (the message names the first position at fault), or scale or
-        mode is not what ``quantise`` takes.
+        ``nits`` is not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise`` does
+        not accept scale or mode.
     """
     if database in _CHECKED:
         return
@@ -132,14 +132,14 @@ def check_database(database: Database) -> None:
     if packed.ndim != 2 or len(packed) != rows:
         raise InputError(f"the database must hold {rows} rows of packed nits, not an array of {packed.shape}")
     check(packed, dimensions)
-    # The queries will be quantised so: let the contract judge scale and mode now.
+    # Queries will be quantised with this scale and mode, so the operator's contract checks them now.
     settings = {name: database.attributes.get(name) for name in ("scale", "mode")}
     OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
     _CHECKED.add(database)
 
 
 def reciprocals(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return the factors of ``normalised`` similarity, which then is ``(score * factor) >> 8``.
+    """Return the factors of ``normalised`` similarity, which is ``(score * factor) >> 8``.
 
     Parameters
     ----------
@@ -152,6 +152,6 @@ def reciprocals(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         2**16 / length of each row as (isqrt(2**34 // n) + 1) >> 1, n its sum of squares; 0 for a row of zeros.
     """
     squares = np.einsum("nd,nd->n", vectors, vectors).astype(np.int64)
-    # A double holds the quotient and its square root is rounded correctly, so the floor is the integer root.
+    # The quotient fits a double and its square root is correctly rounded, so the floor is the integer root.
     roots = np.sqrt((1 << RECIPROCAL_BITS) // np.maximum(squares, 1)).astype(np.int64)
     return np.where(squares == 0, 0, (roots + 1) >> 1)

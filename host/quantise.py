@@ -1,4 +1,4 @@
-"""The quantiser in NumPy, for every part of the host that needs nits."""
+"""Quantiser in NumPy, shared by all parts of the host."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, THRESH
 
 __all__ = ["grid", "quantise"]
 
-#: Numbers that are decided together: their intermediate arrays stay in the cache.
+#: Numbers quantised together, so that intermediate arrays stay in the processor's cache.
 _BLOCK = 1 << 16
 
 
 def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
-    """Return the nits of `x`, int8 of its shape; complex numbers count by their real part."""
+    """Return the nits of `x`, int8 of its shape; only the real part of complex numbers counts."""
     flat = x.real.reshape(-1)
     nits = np.empty(flat.shape, np.int8)
     for first in range(0, len(flat), _BLOCK):
@@ -24,7 +24,7 @@ def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.in
 
 def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int16]:
     """Return the grid values of real numbers, int16 of their shape: saturated, with 12 bits of fraction."""
-    with np.errstate(over="ignore", under="ignore"):  # overflow gives an infinity, which saturates
+    with np.errstate(over="ignore", under="ignore"):  # an overflow becomes infinite and saturates
         y = x.astype(np.float32) * np.float32(scale)
         y *= np.float32(1 << GRID_FRACTION_BITS)  # exact: a power of two
     return np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
@@ -32,7 +32,7 @@ def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int16]:
 
 def _decide(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
     g = grid(x, scale)
-    # Reached upward minus reached downward: no magnitude, which -32768 does not have in 16 bits.
+    # Thresholds reached upward minus thresholds reached downward. A magnitude of -32768 would not fit 16 bits.
     nits = np.zeros(g.shape, np.int8)
     for t in THRESHOLDS[mode].reached_at:
         nits += g >= t

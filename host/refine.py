@@ -1,4 +1,4 @@
-"""What `mine` does after a device: the adaptive threshold and reranking."""
+"""Adaptive threshold and reranking of ``mine``, applied to a device's results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from ninefold.spec.formats import INT32_MIN, NO_ID
 
 __all__ = ["adaptive", "float_scores", "refine", "rerank"]
 
-#: Numbers of vectors that are reranked together: what is computed of them stays in the cache.
+#: Vector components reranked together, so that intermediate results stay in the processor's cache.
 _TOGETHER = 1 << 19
-#: So few scores are summed row by row, the others all at once, one dimension after another.
+#: Below this number scores are summed row by row, otherwise all at once, one dimension after another.
 _FEW = 256
 
 
@@ -23,7 +23,7 @@ def refine(
     threshold: str | None = None,
     vectors: npt.NDArray[np.float16] | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Apply the options of ``mine`` to what a device returned.
+    """Apply the options of ``mine`` to a device's results.
 
     Parameters
     ----------
@@ -32,17 +32,17 @@ def refine(
     q : float32 array of shape (Q, D)
         The queries.
     k : int
-        How many slots the result has.
+        Number of slots of the result.
     threshold : {None, 'adaptive'}
-        Whether `adaptive` judges the integer scores first.
+        If 'adaptive', first keep only the integer scores that `adaptive` marks.
     vectors : float16 array of shape (N, D), optional
-        What to rerank with; without them the scores stay integers.
+        Vectors for reranking; without them the scores stay integers.
 
     Returns
     -------
     dict of str to array
         ``ids`` int64 (Q, k), ``scores`` int32 or, reranked, float64 (Q, k), ``count`` int64 (Q,); slots from ``count``
-        on hold -1 and INT32_MIN or minus infinity.
+        on contain -1 and INT32_MIN or minus infinity.
     """
     ids, scores, count = values["ids"], values["scores"], values["count"]
     if threshold == "adaptive":
@@ -60,7 +60,7 @@ def refine(
 def _judged(
     ids: npt.NDArray[np.int64], scores: npt.NDArray[np.int32], count: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Leave what `adaptive` marks, in front."""
+    """Keep the results that `adaptive` marks, moved to the front."""
     judged = np.full_like(ids, NO_ID), np.full_like(scores, INT32_MIN), np.zeros_like(count)
     for row, found in enumerate(count.tolist()):
         marked = adaptive(scores[row, :found])
@@ -81,7 +81,7 @@ def adaptive(scores: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     bool array of shape (n,)
         With S the sum and SS the sum of squares: n s - S >= 0 and 4 (n s - S)**2 >= n SS - S**2.
     """
-    # Python's integers: with n = 256 and D = 4096 the squares already need 50 bits, and callers may bring more.
+    # Python integers: with n = 256 and D = 4096 the squares already need 50 bits, and callers may pass more.
     values = [int(s) for s in scores]
     n, total, squares = len(values), sum(values), sum(s * s for s in values)
     spread = n * squares - total**2
@@ -91,22 +91,22 @@ def adaptive(scores: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
 def rerank(
     q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float16]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Score rows again with the stored vectors, those of each query.
+    """Recompute the scores of each query's rows with the stored vectors.
 
     Parameters
     ----------
     q : float32 array of shape (Q, D)
     ids : int64 array of shape (Q, n)
-        Rows of `vectors` for each query; -1 in slots that are empty.
+        Rows of `vectors` for each query; -1 in empty slots.
     vectors : float16 array of shape (N, D)
-        May be memory-mapped; only the rows asked for are read.
+        Stored vectors, possibly memory-mapped; only the rows in `ids` are read.
 
     Returns
     -------
     ids : int64 array of shape (Q, n)
-        The largest score first, ties by id; empty slots last.
+        Rows by falling score, ties by id; empty slots last.
     scores : float64 array of shape (Q, n)
-        As `float_scores` has them; minus infinity in empty slots.
+        Scores as in `float_scores`; minus infinity in empty slots.
     """
     scores = np.empty(ids.shape)
     together = max(1, _TOGETHER // max(1, ids.shape[1] * vectors.shape[1]))
@@ -129,16 +129,16 @@ def float_scores(q: npt.NDArray[np.float32], vectors: npt.NDArray[Any]) -> npt.N
     Returns
     -------
     float64 array of shape (Q, N)
-        Products and sums in float64, in index order: a matrix product would choose its own order.
+        Products and sums in float64, in index order, unlike a matrix product, which chooses its own order.
     """
     return _dot(q, vectors[None])
 
 
 def _dot(q: npt.NDArray[np.float32], rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the dot products of each query, (Q, D), with its own rows, (Q, n, D), or all with the same, (1, n, D)."""
+    """Return the dot products of each query, (Q, D), with its own rows, (Q, n, D), or with shared rows, (1, n, D)."""
     queries = q.astype(np.float64)
     if len(q) * rows.shape[1] < _FEW:
-        # Running sums keep the order. Added to 0 as below, none is -0.
+        # Running sums keep the order. Adding 0, as the loop below does, turns -0 into 0.
         products = rows.astype(np.float64) * queries[:, None]
         return np.add.accumulate(products, axis=2, out=products)[:, :, -1] + 0.0
     columns = np.ascontiguousarray(np.moveaxis(rows, 2, 0)).astype(np.float64)

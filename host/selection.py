@@ -1,4 +1,4 @@
-"""Exact selection of the k largest scores, fed block by block: ties by arrival, never a sort of all scores."""
+"""Exact selection of the k largest scores, block by block, ties by arrival, without sorting all scores."""
 
 from typing import Any
 
@@ -11,31 +11,31 @@ __all__ = ["Selection", "empty"]
 
 
 def empty(queries: int, k: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Return ids (Q, k) and scores (Q, k) of results that hold nothing yet."""
+    """Return ids (Q, k) and scores (Q, k) of empty results."""
     nothing = -np.inf if np.dtype(dtype).kind == "f" else INT32_MIN
     return np.full((queries, k), NO_ID, np.int64), np.full((queries, k), nothing, dtype)
 
 
 class Selection:
-    """The k best of what was offered so far, for several queries at once.
+    """The k best scores so far, for several queries at once.
 
     Parameters
     ----------
     queries : int
         Number of queries, Q.
     k : int
-        How many to keep for each.
+        Number of results per query.
     dtype : dtype
-        Of the scores: any real type.
+        Type of the scores, any real type.
 
     Attributes
     ----------
     ids : int64 array of shape (Q, k)
         Positions of the best scores, best first; NO_ID from `count` on.
     scores : array of shape (Q, k)
-        The scores as they came; INT32_MIN, or minus infinity for floats, from `count` on.
+        Scores in the same order; INT32_MIN, or minus infinity for floats, from `count` on.
     count : int
-        How many slots hold a result.
+        Number of slots with a result.
     """
 
     def __init__(self, queries: int, k: int, dtype: npt.DTypeLike) -> None:
@@ -44,14 +44,14 @@ class Selection:
         self.ids, self.scores = empty(queries, k, dtype)
 
     def offer(self, block: npt.NDArray[Any], first: int) -> None:
-        """Take scores (Q, B) of the positions first, first + 1, ..., which follow all those offered before.
+        """Add scores (Q, B) of the positions first, first + 1, ..., which follow all earlier positions.
 
-        Besides `block` this holds a mask of its size and, for the first blocks only, a copy of it.
+        In addition to `block` this needs a mask of its size and, for the first blocks only, a copy.
         """
-        # Divided from flat positions, which NumPy finds several times faster than pairs.
+        # Computed from flat positions, which NumPy finds several times faster than pairs.
         query, column = np.divmod(np.flatnonzero(self._candidates(block)), max(block.shape[1], 1))
         kept = np.arange(self.count)
-        # What is kept arrived before the block, so a stable sort by score leaves equal scores in order of arrival.
+        # Kept scores arrived before the block, so a stable sort by score leaves equal scores in order of arrival.
         queries = np.concatenate([np.repeat(np.arange(len(block)), self.count), query])
         scores = np.concatenate([self.scores[:, kept].ravel(), block[query, column].astype(self.scores.dtype)])
         ids = np.concatenate([self.ids[:, kept].ravel(), column + first])
@@ -68,7 +68,7 @@ class Selection:
         return np.full(len(self.ids), self.count, np.int64)
 
     def _candidates(self, block: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Return a mask (Q, B) of all that may be among the best k."""
+        """Return a mask (Q, B) of the scores that may be among the best k."""
         if self.count == self.k:  # a later score never displaces an equal one
             return np.asarray(block > self.scores[:, -1:])
         if block.shape[1] <= self.k:

@@ -1,14 +1,14 @@
-"""What the host does around a device, for operators that leave it something: one module each, found by scanning.
+"""Work of the host before and after a device, and spot checks of answers: one module per operator, found by scanning.
 
-A module is named after its operator and defines any of
+A module has the name of its operator and defines any of
 
 ``before(call) -> Call | Answer``
-    What the device is asked instead, or the answer where there is nothing to compute.
+    Call for the device, or the answer if there is nothing to compute.
 ``after(call, answer) -> Answer``
-    What becomes of the device's answer; `call` is the one that the user made.
+    Final answer from the device's answer; `call` is the user's call.
 ``check(call, answer, generator) -> str``
-    A spot check of what a device answered to the call that it was given: recomputes part of it, and says what is wrong,
-    or nothing. The shapes and dtypes have been looked at before.
+    Spot check of a device's answer to the call it was given: recomputes part of it and returns the fault found, or an
+    empty string. Shapes and dtypes are checked before.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from ninefold.spec.signature import Call, Tensor
 
 __all__ = ["SAMPLED_ROWS", "after", "before", "empty_lists", "flaw", "shape_of"]
 
-#: How many rows a spot check recomputes.
+#: Number of rows that a spot check recomputes.
 SAMPLED_ROWS = 64
 
 
 def before(call: Call) -> Call | Answer:
-    """Return what to ask a device, or the answer where none is needed."""
+    """Return the call for the device, or the answer if no device is needed."""
     hook = _hooks("before").get(call.operator.name)
     found: Call | Answer = call if hook is None else hook(call)
     return found
 
 
 def after(call: Call, answer: Answer) -> Answer:
-    """Return what becomes of a device's answer to what `before` made of `call`."""
+    """Return the final answer to `call` from a device's answer to the result of `before`."""
     hook = _hooks("after").get(call.operator.name)
     found: Answer = answer if hook is None else hook(call, answer)
     return found
 
 
 def flaw(call: Call, answer: Answer, generator: np.random.Generator) -> str:
-    """Return what a spot check finds wrong with an answer, or an empty string.
+    """Return the fault that a spot check finds in an answer, or an empty string.
 
     Parameters
     ----------
     call : Call
-        As the device was given it.
+        Call that the device received.
     answer : Answer
-        As the device gave it.
+        Answer of the device.
     generator : numpy.random.Generator
-        Chooses the rows that are recomputed, `SAMPLED_ROWS` at most.
+        Generator that chooses the rows to recompute, at most `SAMPLED_ROWS`.
     """
     if text := _misshapen(call, answer.values):
         return text
@@ -65,14 +65,14 @@ def flaw(call: Call, answer: Answer, generator: np.random.Generator) -> str:
 
 
 def empty_lists(queries: int, k: int, dtype: Any) -> Answer:
-    """Return ids, scores and count of searches that found nothing.
+    """Return ids, scores and count of searches without results.
 
     Parameters
     ----------
     queries, k : int
         Shape of the lists.
     dtype : dtype
-        Of the scores; empty slots hold INT32_MIN, or minus infinity in floats.
+        Type of the scores; empty slots hold INT32_MIN, or minus infinity for floats.
     """
     nothing = -np.inf if np.dtype(dtype).kind == "f" else INT32_MIN
     ids = np.full((queries, k), NO_ID, np.int64)
@@ -95,7 +95,7 @@ def _misshapen(call: Call, values: Mapping[str, Any]) -> str:
 
 
 def shape_of(result: Tensor, call: Call) -> tuple[int, ...]:
-    """Return the shape of a result: numbers, sizes and options of the call; leading axes of its first argument."""
+    """Return the shape of a result, from sizes and options of the call and leading axes of its first argument."""
     shape: list[int] = []
     for symbol in result.shape:
         if isinstance(symbol, int):

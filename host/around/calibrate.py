@@ -1,4 +1,4 @@
-"""calibrate: a spot check."""
+"""Spot check of ``calibrate``."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ __all__ = ["check"]
 
 
 def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:  # noqa: ARG001 - one row is enough
-    """Look whether the scale is one of the candidates."""
+    """Check that the scale is one of the candidates."""
     sigma = float(np.std(np.asarray(call.arguments["sample"]).astype(np.float64)))
     multiple = float(answer.values["scale"]) * sigma
     candidates = CALIBRATION.multiples[call.options["mode"]]
-    # Standard deviations that are summed in another order differ in the last bits.
+    # A standard deviation summed in another order differs in its last bits.
     if min(abs(multiple - c) for c in candidates) > 1e-9:
-        return f"the scale is {multiple:g} / sigma, which is none of the candidates {candidates}"
+        return f"the scale is {multiple:g} / sigma, not one of the candidates {candidates}"
     return ""

@@ -1,4 +1,4 @@
-"""mine: ``threshold`` and ``rerank`` are applied here, after any device; a spot check."""
+"""Options ``threshold`` and ``rerank`` of ``mine``, applied after any device, and its spot check."""
 
 import time
 
@@ -18,7 +18,7 @@ __all__ = ["after", "before", "check"]
 
 
 def before(call: Call) -> Call | Answer:
-    """Ask the device for rerank * k."""
+    """Ask the device for rerank * k results."""
     k, rerank = call.options["k"], call.options["rerank"]
     if rerank:
         call.database().require("vectors")
@@ -30,7 +30,7 @@ def before(call: Call) -> Call | Answer:
 
 
 def after(call: Call, answer: Answer) -> Answer:
-    """Judge and score again what the device returned."""
+    """Apply the adaptive threshold and rerank the results of the device."""
     k, threshold, rerank = call.options["k"], call.options["threshold"], call.options["rerank"]
     if (threshold is None and rerank is None) or call.sizes["Q"] == 0 or call.sizes["N"] == 0:
         return answer
@@ -42,7 +42,7 @@ def after(call: Call, answer: Answer) -> Answer:
 
 
 def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:  # noqa: PLR0911 - one a flaw
-    """Score again what was returned, and sampled rows of the database, which may not be better than the last result."""
+    """Recompute the returned scores, and check that no sampled row of the database beats the last result."""
     database, k = call.database(), call.options["k"]
     q, packed = np.asarray(call.arguments["q"]), np.asarray(database.require("nits"))
     kept = min(k, len(packed))
@@ -61,12 +61,12 @@ def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:  #
             return f"query {query} holds an id outside 0 to {len(packed) - 1}"
         if (_rows(database, ids) @ nits[i] != scores).any():
             return f"query {query} holds a wrong score"
-        # Sorted by (score descending, id ascending): then no id stands twice either.
+        # Sorted by (score descending, id ascending), so no id can occur twice either.
         if ((scores[1:] > scores[:-1]) | ((scores[1:] == scores[:-1]) & (ids[1:] <= ids[:-1]))).any():
             return f"the results of query {query} are not in order"
         better = (sampled[i] > scores[-1]) | ((sampled[i] == scores[-1]) & (rows < ids[-1]))
         if (missing := rows[better & ~np.isin(rows, ids)]).size:
-            return f"query {query} leaves out row {missing[0]}, which is better than its last"
+            return f"query {query} omits row {missing[0]}, which scores better than its last result"
     return ""
 
 

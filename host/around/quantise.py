@@ -1,4 +1,4 @@
-"""quantise: a spot check."""
+"""Spot check of ``quantise``."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["check", "nits_of"]
 
 
 def nits_of(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int32]:
-    """Return the nits of numbers of any shape, written for clarity: it judges what is written for speed."""
+    """Return the nits of numbers of any shape; written for clarity, to check code written for speed."""
     with np.errstate(over="ignore", under="ignore"):
         y = x.real.astype(np.float32) * np.float32(scale)
     grid = np.clip(np.rint(y.astype(np.float64) * (1 << GRID_FRACTION_BITS)), GRID_MIN, GRID_MAX)
@@ -25,7 +25,7 @@ def nits_of(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int
 
 
 def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:
-    """Quantise sampled rows again."""
+    """Requantise sampled rows."""
     x, nits = np.asarray(call.arguments["x"]), np.asarray(answer.values["nits"])
     x, nits = x.reshape(-1, x.shape[-1]), nits.reshape(-1, x.shape[-1])
     if not len(x):

@@ -1,4 +1,4 @@
-"""similarity: a spot check."""
+"""Spot check of ``similarity``."""
 
 from math import isqrt
 
@@ -14,7 +14,7 @@ __all__ = ["check"]
 
 
 def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:
-    """Score sampled vectors again, each for a sampled query."""
+    """Recompute the scores of sampled vectors, each for a sampled query."""
     q, c = np.asarray(call.arguments["q"]), np.asarray(call.arguments["c"])
     if not len(q) or not len(c):
         return ""

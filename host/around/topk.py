@@ -1,4 +1,4 @@
-"""topk: an empty input is answered without a device; a spot check."""
+"""Answer of ``topk`` for empty input, and its spot check."""
 
 import numpy as np
 
@@ -12,17 +12,17 @@ __all__ = ["before", "check"]
 
 
 def before(call: Call) -> Call | Answer:
-    """Answer a call without scores: a stream that ``last`` closes cannot be empty."""
+    """Answer a call without scores on the host, since a stream that ``last`` closes cannot be empty."""
     scores = np.asarray(call.arguments["scores"])
     return call if scores.size else empty_lists(len(scores), call.options["k"], scores.dtype)
 
 
 def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:  # noqa: PLR0911 - one a flaw
-    """Look at sampled rows: each id's score, the order, ties by arrival, and that nothing larger was left out."""
+    """Check sampled rows: each id's score, the order, ties by arrival, and that no larger score is missing."""
     offered, names, values = np.asarray(call.arguments["scores"]), call.arguments["ids"], answer.values
     kept = min(call.options["k"], offered.shape[1])
     nothing = empty_lists(1, call.options["k"] - kept, offered.dtype).values
-    # An id that stands for several columns does not say which one arrived: then the scores alone are judged.
+    # An id that names several columns does not tell which one arrived: then only the scores are checked.
     unique = names is None or len(np.unique(names)) == len(names)
     order = np.argsort(names) if names is not None else np.arange(offered.shape[1])
     sorted_names = order if names is None else np.asarray(names)[order]
@@ -39,11 +39,11 @@ def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:  #
             continue
         at = np.minimum(np.searchsorted(sorted_names, ids[:kept]), len(order) - 1)
         if (sorted_names[at] != ids[:kept]).any():
-            return f"row {row} holds an id that was not among those given"
+            return f"row {row} holds an id that was not given"
         arrived = order[at]
         if (offered[row, arrived] != scores[:kept]).any():
-            return f"row {row} gives an id the score of another"
+            return f"row {row} pairs an id with the score of another"
         ties = scores[: kept - 1] == scores[1:kept]
         if (ties & (arrived[1:] <= arrived[:-1])).any():
-            return f"equal scores of row {row} are not in order of arrival, or an id stands twice"
+            return f"equal scores of row {row} are not in order of arrival, or an id occurs twice"
     return ""

@@ -1,4 +1,4 @@
-"""OpenVINO graphs that more than one backend runs: where they run, and the exact product with packed nits."""
+"""OpenVINO graphs shared by several backends: their devices, and the exact product with packed nits."""
 
 from .product import BLOCK, Product, search
 from .target import Graph, Target, one_line

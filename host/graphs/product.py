@@ -14,28 +14,29 @@ __all__ = ["BLOCK", "Product", "search"]
 
 #: Nits in one graph.
 BLOCK: Final = 1 << 22
-#: Queries that are scored together. OpenVINO keeps each graph's scores of its largest batch: 256 bytes a row with 64,
-#: a fifth slower than 256 would be, while 32 would be a fifth slower again.
+#: Queries scored together. OpenVINO keeps memory for each graph's largest batch: 256 bytes per row with 64
+#: queries, which is a fifth slower than 256 queries. With 32 queries it is another fifth slower.
 _QUERIES = 64
 
 
 class Product:
-    """A graph that scores queries against some rows.
+    """Graph that scores queries against a block of rows.
 
-    Two nits a byte, the first in the low nibble, two's complement, is also how OpenVINO lays out its type i4, so the
-    rows enter the graph as they lie and stay at half a byte a nit. All sums are below 2**24, hence exact in float32.
+    OpenVINO's type i4 has the layout of packed nits: two per byte, the first in the low nibble, two's complement. The
+    rows therefore enter the graph unchanged and take half a byte per nit. All sums are below 2**24, hence exact in
+    float32.
 
     Parameters
     ----------
     target : Target
-        Where it runs.
+        Device that runs the graph.
     packed : uint8 array of shape (B, ceil(D / 2))
-        Packed nits; not needed any more afterwards.
+        Packed nits; the caller may discard them afterwards.
 
     Raises
     ------
     DeviceError
-        When the device does not take it.
+        The device does not accept the graph.
     """
 
     def __init__(self, target: Target, packed: npt.NDArray[np.uint8]) -> None:
@@ -43,9 +44,9 @@ class Product:
         self.rows, self.width = len(packed), 2 * int(packed.shape[1])
         lying = np.ascontiguousarray(packed)
         tensor = target.openvino.Tensor(lying, [self.rows, self.width], target.openvino.Type.i4)
-        # Copied: a device reads the constant until its first inference, and the caller's array may be gone by then.
+        # Copied: a device reads the constant until its first inference, when the caller's array may no longer exist.
         nits = op.constant(tensor, shared_memory=False)
-        # A scale for each row is what makes the device keep the weights as they are, instead of widening them.
+        # With a scale for each row the device keeps the weights packed instead of widening them.
         scales = op.constant(np.ones((self.rows, 1), np.float32))
         query = op.parameter([target.rows, self.width], np.float32)
         scores = op.matmul(query, op.multiply(op.convert(nits, "f32"), scales), False, True)
@@ -53,34 +54,34 @@ class Product:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows, as the device holds them."""
+        """Bytes of the rows on the device."""
         return self.rows * self.width // 2
 
     def scores(self, queries: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return scores (Q, B) of nits (Q, `width`), integers as float32 both; `out`, of that size, may hold them."""
+        """Return scores (Q, B) of nits (Q, `width`), both integers as float32, in `out` if it is given."""
         return self._graph(queries, out=out.reshape(len(queries), self.rows))[0]
 
 
 def search(
     nits: npt.NDArray[np.int8], products: Iterable[tuple[int, Product]], k: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Find the rows with the largest scores; the selection is the host's, since OpenVINO's is slower where k is large.
+    """Find the rows with the largest scores. The host selects, since OpenVINO's selection is slower for large k.
 
     Parameters
     ----------
     nits : int8 array of shape (Q, D)
         The queries.
     products : iterable of (int, Product)
-        The number of the first row, and the product with it and those that follow; in order of rows.
+        Number of the first row, and the product with the block that starts there, in order of rows.
     k : int
-        How many to keep.
+        Number of results per query.
 
     Returns
     -------
     ids : int64 array of shape (Q, k)
-        Best first, of equal scores the lower row first; NO_ID where there are none.
+        Best first, of equal scores the lower row first; NO_ID in empty slots.
     scores : int32 array of shape (Q, k)
-        INT32_MIN where there are none.
+        INT32_MIN in empty slots.
     """
     parts = [slice(first, min(first + _QUERIES, len(nits))) for first in range(0, len(nits), _QUERIES)]
     selections = [Selection(part.stop - part.start, k, np.float32) for part in parts]

@@ -1,4 +1,4 @@
-"""Import OpenVINO so that Intel's OpenCL runtime still works in the same process."""
+"""Import of OpenVINO in a way that keeps Intel's OpenCL runtime usable in the same process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TBB: Final = "libtbb.so.12"
 
 
 def load(module: str = "openvino") -> Any:
-    """Import ``openvino`` or a module in it; raise `ImportError` where it is not installed.
+    """Import ``openvino`` or one of its modules; raise `ImportError` if it is not installed.
 
-    Its telemetry is left out: OpenVINO would report the import to its makers over the network, and does without where
-    the package ``openvino_telemetry`` cannot be imported.
+    Telemetry is disabled. OpenVINO reports its import over the network unless the import of the package
+    ``openvino_telemetry`` fails.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     _load_newer_tbb()
@@ -29,11 +29,11 @@ def load(module: str = "openvino") -> Any:
 
 @cache
 def _load_newer_tbb() -> None:
-    """Load the TBB of Intel's OpenCL runtime, where that is installed.
+    """Load the TBB of Intel's OpenCL runtime if that is installed.
 
-    OpenVINO's wheel brings an older TBB (oneAPI Threading Building Blocks) than Intel's OpenCL runtime needs, and a
-    process loads one library of a name: after OpenVINO, that runtime would find no device. OpenVINO works with the
-    newer one.
+    OpenVINO's wheel contains an older TBB (oneAPI Threading Building Blocks) than Intel's OpenCL runtime needs. A
+    process loads only one library of a name, so after OpenVINO's TBB the OpenCL runtime would find no device. OpenVINO
+    works with the newer one.
     """
     with contextlib.suppress(PackageNotFoundError, OSError):
         for file in distribution("tbb").files or []:

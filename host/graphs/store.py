@@ -1,4 +1,4 @@
-"""Compiled graphs kept on disk: those of the sentence model take 0.1 s to load, and 0.3 s to minutes to compile."""
+"""Cache of compiled graphs on disk. Graphs of the sentence model load in 0.1 s and compile in 0.3 s to minutes."""
 
 import hashlib
 import io
@@ -20,27 +20,27 @@ __all__ = ["stored"]
 
 _LOG = logging.getLogger("ninefold.graphs")
 _BLOB, _DIGEST = "graph", "graph.sha256"
-#: Files that graphs of this process use; a graph does not keep its own.
+#: Mapped files of this process's graphs; a graph does not keep its own file mapped.
 _mapped: list[Any] = []
 
 
 def stored(core: Any, device: str, settings: Mapping[str, Any], parts: list[str], make: Callable[[], Any]) -> Any:
-    """Return a compiled graph from the build cache; compile it, and keep it there, where it is not or is damaged.
+    """Return a compiled graph from the build cache; compile and store it if it is missing or damaged.
 
-    Where the cache cannot be written, the graph is compiled each time; the log says so.
+    If the cache is not writable, the graph is compiled each time, with a warning in the log.
 
     Parameters
     ----------
     core : openvino.Core
-        Loads it.
+        Core that loads the graph.
     device : str
-        For which device.
+        OpenVINO's name of the device.
     settings : mapping
-        How it is compiled.
+        Properties to compile with.
     parts : list of str
-        What decides on the graph, its weights' digest included; versions and the device's name are added.
+        Cache key of the graph, including the digest of its weights; versions and the device's name are added.
     make : callable
-        ``make() -> openvino.CompiledModel`` compiles it.
+        ``make() -> openvino.CompiledModel``, which compiles the graph.
     """
     versions = sorted(f"{plugin}: {found.build_number}" for plugin, found in core.get_versions(device).items())
     named = core.get_property(device, "FULL_DEVICE_NAME")
@@ -63,18 +63,18 @@ def stored(core: Any, device: str, settings: Mapping[str, Any], parts: list[str]
             if remembered_sha256(entry / _BLOB) == (entry / _DIGEST).read_text():
                 return _loaded(core, entry / _BLOB, device, settings)
         except (OSError, RuntimeError):
-            pass  # not whole, or written under another driver
+            pass  # incomplete, or written by another driver version
         shutil.rmtree(entry, ignore_errors=True)
         cache.get(digest, build)
     except (OSError, UnavailableError) as error:
-        _LOG.warning("a compiled graph was not kept", extra={"device": device, "reason": str(error)})
+        _LOG.warning("a compiled graph was not saved", extra={"device": device, "reason": str(error)})
     return made[0] if made else make()
 
 
 def _loaded(core: Any, blob: Path, device: str, settings: Mapping[str, Any]) -> Any:
     if device != "CPU":
         return core.import_model(io.BytesIO(blob.read_bytes()), device, dict(settings))
-    # Mapped, so that weights which a search does not use are not read; OpenVINO takes writeable arrays only.
+    # Mapped, so that weights unused by a search are not read; OpenVINO accepts only writable arrays.
     content = np.memmap(blob, np.uint8, "c")
     _mapped.append(content)
     return core.import_model(load().Tensor(content, shared_memory=True), device, dict(settings))

@@ -1,4 +1,4 @@
-"""Where OpenVINO graphs run: a device, the settings that keep it exact, and compiled graphs to call."""
+"""OpenVINO devices with the settings that keep them exact, and compiled graphs to call."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,46 +14,46 @@ from .runtime import load
 
 __all__ = ["Graph", "Target", "one_line"]
 
-#: float32 throughout, whatever shorter formats the processor has, and no quantising of inputs on the fly.
+#: Float32 throughout, even if the processor has shorter formats, and no dynamic quantisation of inputs.
 _EXACT: Final = {
     "INFERENCE_PRECISION_HINT": "f32",
     "EXECUTION_MODE_HINT": "ACCURACY",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
 }
-#: Rows of a batch where the device takes no dynamic shapes: the last batch is padded.
+#: Rows of a batch on devices without dynamic shapes; the last batch is padded.
 _STATIC_ROWS: Final = 64
 
 Array = npt.NDArray[Any]
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error of OpenVINO says, without the places in its sources."""
+    """Return the message of an OpenVINO error without its source locations."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
     return shortened((said or [line for line in lines if line] or [type(error).__name__])[0])
 
 
 class Target:
-    """An OpenVINO device that graphs are compiled for.
+    """OpenVINO device that graphs are compiled for.
 
     Parameters
     ----------
     device : str
-        As OpenVINO names it: ``CPU``, ``GPU.1``, ``NPU``.
+        OpenVINO's name of the device: ``CPU``, ``GPU.1``, ``NPU``.
     settings : mapping of str to str, optional
-        Properties besides those that keep the device exact; those that it does not know are left out.
+        Properties in addition to the exact settings; the ones that the device does not know are left out.
 
     Attributes
     ----------
     device : str
-        The same.
+        OpenVINO's name of the device.
     build_seconds : float
-        How long all compiling took so far.
+        Total time spent compiling, in seconds.
 
     Raises
     ------
     UnavailableError
-        When OpenVINO is not installed.
+        OpenVINO is not installed.
     """
 
     def __init__(self, device: str = "CPU", settings: Mapping[str, str] | None = None) -> None:
@@ -71,16 +71,16 @@ class Target:
 
     @property
     def static(self) -> bool:
-        """Whether the device takes graphs of fixed shapes only, as NPUs do."""
+        """True if the device accepts only graphs of fixed shapes, as NPUs do."""
         return self.device.startswith("NPU")
 
     @property
     def rows(self) -> int:
-        """Size of a first axis: -1 for any, or the number of rows that batches are cut and padded to."""
+        """Size of the first axis: -1 for any, or the number of rows to which batches are split and padded."""
         return _STATIC_ROWS if self.static else -1
 
     def size(self, value: int) -> int:
-        """Size of another axis: -1 for any, or `value` itself where shapes are fixed."""
+        """Size of another axis: -1 for any, or `value` if shapes are fixed."""
         return value if self.static else -1
 
     def compile(self, parameters: Sequence[Any], results: Sequence[Any]) -> "Graph":
@@ -89,14 +89,14 @@ class Target:
         Parameters
         ----------
         parameters : sequence of parameter nodes
-            What a call passes, in order.
+            Arguments of a call, in order.
         results : sequence of outputs
-            What a call returns, in order.
+            Results of a call, in order.
 
         Raises
         ------
         DeviceError
-            When OpenVINO refuses it.
+            OpenVINO refuses the graph.
         """
         start = time.perf_counter()
         try:
@@ -105,13 +105,13 @@ class Target:
             )
             request = compiled.create_infer_request()
         except RuntimeError as error:
-            raise DeviceError(f"openvino:{self.device} did not compile a graph: {one_line(error)}") from error
+            raise DeviceError(f"openvino:{self.device} failed to compile a graph: {one_line(error)}") from error
         finally:
             self.build_seconds += time.perf_counter() - start
         return Graph(self.device, request, self.openvino.Tensor, self.static)
 
     def property(self, name: str) -> Any:
-        """Return a property of the device, or None when it has none of that name."""
+        """Return a property of the device, or None if the device does not have it."""
         try:
             return self._core.get_property(self.device, name)
         except RuntimeError:
@@ -119,7 +119,7 @@ class Target:
 
     def _known(self) -> dict[str, str]:
         supported = self._core.get_property(self.device, "SUPPORTED_PROPERTIES")
-        # An NPU computes in float16 or int8 and refuses to be asked for more; what it answers is checked.
+        # An NPU computes in float16 or int8 and refuses settings for more precision; its answers are checked.
         return {
             name: value
             for name, value in self._settings.items()
@@ -128,18 +128,18 @@ class Target:
 
 
 class Graph:
-    """A compiled graph; calls come from one thread at a time.
+    """Compiled graph, for use by one thread at a time.
 
     Parameters
     ----------
     device : str
-        For messages.
+        Name of the device for messages.
     request : openvino.InferRequest
-        What runs.
+        Request that runs the graph.
     tensor : type
         ``openvino.Tensor``.
     static : bool
-        Whether the first input must be cut and padded to a fixed number of rows.
+        True if the first input must be split and padded to a fixed number of rows.
     """
 
     def __init__(self, device: str, request: Any, tensor: Any, static: bool) -> None:
@@ -150,25 +150,25 @@ class Graph:
         self._outputs = len(request.results)
 
     def __call__(self, *inputs: Array, out: Array | None = None) -> list[Array]:
-        """Run once.
+        """Run the graph once.
 
         Parameters
         ----------
         *inputs : arrays
-            In the order and of the dtypes of the parameters.
+            Arguments in the order and with the dtypes of the parameters.
         out : array, optional
-            Where the only result may go, C-contiguous and of its shape and dtype; otherwise the graph keeps memory for
-            its results, as much as its largest call needed.
+            Array for the only result, C-contiguous, with its shape and dtype. Without it the graph keeps memory for
+            its results, sized by its largest call.
 
         Returns
         -------
         list of arrays
-            The results, in order; they are the caller's.
+            Results, in order; the caller owns them.
 
         Raises
         ------
         DeviceError
-            When the device fails.
+            The device fails.
         """
         if not self._static:
             return self._run(inputs, out)
@@ -182,12 +182,12 @@ class Graph:
         return [np.concatenate([part[i] for part in parts])[: len(batch)] for i in range(self._outputs)]
 
     def _run(self, inputs: Sequence[Array], out: Array | None = None) -> list[Array]:
-        arrays = [np.ascontiguousarray(x) for x in inputs]  # read where they lie
+        arrays = [np.ascontiguousarray(x) for x in inputs]  # read in place, not copied
         try:
             if out is not None:
                 self._request.set_output_tensor(self._tensor(out, shared_memory=True))
             found = self._request.infer(arrays, share_inputs=True, share_outputs=out is not None)
         except RuntimeError as error:
             raise DeviceError(f"openvino:{self._device} failed: {one_line(error)}") from error
-        # What the request returns for `out` is a view that does not keep it alive.
+        # The request returns a view of `out` that does not keep it alive.
         return [found[i] for i in range(self._outputs)] if out is None else [out]

@@ -132,7 +132,7 @@ def test_a_text(ninefold: Run, notes: Path) -> None:
         (("query", SIMULATED, "v", "3", "--json", "--csv"), 2, "--json and --csv exclude each other"),
         (("load", SIMULATED, "w"), 2, "there is no index "),
         (("load", "tcp://127.0.0.1:1", "v"), 2, "nothing answers at tcp://127.0.0.1:1: Connection refused"),
-        (("query", SIMULATED, "v", "3", "-k", "10"), 2, "at most 8 results a query, where 10 are asked for"),
+        (("query", SIMULATED, "v", "3", "-k", "10"), 2, "at most 8 results per query, not 10"),
         (("query", SIMULATED, "v", "200"), 2, "row must be 0 to 199, not 200"),
         (("query", SIMULATED, "v", "rain", "-k", "2"), 2, "search it with a .npy file or the number of a row"),
         (("query", SIMULATED, "v", "v/wide.npy", "-k", "2"), 2, "the queries have 3 dimensions, the index 16"),

@@ -48,7 +48,7 @@ def test_topk() -> None:
     case = "own ids"
     ids, scores, count = (of("topk", case, name) for name in ("ids", "scores", "count"))
     assert "largest scores of row 0" in flaw("topk", case, scores=scores - 1)
-    assert "was not among those given" in flaw("topk", case, ids=ids + 1)
+    assert "holds an id that was not given" in flaw("topk", case, ids=ids + 1)
     assert "the count of row 0 is 10, not 9" in flaw("topk", case, count=count - 1)
     tied = np.flatnonzero(scores[0, 1:] == scores[0, :-1])[0]
     swapped = ids.copy()
@@ -80,12 +80,12 @@ def test_mine_sees_what_was_left_out() -> None:
         around.flaw(call, Answer({**cut, "count": values["count"] - 1}), np.random.default_rng(seed))
         for seed in range(9)
     ]
-    assert any("leaves out row" in text for text in seen)
+    assert any("omits row" in text for text in seen)
 
 
 def test_calibrate_and_embed() -> None:
     case = "embeddings, tanh"
-    assert "none of the candidates" in flaw("calibrate", case, scale=of("calibrate", case, "scale") * 1.01)
+    assert "not one of the candidates" in flaw("calibrate", case, scale=of("calibrate", case, "scale") * 1.01)
     vectors = of("embed", "full", "vectors")
     assert "vector 0 has length 2" in flaw("embed", "full", vectors=vectors * 2)
     assert "vector 1" in flaw(

@@ -136,7 +136,7 @@ class TestSimulated:
     @pytest.mark.parametrize(
         ("data", "k", "message"),
         [
-            (database(40), 9, "board:virtual/tiny gives at most 8 results a query, where 9 are asked for"),
+            (database(40), 9, "board:virtual/tiny returns at most 8 results per query, not 9"),
             (database(40, 33), 5, "33 dimensions, where the board has 32"),
         ],
     )
@@ -148,11 +148,11 @@ class TestSimulated:
         data = database(40)
         data = Database({**data.arrays, "vectors": RNG.normal(0, 1, (40, 32)).astype(np.float16)}, data.attributes)
         with Scheduler(costs=None) as s:
-            with pytest.raises(UnsupportedError, match="at most 8 results a query, where 12 are asked for"):
+            with pytest.raises(UnsupportedError, match="at most 8 results per query, not 12"):
                 s.run("mine", queries(1), data, k=3, rerank=4, device="board:virtual/tiny", strict=True)
             result = s.run("mine", queries(1), data, k=3, rerank=4, device="board:virtual/tiny")
         assert result.answered_by == "cpu"
-        assert "where 12 are asked for" in result.fallbacks[0]
+        assert "not 12 (k, times rerank)" in result.fallbacks[0]
 
     def test_a_bad_link_and_a_reset_change_nothing(self) -> None:
         with opened("sim://virtual/tiny?flip=1e-4&reset=9000&seed=2") as device:

@@ -137,7 +137,9 @@ def test_equal_rows(tmp_path: Path, copies: int) -> None:
 
 
 def test_nothing_but_equal_rows(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"of its 40 vectors 10 are zeros and 30 equal another, so none has nearest"):
+    with pytest.raises(
+        InputError, match=r"10 of its 40 vectors are zeros and 30 equal another, so none has nearest rows"
+    ):
         evaluate(kept_as(tmp_path, np.repeat([[1.0, 2, 3], [0, 0, 0]], (30, 10), axis=0)))
 
 

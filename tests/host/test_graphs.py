@@ -123,7 +123,7 @@ def test_failures_become_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one_line(RuntimeError(text)) == "[GPU] out of memory"
     assert one_line(RuntimeError("")) == "RuntimeError"
     target = Target("TPU")
-    with pytest.raises(DeviceError, match=r"^openvino:TPU did not compile a graph: Device with \"TPU\" name[^\n]*$"):
+    with pytest.raises(DeviceError, match=r"^openvino:TPU failed to compile a graph: Device with \"TPU\" name[^\n]*$"):
         Product(target, np.zeros((1, 1), np.uint8))
     compiled.cache_clear()
     call = OPERATORS["embed"].bind({"tokens": np.ones((1, 1), np.int64), "mask": np.ones((1, 1), np.int64)})

@@ -226,7 +226,9 @@ def test_topk_in_parts(small: LoihiDevice) -> None:
         assert_golden(small, "topk", {"scores": scores}, k=k)
     assert_golden(small, "topk", {"scores": scores[:, :15]}, k=256)
     call = OPERATORS["topk"].bind({"scores": scores}, {"k": 15})
-    with pytest.raises(UnsupportedError, match=r"^k must be below the 15 scores that race together, not 15$"):
+    with pytest.raises(
+        UnsupportedError, match=r"^k must be below 15, the number of scores that race together, not 15$"
+    ):
         small.run(call)
 
 
@@ -336,7 +338,7 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         library.cache_clear()
     without()  # NxSDK seems to be there, and still no board is driven
-    assert "nxsdk is installed, but this backend runs the emulator only" in str(Loihi().probe()[1])
+    assert "nxsdk is installed, but this backend supports only the emulator" in str(Loihi().probe()[1])
 
 
 def test_residents(small: LoihiDevice) -> None:

@@ -37,16 +37,16 @@ def test_limits_name_the_numbers() -> None:
         return str(caught.value)
 
     assert error(lambda: Chip().neurons_a_core(2 * 2043)) == (
-        "a Loihi core has 4096 input axons, and this network needs 4086 for the data and 11 for the ramp"
+        "a Loihi core has 4096 input axons, but this network needs 4086 for the data and 11 for the ramp"
     )
     assert error(lambda: replace(Chip(), synapse_bits=1900).neurons_a_core(20)) == (
-        "a Loihi core has 1024 neurons and 1900 bits of synapse memory, and one neuron needs 1984 bits"
+        "a Loihi core has 1024 neurons and 1900 bits of synapse memory, but one neuron needs 1984 bits"
     )
     assert error(lambda: Chip().check_bound(65536)) == (
-        "a Loihi threshold is at most 131071, and scores of -65536 to 65536 need 131073"
+        "a Loihi threshold is at most 131071, but scores of -65536 to 65536 need 131073"
     )
     Chip().check_bound(65535)
-    assert error(lambda: Chip.check_weights(-4, 8)) == "weights of 4 bits are -7 to 7, not -4 to 8"
+    assert error(lambda: Chip.check_weights(-4, 8)) == "weights of 4 bits must be -7 to 7, not -4 to 8"
     assert error(lambda: Board([Core(np.full((1, 2), 9))], 9, Chip(), Activity())).endswith("not 9 to 9")
     assert error(lambda: Board([Core(np.ones((1, 2)))], 9, Chip(threshold=18), Activity())).endswith("need 19")
 
@@ -55,7 +55,7 @@ def test_limits_are_checked_before_anything_runs() -> None:
     device = Loihi().open()
     q = np.zeros((1, 4096), np.int8)
     attributes: dict[str, Any] = {"rows": 1, "dimensions": 4096, "scale": 1.0, "mode": "tanh"}
-    with pytest.raises(UnsupportedError, match="has 4096 input axons, and this network needs 8192 for the data"):
+    with pytest.raises(UnsupportedError, match="has 4096 input axons, but this network needs 8192 for the data"):
         device.run(OPERATORS["similarity"].bind({"q": q, "c": q}))
     with pytest.raises(UnsupportedError, match="has 4096 input axons"):
         device.load(Database({"nits": pack(q)}, attributes))

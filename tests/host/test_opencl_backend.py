@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.Monke
         opened.load(database(np.full((64, 32), value, np.int8)))
     with pytest.raises(UnsupportedError) as refused:
         opened.load(database(np.ones((65, 32), np.int8)))
-    wanted = "opencl has 2,100 bytes of memory, of which 2,048 hold other databases: 65 rows of 8 columns take 1,536"
+    wanted = "opencl has 2,100 bytes of memory, and other databases use 2,048: 65 rows of 8 columns need 1,536"
     assert str(refused.value) == wanted
     with pytest.raises(UnsupportedError, match="numbers rows with 32 bits"):
         opened.memory._check(2**32 - 1, 1)
@@ -211,7 +211,7 @@ def test_a_damaged_database_is_refused_before_it_is_loaded(device: OpenClDevice)
 
 def test_states_and_calls_after_close_are_refused() -> None:
     opened = OpenCl().open()
-    with pytest.raises(UnsupportedError, match="takes databases only"):
+    with pytest.raises(UnsupportedError, match="accepts databases only"):
         opened.load(State("s", 0, {}))
     opened.load(database(np.ones((4, 4), np.int8)))
     opened.close()

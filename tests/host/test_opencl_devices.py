@@ -47,14 +47,14 @@ def test_a_device_is_named_by_number_or_part_of_a_name(instance: str, index: int
 
 
 def test_an_ambiguous_name_is_refused_with_what_it_may_mean() -> None:
-    with pytest.raises(InputError, match=r"^opencl:intel names 2 devices, name one by its number: opencl:\d is .*; "):
+    with pytest.raises(InputError, match=r"^opencl:intel names 2 devices; use a number: opencl:\d is .*; "):
         choose(THREE, "intel")
 
 
 @pytest.mark.parametrize(
     ("instance", "said"),
     [
-        ("amd", "opencl:amd is no OpenCL device"),
+        ("amd", "opencl:amd is not an OpenCL device"),
         ("7", "opencl:7 is no"),
     ],
 )
@@ -129,7 +129,7 @@ def test_probe_leaves_a_stuck_driver_behind_and_reports_a_failing_one(monkeypatc
     monkeypatch.setattr(platforms, "_list", lambda: 1 / 0)
     (missing,) = OpenCl().probe()
     assert isinstance(missing, Missing)
-    assert missing.reason == "pyopencl failed while it looked for devices: division by zero"
+    assert missing.reason == "pyopencl failed while listing devices: division by zero"
     monkeypatch.setattr(platforms, "_list", lambda: [("p", object())])
     (missing,) = OpenCl().probe()
     assert isinstance(missing, Missing)
@@ -301,5 +301,5 @@ def test_a_device_that_does_not_open_is_unavailable(monkeypatch: pytest.MonkeyPa
         raise cl.RuntimeError(_cl._ErrorRecord("clCreateContext failed: DEVICE_NOT_AVAILABLE", -2, "clCreateContext"))
 
     monkeypatch.setattr(cl, "Context", refuse)
-    with pytest.raises(UnavailableError, match=r"opencl failed while opening .*DEVICE_NOT_AVAILABLE; look at"):
+    with pytest.raises(UnavailableError, match=r"opencl failed while opening .*DEVICE_NOT_AVAILABLE; check"):
         OpenCl().open()

@@ -132,7 +132,9 @@ def test_damaged_databases_and_states_are_refused(device: OpenVinoDevice) -> Non
     data.arrays["nits"][5, 1] = 0x70
     with pytest.raises(InputError, match=r"^packed nits must be -4 to 4, not 7 at \(5, 3\)$"):
         device.load(data)
-    with pytest.raises(UnsupportedError, match=r"^openvino:CPU runs no stateful operator, so it takes databases only$"):
+    with pytest.raises(
+        UnsupportedError, match=r"^openvino:CPU runs no stateful operator, so it accepts databases only$"
+    ):
         device.load(State("s", 0, {}))
 
 
@@ -140,7 +142,7 @@ def test_a_database_larger_than_the_memory_is_refused_with_the_numbers(monkeypat
     device = OpenVino().open("CPU")
     monkeypatch.setattr(device, "capacity_bytes", 1500, raising=False)
     device.load(database(random_nits(13, 100, 20)))
-    text = r"^openvino:CPU has 500 of 1,500 bytes free, the database needs 1,010$"
+    text = r"^openvino:CPU has 500 of 1,500 bytes free, but the database needs 1,010$"
     with pytest.raises(UnsupportedError, match=text):
         device.load(database(random_nits(14, 101, 20)))
 

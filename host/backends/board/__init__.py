@@ -1,4 +1,4 @@
-"""The backend ``board``: miners on real boards and virtual ones."""
+"""The backend ``board``: miners on real and virtual boards."""
 
 from .device import BoardDevice
 from .discovery import Boards

@@ -1,4 +1,4 @@
-"""A board as a device: opened, tested, loaded and asked."""
+"""Board as a device: connecting, testing, loading and searching."""
 
 import contextlib
 import logging
@@ -20,24 +20,25 @@ from ninefold.spec.signature import Call
 __all__ = ["BoardDevice"]
 
 _LOG = logging.getLogger("ninefold.board")
-#: How long a request may take beside the board's own computation, in seconds; a dozen times that, and it is lost.
+#: Time limit of a request in seconds, in addition to the board's computation. After a dozen such times the board is
+#: lost.
 _TIMEOUT_S = 0.4
 
 
 class BoardDevice:
-    """A board behind a URL; connected to when that is asked for or first needed.
+    """Board behind a URL, connected on `connect` or first use.
 
-    It holds one database, which stays until another one is used; of one that is larger than the board's store, each
-    call loads the parts anew that are not there. After a lost link the next use connects, tests and loads again.
+    The board keeps one database until another one is used. Of a database larger than the board's store, each call
+    reloads the parts that the store does not hold. After a lost link the next use connects, tests and loads again.
 
     Parameters
     ----------
     name : str
-        What it was opened as.
+        Name of the device.
     url : str
-        Of the board.
+        URL of the board.
     digest : str
-        Of its bitstream; one that a manifest describes where it is empty.
+        Digest of the expected bitstream; empty to accept any bitstream that a manifest describes.
     runners : Runners
         The operators of this backend.
     """
@@ -57,23 +58,23 @@ class BoardDevice:
 
     @property
     def capacity_bytes(self) -> int | None:
-        """None: what exceeds the store is paged through it, so only the host's memory bounds it."""
+        """None: larger databases are paged through the store, so only the host's memory limits them."""
         return None
 
     @property
     def path(self) -> str:
-        """What answers: the bitstream, and where it runs."""
+        """Bitstream that answers, and the simulator if one runs it."""
         return f"{self._bitstream}{' in Verilator' if self.simulated else ''}"
 
     def connect(self) -> Board:
-        """Return the board, opened and identified where it was not.
+        """Return the board; open and identify it first if necessary.
 
         Raises
         ------
         UnavailableError
-            When nothing is there, with the reason.
+            There is no board; the message gives the reason.
         LostDeviceError
-            When it does not answer, or holds a bitstream that no manifest describes.
+            The board does not answer, or holds a bitstream that no manifest describes.
         """
         if self._closed:
             raise DeviceError(f"the device {self.name} is closed")
@@ -83,54 +84,54 @@ class BoardDevice:
             self._bitstream = bitstream(self._board.identity.digest) or self._board.identity.digest[:16]
             self._connect_seconds += time.perf_counter() - started
             if self._board.condition.interrupted:
-                _LOG.info("a board was left in mid-load", extra={"device": self.name})
+                _LOG.info("the last load of the board was interrupted", extra={"device": self.name})
         return self._board
 
     def load(self, resident: Database | State) -> None:
-        """Check the packed nits of a database and bring them, or as many rows as the store takes, to the board.
+        """Check the packed nits of a database and load them, or as many rows as the store holds, into the board.
 
-        What the board holds already, from an earlier process, is not sent again. Before it is first used, a board
-        passes a search whose answer is known.
+        A database that the board already holds, from an earlier process, is not sent again. Before its first use a
+        board must pass a known-answer test.
 
         Raises
         ------
         InputError
-            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
-            or mode is not what quantise takes.
+            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
+            does not accept scale or mode.
         UnsupportedError
-            When a row exceeds the board's, with both numbers.
+            A row has more dimensions than the board supports; the message gives both numbers.
         LostDeviceError
-            When the board is gone, or not fit for use.
+            The board is lost, or fails its test.
         """
         if isinstance(resident, State):
-            raise UnsupportedError("board runs no stateful operator, so it takes databases only")
+            raise UnsupportedError("board runs no stateful operator, so it accepts databases only")
         if "nits" not in resident.arrays:
             return
         with self._lost_is_left():
             self._load(resident)
 
     def unload(self, key: str) -> None:
-        """Forget the database of that digest."""
+        """Release the database with digest `key`."""
         if key == self._held:
             self._held = ""
             if self._board is not None:
                 self._board.unload()
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end; the time to compile and connect is in ``build_seconds``, not in ``seconds``."""
+        """Run one call; the time to compile and connect counts as ``build_seconds``, not as ``seconds``."""
         if self._closed:
             raise DeviceError(f"the device {self.name} is closed")
         with self._lost_is_left():
             return self._runners(self, call)
 
     def close(self) -> None:
-        """Close the link; the board keeps what it holds."""
+        """Close the link; the board keeps its contents."""
         self._leave()
         self._closed = True
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
-        """Measure a block: seconds, bytes on the link, requests that were repeated, and loads after a reset."""
+        """Measure a block: seconds, bytes on the link, repeated requests, and reloads after a reset."""
         started, connecting = time.perf_counter(), self._connect_seconds
         metrics: dict[str, float] = {}
         before = self._counts()
@@ -140,7 +141,7 @@ class BoardDevice:
         metrics |= {name: count - before.get(name, 0) for name, count in self._counts().items()}
 
     def holding(self, database: Database) -> Board:
-        """Return the board with a database on it."""
+        """Return the board with `database` loaded."""
         self._load(database)
         return self.connect()
 
@@ -156,7 +157,7 @@ class BoardDevice:
         self._held = ""
         try:
             if not self._fit and board.adopt(rows, dimensions, thresholds):
-                _LOG.info("a board holds the database already", extra={"device": self.name})
+                _LOG.info("the board already holds the database", extra={"device": self.name})
             else:
                 if not self._fit:
                     board.selftest()

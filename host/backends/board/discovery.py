@@ -1,4 +1,4 @@
-"""Which boards there are, and how a device's name leads to one."""
+"""Discovery of boards, and resolution of device names to boards."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -13,30 +13,30 @@ from .device import BoardDevice
 
 __all__ = ["Boards"]
 
-#: 1 to 10: searching is what the fabric is for; a simulated one computes on the processor, slowly.
+#: Ratings from 1 to 10: the fabric is built for searching; a simulated board computes slowly on the processor.
 _RATINGS, _SIMULATED = {"mine": 9}, {"mine": 1}
-#: How long a board may take to say what it is, in seconds, each time that it is asked, and how often it is asked.
+#: Time limit of an identification request in seconds, and number of times it is sent.
 _PROBE_S, _PROBE_TRIES = 0.15, 4
-#: What is seen between a URL and the digest of a bitstream that no manifest describes.
+#: Separator between a name or URL and the digest of a bitstream that no manifest describes.
 _MARK = "#"
 
 
 class Boards:
     """The backend ``board``.
 
-    ``board:SERIAL`` is a board on USB by its serial number, ``board:virtual/demo`` a simulated one (``board:virtual``
-    the first of them), ``board:URL`` what any URL of a board leads to, ``board`` the first there is. A ``#`` and a
-    digest behind the name take a board whose bitstream no manifest describes.
+    ``board:SERIAL`` is the board on USB with that serial number. ``board:virtual/demo`` is a simulated board, and
+    ``board:virtual`` the first simulated board. ``board:URL`` is the board at a URL, and ``board`` the first board
+    found. Append ``#`` and a digest to accept a bitstream that no manifest describes.
     """
 
     name = "board"
 
     def __init__(self) -> None:
-        #: What boards said that they are, by URL and port, as long as they are plugged in.
+        #: Identities of the boards that are plugged in, by URL and port.
         self._identified: dict[Place, Found] = {}
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Return the boards; one on a port is asked once what it is, a simulated one is not even compiled."""
+        """Return the boards; a board on a port is identified once, and a simulated board is not compiled."""
         listed: list[Found | Missing] = []
         seen: set[Place] = set()
         for source, found in places().items():
@@ -50,19 +50,19 @@ class Boards:
         return listed
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator -> None, or why this backend does not run it."""
+        """Return None for every operator, or the reason that this backend does not run it."""
         return _runners().operators()
 
     def resolve(self, instance: str) -> str | Found:
-        """Return the name that `probe` gives, or what a URL or port leads to, which only opening it can tell.
+        """Return the name in `probe`, or a `Found` for a URL or port, which is identified only when it is opened.
 
         Raises
         ------
         InputError
-            For a name that is none.
+            Unknown name.
         """
         place, error = _located(instance)
-        if error is not None:  # the probe has told why, of the whole source
+        if error is not None:  # the probe has reported the reason for the whole source
             return f"board:{instance.partition('/')[0]}"
         if place is not None and _MARK not in instance:
             return f"board:{place.name}"
@@ -79,14 +79,14 @@ class Boards:
         )
 
     def open(self, instance: str = "") -> BoardDevice:
-        """Open a board; a simulated one is compiled only when it is used.
+        """Open a board; a simulated board is compiled on first use.
 
         Raises
         ------
         InputError
-            For a URL or name that is none.
+            Malformed URL or unknown name.
         UnavailableError
-            When nothing is there, or what is there cannot be used, with the reason.
+            There is no board, or it cannot be used; the message gives the reason.
         """
         place, error = _located(instance)
         if error is not None:
@@ -125,15 +125,15 @@ class Boards:
             board.close()
             if not (name := bitstream(board.identity.digest)):
                 held = f"{place.description} holds the bitstream {board.identity.digest}, which no manifest describes"
-                return Missing(device, held, f"program it: `ninefold program`, or name it {device}{_MARK}DIGEST")
+                return Missing(device, held, f"program it: `ninefold program`, or use the name {device}{_MARK}DIGEST")
             text = f"{place.description}: {_described(name, board.identity)}"
-            # The driver itself gives a dead link up, in bounded time.
+            # The driver gives up a dead link in bounded time, so the scheduler needs no limit.
             self._identified[place] = Found(device, text, _RATINGS, kind="fpga", timeout_s=None)
         return self._identified[place]
 
 
 def _located(instance: str) -> tuple[Place | None, UnavailableError | None]:
-    """Return the board that a name means, or why its source knows of none; neither where only opening it can tell."""
+    """Return the board of a name, or the error of its source; neither for a URL, which only opening can check."""
     bare = instance.partition(_MARK)[0]
     if "://" in bare:
         return None, None

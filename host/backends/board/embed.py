@@ -1,5 +1,5 @@
-"""embed on a board."""
+"""Reason that no board runs ``embed``."""
 
 __all__ = ["REASON"]
 
-REASON = "no core computes the sentence model: the fabric begins where embeddings are quantised"
+REASON = "no core computes the sentence model: the fabric starts at quantising embeddings"

@@ -1,4 +1,4 @@
-"""mine on a board: the whole search."""
+"""``mine`` on a board: the whole search."""
 
 from typing import TYPE_CHECKING
 
@@ -19,15 +19,15 @@ __all__ = ["run"]
 
 
 def run(device: "BoardDevice", call: Call) -> Answer:
-    """Send the queries and take the best rows of each.
+    """Send the queries and return the best rows of each.
 
-    A simulated board, which is there to verify, quantises them itself. Over a real link nits are a quarter of the
-    bytes, so they are quantised on the host where the board takes nits.
+    A simulated board serves verification, so it quantises the queries itself. Over a real link nits take a quarter of
+    the bytes, so the host quantises if the board accepts nits.
 
     Raises
     ------
     UnsupportedError
-        For more results a query, or more dimensions, than the board has, with both numbers.
+        More results per query or more dimensions than the board supports; the message gives both numbers.
     """
     database, k = call.database(), call.options["k"]
     q = np.asarray(call.arguments["q"])
@@ -37,7 +37,7 @@ def run(device: "BoardDevice", call: Call) -> Answer:
         identity = device.connect().identity
         if k > identity.k:
             raise UnsupportedError(
-                f"{device.name} gives at most {identity.k} results a query, where {k} are asked for (k, times rerank)"
+                f"{device.name} returns at most {identity.k} results per query, not {k} (k, times rerank)"
             )
         scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
         on_board = FORMAT_GRID in identity.formats and (device.simulated or FORMAT_PACKED not in identity.formats)

@@ -1,5 +1,5 @@
-"""quantise on a board."""
+"""Reason that no board runs ``quantise``."""
 
 __all__ = ["REASON"]
 
-REASON = "a miner quantises queries on their way to its similarity engine; no command reads the nits back"
+REASON = "a miner quantises queries for its similarity engine; no command reads the nits back"

@@ -1,5 +1,5 @@
-"""similarity on a board."""
+"""Reason that no board runs ``similarity``."""
 
 __all__ = ["REASON"]
 
-REASON = "a miner returns the k best scores of a query, never all of them; the core alone runs in rtl"
+REASON = "a miner returns the k best scores of a query, never all; the rtl backend runs the core alone"

@@ -1,5 +1,7 @@
-"""topk on a board."""
+"""Reason that no board runs ``topk``."""
 
 __all__ = ["REASON"]
 
-REASON = "a miner's top-k takes its scores from its similarity engine, none from the link; the core alone runs in rtl"
+REASON = (
+    "a miner's top-k takes scores from its similarity engine, not from the link; the rtl backend runs the core alone"
+)

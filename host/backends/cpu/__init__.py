@@ -1,4 +1,4 @@
-"""The CPU backend: exact on nits, on the fastest of several paths that the machine has."""
+"""The CPU backend: exact search on the fastest path that the machine supports."""
 
 from .device import Cpu
 

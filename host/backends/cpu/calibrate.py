@@ -1,4 +1,4 @@
-"""calibrate on the CPU."""
+"""``calibrate`` on the CPU."""
 
 from typing import TYPE_CHECKING
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Rows of the sample that are scored together: the sums of `CALIBRATION.rows` rows stay in the cache.
+#: Rows of the sample scored together, so that the sums of `CALIBRATION.rows` rows stay in the processor's cache.
 _COLUMNS = 512
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:
-    """Choose the scale whose nit search finds most of the exact nearest rows."""
+    """Choose the scale with which a search of nits finds most of the exact nearest rows."""
     sample, mode = np.asarray(call.arguments["sample"]), call.options["mode"]
     with device.timed() as metrics:
         if not np.isfinite(sample).all():
-            raise InputError("the sample must be finite, and holds an infinity")
+            raise InputError("the sample must be finite, but contains an infinity")
         sigma = float(np.std(sample.astype(np.float64)))
         if sigma == 0:
             raise InputError("the sample must vary: its standard deviation is 0")
         count = min(CALIBRATION.rows, len(sample))
         rows = np.sort(np.random.default_rng(CALIBRATION.seed).choice(len(sample), count, replace=False))
-        # Itself is among the best k + 1, or the last of them is dropped instead.
+        # Each row is among its own best k + 1; otherwise the last is dropped.
         k = min(CALIBRATION.k + 1, len(sample))
         truth = _without_itself(_exact(sample, rows, k), rows)
         candidates = [c / sigma for c in CALIBRATION.multiples[mode]]
@@ -64,7 +64,7 @@ def _exact(sample: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], k: int)
 
 
 def _without_itself(ids: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Drop from each list (R, k) the row itself, or the last where it is not there; return (R, k - 1)."""
+    """Drop from each list (R, k) the row itself, or the last entry if it is missing; return (R, k - 1)."""
     other = ids != rows[:, None]
     other[other.all(axis=1), -1] = False
     return np.asarray(ids[other].reshape(len(ids), -1))

@@ -19,19 +19,19 @@ from .paths import PATHS, best, default_threads, make, processor, why_not
 
 __all__ = ["Cpu", "CpuDevice"]
 
-#: 1 to 10: the kernel makes searching what a processor is best at.
+#: Ratings from 1 to 10: highest for the operators that the kernel speeds up.
 _RATINGS = {"quantise": 6, "similarity": 6, "topk": 6, "mine": 8, "calibrate": 8, "embed": 6}
 
 
 class Cpu:
-    """The backend ``cpu``: ``cpu`` takes the best path, ``cpu:PATH`` one path and no other.
+    """The backend ``cpu``: ``cpu`` uses the best path, ``cpu:PATH`` only the given path.
 
     Parameters
     ----------
     path : str, optional
-        The path that the bare name ``cpu`` takes; ``$NINEFOLD_CPU_PATH``, else the best one.
+        Path of the bare name ``cpu``; by default ``$NINEFOLD_CPU_PATH``, else the best path.
     threads : int, optional
-        Most threads of a search; ``$OMP_NUM_THREADS``, else every processor that this process may use.
+        Maximum number of threads of a search; by default ``$OMP_NUM_THREADS``, else one per processor of this process.
     """
 
     name = "cpu"
@@ -45,7 +45,7 @@ class Cpu:
         self._threads = threads
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Return the processor, and each path as an instance to be had by name; nothing is compiled."""
+        """Return the processor, and each path as an instance used only by name; nothing is compiled."""
         name, flags = processor()
         shown = [flag for flag in ("avx2", "avx512f", "avx512bw", "avx512_vnni") if flag in flags]
         usable = [path for path in PATHS if why_not(path) is None]
@@ -67,7 +67,7 @@ class Cpu:
         return found
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator -> None, or why this backend does not run it."""
+        """Return None for every operator, or the reason that this backend does not run it."""
         return _runners().operators()
 
     def open(self, instance: str = "") -> "CpuDevice":
@@ -76,23 +76,23 @@ class Cpu:
         Raises
         ------
         InputError
-            For an unknown instance or path.
+            Unknown instance or path.
         UnavailableError
-            When that path cannot run here, with the reason.
+            The path cannot run here; the message gives the reason.
         ToolError
-            When a path was asked for and the kernel does not compile.
+            A path was requested and its kernel does not compile.
         """
         if instance and instance not in PATHS:
             raise InputError(f"cpu's instance must be one of {', '.join(PATHS)}, not {instance!r}")
         threads = self._threads or default_threads()
         wanted = instance or self._path or os.environ.get("NINEFOLD_CPU_PATH")
-        # Now, since compiling the kernel would count as the time of the first search, for the choice of a device too.
+        # Compiled now; otherwise compiling would count as time of the first search, which also affects device choice.
         engine, note = (make(wanted, threads), "") if wanted else best(threads)
         return CpuDevice(f"cpu:{instance}" if instance else "cpu", _runners(), engine, note)
 
 
 class CpuDevice:
-    """The processor, opened.
+    """Opened processor.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ class CpuDevice:
     runners : Runners
         The operators of this backend.
     engine : Engine
-        What searches packed nits.
+        Engine that searches packed nits.
     note : str
-        Why that is not the kernel; empty where it is.
+        Reason that the engine is not the kernel; empty if it is.
 
     Attributes
     ----------
     path : str
-        The path of a search, e.g. ``"avx2"``, with the note where there is one.
+        Path of a search, e.g. ``"avx2"``, with the note if there is one.
     """
 
     def __init__(self, name: str, runners: Runners, engine: Engine, note: str = "") -> None:
@@ -128,17 +128,17 @@ class CpuDevice:
         Raises
         ------
         InputError
-            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
-            or mode is not what quantise takes.
+            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
+            does not accept scale or mode.
         """
         if isinstance(resident, Database) and "nits" in resident.arrays:
             check_database(resident)
 
     def unload(self, key: str) -> None:
-        """Do nothing: what a search keeps of a database goes when the database goes."""
+        """Do nothing: data kept for a database is freed with the database."""
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end."""
+        """Run one call."""
         return self._runners(self, call)
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class CpuDevice:
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
-        """Measure a block; the mapping holds ``seconds`` afterwards."""
+        """Measure a block; the mapping then holds ``seconds``."""
         metrics: dict[str, float] = {}
         start = time.perf_counter()
         yield metrics

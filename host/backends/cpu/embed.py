@@ -1,4 +1,4 @@
-"""embed on the CPU."""
+"""``embed`` on the CPU."""
 
 from typing import TYPE_CHECKING
 

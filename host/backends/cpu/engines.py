@@ -1,4 +1,4 @@
-"""Engines that mine packed nits; this one needs nothing but NumPy."""
+"""Interface of the engines that search packed nits, and the engine in NumPy."""
 
 from typing import Any, Protocol
 
@@ -9,24 +9,24 @@ from ninefold.host.selection import Selection, empty
 
 __all__ = ["Engine", "Hits", "NumpyEngine", "blocks"]
 
-#: Queries that are scored together, and bytes of float32 nits that are unpacked together (they stay in the cache).
+#: Queries scored together, and bytes of float32 nits unpacked together, which stay in the processor's cache.
 _QUERIES, _BLOCK_BYTES = 256, 4 << 20
 
 
-#: Results of a search: ids int64 (Q, k) and scores int32 (Q, k), best first, NO_ID and INT32_MIN where there are none.
+#: Results of a search: ids int64 (Q, k) and scores int32 (Q, k), best first, NO_ID and INT32_MIN in empty slots.
 Hits = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 class Engine(Protocol):
-    """One path: a way to search packed nits exactly."""
+    """One path: an exact search of packed nits."""
 
-    #: What ran, as results report it.
+    #: Name of the path in results.
     path: str
 
     def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
         """Return the k rows of `packed` (N, ceil(D/2)) with the largest dot products with each of `nits` (Q, D).
 
-        Largest first, of equal scores the lower row first. Returns to Python often enough to be interrupted.
+        Largest first, of equal scores the lower row first. Control returns to Python often enough for interrupts.
         """
         ...
 
@@ -37,7 +37,7 @@ def blocks(total: int, step: int) -> list[slice]:
 
 
 class NumpyEngine:
-    """NumPy alone: blocks of nits are widened to float32, in which their dot products are exact."""
+    """Engine in NumPy: blocks of nits are widened to float32, which holds their dot products exactly."""
 
     path = "numpy"
 
@@ -52,8 +52,8 @@ class NumpyEngine:
     @staticmethod
     def _select(nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Selection:
         rows, width = packed.shape
-        # Even elements sit in the low nibbles and odd ones in the high nibbles. With the top bit of a nibble flipped
-        # it reads as nit + 8, so 8 times the sum of the query is taken off again. All sums stay below 2**24.
+        # Even elements are in the low nibbles and odd ones in the high nibbles. With its top bit flipped a nibble reads
+        # as nit + 8, so 8 times the sum of the query is subtracted. All sums stay below 2**24.
         even = np.zeros((len(nits), width), np.float32)
         odd = np.zeros((len(nits), width), np.float32)
         even[:] = nits[:, 0::2]

@@ -1,4 +1,4 @@
-"""mine on the CPU."""
+"""``mine`` on the CPU."""
 
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,10 @@ __all__ = ["run"]
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:
-    """Quantise the queries and search the packed nits where they lie."""
+    """Quantise the queries and search the packed nits in place."""
     database = call.database()
     device.load(database)
-    engine = device.engine  # compiled when it is first needed, which is no part of a search
+    engine = device.engine  # compiled on first use, which does not count as search time
     with device.timed() as metrics:
         scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
         nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]

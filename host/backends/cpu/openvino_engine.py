@@ -1,4 +1,4 @@
-"""OpenVINO's product with packed nits, exact, with selection by our own code."""
+"""Engine with OpenVINO's exact product of packed nits, and our own selection."""
 
 import threading
 import weakref
@@ -19,17 +19,17 @@ _KEPT_BYTES = 1 << 29
 
 
 class OpenVinoEngine:
-    """Searches with OpenVINO; the nits are held once more, packed, while their array lives.
+    """Engine that searches with OpenVINO. It keeps a second packed copy of the nits while their array exists.
 
     Parameters
     ----------
     threads : int
-        Most threads that a product uses.
+        Maximum number of threads of a product.
 
     Raises
     ------
     UnavailableError
-        When OpenVINO is not installed.
+        OpenVINO is not installed.
     """
 
     path = "openvino"
@@ -45,7 +45,7 @@ class OpenVinoEngine:
             return search(nits, self._products(packed, nits.shape[1]), k)
 
     def _products(self, packed: npt.NDArray[np.uint8], dimensions: int) -> Iterator[tuple[int, Product]]:
-        """Yield first row and product of each block, made where it is not kept."""
+        """Yield first row and product of each block, built if it is not kept."""
         products = self._products_of(packed)
         for rows in blocks(len(packed), max(1, BLOCK // dimensions)):
             product = products.get((dimensions, rows.start))
@@ -56,7 +56,7 @@ class OpenVinoEngine:
             yield rows.start, product
 
     def _products_of(self, packed: npt.NDArray[np.uint8]) -> dict[tuple[int, int], Product]:
-        """Return the products made for this array so far, by dimensions and first row; they go when the array goes."""
+        """Return the products built for this array, by dimensions and first row; they are freed with the array."""
         key = id(packed)
         if key not in self._kept:
             self._kept[key] = (weakref.ref(packed, lambda _: self._kept.pop(key, None)), {})

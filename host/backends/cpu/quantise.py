@@ -1,4 +1,4 @@
-"""quantise on the CPU."""
+"""``quantise`` on the CPU."""
 
 from typing import TYPE_CHECKING
 

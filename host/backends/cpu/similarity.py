@@ -1,4 +1,4 @@
-"""similarity on the CPU."""
+"""``similarity`` on the CPU."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ _QUERIES, _BLOCK_BYTES = 256, 4 << 20
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:
-    """Score every query against every vector, in blocks of float32, in which the sums (below 2**24) are exact."""
+    """Score every query against every vector in blocks of float32, which holds the sums (below 2**24) exactly."""
     q, c = np.asarray(call.arguments["q"]), np.asarray(call.arguments["c"])
     with device.timed() as metrics:
         scores = np.empty((len(q), len(c)), np.int32)

@@ -1,4 +1,4 @@
-"""topk on the CPU."""
+"""``topk`` on the CPU."""
 
 from typing import TYPE_CHECKING
 

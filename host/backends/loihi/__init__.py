@@ -1,4 +1,4 @@
-"""The Loihi backend: search by spikes on a model of the neuromorphic chip, with nengo-loihi's emulator."""
+"""The Loihi backend: search by spikes on nengo-loihi's emulator of the neuromorphic chip."""
 
 from .device import Loihi
 

@@ -1,8 +1,8 @@
-"""Neurons on cores that race: what a membrane has summed is read from the time at which it fires.
+"""Races of neurons: the sum in a membrane is read from the time at which its neuron fires.
 
-The idea of nearest-neighbour search on Loihi (Frady et al., "Neuromorphic nearest neighbor search using Intel's Pohoiki
-Springs", 2020): a membrane without decay adds up weights, one for each input spike, and then a ramp common to all
-neurons makes them fire in the order of their sums, the largest first.
+This is nearest-neighbour search as on Loihi (Frady et al., "Neuromorphic nearest neighbor search using Intel's Pohoiki
+Springs", 2020). A membrane without decay adds one weight for each input spike. Then a ramp common to all neurons makes
+them fire in the order of their sums, the largest first.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,26 +21,26 @@ __all__ = ["Activity", "Board", "Core"]
 
 #: The chip shifts every weight left by 6: a weight of 1 moves a membrane by 64.
 _UNIT_BITS = 6
-#: nengo-loihi's code of a number of weight bits.
+#: nengo-loihi's codes for numbers of weight bits.
 _WEIGHT_CODES = {4: 4, 8: 7}
-#: The largest voltage: 23 bits.
+#: Largest voltage: 23 bits.
 _VOLTAGE_MAX = 2**23 - 1
 
 
 @dataclass
 class Activity:
-    """What networks did, for a result's metrics.
+    """Activity counters of networks, for a result's metrics.
 
     Attributes
     ----------
     time_steps : int
-        Time steps of the chip.
+        Number of time steps of the chip.
     input_spikes : int
-        Spikes that the host sent; one that reaches several cores counts once.
+        Number of spikes sent by the host; a spike that reaches several cores counts once.
     fired_spikes : int
-        Spikes of the neurons.
+        Number of spikes of the neurons.
     synaptic_operations : int
-        Weights added to membranes.
+        Number of weights added to membranes.
     """
 
     time_steps: int = 0
@@ -51,14 +51,14 @@ class Activity:
 
 @dataclass(frozen=True)
 class Core:
-    """The data's synapses of one core.
+    """Synapses of one core that hold data.
 
     Attributes
     ----------
     weights : array or sparse matrix of shape (axons, neurons)
-        -7 to 7. A missing weight of a sparse matrix takes no memory.
+        Weights from -7 to 7. Weights missing in a sparse matrix take no memory.
     source : int
-        Which of the board's sources drives its axons. Cores of one source have equally many axons.
+        Index of the board's source that drives its axons. All cores of a source have the same number of axons.
     """
 
     weights: Any
@@ -66,29 +66,29 @@ class Core:
 
 
 class Board:
-    """A network on one chip, built once; each `race` starts from the same state.
+    """Network on one chip, built once; each `race` starts from the same state.
 
-    The network has no time constants: a neuron's current lasts one step (decay_u = 4095), its membrane keeps what it
-    has (decay_v = 0). Instead of being cleared, the membranes are driven to their lower limit, a known voltage: the
-    chip can do that itself.
+    The network has no time constants: a neuron's current lasts one step (decay_u = 4095), and its membrane does not
+    decay (decay_v = 0). Membranes are reset by driving them to their lower limit, a known voltage, which the chip can
+    do itself.
 
     Parameters
     ----------
     cores : sequence of Core
-        Neurons are numbered through them.
+        Cores; neurons are numbered in this order.
     bound : int
-        Every sum is from -bound to bound, for any input and at any time step of it.
+        Largest magnitude of a sum, for any input and at any of its time steps.
     chip : Chip
-        The limits.
+        Limits of the chip.
     activity : Activity
-        Counts what this board does.
+        Counters of this board's activity.
 
     Raises
     ------
     UnsupportedError
-        When the weights or the bound exceed what the chip holds.
+        The weights or the bound exceed the chip's limits.
     DeviceError
-        When nengo-loihi refuses the network.
+        nengo-loihi refuses the network.
     """
 
     def __init__(self, cores: Sequence[Core], bound: int, chip: Chip, activity: Activity) -> None:
@@ -96,42 +96,43 @@ class Board:
         self.bound = bound
         self.cores = len(cores)
         self._activity = activity
-        # A neuron that fired starts at 0 again, and must not fire twice while a ramp passes all scores.
+        # A neuron that fired restarts at 0, and must not fire twice while a ramp passes all scores.
         self._threshold = 2 * bound + 1
-        # The lower limit is -(2**n) + 1, so a membrane lifted by this power of two from there stands at 1, and one that
-        # sums to s then stands at 64 * s + 1: above a threshold of 64 * t as soon as s reaches t.
+        # The lower limit is -(2**n) + 1, so a membrane lifted from there by this power of two is at 1. With a sum of s
+        # it is then at 64 * s + 1: above a threshold of 64 * t as soon as s reaches t.
         self._floor = 1 << bound.bit_length()
-        with failures(), np.errstate(invalid="ignore"):  # the emulator casts NaN to integers before it fills them in
+        with failures(), np.errstate(invalid="ignore"):  # the emulator casts NaN to integers before replacing them
             self._build(cores, chip)
 
     @property
     def voltages(self) -> npt.NDArray[np.int32]:
-        """The membranes now, int32 of shape (neurons,), in the chip's units: 64 is a weight of 1."""
+        """Current membrane voltages, int32 of shape (neurons,), in the chip's units: a weight of 1 is 64."""
         return np.array(self._emulator.compartment.voltage)
 
     def race(
         self, spikes: Sequence[Sequence[Sequence[int]]], top: int, stops: Iterable[int]
     ) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        """Sum up an input, then lift all membranes from stop to stop, so that the neurons fire.
+        """Sum an input, then lift all membranes from stop to stop, so that the neurons fire.
 
         Parameters
         ----------
         spikes : sequence of sequence of sequence of int
-            For each time step and each source the axons that get a spike, each at most one.
+            Axons that get a spike, for each time step and each source; at most one spike per axon.
         top : int
-            No sum exceeds this, not even after a part of the steps.
+            Upper limit of every sum, also after only some of the steps.
         stops : iterable of int
-            Falling, the first at most `top`, the last at most ``2 * bound + 1`` below it: then no neuron fires twice.
+            Falling levels, the first at most `top`, the last at most ``2 * bound + 1`` below it, so no neuron fires
+            twice.
 
         Yields
         ------
         stop : int
-            The next of `stops`.
+            Next level of `stops`.
         fired : bool array of shape (neurons,)
-            The neurons that fired on the way: those whose sum is at least `stop` and below the stop before.
+            Neurons that fired on the way to it: their sums are at least `stop` and below the previous stop.
         """
         early = 0
-        # A step that was interrupted leaves spikes on their way, and membranes a lift above the threshold at most.
+        # An interrupted step leaves spikes in flight, and membranes at most one lift above the threshold.
         for source in self._fan_out:
             source.spikes.clear()
         for _ in range(-(-(self._threshold + LIFT_MAX + self._floor) // RESET)):
@@ -153,11 +154,11 @@ class Board:
     def _step(
         self, data: Sequence[Sequence[int]] = (), fine: Sequence[int] = (), coarse: Sequence[int] = ()
     ) -> npt.NDArray[np.bool_]:
-        """Send spikes, go one time step on, and return who fired, in an array that the next step overwrites."""
+        """Send spikes, run one time step, and return the fired neurons in an array that the next step overwrites."""
         emulator, activity = self._emulator, self._activity
         for source, axons in ((self._fine, fine), (self._coarse, coarse), *zip(self._data, data, strict=False)):
             if axons:
-                # A spike of one step arrives in the next one.
+                # A spike sent in one step arrives in the next.
                 source.add_spikes(emulator.t, axons)
                 activity.input_spikes += len(axons)
                 activity.synaptic_operations += int(self._fan_out[source][axons].sum())
@@ -190,33 +191,33 @@ class Board:
                 self._connect(source, block, weights, bits, exponent)
             model.add_block(block)
         parts.validate_model(model)
-        self._emulator = parts.Emulator(model, seed=0)  # there is no noise: the seed changes nothing
-        self._emulator.step()  # no spike arrives in the first step
+        self._emulator = parts.Emulator(model, seed=0)  # without noise the seed has no effect
+        self._emulator.step()  # the first step receives no spikes
 
     def _configure(self, compartment: Any) -> None:
-        """Set integers, as the chip has them, where nengo-loihi would scale and round."""
+        """Set the chip's integers directly, which nengo-loihi would otherwise scale and round."""
         n = compartment.n_compartments
         compartment.decay_u = np.full(n, 4095, np.int32)
         compartment.decay_v = np.zeros(n, np.int32)
         compartment.scale_u = compartment.scale_v = False
-        compartment.refract_delay = np.ones(n, np.int32)  # the least there is: no rest
+        compartment.refract_delay = np.ones(n, np.int32)  # the minimum: no refractory period
         compartment.vth = np.full(n, self._threshold << _UNIT_BITS, np.int32)
         compartment.bias = np.zeros(n, np.int32)
         compartment.vmin = -(self._floor << _UNIT_BITS) + 1
         compartment.vmax = _VOLTAGE_MAX
 
     def _connect(self, source: Any, block: Any, weights: Any, bits: int, exponent: int) -> None:
-        """Let a source drive all of a core's neurons with weights (axons, neurons), each times 2**exponent."""
+        """Connect a source to all neurons of a core with weights (axons, neurons), each times 2**exponent."""
         parts = library()
         synapse = parts.Synapse(weights.shape[0])
         dense = isinstance(weights, np.ndarray)
         synapse.set_weights(weights.astype(np.float32))
         synapse.format(weight_bits=_WEIGHT_CODES[bits])
-        shift = synapse.synapse_cfg.shift_bits  # a weight with fewer bits stands at the top of its 8
+        shift = synapse.synapse_cfg.shift_bits  # a weight with fewer bits uses the top of its 8
         synapse.format(weight_exp=exponent - shift)
         synapse.weights = [parts.discretize_weights(synapse.synapse_cfg, w * 2**shift) for w in synapse.weights]
         if dense:
-            synapse.indices = synapse.indices[:1] * len(synapse.indices)  # equal for all axons: kept once
+            synapse.indices = synapse.indices[:1] * len(synapse.indices)  # equal for all axons, so stored once
         self._fan_out[source] += [w.size for w in synapse.weights]
         block.add_synapse(synapse)
         axon = parts.Axon(synapse.n_axons)

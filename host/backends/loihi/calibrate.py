@@ -1,5 +1,5 @@
-"""Why the Loihi backend does not run ``calibrate``."""
+"""Reason that Loihi does not run ``calibrate``."""
 
 __all__ = ["REASON"]
 
-REASON = "the scale is chosen once for a database by floating-point search, before anything is put on the chip"
+REASON = "the scale is chosen once per database by a floating-point search, before the chip is loaded"

@@ -1,6 +1,6 @@
-"""What one Loihi chip holds, and how much of it a network takes; checked before anything is built.
+"""Limits of a Loihi chip, and the resources of a network, checked before it is built.
 
-The figures are those of nengo-loihi 1.1.0 (``block.py``, ``builder/discretize.py``) and of the chip (Davies et al.,
+The figures come from nengo-loihi 1.1.0 (``block.py``, ``builder/discretize.py``) and the chip's paper (Davies et al.,
 "Loihi: a neuromorphic manycore processor with on-chip learning", IEEE Micro 38(1), 2018).
 """
 
@@ -10,23 +10,23 @@ from ninefold.spec.errors import UnsupportedError
 
 __all__ = ["COARSE", "COARSE_BITS", "FINE", "FINE_BITS", "GLOBAL_AXONS", "LIFT_MAX", "RESET", "Chip", "axon_bits"]
 
-#: Bits of a weight of the data and of the fine axons: with a sign in it the smallest that holds -4 to 4 (-7 to 7).
+#: Bits of a weight of data and fine axons: the smallest signed format that holds -4 to 4 (it holds -7 to 7).
 FINE_BITS = 4
-#: Weights of the axons by which the host lifts all membranes together; the ramp takes the first, 1 a time step.
+#: Weights of the axons with which the host lifts all membranes together; the ramp uses the first, 1 per time step.
 FINE = (1, 2, 4)
-#: Larger ones have a format of their own, 8 bits with an exponent that multiplies by 8; the last one resets.
+#: Larger weights have their own format, 8 bits with an exponent that multiplies by 8; the last weight resets.
 COARSE_BITS = 8
 COARSE = (8, 16, 32, 64, 128, 256, 512, -1016)
 GLOBAL_AXONS = len(FINE) + len(COARSE)
-#: What one time step lifts at most, and what it lowers when resetting.
+#: Largest lift of one time step, and the fall of one resetting step.
 LIFT_MAX, RESET = sum(FINE) + sum(COARSE[:-1]), -COARSE[-1]
 
-#: A synapse's memory comes in words of 64 bits, at most 64 weights after a head of 4 + 6 bits.
+#: Synapse memory has words of 64 bits, with at most 64 weights after a header of 4 + 6 bits.
 _WORD_BITS, _GROUP, _HEAD_BITS = 64, 64, 10
 
 
 def axon_bits(weights: int, weight_bits: int) -> int:
-    """Return the synapse memory that an input axon with so many weights takes, in bits."""
+    """Return the synapse memory of an input axon with `weights` weights, in bits."""
     groups, rest = divmod(weights, _GROUP)
     sizes = [_GROUP] * groups + [rest] * bool(rest)
     return sum(-(-(size * weight_bits + _HEAD_BITS) // _WORD_BITS) * _WORD_BITS for size in sizes)
@@ -34,20 +34,20 @@ def axon_bits(weights: int, weight_bits: int) -> int:
 
 @dataclass(frozen=True)
 class Chip:
-    """Limits of a chip; a core's neurons send no axons, since their spikes are read by probes.
+    """Limits of a chip. A core's neurons need no output axons, since probes read their spikes.
 
     Attributes
     ----------
     cores : int
-        Cores of a chip.
+        Number of cores.
     neurons : int
-        Neurons (compartments) of a core.
+        Number of neurons (compartments) per core.
     axons : int
-        Input axons of a core.
+        Number of input axons per core.
     synapse_bits : int
-        Synapse memory of a core.
+        Synapse memory per core.
     threshold : int
-        Largest threshold, in units of 64: membranes count in steps of 64, and a threshold is 17 bits times 64.
+        Largest threshold, in units of 64: membranes count in steps of 64, and a threshold has 17 bits times 64.
     """
 
     cores: int = 128
@@ -57,23 +57,23 @@ class Chip:
     threshold: int = 2**17 - 1
 
     def neurons_a_core(self, dense: int, own: int = 0) -> int:
-        """Return how many neurons fit on a core.
+        """Return the number of neurons that fit on a core.
 
         Parameters
         ----------
         dense : int
-            Data axons that reach every neuron of the core.
+            Number of data axons that reach every neuron of the core.
         own : int
-            Data axons that each neuron has for itself.
+            Number of data axons of each neuron alone.
 
         Raises
         ------
         UnsupportedError
-            When not even one fits.
+            Not even one neuron fits.
         """
         if dense + own + GLOBAL_AXONS > self.axons:
             raise UnsupportedError(
-                f"a Loihi core has {self.axons} input axons, and this network needs {dense + own} for the data and "
+                f"a Loihi core has {self.axons} input axons, but this network needs {dense + own} for the data and "
                 f"{GLOBAL_AXONS} for the ramp"
             )
         fitting = min(self.neurons, (self.axons - GLOBAL_AXONS - dense) // own if own else self.neurons)
@@ -81,7 +81,7 @@ class Chip:
             fitting -= 1
         if not fitting:
             raise UnsupportedError(
-                f"a Loihi core has {self.neurons} neurons and {self.synapse_bits} bits of synapse memory, and one "
+                f"a Loihi core has {self.neurons} neurons and {self.synapse_bits} bits of synapse memory, but one "
                 f"neuron needs {self.memory_bits(1, dense, own)} bits"
             )
         return fitting
@@ -95,10 +95,10 @@ class Chip:
         )
 
     def check_bound(self, bound: int) -> None:
-        """Raise `UnsupportedError` unless a membrane holds every score from -bound to bound on a ramp."""
+        """Raise `UnsupportedError` unless a ramp can cover all scores from -bound to bound."""
         if 2 * bound + 1 > self.threshold:
             raise UnsupportedError(
-                f"a Loihi threshold is at most {self.threshold}, and scores of -{bound} to {bound} need {2 * bound + 1}"
+                f"a Loihi threshold is at most {self.threshold}, but scores of -{bound} to {bound} need {2 * bound + 1}"
             )
 
     @staticmethod
@@ -106,4 +106,4 @@ class Chip:
         """Raise `UnsupportedError` unless the data's weights fit their format."""
         most = 2 ** (FINE_BITS - 1) - 1
         if low < -most or high > most:
-            raise UnsupportedError(f"weights of {FINE_BITS} bits are -{most} to {most}, not {low} to {high}")
+            raise UnsupportedError(f"weights of {FINE_BITS} bits must be -{most} to {most}, not {low} to {high}")

@@ -1,4 +1,4 @@
-"""Loihi as a backend: probing, opening, and the device that runs calls on the emulator of the chip."""
+"""Loihi as a backend: probing, opening, and the device that runs calls on the chip's emulator."""
 
 import contextlib
 import importlib.util
@@ -26,19 +26,19 @@ from .topk import Sorter
 
 __all__ = ["Loihi", "LoihiDevice"]
 
-#: 1 to 10: the scheduler's table has a neuromorphic chip search at the least of its three grades.
+#: Ratings from 1 to 10: the lowest of the scheduler's three grades, since an emulator is slow.
 _RATINGS = {"mine": 3, "similarity": 3, "topk": 3}
-#: How long a call may take, in seconds: the emulator computes every time step of the chip.
+#: Time limit of a call in seconds; the emulator computes every time step of the chip.
 TIMEOUT_S = 600.0
 
 
 class Loihi:
-    """The backend ``loihi``: ``loihi:emulator``, which the bare name means too.
+    """The backend ``loihi``, with one device: ``loihi:emulator``, or ``loihi``.
 
     Parameters
     ----------
     chip : Chip, optional
-        The limits of a chip: Loihi's own unless given.
+        Limits of the chip; Loihi's own by default.
     """
 
     name = "loihi"
@@ -47,18 +47,18 @@ class Loihi:
         self._chip = chip or Chip()
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Look for nengo-loihi and for NxSDK; neither is imported."""
+        """Search for nengo-loihi and NxSDK without importing them."""
         hardware = Missing("loihi:hardware", *_no_hardware())
         if not installed():
             return [Missing("loihi:emulator", "the package nengo-loihi is not installed", INSTALL), hardware]
-        text = f"the Loihi chip in nengo-loihi {_version()}'s emulator, strict; {self._chip.cores} cores a chip"
+        text = f"the Loihi chip in nengo-loihi {_version()}'s emulator, strict; {self._chip.cores} cores per chip"
         found = Found(
             "loihi:emulator", text, _RATINGS, named_only=True, kind="neuromorphic", unit=HOST, timeout_s=TIMEOUT_S
         )
         return [found, hardware]
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator -> None, or why this backend does not run it."""
+        """Return None for every operator, or the reason that this backend does not run it."""
         return _runners().operators()
 
     def open(self, instance: str = "") -> "LoihiDevice":
@@ -67,9 +67,9 @@ class Loihi:
         Raises
         ------
         InputError
-            For an unknown instance.
+            Unknown instance.
         UnavailableError
-            For ``hardware``, with the reason, and where nengo-loihi is not installed or does not import.
+            The instance is ``hardware`` (the message gives the reason), or nengo-loihi is missing or does not import.
         """
         if instance == "hardware":
             raise UnavailableError(*_no_hardware())
@@ -80,21 +80,21 @@ class Loihi:
 
 
 class LoihiDevice:
-    """The emulated chip, opened.
+    """Opened emulator of the chip.
 
     Parameters
     ----------
     runners : Runners
         The operators of this backend.
     chip : Chip
-        The limits.
+        Limits of the chip.
 
     Attributes
     ----------
     name : str
         ``loihi:emulator``.
     path : str
-        What answers: the emulator and its version.
+        Emulator and version.
     """
 
     name = "loihi:emulator"
@@ -111,7 +111,7 @@ class LoihiDevice:
 
     @property
     def capacity_bytes(self) -> int | None:
-        """None: the emulated chips are host memory, and what exceeds one goes on the next."""
+        """None: emulated chips are host memory, and rows beyond one chip use the next."""
         return None
 
     def load(self, resident: Database | State) -> None:
@@ -120,23 +120,23 @@ class LoihiDevice:
         Raises
         ------
         InputError
-            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
-            or mode is not what quantise takes.
+            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
+            does not accept scale or mode.
         UnsupportedError
-            When a vector exceeds what a core holds, with the numbers.
+            A vector exceeds the limits of a core; the message gives the numbers.
         """
         self._check_open()
         if isinstance(resident, State):
-            raise UnsupportedError("loihi runs no stateful operator, so it takes databases only")
+            raise UnsupportedError("loihi runs no stateful operator, so it accepts databases only")
         if "nits" in resident.arrays:
             self.rows(resident)
 
     def unload(self, key: str) -> None:
-        """Drop the network of that database."""
+        """Drop the network of the database with digest `key`."""
         self._rows.pop(key, None)
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end; what was built for it is in ``build_seconds``, not in ``seconds``."""
+        """Run one call; its build time counts as ``build_seconds``, not as ``seconds``."""
         self._check_open()
         self._build_seconds = 0.0
         return self._runners(self, call)
@@ -161,7 +161,7 @@ class LoihiDevice:
             return Rows(nits, self._chip, self._activity)
 
     def sorter(self, size: int) -> Sorter:
-        """Return a network that selects among `size` scores; it holds nothing between calls."""
+        """Return a network that selects among `size` scores; it keeps no data between calls."""
         with self._building():
             cores = Sorter.cores_for(size, self._chip)
             if cores not in self._sorters:
@@ -170,7 +170,7 @@ class LoihiDevice:
 
     @contextlib.contextmanager
     def timed(self, cores: int) -> Iterator[dict[str, float]]:
-        """Measure a block; the mapping holds its ``seconds``, ``build_seconds`` before it, and the activity."""
+        """Measure a block; the mapping holds its ``seconds``, the preceding ``build_seconds``, and the activity."""
         metrics: dict[str, float] = {}
         before = asdict(self._activity)
         start = time.perf_counter()
@@ -204,13 +204,13 @@ def _version() -> str:
 
 
 def _no_hardware() -> tuple[str, str]:
-    """Return why no Loihi board can be had, and what would provide it."""
+    """Return the reason that there is no Loihi board, and a remedy."""
     if importlib.util.find_spec("nxsdk") is None:
         return (
             "nxsdk is not installed: emulator only",
             "Intel gives NxSDK and boards to members of its neuromorphic research community (INRC)",
         )
     return (
-        "nxsdk is installed, but this backend runs the emulator only: no step-by-step link to a board has been written",
+        "nxsdk is installed, but this backend supports only the emulator",
         "use loihi:emulator",
     )

@@ -1,4 +1,4 @@
-"""Why the Loihi backend does not run ``embed``."""
+"""Reason that Loihi does not run ``embed``."""
 
 __all__ = ["REASON"]
 

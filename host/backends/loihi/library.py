@@ -1,4 +1,4 @@
-"""nengo-loihi, imported when it is first needed, quietly, and made to run under NumPy 2."""
+"""Lazy, silent import of nengo-loihi, adapted to NumPy 2."""
 
 import contextlib
 import importlib
@@ -19,9 +19,9 @@ INSTALL = "pip install 'ninefold[loihi]'"
 
 
 class NumpyView(ModuleType):
-    """NumPy as nengo-loihi 1.1.0 knew it: ``np.array(..., copy=False)`` copies where it must.
+    """NumPy for nengo-loihi 1.1.0, in which ``np.array(..., copy=False)`` copies if necessary.
 
-    NumPy 2 refuses a copy there; what used to be False is None now. Everything else is NumPy's own.
+    NumPy 2 raises an error instead, and spells the old behaviour ``copy=None``. Everything else is NumPy's own.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -29,12 +29,12 @@ class NumpyView(ModuleType):
 
     @staticmethod
     def array(*arguments: Any, copy: bool | None = True, **keywords: Any) -> Any:
-        """Call ``numpy.array``, with None in the place of ``copy=False``."""
+        """Call ``numpy.array`` with ``copy=None`` instead of ``copy=False``."""
         return np.array(*arguments, copy=copy or None, **keywords)
 
 
 def installed() -> bool:
-    """Whether nengo-loihi is there; it is not imported."""
+    """Return True if nengo-loihi is installed, without importing it."""
     return importlib.util.find_spec("nengo_loihi") is not None
 
 
@@ -46,18 +46,18 @@ def library() -> SimpleNamespace:
     -------
     SimpleNamespace
         ``LoihiBlock``, ``Axon``, ``Synapse``, ``SpikeInput``, ``Model``, ``validate_model``, ``discretize_weights``,
-        ``NengoException``, ``csr_matrix`` and ``Emulator``, the emulator in strict mode: what overflows on the chip
-        raises.
+        ``NengoException``, ``csr_matrix`` and ``Emulator``, the emulator in strict mode, which raises if the chip would
+        overflow.
 
     Raises
     ------
     UnavailableError
-        When the package is missing or does not import.
+        The package is missing or does not import.
     """
     if not installed():
         raise UnavailableError("the package nengo-loihi is not installed", INSTALL)
     try:
-        # It warns of each nengo that is newer than itself.
+        # It warns about every nengo newer than itself.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             block, neurons, inputs, model, validate, discretize, emulator, exceptions, sparse = (
@@ -76,7 +76,7 @@ def library() -> SimpleNamespace:
             )
     except ImportError as error:
         raise UnavailableError(f"nengo-loihi is installed but does not import: {error}", INSTALL) from error
-    # The only two modules that say copy=False; NumPy itself stays as it is.
+    # The only two modules that use copy=False; NumPy itself is not changed.
     for module in (block, neurons):
         vars(module)["np"] = NumpyView("numpy")
     return SimpleNamespace(
@@ -95,7 +95,7 @@ def library() -> SimpleNamespace:
 
 @contextlib.contextmanager
 def failures() -> Iterator[None]:
-    """Turn what nengo-loihi raises into a `DeviceError` of one line."""
+    """Convert nengo-loihi's errors into a `DeviceError` of one line."""
     try:
         yield
     except (library().NengoException, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""mine on Loihi."""
+"""``mine`` on Loihi."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ __all__ = ["run"]
 
 
 def run(device: "LoihiDevice", call: Call) -> Answer:
-    """Quantise the queries on the host, and let the rows race for each."""
+    """Quantise the queries on the host, and run a race of all rows for each query."""
     database, k = call.database(), call.options["k"]
     rows = device.rows(database)
     with device.timed(rows.cores) as metrics:

@@ -1,4 +1,4 @@
-"""Why the Loihi backend does not run ``quantise``."""
+"""Reason that Loihi does not run ``quantise``."""
 
 __all__ = ["REASON"]
 

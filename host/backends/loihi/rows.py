@@ -1,4 +1,4 @@
-"""Rows of nits as synapses: a neuron a row, and the dot products with a query read from its race."""
+"""Rows of nits as synapses: one neuron per row, whose firing time in a race gives its dot product with a query."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from .chip import Chip
 
 __all__ = ["Rows"]
 
-#: The coarse ramp's step. Of 16 scores one race tells whether any neuron has them, and a second one which has which.
+#: Step of the coarse ramp. A first race finds groups of 16 scores that occur, and a second finds the exact scores.
 _STRIDE = 16
 
-#: Ids int64 and scores int32 of one query, best first, as many as there are.
+#: Ids int64 and scores int32 of the results of one query, best first.
 Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
 class _Page:
-    """The rows of one chip.
+    """Rows of one chip.
 
     Attributes
     ----------
     board : Board
-        Its network.
+        Network of the chip.
     rows : slice
-        Which rows.
+        Range of the rows.
     longest : int
-        The largest sum of squares of a row.
+        Largest sum of squares of a row.
     """
 
     board: Board
@@ -40,13 +40,13 @@ class _Page:
     def ranked(
         self, query: npt.NDArray[np.int8], k: int, least: int | None = None
     ) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        """Yield scores, falling, each with a mask (rows,) of those that have it, until there are k rows at least.
+        """Yield falling scores, each with a mask (rows,) of the rows with that score, until at least k rows are found.
 
-        The query is given twice: a ramp in steps of `_STRIDE` finds out which scores occur, roughly, and one in steps
-        of 1 then leaves out those that do not. Scores below `least` are left out too.
+        The query is sent twice. A ramp in steps of `_STRIDE` finds the groups of scores that occur, and a ramp in steps
+        of 1 then visits only these. Scores below `least` are left out.
         """
         least = -self.board.bound if least is None else least
-        # Cauchy-Schwarz: it bounds the scores of the query, and of what a part of its spikes makes of it.
+        # Cauchy-Schwarz bounds the scores of the query, also after only some of its spikes.
         squares = int(np.square(query, dtype=np.int64).sum())
         top = min(isqrt(squares * self.longest), self.board.bound)
         if top < least:
@@ -69,24 +69,24 @@ class _Page:
 
 
 class Rows:
-    """Vectors of nits, resident on chips: as many to a core as fit, as many cores as needed, a chip after the other.
+    """Vectors of nits, resident on as many cores and chips as needed.
 
-    Each dimension has two input axons, one with the nits of the rows and one with their negatives, so that a query's
-    nit of either sign is a number of spikes, one a time step on its axon.
+    Each dimension has two input axons, one with the nits of the rows and one with their negatives. A query's nit of
+    either sign is a number of spikes on one of them, one per time step.
 
     Parameters
     ----------
     nits : int8 array of shape (N, D)
-        -4 to 4.
+        Vectors, values from -4 to 4.
     chip : Chip
-        The limits.
+        Limits of the chip.
     activity : Activity
-        Counts what the networks do.
+        Counters of the networks' activity.
 
     Raises
     ------
     UnsupportedError
-        When a vector exceeds what a core holds, with the numbers.
+        A vector exceeds the limits of a core; the message gives the numbers.
     """
 
     def __init__(self, nits: npt.NDArray[np.int8], chip: Chip, activity: Activity) -> None:
@@ -107,16 +107,16 @@ class Rows:
 
     @property
     def cores(self) -> int:
-        """How many cores the rows take."""
+        """Number of cores in use."""
         return sum(page.board.cores for page in self._pages)
 
     @property
     def boards(self) -> list[Board]:
-        """The network of each chip."""
+        """Network of each chip."""
         return [page.board for page in self._pages]
 
     def scores(self, query: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
-        """Return the dot products with a query (D,), int32 of shape (N,), once every neuron has fired."""
+        """Return all dot products with a query (D,), int32 of shape (N,)."""
         scores = np.zeros(self._count, np.int32)
         for page in self._pages:
             part = scores[page.rows]
@@ -125,10 +125,10 @@ class Rows:
         return scores
 
     def best(self, query: npt.NDArray[np.int8], k: int) -> Found:
-        """Return the k rows with the largest dot products: those whose neurons fire first, of equal ones the lower."""
+        """Return the k rows with the largest dot products, whose neurons fire first; ties by row."""
         ids, scores = np.zeros(0, np.int64), np.zeros(0, np.int32)
         for page in self._pages:
-            # With k there, a later page's row must score more than the last of them.
+            # Once k rows are found, a later page's row must score more than the last of them.
             for score, fired in page.ranked(query, k, int(scores[-1]) + 1 if len(scores) == k else None):
                 rows = np.flatnonzero(fired) + page.rows.start
                 ids = np.concatenate([ids, rows])
@@ -139,7 +139,7 @@ class Rows:
 
 
 def _spikes(query: npt.NDArray[np.int8]) -> list[list[list[int]]]:
-    """Return for each time step the axons that get a spike: a nit of n sends |n|, on the axon of its sign."""
+    """Return the axons that get a spike in each time step: a nit n sends |n| spikes on the axon of its sign."""
     axons = np.where(query < 0, len(query), 0) + np.arange(len(query))
     most = int(np.abs(query).max(initial=0))
     return [[axons[np.abs(query) >= step].tolist()] for step in range(1, most + 1)]

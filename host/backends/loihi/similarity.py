@@ -1,4 +1,4 @@
-"""similarity on Loihi."""
+"""``similarity`` on Loihi."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(device: "LoihiDevice", call: Call) -> Answer:
-    """Put the vectors on the chip, and let the ramp run until each has fired, for every query."""
+    """Load the vectors into the chip, and for every query run the ramp until all neurons have fired."""
     q, c = np.asarray(call.arguments["q"]), np.asarray(call.arguments["c"])
     scores = np.zeros((len(q), len(c)), np.int32)
     rows = device.build(c)

@@ -1,4 +1,4 @@
-"""topk on Loihi: a radix selection, three bits of the scores a race, the most significant first."""
+"""``topk`` on Loihi: a radix selection with three bits of the scores per race, the most significant first."""
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AXONS", "Sorter", "keys", "run"]
 
-#: Axons of a neuron: the bits of a digit, and one that says that it takes part.
+#: Axons of a neuron: the bits of a digit, and one that marks participation.
 AXONS = 4
 _DIGIT_BITS, _KEY_BITS = 3, 32
-#: Most cores of a network. Of more scores only the best k of a part meet the next part, so that the emulator answers
-#: sooner than with a network for all of them.
+#: Limit of cores in a network. More scores are processed in parts, and only the best k of each meet the next part. The
+#: emulator is faster this way than with a network for all scores.
 _CORES = 8
 
 
@@ -40,7 +40,7 @@ def run(device: "LoihiDevice", call: Call) -> Answer:
             row_best[:count] = row[positions]
             row_ids[:count] = positions if names is None else np.asarray(names)[positions]
     values = {"ids": ids, "scores": best, "count": np.full(len(scores), count, np.int64)}
-    return Answer(values, f"{device.path}, {_DIGIT_BITS} bits of the scores a race", metrics)
+    return Answer(values, f"{device.path}, {_DIGIT_BITS} bits of the scores per race", metrics)
 
 
 def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
@@ -53,16 +53,16 @@ def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
 
 
 class Sorter:
-    """Neurons with four axons of their own each, which race by one digit of their scores at a time.
+    """Neurons with four axons each, which race by one digit of their scores at a time.
 
     Parameters
     ----------
     cores : int
-        How many cores it takes, as `cores_for` gives it.
+        Number of cores, as returned by `cores_for`.
     chip : Chip
-        The limits.
+        Limits of the chip.
     activity : Activity
-        Counts what the network does.
+        Counters of the network's activity.
     """
 
     def __init__(self, cores: int, chip: Chip, activity: Activity) -> None:
@@ -74,24 +74,24 @@ class Sorter:
         weights = np.tile([1, 2, 4, 1], self._each)
         shape = (AXONS * self._each, self._each)
         matrix = library().csr_matrix((weights, (axons.ravel(), np.repeat(n, AXONS))), shape)
-        # A sum is 1 to 8, and 0 where a neuron takes no part.
+        # A sum is 1 to 8, or 0 for a neuron that does not participate.
         self._board = Board([Core(matrix, source) for source in range(self.cores)], 1 << _DIGIT_BITS, chip, activity)
 
     @staticmethod
     def cores_for(size: int, chip: Chip) -> int:
-        """Return how many cores `size` scores take; there is a most, and what exceeds it goes through in parts."""
+        """Return the number of cores for `size` scores, at most `_CORES`; more scores are processed in parts."""
         return max(1, min(-(-size // chip.neurons_a_core(0, AXONS)), chip.cores, _CORES))
 
     def best(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
-        """Return the positions of the k largest of `keys` (N,), largest first, of equal ones the first first.
+        """Return the positions of the k largest of `keys` (N,), largest first, ties by position.
 
         Raises
         ------
         UnsupportedError
-            When the scores go through in parts and k is not smaller than one.
+            The scores are processed in parts and k is not below the size of a part.
         """
         if self.size <= k < len(keys):
-            raise UnsupportedError(f"k must be below the {self.size} scores that race together, not {k}")
+            raise UnsupportedError(f"k must be below {self.size}, the number of scores that race together, not {k}")
         kept = np.arange(min(len(keys), self.size))
         taken = len(kept)
         kept = kept[self._select(keys[kept], k)]
@@ -105,8 +105,8 @@ class Sorter:
     def _select(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
         """Return the positions of the k largest keys.
 
-        `groups` lists positions, the larger keys first; those of a group are equal in all digits so far. A race splits
-        each group by the time at which its neurons fire, and what follows the first k falls out.
+        `groups` lists positions, the larger keys first; the keys of a group are equal in all digits so far. A race
+        splits each group by the firing times of its neurons, and groups after the first k positions are dropped.
         """
         groups = [np.arange(len(keys))]
         for shift in range(_DIGIT_BITS * ((_KEY_BITS - 1) // _DIGIT_BITS), -1, -_DIGIT_BITS):
@@ -126,7 +126,7 @@ class Sorter:
         return np.concatenate(groups)[:k]
 
     def _race(self, racing: npt.NDArray[np.int64], digits: npt.NDArray[np.uint32]) -> list[npt.NDArray[np.bool_]]:
-        """Let some neurons race by their digits; return who fired at each step, until all have."""
+        """Race some neurons by their digits; return the neurons that fired at each step, until all have fired."""
         bits = np.stack([digits[racing] >> np.uint32(bit) & np.uint32(1) for bit in range(_DIGIT_BITS)], axis=1)
         spiking = np.concatenate([bits != 0, np.ones((len(racing), 1), np.bool_)], axis=1)
         axons = np.sort((AXONS * racing[:, None] + np.arange(AXONS))[spiking])

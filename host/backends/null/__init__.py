@@ -1,4 +1,4 @@
-"""The backend ``null``: answers with zeros at once, so that everything else can be timed."""
+"""The backend ``null``: returns zeros at once, to measure the overhead of everything else."""
 
 from .device import Null
 

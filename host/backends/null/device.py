@@ -1,4 +1,4 @@
-"""The backend ``null`` and its one device, which take every operator and compute none."""
+"""The backend ``null`` and its one device, which accept every operator and compute nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Null", "NullDevice"]
 
 
 class NullDevice:
-    """Answers zeros of the right shapes and dtypes."""
+    """Device that returns zeros of the right shapes and dtypes."""
 
     name = "null"
 
     @property
     def capacity_bytes(self) -> int | None:
-        """None: nothing is kept."""
+        """None: the device keeps nothing."""
         return None
 
     def load(self, resident: Database | State) -> None:
@@ -33,7 +33,7 @@ class NullDevice:
         """Drop nothing."""
 
     def run(self, call: Call) -> Answer:
-        """Answer zeros; a step leaves its state as it was, in the next version."""
+        """Return zeros; a step returns its state unchanged, as the next version."""
         values = {result.name: np.zeros(shape_of(result, call), result.dtypes[0]) for result in call.operator.results}
         state = call.state().next(call.state().arrays) if call.operator.stateful else None
         return Answer(values, "nothing was computed", {"seconds": 0.0}, state)
@@ -43,20 +43,20 @@ class NullDevice:
 
 
 class Null:
-    """The backend ``null``: measures the overhead of all that is around a device. Taken only by name."""
+    """The backend ``null``, which measures the overhead around a device. Used only by name."""
 
     name = "null"
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Return the one device, which is always there."""
-        return [Found("null", "answers zeros, to measure overhead", {}, named_only=True, unit="null", computes=False)]
+        """Return the one device, which is always available."""
+        return [Found("null", "returns zeros, to measure overhead", {}, named_only=True, unit="null", computes=False)]
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator -> None."""
+        """Return None for every operator."""
         return dict.fromkeys(OPERATORS)
 
     def open(self, instance: str = "") -> NullDevice:
         """Open the device."""
         if instance:
-            raise InputError(f"null has one device, named null, and no {instance!r}")
+            raise InputError(f"null has one device, named null, not {instance!r}")
         return NullDevice()

@@ -1,4 +1,4 @@
-"""The OpenCL backend: exact on nits, with kernels of its own, on GPUs, accelerators and processors."""
+"""The OpenCL backend: exact search on GPUs, accelerators and processors with its own kernels."""
 
 from .device import OpenCl
 

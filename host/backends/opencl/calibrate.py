@@ -1,8 +1,8 @@
-"""calibrate: not run here."""
+"""Reason that OpenCL does not run ``calibrate``."""
 
 __all__ = ["REASON"]
 
 REASON = (
     "its reference ranking sums float64 products in index order, and many OpenCL devices have no double precision; "
-    "a scale is chosen once a database, so the CPU does it"
+    "the scale is chosen once per database, so the CPU does it"
 )

@@ -1,4 +1,4 @@
-"""The backend ``opencl``: probing, opening, and the device that runs calls."""
+"""OpenCL as a backend: probing, opening, and the device that runs calls."""
 
 import contextlib
 import time
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenCl", "OpenClDevice"]
 
-#: How long a call may take, in seconds: the first one may have to build kernels and load a database.
+#: Time limit of a call in seconds; the first call may build kernels and load a database.
 TIMEOUT_S = 60.0
-#: 1 to 10. On a processor the CPU backend's own kernel does the same without a second copy of the database.
+#: Ratings from 1 to 10. On a processor the backend ``cpu`` does the same without a second copy of the database.
 _RATINGS = {
     "gpu": {"quantise": 4, "similarity": 6, "topk": 5, "mine": 7},
     "npu": {"quantise": 3, "similarity": 5, "topk": 4, "mine": 5},
@@ -37,12 +37,12 @@ _FAMILIES = ("vector", "group")
 
 
 class OpenCl:
-    """The backend ``opencl``: ``opencl`` is the first device, ``opencl:1`` one by number, ``opencl:nvidia`` by name.
+    """The backend ``opencl``: ``opencl`` is the first device, ``opencl:1`` is by number, ``opencl:nvidia`` by name.
 
     Parameters
     ----------
     family : str, optional
-        ``vector`` or ``group``: the kernels to be used; by default the first for processors, the second for others.
+        Family of kernels: ``vector`` (default for processors) or ``group`` (default for other devices).
     """
 
     name = "opencl"
@@ -68,55 +68,55 @@ class OpenCl:
             ]
         except UnavailableError as error:
             return [Missing("opencl", error.what, error.install)]
-        except Exception as error:  # a probe never raises, whatever a driver does
+        except Exception as error:  # drivers raise any type, and a probe must not raise
             return [Missing("opencl", f"a driver failed to describe its device: {error}", INSTALL)]
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator -> None, or why this backend does not run it."""
+        """Return None for every operator, or the reason that this backend does not run it."""
         return _runners().operators()
 
     def resolve(self, instance: str) -> str:
-        """Return the device that a number or a part of a name means; raises as `open` does."""
+        """Return the device with that number or part of a name; errors as in `open`."""
         return f"opencl:{choose(entries(), instance).index}"
 
     def open(self, instance: str = "") -> "OpenClDevice":
-        """Open a device by its number or a part of a name; the first one, a GPU where there is one, for an empty name.
+        """Open a device by its number or part of its name; an empty name opens the first, a GPU if there is one.
 
         Raises
         ------
         UnavailableError
-            When no device is called so, with what there is; or when it cannot be opened.
+            No device has that name (the message lists the devices), or it cannot be opened.
         InputError
-            When several are called so.
+            Several devices have that name.
         """
         entry = choose(entries(), instance)
         name = f"opencl:{instance}" if instance else "opencl"
         try:
             return OpenClDevice(name, entry, self._family)
         except DeviceError as error:
-            raise UnavailableError(str(error), "look at the device's driver") from error
+            raise UnavailableError(str(error), "check the device's driver") from error
 
 
 class OpenClDevice:
-    """An OpenCL device, opened.
+    """Opened OpenCL device.
 
     Parameters
     ----------
     name : str
-        What it was opened as.
+        Name of the device.
     entry : Entry
         The device.
     family : str or None
-        As `OpenCl` takes it.
+        As in `OpenCl`.
 
     Attributes
     ----------
     entry : Entry
         The device.
     queue : pyopencl.CommandQueue
-        Where its commands go.
+        Command queue of the device.
     memory : Memory
-        What lies in its memory.
+        Memory of the device.
     """
 
     def __init__(self, name: str, entry: Entry, family: str | None = None) -> None:
@@ -130,7 +130,7 @@ class OpenClDevice:
         self.memory = Memory(name, entry, self._context, self.queue)
         self._vectors = Vector(self) if (family or ("vector" if entry.kind == "cpu" else "group")) == "vector" else None
         self._groups = Group(self)
-        # OpenCL C 3.0 where the device has it: extensions such as the integer dot product ask for it.
+        # OpenCL C 3.0 if the device has it: extensions such as the integer dot product require it.
         self._standard = ("-cl-std=CL3.0",) if entry.device.opencl_c_version.split()[2] >= "3" else ()
         self._built: dict[tuple[Any, ...], cl.Kernel] = {}
         self._build_seconds = 0.0
@@ -138,32 +138,32 @@ class OpenClDevice:
 
     @property
     def capacity_bytes(self) -> int | None:
-        """The device's memory."""
+        """Size of the device's memory."""
         return self.memory.capacity_bytes
 
     def kernels(self, dimensions: int = 1) -> Kernels:
-        """Return the family of kernels for rows of so many dimensions."""
+        """Return the family of kernels for rows of `dimensions` nits."""
         return self._vectors if self._vectors is not None and self._vectors.fit(dimensions) else self._groups
 
     def load(self, resident: Database | State) -> None:
-        """Check the packed nits of a database and bring them to the device, laid out anew.
+        """Check the packed nits of a database and load them into the device in its own layout.
 
         Raises
         ------
         InputError
-            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
-            or mode is not what quantise takes.
+            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
+            does not accept scale or mode.
         UnsupportedError
-            When they do not fit, with the numbers.
+            The nits do not fit; the message gives the numbers.
         """
         self._check_open()
         if isinstance(resident, State):
-            raise UnsupportedError("opencl runs no stateful operator, so it takes databases only")
+            raise UnsupportedError("opencl runs no stateful operator, so it accepts databases only")
         if "nits" in resident.arrays:
             self.memory.load(resident)
 
     def unload(self, key: str) -> None:
-        """Free the database of that digest."""
+        """Free the database with digest `key`."""
         self.memory.unload(key)
 
     def run(self, call: Call) -> Answer:
@@ -179,7 +179,7 @@ class OpenClDevice:
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
-        """Measure a block; the mapping holds ``seconds`` afterwards, and ``build_seconds``, which are not in them."""
+        """Measure a block; the mapping then holds ``build_seconds`` and ``seconds``, which excludes them."""
         metrics: dict[str, float] = {}
         start, built = time.perf_counter(), self._build_seconds
         yield metrics
@@ -187,7 +187,7 @@ class OpenClDevice:
         metrics["seconds"] = time.perf_counter() - start - metrics["build_seconds"]
 
     def kernel(self, files: tuple[str, ...], name: str, **defines: int) -> "cl.Kernel":
-        """Return a kernel of some files of this folder, built on first use."""
+        """Return a kernel from files of this folder, built on first use."""
         import pyopencl as cl
 
         key = (files, name, *sorted(defines.items()))
@@ -203,16 +203,16 @@ class OpenClDevice:
     def launch(
         self, kernel: "cl.Kernel", size: tuple[int, ...], group: tuple[int, ...] | None, *arguments: Any
     ) -> None:
-        """Run a kernel to its end.
+        """Run a kernel and wait for its end.
 
         Parameters
         ----------
         kernel : pyopencl.Kernel
-            From `kernel`.
+            Result of `kernel`.
         size, group : tuple of int
-            Work-items of all and of a work-group; None leaves the latter to the driver.
+            Global size and work-group size in work-items; None lets the driver choose the work-group.
         *arguments
-            Numbers as NumPy scalars, buffers, local memory; arrays are brought to the device, each `Out` is read back.
+            NumPy scalars, buffers or local memory. Arrays are copied to the device, and each `Out` is read back.
         """
         import pyopencl as cl
 

@@ -1,5 +1,5 @@
-"""embed: not run here."""
+"""Reason that OpenCL does not run ``embed``."""
 
 __all__ = ["REASON"]
 
-REASON = "the sentence model runs through OpenVINO, which brings its own kernels for GPUs; none are written here"
+REASON = "the sentence model runs through OpenVINO, which has its own kernels for GPUs"

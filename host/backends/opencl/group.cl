@@ -1,12 +1,12 @@
-// Nits on GPUs: two rows a work-item, LANES of them in a work-group, QUERIES queries at a time.
+// Products of nits on GPUs: two rows per work-item, LANES work-items per work-group, QUERIES queries at a time.
 //
-// Rows lie in blocks of 32 (layout.py), so that neighbouring work-items read neighbouring words, each 4 nits of two rows.
-// The low nibbles are those of the first row in order, the high ones those of the second, in the order 1, 0, 3, 2; once
-// the second's top bits are flipped as the first's are, a nibble is nit + 8, an unsigned byte. `offsets`, -8 times the
-// sum of each query, takes that off again.
+// Rows are arranged in blocks of 32 (layout.py), so that neighbouring work-items read neighbouring words, each with 4
+// nits of two rows. The low nibbles hold the first row in order, the high nibbles the second in the order 1, 0, 3, 2.
+// The first row's top bits are already flipped; flipping the second's turns every nibble into nit + 8, an unsigned
+// byte. `offsets`, -8 times the sum of each query, corrects for the 8.
 //
-// With -D DOT the device multiplies four bytes and adds in one instruction (cl_khr_integer_dot_product, packed form,
-// which every device with the extension has).
+// With -D DOT the device multiplies four bytes and adds them in one instruction (cl_khr_integer_dot_product, whose
+// packed form every device with the extension supports).
 
 #define ROWS 32
 #define PAIRS (ROWS / 2)
@@ -21,11 +21,11 @@ static inline int dot4(uint nits, uint query, int sum) {
 #endif
 }
 
-// The first row of a pair; the second is 8 further.
+// Number of the first row of a pair; the second is 8 rows further.
 static inline uint row_of(uint pair) { return pair / PAIRS * ROWS + pair % PAIRS / 8 * 16 + pair % 8; }
 
-// Score a pair of rows: `queries` holds for each column the elements of each query, four bytes each, first in order, then
-// in the order 1, 0, 3, 2.
+// Score a pair of rows. For each column `queries` holds four elements of each query as bytes, once in order and once in
+// the order 1, 0, 3, 2.
 static inline void score(__global const uint* words, int columns, uint pair, __global const uint* queries,
                          __global const int* offsets, int total[2][QUERIES]) {
     for (int q = 0; q < QUERIES; q++) total[0][q] = total[1][q] = offsets[q];
@@ -39,8 +39,8 @@ static inline void score(__global const uint* words, int columns, uint pair, __g
     }
 }
 
-// Keep the k best rows of one share of the strips (LANES pairs each) for one group of queries: lists[share][query][k],
-// best first.
+// Keep the k best rows of one share of the strips (LANES pairs each) for one group of queries, in
+// lists[share][query][k], best first.
 __kernel void mine(__global const uint* words, int columns, uint rows, uint first_id, uint share,
                    __global const uint* queries, __global const int* offsets, int k, __global long* lists,
                    __local long* best, __local long* fresh) {
@@ -65,7 +65,7 @@ __kernel void mine(__global const uint* words, int columns, uint rows, uint firs
     write_lists(best, k, lists + ((size_t)get_group_id(0) * get_num_groups(1) + group) * QUERIES * k);
 }
 
-// Write every score: out[query][row], `pitch` ints a query.
+// Write every score to out[query][row], `pitch` ints per query.
 __kernel void scores(__global const uint* words, int columns, uint rows, __global const uint* queries,
                      __global const int* offsets, __global int* out, ulong pitch) {
     const uint pair = get_global_id(0), row = row_of(pair);

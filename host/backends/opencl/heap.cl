@@ -1,8 +1,8 @@
-// The k best of what one work-item saw: a heap of keys with the least on top. For processors.
+// The k best keys of one work-item: a heap with the least key on top. For processors.
 //
 // A key is a score in the high half and the complement of an id in the low half, so the order of keys is (score
-// descending, id ascending) and no two keys are equal. LONG_MIN stands for an empty slot; it is the key of no id below
-// 2**32 - 1.
+// descending, id ascending) and no two keys are equal. LONG_MIN marks an empty slot; no id below 2**32 - 1
+// has it as its key.
 
 static inline long make_key(int score, uint id) { return ((long)score << 32) | (long)~id; }
 
@@ -12,7 +12,7 @@ static inline void clear_heap(__global long* heap, int k) {
     for (int i = 0; i < k; i++) heap[i] = LONG_MIN;
 }
 
-// Put a key in the place of the least; it must be greater.
+// Replace the least key by a greater one.
 static inline void replace_least(__global long* heap, int k, long key) {
     int at = 0;
     for (int child = 1; child < k; child = 2 * at + 1) {

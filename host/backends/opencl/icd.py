@@ -1,9 +1,9 @@
-"""Let the OpenCL loader find Intel's runtime from PyPI beside the drivers that the system has.
+"""Registration of Intel's OpenCL runtime from PyPI with the OpenCL loader, in addition to the system's drivers.
 
-A loader reads one folder of ``.icd`` files, each naming a driver's library, when a process first uses OpenCL. The wheel
-of ``intel-opencl-rt`` cannot know where it is installed, so its own file names no path that exists. `drivers` keeps a
-folder in the cache with copies of the system's files and one more that names the library where it lies, and points
-``OCL_ICD_VENDORS`` at it meanwhile.
+When a process first uses OpenCL, the loader reads one folder of ``.icd`` files, each with the path of a driver's
+library. The wheel of ``intel-opencl-rt`` cannot know its install location, so the path in its own file does not exist.
+`drivers` keeps a folder in the cache with copies of the system's files and another one with the actual path. It sets
+``OCL_ICD_VENDORS`` to this folder while the loader starts.
 """
 
 import contextlib
@@ -17,23 +17,23 @@ from ninefold.spec.files import written_aside
 
 __all__ = ["VENDORS", "drivers", "intel_library", "system_files"]
 
-#: Names the folder, or the one file, that the loader reads; a user's own setting is left alone.
+#: Variable with the folder, or the single file, that the loader reads; a user's own setting is not changed.
 VENDORS = "OCL_ICD_VENDORS"
 _LIBRARY = "libintelocl.so"
 
 
 @contextlib.contextmanager
 def drivers() -> Iterator[None]:
-    """Let a loader that starts inside find the system's drivers and Intel's runtime, where that is installed.
+    """Let a loader that starts inside the block find the system's drivers and Intel's runtime, if installed.
 
-    Several processes may do so at once, since each writes the same content by atomic renames, into a folder named by
-    that content. The environment is as before afterwards: neither other loaders nor child processes see the folder.
+    Several processes may do this at once, since each writes the same content by atomic renames into a folder named by
+    that content. Afterwards the environment is restored, so other loaders and child processes do not see the folder.
     """
     folder = _folder()
     if folder is None:
         yield
         return
-    # Older Khronos loaders put folder and file name together without a slash.
+    # Older Khronos loaders join folder and file name without a slash.
     os.environ[VENDORS] = f"{folder}{os.sep}"
     try:
         yield
@@ -42,7 +42,7 @@ def drivers() -> Iterator[None]:
 
 
 def intel_library() -> Path | None:
-    """Return where PyPI's Intel runtime has its library, or None when it is not installed."""
+    """Return the library of Intel's runtime from PyPI, or None if it is not installed."""
     try:
         files = distribution("intel-opencl-rt").files or []
     except PackageNotFoundError:
@@ -52,7 +52,7 @@ def intel_library() -> Path | None:
 
 
 def system_files() -> dict[str, str]:
-    """Return the system's ``.icd`` files, name -> content; those that cannot be read are left out."""
+    """Return the system's ``.icd`` files, name -> content; unreadable files are left out."""
     folder = Path(os.environ.get("OPENCL_VENDOR_PATH") or "/etc/OpenCL/vendors")
     files = {}
     for path in sorted(folder.glob("*.icd")):
@@ -62,7 +62,7 @@ def system_files() -> dict[str, str]:
 
 
 def _folder() -> Path | None:
-    """Return the folder, written where it is not yet; None where the loader needs no help, or is not to have it."""
+    """Return the folder, written if necessary; None if the loader needs no help or the user has set the variable."""
     library, files = intel_library(), system_files()
     known = any(Path(text.strip()).name == _LIBRARY for text in files.values())
     if VENDORS in os.environ or library is None or known:

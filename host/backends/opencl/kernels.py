@@ -1,4 +1,4 @@
-"""The two families of kernels: explicit vectors for processors, work-groups for GPUs."""
+"""The two families of kernels: explicit vectors for processors, and work-groups for GPUs."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Kernels", "Vector", "shares"]
 
-#: Queries that are scored together, where there are as many.
+#: Queries scored together, if there are as many.
 _TOGETHER = 4
 
 
 class Kernels(Protocol):
-    """A family of kernels. Keys order as results do: the score in the high half, the complement of the id in the low.
+    """Family of kernels. Keys sort like results: the score in the high half, the complement of the id in the low.
 
     Attributes
     ----------
     path : str
-        What results report, e.g. ``"vector kernels on AMD EPYC (Intel(R) OpenCL)"``.
+        Path in results, e.g. ``"vector kernels on AMD EPYC (Intel(R) OpenCL)"``.
     """
 
     path: str
 
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
-        """Return keys (Q, any), among them the k best rows of each query; LONG_MIN where a slot is empty."""
+        """Return keys (Q, any) that include the k best rows of each query; LONG_MIN in empty slots."""
         ...
 
     def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
-        """Return all scores on the device, int32 (at least Q, pitch), and the pitch."""
+        """Return a buffer of all scores, int32 (at least Q, pitch), and the pitch."""
         ...
 
     def topk(self, scores: npt.NDArray[Any], first: int, k: int) -> npt.NDArray[np.int64]:
-        """Return keys (Q, any), among them the k best of each row of int32 or float32 scores (Q, B)."""
+        """Return keys (Q, any) that include the k best of each row of int32 or float32 scores (Q, B)."""
         ...
 
 
 def shares(units: int, wanted: int, least: int) -> tuple[int, int]:
-    """Split `units` of work: return the size of a share, at least `least`, and how many shares there are."""
+    """Split `units` of work; return the size of a share, at least `least`, and the number of shares."""
     size = max(1, least, -(-units // max(1, wanted)))
     return size, -(-units // size)
 
@@ -54,23 +54,23 @@ def _together(queries: int) -> int:
 
 
 class Vector:
-    """One work-item a work-group with explicit vectors (vector.cl, heap.cl).
+    """Kernels with explicit vectors and one work-item per work-group (vector.cl, heap.cl).
 
     Parameters
     ----------
     device : OpenClDevice
-        Where to run.
+        Device that runs the kernels.
     """
 
     def __init__(self, device: "OpenClDevice") -> None:
         self._device = device
-        # Two shares a processor, so that one that is busy with something else holds up less.
+        # Two shares per processor, so that a processor busy with other work delays the call less.
         self._wanted = 2 * device.entry.device.max_compute_units
         self._room = device.entry.device.local_mem_size
         self.path = f"vector kernels on {device.entry.name}"
 
     def fit(self, dimensions: int) -> bool:
-        """Say whether the device's local memory holds an unpacked block of rows of so many dimensions."""
+        """Return True if the device's local memory holds an unpacked block of rows of `dimensions` nits."""
         return columns_of(dimensions) * 4 * ROWS <= self._room
 
     def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
@@ -126,12 +126,12 @@ class Vector:
 
 
 class Group:
-    """Work-groups of many work-items with lists in local memory (group.cl, merge.cl).
+    """Kernels with work-groups of many work-items and lists in local memory (group.cl, merge.cl).
 
     Parameters
     ----------
     device : OpenClDevice
-        Where to run.
+        Device that runs the kernels.
     """
 
     def __init__(self, device: "OpenClDevice") -> None:

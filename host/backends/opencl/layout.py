@@ -1,4 +1,4 @@
-"""How rows and queries lie in a device's memory."""
+"""Layout of rows and queries in a device's memory."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ import numpy.typing as npt
 
 __all__ = ["BLOCK_BYTES", "COLUMN_NITS", "ROWS", "byte_words", "columns_of", "pair_words", "row_words"]
 
-#: Rows in a block, and nits in one column: a column of two rows takes one 32-bit word.
+#: Rows in a block, and nits in one column; a column of two rows takes one 32-bit word.
 ROWS, COLUMN_NITS = 32, 4
 #: Bytes of one column of a block.
 BLOCK_BYTES = ROWS * COLUMN_NITS // 2
 
 
 def columns_of(dimensions: int) -> int:
-    """Return how many columns a row takes: ceil(dimensions / 4)."""
+    """Return the number of columns of a row: ceil(dimensions / 4)."""
     return -(-dimensions // COLUMN_NITS)
 
 
 def row_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    """Lay rows out in blocks of 32, each column by column, a word for rows i and i + 8.
+    """Arrange rows in blocks of 32, column by column, with one word for rows i and i + 8.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ def row_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     Returns
     -------
     uint32 array of shape (ceil(N / 32), ceil(D / 4), 16)
-        Of block, column and pair of rows (0 and 8, ..., 7 and 15, 16 and 24, ..., 23 and 31) the 4 nits: those of the
-        first row in the low nibbles of the bytes, their top bits flipped, those of the second in the high nibbles, in
-        the order 1, 0, 3, 2. Zeros (as nits) fill columns and blocks.
+        The 4 nits of each block, column and pair of rows (0 and 8, ..., 7 and 15, 16 and 24, ..., 23 and 31). The nits
+        of the first row are in the low nibbles of the bytes, with their top bits flipped. The nits of the second row
+        are in the high nibbles, in the order 1, 0, 3, 2. Zeros (as nits) fill columns and blocks.
     """
     rows, width = packed.shape
     columns = -(-width // 2)
@@ -46,26 +46,26 @@ def row_words(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
 
 
 def pair_words(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[np.int16]:
-    """Lay queries out as vector.cl reads them.
+    """Arrange queries in the order in which vector.cl reads them.
 
     Parameters
     ----------
     nits : int8 array of shape (Q, D)
         Queries.
     together : int
-        Queries in a group; the last one is filled with zeros.
+        Queries in a group; the last group is filled with zeros.
 
     Returns
     -------
     int16 array of shape (groups, columns, 2, together, 2)
-        Nits j and j + 2 of each column, side by side.
+        Nits j and j + 2 of each column, next to each other.
     """
     parts = _columns(nits, together).reshape(-1, together, columns_of(nits.shape[1]), 2, 2).transpose(0, 2, 4, 1, 3)
     return np.ascontiguousarray(parts, np.int16)
 
 
 def byte_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int32]]:
-    """Lay queries out as group.cl reads them.
+    """Arrange queries in the order in which group.cl reads them.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def byte_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[n
     Returns
     -------
     int8 array of shape (groups, columns, 2, together, 4)
-        The elements of each column, in order and in the order 1, 0, 3, 2.
+        Elements of each column, once in order and once in the order 1, 0, 3, 2.
     int32 array of shape (groups * together,)
         -8 times the sum of each query.
     """
@@ -86,7 +86,7 @@ def byte_words(nits: npt.NDArray[np.int8], together: int) -> tuple[npt.NDArray[n
 
 
 def _columns(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[Any]:
-    """Return whole groups of queries by columns: (groups * together, columns, 4)."""
+    """Return queries by columns, padded to whole groups: (groups * together, columns, 4)."""
     queries, dimensions = nits.shape
     whole = np.zeros((-(-queries // together) * together, columns_of(dimensions) * COLUMN_NITS), np.int8)
     whole[:queries, :dimensions] = nits

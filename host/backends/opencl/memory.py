@@ -1,4 +1,4 @@
-"""What lies in a device's memory: databases by digest, and what a single call needs."""
+"""Memory of a device: databases by digest, and buffers of single calls."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS_MAX", "Memory", "Out", "Rows"]
 
-#: A row's number takes 32 bits of a key, of which one value marks an empty slot.
+#: Largest number of rows: a row's number takes 32 bits of a key, and one value marks an empty slot.
 ROWS_MAX = 2**32 - 2
-#: Bytes that are laid out and copied together, so that a memory-mapped database is never held whole by the host.
+#: Bytes arranged and copied together, so that a memory-mapped database is never entirely in the host's memory.
 _PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive rows in one buffer, as `layout.row_words` lays them out.
+    """Consecutive rows in one buffer, in the layout of `layout.row_words`.
 
     Attributes
     ----------
     buffer : pyopencl.Buffer
-        The words.
+        Buffer of the words.
     columns : int
-        Columns of a row.
+        Number of columns of a row.
     first, count : int
-        Number of the first row, and how many there are.
+        Number of the first row, and number of rows.
     """
 
     buffer: "cl.Buffer"
@@ -48,13 +48,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Out:
-    """An argument of a kernel that is read back into an array of the host."""
+    """Argument of a kernel that is read back into an array of the host."""
 
     array: npt.NDArray[Any]
 
 
 class Memory:
-    """The memory of one opened device.
+    """Memory of one opened device.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Memory:
     entry : Entry
         The device.
     context, queue
-        pyopencl's context and queue.
+        Context and queue of pyopencl.
     """
 
     def __init__(self, name: str, entry: "Entry", context: "cl.Context", queue: "cl.CommandQueue") -> None:
@@ -79,14 +79,14 @@ class Memory:
         return sum(rows.buffer.size for parts in self._databases.values() for rows in parts)
 
     def load(self, database: Database) -> list[Rows]:
-        """Return a database's rows on the device, bringing them there first unless they are; no rows give no parts.
+        """Return a database's rows on the device, loading them first if necessary; a list of no parts for no rows.
 
         Raises
         ------
         InputError
-            When it does not hold what ``mine`` takes.
+            ``mine`` does not accept the database.
         UnsupportedError
-            When it does not fit, with the numbers.
+            The database does not fit; the message gives the numbers.
         """
         parts = self._databases.get(database.digest)
         if parts is None:
@@ -97,7 +97,7 @@ class Memory:
         return parts
 
     def unload(self, digest: str) -> None:
-        """Free a database; nothing happens when it is not there."""
+        """Free a database if it is loaded."""
         for rows in self._databases.pop(digest, []):
             rows.buffer.release()
 
@@ -107,12 +107,12 @@ class Memory:
             self.unload(digest)
 
     def rows(self, packed: npt.NDArray[np.uint8], first: int) -> Rows:
-        """Bring some rows to the device; `first` is the number of the first one."""
+        """Copy rows to the device; `first` is the number of the first row."""
         words = row_words(packed)
         return Rows(self.put(words), words.shape[1], first, len(packed))
 
     def put(self, array: npt.NDArray[Any]) -> "cl.Buffer":
-        """Return a buffer with a copy of an array, which must not be empty."""
+        """Return a buffer with a copy of a non-empty array."""
         import pyopencl as cl
 
         flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
@@ -120,7 +120,7 @@ class Memory:
             return cl.Buffer(self._context, flags, hostbuf=np.ascontiguousarray(array))
 
     def allocate(self, size: int) -> "cl.Buffer":
-        """Return a buffer of so many bytes."""
+        """Return a buffer of `size` bytes."""
         import pyopencl as cl
 
         with guarded(self._name, f"allocating {size:,} bytes"):
@@ -128,12 +128,14 @@ class Memory:
 
     def _check(self, rows: int, columns: int) -> None:
         if rows > ROWS_MAX:
-            raise UnsupportedError(f"{self._name} numbers rows with 32 bits: at most {ROWS_MAX:,}, not {rows:,}")
+            raise UnsupportedError(
+                f"{self._name} numbers rows with 32 bits, so it holds at most {ROWS_MAX:,} rows, not {rows:,}"
+            )
         needed, used = -(-rows // ROWS) * columns * BLOCK_BYTES, self.resident_bytes
         if needed + used > self.capacity_bytes:
             raise UnsupportedError(
-                f"{self._name} has {self.capacity_bytes:,} bytes of memory, of which {used:,} hold other databases: "
-                f"{rows:,} rows of {columns} columns take {needed:,}"
+                f"{self._name} has {self.capacity_bytes:,} bytes of memory, and other databases use {used:,}: "
+                f"{rows:,} rows of {columns} columns need {needed:,}"
             )
 
     def _upload(self, packed: npt.NDArray[np.uint8]) -> list[Rows]:

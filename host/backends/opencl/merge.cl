@@ -1,14 +1,14 @@
-// The k best of what one work-group saw: a sorted list of keys in local memory. For GPUs.
+// The k best keys of one work-group: a sorted list in local memory. For GPUs.
 //
-// Keys are those of heap.cl: (score descending, id ascending), LONG_MIN for an empty slot.
+// Keys are as in heap.cl: (score descending, id ascending), LONG_MIN for an empty slot.
 
 #define K_MAX 256
 #define SHARE ((K_MAX + LANES - 1) / LANES)  // elements of a list for each work-item
 
 static inline long make_key(int score, uint id) { return ((long)score << 32) | (long)~id; }
 
-// Merge `count` fresh keys, in no order, into `best`, k keys in descending order. Called by the whole work-group of LANES
-// work-items; every element finds its rank among all, and takes it where it is below k.
+// Merge `count` fresh keys, in any order, into `best`, k keys in descending order. The whole work-group of LANES
+// work-items must call this. Every element computes its rank among all and moves there if the rank is below k.
 static void merge(__local long* best, int k, __local const long* fresh, int count) {
     const int lane = get_local_id(0);
     long kept[SHARE];
@@ -25,7 +25,7 @@ static void merge(__local long* best, int k, __local const long* fresh, int coun
     int place = k;
     if (lane < count) {
         mine = fresh[lane];
-        int low = 0, high = k;  // how many of the list are greater
+        int low = 0, high = k;  // number of greater keys in the list
         while (low < high) {
             const int middle = (low + high) / 2;
             if (best[middle] > mine) low = middle + 1; else high = middle;
@@ -41,8 +41,8 @@ static void merge(__local long* best, int k, __local const long* fresh, int coun
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-// Offer each work-item's key for each of QUERIES lists; to be called by the whole work-group. `fresh` has LANES keys a
-// list, `count` must be 0 before the first call. LONG_MIN offers nothing.
+// Offer each work-item's key to each of QUERIES lists; the whole work-group must call this. `fresh` has LANES keys per
+// list, and `count` must be 0 before the first call. LONG_MIN offers no key.
 static void offer(__local long* best, int k, __local long* fresh, __local int* count, const long key[QUERIES]) {
     for (int q = 0; q < QUERIES; q++) {
         if (key[q] > best[q * k + k - 1]) fresh[q * LANES + atomic_inc(&count[q])] = key[q];

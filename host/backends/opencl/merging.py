@@ -1,4 +1,4 @@
-"""From keys to results: ids, scores and how many there are."""
+"""Conversion of keys to results: ids, scores and counts."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,12 @@ def best_keys(keys: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
 
 
 def positions(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the ids in keys."""
+    """Return the ids contained in keys."""
     return ~keys & 0xFFFFFFFF
 
 
 def results(keys: npt.NDArray[np.int64], count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Return ids (Q, k) and integer scores (Q, k) of sorted keys, of which the first `count` hold a result."""
+    """Return ids (Q, k) and integer scores (Q, k) of sorted keys, the first `count` of which are results."""
     ids, scores = empty(keys.shape[0], keys.shape[1], np.int32)
     ids[:, :count] = positions(keys[:, :count])
     scores[:, :count] = keys[:, :count] >> 32

@@ -1,4 +1,4 @@
-"""mine on OpenCL: similarity and top-k in one kernel, so that scores never leave the device."""
+"""``mine`` on OpenCL: similarity and top-k in one kernel, so that scores never leave the device."""
 
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Queries of one launch, and products of nits in it: enough to keep a device busy, and no more than a slow one does in
-#: about a second, so that a call can be interrupted and no driver takes it for stuck.
+#: Queries and products of nits in one launch: enough to keep a device busy, but at most about a second on a slow one,
+#: so that a call can be interrupted and no driver considers it stuck.
 _QUERIES, _PRODUCTS = 256, 1 << 36
 
 

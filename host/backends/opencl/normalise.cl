@@ -1,13 +1,13 @@
-// The fixed-point division by the length of a row, in integers throughout (spec/operators/similarity.py).
+// Fixed-point division by the length of a row, in integers throughout (spec/operators/similarity.py).
 
 #define ROWS 32
 #define PAIRS (ROWS / 2)
 
-// recip[row] = (isqrt(2**34 / n) + 1) >> 1 with n the sum of squares of the row's nits, 0 where n = 0.
+// recip[row] = (isqrt(2**34 / n) + 1) >> 1 with n the sum of squares of the row's nits; 0 if n = 0.
 __kernel void reciprocals(__global const uint* words, int columns, uint rows, __global uint* recip) {
     const uint row = get_global_id(0);
     if (row >= rows) return;
-    // Two rows that are 8 apart share words: nit + 8 in the low nibbles is the first's, the signed high ones the second's.
+    // Rows i and i + 8 share words: the first as nit + 8 in the low nibbles, the second signed in the high nibbles.
     const uint second = row / 8 % 2;
     __global const uint* at = words + (size_t)(row / ROWS) * columns * PAIRS + row % ROWS / 16 * 8 + row % 8;
     uint squares = 0;
@@ -27,7 +27,7 @@ __kernel void reciprocals(__global const uint* words, int columns, uint rows, __
     recip[row] = squares ? (uint)((root + 1) >> 1) : 0;
 }
 
-// out[query][row] = (out * recip[row]) >> 8; a right shift of a negative number keeps its sign in OpenCL C.
+// out[query][row] = (out * recip[row]) >> 8; in OpenCL C a right shift of a negative number keeps the sign.
 __kernel void normalise(__global int* out, ulong pitch, uint rows, __global const uint* recip) {
     const uint row = get_global_id(0);
     if (row >= rows) return;

@@ -1,4 +1,4 @@
-"""Which OpenCL devices there are, in which order, and by which names they are called."""
+"""OpenCL devices: their order, numbers and names."""
 
 import contextlib
 import ctypes
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["INSTALL", "Entry", "choose", "entries"]
 
 INSTALL = "pip install 'ninefold[opencl]' for the processor, or install the driver of the GPU"
-#: How long drivers may take to say what devices they have, in seconds.
+#: Time limit for drivers to list their devices, in seconds.
 _PATIENCE_S = 20.0
 _NO_PLATFORM = -1001
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One device.
+    """OpenCL device.
 
     Attributes
     ----------
     index : int
-        Its number over all platforms, GPUs first, then accelerators, then processors.
+        Number over all platforms, GPUs first, then accelerators, then processors.
     kind : str
         ``gpu``, ``npu`` (OpenCL's accelerators) or ``cpu``.
     device : pyopencl.Device
@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a name may be part of: names and vendors of platform and device, and the platform's version."""
+        """Texts that a name may be part of: names and vendors of platform and device, and the platform's version."""
         platform = self.device.platform
         return (platform.name, platform.vendor, platform.version, self.device.name.strip(), self.device.vendor)
 
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def description(self) -> str:
-        """What it is, in words."""
+        """Description of the device."""
         d = self.device
         size = d.global_mem_size / 2**30
         return (
@@ -67,11 +67,11 @@ class Entry:
 
     @property
     def unit(self) -> str:
-        """`HOST` for a processor; the PCI address of a card where the driver tells it; else empty."""
+        """`HOST` for a processor; the PCI address of a card if the driver reports it; else empty."""
         if self.kind == "cpu":
             return HOST
-        with contextlib.suppress(Exception):  # each of these is an extension that a driver may lack
-            device: Any = self.device  # pyopencl's stubs leave extensions out
+        with contextlib.suppress(Exception):  # both are extensions that a driver may lack
+            device: Any = self.device  # pyopencl's stubs omit extensions
             info = device.pci_bus_info_khr
             return f"pci:{info.pci_domain:04x}:{info.pci_bus:02x}:{info.pci_device:02x}.{info.pci_function:x}"
         with contextlib.suppress(Exception):
@@ -86,7 +86,7 @@ def entries() -> list[Entry]:
     Raises
     ------
     UnavailableError
-        When there is none, with what was looked for and seen.
+        There is none; the message says which platforms were found.
     """
     if importlib.util.find_spec("pyopencl") is None:
         raise UnavailableError("pyopencl is not installed", "pip install 'ninefold[opencl]'")
@@ -94,20 +94,20 @@ def entries() -> list[Entry]:
     for platform, device in _ask():
         kind = _kind(device)
         found.append((("gpu", "npu", "cpu").index(kind), platform, device))
-    # A loader lists drivers in the order of its folder, which is no order: sort by name, so that numbers stay.
+    # A loader lists drivers in the arbitrary order of its folder. Sorting by name keeps the numbers stable.
     found.sort(key=lambda item: item[:2])
     return [Entry(i, ("gpu", "npu", "cpu")[rank], device) for i, (rank, _, device) in enumerate(found)]
 
 
 def choose(found: list[Entry], instance: str) -> Entry:
-    """Return the device of a number, or of a part of a name that only one has; the first for an empty name.
+    """Return the device with a number or with a unique part of a name; the first for an empty name.
 
     Raises
     ------
     UnavailableError
-        When no device has that name; the message lists what there is.
+        No device has that name; the message lists the devices.
     InputError
-        When several have.
+        Several devices have that name.
     """
     if not instance:
         return found[0]
@@ -120,10 +120,8 @@ def choose(found: list[Entry], instance: str) -> Entry:
         return matching[0]
     there = "; ".join(f"opencl:{entry.index} is {entry.description}" for entry in matching or found)
     if matching:
-        raise InputError(f"opencl:{instance} names {len(matching)} devices, name one by its number: {there}")
-    raise UnavailableError(
-        f"opencl:{instance} is no OpenCL device: {there}", "name one by its number or part of its name"
-    )
+        raise InputError(f"opencl:{instance} names {len(matching)} devices; use a number: {there}")
+    raise UnavailableError(f"opencl:{instance} is not an OpenCL device: {there}", "use a number or part of a name")
 
 
 def _kind(device: "cl.Device") -> str:
@@ -135,24 +133,24 @@ def _kind(device: "cl.Device") -> str:
 
 
 def _ask() -> list[tuple[str, "cl.Device"]]:
-    """Return (name of the platform, device) of all there are, asked in a thread: a stuck driver is left behind."""
+    """Return (name of the platform, device) of all devices, listed in a thread to abandon a stuck driver."""
     answer: list[Any] = []
 
     def ask() -> None:
         try:
             answer.append(_list())
-        except Exception as error:  # handed to the caller
+        except Exception as error:  # passed to the caller
             answer.append(error)
 
     thread = threading.Thread(target=ask, name="opencl-probe", daemon=True)
     thread.start()
     thread.join(_PATIENCE_S)
     if not answer:
-        raise UnavailableError(f"the OpenCL drivers did not answer within {_PATIENCE_S:g} s", "look at the drivers")
+        raise UnavailableError(f"the OpenCL drivers did not answer within {_PATIENCE_S:g} s", "check the drivers")
     if isinstance(answer[0], UnavailableError):
         raise answer[0]
     if isinstance(answer[0], Exception):
-        raise UnavailableError(f"pyopencl failed while it looked for devices: {answer[0]}", INSTALL) from answer[0]
+        raise UnavailableError(f"pyopencl failed while listing devices: {answer[0]}", INSTALL) from answer[0]
     devices: list[tuple[str, cl.Device]] = answer[0]
     return devices
 
@@ -169,7 +167,7 @@ def _list() -> list[tuple[str, "cl.Device"]]:
         platforms = []
     devices = []
     for platform in platforms:
-        with contextlib.suppress(cl.Error):  # a platform whose driver sees no device says so by an error
+        with contextlib.suppress(cl.Error):  # a platform without devices raises an error
             devices += [(platform.name, device) for device in platform.get_devices() if device.available]
     if not devices:
         names = ", ".join(platform.name for platform in platforms)
@@ -184,7 +182,7 @@ def _list() -> list[tuple[str, "cl.Device"]]:
 
 @functools.lru_cache
 def _start_loader() -> None:
-    """Use OpenCL for the first time in this process, which is when the loader looks for drivers."""
+    """Use OpenCL for the first time in this process, so that the loader searches for drivers."""
     import pyopencl as cl
 
     with drivers(), contextlib.suppress(cl.Error):
@@ -192,7 +190,7 @@ def _start_loader() -> None:
 
 
 def _broken_runtime() -> str:
-    """Say why Intel's runtime, if it is installed, is not among the platforms."""
+    """Return the reason that Intel's installed runtime is not among the platforms, or an empty string."""
     library = intel_library()
     if library is None:
         return ""

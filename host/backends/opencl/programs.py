@@ -1,4 +1,4 @@
-"""Build the kernels of this folder for a device, and keep the binaries."""
+"""Build of this folder's kernels for a device, with a cache of binaries."""
 
 import contextlib
 import functools
@@ -26,15 +26,16 @@ _BINARY, _CHECK = "program.bin", "program.sha256"
 
 @functools.lru_cache
 def source(files: tuple[str, ...]) -> str:
-    """Return the text of kernel files of this folder, one after the other."""
+    """Return the concatenated text of kernel files of this folder."""
     folder = resources.files(__package__)
     return "\n".join((folder / name).read_text() for name in files)
 
 
 def key(entry: "Entry", text: str, options: tuple[str, ...]) -> str:
-    """Return the digest that names a binary: source, options, and all that is known of driver and device.
+    """Return the digest that names a binary: source, options, and all properties of driver and device.
 
-    Machines may share a cache: of a processor the instruction sets count too, for its name does not tell them.
+    Machines may share a cache, so the digest of a processor includes its instruction sets, which its name does not
+    tell.
     """
     device = entry.device
     driver = (device.platform.name, device.platform.version, device.driver_version, device.version)
@@ -43,14 +44,14 @@ def key(entry: "Entry", text: str, options: tuple[str, ...]) -> str:
 
 
 def build(entry: "Entry", context: "cl.Context", text: str, options: tuple[str, ...]) -> "cl.Program":
-    """Return the built program, from the cache's binary where that is sound.
+    """Return the built program, from the cached binary if that is intact.
 
-    A binary carries its checksum; one that does not match, or that the driver refuses, is thrown away and built again.
+    A binary is stored with its checksum. One that does not match, or that the driver refuses, is deleted and rebuilt.
 
     Raises
     ------
     pyopencl.Error
-        When the source does not build.
+        The source does not build.
     """
     cache, digest = BuildCache("opencl"), key(entry, text, options)
     made: list[cl.Program] = []
@@ -66,7 +67,7 @@ def build(entry: "Entry", context: "cl.Context", text: str, options: tuple[str, 
     if program is None:
         _discard(folder)
         cache.get(digest, compile_in)
-        # Where another process was first to build it again, the source is still at hand.
+        # If another process rebuilt it first, compile from source.
         program = made[0] if made else _compile(context, text, options)
     return program
 
@@ -74,9 +75,9 @@ def build(entry: "Entry", context: "cl.Context", text: str, options: tuple[str, 
 def _compile(context: "cl.Context", text: str, options: tuple[str, ...]) -> "cl.Program":
     import pyopencl as cl
 
-    # pyopencl would keep a binary of its own, keyed by less; it goes with this folder.
+    # pyopencl would keep its own binary under a weaker key; it is deleted with this folder.
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore", cl.CompilerWarning)  # any word of a compiler, "done" included
+        warnings.simplefilter("ignore", cl.CompilerWarning)  # it warns of any compiler output, even "done"
         program = cl.Program(context, text)
         program.build(list(options), cache_dir=folder)
         return program
@@ -96,7 +97,7 @@ def _load(entry: "Entry", context: "cl.Context", folder: Path, options: tuple[st
 
 
 def _discard(folder: Path) -> None:
-    """Move an entry out of the way in one step, so that nobody finds half of it."""
+    """Move an entry away in one step, so that no process finds half of it."""
     aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=folder.parent))
     with contextlib.suppress(FileNotFoundError):
         folder.rename(aside / folder.name)

@@ -1,4 +1,4 @@
-"""quantise on OpenCL: comparisons with the four numbers at which a nit begins, which no device can round otherwise."""
+"""``quantise`` on OpenCL: comparisons with the least number of each nit, independent of a device's rounding."""
 
 import functools
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["reached", "run"]
 
-#: Numbers of one launch.
+#: Numbers in one launch.
 _BLOCK = 1 << 24
 _INFINITY = 0x7F800000
 
@@ -40,20 +40,20 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
 def reached(scale: float, mode: str) -> tuple[int, int, int, int]:
     """Return the bits of the least float32 magnitudes whose nit is 1, 2, 3 and 4.
 
-    The grid value, round(4096 * float32(x * scale)), never falls as x grows, so each is found by bisection over the
-    bits of the numbers from 0 to infinity, which saturates and so reaches every threshold.
+    The grid value, round(4096 * float32(x * scale)), never falls as x grows. Each magnitude is therefore found by
+    bisection over the bits of the numbers from 0 to infinity, which saturates and so reaches every threshold.
     """
     a, b, c, d = (_least(np.float32(scale), t) for t in THRESHOLDS[mode].reached_at)  # type: ignore[index]
     return a, b, c, d
 
 
 def _bits(x: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
-    with np.errstate(over="ignore", under="ignore"):  # what float32 does not hold is an infinity, which saturates
+    with np.errstate(over="ignore", under="ignore"):  # a value beyond float32 becomes infinite and saturates
         return np.ascontiguousarray(x.real, np.float32).view(np.uint32)
 
 
 def _least(scale: np.float32, threshold: int) -> int:
-    low, high = 0, _INFINITY  # the nit of low is below, that of high is not
+    low, high = 0, _INFINITY  # low is below the threshold, high is not
     while high - low > 1:
         middle = (low + high) // 2
         with np.errstate(over="ignore", under="ignore"):

@@ -1,4 +1,4 @@
-"""similarity on OpenCL: the vectors are packed and scored by the same kernels as a database."""
+"""``similarity`` on OpenCL: the vectors are packed and scored by the kernels for databases."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Vectors and queries of one launch, so that the scores on the device stay below 65 MiB.
+#: Vectors and queries in one launch, so that the scores on the device stay below 65 MiB.
 _ROWS, _QUERIES = 1 << 16, 256
 
 

@@ -1,6 +1,6 @@
-// The k largest of rows of scores, ties by position; int32 or (with -D FLOATS) float32, read as their bits.
+// The k largest scores of each row, ties by position; int32 or (with -D FLOATS) float32, read as bits.
 
-// An int that orders as the score does: of a negative float the other bits are flipped, and -0 counts as 0.
+// Integer that sorts like the score: in a negative float all bits but the sign are flipped, and -0 counts as 0.
 static inline int ordered(int bits) {
 #ifdef FLOATS
     if (bits == INT_MIN) return 0;
@@ -12,7 +12,7 @@ static inline int ordered(int bits) {
 
 #ifdef LANES
 
-// One work-group keeps the k best of one share of a row: lists[row][share][k], best first. QUERIES is 1.
+// One work-group keeps the k best of one share of a row in lists[row][share][k], best first. QUERIES is 1.
 __kernel void topk(__global const int* scores, uint columns, uint first_id, uint share, int k, __global long* lists,
                    __local long* best, __local long* fresh) {
     __local int count[1];
@@ -29,7 +29,7 @@ __kernel void topk(__global const int* scores, uint columns, uint first_id, uint
 
 #else
 
-// One work-item does, as a heap.
+// One work-item keeps the k best of one share of a row, as a heap.
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void topk(
     __global const int* scores, uint columns, uint first_id, uint share, int k, __global long* lists) {
     __global const int* line = scores + (size_t)get_group_id(1) * columns;

@@ -1,4 +1,4 @@
-"""topk on OpenCL: partial lists on the device, merged on the host."""
+"""``topk`` on OpenCL: partial lists on the device, merged on the host."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Scores of one launch.
+#: Scores in one launch.
 _SCORES = 1 << 24
 
 
@@ -27,7 +27,9 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
     scores, names, k = np.asarray(call.arguments["scores"]), call.arguments["ids"], call.options["k"]
     queries, columns = scores.shape
     if columns > ROWS_MAX:
-        raise UnsupportedError(f"{device.name} numbers columns with 32 bits: at most {ROWS_MAX:,}, not {columns:,}")
+        raise UnsupportedError(
+            f"{device.name} numbers columns with 32 bits, so it takes at most {ROWS_MAX:,} columns, not {columns:,}"
+        )
     kernels = device.kernels()
     with device.timed() as metrics:
         ids, best = empty(queries, k, scores.dtype)

@@ -1,16 +1,17 @@
-// Nits on processors: one work-item a work-group, explicit vectors, two rows in one 16-bit factor.
+// Products of nits on processors: one work-item per work-group, explicit vectors, two rows in one 16-bit factor.
 //
-// Rows lie in blocks of 32 (layout.py): for each column of 4 nits 16 words, each with the nits of two rows, a and b. With
-// one mask, or a rotation by a byte and one mask, the halves of a word become a + 8 + 4096 b: one nit of either row, b in
-// the top nibble with its sign. Multiplied by a nit of the query and summed, a + 4096 b is A + 4096 B, with A and B the
-// sums of either row. A product is at most 16 in magnitude, so up to 127 of them leave A within 12 bits: it is split off
-// every SPLIT columns of 4 products, and B stays above (20 bits hold 4096 x 16 and its sign).
+// Rows are arranged in blocks of 32 (layout.py): 16 words for each column of 4 nits, each with the nits of two rows, a
+// and b. One mask, or a rotation by a byte and one mask, turns the halves of a word into a + 8 + 4096 b: one nit of
+// each row, b in the top nibble with its sign. Multiplied by a nit of the query and summed, a + 4096 b becomes A + 4096
+// B, with A and B the sums of the two rows. A product is at most 16 in magnitude, so up to 127 of them keep A within 12
+// bits. A is split off after every SPLIT columns of 4 products, and B stays above (20 bits hold 4096 x 16 and its
+// sign).
 //
-// The sum of neighbouring products is written the way that LLVM knows as the processor's own instruction
-// (vpmaddwd on x86): 32 products of nits in one, as many as products of bytes (vpmaddubsw) would be.
+// The sum of neighbouring products is written in the form that LLVM compiles to the processor's own instruction
+// (vpmaddwd on x86), with 32 products of nits, as many as an instruction on bytes (vpmaddubsw) has.
 //
-// QUERIES: queries that are scored together, so that their sums stay in registers. Several read the block unpacked, from
-// local memory; a single one unpacks it on the way.
+// QUERIES: queries scored together, so that their sums stay in registers. Several queries read the unpacked block from
+// local memory; a single query unpacks it while reading.
 
 #define SPLIT 30
 #define FIELD 12
@@ -26,7 +27,7 @@ static inline int8 neighbours(int16 products) { return products.even + products.
 
 #if QUERIES > 1
 
-// Unpack a block: two vectors a step, two steps a column.
+// Unpack a block: two vectors per step, two steps per column.
 static inline void unpack(__global const int8* words, int columns, __local short16* tile) {
     for (int i = 0; i < columns; i++) {
 #pragma unroll
@@ -37,7 +38,7 @@ static inline void unpack(__global const int8* words, int columns, __local short
     }
 }
 
-// Steps that are unrolled: two at once would take more registers than there are.
+// Number of steps to unroll; unrolling both would need too many registers.
 #define STEPS 1
 #define FACTORS(column, step, side) tile[((column) * 2 + (step)) * 2 + (side)]
 #else
@@ -45,8 +46,8 @@ static inline void unpack(__global const int8* words, int columns, __local short
 #define FACTORS(column, step, side) factors_of(words[(column) * 2 + (side)], step)
 #endif
 
-// Score a block against QUERIES queries: total[q][0..3] are rows 0 to 7, 8 to 15, 16 to 23 and 24 to 31. `queries` holds
-// for each step the pair of nits of each query in an int.
+// Score a block against QUERIES queries: total[q][0..3] are rows 0 to 7, 8 to 15, 16 to 23 and 24 to 31. For each step
+// `queries` holds each query's pair of nits in an int.
 __attribute__((always_inline)) static inline void score(__global const int8* words, __local const short16* tile,
                                                         int columns, __global const int* queries,
                                                         int8 total[QUERIES][4]) {
@@ -87,7 +88,7 @@ __attribute__((always_inline)) static inline void score(__global const int8* wor
     }
 }
 
-// Keep the k best rows of one share of the blocks for every query: lists[share][query][k], heaps in no further order.
+// Keep the k best rows of one share of the blocks for every query in lists[share][query][k], as heaps, not sorted.
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void mine(
     __global const int8* words, int columns, uint rows, uint first_id, uint share, __global const int* queries,
     int groups, int k, __global long* lists, __local short16* tile) {
@@ -108,7 +109,7 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void mine(
             for (int q = 0; q < QUERIES; q++) {
                 __global long* heap = heaps + (size_t)(group * QUERIES + q) * k;
                 int bar = score_of(heap[0]);
-                // Rows come in order of id, so a later one never displaces an equal score.
+                // Rows arrive in order of id, so a later row never replaces an equal score.
                 if (!any((total[q][0] > bar) | (total[q][1] > bar) | (total[q][2] > bar) | (total[q][3] > bar))) continue;
                 int scores[ROWS];
 #pragma unroll
@@ -123,7 +124,7 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void mine(
     }
 }
 
-// Write every score: out[query][row], `pitch` ints a query.
+// Write every score to out[query][row], `pitch` ints per query.
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void scores(
     __global const int8* words, int columns, uint rows, uint share, __global const int* queries, int groups,
     __global int* out, ulong pitch, __local short16* tile) {

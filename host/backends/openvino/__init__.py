@@ -1,4 +1,4 @@
-"""The OpenVINO backend: the same graphs on whatever OpenVINO finds, a GPU, an NPU or the processor."""
+"""The OpenVINO backend: the same graphs on any device that OpenVINO finds: a GPU, an NPU or the processor."""
 
 from .device import OpenVino
 

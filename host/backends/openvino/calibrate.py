@@ -1,5 +1,5 @@
-"""Why OpenVINO does not run ``calibrate``."""
+"""Reason that OpenVINO does not run ``calibrate``."""
 
 __all__ = ["REASON"]
 
-REASON = "calibrating needs sums in float64 in a fixed order, which no graph promises, and happens once for a database"
+REASON = "calibrating needs float64 sums in a fixed order, which no graph guarantees, and runs once per database"

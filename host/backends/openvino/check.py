@@ -1,6 +1,6 @@
-"""Whether a device computes exactly: small problems whose answers are known, before it is trusted with others.
+"""Known-answer test that a device computes exactly, run before its answers are used.
 
-OpenVINO may compute in float16 or int8 where a device has nothing better, or where its settings are taken as hints.
+OpenVINO may compute in float16 or int8 if a device has nothing better or treats the settings as hints.
 """
 
 from typing import TYPE_CHECKING
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["inexact"]
 
-#: Grid values of ties to even, saturation and a subnormal factor -> nits in mode linear at these scales.
+#: (Scale, numbers, nits in mode linear), for ties to even, saturation and a subnormal factor.
 _QUANTISED = (
     (1.0, [0.5, -0.5, 2049 / 4096, 2048.5 / 4096, 2049.5 / 4096, np.inf, -np.inf], [0, 0, 1, 0, 1, 4, -4]),
     (3e38, [1.17e-38, -1.17e-38, 1e-45], [4, -4, 0]),
 )
 _LARGE, _SMALL = 2**31 - 1, -(2**31)
-#: Scores that shorter formats confuse, and the columns of their best five.
+#: Scores that shorter formats cannot tell apart, and the columns of the best five.
 _SELECTED = (
     (np.int32, [_SMALL, _LARGE - 1, _SMALL + 1, _LARGE, _LARGE - 1, 0, 1], [3, 1, 4, 6, 5]),
     (np.float32, [0.0, 1 + 2**-23, -np.inf, 1.0, 1 + 2**-23, -1.0, 1e-45], [1, 4, 3, 6, 0]),
@@ -33,7 +33,7 @@ _SELECTED = (
 
 
 def inexact(device: "OpenVinoDevice") -> str:
-    """Return what a device gets wrong, in words, or an empty string when it is exact."""
+    """Return the first error of a device in words, or an empty string if it is exact."""
     try:
         return _quantised(device) or _scored(device) or _selected(device)
     except DeviceError as error:
@@ -49,7 +49,7 @@ def _quantised(device: "OpenVinoDevice") -> str:
 
 
 def _scored(device: "OpenVinoDevice") -> str:
-    """Compare sums as large as there are, and odd ones that need all of their 17 bits."""
+    """Compare the largest possible sums, and odd sums that need all 17 bits."""
     rows = np.full((64, 4096), 4, np.int8)
     rows[np.arange(64), np.arange(64)] = np.arange(64) % 9 - 4
     rows[1::2] *= -1

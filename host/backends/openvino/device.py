@@ -24,43 +24,43 @@ from .check import inexact
 
 __all__ = ["OpenVino", "OpenVinoDevice"]
 
-#: How long a call may take, in seconds: the first one compiles graphs, and on a GPU or NPU the sentence model.
+#: Time limit of a call in seconds; the first call compiles graphs, and on a GPU or NPU the sentence model.
 TIMEOUT_S = 120.0
-#: Kinds of devices, best first, and how good each is at what (1 to 10): the grades of the scheduler's table, with the
-#: processor below its own backend's kernel.
+#: Kinds of devices, best first, and their ratings per operator (1 to 10). The processor is rated below the kernel of
+#: the backend ``cpu``.
 _RATINGS: Final[Mapping[str, Mapping[str, int]]] = {
     "GPU": {"quantise": 6, "similarity": 6, "topk": 6, "mine": 6, "embed": 3},
     "NPU": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 3, "embed": 9},
     "CPU": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 3, "embed": 3},
 }
-#: Kind -> (where Linux shows its hardware, what makes OpenVINO see it).
+#: Kind -> (path of its hardware in Linux, remedy if OpenVINO does not see it).
 _DRIVERS: Final = {
     "GPU": ("/dev/dri", "an Intel GPU needs Intel's compute runtime (intel-opencl-icd) and membership in group render"),
     "NPU": ("/dev/accel", "an Intel NPU needs Intel's linux-npu-driver and membership in group render"),
     "CPU": ("/proc/cpuinfo", "reinstall it: pip install --force-reinstall openvino"),
 }
 _INSTALL: Final = "pip install 'ninefold[openvino]'"
-#: Properties that tell the size of a device's own memory.
+#: Properties with the size of a device's own memory.
 _MEMORY: Final = {"GPU": "GPU_DEVICE_TOTAL_MEM_SIZE", "NPU": "NPU_DEVICE_TOTAL_MEM_SIZE"}
 
 
 class OpenVino:
     """The backend ``openvino``: ``openvino:GPU``, ``openvino:NPU``, ``openvino:CPU``, or another of OpenVINO's names.
 
-    The bare name takes the best device there is: the GPU, else the NPU, else the processor.
+    The bare name selects the best device found: the GPU, else the NPU, else the processor.
     """
 
     name = "openvino"
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Return what OpenVINO sees, best first, and each usual kind of device that it does not see."""
+        """Return the devices that OpenVINO sees, best first, and each usual kind of device that it does not see."""
         if importlib.util.find_spec("openvino") is None:
             reason = "the package openvino is not installed"
             return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _RATINGS]
         try:
             core, version = _core()
             names = _devices(core)
-        except Exception as error:  # whatever a driver's library raises: a probe never does
+        except Exception as error:  # drivers' libraries raise any type, and a probe must not raise
             reason = f"openvino is installed but does not start: {one_line(error)}"
             return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _RATINGS]
         seen = f"openvino {version} sees {', '.join(names) or 'no device'}{' only' if len(names) == 1 else ''}"
@@ -80,20 +80,20 @@ class OpenVino:
         return found
 
     def operators(self) -> Mapping[str, str | None]:
-        """Every operator -> None, or why this backend does not run it."""
+        """Return None for every operator, or the reason that this backend does not run it."""
         return _runners().operators()
 
     def resolve(self, instance: str) -> str:
-        """Return the device's name in OpenVINO's capitals."""
+        """Return the device's name in capitals, as OpenVINO spells it."""
         return f"openvino:{instance.upper()}"
 
     def open(self, instance: str = "") -> "OpenVinoDevice":
-        """Open a device by OpenVINO's name for it; the best one for an empty name.
+        """Open a device by OpenVINO's name; the best device for an empty name.
 
         Raises
         ------
         UnavailableError
-            When OpenVINO is not installed, does not start, or does not see that device.
+            OpenVINO is not installed, does not start, or does not see that device.
         """
         if importlib.util.find_spec("openvino") is None:
             raise UnavailableError("the package openvino is not installed", _INSTALL)
@@ -103,7 +103,7 @@ class OpenVino:
         except (ImportError, RuntimeError) as error:
             raise UnavailableError(f"openvino is installed but does not start: {one_line(error)}", _INSTALL) from error
         instance = instance.upper()
-        # GPU and GPU.0 are one device.
+        # GPU and GPU.0 name the same device.
         known = [*names, *(f"{n}.0" for n in names if "." not in n), *(_kind(n) for n in names)]
         if not names or (instance and instance not in known):
             wanted = f"openvino has no device {instance!r}: " if instance else ""
@@ -113,12 +113,12 @@ class OpenVino:
 
 
 class OpenVinoDevice:
-    """One of OpenVINO's devices, opened.
+    """Opened OpenVINO device.
 
     Parameters
     ----------
     device : str
-        OpenVINO's name for it.
+        OpenVINO's name of the device.
     runners : Runners
         The operators of this backend.
 
@@ -127,7 +127,7 @@ class OpenVinoDevice:
     name : str
         ``openvino:DEVICE``.
     target : Target
-        What graphs are compiled for.
+        Target that graphs are compiled for.
     """
 
     def __init__(self, device: str, runners: Runners) -> None:
@@ -140,51 +140,49 @@ class OpenVinoDevice:
 
     @cached_property
     def capacity_bytes(self) -> int | None:
-        """Memory of a GPU or NPU, where it tells; None for the processor, whose memory is the host's."""
+        """Memory of a GPU or NPU if it reports one; None for the processor, which uses the host's memory."""
         size = self.target.property(_MEMORY.get(_kind(self.target.device), ""))
         return int(size) if size else None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the nits that are on the device: half a byte each."""
+        """Bytes of the nits on the device, half a byte each."""
         return sum(product.nbytes for products in self._databases.values() for _, product in products)
 
     def load(self, resident: Database | State) -> None:
-        """Check a database's packed nits and compile them, as they lie, into graphs that stay on the device.
+        """Check a database's packed nits and compile them, still packed, into graphs that stay on the device.
 
         Raises
         ------
         InputError
-            When they are not rows x dimensions packed nits (the message names the first position at fault), or scale
-            or mode is not what quantise takes.
+            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
+            does not accept scale or mode.
         UnsupportedError
-            For a state, and when the nits exceed the device's memory, with the numbers.
+            The resident is a state, or the nits exceed the device's memory; the message gives the numbers.
         DeviceError
-            When the device fails.
+            The device fails.
         """
         self._check_open()
         if isinstance(resident, State):
-            raise UnsupportedError(f"{self.name} runs no stateful operator, so it takes databases only")
+            raise UnsupportedError(f"{self.name} runs no stateful operator, so it accepts databases only")
         if "nits" not in resident.arrays or resident.digest in self._databases:
             return
         check_database(resident)
         packed = np.asarray(resident.arrays["nits"])
         free = None if self.capacity_bytes is None else self.capacity_bytes - self.nbytes
         if free is not None and packed.nbytes > free:
-            text = (
-                f"{self.name} has {free:,} of {self.capacity_bytes:,} bytes free, the database needs {packed.nbytes:,}"
-            )
-            raise UnsupportedError(text)
+            room = f"{free:,} of {self.capacity_bytes:,} bytes free"
+            raise UnsupportedError(f"{self.name} has {room}, but the database needs {packed.nbytes:,}")
         step = max(1, BLOCK // (2 * packed.shape[1]))
         starts = range(0, len(packed), step)
         self._databases[resident.digest] = [(i, Product(self.target, packed[i : i + step])) for i in starts]
 
     def unload(self, key: str) -> None:
-        """Drop the graphs of that database."""
+        """Drop the graphs of the database with digest `key`."""
         self._databases.pop(key, None)
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end; what was compiled for it is in ``build_seconds``, not in ``seconds``."""
+        """Run one call; its compile time counts as ``build_seconds``, not as ``seconds``."""
         self._check_open()
         built = self.target.build_seconds
         try:
@@ -203,7 +201,7 @@ class OpenVinoDevice:
         self._closed = True
 
     def gone(self) -> bool:
-        """Whether OpenVINO, looking anew, does not see the device any more."""
+        """Return True if a new OpenVINO core no longer sees the device."""
         try:
             names = _devices(_core()[0])
         except RuntimeError:
@@ -212,33 +210,33 @@ class OpenVinoDevice:
         return device not in names and _kind(device) not in map(_kind, names)
 
     def products(self, digest: str) -> list[tuple[int, Product]]:
-        """Return first row and graph of each block of a database that is loaded."""
+        """Return first row and graph of each block of a loaded database."""
         return self._databases[digest]
 
     def graph(self, key: Hashable, make: Callable[[], Graph]) -> Graph:
-        """Return the graph of that key, compiled by `make` when it is first asked for."""
+        """Return the graph of a key; `make` compiles it on first use."""
         if key not in self._graphs:
             self._graphs[key] = make()
         return self._graphs[key]
 
     def path(self, how: str) -> str:
-        """Return what ran: OpenVINO, its device, and how."""
+        """Return the path of an answer: OpenVINO, its device, and the method `how`."""
         return f"openvino {self.target.device}, {how}"
 
     def check_exact(self) -> None:
-        """Raise `UnsupportedError` unless the device computes exactly; known answers are compared once.
+        """Raise `UnsupportedError` unless the device computes exactly; the known-answer test runs once.
 
         Raises
         ------
         UnsupportedError
-            With what it got wrong.
+            The device is not exact; the message gives its first error.
         """
         if self._inexact:
             raise UnsupportedError(f"{self.name} is not exact, so it only embeds: {self._inexact}")
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
-        """Measure a block; the mapping holds its ``seconds``, compiling left out."""
+        """Measure a block; the mapping contains its ``seconds``, without compiling."""
         metrics: dict[str, float] = {}
         start, built = time.perf_counter(), self.target.build_seconds
         yield metrics
@@ -259,7 +257,7 @@ def _runners() -> Runners:
 
 
 def _core() -> tuple[Any, str]:
-    """Return a core, which looks for devices anew, and OpenVINO's version."""
+    """Return a new core, which searches for devices again, and OpenVINO's version."""
     module = load()
     return module.Core(), str(module.__version__).partition("-")[0]
 

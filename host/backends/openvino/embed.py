@@ -1,4 +1,4 @@
-"""embed by OpenVINO."""
+"""``embed`` by OpenVINO."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""mine by OpenVINO."""
+"""``mine`` by OpenVINO."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ __all__ = ["run"]
 
 
 def run(device: "OpenVinoDevice", call: Call) -> Answer:
-    """Quantise and score on the device; select on the host, exactly."""
+    """Quantise and score on the device; select exactly on the host."""
     device.check_exact()
     database, k = call.database(), call.options["k"]
     device.load(database)

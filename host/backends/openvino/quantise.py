@@ -1,4 +1,4 @@
-"""quantise by OpenVINO."""
+"""``quantise`` by OpenVINO."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,8 @@ def run(device: "OpenVinoDevice", call: Call) -> Answer:
 
 
 def quantise(device: "OpenVinoDevice", x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
-    """Return the nits of `x` (..., D), int8 of its shape; complex numbers count by their real part."""
-    with np.errstate(over="ignore"):  # beyond float32 is an infinity, which saturates
+    """Return the nits of `x` (..., D), int8 of its shape; only the real part of complex numbers counts."""
+    with np.errstate(over="ignore"):  # a value beyond float32 becomes infinite and saturates
         rows = x.real.astype(np.float32).reshape(-1, x.shape[-1])
     target = device.target
     size = target.size(rows.shape[1])
@@ -42,12 +42,12 @@ def _graph(target: Target, mode: Mode, size: int) -> Graph:
         return op.constant(np.float32(value))
 
     x = op.parameter([target.rows, size], np.float32)
-    # A parameter, not a constant, so that no compiler joins the two factors: only the second is a power of two.
+    # A parameter, not a constant, so that no compiler merges the two factors: only the second is a power of two.
     scale = op.parameter([1], np.float32)
     y = op.multiply(op.multiply(x, scale), number(1 << GRID_FRACTION_BITS))
     g = op.clamp(op.round(y, "half_to_even"), float(GRID_MIN), float(GRID_MAX))
     nits = number(0)
-    # Reached upward minus reached downward.
+    # Thresholds reached upward minus thresholds reached downward.
     for t in THRESHOLDS[mode].reached_at:
         up = op.convert(op.greater_equal(g, number(t)), "f32")
         down = op.convert(op.less_equal(g, number(-t)), "f32")

@@ -1,4 +1,4 @@
-"""similarity by OpenVINO."""
+"""``similarity`` by OpenVINO."""
 
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-#: Bytes of float32 vectors, and of scores, that one call of the graph takes.
+#: Bytes of float32 vectors, and of scores, in one call of the graph; and queries in one call.
 _BLOCK_BYTES = 1 << 24
 _QUERIES = 256
 
 
 def run(device: "OpenVinoDevice", call: Call) -> Answer:
-    """Score every query against every vector; all sums are below 2**24, hence exact in float32."""
+    """Score every query against every vector; all sums are below 2**24 and so exact in float32."""
     device.check_exact()
     q, c = (np.asarray(call.arguments[name]).astype(np.float32) for name in ("q", "c"))
     normalised = call.options["normalised"]
@@ -56,7 +56,7 @@ def _build(target: Target, normalised: bool, rows: int, dimensions: int) -> Grap
     scores = op.matmul(q, c, False, True)
     inputs = [q, c]
     if normalised:
-        # (score * (256 high + low)) >> 8 without a product of 2**24 or more, so that float32 holds each.
+        # (score * (256 high + low)) >> 8 without a product of 2**24 or more, so that all are exact in float32.
         high, low = op.parameter([rows], np.float32), op.parameter([rows], np.float32)
         below = op.floor(op.multiply(op.multiply(scores, low), op.constant(np.float32(1 / 256))))
         scores = op.add(op.multiply(scores, high), below)

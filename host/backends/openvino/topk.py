@@ -1,4 +1,4 @@
-"""topk by OpenVINO."""
+"""``topk`` by OpenVINO."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "topk"]
 
-#: Queries that are selected for together, and scores in a group whose largest decides whether it is looked into.
+#: Queries of one selection, and scores in a group, which is skipped if its largest score is too low.
 _QUERIES, _GROUP = 64, 32
 
 
@@ -38,11 +38,11 @@ def run(device: "OpenVinoDevice", call: Call) -> Answer:
 def topk(device: "OpenVinoDevice", scores: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Return columns and values of the k largest scores of each row (Q, N), 1 <= k <= N; ties by column."""
     target = device.target
-    # Twice as many scores as the k groups hold, or looking at groups first is no gain.
+    # Selecting groups first pays off only with more than twice the scores in k groups.
     grouped = scores.shape[1] > 2 * _GROUP * k
     if grouped and scores.shape[1] % _GROUP:
         lowest = -np.inf if scores.dtype.kind == "f" else INT32_MIN
-        padding = ((0, 0), (0, -scores.shape[1] % _GROUP))  # behind all scores, so that none of it is among the best
+        padding = ((0, 0), (0, -scores.shape[1] % _GROUP))  # after all scores, so that it never ranks among the best
         scores = np.pad(scores, padding, constant_values=lowest)
     size = target.size(scores.shape[1])
     key = ("topk", scores.dtype.name, k, grouped, size)
@@ -57,24 +57,24 @@ def _graph(target: Target, dtype: npt.DTypeLike, k: int, grouped: bool, size: in
 
 
 def _largest(op: Any, scores: Any, k: int) -> tuple[Any, Any]:
-    # Unless it is told to be stable, it returns equal scores in any order.
+    # Without stable=True equal scores are returned in any order.
     found = op.topk(scores, op.constant(np.int32(k)), 1, "max", "value", index_element_type="i32", stable=True)
     return found.output(1), found.output(0)
 
 
 def _grouped(op: Any, scores: Any, k: int) -> tuple[Any, Any]:
-    """Look for the k largest scores in the k groups with the largest scores, ties by column.
+    """Select the k largest scores from the k groups with the largest scores, ties by column.
 
-    That is exact: were one of the k largest in another group, each of those groups would hold a score that ranks before
-    it.
+    This is exact: if one of the k largest were in another group, each of the k groups would contain a score ranked
+    before it.
     """
     axis, width = op.constant(np.int64(1)), op.constant(np.int32(_GROUP))
     groups = op.reshape(scores, op.constant(np.array([0, -1, _GROUP], np.int64)), True)
-    # Not reduce_max, which goes through float32 and so takes close integers for equal.
+    # Not reduce_max, which computes in float32 and so treats close integers as equal.
     first = op.topk(groups, op.constant(np.int32(1)), 2, "max", "none", index_element_type="i32")
     largest = op.squeeze(first.output(0), op.constant(np.array([2], np.int64)))
     ranked, _ = _largest(op, largest, k)
-    # In the order of their columns, so that equal scores stay in theirs.
+    # Groups in order of columns, so that equal scores stay in order.
     chosen = op.topk(ranked, op.constant(np.int32(k)), 1, "min", "value", index_element_type="i32").output(0)
     inside = op.reshape(op.gather(groups, chosen, axis, 1), op.constant(np.array([0, k * _GROUP], np.int64)), True)
     places, values = _largest(op, inside, k)
