@@ -1,4 +1,4 @@
-"""The scheduler: which device runs a task, what happens when it fails, and how all of it is seen."""
+"""The scheduler: choice of devices, fallback after failures, and observability."""
 
 import logging
 
@@ -21,5 +21,5 @@ __all__ = [
     "sensors",
 ]
 
-# Records are for whoever asks for them; a warning without its fields on stderr would help nobody.
+# Without a handler, warnings would go to stderr without their fields, which are the useful part.
 logging.getLogger("ninefold").addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Joining small calls into one, and splitting a large one, along the rows that do not influence each other."""
+"""Joining of small calls and splitting of large ones along independent rows."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ninefold.spec.signature import Call
 
 __all__ = ["JOINED_ROWS", "join", "joining_key", "rows_of", "share", "stack", "take"]
 
-#: A call joins others while it has at most `SMALL_ROWS` rows and `SMALL_BYTES`, and together they have `JOINED_ROWS`.
+#: Limits of rows and bytes of a call that can be joined, and of rows of the joined call.
 SMALL_ROWS: Final = 16
 SMALL_BYTES: Final = 1 << 16
 JOINED_ROWS: Final = 256
 
 
 def rows_of(call: Call) -> int | None:
-    """Return how many rows a call can be split into; None where it cannot be."""
+    """Return the number of rows into which a call can be split; None if it cannot be split."""
     operator = call.operator
     if not operator.rowed or operator.stateful:
         return None
-    # With "..." for rows, an array of one axis has none.
+    # With "..." for rows, an array of one axis has no rows.
     shape = call.arguments[operator.rowed[0]].shape
     return int(shape[0]) if len(shape) > 1 else None
 
 
 def joining_key(call: Call, rows: int | None) -> Hashable | None:
-    """Return what must be equal for calls, of so many rows, to be joined; None for one too large or that cannot be."""
+    """Return a key that is equal for calls that can be joined; None if the call is too large or cannot be joined."""
     if rows is None or not 0 < rows <= SMALL_ROWS:
         return None
     rowed = call.operator.rowed
@@ -46,7 +46,7 @@ def joining_key(call: Call, rows: int | None) -> Hashable | None:
 
 
 def join(calls: Sequence[Call]) -> Call:
-    """Return one call with the rows of all, which have the same `joining_key`."""
+    """Return one call with the rows of all calls, which have the same `joining_key`."""
     first = calls[0]
     arguments = dict(first.arguments)
     for name in _present(first):
@@ -68,7 +68,7 @@ def share(answer: Answer, rows: slice) -> Answer:
 
 
 def stack(answers: Sequence[Answer]) -> Answer:
-    """Return the answers of a split call as one; metrics add up, except seconds, of which the longest counts."""
+    """Return the answers of a split call as one; metrics are added, except seconds, whose maximum is used."""
     values = {name: np.concatenate([np.asarray(a.values[name]) for a in answers]) for name in answers[0].values}
     metrics: dict[str, float] = {}
     for answer in answers:

@@ -1,4 +1,4 @@
-"""The circuit breaker of one device."""
+"""Circuit breaker of one device."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ COOL_S: Final = 30.0
 
 
 class Breaker:
-    """Keeps work away from a device that fails (Nygard, "Release It!", 2007).
+    """Circuit breaker, which keeps work away from a failing device (Nygard, "Release It!", 2007).
 
-    Closed, it counts consecutive failures; at `failures` of them, or at once when tripped, it opens. After `cool_s` one
-    trial half-opens it: success closes it, failure opens it again. While a call hangs on the device it stays open.
+    While closed it counts consecutive failures. It opens at `failures` of them, or at once when tripped. After `cool_s`
+    one trial half-opens it: success closes it, failure opens it again. It stays open while a call hangs on the device.
     Not thread-safe: its owner's lock guards it.
 
     Parameters
     ----------
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     failures : int
-        Consecutive failures that open it.
+        Number of consecutive failures that open it.
     cool_s : float
-        Seconds that it stays open.
+        Time that it stays open, in seconds.
 
     Attributes
     ----------
     state : {'closed', 'open', 'half-open'}
+        Current state.
     reason : str
-        What opened it; empty while it is closed.
+        Reason that it opened; empty while it is closed.
     hung : int
-        Calls on the device that were given up and have not returned.
+        Number of calls on the device that were given up and have not returned.
     """
 
     def __init__(
@@ -52,53 +53,53 @@ class Breaker:
 
     @property
     def allows(self) -> bool:
-        """Whether a task may be sent: always when closed, one when open and cooled down."""
+        """True if a task may be sent: always while closed, one after cooling down."""
         return self.state == "closed" or self.cooled
 
     @property
     def cooled(self) -> bool:
-        """Whether it is open and ready for its one trial."""
+        """True if it is open and ready for its one trial."""
         return self.state == "open" and not self.hung and self._clock() - self._opened_at >= self._cool_s
 
     @property
     def refusal(self) -> str:
-        """Why no task may be sent, in words; empty when one may."""
+        """Reason that no task may be sent; empty if one may."""
         if self.state == "closed" or self.cooled:
             return ""
         if self.state == "half-open":
-            return f"its one trial is running after: {self.reason}"
+            return f"on trial after: {self.reason}"
         if self.hung:
             return f"out of use until a hung call returns: {self.reason}"
         left = self._cool_s - (self._clock() - self._opened_at)
-        return f"out of use for {left:.0f} s more: {self.reason}"
+        return f"out of use for another {left:.0f} s: {self.reason}"
 
     def begin(self) -> bool:
-        """Note that a task starts; return whether it is the trial that half-opens the breaker."""
+        """Note the start of a task; return True if it is the trial that half-opens the breaker."""
         if not self.cooled:
             return False
         self.state = "half-open"
         return True
 
     def succeed(self) -> bool:
-        """Note a success; return whether it closed the breaker."""
+        """Note a success; return True if it closed the breaker."""
         changed = self.state != "closed"
         self.state, self.reason, self._failures = "closed", "", 0
         return changed
 
     def fail(self, reason: str) -> bool:
-        """Note a failure; return whether it opened the breaker."""
+        """Note a failure; return True if it opened the breaker."""
         self._failures += 1
         if self.state == "half-open" or self._failures >= self._limit:
             return self.trip(reason)
         return False
 
     def trip(self, reason: str) -> bool:
-        """Open at once; return whether it was not open before."""
+        """Open at once; return True if it was not open before."""
         changed = self.state != "open"
         self.state, self.reason, self._opened_at, self._failures = "open", reason, self._clock(), 0
         return changed
 
     def abandon_trial(self) -> None:
-        """Go back to open, ready for another trial: the one that was sent said nothing about the device."""
+        """Return to open, ready for another trial, since the last one did not test the device."""
         if self.state == "half-open":
             self.state = "open"

@@ -1,4 +1,4 @@
-"""Which device is to run a call."""
+"""Choice of the device for a call."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from .worker import Worker
 
 __all__ = ["Choice", "choose", "consider", "refusal", "refusal_key", "score"]
 
-#: A device that would first have to be opened, or loaded, gets its trial when so many such calls have been answered.
+#: Answered calls of a class before a device that must first be opened or loaded gets its trial.
 TRIAL_AFTER: Final = 3
-#: What a transfer is expected to take where none was measured: a start, and a rate.
+#: Expected time of a transfer without a measurement: seconds to start, and bytes per second.
 LOAD_S, LOAD_BYTES_S = 0.05, 1e9
-#: A backend that states no rating of its own.
+#: Rating of an operator for which a backend states none.
 _UNRATED: Final = 3
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Where a call goes.
+    """Chosen device for a call.
 
     Attributes
     ----------
     worker : Worker or None
-        None where no device is left.
+        Device; None if no device is left.
     why : str
+        Reason for the choice.
     trial : bool
-        Whether it is this device's first such call.
+        True if this is the device's first such call.
     ahead : tuple of Worker
-        Devices that would be faster once they have the residents: these are to be loaded meanwhile.
+        Devices that would be faster with the residents, to be loaded in the meantime.
     considered : tuple of Candidate
+        All candidates.
     """
 
     worker: Worker | None
@@ -50,7 +52,7 @@ class Choice:
 def score(worker: Worker, operator: str, prefer: str | None, depth: int) -> float:
     """Return 5 * capability + 3 * rating / 10 + 2 * available - 4 * utilisation.
 
-    Capability is 1, and 1.5 for the preferred class; utilisation is n / (n + 1) with n tasks on the same hardware.
+    Capability is 1, or 1.5 for the preferred class. Utilisation is n / (n + 1) with n tasks on the same hardware.
     """
     capability = 1.5 if prefer == worker.found.kind else 1.0
     rating = worker.found.ratings.get(operator, _UNRATED)
@@ -59,17 +61,17 @@ def score(worker: Worker, operator: str, prefer: str | None, depth: int) -> floa
 
 
 def refusal_key(call: Call) -> str:
-    """Return what names calls that a device refuses alike: the size class and the residents."""
+    """Return a key that is equal for calls that a device refuses alike: the size class and the residents."""
     return " ".join([size_class(call), *(key_of(resident) for resident in residents_of(call))])
 
 
 def refusal(worker: Worker, call: Call) -> str:
-    """Return why a device cannot take a call, or an empty string."""
+    """Return the reason that a device cannot run a call, or an empty string."""
     if worker.gone:
         return worker.gone
     name = call.operator.name
     if name not in worker.operators:
-        return f"{worker.name} does not know {name}"
+        return f"{worker.name} does not know the operator {name}"
     reason = worker.operators[name] or worker.breaker.refusal
     return reason or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
 
@@ -77,7 +79,7 @@ def refusal(worker: Worker, call: Call) -> str:
 def consider(
     workers: Iterable[Worker], call: Call, size: str, costs: Costs, prefer: str | None
 ) -> list[tuple[Candidate, Worker]]:
-    """Return every device that may be chosen, with its score and expected times, and those that refuse with why."""
+    """Return every device open to choice, with its score, expected times and reason for refusing, if any."""
     workers = list(workers)
     waits: dict[str, float] = {}
     depths: dict[str, int] = {}
@@ -117,19 +119,19 @@ def choose(
 ) -> Choice:
     """Choose among candidates.
 
-    Before any measurement the highest score wins; afterwards the earliest expected completion, where a device without a
-    measurement gets one trial. A preferred class goes before both.
+    Before any measurement the highest score wins. Afterwards the earliest expected completion wins, and a device
+    without a measurement gets one trial. A preferred class takes precedence over both.
 
     Parameters
     ----------
     listed : sequence of (Candidate, Worker)
-        As `consider` gives them.
+        Result of `consider`.
     tried : mapping of str to int
-        Devices that have been tried, which are left out.
+        Devices already tried, which are left out.
     answered : int
-        How many such calls have been answered here.
+        Number of such calls answered by this scheduler.
     trials : bool
-        Whether this call may be a trial.
+        True if this call may be a trial.
     prefer : str or None
         Preferred class of device.
     """
@@ -146,15 +148,19 @@ def choose(
         idle = [(c, w) for c, w in ready if not w.depth] or ([] if measured else ready)
         if idle:
             best, worker = max(idle, key=lambda pair: pair[0].score)
-            why = f"rated highest, {best.score:.1f}; no such call was measured yet" if not measured else "its one trial"
+            why = (
+                f"rated highest, {best.score:.1f}; no such call has been measured yet"
+                if not measured
+                else "its one trial"
+            )
             return Choice(worker, why, True, considered=considered)
     best, worker = min(measured, key=lambda pair: pair[0].completion_s or 0.0)
     ahead = tuple(w for c, w in measured if c.load_s and (c.run_s or 0.0) < (best.run_s or 0.0) and w is not worker)
     why = f"earliest expected completion, {_ms(best.completion_s or 0.0)}"
     if len(able) == 1:
-        why = "the only device that can"
+        why = "the only device that can run it"
     elif len(measured) == 1:
-        why = f"the only one with a measurement, {_ms(best.run_s or 0.0)}"
+        why = f"the only device with a measurement, {_ms(best.run_s or 0.0)}"
     return Choice(worker, why, ahead=ahead, considered=considered)
 
 

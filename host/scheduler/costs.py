@@ -1,4 +1,4 @@
-"""Measured times of calls, kept between runs in a small file."""
+"""Measured times of calls, saved between runs in a small file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ninefold.spec.signature import Call
 __all__ = ["Costs", "costs_file", "size_class"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
-#: How many of the last measurements the median is taken of: it follows a machine that changes, and no single outlier.
+#: Measurements in the median, the latest ones: it follows changes of the machine but ignores single outliers.
 KEPT: Final = 8
 _VERSION: Final = 1
-#: A median that has moved by less is as it was in the file, whose writing takes longer than a small task.
+#: Relative change of a median that is worth saving; writing the file takes longer than a small task.
 _DRIFT: Final = 0.1
 
 
 def size_class(call: Call) -> str:
-    """Return the size class of a call: the bit length of every size and integer option, and every other choice.
+    """Return the size class of a call: the bit lengths of sizes and integer options, and the values of other options.
 
-    Calls of one class differ by less than a factor of two in each size.
+    Within a class each size varies by less than a factor of two.
     """
     return _size_class(call.operator.name, tuple(call.sizes.items()), tuple(call.options.items()))
 
@@ -46,28 +46,28 @@ def _size_class(operator: str, sizes: tuple[tuple[str, int], ...], options: tupl
 
 
 def costs_file() -> Path:
-    """Return this machine's file of measured costs, in the cache folder, which several machines may share."""
+    """Return this machine's file of measured costs in the cache folder, which several machines may share."""
     return cache_folder() / "costs" / f"{digest_of(platform.node(), platform.machine())}.json"
 
 
 class Costs:
     """Median of the last measured seconds for each device and size class.
 
-    A device's measurements count only while its description is the same: another driver or processor is another device.
+    A device's measurements are valid only for one description: another driver or processor is another device.
     Not thread-safe: its owner's lock guards it.
 
     Parameters
     ----------
     path : Path or None
-        The file to start from and to save to; None keeps nothing. A damaged file is set aside with a warning. Of two
-        processes that save at once the later one wins.
+        File to read and save; None saves nothing. A damaged file is renamed with a warning. If two processes save at
+        once, the later one wins.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._times: dict[str, dict[str, deque[float]]] = {}
         self._medians: dict[tuple[str, str], float] = {}
-        #: Medians as the file has them, of classes with as many measurements as are kept.
+        #: Medians in the file, for classes with `KEPT` measurements.
         self._settled: dict[tuple[str, str], float] = {}
         self._described: dict[str, str] = {}
         self._changed = False
@@ -75,7 +75,7 @@ class Costs:
             self._read(path)
 
     def describe(self, device: str, description: str) -> None:
-        """Say what a device is; measurements of another description are dropped."""
+        """Set a device's description; measurements of another description are dropped."""
         if self._described.get(device, description) != description:
             for size in self._times.pop(device, {}):
                 self._medians.pop((device, size), None)
@@ -83,7 +83,7 @@ class Costs:
         self._described[device] = description
 
     def expected_s(self, device: str, size: str) -> float | None:
-        """Return the median of the last measurements in seconds, or None where there is none."""
+        """Return the median of the last measurements in seconds, or None without measurements."""
         return self._medians.get((device, size))
 
     def record(self, device: str, size: str, seconds: float) -> None:
@@ -95,7 +95,7 @@ class Costs:
         self._changed |= settled is None or abs(median - settled) > _DRIFT * settled
 
     def save(self) -> None:
-        """Write the file if its medians have moved, whole or not at all; one that cannot be written is a warning."""
+        """Write the file atomically if medians have changed; a failure is only a warning."""
         if self._path is None or not self._changed:
             return
         content = {
@@ -140,7 +140,7 @@ class Costs:
             self._set_aside(path, f"{type(error).__name__}: {error}")
 
     def _settle(self) -> None:
-        """Note that the file says what is here."""
+        """Note that the file is up to date."""
         full = ((d, size) for d, sizes in self._times.items() for size, times in sizes.items() if len(times) == KEPT)
         self._settled = {key: self._medians[key] for key in full}
         self._changed = False
@@ -151,12 +151,12 @@ class Costs:
         try:
             path.replace(aside)
         except OSError as error:
-            reason = f"{reason}; and not set aside: {error}"
+            reason = f"{reason}; and renaming it failed: {error}"
         extra = {"file": str(path), "set_aside": str(aside), "reason": reason}
-        _LOG.warning("the file of measured costs is damaged: measuring anew", extra=extra)
+        _LOG.warning("the file of measured costs is damaged: measuring again", extra=extra)
 
 
 def _median(times: Collection[float]) -> float:
-    # That of `statistics` takes longer than a small task.
+    # `statistics.median` takes longer than a small task.
     ordered, half = sorted(times), len(times) // 2
     return ordered[half] if len(times) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -1,4 +1,4 @@
-"""What a worker shares with its scheduler, and reports to it."""
+"""Interface between workers and their scheduler."""
 
 from __future__ import annotations
 
@@ -24,29 +24,31 @@ __all__ = ["Events"]
 
 @dataclass(frozen=True)
 class Events:
-    """What a worker shares with its scheduler, and what it reports to it.
+    """Objects that a worker shares with its scheduler, and callbacks for its reports.
 
     Attributes
     ----------
     lock : threading.Lock
-        Guards every queue, breaker and cost; held for short, never during a call.
+        Lock that guards every queue, breaker and cost; held briefly, never during a call.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     costs : Costs
+        Measured times.
     seen : Seen
+        Telemetry.
     generator : numpy.random.Generator
-        Chooses the rows of spot checks, under the lock.
+        Generator that chooses the rows of spot checks, used under the lock.
     check_every : int
-        One answer of so many is checked, besides trials; 1 checks all.
+        Check one in this number of answers, in addition to trials; 1 checks all.
     watch : callable
-        ``watch(time)``, under the lock: wake the supervisor then, or earlier.
+        ``watch(time)``, called under the lock: wake the supervisor at that time or earlier.
     answered : callable
-        ``answered(pairs, worker) -> bool``, without the lock, for jobs and their answers: whether a step of a state was
-        committed.
+        ``answered(pairs, worker) -> bool``, called without the lock with jobs and their answers: returns True if a step
+        of a state was committed.
     moved : callable
-        ``moved(job, worker, error)``, without the lock: the worker did not answer.
+        ``moved(job, worker, error)``, called without the lock: the worker did not answer.
     failed : callable
-        ``failed(job, error)``, without the lock: the task of a job ends with an error.
+        ``failed(job, error)``, called without the lock: the task of a job ends with an error.
     """
 
     lock: threading.Lock

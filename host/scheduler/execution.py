@@ -1,4 +1,4 @@
-"""What happens on a device, on whatever thread: it is opened, loaded, asked, checked and closed."""
+"""Execution of calls on a device, on any thread: opening, loading, running, checking and closing."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from .work import Job
 
 __all__ = ["LOADING", "Execution", "Running"]
 
-#: Seconds that opening and closing a device may take, and the slowest transfer of a resident that is no hang.
+#: Time limits of opening and closing a device in seconds, and slowest accepted transfer in bytes per second.
 OPEN_S: Final = 60.0
 CLOSE_S: Final = 10.0
 SLOWEST_BYTES_S: Final = 20e6
-#: The name under which the time to load a resident is measured; classes of it are bit lengths of bytes.
+#: Name under which loading times are measured, with the bit length of the resident's bytes as size class.
 LOADING: Final = "load"
-#: A measured call may take so many times its usual time before it counts as hung.
+#: Multiple of its usual time after which a measured call counts as hung.
 PATIENCE: Final = 10.0
 
 
 @dataclass(eq=False, slots=True)
 class Running:
-    """What a worker is doing: a call for some jobs, or an errand, which loads or drops a resident.
+    """Current action of a worker: a call for some jobs, or an errand that loads or drops a resident.
 
     Attributes
     ----------
     jobs : list of Job
-        What is answered together.
+        Jobs answered together.
     call : Call or None
-        Of all jobs; None for an errand.
+        Call for all jobs; None for an errand.
     errand : tuple or None
-        Key of a resident, and the database that is to be loaded, or None where it is to be dropped.
+        Key of a resident, and the database to load, or None to drop it.
     lent : bool
-        Whether the thread of a caller runs it.
+        True if a caller's thread runs it.
     checked : bool
-        Whether the answer is spot-checked.
+        True if the answer is spot-checked.
     limit_at, limit_s, doing : float or None, float, str
-        When, and after how long, what it is doing counts as hung.
+        Time and delay after which the action counts as hung, and its description.
     given_up : bool
-        Whether it did, so that nobody waits for its outcome any more.
+        True if it counted as hung, so that its outcome is dropped.
     device : Device or None
-        None until it is open.
+        Device; None until it is open.
     residents : Residents
-        What is on the device.
+        Residents of the device.
     seconds : float
-        What the call took.
+        Time of the call.
     measured : list of (str, float)
-        Seconds that loading took, by size class.
+        Loading times in seconds, by size class.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -77,16 +77,16 @@ class Running:
 
 
 class Execution:
-    """Runs what a worker hands it, without the scheduler's lock; knows nothing of queues and of other devices.
+    """Execution of a worker's actions, without the scheduler's lock and independent of queues and other devices.
 
     Parameters
     ----------
     found : Found
         The device.
     backend : Backend
-        Opens it.
+        Backend that opens it.
     events : Events
-        What is shared with the scheduler.
+        Objects and callbacks of the scheduler.
     """
 
     def __init__(self, found: Found, backend: Backend, events: Events) -> None:
@@ -96,7 +96,7 @@ class Execution:
         self._events = events
 
     def outcome(self, running: Running) -> Answer | Exception | InterruptError:
-        """Run a call or an errand to its end; return the answer, or what went wrong."""
+        """Run a call or an errand; return the answer or the error."""
         try:
             return self._execute(running)
         except (NinefoldError, InterruptError) as error:
@@ -107,7 +107,7 @@ class Execution:
             return self.raised(error)
 
     def raised(self, error: BaseException) -> DeviceError:
-        """Return what a device raised that no device may raise, as the failure that it is."""
+        """Return an error outside the contract as a failure of the device."""
         made = DeviceError(f"{self.name} raised {type(error).__name__}: {text_of(error)}")
         made.__cause__ = error
         return made
@@ -126,7 +126,7 @@ class Execution:
         answer = device.run(call)
         running.seconds = time.perf_counter() - started
         if not isinstance(answer, Answer):
-            raise DeviceError(f"{self.name} answered with {type(answer).__name__}, not with an Answer")
+            raise DeviceError(f"{self.name} returned {type(answer).__name__}, not an Answer")
         self._events.seen.ran(self.name, call, started, running.seconds, len(running.jobs))
         if call.operator.stateful:
             _check_step(self.name, call, answer)
@@ -134,7 +134,7 @@ class Execution:
             with self._events.lock:
                 generator = self._events.generator.spawn(1)[0]
             if flaw := around.flaw(call, answer, generator):
-                raise DeviceError(f"{self.name} answered wrongly: {flaw}")
+                raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
         return answer
 
     def _opened(self, running: Running) -> Device:
@@ -148,7 +148,7 @@ class Execution:
     def _bring(
         self, running: Running, device: Device, resident: Database | State, together: Sequence[Database | State]
     ) -> None:
-        """Load a resident unless it is there, and measure how long that takes."""
+        """Load a resident unless the device has it, and measure the time."""
         there, size = running.residents.holds(resident), nbytes_of(resident)
         if not there:
             self.watch(running, f"loading {size:,} bytes", self._patience(running) + size / SLOWEST_BYTES_S)
@@ -169,21 +169,21 @@ class Execution:
             running.residents.drop(device, key)
 
     def _patience(self, running: Running) -> float:
-        """Return how long the call may take."""
+        """Return the time limit of the call in seconds."""
         job = running.jobs[0] if running.jobs else None
-        # What the task says is meant for the device that it went to first: the last resort must not fail by it.
+        # The task's limit applies only to its first device: the last resort must not fail because of it.
         if job is not None and job.pending.task.timeout_s is not None and not job.moving:
             return job.pending.task.timeout_s
         if self.found.timeout_s is None:
             return float("inf")
-        # What is joined takes longer than one of its parts, but not so much: small calls are mostly overhead.
+        # Joined jobs take only a little longer than one of them, since small calls are mostly overhead.
         usual = self._events.costs.expected_s(self.name, job.size) if job is not None else None
         return max(self.found.timeout_s, PATIENCE * (usual or 0.0))
 
     def watch(self, running: Running, doing: str, limit_s: float) -> None:
-        """Say what comes next and how long it may take; raise `DeviceError` when it was given up meanwhile."""
+        """Start an action with a time limit; raise `DeviceError` if the worker's call was given up in the meantime."""
         limited = not running.lent and limit_s != float("inf")
-        # Where nothing is watched, neither before nor from now on, a small task is spared the lock.
+        # Without a limit before or now the lock is not needed, which saves time for small tasks.
         with self._events.lock if limited or running.limit_at is not None else contextlib.nullcontext():
             if running.given_up:
                 raise DeviceError(f"{self.name}: {running.doing} was given up")
@@ -193,18 +193,18 @@ class Execution:
                 self._events.watch(running.limit_at)
 
     def forget_states(self, running: Running) -> None:
-        """Drop the states of a call that counts for nothing: the device may have changed them."""
+        """Drop the states of a call without a valid answer, since the device may have changed them."""
         for resident in residents_of(running.call) if running.call else ():
             if isinstance(resident, State) and running.device is not None:
                 running.residents.forget(resident.id)
                 try:
                     running.device.unload(resident.id)
-                except BaseException as error:  # it failed already; the next load replaces what is there
+                except BaseException as error:  # the device has already failed; the next load replaces the state
                     if is_interrupt(error):
                         raise
 
     def end(self, running: Running) -> None:
-        """Close the device, if it is open, within bounded time."""
+        """Close the device, if it is open, within a time limit."""
         if running.device is not None:
             self.watch(running, "closing it", CLOSE_S)
             self.close(running.device)
@@ -215,7 +215,7 @@ class Execution:
             return
         try:
             device.close()
-        except BaseException as error:  # nothing depends on it any more
+        except BaseException as error:  # nothing depends on the device any more
             if is_interrupt(error):
                 raise
             report("closing a device failed", device=self.name, reason=text_of(error))
@@ -226,4 +226,4 @@ def _check_step(device: str, call: Call, answer: Answer) -> None:
     made = answer.state
     if made is None or (made.id, made.version) != (state.id, state.version + 1):
         got = f"version {made.version} of {made.id}" if made else "no state"
-        raise DeviceError(f"{device} answered with {got}, not version {state.version + 1} of {state.id}")
+        raise DeviceError(f"{device} returned {got}, not version {state.version + 1} of {state.id}")

@@ -1,4 +1,4 @@
-"""The devices of a scheduler: found, lost, found again."""
+"""Devices of a scheduler: discovery, loss and recovery."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 __all__ = ["LAST_RESORT", "DeviceStatus", "Fleet"]
 
-#: The device that answers when no other does.
+#: Device that answers if no other does.
 LAST_RESORT: Final = "cpu"
 
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """A device as ``ninefold devices`` shows it.
+    """Status of a device, as shown by ``ninefold devices``.
 
     Attributes
     ----------
     device : str
-        ``backend[:instance]``.
+        Name of the device, ``backend[:instance]``.
     entry : Found or Missing
-        What the probe said.
+        Result of the probe.
     operators : mapping of str to str or None
-        Operator -> None, or why it is not run.
+        Operator -> None, or the reason that it is not run.
     state : str
         ``ready``, ``missing``, ``gone``, or the state of its circuit breaker with the reason.
     depth : int
-        Tasks that wait or run.
+        Number of waiting and running tasks.
     residents : mapping of str to int
         Bytes by digest or id.
     capacity_bytes : int or None
-        Memory for residents, where the device is open and has its own.
+        Memory for residents, if the device is open and has its own.
     """
 
     device: str
@@ -60,20 +60,20 @@ class DeviceStatus:
 
 
 class Fleet:
-    """Workers by the name of their device.
+    """Workers by name of their device.
 
     Parameters
     ----------
     backends : mapping of str to Backend or None
-        As `Inventory` takes them.
+        As in `Inventory`.
     workers : dict of str to Worker
-        Where to put them; guarded by the scheduler's lock.
+        Mapping to fill, guarded by the scheduler's lock.
     events : Events
-        What the workers share.
+        Objects and callbacks shared by the workers.
     breaker : callable
-        Makes a breaker.
+        Factory of circuit breakers.
     refresh_s : float or None
-        How often `survey` looks again, in the background.
+        Interval in seconds after which `survey` searches again in the background.
     """
 
     def __init__(
@@ -90,24 +90,24 @@ class Fleet:
         self._breaker = breaker
         self._refresh_s = refresh_s
         self._surveyed_at: float | None = None
-        #: Devices that no probe lists: whether they are there, only opening them tells.
+        #: Devices that no probe lists; only opening them shows if they are available.
         self._unlisted: set[str] = set()
         self._behind: threading.Thread | None = None
 
     @property
     def surveyed(self) -> bool:
-        """Whether every backend has been probed."""
+        """True if every backend has been probed."""
         return self._surveyed_at is not None
 
     @property
     def hung(self) -> int:
-        """Calls and probes that were given up and have not returned; under the lock."""
+        """Number of calls and probes that were given up and have not returned; read under the lock."""
         return sum(worker.breaker.hung for worker in self.workers.values()) + self.inventory.hung
 
     def survey(self, *, again: bool = False) -> None:
-        """Probe every backend, the first time or again; jobs of devices that have vanished move on.
+        """Probe every backend for the first time or again; jobs of vanished devices fall back.
 
-        Called often; it returns at once when the last survey is fresh, and starts one in the background when it is not.
+        A recent survey is reused. An old one is also reused while a new one starts in the background.
         """
         now = time.monotonic()
         if self._surveyed_at is not None and not again:
@@ -118,7 +118,7 @@ class Fleet:
         self._surveyed_at = time.monotonic()
 
     def at_least_one(self) -> None:
-        """Make sure that there is a device to fall back to."""
+        """Ensure that there is a device for fallback."""
         if LAST_RESORT in self.inventory.names:
             if self.inventory.probed(LAST_RESORT) is None:
                 self._take_over(self.inventory.probe([LAST_RESORT]))
@@ -127,23 +127,23 @@ class Fleet:
 
     @property
     def last_resort_absent(self) -> UnavailableError | None:
-        """Why the CPU is not there; None where it is, or is not among the backends."""
+        """Reason that the CPU is not available; None if it is, or is not among the backends."""
         probed = self.inventory.probed(LAST_RESORT)
         if probed is None or LAST_RESORT in self.workers:
             return None
         return _absent(LAST_RESORT, probed)
 
     def last_resort(self) -> Worker | None:
-        """Return the CPU, where it is there."""
+        """Return the CPU if it is available."""
         return self.workers.get(LAST_RESORT)
 
     def named(self, device: str) -> tuple[Worker | None, UnavailableError | None]:
-        """Return the device of a name, or why it is not there; only its backend is probed.
+        """Return the device with a name, or the reason that it is not available; only its backend is probed.
 
         Raises
         ------
         InputError
-            When there is no such backend.
+            There is no such backend.
         """
         if (worker := self.workers.get(device)) is not None and not worker.gone:
             return worker, None
@@ -169,7 +169,8 @@ class Fleet:
             known_missing = any(entry.device in (device, family) for entry in probed.missing)
             if probed.backend is None or (unlisted is None and (known_missing or not probed.found)):
                 return None, _absent(device, probed)
-            # A device that the probe does not list, a board that is not plugged in perhaps: opening it tells.
+            # A device that the probe does not list, for example a board at a URL: only opening it shows if it is
+            # available.
             if unlisted is None:
                 like = probed.found[0]
                 text, known = f"{family} by name", (like.kind, like.unit, like.timeout_s, like.computes)
@@ -190,7 +191,7 @@ class Fleet:
             for found in (named | {entry.device: entry for entry in probed.found}).values():
                 worker = self.workers.get(found.device)
                 if worker is None:
-                    continue  # a survey in the background has just found it, and is about to take it over
+                    continue  # found by a survey in the background that has not registered it yet
                 state = "gone" if worker.gone else "ready"
                 if worker.breaker.state != "closed":
                     state = f"{worker.breaker.state}: {worker.breaker.reason}"
@@ -205,16 +206,20 @@ class Fleet:
             self._behind.join()
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Give what the metrics say about devices at this moment."""
+        """Yield the current metrics of devices."""
         from prometheus_client.core import GaugeMetricFamily
 
         with self._events.lock:
             workers = list(self.workers.values())
         states = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
         for name, text, value in (
-            ("queue_depth", "Tasks that wait or run.", lambda w: w.depth),
+            ("queue_depth", "Tasks waiting or running.", lambda w: w.depth),
             ("breaker_state", "Circuit breaker: 0 closed, 0.5 half-open, 1 open.", lambda w: states[w.breaker.state]),
-            ("resident_bytes", "Databases and states on the device.", lambda w: sum(w.residents.sizes().values())),
+            (
+                "resident_bytes",
+                "Bytes of databases and states on the device.",
+                lambda w: sum(w.residents.sizes().values()),
+            ),
             ("hung_calls", "Calls that were given up and have not returned.", lambda w: w.breaker.hung),
         ):
             family = GaugeMetricFamily(f"ninefold_{name}", text, labels=("device",))
@@ -223,7 +228,7 @@ class Fleet:
             yield family
 
     def _take_over(self, probes: Mapping[str, Probed]) -> None:
-        """Make workers of new devices, and strike those that are not there any more."""
+        """Create workers of new devices, and mark vanished devices as gone."""
         stranded: list[tuple[Worker, Job]] = []
         with self._events.lock:
             for family, probed in probes.items():
@@ -234,11 +239,11 @@ class Fleet:
                 for name, worker in self.workers.items():
                     if name.partition(":")[0] == family and name not in there and not worker.gone:
                         if name in self._unlisted or (worker.found.named_only and worker.opened and probed.found):
-                            continue  # it goes by a name that no probe gives
+                            continue  # its name is not in any probe
                         worker.gone = reasons.get(name) or reasons.get(family) or "the last probe did not find it"
                         stranded += [(worker, job) for job in worker.drain()]
         for worker, job in stranded:
-            self._events.moved(job, worker, LostDeviceError(f"{worker.name} is not there any more: {worker.gone}"))
+            self._events.moved(job, worker, LostDeviceError(f"{worker.name} is no longer available: {worker.gone}"))
 
     def _found(self, found: Found, probed: Probed) -> None:
         worker = self.workers.get(found.device)
@@ -261,12 +266,12 @@ class Fleet:
         try:
             self.survey(again=True)
         except BaseException as error:
-            report(f"looking for devices again failed: {text_of(error)}", error)
+            report(f"searching for devices again failed: {text_of(error)}", error)
 
 
 def _absent(device: str, probed: Probed) -> UnavailableError:
-    """Return why a device is not there: its own reason, else its backend's, else that of another device of it."""
+    """Return the error of a missing device: its own reason, else its backend's, else another device's."""
     family = device.partition(":")[0]
     unknown = Missing(device, "its backend finds no device")
     entry = min(probed.missing, key=lambda e: (e.device != device, e.device != family), default=unknown)
-    return UnavailableError(f"{device} is not there: {entry.reason}", entry.install)
+    return UnavailableError(f"{device} is not available: {entry.reason}", entry.install)

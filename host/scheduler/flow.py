@@ -1,4 +1,4 @@
-"""A task's way: to its device, from there to the next one if it must be, and back to its future, once."""
+"""Dispatch of tasks: to a device, to the next device after a failure, and back to the future, exactly once."""
 
 from __future__ import annotations
 
@@ -34,33 +34,35 @@ from .worker import Worker
 
 __all__ = ["Flow"]
 
-#: Who answers where there is nothing to compute.
+#: Device reported for answers without computation.
 _HOST: Final = "host"
-#: Seconds that a first survey of the devices takes at least; a call that takes less runs on the CPU without one.
+#: Minimum time of a first survey of the devices, in seconds; shorter calls run on the CPU without a survey.
 SURVEY_S: Final = 0.2
 
 
 class Flow:
-    """Moves tasks between the scheduler's parts. Each future gets one answer: whoever claims a task first gives it.
+    """Dispatcher of tasks between the scheduler's parts. The first to claim a task gives its future the one answer.
 
     Parameters
     ----------
     backends : mapping of str to Backend or None
-        As `Inventory` takes them.
+        As in `Inventory`.
     lock : threading.Lock
-        Guards everything here; held for short, never during a call.
+        Lock that guards all state here; held briefly, never during a call.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     room : Room
-        Where tasks have their places.
+        Limit of tasks in flight.
     costs : Costs
+        Measured times.
     seen : Seen
+        Telemetry.
     breaker : callable
-        Makes a breaker.
+        Factory of circuit breakers.
     generator : numpy.random.Generator
-        Chooses the rows of spot checks.
+        Generator that chooses the rows of spot checks.
     check_every, retries, refresh_s : int, int, float or None
-        As `Scheduler` takes them.
+        As in `Scheduler`.
 
     Attributes
     ----------
@@ -95,7 +97,7 @@ class Flow:
         self.states = States(lock, self._start_step)
 
     def stop(self, patience_s: float) -> None:
-        """End every worker, giving what runs so long, and every other thread."""
+        """End every worker, with `patience_s` for running calls, and every other thread."""
         with self._lock:
             workers = list(self.fleet.workers.values())
             for worker in workers:
@@ -110,7 +112,7 @@ class Flow:
         self.fleet.join()
 
     def start(self, pending: Pending) -> None:
-        """Send a task that has its place to its device, or let it wait for the state that it needs."""
+        """Send an admitted task to its device, or queue it for its state."""
         future = pending.future
         future.pending, future.on_cancel = pending, self._cancelled
         try:
@@ -133,12 +135,12 @@ class Flow:
                 self._dispatch(Job(call, pending))
         except Exception as error:
             self.settle(pending, error)
-        except BaseException as error:  # of the caller, who leaves: the task must not keep its place
+        except BaseException as error:  # the caller leaves: the task must not keep its place
             self.settle(pending, _raised(pending, error))
             raise
 
     def _start_step(self, pending: Pending) -> None:
-        """Send a step to its device, with the version of the state that was committed last."""
+        """Send a step to its device, with the last committed version of the state."""
         try:
             pending.call = bound(pending.call.operator, pending.task)
             self._know_devices(pending)
@@ -149,7 +151,7 @@ class Flow:
                 raise
 
     def _know_devices(self, pending: Pending) -> None:
-        """Look for all devices where the choice is open, and for one to fall back to where it is not."""
+        """Find all devices for an open choice, or a fallback for a named device."""
         if pending.open_choice:
             if not self._cpu_is_quick(pending):
                 self.fleet.survey()
@@ -157,7 +159,7 @@ class Flow:
             self.fleet.at_least_one()
 
     def _cpu_is_quick(self, pending: Pending) -> bool:
-        """Whether the idle CPU is known to answer sooner than a first survey of the devices would end."""
+        """Return True if the idle CPU is known to answer before a first survey of the devices would end."""
         if self.fleet.surveyed or pending.task.prefer is not None:
             return False
         self.fleet.at_least_one()
@@ -166,11 +168,11 @@ class Flow:
             if self.fleet.surveyed or worker is None or worker.depth or refusal(worker, pending.call):
                 return False
             expected_s = self._costs.expected_s(worker.name, size)
-            # From then on another device may get a trial.
+            # After `TRIAL_AFTER` answers another device may get a trial.
             return expected_s is not None and expected_s < SURVEY_S and self.placement.answered(size) < TRIAL_AFTER
 
     def _split(self, pending: Pending, call: Call) -> bool:
-        """Split a large call over devices, where that is expected to end earlier; return whether it was."""
+        """Split a large call over devices if that is expected to end earlier; return True if split."""
         with self._lock:
             parts = shares(call, self.fleet.workers.values(), self._costs, pending.task.prefer)
             if not parts:
@@ -186,31 +188,31 @@ class Flow:
         return True
 
     def _dispatch(self, job: Job) -> None:
-        """Queue a job on a device, or settle its task with the reason why there is none."""
+        """Queue a job on a device, or settle its task with an error."""
         pending = job.pending
         if pending.settled:
             return
         with self._lock:
             try:
                 error = self.placement.place(job, pending)
-            except DeviceError as failure:  # its device has no thread
+            except DeviceError as failure:  # no thread could be started
                 error = failure
         self._seen.say()
-        pending.waited_for = False  # what comes after is not on the thread of the one who waits
+        pending.waited_for = False  # later work is not on the waiting thread
         if error is not None:
             self.settle(pending, error)
         elif job.lent is not None:
             run, job.lent = job.lent, None
             try:
                 run()
-            except BaseException:  # an interrupt of the caller
+            except BaseException:  # an interrupt of the calling thread
                 self.settle(pending, DeviceError("the task was interrupted"))
                 raise
 
-    # Back from a device.
+    # Called after a device.
 
     def _answer(self, pairs: list[tuple[Job, Answer]], worker: Worker) -> bool:
-        """Take the answers of one call; return whether it was a step that is committed now."""
+        """Take the answers of one call; return True if a step was committed."""
         with self._lock:
             claimed = [self._claim(job, worker, answer) for job, answer in pairs]
         final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
@@ -218,7 +220,7 @@ class Flow:
         return bool(final) and pairs[0][0].call.operator.stateful
 
     def _claim(self, job: Job, worker: Worker, answer: Answer) -> Answer | None:
-        """Under the lock: take an answer; return the whole one when this was its last part and nobody was faster."""
+        """Take an answer under the lock; return the whole answer if this completes the task, else None."""
         pending = job.pending
         if pending.settled:
             return None
@@ -232,23 +234,23 @@ class Flow:
             answer = stack(parts)
         if answer.state is not None:
             self.states.commit(answer.state)
-        pending.settled = True  # a deadline that passes now comes too late
+        pending.settled = True  # a deadline that passes now has no effect
         return answer
 
     def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
-        """Give tasks that were claimed their results."""
+        """Give claimed tasks their results."""
         outcomes: list[tuple[Pending, Result | BaseException]] = []
         for pending, answer in answered:
             try:
                 outcomes.append((pending, pending.result(around.after(pending.call, answer))))
             except BaseException as error:
-                # An interrupt reaches the caller by the future, on whose thread this then is.
+                # This runs on the caller's thread then, and the future passes the interrupt to the caller.
                 passed = isinstance(error, Exception) or is_interrupt(error)
                 outcomes.append((pending, error if passed else _raised(pending, error)))
         self._give(outcomes)
 
     def _give(self, outcomes: Sequence[tuple[Pending, Result | BaseException]]) -> None:
-        """End tasks; what a user sees once the future has its answer is up to date by then."""
+        """End tasks. Metrics and queue are updated before the futures get their answers."""
         for pending, outcome in outcomes:
             pending.outcome = "answered" if isinstance(outcome, Result) else "failed"
         self._leave([pending for pending, _ in outcomes])
@@ -256,7 +258,7 @@ class Flow:
             pending.give(outcome)
 
     def _move(self, job: Job, worker: Worker, error: Exception | InterruptError) -> None:
-        """Send a job on to another device: this one did not answer."""
+        """Send a job to another device after `worker` did not answer."""
         pending = job.pending
         if pending.settled:
             return
@@ -281,7 +283,7 @@ class Flow:
         self.settle(job.pending, error)
 
     def settle(self, pending: Pending, error: Exception | InterruptError) -> None:
-        """End a task with an error, unless it has ended."""
+        """End a task with an error unless it has already ended."""
         with self._lock:
             if pending.settled:
                 return
@@ -292,14 +294,14 @@ class Flow:
         self._leave([pending])
 
     def _leave(self, ended: list[Pending]) -> None:
-        """Note that tasks have ended: give their places back, and let the next steps of their states begin."""
+        """Release the places of ended tasks and start the next steps of their states."""
         now = self._clock()
         for pending in ended:
             pending.settled = True
         left = self._room.leave(ended)
         seen = []
         for pending in left:
-            pending.future.pending = None  # a cycle that only the collector would free
+            pending.future.pending = None  # a cycle that only the garbage collector would free
             device = pending.answered_by[-1] if pending.answered_by else ""
             seen.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
         self._seen.ended(seen)
@@ -309,7 +311,7 @@ class Flow:
 
 
 def _raised(pending: Pending, error: BaseException) -> DeviceError:
-    """Return the error of a task around which code raised what is no ``Exception``."""
-    made = DeviceError(f"{pending.task.operator} was left by {type(error).__name__}: {text_of(error)}")
+    """Return the error of a task after code around it raised a ``BaseException`` that is no ``Exception``."""
+    made = DeviceError(f"{pending.task.operator} was aborted by {type(error).__name__}: {text_of(error)}")
     made.__cause__ = error
     return made

@@ -1,7 +1,7 @@
-"""Protection of the scheduler's threads from code of others: callbacks, hooks, backends and log handlers.
+"""Protection of the scheduler's threads from foreign code: callbacks, hooks, backends and log handlers.
 
-Such code may raise anything, ``SystemExit`` and ``KeyboardInterrupt`` included. On a thread of the scheduler that would
-end the thread, and with it every task that the thread has still to answer.
+Such code may raise anything, even ``SystemExit`` or ``KeyboardInterrupt``. On a thread of the scheduler this would end
+the thread and strand all tasks waiting for it.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _inside = _Inside()
 
 
 def in_callback() -> bool:
-    """Return whether a done-callback runs on this thread, which then may not wait for other tasks."""
+    """Return True if a done-callback runs on this thread, which then must not wait for other tasks."""
     return _inside.depth > 0
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Return whether an error may be the user's Ctrl-C, which Python raises on the main thread only."""
+    """Return True if an error may be the user's Ctrl-C, which Python raises only on the main thread."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def text_of(error: BaseException) -> str:
-    """Return the message of an error, also of one whose ``__str__`` fails."""
+    """Return the message of an error, even if its ``__str__`` fails."""
     try:
         return str(error)
     except Exception as failure:
@@ -47,16 +47,16 @@ def text_of(error: BaseException) -> str:
 
 
 def report(message: str, error: BaseException | None = None, /, *, level: int = logging.WARNING, **fields: Any) -> None:
-    """Log a record with fields; what a log handler raises is dropped, except the user's interrupt.
+    """Log a record with fields; exceptions of log handlers are dropped, except the user's interrupt.
 
-    Errors go to standard error where nobody has set logging up: code of the user has failed.
+    If logging is not configured, errors go to standard error, since the user's code has failed.
 
     Parameters
     ----------
     message : str
-        The event.
+        Event.
     error : BaseException, optional
-        Its cause, of which the traceback is logged.
+        Cause, logged with its traceback.
     level : int
         Level of the record.
     **fields
@@ -73,7 +73,7 @@ def report(message: str, error: BaseException | None = None, /, *, level: int = 
 
 
 def _heard() -> bool:
-    """Return whether a handler takes records; the package's own drops them."""
+    """Return True if a handler processes records; the package's own handler drops them."""
     logger: logging.Logger | None = _LOG
     while logger is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
@@ -83,10 +83,10 @@ def _heard() -> bool:
 
 
 def guarded(callback: Callable[[_Future], Any]) -> Callable[[_Future], None]:
-    """Return a done-callback that logs whatever the given one raises.
+    """Return a done-callback that logs the exceptions of the given one.
 
-    `concurrent.futures` does this for ``Exception`` only. Any other exception would reach the thread that ends the
-    task, and keep later callbacks from being called.
+    `concurrent.futures` logs only an ``Exception``. Any other exception would reach the thread that ends the task and
+    prevent later callbacks.
     """
 
     def call(future: _Future) -> None:
@@ -108,7 +108,7 @@ def start_thread(target: Callable[[], None], name: str, *, daemon: bool = True) 
     Raises
     ------
     DeviceError
-        The system allows no further thread.
+        The system does not allow another thread.
     """
     thread = threading.Thread(target=target, name=name, daemon=daemon)
     try:

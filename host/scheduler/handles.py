@@ -1,4 +1,4 @@
-"""What a user holds of a resident."""
+"""Handles of residents for users."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ __all__ = ["Chain", "DatabaseHandle", "StateHandle"]
 
 @dataclass(frozen=True, eq=False)
 class DatabaseHandle:
-    """A database that was handed to a scheduler; stands for it among the arguments of a task.
+    """Handle of a database, for use as an argument of tasks.
 
     Attributes
     ----------
     database : Database
+        The database.
     """
 
     database: Database
@@ -26,16 +27,16 @@ class DatabaseHandle:
 
 @dataclass(eq=False)
 class Chain:
-    """A state and its steps, which run one after the other.
+    """State and its steps, which run one at a time.
 
     Attributes
     ----------
     state : State
-        The version that was committed last.
+        Last committed version.
     steps : deque of Pending
-        The steps that wait for it.
+        Waiting steps.
     current : Pending or None
-        The step that is under way.
+        Running step.
     """
 
     state: State
@@ -45,17 +46,17 @@ class Chain:
 
 @dataclass(frozen=True, eq=False)
 class StateHandle:
-    """A state that is held by a scheduler; stands for it among the arguments of a task.
+    """Handle of a state that a scheduler holds, for use as an argument of tasks.
 
     Attributes
     ----------
     chain : Chain
-        Its steps; the scheduler's.
+        State and steps, managed by the scheduler.
     """
 
     chain: Chain
 
     @property
     def state(self) -> State:
-        """The version that was committed last."""
+        """Last committed version of the state."""
         return self.chain.state

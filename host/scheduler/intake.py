@@ -1,4 +1,4 @@
-"""From what a user writes to a checked task."""
+"""Conversion of a user's arguments to a checked task."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .handles import DatabaseHandle, StateHandle
 
 __all__ = ["bound", "check_settings", "signature_of", "task_of"]
 
-#: Keywords that are about the task, not about the operator.
+#: Keywords that are settings of the task, not options of the operator.
 _SETTINGS: Final = ("device", "strict", "prefer", "priority", "deadline_s", "timeout_s")
 
 
 def signature_of(name: str, operators: Mapping[str, Operator]) -> Operator:
-    """Return the operator of a name; raise `InputError` where there is none."""
+    """Return the operator with a name; raise `InputError` if there is none."""
     if (signature := operators.get(name)) is None:
         raise InputError(f"operator must be one of {', '.join(operators)}, not {name!r}")
     return signature
 
 
 def check_settings(task: Task) -> None:
-    """Raise `InputError` where a setting of a task is not allowed."""
+    """Raise `InputError` if a setting of a task is not allowed."""
     if not (isinstance(task.priority, int) and 1 <= task.priority <= 10):
         raise InputError(f"priority must be an integer from 1 to 10, not {task.priority!r}")
     if task.prefer is not None and task.prefer not in KINDS:
@@ -59,7 +59,7 @@ def task_of(signature: Operator, arguments: tuple[Any, ...], keywords: Mapping[s
 
 
 def bound(signature: Operator, task: Task) -> Call:
-    """Bind a task's arguments, residents in the place of their handles; a state in its latest version."""
+    """Bind a task's arguments, with handles replaced by their residents and states in their latest version."""
     arguments = task.arguments
     for name in signature.residents:
         value = arguments.get(name)

@@ -1,4 +1,4 @@
-"""Which devices there are, and for each one that is not there the reason in words."""
+"""Probing of backends: available devices, and the reason for each missing device."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from .guard import start_thread, text_of
 
 __all__ = ["PROBE_S", "Inventory", "Probed"]
 
-#: Seconds after which a probe that has not returned is given up.
+#: Time limit of a probe in seconds.
 PROBE_S: Final = 10.0
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What one probe of a backend gave.
+    """Result of one probe of a backend.
 
     Attributes
     ----------
     backend : Backend or None
-        The backend, or None where it could not be imported.
+        Backend, or None if it could not be imported.
     operators : mapping of str to str or None
-        Operator -> None, or why it is not run.
+        Operator -> None, or the reason that it is not run.
     found : sequence of Found
+        Available devices.
     missing : sequence of Missing
+        Missing devices with reasons.
     """
 
     backend: Backend | None
@@ -41,18 +43,18 @@ class Probed:
 
 
 class Inventory:
-    """Probes backends, each in a thread of its own, so that none can hold up the others. Thread-safe.
+    """Prober of backends, each in its own thread, so that none can delay the others. Thread-safe.
 
     Parameters
     ----------
     backends : mapping of str to Backend, optional
-        By name; the installed ones (entry points) when left out.
+        Backends by name; by default the installed ones (entry points).
     probe_s : float
-        Seconds after which a probe is given up.
+        Time limit of a probe in seconds.
     """
 
     def __init__(self, backends: Mapping[str, Backend] | None = None, probe_s: float = PROBE_S) -> None:
-        #: Names of all backends, whether anything is found or not.
+        #: Names of all backends, even without devices.
         self.names = tuple(registry.backend_names() if backends is None else backends)
         self._given = backends
         self._probe_s = probe_s
@@ -63,38 +65,38 @@ class Inventory:
 
     @property
     def hung(self) -> int:
-        """Probes that were given up and have not returned."""
+        """Number of probes that were given up and have not returned."""
         with self._lock:
             return sum(thread.is_alive() for thread in self._probes.values())
 
     def check(self, device: str) -> str:
-        """Return the backend's name of a device's name; raise `InputError` where there is no such backend."""
+        """Return the backend part of a device's name; raise `InputError` if there is no such backend."""
         family, colon, instance = device.partition(":")
         if family not in self.names or (colon and not instance):
             allowed = ", ".join(self.names)
-            # A URL or a configuration names a board.
+            # A URL or the name of a configuration means a board.
             hint = f"; did you mean 'board:{device}'?" if "/" in device and "board" in self.names else ""
             raise InputError(f"device must be auto or one of {allowed}, alone or with :INSTANCE, not {device!r}{hint}")
         return family
 
     def probed(self, family: str) -> Probed | None:
-        """Return what the last probe of a backend gave, or None before the first."""
+        """Return the result of the last probe of a backend, or None before the first."""
         return self._last.get(family)
 
     def probe(self, families: Iterable[str] | None = None, *, again: bool = False) -> dict[str, Probed]:
-        """Probe backends, all at once, and return what each gave.
+        """Probe backends in parallel and return their results.
 
         Parameters
         ----------
         families : iterable of str, optional
-            Names of backends; all when left out.
+            Names of backends; all by default.
         again : bool
-            Probe those again that were probed before.
+            Repeat earlier probes.
 
         Raises
         ------
         DeviceError
-            The system allows no thread for a probe.
+            The system does not allow a thread for a probe.
         """
         wanted = list(self.names if families is None else families)
         results: dict[str, Probed] = {}
@@ -105,7 +107,7 @@ class Inventory:
             with self._lock:
                 running = self._probes.get(family)
                 if running is not None and running.is_alive():
-                    started[family] = running  # another caller's, or one that hangs
+                    started[family] = running  # another caller's probe, or a hung one
                     continue
                 thread = start_thread(partial(self._look, family), f"ninefold probe {family}")
                 self._probes[family] = started[family] = thread
@@ -113,7 +115,7 @@ class Inventory:
             thread.join(self._probe_s)
             if thread.is_alive():
                 reason = f"the probe of {family} has not returned for {self._probe_s:g} s"
-                self._last[family] = Probed(None, {}, (), (Missing(family, reason, "look at its driver"),))
+                self._last[family] = Probed(None, {}, (), (Missing(family, reason, "check its driver"),))
         for family in wanted:
             results[family] = self._last[family]
         return results
@@ -128,9 +130,9 @@ class Inventory:
             probed = Probed(backend, registry.operators_of(backend), found, missing)
         except BaseException as error:  # a third party's backend may raise anything
             reason = f"its probe failed: {type(error).__name__}: {text_of(error)}"
-            probed = Probed(None, {}, (), (Missing(family, reason, "repair or remove the package that offers it"),))
+            probed = Probed(None, {}, (), (Missing(family, reason, "fix or remove the package that provides it"),))
         with self._lock:
-            # A probe that was given up and overtaken by a later one says nothing any more.
+            # The result of a probe that was given up and overtaken by a later one is out of date.
             if self._probes.get(family) is me:
                 self._last[family] = probed
 

@@ -1,4 +1,4 @@
-"""Where a job goes first, and where next."""
+"""Placement of jobs on devices, first and after failures."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from .worker import Worker
 
 __all__ = ["Placement"]
 
-#: How many classes of calls are counted before the count starts anew.
+#: Number of size classes after which the counts of answered calls are reset.
 _CLASSES: Final = 10_000
 
 
 class Placement:
-    """Queues jobs on devices; everything here happens under the scheduler's lock.
+    """Placement of jobs on devices; used under the scheduler's lock.
 
     Parameters
     ----------
     fleet : Fleet
+        Devices.
     costs : Costs
+        Measured times.
     seen : Seen
+        Telemetry.
     retries : int
-        How often a strict task is tried again on its device, and any task on the last resort.
+        Number of retries of a strict task on its device, and of any task on the last resort.
     """
 
     def __init__(self, fleet: Fleet, costs: Costs, seen: Seen, retries: int) -> None:
@@ -43,17 +46,17 @@ class Placement:
         self._answered: dict[str, int] = {}
 
     def count(self, job: Job) -> None:
-        """Note that a job was answered."""
+        """Count an answered job."""
         if len(self._answered) > _CLASSES:
             self._answered.clear()
         self._answered[job.size] = self._answered.get(job.size, 0) + 1
 
     def answered(self, size: str) -> int:
-        """Return how many jobs of a size class were answered."""
+        """Return the number of answered jobs of a size class."""
         return self._answered.get(size, 0)
 
     def choose(self, job: Job) -> Choice:
-        """Return where an open choice falls."""
+        """Return the choice for a job that names no device."""
         task = job.pending.task
         listed = consider(self._fleet.workers.values(), job.call, job.size, self._costs, task.prefer)
         trials = not job.moving and task.deadline_s is None
@@ -61,10 +64,10 @@ class Placement:
         if self._fleet.surveyed or not job.pending.open_choice or job.moving or choice.worker is None:
             return choice
         expected_s = self._costs.expected_s(choice.worker.name, job.size) or 0.0
-        return replace(choice, why=f"measured at {expected_s * 1e3:.3g} ms; other devices were not looked for")
+        return replace(choice, why=f"measured at {expected_s * 1e3:.3g} ms; other devices were not probed")
 
     def place(self, job: Job, pending: Pending) -> Exception | None:
-        """Queue a job, or return the error that its task ends with."""
+        """Queue a job, or return the final error of its task."""
         if not pending.open_choice:
             error = self._place_named(job, pending)
             if error is None or pending.task.strict:
@@ -72,7 +75,7 @@ class Placement:
             if not job.moving:
                 self._note(job, pending, error, str(pending.task.device))
         elif (absent := self._fleet.last_resort_absent) is not None and not job.moving:
-            # Whatever answers instead, that the processor cannot is worth a word.
+            # Another device answers, but the user should know that the processor cannot.
             self._note(job, pending, absent, LAST_RESORT)
         choice = self.choose(job)
         worker = choice.worker
@@ -81,7 +84,7 @@ class Placement:
             if worker is None or refusal(worker, job.call) or job.tried.get(worker.name, 0) > self._retries:
                 return self._exhausted(job, pending, choice)
         pending.considered = pending.considered or choice.considered
-        if pending.answers is None:  # of a split batch, the split is the reason
+        if pending.answers is None:  # for a split batch, the split is the reason
             pending.why = f"fell back: {pending.fallbacks[-1]}" if pending.fallbacks else choice.why
         self._put(worker, job)
         for faster in choice.ahead:
@@ -90,8 +93,8 @@ class Placement:
                     faster.load_ahead(resident)
         return None
 
-    def _place_named(self, job: Job, pending: Pending) -> Exception | None:  # noqa: PLR0911 - one a reason
-        """Queue a job on the device that it names, or return why that cannot be."""
+    def _place_named(self, job: Job, pending: Pending) -> Exception | None:  # noqa: PLR0911 - one per reason
+        """Queue a job on the device that it names, or return the error."""
         worker = pending.named
         if worker is None:
             return pending.absent
@@ -104,7 +107,7 @@ class Placement:
         if tries and pending.errors:
             return pending.errors[-1]
         if worker.gone:
-            return LostDeviceError(f"{worker.name} is not there any more: {worker.gone}")
+            return LostDeviceError(f"{worker.name} is no longer available: {worker.gone}")
         if worker.operators.get(job.call.operator.name):
             return UnsupportedError(f"{worker.name} does not run {job.call.operator.name}: {reason}")
         if refusal_key(job.call) in worker.refusals:
@@ -120,7 +123,7 @@ class Placement:
             worker.put(job)
 
     def _note(self, job: Job, pending: Pending, error: Exception, device: str) -> None:
-        """Note that a device that was expected to answer did not even get the task."""
+        """Record that the expected device did not get the task."""
         pending.note(device, error)
         self._seen.fallback(pending.task.operator, device, error, pending.task.device or AUTO)
         job.moving = True

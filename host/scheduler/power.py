@@ -1,4 +1,4 @@
-"""Energy, where the machine has a sensor for it; it is never estimated."""
+"""Energy counters of the machine's sensors; energy is never estimated."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Sensor", "energy", "sensors"]
 
-#: Where Linux shows the energy counters of processors (running average power limit).
+#: Folder of the processors' energy counters in Linux (running average power limit).
 RAPL = Path("/sys/class/powercap")
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """A counter of energy.
+    """Energy counter.
 
     Attributes
     ----------
     name : str
-        ``rapl:package-0``, ``nvml:0``.
+        Name of the sensor, e.g. ``rapl:package-0`` or ``nvml:0``.
     joules : callable
-        ``joules()`` since some time in the past; RAPL's counters wrap around.
+        ``joules()`` returns the energy since an arbitrary time; RAPL's counters wrap around.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Sensor:
 
 
 def sensors(rapl: Path = RAPL) -> tuple[list[Sensor], list[str]]:
-    """Return the sensors that can be read, and for each kind that cannot be the reason.
+    """Return the readable sensors, and the reason for each kind that cannot be read.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def sensors(rapl: Path = RAPL) -> tuple[list[Sensor], list[str]]:
 
 
 def energy() -> Iterator[GaugeMetricFamily]:
-    """Give the energy that each sensor has counted, as a metric."""
+    """Yield a metric with the energy counted by each sensor."""
     from prometheus_client.core import GaugeMetricFamily
 
     family = GaugeMetricFamily("ninefold_energy_joules", "Energy counters of this machine.", labels=("sensor",))
@@ -86,7 +86,7 @@ def _nvml() -> tuple[list[Sensor], str]:
         handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
         found: list[Sensor] = []
         for number, handle in enumerate(handles):
-            nvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # raises where the card has no counter
+            nvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # raises if the card has no counter
             found.append(Sensor(f"nvml:{number}", partial(_card_joules, nvml, handle)))
     except nvml.NVMLError as error:
         return [], f"NVML: {error}"

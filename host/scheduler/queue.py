@@ -1,4 +1,4 @@
-"""What waits for one device."""
+"""Queue of jobs and errands of one device."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["Queue"]
 
 
 class Queue:
-    """Jobs by priority, then in order of submission, and errands for when there is no job. Under the scheduler's lock.
+    """Jobs by priority, then in order of submission, and errands for idle times. Used under the scheduler's lock.
 
     Attributes
     ----------
     cost_s : float
-        Expected time of all jobs that wait.
+        Expected time of all waiting jobs, in seconds.
     errands : dict of str to Database or None
-        Key of a resident -> the database that is to be loaded ahead, or None where it is to be dropped.
+        Key of a resident -> the database to load ahead, or None to drop it.
     """
 
     def __init__(self) -> None:
-        # Tuples are compared by the interpreter, jobs would be by a method; the order of two jobs is never the same.
+        # The interpreter compares tuples faster than a method would compare jobs; no two jobs have equal orders.
         self._heap: list[tuple[tuple[int, int], Job]] = []
         self.cost_s = 0.0
         self.errands: dict[str, Database | None] = {}
@@ -39,12 +39,12 @@ class Queue:
         self.cost_s += job.cost_s
 
     def drain(self) -> list[Job]:
-        """Take every job back."""
+        """Remove and return all jobs."""
         jobs, self._heap, self.cost_s = [job for _, job in self._heap], [], 0.0
         return jobs
 
     def take(self) -> list[Job]:
-        """Take the first job that is still waited for, and those right behind it that can be joined to it."""
+        """Take the first job that is not cancelled, and the jobs directly after it that can be joined to it."""
         jobs: list[Job] = []
         rows = 0
         while self._heap and rows < JOINED_ROWS:
@@ -60,5 +60,5 @@ class Queue:
                 break
             rows += job.rows
         if not self._heap:
-            self.cost_s = 0.0  # what rounding left
+            self.cost_s = 0.0  # removes rounding errors
         return jobs

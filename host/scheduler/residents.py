@@ -1,4 +1,4 @@
-"""What is on a device: databases and states, the least recently used first to go."""
+"""Residents of a device: databases and states, evicted least recently used first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def residents_of(call: Call) -> list[Database | State]:
 
 
 def key_of(resident: Database | State) -> str:
-    """Return what names a resident on a device: a database's digest, a state's id."""
+    """Return the key of a resident: a database's digest, or a state's id."""
     return resident.digest if isinstance(resident, Database) else resident.id
 
 
@@ -29,16 +29,16 @@ def nbytes_of(resident: Database | State) -> int:
 
 
 class Residents:
-    """The residents of one device, and their order of use.
+    """Residents of one device, and their order of use.
 
-    `bring` and `forget` are called by the device's one worker; the others read what is a snapshot for them.
+    Only the device's worker calls `bring` and `forget`; other threads read a snapshot.
     """
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, tuple[int, int]] = OrderedDict()  # key -> version (0 for a database), bytes
 
     def holds(self, resident: Database | State) -> bool:
-        """Whether that resident, a state in that version, is there."""
+        """Return True if the resident is on the device, a state in the same version."""
         held = self._held.get(key_of(resident))
         return held is not None and held[0] == (resident.version if isinstance(resident, State) else 0)
 
@@ -47,21 +47,21 @@ class Residents:
         return {key: size for key, (_, size) in self._held.copy().items()}
 
     def bring(self, device: Device, resident: Database | State, keep: Iterable[str] = ()) -> None:
-        """Load a resident unless it is there, after evicting what is needed to make room.
+        """Load a resident unless the device has it, after evicting others if necessary.
 
         Parameters
         ----------
         device : Device
-            Where to.
+            Target device.
         resident : Database or State
-            What.
+            Resident to load.
         keep : iterable of str
-            Keys that may not be evicted: the same call needs them.
+            Keys that must not be evicted, since the same call needs them.
 
         Raises
         ------
         UnsupportedError
-            When the device is too small, with both sizes.
+            The device is too small; the message gives both sizes.
         """
         key, size = key_of(resident), nbytes_of(resident)
         if self.holds(resident):
@@ -73,18 +73,18 @@ class Residents:
         self._held.move_to_end(key)
 
     def advance(self, state: State) -> None:
-        """Note that the device holds the next version of a state, after it made that step."""
+        """Record that the device holds the next version of a state, after its step."""
         if state.id in self._held:
             self._held[state.id] = (state.version, nbytes_of(state))
 
     def drop(self, device: Device, key: str) -> None:
-        """Unload a resident, if it is there."""
+        """Unload a resident if the device has it."""
         if key in self._held:
             device.unload(key)
             self.forget(key)
 
     def forget(self, key: str) -> None:
-        """Strike a resident off the list, without a word to the device."""
+        """Remove a resident from the list without unloading it."""
         self._held.pop(key, None)
 
     def _make_room(self, device: Device, key: str, size: int, keep: set[str]) -> None:
@@ -93,8 +93,10 @@ class Residents:
             return
         kept = sum(held for other, (_, held) in self._held.items() if other in keep and other != key)
         if size + kept > capacity:
-            besides = f" beside {kept:,} that the same call needs" if kept else ""
-            raise UnsupportedError(f"{device.name} holds {capacity:,} bytes, and {size:,} are to be loaded{besides}")
+            besides = f" in addition to {kept:,} that the same call needs" if kept else ""
+            raise UnsupportedError(
+                f"{device.name} holds at most {capacity:,} bytes, but {size:,} must be loaded{besides}"
+            )
         for other in [name for name in self._held if name not in keep]:
             if sum(held for name, (_, held) in self._held.items() if name != key) + size <= capacity:
                 return

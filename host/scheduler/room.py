@@ -1,4 +1,4 @@
-"""The places for tasks that are under way: who comes when all are taken waits."""
+"""Limit of the number of tasks in flight; further tasks wait for a place."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Room"]
 
 
 class Room:
-    """A bounded number of places, for threads and coroutines alike.
+    """Bounded number of places, for threads and coroutines alike.
 
     Parameters
     ----------
     lock : threading.Lock
-        The scheduler's.
+        Lock of the scheduler.
     size : int
-        How many places there are.
+        Number of places.
     """
 
     def __init__(self, lock: threading.Lock, size: int) -> None:
@@ -38,14 +38,14 @@ class Room:
         self._closing = False
 
     def enter(self, pending: Pending, *, wait: bool = True) -> None:
-        """Take a place, as soon as there is one if that is waited for; raise `InputError` once it is closed."""
+        """Take a place, waiting for a free one if `wait`; raise `InputError` after `close`."""
         with self._lock:
             while self._full() and wait:
                 self._changed.wait()
             self._inside.add(pending)
 
     def enter_or_queue(self, pending: Pending) -> asyncio.Future[None] | None:
-        """Take a place, or return what to await before trying again."""
+        """Take a place, or return a future to await before trying again."""
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -58,7 +58,7 @@ class Room:
         return None
 
     def leave(self, ended: Sequence[Pending]) -> list[Pending]:
-        """Give places back and wake who waits for them; return those that had not been given back before."""
+        """Release places and wake waiting tasks; return the tasks that still had a place."""
         with self._lock:
             left = [pending for pending in ended if pending in self._inside]
             self._inside.difference_update(left)
@@ -71,7 +71,7 @@ class Room:
         return left
 
     def close(self) -> list[Pending]:
-        """Let nobody in any more; return who is inside."""
+        """Refuse new tasks; return the tasks that have a place."""
         with self._lock:
             self._closing = True
             inside, waiters = list(self._inside), list(self._waiting)
@@ -81,7 +81,7 @@ class Room:
         return inside
 
     def wait_until_empty(self, patience_s: float | None) -> None:
-        """Wait until everybody has left, or the time is up."""
+        """Wait until all places are free, or the time is up."""
         with self._lock:
             self._changed.wait_for(lambda: not self._inside, patience_s)
 
@@ -99,6 +99,6 @@ class Room:
         if not turn.done():
             turn.set_result(None)
             return
-        with self._lock:  # it was cancelled: the next one is woken instead
+        with self._lock:  # it was cancelled, so wake the next one
             waiters = [self._waiting.popleft()] if self._waiting else []
         self._wake(waiters)

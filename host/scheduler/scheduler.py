@@ -1,4 +1,4 @@
-"""The scheduler: tasks in, answers out, whatever the devices do."""
+"""The scheduler's interface to users."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Scheduler", "run"]
 
-#: Seconds that a call which runs is given when a scheduler is closed because of an error.
+#: Seconds allowed for running calls when a scheduler is closed because of an error.
 _GRACE_S: Final = 1.0
 
 
 class Scheduler:
-    """Runs tasks on the devices that there are, and falls back in the open. Thread-safe; a context manager.
+    """Scheduler that runs tasks on the available devices, with visible fallback. Thread-safe; a context manager.
 
     ::
 
@@ -51,32 +51,32 @@ class Scheduler:
             future = s.submit("mine", queries, db, k=10)
             print(future.result().answered_by)
 
-    Leaving the ``with`` block waits for what was submitted; leaving it by an exception cancels what waits.
+    Leaving the ``with`` block waits for all submitted tasks; an exception cancels waiting tasks.
 
     Parameters
     ----------
     backends : mapping of str to Backend, optional
-        By name; the installed ones (entry points) when left out.
+        Backends by name; by default the installed ones (entry points).
     operators : mapping of str to Operator, optional
-        By name; those of `ninefold.spec.operators` when left out.
+        Operators by name; by default `ninefold.spec.operators`.
     costs : Path or None, optional
-        Where measured times are kept between runs; `costs_file` when left out, nowhere for None.
+        File for measured times; by default `costs_file`, or None to save nothing.
     queue_size : int
-        Most tasks that are under way; `submit` waits for room beyond that.
+        Maximum number of tasks in flight; `submit` waits at this limit.
     check_every : int
-        One answer of so many of a device is spot-checked, besides its trials; 1 checks all.
+        Spot-check one in this number of a device's answers, in addition to trials; 1 checks all.
     retries : int
-        How often a strict task is tried again on its device, and any task on the CPU when nothing else is left.
+        Number of retries of a strict task on its device, and of any task on the CPU as last resort.
     refresh_s : float or None
-        How often devices are looked for again while tasks come; None for never.
+        Interval of searches for devices while tasks arrive, in seconds; None to disable.
     failures, cool_s : int, float
-        Of circuit breakers; see `Breaker`.
+        Parameters of circuit breakers; see `Breaker`.
     timeline : bool
-        Whether events are kept for `write_timeline`.
+        If True, keep events for `write_timeline`.
     seed : int
-        Chooses the rows of spot checks.
+        Seed for the rows of spot checks.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class Scheduler:
     # Tasks.
 
     def submit(self, operator: str, *arguments: Any, **keywords: Any) -> Future:
-        """Send a task on its way; waits while `queue_size` tasks are.
+        """Submit a task; wait while `queue_size` tasks are in flight.
 
         Parameters
         ----------
         operator : str
             Name of the operator.
         *arguments : array, Database, DatabaseHandle or StateHandle
-            In the order of the operator's signature.
+            Arguments in the order of the operator's signature.
         **keywords
             Further arguments and options of the operator, and ``device``, ``strict``, ``prefer``, ``priority``,
             ``deadline_s`` and ``timeout_s`` as in `Task`.
@@ -144,22 +144,22 @@ class Scheduler:
         Returns
         -------
         Future
-            Of a `Result`; ``result()`` raises `DeviceError`, `UnsupportedError` or `UnavailableError` where no device
-            answered (or the one that is asked for strictly did not), and `DeadlineError` when the time is up.
+            Future of a `Result`. ``result()`` raises `DeviceError`, `UnsupportedError` or `UnavailableError` if no
+            device (or, if strict, not the named device) answered, and `DeadlineError` after the deadline.
 
         Raises
         ------
         InputError
-            For an unknown operator or backend, and for arguments that the operator refuses.
+            Unknown operator or backend, or arguments that the operator refuses.
         """
         return self._send(task_of(signature_of(operator, self._operators), arguments, keywords), waited_for=False)
 
     def run(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
-        """Run a task to its end; see `submit`."""
+        """Run a task and return its result; see `submit`."""
         return self.run_task(task_of(signature_of(operator, self._operators), arguments, keywords))
 
     async def run_async(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
-        """Run a task to its end without blocking the event loop, not even for room in the queue; see `submit`."""
+        """Run a task without blocking the event loop, even when the queue is full; see `submit`."""
         task = self.task(operator, *arguments, **keywords)
         pending = self._prepare(task)
         while (turn := self._room.enter_or_queue(pending)) is not None:
@@ -172,13 +172,13 @@ class Scheduler:
         return task_of(signature_of(operator, self._operators), arguments, keywords)
 
     def submit_task(self, task: Task) -> Future:
-        """Send a task on its way; see `submit`."""
+        """Submit a task; see `submit`."""
         return self._send(task, waited_for=False)
 
     def run_task(self, task: Task) -> Result:
-        """Run a task to its end; see `submit`. Not for done-callbacks, which may not wait.
+        """Run a task and return its result; see `submit`. Not for done-callbacks, which must not wait.
 
-        Where the device is idle and is never given up, as the CPU is not, the call runs on this thread.
+        If the device is idle and has no time limit, such as the CPU, the call runs on this thread.
         """
         if in_callback():
             raise InputError("a done-callback may not wait for a task: call submit instead of run")
@@ -186,25 +186,25 @@ class Scheduler:
         try:
             return future.result()
         except BaseException:
-            future.cancel()  # nobody waits any more: after an interrupt it need not be started
+            future.cancel()  # after an interrupt no one waits for it, so it need not start
             raise
 
     def _send(self, task: Task, *, waited_for: bool) -> Future:
         pending = self._prepare(task)
         pending.waited_for = waited_for
-        # In a callback, waiting would keep the thread that makes room; the task that has ended has left its place.
+        # Waiting in a callback would block the thread that makes room; the ended task has already left its place.
         self._room.enter(pending, wait=not in_callback())
         self._flow.start(pending)
         return pending.future
 
     def check_task(self, task: Task) -> None:
-        """Raise at once what `submit_task` would raise, and what a strict task ends with whose device is not there."""
+        """Raise the errors of `submit_task`, and the error of a strict task whose device is not available."""
         pending = self._prepare(task)
         if task.strict and pending.absent is not None:
             raise pending.absent
 
     def explain(self, operator: str, *arguments: Any, **keywords: Any) -> Choice:
-        """Return what would be chosen for a task now, and between which devices, without running it."""
+        """Return the current choice for a task and its candidates, without running it."""
         task = self.task(operator, *arguments, **keywords)
         pending = self._prepare(task)
         call = around.before(pending.call)
@@ -226,11 +226,11 @@ class Scheduler:
     def load(self, resident: State) -> StateHandle: ...
 
     def load(self, resident: Database | State) -> DatabaseHandle | StateHandle:
-        """Hand over a database or a state, to be used by the handle that comes back.
+        """Register a database or a state, and return a handle for use in tasks.
 
-        A database is loaded on a device when a task first uses it there, and stays until it is evicted, unloaded or the
-        scheduler is closed. A state is the scheduler's from now on: steps run one after the other, each from the
-        version that the one before committed.
+        A database is loaded on a device when a task first uses it there. It stays until it is evicted or unloaded, or
+        the scheduler is closed. The scheduler takes over a state: its steps run one at a time, each from the last
+        committed version.
 
         Returns
         -------
@@ -239,7 +239,7 @@ class Scheduler:
         Raises
         ------
         InputError
-            For anything else, and for a state whose id is held already.
+            Any other type, or a state whose id is already held.
         """
         if isinstance(resident, Database):
             return DatabaseHandle(resident)
@@ -248,7 +248,7 @@ class Scheduler:
         return self._flow.states.hold(resident)
 
     def unload(self, handle: DatabaseHandle | StateHandle) -> None:
-        """Drop a resident from every device, once what runs there has ended; a state is not held any more."""
+        """Drop a resident from every device after its current call; a state is released."""
         if isinstance(handle, StateHandle):
             self._flow.states.release(handle)
         key = handle.database.digest if isinstance(handle, DatabaseHandle) else handle.state.id
@@ -257,24 +257,24 @@ class Scheduler:
                 worker.drop(key)
 
     def devices(self) -> list[DeviceStatus]:
-        """Return every device that was found, or is missing, with its state, its queue and what is resident on it."""
+        """Return every found or missing device with its state, queue and residents."""
         self._fleet.survey()
         return self._fleet.status()
 
     def refresh(self) -> None:
-        """Look for devices again: new ones are used, vanished ones are left."""
+        """Search for devices again, to add new ones and remove vanished ones."""
         self._fleet.survey(again=True)
 
-    # What can be seen.
+    # Telemetry.
 
     @property
     def registry(self) -> CollectorRegistry:
-        """The `prometheus_client.CollectorRegistry` of this scheduler."""
+        """Registry of this scheduler's Prometheus metrics."""
         return self._seen.registry
 
     @property
     def hung(self) -> int:
-        """Calls and probes that were given up and have not returned."""
+        """Number of calls and probes that were given up and have not returned."""
         with self._lock:
             return self._fleet.hung
 
@@ -283,23 +283,23 @@ class Scheduler:
         return self._seen.metrics()
 
     def write_timeline(self, path: str | Path) -> None:
-        """Write the timeline of a scheduler that was made with ``timeline=True``; see `Seen.write_timeline`."""
+        """Write the timeline of a scheduler created with ``timeline=True``; see `Seen.write_timeline`."""
         self._seen.write_timeline(Path(path))
 
-    # The end.
+    # Closing.
 
     def close(self, *, cancel: bool = False) -> None:
-        """Answer what was submitted, close every device, end every thread and save the measured costs.
+        """Wait for all tasks, close every device, end every thread and save the measured costs.
 
-        In a done-callback it returns at once, and does so on a thread of its own.
+        In a done-callback it returns at once and closes the scheduler on another thread.
 
         Parameters
         ----------
         cancel : bool
-            Cancel what waits, and give what runs one second.
+            Cancel waiting tasks, and allow one second for running ones.
         """
         if in_callback():
-            # The thread that runs the callback is one of those to wait for.
+            # Closing waits for the thread that runs the callback.
             start_thread(partial(self.close, cancel=cancel), "ninefold close", daemon=False)
             return
         inside = self._room.close()
@@ -321,7 +321,7 @@ class Scheduler:
         self.close(cancel=kind is not None)
 
     def _prepare(self, task: Task) -> Pending:
-        """Check a task, and find the device that it names."""
+        """Check a task and find the device that it names."""
         check_settings(task)
         call = bound(signature_of(task.operator, self._operators), task)
         pending = Pending(task, call, Future(), self._clock())
@@ -332,6 +332,6 @@ class Scheduler:
 
 
 def run(task: Task) -> Result:
-    """Run one task on a scheduler made for it; see `Scheduler.submit`."""
+    """Run one task on a new scheduler; see `Scheduler.submit`."""
     with Scheduler() as scheduler:
         return scheduler.run_task(task)

@@ -1,4 +1,4 @@
-"""What can be seen of a scheduler: Prometheus metrics, structured log records, and a timeline that Perfetto opens."""
+"""Telemetry of a scheduler: Prometheus metrics, structured log records, and a timeline for Perfetto."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from ninefold.spec.signature import Call
 from .guard import report, text_of
 
 if TYPE_CHECKING:
-    # Imported once metrics are asked for: a search from the command line asks for none.
+    # Imported on the first request for metrics: a search from the command line needs none.
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
 __all__ = ["Readings", "Seen"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
-#: Events of a timeline that are kept; the oldest go first.
+#: Events kept for a timeline; the oldest are dropped first.
 KEPT_EVENTS: Final = 1_000_000
-#: Upper bounds of the latency histogram in seconds: 50 us to 100 s, three a decade.
+#: Upper bounds of the latency histogram in seconds: 50 us to 100 s, three per decade.
 BUCKETS: Final = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
-#: Gives metrics with their values at the time of asking.
+#: Function that returns metrics with their current values.
 Readings = Callable[[], "Iterable[Metric]"]
 
 
 class _Read:
-    """Metrics that are read when they are asked for, and cost nothing in between."""
+    """Metrics that are computed on request and cost nothing in between."""
 
     def __init__(self, readings: Readings) -> None:
         self._readings = readings
 
     def collect(self) -> Iterable[Metric]:
-        """Give every metric with its current values."""
+        """Return every metric with its current values."""
         return self._readings()
 
     def describe(self) -> Iterable[Metric]:
-        """Give nothing: the devices are not known yet when this is registered."""
+        """Return nothing, since devices are not known yet at registration."""
         return ()
 
 
 class _Ended:
-    """Tasks of one operator, device and outcome that have ended: how many in each bucket, and their seconds."""
+    """Ended tasks of one operator, device and outcome: their number in each bucket, and their total seconds."""
 
     __slots__ = ("counts", "seconds")
 
@@ -62,22 +62,22 @@ class _Ended:
 
 
 class Seen:
-    """Observes a scheduler. Thread-safe.
+    """Telemetry of one scheduler. Thread-safe.
 
     Parameters
     ----------
     timeline : bool
-        Whether events are kept for `write_timeline`.
+        If True, keep events for `write_timeline`.
 
     Attributes
     ----------
     registry : prometheus_client.CollectorRegistry
-        Give it to ``prometheus_client.start_http_server(port, registry=...)`` to be scraped.
+        Registry for ``prometheus_client.start_http_server(port, registry=...)``.
     """
 
     def __init__(self, timeline: bool = False) -> None:
-        # Counted here, and made metrics of when asked for: the library's counter and histogram take longer for a task
-        # than all else that happens when it ends.
+        # Counted here and converted to metrics on request: the library's counter and histogram take longer per task
+        # than everything else at its end.
         self._ended: dict[tuple[str, str, str], _Ended] = {}
         self._moved: dict[tuple[str, str, str], int] = {}
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class Seen:
 
     @cached_property
     def registry(self) -> CollectorRegistry:
-        """The registry of all metrics, with those that `add` has added so far."""
+        """Registry of all metrics, including those added by `add` before the first use."""
         from prometheus_client import CollectorRegistry
 
         registry = CollectorRegistry()
@@ -97,11 +97,11 @@ class Seen:
         return registry
 
     def add(self, readings: Readings) -> None:
-        """Add metrics that are read when they are asked for, before `registry` is first used."""
+        """Add metrics that are computed on request; call before the first use of `registry`."""
         self._readings.append(readings)
 
     def ended(self, tasks: Sequence[tuple[str, str, str, float]]) -> None:
-        """Count tasks that ended: operator, device, outcome, and the seconds since each was submitted."""
+        """Count ended tasks: operator, device, outcome, and seconds since submission."""
         with self._lock:
             for operator, device, outcome, seconds in tasks:
                 key = (operator, device, outcome)
@@ -120,7 +120,7 @@ class Seen:
                 report("a task ended", level=logging.DEBUG, **fields)
 
     def _tasks(self) -> Iterator[Metric]:
-        """Give how many tasks ended how, and how long they took."""
+        """Yield the metrics of ended tasks: counts and latencies."""
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
         text = "Tasks by operator, the device that answered, and outcome: answered, failed or cancelled."
@@ -133,7 +133,7 @@ class Seen:
                 latency.counts = [a + b for a, b in zip(latency.counts, of.counts, strict=True)]
                 latency.seconds += of.seconds
         yield tasks
-        text = "Time from submission to the answer."
+        text = "Time from submission to the answer, in seconds."
         seconds = HistogramMetricFamily("ninefold_task_seconds", text, labels=("operator", "device"))
         for labels, latency in latencies.items():
             upto = zip((*map(str, map(float, BUCKETS)), "+Inf"), itertools.accumulate(latency.counts), strict=True)
@@ -141,10 +141,10 @@ class Seen:
         yield seconds
 
     def _fallbacks(self) -> Iterator[Metric]:
-        """Give how many tasks moved on from a device, and why."""
+        """Yield the metric of fallbacks: counts by device and class of error."""
         from prometheus_client.core import CounterMetricFamily
 
-        text = "Tasks that a device did not answer, by the class of the error."
+        text = "Tasks that a device did not answer, by class of the error."
         family = CounterMetricFamily("ninefold_fallbacks", text, labels=("operator", "device", "reason"))
         with self._lock:
             moved = dict(self._moved)
@@ -153,35 +153,35 @@ class Seen:
         yield family
 
     def ran(self, device: str, call: Call, started: float, seconds: float, tasks: int) -> None:
-        """Note a call on a device for the timeline; `started` by `time.perf_counter`."""
+        """Record a call on a device for the timeline; `started` as of `time.perf_counter`."""
         if self._events is not None:
             arguments = {**call.sizes, **{k: v for k, v in call.options.items() if v is not None}, "tasks": tasks}
             self._event("X", call.operator.name, device, started, dur=round(seconds * 1e6, 3), args=arguments)
 
     def prepared(self, device: str, what: str, started: float) -> None:
-        """Note for the timeline what a device did before it could run a call; `started` by `time.perf_counter`."""
+        """Record a device's preparation for a call for the timeline; `started` as of `time.perf_counter`."""
         if self._events is not None:
             self._event("X", what, device, started, dur=round((time.perf_counter() - started) * 1e6, 3))
 
     def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
-        """Note that a device did not answer a task; `say` logs it."""
+        """Record that a device did not answer a task; `say` logs it."""
         kind, reason = type(error).__name__, text_of(error)
         with self._lock:
             self._moved[operator, device, kind] = self._moved.get((operator, device, kind), 0) + 1
         extra = {"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason}
-        self._unsaid.append(("a task moves on from a device", extra))
+        self._unsaid.append(("a task falls back from a device", extra))
         if self._events is not None:
-            self._event("i", f"{operator} moves on", device, time.perf_counter(), s="t", args={"reason": reason})
+            self._event("i", f"{operator} falls back", device, time.perf_counter(), s="t", args={"reason": reason})
 
     def breaker(self, device: str, state: str, reason: str) -> None:
-        """Note a transition of a circuit breaker; `say` logs it."""
+        """Record a transition of a circuit breaker; `say` logs it."""
         extra = {"device": device, "state": state, "reason": reason}
         self._unsaid.append(("a circuit breaker changed", extra))
         if self._events is not None:
             self._event("i", f"breaker {state}", device, time.perf_counter(), s="t", args={"reason": reason})
 
     def say(self) -> None:
-        """Log what was noted, without the scheduler's lock: a handler may take its time, or ask the scheduler."""
+        """Log the recorded events, without the scheduler's lock: a log handler may be slow or call the scheduler."""
         while self._unsaid:
             try:
                 message, extra = self._unsaid.popleft()
@@ -198,11 +198,11 @@ class Seen:
     def write_timeline(self, path: Path) -> None:
         """Write the events in the Chrome trace format (JSON), which https://ui.perfetto.dev opens.
 
-        One track a device, one slice a call with its sizes and options, others for opening and loading; instants for
-        fallbacks and breakers.
+        Each device has a track with one slice per call, with sizes and options, and slices for opening and loading.
+        Fallbacks and breakers are instant events.
         """
         if self._events is None:
-            raise InputError("the scheduler was made without timeline=True, so it has kept no events")
+            raise InputError("the scheduler was created without timeline=True, so it has no events")
         events = list(self._events)
         tracks = {device: number for number, device in enumerate(dict.fromkeys(e["tid"] for e in events), 1)}
         named = [

@@ -1,4 +1,4 @@
-"""How a large call is shared out over devices."""
+"""Split of a large call over devices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .worker import Worker
 
 __all__ = ["shares"]
 
-#: A call is split when one device is expected to take at least so long, and several at most this part of it.
+#: A call is split if one device is expected to need at least this time, and several at most this fraction of it.
 WORTHWHILE_S: Final = 0.02
 GAIN: Final = 0.8
 
@@ -23,15 +23,15 @@ GAIN: Final = 0.8
 def shares(
     call: Call, workers: Iterable[Worker], costs: Costs, prefer: str | None
 ) -> list[tuple[Worker, slice, float]]:
-    """Share the rows of a call out so that all devices are expected to end at the same time.
+    """Divide the rows of a call so that all devices are expected to end at the same time.
 
-    Only devices that were measured with such calls, hold its residents and wait for nothing take part, one for each
-    piece of hardware. Under the scheduler's lock.
+    Only idle devices with measurements of such calls and with the residents take part, one for each piece of hardware.
+    Call under the scheduler's lock.
 
     Returns
     -------
     list of (Worker, slice, float)
-        Device, rows, and the expected seconds; empty where the call is better left whole.
+        Device, rows and expected seconds; empty if the call should not be split.
     """
     rows = rows_of(call)
     if rows is None or rows < 2 or prefer is not None:

@@ -1,4 +1,4 @@
-"""States and their steps: one after the other, each from the version that the one before committed."""
+"""States and their steps, which run one at a time, each from the last committed version."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["States"]
 
 
 class States:
-    """The states that a scheduler holds.
+    """States that a scheduler holds.
 
     Parameters
     ----------
     lock : threading.Lock
-        The scheduler's.
+        Lock of the scheduler.
     start : callable
-        ``start(pending)``, without the lock: begin a step, whose turn it is.
+        ``start(pending)``, called without the lock: start a step when it is due.
     """
 
     def __init__(self, lock: threading.Lock, start: Callable[[Pending], None]) -> None:
@@ -31,36 +31,36 @@ class States:
         self._chains: dict[str, Chain] = {}
 
     def hold(self, state: State) -> StateHandle:
-        """Take a state over; raise `InputError` when one of that id is held already."""
+        """Take over a state; raise `InputError` if its id is already held."""
         with self._lock:
             if state.id in self._chains:
                 held = self._chains[state.id].state.version
-                raise InputError(f"the state {state.id} is held already, in version {held}")
+                raise InputError(f"the state {state.id} is already held, in version {held}")
             chain = self._chains[state.id] = Chain(state)
         return StateHandle(chain)
 
     def release(self, handle: StateHandle) -> None:
-        """Let go of a state; raise `InputError` while a step is under way."""
+        """Release a state; raise `InputError` while one of its steps runs."""
         with self._lock:
             if handle.chain.current is not None:
-                raise InputError(f"the state {handle.state.id} has a step under way")
+                raise InputError(f"the state {handle.state.id} has a running step")
             self._chains.pop(handle.state.id, None)
 
     def enqueue(self, pending: Pending) -> None:
-        """Let a step wait for its turn; raise `InputError` when its state is not held."""
+        """Queue a step; raise `InputError` if its state is not held."""
         with self._lock:
             chain = self._chains.get(pending.call.state().id)
             if chain is None:
-                raise InputError(f"the state {pending.call.state().id} is not held any more")
+                raise InputError(f"the state {pending.call.state().id} is no longer held")
             chain.steps.append(pending)
         self._next(chain)
 
     def commit(self, state: State) -> None:
-        """Under the lock: this is the version from now on."""
+        """Make this the current version of a state; call under the lock."""
         self._chains[state.id].state = state
 
     def ended(self, pending: Pending) -> None:
-        """Begin the next step if this one had its turn."""
+        """Start the next step if `pending` was the current one."""
         with self._lock:
             chain = self._chains.get(pending.call.state().id)
             if chain is None or chain.current is not pending:

@@ -1,4 +1,4 @@
-"""Wakes when a call has run too long or a deadline has passed, and sleeps otherwise."""
+"""Supervision of time limits: hung calls and deadlines of tasks."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ class _Hung:
 
 
 class Supervisor:
-    """One thread, which starts with the first limit that is finite.
+    """Thread that wakes at time limits; it starts with the first finite limit.
 
     Parameters
     ----------
     lock : threading.Lock
-        The scheduler's.
+        Lock of the scheduler.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     workers : mapping of str to Worker
+        Workers whose calls are supervised; the mapping may grow.
     seen : Seen
-        Those whose calls are watched; it may grow.
+        Telemetry.
     moved : callable
-        ``moved(job, worker, error)``, without the lock: the worker will not answer.
+        ``moved(job, worker, error)``, called without the lock: the worker will not answer.
     late : callable
-        ``late(pending, error)``, without the lock: a deadline has passed.
+        ``late(pending, error)``, called without the lock: a deadline has passed.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class Supervisor:
         self._stopping = False
 
     def watch(self, at: float) -> None:
-        """Under the lock: look at the calls at that time, or earlier."""
+        """Check the calls at that time or earlier; call under the lock."""
         if at >= self._wake_at:
-            return  # it wakes before, and sees then what is next
+            return  # it wakes earlier and then finds the next limit
         self._wake_at = at
         if self._thread is None:
             try:
@@ -79,12 +80,12 @@ class Supervisor:
         self._alarm.notify()
 
     def expect(self, pending: Pending, at: float) -> None:
-        """Under the lock: a task is to be answered by that time."""
+        """Set the deadline of a task; call under the lock."""
         heapq.heappush(self._deadlines, (at, next(self._order), pending))
         self.watch(at)
 
     def stop(self) -> None:
-        """End the thread; without the lock."""
+        """End the thread; call without the lock."""
         with self._lock:
             self._stopping = True
             self._alarm.notify()

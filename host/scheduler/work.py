@@ -1,4 +1,4 @@
-"""Tasks on their way: the future that a user holds, the task behind it, and its parts on devices."""
+"""Tasks in flight: the user's future, the task behind it, and its parts on devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTO", "Future", "Job", "Pending"]
 
-#: The device name that leaves the choice open.
+#: Device name that leaves the choice open.
 AUTO: Final = "auto"
 
 _ORDER = itertools.count()
@@ -29,19 +29,18 @@ _NEVER: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Future(concurrent.futures.Future[Result]):
-    """The answer to come of one task: a `concurrent.futures.Future` that can be awaited too.
+    """Future answer of one task: a `concurrent.futures.Future` that can also be awaited.
 
-    ``result(timeout)`` gives the `Result` or raises what went wrong; ``cancel()`` succeeds while the task waits.
-    Callbacks run on the thread that ends the task, mostly that of a device: they must be short. Whatever one raises is
-    logged.
+    ``result(timeout)`` returns the `Result` or raises the error; ``cancel()`` succeeds while the task waits. Callbacks
+    run on the thread that ends the task, usually a device's, so they must be short. Their exceptions are logged.
     """
 
-    #: The task while it is under way, and what the scheduler does when that is cancelled.
+    #: Task while it is in flight, and the scheduler's callback for its cancellation.
     pending: Pending | None = None
     on_cancel: Callable[[Pending], None] | None = None
 
     def cancel(self) -> bool:
-        """Cancel the task while it waits; return whether it is cancelled."""
+        """Cancel the task while it waits; return True if it is cancelled."""
         before, done = self.cancelled(), super().cancel()
         pending = self.pending  # another thread may end the task at the same time
         if done and not before and pending is not None and self.on_cancel is not None:
@@ -49,10 +48,10 @@ class Future(concurrent.futures.Future[Result]):
         return done
 
     def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Result]], object]) -> None:
-        """Call ``fn(future)`` once the task has ended, at once if it has; what it raises is logged.
+        """Call ``fn(future)`` after the task has ended; its exceptions are logged.
 
-        A callback may submit tasks, beyond `queue_size` too, cancel them, and close the scheduler, which then ends on a
-        thread of its own. It may not wait for another task.
+        A callback may submit tasks, even beyond `queue_size`, cancel them, and close the scheduler, which then ends on
+        its own thread. It must not wait for another task.
         """
         super().add_done_callback(guarded(fn))
 
@@ -64,41 +63,41 @@ class Future(concurrent.futures.Future[Result]):
 
 @dataclass(eq=False, slots=True)
 class Pending:
-    """A task that has not been answered yet.
+    """Task without an answer yet.
 
     Attributes
     ----------
     task : Task
     call : Call
-        As the user made it.
+        The user's call.
     future : Future
     submitted_s : float
-        When, by the scheduler's clock.
+        Time of submission, by the scheduler's clock.
     fallbacks : tuple of str
-        What each device that did not answer said.
+        Messages of the devices that did not answer.
     errors : tuple of Exception
-        The same as errors.
+        The same as exceptions.
     answers : list of Answer or None, or None
-        One a part, of a task that was split.
+        One answer for each part of a split task.
     answered_by : tuple of str
-        One a part.
+        One device for each part.
     why : str
-        Why the first part went where it went.
+        Reason for the device of the first part.
     considered : tuple of Candidate
     open_choice : bool
-        Whether no device was asked for by name.
+        True if no device was asked for by name.
     named : Worker or None
-        The device asked for by name, where there is one and it is there.
+        Device asked for by name, if it is available.
     absent : Exception or None
-        Why it is not.
+        Reason that it is not available.
     waited_for : bool
-        Whether the thread that starts it has nothing else to do than to wait for its end.
+        True if the thread that starts the task only waits for its end.
     begun : bool
-        Whether a device has begun with it, or with a part of it.
+        True if a device has started the task or a part of it.
     settled : bool
-        Whether the future has been, or is being, given its answer: it gets one.
+        True if the future has been, or is being, given its only answer.
     outcome : {'answered', 'failed', 'cancelled'}
-        How it ended, once it has.
+        Outcome of the task after its end.
     """
 
     task: Task
@@ -120,14 +119,14 @@ class Pending:
     outcome: str = "cancelled"
 
     def begin(self) -> bool:
-        """Note that work begins; return False when nobody waits for it any more."""
+        """Note the start of work; return False if the task has already ended."""
         if self.settled:
             return False
         self.begun = self.begun or self.future.set_running_or_notify_cancel()
         return self.begun
 
     def result(self, answer: Answer) -> Result:
-        """Return the result that an answer makes."""
+        """Return the result with the values of `answer`."""
         by = self.answered_by
         return Result(
             answer.values,
@@ -142,7 +141,7 @@ class Pending:
         )
 
     def note(self, device: str, error: Exception) -> None:
-        """Note that a device did not answer."""
+        """Record that a device did not answer."""
         said = text_of(error)
         self.fallbacks += (said if said.startswith((f"{device} ", f"{device}:")) else f"{device}: {said}",)
         self.errors += (error,)
@@ -155,39 +154,39 @@ class Pending:
             else:
                 self.future.set_exception(outcome)
         except concurrent.futures.InvalidStateError:
-            return  # cancelled in this very moment
+            return  # cancelled at the same time
 
 
 class Job:
-    """A task, or the part of its rows that one device is to answer.
+    """Task, or the part of its rows for one device.
 
     Parameters
     ----------
     call : Call
-        What a device is to run.
+        Call for the device.
     pending : Pending
-        The task.
+        Task.
     part : int
-        Which part of the task.
+        Index of the part of the task.
 
     Attributes
     ----------
     size : str
-        Its size class.
+        Size class of the call.
     rows : int
-        How many rows it has that do not influence each other; 0 where it has none.
+        Number of independent rows; 0 if rows cannot be separated.
     key : hashable or None
         Jobs of equal keys can be joined.
     tried : mapping of str to int
-        How often each device has been tried.
+        Number of attempts on each device.
     trial : bool
-        Whether this is a device's first such call, so that its answer is checked.
+        True if this is the device's first such call, so that its answer is checked.
     moving : bool
-        Whether a device was tried and did not answer.
+        True if a device was tried and did not answer.
     cost_s : float
-        Expected time on the device where it waits.
+        Expected time on the device, in seconds.
     lent : callable or None
-        Runs it on the thread that waits for it, where the device was lent to that.
+        Function that runs the job on the waiting thread, if the device was lent to it.
     """
 
     __slots__ = (
@@ -220,11 +219,11 @@ class Job:
         self.order = (-pending.task.priority, next(_ORDER))
 
     def queued(self) -> None:
-        """Work out what else the job can be joined with, which only matters where it waits."""
+        """Compute the joining key, which is needed only in a queue."""
         rows = rows_of(self.call)
         self.rows, self.key = rows or 0, joining_key(self.call, rows)
 
     def joins(self, other: Job) -> bool:
-        """Whether the two can be run as one call."""
+        """Return True if the two can be run as one call."""
         same = self.moving == other.moving and self.pending.task.timeout_s == other.pending.task.timeout_s
         return same and self.key == other.key

@@ -1,4 +1,4 @@
-"""One worker a device: a queue, a thread, and what is known of the device."""
+"""Worker of a device: a queue, a thread, and the state of the device."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Runs the jobs of one device on a thread of its own, which starts with the first job.
+    """Worker that runs the jobs of one device on its own thread, which starts with the first job.
 
     Parameters
     ----------
     found : Found
         The device.
     backend : Backend
-        Opens it.
+        Backend that opens it.
     operators : mapping of str to str or None
-        Operator -> None, or why it is not run.
+        Operator -> None, or the reason that it is not run.
     events : Events
-        What is shared with the scheduler.
+        Objects and callbacks of the scheduler.
     breaker : Breaker
-        Of this device.
+        Circuit breaker of the device.
 
     Attributes
     ----------
     gone : str
-        Why the device is not there any more; empty while it is.
+        Reason that the device is no longer available; empty while it is.
     refusals : dict of str to str
-        Size class and residents of calls that the device cannot run -> why.
+        Size class and residents of calls that the device cannot run -> reason.
     """
 
     def __init__(
@@ -79,27 +79,27 @@ class Worker:
 
     @property
     def unit(self) -> str:
-        """The hardware that does the work."""
+        """Hardware that does the work."""
         return self.found.unit or self.name
 
     @property
     def depth(self) -> int:
-        """How many jobs wait or run."""
+        """Number of waiting and running jobs."""
         return len(self._queue) + (len(self._running.jobs) if self._running else 0)
 
     @property
     def wait_s(self) -> float:
-        """Expected time of everything that waits or runs."""
+        """Expected time of all waiting and running jobs, in seconds."""
         return self._queue.cost_s + (sum(job.cost_s for job in self._running.jobs) if self._running else 0.0)
 
     @property
     def opened(self) -> bool:
-        """Whether the device is open."""
+        """True if the device is open."""
         return self._there is not None
 
     @property
     def capacity_bytes(self) -> int | None:
-        """Memory for residents once the device is open, or None where the host's memory bounds it."""
+        """Memory for residents once the device is open, or None if only the host's memory limits it."""
         device = self._there
         return device.capacity_bytes if device is not None else None
 
@@ -109,23 +109,23 @@ class Worker:
 
     @property
     def _there(self) -> Device | None:
-        """The device, if it is open, or has been opened by what runs."""
+        """Device, if it is open or the current call has opened it."""
         running = self._running
         return self._device if running is None else running.device
 
-    # Under the lock.
+    # Called under the lock.
 
     def put(self, job: Job) -> None:
-        """Queue a job; raise `DeviceError` when no thread can be started for it."""
-        # First, so that a job is not left in the queue of a worker without a thread.
+        """Queue a job; raise `DeviceError` if no thread can be started for it."""
+        # First, so that no job stays in the queue of a worker without a thread.
         self._rouse()
         self._queue.put(job)
 
     def lend(self, job: Job) -> Running | None:
-        """Lend the idle device to the thread that waits for a job; None where the job is better queued.
+        """Lend the idle device to the thread that waits for a job; return None if the job should be queued.
 
-        Going over to another thread and back takes longer than a small task. Only a device that is never given up is
-        lent, open or to be opened: a thread that waits for its own call could not be freed from one that hangs.
+        Switching to another thread and back takes longer than a small task. Only a device without a time limit is
+        lent, since a thread that runs its own call could not be freed from a hung one.
         """
         idle = self._running is None and not self._queue and not self._queue.errands and not self._stopping
         closed = self.breaker.state == "closed"
@@ -138,7 +138,7 @@ class Worker:
         return self._running
 
     def load_ahead(self, database: Database) -> None:
-        """Load a database while the queue is empty, once."""
+        """Load a database when the queue is empty, once."""
         if database.digest not in self._ahead:
             self._ahead.add(database.digest)
             with contextlib.suppress(DeviceError):  # without a thread, the first use loads it
@@ -146,7 +146,7 @@ class Worker:
                 self._queue.errands[database.digest] = database
 
     def drop(self, key: str) -> None:
-        """Unload a resident once what runs has ended."""
+        """Unload a resident after the current call."""
         self._ahead.discard(key)
         if self._there is not None:
             self._rouse()
@@ -155,20 +155,20 @@ class Worker:
     def _rouse(self) -> None:
         if self._thread is None:
             self._thread = start_thread(self._serve, f"ninefold {self.name}")
-        if self._waiting:  # asking costs less than notifying nobody
+        if self._waiting:  # this test costs less than an unnecessary notify
             self._wake.notify()
 
     def drain(self) -> list[Job]:
-        """Take back every job that waits."""
+        """Remove and return all waiting jobs."""
         return self._queue.drain()
 
     @property
     def limit_at(self) -> float | None:
-        """When what runs counts as hung, or None."""
+        """Time at which the current call counts as hung, or None."""
         return self._running.limit_at if self._running else None
 
     def give_up(self) -> tuple[list[Job], Exception]:
-        """Leave the call that hangs to its thread, and take back its jobs."""
+        """Abandon the hung call with its thread, and return its jobs."""
         running = self._running
         if running is None:
             return [], DeviceError(f"{self.name} is idle")
@@ -182,24 +182,24 @@ class Worker:
         return running.jobs, DeviceError(f"{self.name}: {reason}")
 
     def _lose_device(self) -> Device | None:
-        """Forget the device and all that was on it, and return it; the next call opens it anew."""
+        """Forget the device and its residents, and return it; the next call opens it again."""
         device, self._device = self._device, None
-        # A new list: a call that hangs may come back and add to the old one.
+        # A new object: a hung call may return and change the old one.
         self.residents = Residents()
         self._ahead.clear()
         self._queue.errands.clear()
         return device
 
     def stop(self) -> None:
-        """Let the thread end once its queue is empty."""
+        """End the thread once its queue is empty."""
         self._stopping = True
         self._queue.errands.clear()
         self._wake.notify()
 
-    # Without the lock.
+    # Called without the lock.
 
     def join(self, patience_s: float = float("inf")) -> None:
-        """Wait until the thread has ended, its call was given up, or the time is up."""
+        """Wait until the thread has ended, its call has been given up, or the time is up."""
         until = self._events.clock() + patience_s
         while True:
             with self._events.lock:
@@ -210,15 +210,15 @@ class Worker:
                 return
             if until <= self._events.clock():
                 return
-            # The supervisor gives the call up when its time has come, and is given a moment for that.
+            # The supervisor gives up the call at its limit; the margin leaves it time to do so.
             thread.join(None if left == float("inf") else max(left, 0.0) + 0.01)
 
     def run_lent(self, running: Running) -> None:
-        """Run what `lend` gave, on the thread of the caller, which an interrupt leaves at once."""
+        """Run the result of `lend` on the caller's thread, which an interrupt can leave at once."""
         try:
             self._finish(running, self._execution.outcome(running))
         finally:
-            # What was queued meanwhile has woken the worker's thread, which found the device lent.
+            # Jobs queued in the meantime woke the worker's thread, which found the device lent.
             if self._running is running or self._queue or self._queue.errands or self._stopping:
                 with self._events.lock:
                     if self._running is running:  # an interrupt
@@ -227,7 +227,7 @@ class Worker:
                 self._close_unattended()
 
     def _close_unattended(self) -> None:
-        """Close a device in the end that was only ever lent, so that no thread of its own does."""
+        """Close a device at the end that has no thread to close it, since it was only ever lent."""
         if self._stopping and self._thread is None and self._running is None:
             self._retire(lent=True)
 
@@ -238,7 +238,7 @@ class Worker:
             outcome = self._execution.outcome(running)
             try:
                 goes_on = self._finish(running, outcome)
-            except BaseException as error:  # of one task: those behind it are answered all the same
+            except BaseException as error:  # it concerns one task: later tasks must still be answered
                 goes_on = self._recover(running, error)
             if not goes_on:
                 return
@@ -249,7 +249,7 @@ class Worker:
     def _next(self) -> Running | None:
         with self._events.lock:
             while True:
-                # Not while the device is lent.
+                # Wait while the device is lent.
                 while self._running is not None or not (self._queue or self._queue.errands or self._stopping):
                     self._waiting = True
                     self._wake.wait()
@@ -270,7 +270,7 @@ class Worker:
         if len(jobs) > 1:
             try:
                 call = join([job.call for job in jobs])
-            except (MemoryError, ValueError):  # they go one by one
+            except (MemoryError, ValueError):  # run them one by one
                 for job in jobs[1:]:
                     self._queue.put(job)
                 del jobs[1:]
@@ -280,7 +280,7 @@ class Worker:
         return Running(jobs, call, checked=checked, device=self._device, residents=self.residents)
 
     def _finish(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
-        """Judge the device by the outcome and hand the jobs on; return False when it had been given up."""
+        """Update the device's state by the outcome and pass the jobs on; return False if the call had been given up."""
         drained: list[Job] = []
         with self._events.lock:
             if running.given_up:
@@ -303,11 +303,11 @@ class Worker:
                 self._events.moved(job, self, outcome)
         for job in drained:
             self._events.moved(job, self, DeviceError(f"{self.name} is {self.breaker.refusal or 'open'}"))
-        # What is reopened after it cooled down starts anew.
+        # A failing device is closed, and reopened after its breaker has cooled down.
         return self._retire() if opened else True
 
     def _recover(self, running: Running, error: BaseException) -> bool:
-        """Send jobs on that could not be ended by an outcome; return False when the device had been given up."""
+        """Pass on jobs after an error in handling their outcome; return False if the call had been given up."""
         report(f"ending a call of {self.name} failed: {text_of(error)}", error, level=logging.ERROR, device=self.name)
         with self._events.lock:
             if self._running is running:
@@ -321,7 +321,7 @@ class Worker:
         return not running.given_up
 
     def _retire(self, *, lent: bool = False) -> bool:
-        """Close the device, if it is open; return False when that hung and was given up."""
+        """Close the device if it is open; return False if closing hung and was given up."""
         with self._events.lock:
             closing = self._running = Running(device=self._lose_device(), lent=lent)
         self._execution.end(closing)
@@ -333,13 +333,13 @@ class Worker:
             return True
 
     def _judge(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
-        """Note what the outcome says about the device; return whether it is to be left alone from now on."""
+        """Record measurements and success or failure; return True if the breaker opened."""
         breaker, seen = self.breaker, self._events.seen
         for size, seconds in running.measured:
             self._events.costs.record(self.name, size, seconds)
         if isinstance(outcome, Answer):
             if running.jobs:
-                # Joined jobs are of one class, or nearly.
+                # Joined jobs are of (almost) the same class.
                 each = running.seconds / len(running.jobs)
                 self._events.costs.record(self.name, running.jobs[0].size, each)
             if breaker.succeed():

@@ -2,4 +2,4 @@
 
 __all__ = ["REASON"]
 
-REASON = "no core calibrates: the scale is chosen once for a database, in floating point, before anything is loaded"
+REASON = "no core calibrates: the scale is chosen once per database, in floating point, before loading"

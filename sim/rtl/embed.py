@@ -2,4 +2,4 @@
 
 __all__ = ["REASON"]
 
-REASON = "no core computes the sentence model: the fabric begins where embeddings are quantised"
+REASON = "no core computes the sentence model: the fabric starts at quantising embeddings"

@@ -81,9 +81,9 @@ def test_the_matrix_leaves_out_what_cannot_be_asked(monkeypatch: pytest.MonkeyPa
     make = registry.backend
     monkeypatch.setattr(registry, "backend", backend)
     page = conformance_matrix()
-    assert "`loihi` cannot be asked: ImportError: no module\n" in page
+    assert "`loihi` cannot be queried: ImportError: no module\n" in page
     wanted = "operators() must return a mapping from operator to None or a reason, not ['mine']"
-    assert f"`null` cannot be asked: TypeError: {wanted}\n" in page
+    assert f"`null` cannot be queried: TypeError: {wanted}\n" in page
     assert "| cpu |" in page
 
 
@@ -102,15 +102,15 @@ def test_search_explains(ninefold: Run, index: str) -> None:
 def test_a_fallback_is_visible(ninefold: Run, index: str) -> None:
     result = ninefold("search", index, "rain", "--device", "loihi:hardware", "--json")
     assert result.exit_code == 0
-    assert result.stderr.startswith("warning: loihi:hardware is not there: ")
+    assert result.stderr.startswith("warning: loihi:hardware is not available: ")
     shown = ninefold("search", index, "rain", "--device", "loihi:hardware")
     assert "answered by cpu in place of loihi:hardware; score: " in shown.stdout
     report = json.loads(result.stdout)
     assert (report["asked_for"], report["answered_by"]) == ("loihi:hardware", "cpu")
-    assert report["fallbacks"][0].startswith("loihi:hardware is not there")
+    assert report["fallbacks"][0].startswith("loihi:hardware is not available")
     strict = ninefold("search", index, "rain", "--device", "loihi:hardware", "--strict")
     assert strict.exit_code == 2
-    assert strict.stderr.startswith("error: loihi:hardware is not there: ")
+    assert strict.stderr.startswith("error: loihi:hardware is not available: ")
     assert strict.stdout == ""
 
 
@@ -125,7 +125,7 @@ def test_timeline_metrics_and_log(ninefold: Run, index: str) -> None:
         'ninefold_tasks_total{device="cpu",operator="mine",outcome="answered"} 1.0' in Path("metrics.txt").read_text()
     )
     records = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
-    (moved,) = [record for record in records if record["message"] == "a task moves on from a device"]
+    (moved,) = [record for record in records if record["message"] == "a task falls back from a device"]
     assert (moved["levelname"], moved["operator"], moved["asked_for"]) == ("WARNING", "mine", "loihi:hardware")
 
 

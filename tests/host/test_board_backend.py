@@ -168,14 +168,14 @@ class TestSimulated:
                 assert result.answered_by == "cpu"
                 assert "holds the bitstream" in result.fallbacks[0]
                 assert "which no manifest describes" in result.fallbacks[0]
-            assert result.fallbacks[0].startswith(f"{device} is out of use for 30 s more: ")
+            assert result.fallbacks[0].startswith(f"{device} is out of use for another 30 s: ")
         with pytest.raises(LostDeviceError, match="where 0000000000000000 is expected"):
             Boards().open(f"sim://virtual/tiny#{'00' * 32}").run(asked(data, queries(1)))
 
     def test_what_is_no_board_is_the_callers_fault(self) -> None:
         with pytest.raises(InputError, match=r"configuration must be one of .*, not 'virtual/big'"):
             Boards().open("sim://virtual/big").run(asked(database(3), queries(1)))
-        with pytest.raises(InputError, match="begins with"):
+        with pytest.raises(InputError, match="must begin with"):
             Boards().open("http://board")
         with pytest.raises(UnavailableError, match="no board 'D00123' is plugged in"):
             Boards().open("D00123")
@@ -232,7 +232,10 @@ class TestPort:
         with Scheduler(costs=None) as s:
             data, q = database(40), queries(3)
             first = s.run("mine", q, data, k=5)
-            assert (first.answered_by, first.why) == ("board:IB1", "rated highest, 9.7; no such call was measured yet")
+            assert (first.answered_by, first.why) == (
+                "board:IB1",
+                "rated highest, 9.7; no such call has been measured yet",
+            )
             assert first.path == "icebreaker/model, queries quantised on the host"
             assert s.run("mine", q, data, k=5, device="board").answered_by == "board:IB1"
 
@@ -277,7 +280,7 @@ class TestPort:
         monkeypatch.setattr(catalogue, "places", missing)
         with Scheduler(costs=None) as s:
             for name in ("board:virtual", "board:virtual/tiny"):
-                with pytest.raises(UnavailableError, match="board:virtual is not there: Verilator was not found"):
+                with pytest.raises(UnavailableError, match="board:virtual is not available: Verilator was not found"):
                     s.run("mine", queries(1), database(3), device=name, strict=True)
         with pytest.raises(UnavailableError, match="Verilator was not found"):
             Boards().open("virtual/tiny")

@@ -238,7 +238,7 @@ def test_without_a_compiler_other_paths_run_and_say_why(
 
 def test_cxx_that_is_not_there_is_named(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(UnavailableError, match=r"^\$CXX names no-such-compiler, which was not found; install one"):
+    with pytest.raises(UnavailableError, match=r"^\$CXX is no-such-compiler, which was not found; install one"):
         kernel.build()
 
 

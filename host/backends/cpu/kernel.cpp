@@ -1,4 +1,4 @@
-// The C interface of the kernel: threads, lists, and the choice of a path.
+// C interface of the kernel: threads, lists, and the choice of a path.
 #include "kernel.h"
 
 #include <atomic>
@@ -45,10 +45,10 @@ struct Worker {
     }
 };
 
-// Rows that a thread takes at a time: small enough to share evenly, large enough to need no attention.
+// Rows that a thread takes at a time: few enough for an even split, enough for negligible overhead.
 constexpr std::int64_t kTake = 1024;
 
-// Below this many products a thread costs more than it brings.
+// Minimum number of products for which another thread pays off.
 constexpr std::int64_t kProductsPerThread = 1 << 22;
 
 void work(const Job& job, Search search, Worker& worker, std::atomic<std::int64_t>& next) {
@@ -59,8 +59,8 @@ void work(const Job& job, Search search, Worker& worker, std::atomic<std::int64_
     }
 }
 
-// Lay the queries out as tiles meet them: kWide queries side by side, and of each, for every 4-byte column of a row, the
-// 4 elements in the low nibbles, then the 4 in the high ones. Zeros fill the last group.
+// Arrange the queries in the order of tiles: kWide queries next to each other, each with the 4 elements of the low
+// nibbles and then the 4 of the high nibbles, for every 4-byte column of a row. Zeros fill the last group.
 std::vector<std::int8_t> group_queries(const Job& job) {
     const std::int64_t columns = (job.row_bytes + 3) / 4, groups = (job.queries + kWide - 1) / kWide;
     std::vector<std::int8_t> grouped(groups * columns * 2 * kWide * 4);
@@ -89,7 +89,7 @@ void mine(const Job& job, Search search, int threads, Lists& best) {
             others.emplace_back(work, std::cref(job), search, std::ref(workers[i]), std::ref(next));
         }
     } catch (const std::exception&) {
-        // No more threads to be had: those there are do all the work.
+        // No more threads available: the existing ones do all the work.
     }
     work(job, search, workers[0], next);
     for (auto& other : others) other.join();
@@ -107,7 +107,7 @@ void mine(const Job& job, Search search, int threads, Lists& best) {
 using namespace ninefold;
 
 // Search rows of packed nits on path 0 (portable), 1 (emulated), 2 (AVX2) or 3 (AVX-512 VNNI), and merge the hits into
-// ids, scores (queries x k, best first) and count (queries). Returns 0, or 1 when memory is short.
+// ids, scores (queries x k, best first) and count (queries). Returns 0, or 1 if out of memory.
 extern "C" __attribute__((visibility("default"))) int ninefold_mine(
     int path, const std::uint8_t* packed, std::int64_t rows, std::int64_t row_bytes, std::int64_t first_id,
     const std::int8_t* even, const std::int8_t* odd, std::int64_t padded, const std::int32_t* offsets, int queries,

@@ -1,4 +1,4 @@
-// What the paths of the kernel share: the job that they do, and the lists that they fill.
+// Types shared by the kernel's paths: the job, and the lists of hits.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 namespace ninefold {
 
 // Rows of packed nits and the queries to score against them. A nit in a row is read as nit + 8 (its nibble with the top
-// bit flipped, 0 to 15), because the byte products of x86 take one unsigned factor; `offsets` makes up for that.
+// bit flipped, 0 to 15), because the byte products of x86 take one unsigned factor; `offsets` corrects for that.
 struct Job {
     const std::uint8_t* packed;  // rows x row_bytes: element 2i in the low nibble of byte i, element 2i + 1 in the high
     std::int64_t rows;
@@ -20,9 +20,9 @@ struct Job {
     const std::int8_t* grouped;  // the same queries by kWide, as `group_queries` lays them out; null for a few queries
 };
 
-// From this many queries on it pays to unpack and transpose rows once for all of them.
+// Number of queries from which unpacking and transposing rows once for all of them pays off.
 constexpr int kTileQueries = 4;
-// Queries that are scored together, so that their sums stay in registers.
+// Queries scored together, so that their sums stay in registers.
 constexpr int kWide = 4;
 
 constexpr std::int64_t kPadding = 64;  // bytes of the widest vector
@@ -32,21 +32,21 @@ struct Hit {
     std::int64_t id;
 };
 
-// For each query the best k hits so far, best first: by score, of equal scores the lower id.
+// The best k hits so far of each query, best first: by score, of equal scores the lower id.
 struct Lists {
     int k;
     Hit* hits;            // queries x k
-    std::int32_t* count;  // how many of the k there are
+    std::int32_t* count;  // number of hits
     std::int32_t* bar;    // a later row must score more than this to enter
 
     void insert(int query, Hit hit);
 };
 
-// Score rows first to last - 1 against all queries and insert what passes the bar. Each path is one such function; it
-// reads no byte outside the rows of the job. `scratch` is aligned to 64 bytes.
+// Score rows first to last - 1 against all queries and insert the hits above the bar. Each path is one such function;
+// it reads no byte outside the rows of the job. `scratch` is aligned to 64 bytes.
 using Search = void (*)(const Job&, std::int64_t first, std::int64_t last, Lists&, std::uint8_t* scratch);
 
-// Rows in a tile times 2 bytes for each byte of a row, the largest over all paths, plus copies of the last rows.
+// Scratch bytes per byte of a row: 2 for each row of the largest tile of all paths, plus copies of the last rows.
 constexpr std::int64_t kTileRows = 64;
 constexpr std::int64_t scratch_bytes(std::int64_t padded) { return kTileRows * padded * 3; }
 

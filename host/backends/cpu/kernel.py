@@ -1,4 +1,4 @@
-"""The C++ kernel: compiled once for each compiler, kept in the build cache, called through ctypes."""
+"""The C++ kernel, compiled once for each compiler, stored in the build cache, and called through ctypes."""
 
 import ctypes
 import functools
@@ -22,7 +22,7 @@ from .engines import Hits, blocks
 
 __all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compile_shared", "compiler", "kept"]
 
-#: Paths of the kernel -> (number in its C interface, products of nits in one call, which takes well under a second).
+#: Paths of the kernel -> (number in its C interface, products of nits in one call of well under a second).
 KERNEL_PATHS = {
     "portable": (0, 1 << 29),
     "emulated": (1, 1 << 27),
@@ -30,13 +30,13 @@ KERNEL_PATHS = {
     "avx512": (3, 1 << 33),
 }
 
-#: Queries that are searched together: their lists are small, and their nits stay in the second-level cache.
+#: Queries searched together: their lists are small, and their nits stay in the second-level cache.
 _QUERIES = 256
 #: Queries are padded to whole vectors of this many bytes (kPadding in kernel.h).
 _PADDING = 64
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-w")
 _BUILD_SECONDS = 300
-#: Kind of the cache entries that lead to what some compiler made, for when there is none.
+#: Kind of the cache entries for a library by any compiler, used if there is no compiler.
 _ANY = "compiled"
 
 
@@ -46,27 +46,27 @@ def compiler() -> tuple[str, ...]:
     Raises
     ------
     UnavailableError
-        When there is none.
+        There is no compiler.
     """
     if (command := found_compiler()) is not None:
         return command
     named = named_compiler()
-    what = f"$CXX names {named}, which was not found" if named else f"no C++ compiler ({', '.join(NAMES)}) was found"
+    what = f"$CXX is {named}, which was not found" if named else f"no C++ compiler ({', '.join(NAMES)}) was found"
     raise UnavailableError(what, "install one, e.g. apt install g++, or set CXX to it")
 
 
 def build() -> Path:
-    """Return the shared library, compiling it unless the cache has it.
+    """Return the shared library from the cache; compile it if it is missing.
 
-    The cache names it by the sources, the compiler's version and the flags. Where no compiler works, the library of any
-    other does as well.
+    Its key consists of sources, compiler version and flags. Without a working compiler, a cached library by any other
+    compiler is used.
 
     Raises
     ------
     UnavailableError
-        When there is neither a compiler nor a library.
+        There is neither a compiler nor a library.
     ToolError
-        When it fails, with the end of its output.
+        The compiler fails; the message contains the end of its output.
     """
     files = _sources()
     parts = [_FLAGS, *(part for name in sorted(files) for part in (name, files[name]))]
@@ -91,7 +91,7 @@ def build() -> Path:
 
 
 def kept() -> Path | None:
-    """Return the library that the cache holds, whatever compiler made it; None where it holds none."""
+    """Return the cached library by any compiler, or None if there is none."""
     entry = BuildCache(_ANY).find(_name())
     return entry / "kernel.so" if entry is not None else None
 
@@ -109,13 +109,13 @@ def compile_shared(
     Raises
     ------
     UnavailableError
-        What was called is no compiler.
+        The command is not a compiler.
     ToolError
-        It failed, with the end of its output.
+        The compiler failed; the message contains the end of its output.
     InterruptError
-        An interrupt ended it.
+        An interrupt ended the compiler.
     """
-    # By names in the folder: the compiler need not understand its path.
+    # File names relative to the folder, so that the compiler need not handle its path.
     words = [*command, *flags, "-o", output, *sources]
     ended = execute(words, folder, work=Path(command[0]).name, limit_s=_BUILD_SECONDS)
     if ended.code:
@@ -125,19 +125,19 @@ def compile_shared(
 
 
 class KernelEngine:
-    """Searches with the C++ kernel.
+    """Engine that searches with the C++ kernel.
 
     Parameters
     ----------
     path : str
-        One of `KERNEL_PATHS`; the processor must have what it needs.
+        One of `KERNEL_PATHS`, which the processor must support.
     threads : int
-        Most threads that a call uses.
+        Maximum number of threads of a call.
 
     Raises
     ------
     UnavailableError, ToolError
-        As `build`.
+        As in `build`.
     """
 
     def __init__(self, path: str, threads: int) -> None:
@@ -187,9 +187,7 @@ class KernelEngine:
                 count.ctypes.data,
             )
             if failed:
-                raise DeviceError(
-                    f"the kernel's {self.path} path found no memory for {queries} lists of {ids.shape[1]}"
-                )
+                raise DeviceError(f"the kernel's {self.path} path has no memory for {queries} lists of {ids.shape[1]}")
 
 
 @functools.lru_cache

@@ -1,4 +1,4 @@
-// AVX2: products of bytes added up in pairs into 16 bits.
+// AVX2: products of bytes summed in pairs to 16 bits.
 #include "kernel.h"
 
 #if defined(__x86_64__)
@@ -33,8 +33,8 @@ struct Avx2 {
         return _mm256_set1_epi32(word);
     }
     static Sums zero() { return _mm256_setzero_si256(); }
-    // GCC copies every sum once a column when this addition is an intrinsic; written so it stays in its register, and a
-    // tile takes a fifth less time.
+    // If this addition is an intrinsic, GCC copies every sum once per column. In this form the sum stays in its
+    // register, and a tile takes a fifth less time.
     static Sums accumulate(Sums s, Vec u, Vec v) {
         const Vec products = _mm256_maddubs_epi16(u, v);
         asm("vpaddw %1, %0, %0" : "+x"(s) : "x"(products));

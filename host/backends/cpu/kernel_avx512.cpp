@@ -1,4 +1,4 @@
-// AVX-512 VNNI: products of bytes added up in fours into 32 bits.
+// AVX-512 VNNI: products of bytes summed in fours to 32 bits.
 #include "kernel.h"
 
 #if defined(__x86_64__)

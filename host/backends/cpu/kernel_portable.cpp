@@ -1,4 +1,4 @@
-// The vector extension of GCC and Clang: they turn it into whatever the processor's base instruction set has.
+// Vector extension of GCC and Clang, compiled to the processor's base instruction set.
 #include "kernel.h"
 #include "kernel_search.h"
 
@@ -25,7 +25,7 @@ struct Portable {
         return splat32(word);
     }
     static Sums zero() { return Sums{}; }
-    // The unsigned factor is a nibble, so its bytes split alike as signed halves.
+    // The unsigned factor is a nibble, so its bytes can be split as signed halves too.
     static Sums accumulate(Sums s, Vec u, Vec v) {
         const Sums a = (Sums)u, b = (Sums)v;
         return s + (a & 255) * ((b << 8) >> 8) + (a >> 8) * (b >> 8);

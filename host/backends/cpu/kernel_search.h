@@ -1,6 +1,7 @@
-// The search, written once over a small set of vector primitives; each path instantiates it with its own.
+// The search, written once over a small set of vector primitives; each path instantiates it with its own primitives.
 //
-// A primitive set `Isa` has vectors of kBytes bytes: kRows = kBytes / 4 lanes of 32 bits in kBytes / 16 blocks of 16 bytes.
+// A primitive set `Isa` has vectors of kBytes bytes: kRows = kBytes / 4 lanes of 32 bits in kBytes / 16 blocks of 16
+// bytes.
 //   load, store                  kBytes bytes, load unaligned, store aligned
 //   low, high                    the low or high nibble of each byte with its top bit flipped: nit + 8
 //   splat(p)                     the 4 bytes at p in every lane
@@ -23,7 +24,7 @@ using ninefold::Job;
 using ninefold::kWide;
 using ninefold::Lists;
 
-// How far ahead of the bytes that are read the next ones are fetched: hardware alone kept up with 4/5 of the speed.
+// Distance in bytes of prefetching; hardware prefetching alone reached 4/5 of the speed.
 constexpr int kAhead = 4096;
 
 // Vectors of rows in a tile.
@@ -53,14 +54,14 @@ inline void transpose(typename Isa::Vec (&v)[Isa::kRows]) {
     }
 }
 
-// Rows of which each may be read up to the next multiple of Isa::kBytes.
+// Rows that may each be read up to the next multiple of Isa::kBytes.
 struct Rows {
     const std::uint8_t* base;
     std::int64_t stride;
     std::int64_t count;
     std::int64_t first_id;
 
-    // Rows past the end read as the last one; their scores are masked.
+    // Rows past the end are read as the last row; their scores are masked.
     const std::uint8_t* at(std::int64_t i) const { return base + (i < count ? i : count - 1) * stride; }
     std::uint32_t mask(std::int64_t from, int lanes) const {
         const std::int64_t left = count - from;
@@ -78,7 +79,7 @@ inline void keep(std::uint32_t mask, typename Isa::Vec scores, std::int64_t firs
     }
 }
 
-// One query at a time straight over the packed rows, four of them together to load the query less often.
+// One query at a time directly on the packed rows, four rows together to load the query less often.
 template <class Isa>
 void search_rows(const Job& job, const Rows& rows, Lists& best) {
     constexpr int kLanes = Isa::kRows, kTogether = 4;
@@ -135,7 +136,7 @@ void unpack_tile(const Job& job, const Rows& rows, std::int64_t from, std::uint8
     }
 }
 
-// Add the products of some columns of a tile with kWide queries. A function of its own, so that compilers keep all sums
+// Add the products of some columns of a tile with kWide queries. A separate function, so that compilers keep all sums
 // in registers.
 template <class Isa>
 __attribute__((noinline)) void add_columns(const std::uint8_t* tile, const std::int8_t* q, std::int64_t columns,
@@ -158,11 +159,11 @@ __attribute__((noinline)) void add_columns(const std::uint8_t* tile, const std::
     }
 }
 
-// Score a tile against the kWide queries from `query` on; those past the last one are zeros and let nothing pass.
+// Score a tile against the kWide queries from `query` on; queries past the last are zeros and yield no hits.
 template <class Isa>
 void score_tile(const Job& job, const Rows& rows, std::int64_t from, const std::uint8_t* tile, int query, Lists& best) {
     constexpr int kD = kDeep<Isa>;
-    const std::int64_t columns = 2 * ((job.row_bytes + 3) / 4);  // of low and of high nibbles
+    const std::int64_t columns = 2 * ((job.row_bytes + 3) / 4);  // of low and high nibbles
     const std::int8_t* q = job.grouped + query * columns * 4;
     const int valid = job.queries - query < kWide ? job.queries - query : kWide;
     typename Isa::Vec total[kWide][kD];
@@ -200,7 +201,7 @@ void search(const Job& job, std::int64_t first, std::int64_t last, Lists& best, 
     std::uint8_t* copies = scratch + 2 * ninefold::kTileRows * job.padded;
     std::int64_t at = first;
     while (at < last) {
-        // Where whole vectors would reach past the end of the array, rows are read from a copy.
+        // If whole vectors would reach past the end of the array, rows are read from a copy.
         const std::int64_t reach = job.rows * job.row_bytes - job.padded;
         const std::int64_t safe = reach < 0 ? 0 : reach / job.row_bytes + 1;
         Rows rows{job.packed + at * job.row_bytes, job.row_bytes, (safe < last ? safe : last) - at, job.first_id + at};

@@ -1,4 +1,4 @@
-"""The paths by which the CPU searches packed nits: which there are, which can run here, and which is taken."""
+"""Paths by which the CPU searches packed nits: their requirements and choice."""
 
 import functools
 import importlib.util
@@ -16,17 +16,17 @@ from .openvino_engine import OpenVinoEngine
 
 __all__ = ["PATHS", "best", "default_threads", "make", "processor", "why_not"]
 
-#: Best first. The last one, the AVX-512 path's algorithm on arrays, exists for tests and is only taken by name.
+#: Best first. The last one, the AVX-512 path's algorithm on arrays, is for tests and used only by name.
 PATHS = ("avx512", "avx2", "portable", "openvino", "numpy", "emulated")
 
-#: What a processor must have, by the names of /proc/cpuinfo.
+#: Required processor flags, as named in /proc/cpuinfo.
 _FLAGS = {"avx512": ("avx512f", "avx512bw", "avx512_vnni"), "avx2": ("avx2",)}
 
 _log = logging.getLogger(__name__)
 
 
 def why_not(path: str) -> tuple[str, str] | None:
-    """Return why a path cannot run here and what would provide it, or None; nothing is compiled to find out."""
+    """Return the reason that a path cannot run here and the remedy, or None, without compiling."""
     missing = [flag for flag in _FLAGS.get(path, ()) if flag not in processor()[1]]
     if missing:
         return f"the processor has no {', '.join(missing)}", ""
@@ -47,11 +47,11 @@ def make(path: str, threads: int) -> Engine:
     Raises
     ------
     InputError
-        For an unknown path.
+        Unknown path.
     UnavailableError
-        When it cannot run here, with the reason.
+        The path cannot run here; the message gives the reason.
     ToolError
-        When the kernel does not compile.
+        The kernel does not compile.
     """
     if path not in PATHS:
         raise InputError(f"the CPU's path must be one of {', '.join(PATHS)}, not {path!r}")
@@ -63,7 +63,7 @@ def make(path: str, threads: int) -> Engine:
 
 
 def best(threads: int) -> tuple[Engine, str]:
-    """Return the engine of the best path that runs here, and why the kernel is not it (empty when it is).
+    """Return the engine of the best path that runs here, and the reason that it is not the kernel (empty if it is).
 
     A kernel that cannot be built is logged as a warning.
     """
@@ -74,17 +74,17 @@ def best(threads: int) -> tuple[Engine, str]:
         try:
             return make(path, threads), note or _no_kernel(path)
         except (NinefoldError, ImportError, OSError) as error:
-            # The log has all of it, a compiler's output for instance; results carry the line that names the error.
+            # The log gets the whole message, such as a compiler's output; results get the line with the error.
             lines = str(error).splitlines() or [type(error).__name__]
-            # What the user is to do about a folder is said whole.
+            # An unavailable folder's message includes the remedy, so it is not shortened.
             line = next((line for line in lines if "error" in line), lines[0])
             note = f"no {path}: {line if isinstance(error, UnavailableError) else shortened(line)}"
-            _log.warning("the CPU's path %s is left out: %s", path, error)
+            _log.warning("the CPU's path %s is not used: %s", path, error)
     raise UnavailableError(f"no path of the CPU runs here: {note}")
 
 
 def default_threads() -> int:
-    """Return ``$OMP_NUM_THREADS`` (its first number), else the number of processors that this process may use."""
+    """Return ``$OMP_NUM_THREADS`` (its first number), else the number of processors of this process."""
     if wanted := os.environ.get("OMP_NUM_THREADS"):
         first = wanted.split(",")[0].strip()
         if not first.isdigit() or int(first) == 0:
@@ -95,7 +95,7 @@ def default_threads() -> int:
 
 @functools.lru_cache
 def processor() -> tuple[str, frozenset[str]]:
-    """Return the name of the processor and its flags, as /proc/cpuinfo has them."""
+    """Return the processor's name and flags from /proc/cpuinfo."""
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:
@@ -108,5 +108,5 @@ def processor() -> tuple[str, frozenset[str]]:
 def _no_kernel(path: str) -> str:
     reason = None if path in KERNEL_PATHS else why_not("portable")
     if reason:
-        _log.warning("the CPU searches by %s, without the kernel: %s; %s", path, *reason)
+        _log.warning("the CPU searches with %s, without the kernel: %s; %s", path, *reason)
     return f"no kernel: {reason[0]}" if reason else ""

@@ -31,7 +31,7 @@ def test_five_consecutive_failures_open_it(clock: Clock) -> None:
 def test_one_trial_after_thirty_seconds_closes_it(clock: Clock) -> None:
     breaker = Breaker(clock)
     assert breaker.trip("link lost")
-    assert breaker.refusal == "out of use for 30 s more: link lost"
+    assert breaker.refusal == "out of use for another 30 s: link lost"
     clock.now += 29.9
     assert not breaker.allows
     assert not breaker.begin()
@@ -40,7 +40,7 @@ def test_one_trial_after_thirty_seconds_closes_it(clock: Clock) -> None:
     assert breaker.begin()
     assert breaker.state == "half-open"
     assert not breaker.allows
-    assert breaker.refusal == "its one trial is running after: link lost"
+    assert breaker.refusal == "on trial after: link lost"
     assert breaker.succeed()
     assert (breaker.state, breaker.reason, breaker.allows, breaker.refusal) == ("closed", "", True, "")
 

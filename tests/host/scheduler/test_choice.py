@@ -26,7 +26,7 @@ def test_before_any_measurement_the_highest_score_wins() -> None:
     with Scheduler(backends=fleet(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6)), costs=None) as s:
         (result,) = ask(s)
     assert result.answered_by == "gpu"
-    assert result.why == "rated highest, 9.7; no such call was measured yet"
+    assert result.why == "rated highest, 9.7; no such call has been measured yet"
     # 5 * capability + 3 * rating / 10 + 2 * available, nothing is busy.
     assert {c.device: c.score for c in result.considered} == pytest.approx({"cpu": 7.9, "gpu": 9.7, "npu": 8.8})
     assert [c.completion_s for c in result.considered] == [None] * 3

@@ -231,7 +231,7 @@ def test_a_quick_call_waits_for_no_survey(tmp_path: Path) -> None:
         for _ in range(3):
             result = s.run("mine", *CALL)
             assert result.answered_by == "cpu"
-            assert result.why.endswith("ms; other devices were not looked for")
+            assert result.why.endswith("ms; other devices were not probed")
             assert fakes["gpu"].probes == 0
         # From then on, what a survey takes may be gained.
         assert s.run("mine", *CALL).why.startswith("earliest expected completion")

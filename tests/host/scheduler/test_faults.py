@@ -86,7 +86,7 @@ def test_a_device_that_raises(error: BaseException, said: str, caplog: pytest.Lo
     assert right(result)
     assert (result.asked_for, result.answered_by, result.fallbacks) == ("auto", "cpu", (said,))
     assert result.why == f"fell back: {said}"
-    (record,) = [r for r in caplog.records if r.message == "a task moves on from a device"]
+    (record,) = [r for r in caplog.records if r.message == "a task falls back from a device"]
     assert (record.device, record.operator) == ("gpu", "mine")  # type: ignore[attr-defined]
     kind = "DeviceError"
     assert f'ninefold_fallbacks_total{{device="gpu",operator="mine",reason="{kind}"}} 1.0' in s.metrics()
@@ -98,11 +98,11 @@ def test_five_failures_open_the_breaker_and_the_sixth_task_does_not_try() -> Non
         results = [s.run("mine", queries(), DATA, k=3, device="gpu") for _ in range(8)]
         assert "ninefold_breaker_state" in s.metrics()
         assert 'ninefold_breaker_state{device="gpu"} 1.0' in s.metrics()
-        with pytest.raises(DeviceError, match=r"^gpu is out of use for \d+ s more: no$"):
+        with pytest.raises(DeviceError, match=r"^gpu is out of use for another \d+ s: no$"):
             s.run("mine", queries(), DATA, device="gpu", strict=True)
     assert fakes["gpu"].calls == 5
     assert all(right(result) for result in results)
-    assert results[-1].fallbacks[0].startswith("gpu is out of use for ")
+    assert results[-1].fallbacks[0].startswith("gpu is out of use for another ")
     assert fakes["gpu"].opened[0].closed
 
 
@@ -243,7 +243,7 @@ def test_a_wrong_answer_is_seen_by_the_spot_check(change: Callable[[Any], None],
     assert right(result)
     assert result.answered_by == "cpu"
     assert flaw in result.fallbacks[0]
-    assert result.fallbacks[0].startswith("gpu answered wrongly: ")
+    assert result.fallbacks[0].startswith("gpu gave a wrong answer: ")
 
 
 def test_a_device_that_dies_in_the_middle_of_a_batch() -> None:
@@ -291,7 +291,7 @@ def test_a_device_that_vanishes_and_comes_back() -> None:
         result = s.run("mine", queries(), DATA, k=3)
         assert result.answered_by == "cpu"
         assert {c.device: c.refused for c in result.considered}["gpu"] == "it was unplugged"
-        with pytest.raises(UnavailableError, match=r"^gpu is not there: it was unplugged; plug gpu in$"):
+        with pytest.raises(UnavailableError, match=r"^gpu is not available: it was unplugged; plug gpu in$"):
             s.run("mine", queries(), DATA, device="gpu", strict=True)
         gpu.missing = ""
         s.refresh()

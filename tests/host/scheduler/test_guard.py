@@ -238,7 +238,7 @@ def test_an_answer_of_another_type(answer: Any, closed: Callable[[Scheduler], No
     gpu.device.run = lambda _call: answer  # type: ignore[method-assign]
     result = submit(s, device="gpu").result(SOON_S)
     assert result.answered_by == "cpu"
-    assert result.fallbacks == (f"gpu answered with {type(answer).__name__}, not with an Answer",)
+    assert result.fallbacks == (f"gpu returned {type(answer).__name__}, not an Answer",)
     closed(s)
 
 

@@ -38,7 +38,8 @@ def test_what_the_same_call_needs_stays() -> None:
     residents.bring(device, C, keep=[A.digest])
     assert device.unloads == [B.digest]
     with pytest.raises(
-        UnsupportedError, match=rf"^fake holds {2 * SIZE} bytes, and {SIZE} are to be loaded beside {2 * SIZE} "
+        UnsupportedError,
+        match=rf"^fake holds at most {2 * SIZE} bytes, but {SIZE} must be loaded in addition to {2 * SIZE} ",
     ):
         residents.bring(device, B, keep=[A.digest, C.digest])
 
@@ -47,7 +48,9 @@ def test_too_large_is_refused_before_anything_is_evicted() -> None:
     device, residents = FakeDevice("fake", None, SIZE), Residents()
     residents.bring(device, A)
     big = database(rows=4000)
-    with pytest.raises(UnsupportedError, match=rf"^fake holds {SIZE} bytes, and {nbytes_of(big):,} are to be loaded$"):
+    with pytest.raises(
+        UnsupportedError, match=rf"^fake holds at most {SIZE} bytes, but {nbytes_of(big):,} must be loaded$"
+    ):
         residents.bring(device, big)
     assert device.unloads == []
     assert residents.holds(A)

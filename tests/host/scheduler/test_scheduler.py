@@ -145,7 +145,7 @@ def test_a_database_is_loaded_once_and_unloaded() -> None:
 def test_a_device_that_is_too_small() -> None:
     fakes = fleet(cpu(), Fake("gpu", rating=9, capacity=100))
     with Scheduler(backends=fakes, costs=None) as s:
-        with pytest.raises(UnsupportedError, match=rf"^gpu holds 100 bytes, and {DATA.nbytes} are to be loaded$"):
+        with pytest.raises(UnsupportedError, match=rf"^gpu holds at most 100 bytes, but {DATA.nbytes} must be loaded$"):
             s.run("mine", queries(), DATA, device="gpu", strict=True)
         assert s.run("mine", queries(), DATA).answered_by == "cpu"
 
@@ -321,10 +321,10 @@ def test_the_cpu_does_the_work_of_a_missing_device_and_says_so() -> None:
     fakes = fleet(cpu(), Fake("fpga", missing="no board on any port"))
     with Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(), DATA, device="fpga")
-        with pytest.raises(UnavailableError, match=r"^fpga is not there: no board on any port; plug fpga in$"):
+        with pytest.raises(UnavailableError, match=r"^fpga is not available: no board on any port; plug fpga in$"):
             s.run("mine", queries(), DATA, device="fpga", strict=True)
     assert (result.asked_for, result.answered_by) == ("fpga", "cpu")
-    assert result.fallbacks == ("fpga is not there: no board on any port; plug fpga in",)
+    assert result.fallbacks == ("fpga is not available: no board on any port; plug fpga in",)
     assert result.why == f"fell back: {result.fallbacks[0]}"
 
 
@@ -436,7 +436,7 @@ def test_a_missing_processor_is_worth_a_word() -> None:
     with Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(), DATA)
     assert result.answered_by == "gpu"
-    assert result.fallbacks[0].startswith("cpu is not there: NINEFOLD_CPU_PATH must be")
+    assert result.fallbacks[0].startswith("cpu is not available: NINEFOLD_CPU_PATH must be")
 
 
 def test_an_idle_device_that_is_never_given_up_is_lent_to_who_waits() -> None:

@@ -71,7 +71,7 @@ def test_a_log_handler_may_ask_the_scheduler() -> None:
             assert s.submit("mine", queries(), DATA, device="gpu").result(60).answered_by == "cpu"
     finally:
         logger.removeHandler(handler)
-    for message in ("a circuit breaker changed", "a task moves on from a device"):
+    for message in ("a circuit breaker changed", "a task falls back from a device"):
         assert "the link is lost" in states[message]
 
 
@@ -82,7 +82,7 @@ def test_records_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
     by_message = {record.message: record.__dict__ for record in caplog.records}
     assert by_message["a circuit breaker changed"]["state"] == "open"
     assert by_message["a circuit breaker changed"]["device"] == "gpu"
-    moved = by_message["a task moves on from a device"]
+    moved = by_message["a task falls back from a device"]
     assert (moved["operator"], moved["asked_for"], moved["reason"]) == ("mine", "gpu", "the link is lost")
     ended = by_message["a task ended"]
     assert (ended["outcome"], ended["device"]) == ("answered", "cpu")
@@ -101,7 +101,7 @@ def test_a_timeline_of_calls_on_a_track_for_each_device(tmp_path: Path) -> None:
     assert slices["mine"]["tid"] == tracks["cpu"]
     assert slices["mine"]["args"] == {"Q": 1, "D": 16, "N": 40, "k": 3, "tasks": 1}
     assert all(e["dur"] >= 0 and e["ts"] >= 0 for e in slices.values())
-    assert {e["name"] for e in events if e["ph"] == "i"} == {"mine moves on", "breaker open"}
+    assert {e["name"] for e in events if e["ph"] == "i"} == {"mine falls back", "breaker open"}
 
 
 def test_devices_with_what_is_on_them() -> None:

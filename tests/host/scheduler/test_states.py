@@ -111,7 +111,7 @@ def test_a_device_that_skips_a_version_is_refused() -> None:
     with scheduler(cpu(), Fake("gpu", skips)) as s:
         state = s.load(total())
         result = s.run("running_sum", x(4), state, device="gpu")
-        assert result.fallbacks == ("gpu answered with version 2 of sum, not version 1 of sum",)
+        assert result.fallbacks == ("gpu returned version 2 of sum, not version 1 of sum",)
         assert int(state.state.arrays["total"]) == 4
 
 
@@ -166,11 +166,11 @@ def test_states_are_independent_and_safe_from_many_threads() -> None:
 def test_holding_and_letting_go() -> None:
     with scheduler(cpu()) as s:
         state = s.load(total())
-        with pytest.raises(InputError, match=r"^the state sum is held already, in version 0$"):
+        with pytest.raises(InputError, match=r"^the state sum is already held, in version 0$"):
             s.load(total())
         s.run("running_sum", x(1), state)
         s.unload(state)
-        with pytest.raises(InputError, match=r"^the state sum is not held any more$"):
+        with pytest.raises(InputError, match=r"^the state sum is no longer held$"):
             s.run("running_sum", x(1), state)
         assert int(s.run("running_sum", x(1), s.load(total(7))).values["total"]) == 8
 
