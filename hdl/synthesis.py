@@ -22,7 +22,7 @@ __all__ = ["ROUTERS", "Flow", "Implementation", "Placement", "implement"]
 ROUTERS: Final = ("router1", "router2")
 #: Each is a WebAssembly program, so more at once than this asks for much memory.
 _AT_ONCE = 2
-#: The core keeps its boundary until it is mapped, so that its cells can be counted apart from those of the harness.
+#: The core keeps its boundary until it is mapped, so that its cells are counted apart from the harness.
 _YOSYS_SCRIPT = (
     "read_rtlil top.il; setattr -mod -set keep_hierarchy 1 top.core; {synthesis} -top top; "
     "tee -q -o stat.json stat -json; setattr -mod -unset keep_hierarchy top.core; flatten; {pads}write_json top.json"

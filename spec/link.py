@@ -45,7 +45,7 @@ __all__ = [
     "Kind",
 ]
 
-#: Ends every frame and occurs nowhere inside one. Empty frames mean nothing, so any number may stand between frames.
+#: Ends every frame and occurs nowhere inside one. Empty frames mean nothing, so any number may separate two frames.
 DELIMITER: Final = 0x00
 #: The most bytes other than zero that one COBS code byte (0xFF) introduces.
 COBS_RUN: Final = 254
@@ -276,7 +276,7 @@ COMMANDS: Final = (
         ),
         (Field("next", "u32", "where the next block begins: 0 after a final one"),),
         "Fills the store, in blocks of any size, in order. A block at offset 0 begins a load, whatever came before: it "
-        "sets rows and epoch to 0 and begins load_check anew. A final block sets rows to the number of rows loaded. "
+        "sets rows and epoch to 0 and restarts load_check. A final block sets rows to the number of rows loaded. "
         "A row is dimensions / 2 bytes.",
     ),
     Command(

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-#: What a build exits with that misses its timing.
+#: Exit code of a build that misses its timing.
 _MISSED = 1
 
 
 @click.command()
 @click.argument("name", metavar="[BOARD[/CONFIG]|FILE]", required=False)
-@click.option("--list", "as_list", is_flag=True, help="Show what can be built, and the committed manifests.")
+@click.option(
+    "--list",
+    "as_list",
+    is_flag=True,
+    help="List the bitstreams that can be built, with the figures of the committed manifests.",
+)
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -53,10 +58,9 @@ def build(
 ) -> None:
     """Synthesise, place and route BOARD/CONFIG with the open tools, and write its bitstream and manifest.
 
-    FILE describes a configuration outside the catalogue: docs/howto/explore.md says how, and
-    `ninefold explore` writes some.
-    The same inputs give the same bytes, and what is built already is not built again. A design that misses its timing
-    is written too, but marked, and the exit code is 1.
+    FILE describes a configuration outside the catalogue (docs/howto/explore.md); `ninefold explore` writes such files.
+    The same inputs give the same bytes, and cached steps are reused. A design that misses its timing is written and
+    marked, and the exit code is 1.
     """
     if as_list or name is None:
         _catalogue(as_json)

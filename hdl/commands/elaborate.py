@@ -27,7 +27,7 @@ _TITLES = {"verilog": "Verilog", "rtlil": "RTLIL"}
     "--format",
     "language",
     type=click.Choice(list(_FORMATS.values())),
-    help="Language; if not given, that of the file's suffix (.v or .il), and Verilog on standard output.",
+    help="Language [default: by the file's suffix, .v or .il; Verilog on standard output].",
 )
 @click.option("--name", default=None, help="Name of the top module; the core's name if not given.")
 def elaborate(
@@ -35,8 +35,8 @@ def elaborate(
 ) -> None:
     """Write CORE as Verilog or RTLIL; the same parameters give the same bytes.
 
-    CORE may also be a configuration, BOARD/CONFIG or a file: its miner with a zero digest, behind its UART if it has
-    one.
+    CORE may also be a configuration, BOARD[/CONFIG] or a file. Its miner is written with a zero digest, and with its
+    UART if it has one.
     """
     from ninefold.hdl.elaborate import rtlil, verilog
 

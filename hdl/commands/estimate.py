@@ -1,4 +1,4 @@
-"""``ninefold estimate``: what a configuration will take and how fast it will be, before it is built."""
+"""``ninefold estimate``: cells, memory and speed of a configuration before it is built."""
 
 import json
 from dataclasses import asdict
@@ -19,15 +19,14 @@ _CELLS = "logic cells, packed"
 @click.command()
 @click.argument("name", metavar="BOARD[/CONFIG]|FILE")
 @click.option(
-    "-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Another value, such as lanes=32."
+    "-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Replace a parameter, as lanes=32."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
-    """Predict cells, memory, cycles and queries a second of a configuration, and show what was measured beside it.
+    """Predict cells, memory, cycles and queries a second of a configuration, beside the figures of its bitstream.
 
-    Cycles and blocks of memory are counted, cells are a fit to small designs; the clock is the board's, which building
-    may show to be out of reach. A query is of packed nits against a full
-    store, with as many results as the board gives.
+    Cycles and blocks of memory are counted; cells are fitted to small designs. The clock is the board's, which a build
+    may miss. A query has packed nits and the maximum number of results, against a full store.
     """
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.configurations import named
@@ -71,12 +70,12 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
         (_CELLS, "not fitted" if taken.packed is None else f"{taken.packed:,}", used.get("packed")),
         *((block, f"{count:,}", used.get(block)) for block, count in taken.blocks.items()),
         ("cycles a query, engine", f"{fast.engine_cycles:,}", None),
-        ("cycles a query, line", f"{fast.line_cycles:,.0f}", None),
+        ("cycles a query, UART", f"{fast.line_cycles:,.0f}", None),
         ("cycles between queries", f"{fast.interval_cycles:,.0f}", None),
         ("cycles of latency", f"{fast.latency_cycles:,}", None),
         ("queries a second", f"{fast.queries_s:,.0f}", None),
-        ("line to the board busy", f"{fast.link_share:.0%}", None),
-        ("line from the board busy", f"{fast.reply_share:.0%}", None),
+        ("UART to the board busy", f"{fast.link_share:.0%}", None),
+        ("UART from the board busy", f"{fast.reply_share:.0%}", None),
     ]
     for label, value, beside in rows:
         table.add_row(label, value, *("" if n is None else f"{n:,}" for n in (beside, limits.get(label))))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["explore"]
 
 _SEED_MAX = 2**32 - 1
-#: What the command exits with when something could not be built.
+#: Exit code if a configuration could not be built.
 _FAILED = 3
-#: Parameters that an objective shows already.
+#: Parameters that an objective's column already shows.
 _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
 
 
@@ -53,7 +53,7 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
     show_default=True,
     help="Number of trials, earlier ones included.",
 )
-@click.option("--seed", type=click.IntRange(0, _SEED_MAX), help="[default: that of the study, else 0]")
+@click.option("--seed", type=click.IntRange(0, _SEED_MAX), help="[default: the study's seed, else 0]")
 @click.option(
     "-o",
     "--output",

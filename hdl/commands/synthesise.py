@@ -61,8 +61,8 @@ def synthesise(
 ) -> None:
     """Synthesise CORE with Yosys, place and route it with nextpnr, and print their figures.
 
-    The core stands between shift registers, which keep pads out of its paths and are not counted. LUT4 and the other
-    cells are those of Yosys' netlist; on ECP5, TRELLIS_COMB is the number of cells after packing. fmax is nextpnr's
+    The core is placed between shift registers, which keep pads out of its paths and are not counted. LUT4 and other
+    cells are counted in Yosys' netlist; on ECP5, TRELLIS_COMB is the number of cells after packing. fmax is nextpnr's
     figure after routing. Memories and multipliers are mapped as for bitstreams.
     """
     with step(f"implementing {core}", 1 + seeds) as implementing:

@@ -1,4 +1,4 @@
-"""Design-space exploration of the miner: which configurations of a board are worth building."""
+"""Design-space exploration of the miner: the Pareto-optimal configurations of a board."""
 
 from ninefold.hdl.explore.front import by_compromise, nondominated
 from ninefold.hdl.explore.objectives import OBJECTIVES, Objective, Point, objectives

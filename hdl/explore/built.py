@@ -1,4 +1,4 @@
-"""Building what an exploration found, and what that shows beside the estimate."""
+"""Building configurations of a front, and comparing them with their estimates."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an exploration can look for, and what a configuration is estimated to reach."""
+"""Objectives of an exploration, and estimates of a configuration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ BLOCK_KBIT: Final[Mapping[str, int]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Point:
-    """A configuration on a board, and what it is estimated to take and to reach.
+    """A configuration on a board, with its estimates.
 
     Attributes
     ----------
@@ -32,8 +32,7 @@ class Point:
     area : Area
         Cells and blocks.
     overuse : float
-        By how much it does not fit the device: the sum, over cells and kinds of blocks, of what is more than there is,
-        as a share of what there is; 0 where it fits.
+        Excess over the device: the sum over cells and kinds of blocks, each as a share of the device's; 0 if it fits.
     """
 
     configuration: Configuration
@@ -44,7 +43,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is made as large, or as small, as possible.
+    """A figure to maximise or minimise.
 
     Attributes
     ----------
@@ -55,11 +54,11 @@ class Objective:
     unit : str
         Of its values.
     meaning : str
-        What it is, in words.
+        Its definition.
     formula : callable
         From a point to a number; None where it is not known on that family of devices.
     clocked : bool
-        Whether it goes by the clock.
+        True if it depends on the clock.
     """
 
     name: str
@@ -96,7 +95,7 @@ _ALL: Final = (
         "qps",
         "maximize",
         "queries/s",
-        "queries a second at saturation, line included",
+        "queries a second at saturation, UART included",
         lambda p: p.speed.queries_s,
         clocked=True,
     ),
@@ -104,7 +103,7 @@ _ALL: Final = (
         "engine",
         "maximize",
         "queries/s",
-        "queries a second that the engine scores where no line is in its way",
+        "queries a second of the engine, without the UART",
         lambda p: p.configuration.miner.clock_hz / p.speed.engine_cycles,
         clocked=True,
     ),

@@ -1,4 +1,4 @@
-"""What an exploration found, as a record for JSON and as a plot."""
+"""Result of an exploration, as a record for JSON and as a plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ninefold.spec.files import written_aside
 
 __all__ = ["PLOTS", "check_plot", "file_of", "plot", "ranked", "report", "write_configurations", "write_report"]
 
-#: What a plot may be written as.
+#: Suffixes of plots.
 PLOTS: Final = (".svg", ".png")
 #: An axis on which the values span more than this is logarithmic.
 _DECADE: Final = 10

@@ -48,14 +48,14 @@ _SEARCHED_AS: Final[Mapping[str, str]] = MappingProxyType({"depth": "rows", "k":
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched.
+    """Parameters of a search and their values.
 
     Attributes
     ----------
     board : Board
         The board.
     base : Configuration
-        What is not searched is as it is there.
+        Values of all that is not searched.
     values : mapping of str to tuple of int
         The values to choose from of each parameter of ``PARAMETERS``; one where it is fixed.
     """
@@ -77,7 +77,7 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many choices there are, those included that do not go together."""
+        """Number of choices, including combinations that are refused."""
         return prod(map(len, self.values.values()))
 
     def choices(self) -> Iterator[dict[str, int]]:
@@ -92,17 +92,17 @@ class Space:
 
 
 def space(board: str, chosen: Iterable[Objective], given: Mapping[str, str]) -> Space:
-    """Return what is searched for a board.
+    """Return the search space of a board.
 
-    Dimensions, rows and k are those of the board's entry in the catalogue unless they are given; rows and k are
-    searched where they are objectives. Lanes and the sizes of buffers are searched unless they are given.
+    Dimensions, rows and k keep the values of the board's configuration in the catalogue unless they are given; rows
+    and k are searched if they are objectives. Lanes and the sizes of buffers are searched unless they are given.
 
     Parameters
     ----------
     board : str
         Its name.
     chosen : iterable of Objective
-        What is looked for.
+        The objectives.
     given : mapping of str to str
         By parameter a value, several with commas between them, or a range ``LOW:HIGH``; ``baud`` has one value.
 

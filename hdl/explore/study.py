@@ -45,13 +45,13 @@ class Exploration:
     Parameters
     ----------
     space : Space
-        What is searched.
+        The search space.
     objectives : sequence of Objective
-        What is looked for, two or more.
+        The objectives, two or more.
     path : Path
-        The study, a file of Optuna's journal; made if it is not there, in a folder that exists.
+        The study, a file of Optuna's journal; created if it is missing, in a folder that exists.
     seed : int, optional
-        That of the study where it is there, else 0.
+        The study's seed if the study exists, else 0.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class Exploration:
 
     @property
     def whole(self) -> bool:
-        """Whether the space is so small that all of it is estimated: then its whole front is found."""
+        """True if the space is small enough to be estimated completely, so that its front is complete."""
         return self.space.size <= _WHOLE
 
     @property
@@ -96,11 +96,11 @@ class Exploration:
         return len(self._finished())
 
     def wanted(self, trials: int) -> int:
-        """Return how many trials `run` goes on to: more than it is asked for where the front of all has more."""
+        """Return the number of trials that `run` ends at: more than asked for if the complete front has more."""
         return max(trials, len(self._first()))
 
     def run(self, trials: int, say: Callable[[int], None] = lambda _: None) -> None:
-        """Try configurations until `trials` are finished in all, those of earlier runs included.
+        """Try configurations until `trials` are finished, trials of earlier runs included.
 
         The front of a space that is estimated `whole` comes first, the best compromise at its head; elsewhere what is
         in the catalogue does.
@@ -171,23 +171,23 @@ class Exploration:
 
     @property
     def built(self) -> Mapping[str, Any]:
-        """What was recorded of configurations that were built, by their names."""
+        """Records of built configurations, by name."""
         attributes = self._kept.user_attrs.items()
         return MappingProxyType({k.removeprefix(_BUILT): v for k, v in attributes if k.startswith(_BUILT)})
 
     def record(self, name: str, result: Mapping[str, Any]) -> None:
-        """Keep in the study what came of building a configuration."""
+        """Keep the result of building a configuration in the study."""
         self._kept.set_user_attr(_BUILT + name, dict(result))
 
     def _first(self) -> list[dict[str, int]]:
-        """Return what is tried first, as the study has it."""
+        """Return the first trials, as the study has them."""
         if _FIRST not in self._kept.user_attrs:
             chosen = self._best() if self.whole else self._known()
             self._kept.set_user_attr(_FIRST, [self._indices(one) for one in chosen])
         return list(self._kept.user_attrs[_FIRST])
 
     def _known(self) -> list[dict[str, int]]:
-        """Return what is in the catalogue, if it is in the space."""
+        """Return the configuration of the catalogue, if it is in the space."""
         known = {name: getattr(self.space.base.miner, name) for name in self.space.values}
         return [known] if all(known[name] in values for name, values in self.space.values.items()) else []
 
@@ -302,7 +302,7 @@ def _opened(path: Path, directions: Sequence[Any]) -> Study:
 
 
 def _check_journal(path: Path) -> None:
-    """Refuse a file that is no journal, and cut off a last line that was not finished, which Optuna goes on from."""
+    """Refuse a file that is no journal, and remove an unfinished last line, after which Optuna would append."""
     if not path.exists():
         return
     data = path.read_bytes()

@@ -51,7 +51,7 @@ class PlainClient:
     Parameters
     ----------
     talk : callable
-        ``talk(data, count)`` sends bytes and returns those of so many frames.
+        ``talk(data, count)`` sends bytes and returns the bytes of ``count`` frames.
     link, registers : str
         Text of the two pages.
     """

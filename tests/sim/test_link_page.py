@@ -95,7 +95,7 @@ def test_a_client_written_from_the_page_predicts_every_reply(board: Callable[[],
         body = client._frame(kind, payload, epoch, rng.randrange(256))
         damaged = bytearray(encoded(body) if rng.random() < 0.1 else b"")
         if damaged:
-            # It has no reply: the only one is that of the sound frame after it.
+            # It has no reply: the only reply belongs to the sound frame after it.
             place = rng.randrange(len(damaged) - 1)
             damaged[place] ^= rng.choice([bit for bit in (1, 2, 4, 8, 16, 32, 64, 128) if damaged[place] != bit])
         reply = client.send(body, bytes(damaged))
