@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ninefold.sim.waveforms.changes import FstFunctions, Target, copy_changes, prepare
 from ninefold.sim.waveforms.hierarchy import Header, Scope, Variable
-from ninefold.spec.errors import InputError, ToolError, UnavailableError
+from ninefold.spec.errors import InputError, ToolError, UnavailableError, installs
 
 __all__ = ["FORMATS", "Writer", "check_format", "make_writer"]
 
 _FIELDS, _MODULE = "struct", "module"
-_INSTALL = 'pip install "ninefold[rtl]", or write VCD by --vcd'
+_INSTALL = f"{installs('rtl')}, or write VCD by --vcd"
 
 
 class Writer(ABC):
