@@ -2,7 +2,7 @@
 # make test   set up what the tests need and pass every test; make times says again where the time went
 # make lint   ruff and mypy --strict
 # make bench  measure beside peers: build/bench/bench.html with JSON and charts; OLD=FILE.json is an earlier run
-# make compare  send the same vectors through all levels of each core
+# make compare  send the same vectors and long sequences through all levels of each core; STEPS=N makes them longer
 # make mutate   plant faults in each core, and see which its bench finds
 # make docs   build the website in build/site; a warning is an error
 # make prose  check the texts against the word list (docs/words.toml) and with proselint
@@ -10,6 +10,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+STEPS  ?= 100
 BIN    := $(VENV)/bin
 # Runs a command, and says each ten seconds what it does and for how long: $(call during,TEXT) COMMAND
 during = $(BIN)/python -m spec.progress "$(1)"
@@ -71,7 +72,7 @@ $(VENV)/.bench: $(VENV)/.dev
 	@touch $@
 
 compare: $(VENV)/.dev
-	$(BIN)/ninefold compare all
+	$(BIN)/ninefold compare all --steps $(STEPS)
 
 mutate: $(VENV)/.dev
 	$(BIN)/ninefold mutate all

@@ -25,6 +25,8 @@ _ALL = "all"
 #: Levels, as `ninefold.sim.levels.LEVELS` has them; that would import Amaranth.
 _LEVELS = ("golden", "cpu", "rtl", "ice40", "ecp5", "board")
 _AT_ONCE = 2
+#: Each operation of the longest list, a miner's, once.
+_STEPS = 16
 _DIFFERS, _NOT_RUN = 1, 3
 
 
@@ -43,6 +45,9 @@ class _CompareCommand(DesignCommand):
 @click.command(cls=_CompareCommand)
 @click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of all vectors; if not given, a new one.")
 @click.option("--vectors", type=click.IntRange(1), default=12, show_default=True, help="Vectors, queries or frames.")
+@click.option(
+    "--steps", type=click.IntRange(0), default=_STEPS, show_default=True, help="Operations of the sequence; 0 for none."
+)
 @click.option("--level", "levels", multiple=True, type=click.Choice(_LEVELS), help="May be repeated. Default: all.")
 @click.option("--board", "url", help="URL of the board; a configuration's virtual board if not given.")
 @click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
@@ -54,6 +59,7 @@ def compare(
     parameters: dict[str, Any],
     seed: int | None,
     vectors: int,
+    steps: int,
     levels: tuple[str, ...],
     url: str | None,
     vcd: bool,
@@ -61,11 +67,14 @@ def compare(
 ) -> None:
     """Send the same vectors through golden model, processor, RTL, netlists and board, and compare.
 
+    After the vectors each level plays the same sequence: loads, queries, stalls, resets, damaged and repeated frames.
+
     CORE may also be a configuration, BOARD/CONFIG or a file, or all: each core, and the smallest configuration for all
     miners.
     Parameters of a core that are not given are small. A level that cannot run says why. The golden model judges, also
     when it is not among the levels. The exit code is 1 if a level differs from it, and waveforms around the first
-    difference are then left in the current folder; it is 3 if a level or board that was named did not run.
+    difference are then left in the current folder; it is 3 if a level or board that was named did not run, for all on
+    no core.
     """
     with step("loading the levels"):
         from ninefold.hdl.tools import together
@@ -77,32 +86,34 @@ def compare(
     if not as_json:
         click.echo(f"seed {chosen}")
 
-    # Of all cores some always have no counterpart on a level.
-    wanted = set() if core == _ALL else {*levels, *(["board"] if url is not None else [])}
+    wanted = {*levels, *(["board"] if url is not None else [])}
+    ran: set[str] = set()
 
     suffix = ".vcd" if vcd else ".fst"
 
-    def one(name: str) -> int:
-        code = 0
-        for result in _run(name, parameters, vectors, chosen, levels or _LEVELS, url, suffix):
-            if result.status == "differs":
-                code = _DIFFERS
-            elif result.status == "not run" and result.level in wanted:
-                code = code or _NOT_RUN
-            click.echo(_json(name, chosen, result) if as_json else printable(_line(name, result), lines=True))
-        return code
+    def one(name: str) -> bool:
+        agrees = True
+        for result in _run(name, parameters, (vectors, chosen, steps), levels or _LEVELS, url, suffix):
+            agrees &= result.status != "differs"
+            if result.status != "not run":
+                ran.add(result.level)
+            line = _line(name, chosen, result)
+            click.echo(_json(name, chosen, result) if as_json else printable(line, lines=True))
+        return agrees
 
     with step(f"comparing the levels of {core}"):
-        codes = together(one, names, _AT_ONCE)
-    if failed := [code for code in codes if code]:
-        ctx.exit(min(failed))
+        agree = all(together(one, names, _AT_ONCE))
+    if not agree:
+        ctx.exit(_DIFFERS)
+    # Of all cores some always have no counterpart on a level.
+    if wanted - ran:
+        ctx.exit(_NOT_RUN)
 
 
 def _run(
     name: str,
     parameters: Mapping[str, Any],
-    vectors: int,
-    seed: int,
+    drawn: tuple[int, int, int],
     levels: tuple[str, ...],
     url: str | None,
     suffix: str,
@@ -112,14 +123,15 @@ def _run(
     from ninefold.sim.levels import compare as run
     from ninefold.sim.levels.cases import case_of
 
-    case = case_of(name, parameters, vectors, seed)
+    vectors, seed, steps = drawn
+    case = case_of(name, parameters, vectors, seed, steps)
     board = url if url is not None else f"sim://{name}" if is_configuration(name) else ""
     why = "a miner that is no configuration has no virtual board; name one by --board"
-    setup = Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", seed, board, why, suffix=suffix)
+    setup = Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", board, why, suffix=suffix)
     yield from run(case, setup, levels)
 
 
-def _line(name: str, result: Result) -> str:
+def _line(name: str, seed: int, result: Result) -> str:
     verdict = {"agrees": "agrees", "differs": "DIFFERS", "not run": "not run"}[result.status]
     how = (
         f"{counted(result.elements, 'element')}, {result.seconds:.1f} s"
@@ -128,16 +140,18 @@ def _line(name: str, result: Result) -> str:
     )
     lines = [f"{name:18} {result.level:7} {verdict:8} {how}"]
     if result.divergence is not None:
-        lines += [f"  {line}" for line in _divergence(result.divergence)]
+        lines += [f"  {line}" for line in _divergence(result.divergence, seed)]
     return "\n".join(lines)
 
 
-def _divergence(found: Divergence) -> list[str]:
+def _divergence(found: Divergence, seed: int) -> list[str]:
     from ninefold.sim.waveforms import opening
 
     place = found.place
     lines = [f"{place.operator}, {place.vector}, element {place.element}: {found.value} is {_shown(found.found)}"]
     lines[0] += f" where {_shown(found.expected)} is right"
+    if place.step:
+        lines.append(f"in step {place.step}, {found.operation}; --seed {seed} --steps {place.step} repeats it")
     if found.cycle is not None:
         lines.append(f"first wrong beat in cycle {found.cycle:,}, at {10 * found.cycle:,} ns of the waveforms")
     if found.signals is not None:
@@ -157,6 +171,7 @@ def _json(name: str, seed: int, result: Result) -> str:
     found = result.divergence
     divergence = found and {
         **found.place._asdict(),
+        "operation": found.operation,
         "value": found.value,
         "expected": found.expected,
         "found": found.found,

@@ -9,8 +9,9 @@ from ninefold.spec.formats import THRESHOLDS, Mode
 from ninefold.spec.link import ERROR, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
 
-from .link import crc32
+from .link import crc32, receive
 from .packed import unpack
+from .quantise import nits_by_thresholds
 from .similarity import similarity
 from .topk import topk
 
@@ -24,7 +25,10 @@ class _RefusedError(Exception):
 
 
 class Board:
-    """A board with a zero digest and no sensor. Counters are not modelled, and read as 0: they depend on time.
+    """A board with a zero digest and no sensor.
+
+    Counters of cycles and stalls depend on time and read as 0. The others count what has been received and answered; a
+    board counts a frame as it arrives and may show it to a request that was sent before.
 
     Parameters
     ----------
@@ -32,6 +36,17 @@ class Board:
         What its registers of these names say.
     request_limit, reply_limit : int
         Longest payloads in bytes.
+    count_from : int
+        What counters begin with, modulo their widths.
+
+    Attributes
+    ----------
+    rows : array or None
+        Rows loaded, int8 of shape (rows, dimensions); None until a load is final.
+    thresholds : list of int
+        Of the quantiser.
+    epoch : int
+        The epoch.
     """
 
     def __init__(
@@ -45,6 +60,7 @@ class Board:
         window: int,
         request_limit: int,
         reply_limit: int,
+        count_from: int = 0,
     ) -> None:
         self._row_bytes = dimensions // 2
         self._dimensions = dimensions
@@ -68,16 +84,27 @@ class Board:
         }
         self._fixed = {BY_NAME[name].address: word for name, word in fixed.items()}
         self._window = window
+        # A receiver's buffer holds two of the longest requests with their CRCs, less one byte.
+        self._longest = 2 * request_limit + 7
+        self._count_from = count_from
         self._reset()
 
     def _reset(self) -> None:
         #: Of each kept reply: the CRC of its request, and the reply.
         self._kept: dict[int, tuple[int, bytes]] = {}
-        self._thresholds = list(self._initial)
-        self._epoch = 0
-        self._rows: np.ndarray[tuple[int, ...], np.dtype[np.int8]] | None = None
+        self.thresholds = list(self._initial)
+        self.epoch = 0
+        self.rows: np.ndarray[tuple[int, ...], np.dtype[np.int8]] | None = None
         self._loaded: bytes | None = None
         self._checked = b""
+        self._counts = dict.fromkeys(("queries", "accepted", "crc_errors", "dropped"), self._count_from)
+
+    def receive(self, stream: bytes) -> list[bytes]:
+        """Return the sound requests within bytes that end with 0, without CRC, and count the frames that are not."""
+        received = receive(stream, self._longest)
+        self._counts["crc_errors"] += received.crc_errors
+        self._counts["dropped"] += received.dropped
+        return received.frames
 
     def reply(self, body: bytes) -> bytes:
         """Return the reply to a request, both without CRC; a repeat of one whose reply is kept gets that again."""
@@ -111,19 +138,24 @@ class Board:
             kind |= REPLY
         except _RefusedError as refusal:
             payload, kind = struct.pack("<BBHI", refusal.fault, kind, 0, refusal.detail), ERROR
-        return bytes([kind, sequence, priority, self._epoch]) + payload
+        return bytes([kind, sequence, priority, self.epoch]) + payload
 
     def register(self, address: int) -> int:
         """Return what a register holds."""
         words = {
             **self._fixed,
-            **dict(zip(BY_NAME["threshold"].addresses, self._thresholds, strict=True)),
-            BY_NAME["epoch"].address: self._epoch,
-            BY_NAME["rows"].address: 0 if self._rows is None else len(self._rows),
+            **dict(zip(BY_NAME["threshold"].addresses, self.thresholds, strict=True)),
+            BY_NAME["epoch"].address: self.epoch,
+            BY_NAME["rows"].address: 0 if self.rows is None else len(self.rows),
             BY_NAME["load_bytes"].address: len(self._checked),
             BY_NAME["load_check"].address: crc32(self._checked),
+            BY_NAME["queries"].address: self._counts["queries"],
+            BY_NAME["accepted_low"].address: self._counts["accepted"],
+            BY_NAME["accepted_high"].address: self._counts["accepted"] >> 32,
+            BY_NAME["crc_errors"].address: self._counts["crc_errors"],
+            BY_NAME["dropped"].address: self._counts["dropped"],
         }
-        return words.get(address, 0)
+        return words.get(address, 0) & 0xFFFFFFFF
 
     def _identify(self, payload: bytes) -> bytes:
         if len(payload) != 4:
@@ -160,11 +192,11 @@ class Board:
         words = struct.unpack(f"<{count}I", payload[4:])
         for address, word in zip(self._addresses(payload, "w"), words, strict=True):
             if address == BY_NAME["epoch"].address:
-                self._epoch = word & 0xFF
+                self.epoch = word & 0xFF
             elif address == BY_NAME["control"].address:
                 resets |= bool(word & 1)
             else:
-                self._thresholds[address - BY_NAME["threshold"].address] = word & 0xFFFF
+                self.thresholds[address - BY_NAME["threshold"].address] = word & 0xFFFF
         if resets:
             self._reset()
         return b""
@@ -189,11 +221,11 @@ class Board:
         if final and len(block) % self._row_bytes:
             raise _RefusedError(Fault.ROW, len(block) % self._row_bytes)
         if offset == 0:
-            self._epoch, self._rows = 0, None
+            self.epoch, self.rows = 0, None
         self._loaded = None if final else block
         self._checked = block
         if final:
-            self._rows = unpack(np.frombuffer(block, np.uint8).reshape(-1, self._row_bytes), self._dimensions)
+            self.rows = unpack(np.frombuffer(block, np.uint8).reshape(-1, self._row_bytes), self._dimensions)
         return struct.pack("<I", 0 if final else len(block))
 
     def _query(self, payload: bytes, epoch: int) -> bytes:
@@ -202,13 +234,13 @@ class Board:
         form, count, k = struct.unpack_from("<BBH", payload)
         if form > 1:
             raise _RefusedError(Fault.FORMAT, 0b11)
-        if self._rows is None:
+        if self.rows is None:
             raise _RefusedError(Fault.EMPTY, 0)
-        if epoch != self._epoch:
-            raise _RefusedError(Fault.EPOCH, self._epoch)
+        if epoch != self.epoch:
+            raise _RefusedError(Fault.EPOCH, self.epoch)
         if not 1 <= k <= self._k:
             raise _RefusedError(Fault.K, self._k)
-        results = min(k, len(self._rows))
+        results = min(k, len(self.rows))
         size = 2 * self._dimensions if form else self._row_bytes
         # The board counts query by query, up to the first one that is not whole.
         counted = min(count, (len(payload) - PREFIX_BYTES) // size + 1)
@@ -216,13 +248,13 @@ class Board:
             raise _RefusedError(Fault.REPLY, self._reply_limit)
         if len(payload) != PREFIX_BYTES + count * size:
             raise _RefusedError(Fault.LENGTH, len(payload))
-        ids, scores, _ = topk(similarity(self._nits(payload[PREFIX_BYTES:], form), self._rows), results)
+        ids, scores, _ = topk(similarity(self._nits(payload[PREFIX_BYTES:], form), self.rows), results)
+        self._counts["queries"] += count
+        self._counts["accepted"] += count * len(self.rows)
         pairs = zip(ids.reshape(-1).tolist(), scores.reshape(-1).tolist(), strict=True)
         return struct.pack("<BBH", 0, count, results) + b"".join(struct.pack("<Hi", *pair) for pair in pairs)
 
     def _nits(self, data: bytes, form: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
         if not form:
             return unpack(np.frombuffer(data, np.uint8).reshape(-1, self._row_bytes), self._dimensions)
-        grid = np.frombuffer(data, "<i2").astype(np.int64).reshape(-1, self._dimensions)
-        reached = sum((np.abs(grid) >= threshold).astype(np.int8) for threshold in self._thresholds)
-        return np.where(grid < 0, -reached, reached).astype(np.int8)
+        return nits_by_thresholds(np.frombuffer(data, "<i2").reshape(-1, self._dimensions), self.thresholds)

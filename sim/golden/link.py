@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES
 
-__all__ = ["Piece", "Received", "crc32", "encoded", "pieces", "receive", "stuff"]
+__all__ = ["Piece", "Received", "crc32", "encoded", "following", "pieces", "receive", "stuff"]
 
 _POLYNOMIAL = 0xEDB88320
 
@@ -35,6 +35,15 @@ def crc32(data: bytes) -> int:
         for _ in range(8):
             register = (register >> 1) ^ (_POLYNOMIAL if register & 1 else 0)
     return register ^ 0xFFFFFFFF
+
+
+def following(data: bytes, check: int) -> bytes:
+    """Return the four bytes that follow `data` in a message with that CRC-32."""
+    register = check ^ 0xFFFFFFFF
+    for _ in range(32):
+        # The bit that was shifted out last is the highest one, since the polynomial's is 1.
+        register = ((register ^ _POLYNOMIAL) << 1 | 1 if register >> 31 else register << 1) & 0xFFFFFFFF
+    return (register ^ crc32(data) ^ 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
 
 
 def stuff(frame: bytes) -> bytes:

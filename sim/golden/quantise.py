@@ -1,5 +1,6 @@
 """Golden model of ``quantise``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, THRESHOLDS, Mode
 from ninefold.spec.signature import Call
 
-__all__ = ["grid", "nits_of_grid", "quantise", "run"]
+__all__ = ["grid", "nits_by_thresholds", "nits_of_grid", "quantise", "run"]
 
 
 def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int32]:
@@ -27,6 +28,15 @@ def nits_of_grid(g: npt.NDArray[Any], mode: Mode) -> npt.NDArray[np.int8]:
     nit = np.zeros(g.shape, np.int8)
     for t in thresholds.values:
         nit += (magnitude >= t) if thresholds.inclusive else (magnitude > t)
+    return np.where(g < 0, -nit, nit).astype(np.int8)
+
+
+def nits_by_thresholds(g: npt.NDArray[Any], reached_at: Sequence[int]) -> npt.NDArray[np.int8]:
+    """Return the nits of grid values by written thresholds, which need not ascend; each counts if it is reached."""
+    magnitude = np.abs(g.astype(np.int64))
+    nit = np.zeros(g.shape, np.int8)
+    for threshold in reached_at:
+        nit += magnitude >= threshold
     return np.where(g < 0, -nit, nit).astype(np.int8)
 
 

@@ -10,9 +10,12 @@ from ninefold.hdl.catalogue import DEFAULTS, make_core
 from ninefold.hdl.configurations import CONFIGURATIONS, configuration, is_configuration
 from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.levels.case import Case
+from ninefold.sim.levels.engine import Pipeline, Similarity
 from ninefold.sim.levels.framing import CORES, framing_case
 from ninefold.sim.levels.miner import miner_case
-from ninefold.sim.levels.search import search_case
+from ninefold.sim.levels.quantiser import Quantiser
+from ninefold.sim.levels.search import SearchCore
+from ninefold.sim.levels.topk import TopK
 from ninefold.spec.errors import InputError
 
 __all__ = ["SMALL", "SMALLEST_MINER", "case_of"]
@@ -33,9 +36,17 @@ SMALL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {core: {**parameters, **_CHANGED.get(core, {})} for core, parameters in DEFAULTS.items()}
 )
 
+_SEARCH: Mapping[str, type[SearchCore]] = {
+    "quantiser": Quantiser,
+    "similarity": Similarity,
+    "topk": TopK,
+    "insertion": TopK,
+    "pipeline": Pipeline,
+}
 
-def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -> Case:
-    """Return vectors for a core, or for the miner of a configuration.
+
+def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, steps: int = 0) -> Case:
+    """Return vectors for a core, or for the miner of a configuration, and a sequence after them.
 
     Parameters
     ----------
@@ -46,7 +57,9 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -
     vectors : int
         How many vectors, queries, batches or frames, 1 or more.
     seed : int
-        Repeats the same vectors.
+        Repeats the same vectors and the same sequence.
+    steps : int
+        Operations of the sequence, 0 or more. A shorter sequence of the same seed is the beginning of a longer one.
 
     Raises
     ------
@@ -55,15 +68,19 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int) -
     """
     if vectors < 1:
         raise InputError(f"vectors must be 1 or more, not {vectors}")
+    if steps < 0:
+        raise InputError(f"steps must be 0 or more, not {steps}")
     if is_configuration(name):
         if parameters:
             raise InputError(f"{name} does not take {', '.join(parameters)}: a configuration has no parameters")
-        return miner_case(configuration(name).miner, vectors, seed)
+        return miner_case(configuration(name).miner, vectors, seed, steps)
     if name not in SMALL:
         raise InputError(f"what is compared must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}")
     complete = {**SMALL[name], **parameters}
     make_core(name, **complete)  # which refuses what it does not take
     if name == "miner":
         count_from = complete.pop("count_from")
-        return miner_case(MinerParameters(**complete), vectors, seed, count_from)
-    return (framing_case if name in CORES else search_case)(name, complete, vectors, seed)
+        return miner_case(MinerParameters(**complete), vectors, seed, steps, count_from)
+    if name in CORES:
+        return framing_case(name, complete, vectors, seed, steps)
+    return _SEARCH[name](name, complete, seed).case(vectors, steps)

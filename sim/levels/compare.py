@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -12,10 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ninefold.drivers.boards import open_board
+from ninefold.drivers.transports import open_transport
 from ninefold.sim.levels.case import Beats, Case, Place, Reading
 from ninefold.sim.levels.netlist import FAMILIES, netlist
+from ninefold.sim.levels.play import played
 from ninefold.sim.levels.waveform import Differing, differing, registers
-from ninefold.sim.verilated import Design, Gaps, Model, Stream, TracedModel, elaborate
+from ninefold.sim.verilated import Design, Model, TracedModel, elaborate
 from ninefold.sim.waveforms import FORMATS, check_format, convert, declarations
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError, UnwritableError
 from ninefold.spec.progress import step
@@ -27,8 +29,6 @@ __all__ = ["LEVELS", "Divergence", "Result", "Setup", "compare"]
 LEVELS = ("golden", "cpu", "rtl", *FAMILIES, "board")
 #: Cycles of the waveforms before and behind the beat that is wrong.
 _BEFORE, _BEHIND = 400, 8
-#: Cycles for which nothing may follow the last beat.
-_SETTLE = 200
 
 Status = Literal["agrees", "differs", "not run"]
 
@@ -40,7 +40,7 @@ class Divergence:
     Attributes
     ----------
     place : Place
-        Operator, vector and element.
+        Operator, vector and element, with the number of the operation in the sequence.
     value : str
         Name of the value that differs.
     expected, found : int or str or None
@@ -51,6 +51,8 @@ class Divergence:
         Files of the cycles around that, of the level and, for a netlist, of the RTL.
     signals : Differing or None
         Where a netlist's registers leave those of the RTL, within these cycles.
+    operation : str
+        The operation in words.
     """
 
     place: Place
@@ -60,6 +62,7 @@ class Divergence:
     cycle: int | None = None
     waveforms: tuple[Path, ...] = ()
     signals: Differing | None = None
+    operation: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,6 @@ class Setup:
         Where waveforms of a divergence are written.
     name : str
         What their names begin with.
-    seed : int
-        Of the back-pressure on the streams of RTL and netlists.
     board : str
         URL of the board; empty for none, with the reason in `no_board`.
     no_board : str
@@ -110,15 +111,17 @@ class Setup:
         ``transform(level, verilog) -> verilog``, applied to the text of RTL and netlists: tests plant faults with it.
     suffix : str
         Format of the waveforms, one of ``ninefold.sim.waveforms.FORMATS``.
+    waveforms : bool
+        Locate a divergence in RTL and netlists by its cycle, and record waveforms around it.
     """
 
     folder: Path
     name: str
-    seed: int
     board: str = ""
     no_board: str = "no board is named"
     transform: Callable[[str, str], str] = field(default=lambda _, verilog: verilog)
     suffix: str = FORMATS[0]
+    waveforms: bool = True
 
 
 def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterator[Result]:
@@ -143,7 +146,8 @@ def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterato
     for level in levels:
         if level not in LEVELS:
             raise InputError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-    golden = case.read(case.expected())
+    # In the order of the sequence, in which the first difference is looked for.
+    golden = dict(sorted(case.read(case.expected()).items(), key=lambda item: item[0].step))
     for level in (level for level in LEVELS if level in levels):
         started = perf_counter()
         try:
@@ -155,6 +159,8 @@ def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterato
             yield Result(level, "not run", str(reason), 0, perf_counter() - started)
             continue
         compared, divergence = found
+        if divergence:
+            divergence = replace(divergence, operation=case.operations[divergence.place.step])
         status: Status = "differs" if divergence else "agrees"
         yield Result(level, status, detail, compared, perf_counter() - started, divergence)
 
@@ -168,7 +174,8 @@ class _Levels:
     def run(self, level: str) -> tuple[tuple[int, Divergence | None], str]:
         """Return how many places were compared, the divergence if there is one, and what ran."""
         if level == "golden":
-            return (len(self.golden), None), f"{counted(self.case.vectors, 'vector')}"
+            sizes = (counted(self.case.vectors, "vector"), counted(len(self.case.operations) - 1, "step"))
+            return (len(self.golden), None), ", ".join(sizes)
         if level == "cpu":
             found = _judge(self.golden, _asked(self.case.processor)(), partial=True)
             return found, "the backend cpu, or the host's codec"
@@ -185,11 +192,24 @@ class _Levels:
             raise UnsupportedError(self.setup.no_board)
         board = open_board(self.setup.board)
         try:
-            return _judge(self.golden, ask(board), partial=True)
+            found = dict(ask(board))
         except DeviceError as error:
             return 0, Divergence(next(iter(self.golden)), "answer", None, str(error))
         finally:
             board.close()
+        if self.case.transport is None or len(self.case.operations) == 1:
+            return _judge(self.golden, found, partial=True)
+        transport = open_transport(self.setup.board)
+        try:
+            found |= self.case.transport(transport)
+        except DeviceError as error:
+            first = next(place for place in self.golden if place.step)
+            return len(found), Divergence(first, "answer", None, str(error))
+        finally:
+            transport.close()
+        # Of the plain vectors the driver reports results only.
+        due = {place: values for place, values in self.golden.items() if place.step or place.operator == "mine"}
+        return _judge(due, found, partial=False)
 
     def _design(self, level: str) -> Design:
         component = self.case.component()
@@ -200,64 +220,57 @@ class _Levels:
         model = Model(design, quick=True)
         # Now, lest a difference be found that cannot be shown.
         check_format(self.setup.suffix)
-        beats, extra = self._send(model)
+        came = played(self.case, model)
         last = model.cycles
         model.close()
-        compared, divergence = _judge(self.golden, self.case.read(beats), partial=False)
-        wrong = list(self._wrong(beats))
+        compared, divergence = _judge(self.golden, self.case.read(came.beats), partial=False)
+        wrong = self._wrong(came.beats, loose=False)
         if divergence is None and wrong:
             # Nothing that is read from the beats differs, but they do.
-            name, beat = wrong[0]
-            expected, found = (bytes(side[name][beat]).hex() for side in (self.case.expected(), beats))
-            divergence = Divergence(Place("stream", name, beat), "beat", expected, found)
-        if divergence is None and extra:
-            divergence = Divergence(Place("stream", extra, len(beats[extra])), "beat", None, "one more")
-            wrong = [(extra, len(beats[extra]))]
+            (name, beat), *_ = wrong
+            expected, found = (bytes(side[name][beat]).hex() for side in (self.case.expected(), came.beats))
+            divergence = Divergence(Place("stream", name, beat, self.case.step_of(name, beat)), "beat", expected, found)
+        end = came.end
+        if end is not None and (divergence is None or end.step < divergence.place.step):
+            place = Place("stream", end.stream, end.beat, end.step)
+            return compared, self._located(level, design, Divergence(place, "beat", None, end.reason), end.cycle)
         if divergence is None:
             return compared, None
-        return compared, self._located(level, design, divergence, wrong, last)
+        # Counters are in beats that differ anyway.
+        number = divergence.place.step
+        others = [at for at in self._wrong(came.beats, loose=True) if self.case.step_of(*at) == number]
+        return compared, self._located(level, design, divergence, last, wrong or others[:1])
 
-    def _send(self, model: Model) -> tuple[dict[str, Beats], str]:
-        """Return the beats of each output, and the name of one that gives more than is due."""
-        gaps = Gaps(0.25, self.setup.seed)
-        found: dict[str, list[Beats]] = {name: [] for name in self.case.expected()}
-        for part in self.case.steps:
-            wanted = {name: len(due) for name, due in part.outputs.items()}
-            run, _ = model.exchange(part.inputs, wanted, self.case.patience, gaps)
-            for name, came in run.outputs.items():
-                found[name].append(came)
-            if any(len(run.outputs[name]) < count for name, count in wanted.items()):
-                return {name: _joined(parts, model.streams[name]) for name, parts in found.items()}, ""
-        beats = {name: _joined(parts, model.streams[name]) for name, parts in found.items()}
-        more, _ = model.exchange({}, dict.fromkeys(found, 1), _SETTLE)
-        return beats, next((name for name in found if len(more.outputs[name])), "")
-
-    def _wrong(self, found: Mapping[str, Beats]) -> Iterator[tuple[str, int]]:
-        """Give for each output the first beat that is not as it must be."""
+    def _wrong(self, found: Mapping[str, Beats], *, loose: bool) -> list[tuple[str, int]]:
+        """Return for each output the first beat that is not as it must be, or the loose ones that are not."""
+        places: list[tuple[str, int]] = []
         for name, expected in self.case.expected().items():
             count = min(len(expected), len(found[name]))
-            differ = np.flatnonzero((expected[:count] != found[name][:count]).any(axis=1))
-            if len(differ):
-                yield name, int(differ[0])
-            elif len(found[name]) < len(expected):
-                yield name, count
+            unequal = (expected[:count] != found[name][:count]).any(axis=1) & (self.case.loose(name)[:count] == loose)
+            places += [(name, int(beat)) for beat in np.flatnonzero(unequal)[: None if loose else 1]]
+            if not loose and not unequal.any() and len(found[name]) < len(expected):
+                places.append((name, count))
+        return places
 
     def _located(
-        self, level: str, design: Design, divergence: Divergence, wrong: list[tuple[str, int]], last: int
+        self, level: str, design: Design, divergence: Divergence, last: int, wrong: Sequence[tuple[str, int]] = ()
     ) -> Divergence:
-        """Record the cycles around the first wrong beat, and compare a netlist's signals with those of the RTL."""
+        """Record the cycles around the first wrong beat, and compare a netlist's signals with those of the RTL.
+
+        `last` is the cycle to look at where no beat is named; where one is missing, the last one of the run.
+        """
+        if not self.setup.waveforms:
+            return divergence
         cycles = [self._traced(design, watch=beat) for beat in wrong]
         # Where a beat is missing, the device moved last before it was waited for.
         moved = max(0, last - self.case.patience)
-        cycle = min(moved if cycle is None else cycle for cycle in cycles)
+        cycle = min((moved if cycle is None else cycle for cycle in cycles), default=last)
         window = (max(0, cycle - _BEFORE), cycle + _BEHIND)
         designs = {level: design}
         if level != "rtl":
             designs["rtl"] = elaborate(self.case.component())
         files, signals = self._recorded(designs, window)
-        return Divergence(
-            divergence.place, divergence.value, divergence.expected, divergence.found, cycle, files, signals
-        )
+        return replace(divergence, cycle=cycle, waveforms=files, signals=signals)
 
     def _recorded(
         self, designs: Mapping[str, Design], window: tuple[int, int]
@@ -285,7 +298,7 @@ class _Levels:
             model.watch(*watch)
         if record is not None:
             model.record(*record)
-        self._send(model)
+        played(self.case, model)
         cycle = model.watched
         model.close()
         return cycle
@@ -319,7 +332,3 @@ def _judge(golden: Reading, found: Reading, *, partial: bool) -> tuple[int, Dive
         name, expected = next(iter(values.items()))
         return 0, Divergence(place, name, expected, None)
     return compared, None
-
-
-def _joined(parts: list[Beats], stream: Stream) -> Beats:
-    return np.concatenate([np.zeros((0, stream.beat_bytes), np.uint8), *parts])

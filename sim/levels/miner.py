@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ninefold.drivers.protocol import frames, replies, requests
+from ninefold.drivers.protocol import frames, replies
 from ninefold.drivers.protocol.errors import ProtocolError
 from ninefold.hdl.miner import Miner, MinerParameters
-from ninefold.sim.golden.board import Board
-from ninefold.sim.golden.link import encoded
+from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.golden.packed import pack
-from ninefold.sim.golden.quantise import nits_of_grid
-from ninefold.sim.levels.case import Beats, Case, Place, Reading, Step
-from ninefold.sim.levels.search import grid_values, mined
-from ninefold.spec.formats import NIT_MAX, NIT_MIN, THRESHOLDS
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, REPLY, Frame, Kind
-from ninefold.spec.registers import BY_NAME
+from ninefold.sim.levels.case import Case, Place, Reading
+from ninefold.sim.levels.conversation import Conversation, Heard
+from ninefold.sim.levels.operations import Operations
+from ninefold.sim.levels.search import mined
+from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.link import ERROR, REPLY, Frame, Kind
+from ninefold.spec.protocols import Transport
+from ninefold.spec.registers import BY_NAME, IDENTITY, STATISTICS
 
 __all__ = ["miner_case"]
 
@@ -27,10 +30,17 @@ _ROWS = 64
 #: Replies are two cycles a byte at most, and nothing moves while rows are scored.
 _PATIENCE = 20_000
 _NO_ECP5 = "a miner's buffers are in block RAM (DP16KD), of which Yosys has no simulation model"
+#: Bytes of the digest in an IDENTIFY reply, which differs from board to board.
+_DIGEST = slice(*(4 + 4 * (BY_NAME["digest"].address + n - IDENTITY.start) for n in (0, BY_NAME["digest"].count)))
+#: Counters whose values do not depend on time once nothing is under way.
+_COUNTERS = ("queries", "accepted_low", "accepted_high", "crc_errors", "dropped")
+#: Seconds without a byte after which a board counts as silent.
+_SILENCE_S = 5.0
+_READ_BYTES = 1 << 16
 
 
-def miner_case(parameters: MinerParameters, vectors: int, seed: int, count_from: int = 0) -> Case:
-    """Return the vectors of a miner behind its byte stream: a load, and queries in both formats.
+def miner_case(parameters: MinerParameters, vectors: int, seed: int, steps: int, count_from: int = 0) -> Case:
+    """Return the vectors of a miner behind its byte stream: a load, queries in both formats, and a sequence.
 
     Parameters
     ----------
@@ -39,95 +49,137 @@ def miner_case(parameters: MinerParameters, vectors: int, seed: int, count_from:
     vectors : int
         How many queries.
     seed : int
-        Of rows and queries.
+        Of rows, queries and sequence.
+    steps : int
+        Operations of the sequence after them.
     count_from : int
         What its counters begin with.
     """
     p = parameters
-    random = np.random.default_rng(seed)
-    values = np.array([NIT_MIN, NIT_MAX, *range(NIT_MIN, NIT_MAX + 1)], np.int8)
-    rows = random.choice(values, (min(p.depth, _ROWS), p.dimensions))
-    grid = grid_values(random, (vectors, p.dimensions), p.mode)
-    kept = min(p.k, len(rows))
-    sent = _requests(p, pack(rows).tobytes(), grid, kept)
-    judge = Board(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, p.request_limit, p.reply_limit)
-    steps = []
-    # Half of what the board keeps replies of is under way at once.
-    for first in range(0, len(sent), max(1, p.window // 2)):
-        part = sent[first : first + max(1, p.window // 2)]
-        came = b"".join(encoded(judge.reply(_body(frame))) for frame in part)
-        steps.append(Step({"rx": _beats(b"".join(map(frames.encode, part)))}, {"tx": _beats(came)}))
-    places = [Place("mine", f"query {q}", rank) for q in range(vectors) for rank in range(kept)]
+    talk = Conversation(p, seed, count_from)
+    grid = talk.plain(vectors, _EPOCH)
+    rows, kept = talk.rows, min(p.k, len(talk.rows))
+    operations = Operations(talk)
+    talk.script.play(steps, operations.all(), operations.fill)
+    computed = list(talk.computed)
 
     def compute() -> Reading:
         found = [{"id": i, "score": s} for hits in mined(grid, rows, p.mode, kept) for i, s in hits]
-        return dict(zip(places, found, strict=True))
+        places = [Place("mine", f"query {q}", rank) for q in range(vectors) for rank in range(kept)]
+        sequence = {place: value for ask in computed for place, value in ask()}
+        return {**dict(zip(places, found, strict=True)), **sequence}
 
     def ask(board: Any) -> Reading:
         board.load(pack(rows), p.dimensions, THRESHOLDS[p.mode].reached_at)
         answer = board.search(grid.astype(np.int16), kept)
         pairs = zip(answer.ids.reshape(-1).tolist(), answer.scores.reshape(-1).tolist(), strict=True)
+        places = [Place("mine", f"query {q}", rank) for q in range(vectors) for rank in range(kept)]
         return dict(zip(places, ({"id": i, "score": s} for i, s in pairs), strict=True))
 
-    patience = _PATIENCE + 4 * len(rows) * p.dimensions // p.lanes
+    heard = tuple(talk.heard)
     return Case(
         lambda: Miner(p, count_from),
-        tuple(steps),
-        lambda out: _read(out, sent, kept),
+        talk.script.steps,
+        lambda out: _read(out["tx"].tobytes(), heard),
         vectors,
         compute,
         ask,
-        patience,
-        {"ecp5": _NO_ECP5},
+        transport=lambda stream: _Spoken(p, stream).read(talk, heard),
+        operations=talk.script.operations,
+        patience=_PATIENCE + 4 * _ROWS * p.dimensions // p.lanes,
+        refused={"ecp5": _NO_ECP5},
     )
 
 
-def _requests(p: MinerParameters, data: bytes, grid: np.ndarray[Any, np.dtype[Any]], k: int) -> list[Frame]:
-    size = p.request_limit - PREFIX_BYTES
-    starts = range(0, len(data), size)
-    sent: list[tuple[Kind, bytes]] = [(Kind.IDENTIFY, requests.identify(0x12345678))]
-    sent += [(Kind.LOAD, requests.load(s, data[s : s + size], final=s + size >= len(data))) for s in starts]
-    sent.append((Kind.WRITE, requests.write(BY_NAME["epoch"].address, [_EPOCH])))
-    for number, values in enumerate(grid):
-        if number % 2:
-            query = requests.query(FORMAT_GRID, 1, k, values.astype("<i2").tobytes())
-        else:
-            query = requests.query(FORMAT_PACKED, 1, k, pack(nits_of_grid(values[None], p.mode)).tobytes())
-        sent.append((Kind.QUERY, query))
-    return [
-        Frame(kind, number % 256, 0, _EPOCH if kind == Kind.QUERY else 0, payload)
-        for number, (kind, payload) in enumerate(sent)
-    ]
-
-
-def _read(out: Mapping[str, Beats], sent: list[Frame], kept: int) -> Reading:
+def _read(data: bytes, heard: tuple[Heard, ...]) -> Reading:
     """Take replies apart, each as the one to the request of its turn."""
-    found: dict[Place, dict[str, int | str]] = {}
-    query = 0
-    for number, (request, reply) in enumerate(zip(sent, frames.Decoder().feed(out["tx"].tobytes()), strict=False)):
-        place = Place("link", f"reply {number}", 0)
+    found: dict[Place, Mapping[str, int | str]] = {}
+    for due, reply in zip(heard, frames.Decoder().feed(data), strict=False):
+        place = Place("link", f"reply {due.number}", 0, due.step)
         if isinstance(reply, frames.Damage):
             found[place] = {"frame": f"damaged: {reply.reason}"}
             return found
-        found[place] = {"type": reply.kind, "sequence": reply.sequence, "epoch": reply.epoch}
-        if request.kind != Kind.QUERY:
-            found[place]["payload"] = reply.payload.hex()
-            continue
-        try:
-            table = replies.found(reply.payload if reply.kind == Kind.QUERY + REPLY else b"", 1, kept)
-        except ProtocolError as error:
-            found[place]["payload"] = str(error)
-            return found
-        for rank in range(kept):
-            entry: dict[str, int | str] = {"id": int(table.ids[0, rank]), "score": int(table.scores[0, rank])}
-            found[Place("mine", f"query {query}", rank)] = entry
-        query += 1
+        header: dict[str, int | str] = {"type": reply.kind, "sequence": reply.sequence, "epoch": reply.epoch}
+        found[place] = header
+        if due.results and reply.kind == Kind.QUERY | REPLY:
+            try:
+                table = replies.found(reply.payload, len(due.queries), due.results)
+            except ProtocolError as error:
+                header["payload"] = str(error)
+                return found
+            for row, query in enumerate(due.queries):
+                for rank in range(due.results):
+                    entry = {"id": int(table.ids[row, rank]), "score": int(table.scores[row, rank])}
+                    found[Place("mine", f"query {query}", rank, due.step)] = entry
+        else:
+            header |= _payload(due, reply)
     return found
 
 
-def _body(frame: Frame) -> bytes:
-    return bytes((frame.kind, frame.sequence, frame.priority, frame.epoch)) + frame.payload
+def _payload(due: Heard, reply: Frame) -> dict[str, int | str]:
+    if reply.kind == ERROR or not due.counters:
+        data = reply.payload
+        if reply.kind == Kind.IDENTIFY | REPLY:
+            data = data[: _DIGEST.start] + data[_DIGEST.stop :]
+        return {"payload": data.hex()}
+    if due.counters == "timed" or len(reply.payload) != 4 * len(STATISTICS):
+        return {"bytes": len(reply.payload)}
+    words = struct.unpack(f"<{len(STATISTICS)}I", reply.payload)
+    return {name: words[BY_NAME[name].address - STATISTICS.start] for name in _COUNTERS}
 
 
-def _beats(data: bytes) -> Beats:
-    return np.frombuffer(data, np.uint8).reshape(-1, 1)
+@dataclass(frozen=True)
+class _Spoken:
+    """A sequence on a byte stream to a board."""
+
+    p: MinerParameters
+    stream: Transport
+
+    def read(self, talk: Conversation, heard: tuple[Heard, ...]) -> Reading:
+        """Send the sequence without its plain vectors, and return the reading of the replies."""
+        due = tuple(one for one in heard if one.step)
+        decoder, came = frames.Decoder(), b""
+        # What a board holds of an earlier conversation ends here.
+        self.stream.write(b"\0", _SILENCE_S)
+        resets = 0
+        for step in talk.script.steps:
+            if not step.number or step.broken_off:
+                continue
+            if step.reset:
+                resets += 1
+                # A host cannot reset a board as its pin does: the command leaves the same state. Its frames differ.
+                for kind, payload in ((Kind.IDENTIFY, bytes(4)), (Kind.RESET, b"")):
+                    body = bytes((kind, 0xFF, resets & 0xFF, 0)) + payload
+                    if not self._ask(decoder, encoded(body), 1):
+                        return _read(came, due)
+            for burst, count in self._bursts(step.inputs["rx"].tobytes()):
+                replies_ = self._ask(decoder, burst, count)
+                came += replies_
+                if count and not replies_:
+                    return _read(came, due)
+        return _read(came, due)
+
+    def _bursts(self, data: bytes) -> Iterator[tuple[bytes, int]]:
+        """Give the bytes in portions that a board can hold, each with the number of its replies."""
+        longest = self.p.buffer_bytes - 1
+        burst, count = b"", 0
+        for frame in data.split(b"\0")[:-1]:
+            sound = len(receive(frame + b"\0", longest).frames)
+            if burst and (len(burst) + len(frame) > self.p.buffer_bytes // 2 or count + sound > self.p.window):
+                yield burst, count
+                burst, count = b"", 0
+            burst, count = burst + frame + b"\0", count + sound
+        if burst:
+            yield burst, count
+
+    def _ask(self, decoder: frames.Decoder, sent: bytes, count: int) -> bytes:
+        """Return the bytes of as many replies; fewer where the board falls silent."""
+        self.stream.write(sent, _SILENCE_S)
+        found, came = 0, b""
+        while found < count:
+            data = self.stream.read(_READ_BYTES, _SILENCE_S)
+            if not data:
+                return b""
+            found += len(decoder.feed(data))
+            came += data
+        return came

@@ -169,7 +169,8 @@ class Model:
         inputs: Mapping[str, npt.NDArray[np.uint8]],
         outputs: Mapping[str, int],
         idle: int,
-        gaps: Gaps | None = None,
+        gaps: Gaps | Mapping[str, Gaps] | None = None,
+        blocked: int = 0,
     ) -> tuple[Run, Mapping[str, int]]:
         """Move beats until all have moved, or none for `idle` cycles; what is on its way stays in the core.
 
@@ -181,8 +182,10 @@ class Model:
             How many beats to take from output streams at most.
         idle : int
             How many cycles may pass without a beat on any stream, at least 1.
-        gaps : Gaps or None
-            Random back-pressure on every stream.
+        gaps : Gaps, mapping of str to Gaps, or None
+            Random back-pressure on every stream, or on those that are named.
+        blocked : int
+            Take no output until no input has moved for this many cycles, or all have: the core is full then.
 
         Returns
         -------
@@ -195,8 +198,13 @@ class Model:
         buffers = {name: self._buffer(stream, inputs, outputs) for name, stream in self.streams.items()}
         channels = _channels(buffers, gaps)
         progress = _Progress(0, 0, idle, _SLICE_NS)
-        while self._simulate(channels, progress) not in (_DONE, _HUNG):
-            pass
+        wanted = [channel.count for channel in channels]
+        for takes in (False, True) if blocked else (True,):
+            progress.idle, progress.patience = 0, idle if takes else blocked
+            for stream, channel, count in zip(self.streams.values(), channels, wanted, strict=True):
+                channel.count = count if stream.input or takes else 0
+            while self._simulate(channels, progress) not in (_DONE, _HUNG):
+                pass
         self.cycles += progress.cycles
         done = {name: int(channel.done) for name, channel in zip(buffers, channels, strict=True)}
         return Run({name: buffers[name][: done[name]] for name in outputs}, int(progress.cycles)), {
@@ -238,12 +246,13 @@ class Model:
         return self._handle
 
 
-def _channels(buffers: Mapping[str, npt.NDArray[np.uint8]], gaps: Gaps | None) -> Any:
+def _channels(buffers: Mapping[str, npt.NDArray[np.uint8]], gaps: Gaps | Mapping[str, Gaps] | None) -> Any:
     channels = (_Channel * len(buffers))()
-    chance = int(gaps.chance * 2**32) if gaps else 0
-    for index, buffer in enumerate(buffers.values()):
+    for index, (name, buffer) in enumerate(buffers.items()):
+        own = gaps.get(name) if isinstance(gaps, Mapping) else gaps
+        chance = int(own.chance * 2**32) if own else 0
         # Seeds of SplitMix64's increment apart, so that streams do not pause together.
-        random = ((gaps.seed * len(channels) + index + 1) * 0x9E3779B97F4A7C15) % 2**64 if gaps else 0
+        random = ((own.seed * len(channels) + index + 1) * 0x9E3779B97F4A7C15) % 2**64 if own else 0
         channels[index] = _Channel(buffer.ctypes.data, len(buffer), 0, chance, random | 1, 0)
     return channels
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ninefold.sim.golden.board import Board
-from ninefold.sim.golden.link import crc32, encoded, pieces, receive, stuff
+from ninefold.sim.golden.link import crc32, encoded, following, pieces, receive, stuff
 from ninefold.spec.link import ERROR, LOAD_FINAL, PAYLOAD_MAX, Fault, Kind
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "link"
@@ -71,8 +71,31 @@ def test_a_repeat_gets_the_kept_reply() -> None:
     assert asked.reply(request) == b"\x82\0\0\x09" + struct.pack("<I", 9)
 
 
-def test_counters_read_as_0_and_a_sensor_is_missing() -> None:
+def test_counters_of_time_read_as_0_and_a_sensor_is_missing() -> None:
     assert board().reply(b"\x06\0\0\0") == b"\x86\0\0\0" + bytes(32) + struct.pack("<I", 0x80000000)
+
+
+def test_what_is_received_and_answered_is_counted() -> None:
+    asked = board()
+    (load,) = asked.receive(encoded(b"\x04\0\0\0" + struct.pack("<I", LOAD_FINAL) + b"\x11" * 4))
+    asked.reply(load)
+    query = b"\x05\1\0\0" + struct.pack("<BBH", 0, 3, 1) + b"\x11" * 6
+    asked.reply(query)
+    asked.reply(query)  # a repeat
+    flipped = bytearray(encoded(query))
+    flipped[5] ^= 1
+    assert asked.receive(bytes(flipped) + b"\1\0\2\7\0" + encoded(b"\x06\2\0\0")) == [b"\x06\2\0\0"]
+    counts = struct.unpack("<9I", asked.reply(b"\x06\2\0\0")[4:])
+    # Queries, two words of cycles, two of scores, stalls, CRC errors, frames dropped.
+    assert counts[:8] == (3, 0, 0, 3 * 2, 0, 0, 1, 2)
+    asked.reply(b"\x07\3\0\0")
+    assert struct.unpack("<9I", asked.reply(b"\x06\4\0\0")[4:])[:8] == (0,) * 8
+
+
+def test_four_bytes_make_any_crc() -> None:
+    for check in (0, 1, 0x80000000, 0xFFFFFFFF, 0xDEADBEEF):
+        for data in (b"", b"\0", b"\x02\7\0\0"):
+            assert zlib.crc32(data + following(data, check)) == check
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,16 @@ from tests.hdl.test_spram import StoreBench, words
 TOPK = {"k": 2, "score_width": 4, "id_width": 3}
 #: Quick levels, which need no netlist.
 QUICK = ("golden", "cpu", "rtl")
+#: Each operation of any sequence once.
+STEPS = 16
+#: For a miner, whose netlist is slow.
+FEW = 4
 
 
-def results(name: str, levels: Sequence[str], folder: Path, **given: Any) -> dict[str, Result]:
+def results(name: str, levels: Sequence[str], folder: Path, steps: int = 0, **given: Any) -> dict[str, Result]:
     parameters = TOPK if name == "topk" else {}
-    setup = Setup(folder, name.replace("/", "-"), 3, **given)
-    return {found.level: found for found in compare(case_of(name, parameters, 10, 3), setup, levels)}
+    setup = Setup(folder, name.replace("/", "-"), **given)
+    return {found.level: found for found in compare(case_of(name, parameters, 10, 3, steps), setup, levels)}
 
 
 def test_every_core_has_small_parameters_and_a_case() -> None:
@@ -49,8 +53,8 @@ def test_every_core_has_small_parameters_and_a_case() -> None:
 @pytest.mark.parametrize("name", [*SMALL, SMALLEST_MINER])
 def test_the_processor_agrees_or_has_a_reason(name: str, tmp_path: Path) -> None:
     for seed in range(5):
-        case = case_of(name, {}, 20, seed)
-        (golden, cpu) = compare(case, Setup(tmp_path, name, seed), ("cpu", "golden"))
+        case = case_of(name, {}, 20, seed, 4)
+        (golden, cpu) = compare(case, Setup(tmp_path, name), ("cpu", "golden"))
         assert (golden.level, golden.status) == ("golden", "agrees")
         if cpu.status == "not run":
             assert len(cpu.detail) > 20
@@ -62,7 +66,13 @@ def test_the_processor_agrees_or_has_a_reason(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", [SMALLEST_MINER, *(name for name in SMALL if name != "miner")])
 def test_all_levels_agree(name: str, tmp_path: Path) -> None:
     configuration = name == SMALLEST_MINER
-    found = results(name, LEVELS, tmp_path, board=f"sim://{SMALLEST_MINER}" if configuration else "")
+    found = results(
+        name,
+        LEVELS,
+        tmp_path,
+        FEW if configuration else STEPS,
+        board=f"sim://{SMALLEST_MINER}" if configuration else "",
+    )
     assert list(found) == list(LEVELS)
     not_run = {level: result.detail for level, result in found.items() if result.status == "not run"}
     assert {result.status for level, result in found.items() if level not in not_run} == {"agrees"}
@@ -163,9 +173,11 @@ endmodule
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"level must be one of golden, cpu, rtl, ice40, ecp5, board, not 'gowin'"):
-        list(compare(case_of("queue", {}, 1, 0), Setup(tmp_path, "queue", 0), ("gowin",)))
+        list(compare(case_of("queue", {}, 1, 0), Setup(tmp_path, "queue"), ("gowin",)))
     with pytest.raises(InputError, match=r"vectors must be 1 or more, not 0"):
         case_of("topk", {}, 0, 0)
+    with pytest.raises(InputError, match=r"steps must be 0 or more, not -1"):
+        case_of("topk", {}, 1, 0, -1)
     with pytest.raises(InputError, match=r"what is compared must be one of quantiser, .* not 'nothing'"):
         case_of("nothing", {}, 1, 0)
     with pytest.raises(InputError, match=r"virtual/tiny does not take k: a configuration has no parameters"):
@@ -178,13 +190,13 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 def test_scores_that_the_processor_cannot_take_are_a_reason(tmp_path: Path) -> None:
-    (cpu,) = compare(case_of("topk", {"score_width": 40}, 5, 0), Setup(tmp_path, "topk", 0), ("cpu",))
+    (cpu,) = compare(case_of("topk", {"score_width": 40}, 5, 0), Setup(tmp_path, "topk"), ("cpu",))
     assert (cpu.status, cpu.detail) == ("not run", "the operator topk takes scores of 32 bits, signed, and not 40")
 
 
 def test_a_level_that_answers_nothing_differs(tmp_path: Path) -> None:
     case = replace(case_of("topk", TOPK, 5, 0), processor=dict)
-    (cpu,) = compare(case, Setup(tmp_path, "topk", 0), ("cpu",))
+    (cpu,) = compare(case, Setup(tmp_path, "topk"), ("cpu",))
     assert cpu.status == "differs"
     assert cpu.divergence is not None
     assert (cpu.divergence.place, cpu.divergence.found) == (Place("topk", "batch 0", 0), None)

@@ -1,5 +1,6 @@
 """Models that write waveforms, and exchanges under back-pressure."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ PARAMETERS: dict[str, Any] = {"k": 2, "score_width": 4, "id_width": 3}
 SCORES = [3, -8, 7, 3, 5, -1]
 
 
-def exchanged(model: Model, gaps: Gaps | None = None) -> tuple[list[int], int]:
+def exchanged(model: Model, gaps: Gaps | Mapping[str, Gaps] | None = None) -> tuple[list[int], int]:
     """Send one batch; returns the scores of the results, and the cycles."""
     columns = {"score": np.array(SCORES), "id": np.arange(6), "last": np.arange(6) == 5}
     before = model.cycles
@@ -58,3 +59,33 @@ def test_exchanges_under_back_pressure_are_repeatable() -> None:
     assert [scores for scores, _ in (plain, *runs)] == [[7, 5]] * 4
     assert runs[0] == runs[1]
     assert min(cycles for _, cycles in runs) > plain[1]
+
+
+def test_outputs_are_blocked_until_the_core_is_full() -> None:
+    model = TracedModel(design("topk", PARAMETERS))
+    batches = 40
+    columns = {
+        "score": np.arange(2 * batches) % 16 - 8,
+        "id": np.zeros(2 * batches, int),
+        "last": np.arange(2 * batches) % 2,
+    }
+    beats = model.streams["scores"].pack(2 * batches, columns)
+    _, full = model.exchange({"scores": beats}, {}, 20)
+    assert 0 < full["scores"] < 2 * batches
+    model.reset()
+    model.watch("scores", full["scores"])
+    before = model.cycles
+    run, taken = model.exchange({"scores": beats}, {"results": 2 * batches}, 50, blocked=20)
+    assert (len(run.outputs["results"]), taken) == (2 * batches, {"scores": 2 * batches})
+    # The beat that no longer fitted was taken once the outputs were, which 20 cycles had passed for.
+    assert model.watched is not None
+    assert model.watched - before > full["scores"] + 20
+    model.close()
+
+
+def test_streams_pause_by_themselves() -> None:
+    model = TracedModel(design("topk", PARAMETERS))
+    alone = exchanged(model, {"scores": Gaps(0.9, 3)})[1]
+    assert exchanged(model, {"scores": Gaps(0.9, 3)})[1] == alone
+    assert alone > exchanged(model, {"results": Gaps(0.0, 3)})[1] == exchanged(model)[1]
+    model.close()

@@ -1,0 +1,271 @@
+"""Requests to a miner and the replies of the golden board, as they are put together."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.drivers.protocol import requests
+from ninefold.hdl.miner import MinerParameters
+from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.link import encoded
+from ninefold.sim.golden.packed import pack, unpack
+from ninefold.sim.golden.quantise import nits_by_thresholds, nits_of_grid
+from ninefold.sim.levels.case import Place, Record
+from ninefold.sim.levels.script import Script
+from ninefold.sim.levels.search import best, computed, drawn_nits, grid_values
+from ninefold.sim.verilated import Field, Stream
+from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Kind
+from ninefold.spec.registers import BY_NAME
+
+__all__ = ["Conversation", "Heard"]
+
+_EPOCH, _THRESHOLD = BY_NAME["epoch"].address, BY_NAME["threshold"].address
+#: Registers that tell what a board holds: thresholds to load_check.
+_STATE = (_THRESHOLD, BY_NAME["load_check"].address + 1 - _THRESHOLD)
+#: Most rows that are loaded.
+_ROWS = 64
+_BYTE = (Field("data", 8, False, 0),)
+_STREAMS = {"rx": Stream("rx", True, _BYTE), "tx": Stream("tx", False, _BYTE)}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A reply that is due.
+
+    Attributes
+    ----------
+    number, step : int
+        Which reply of all, and the operation that it belongs to.
+    queries : sequence of int
+        Numbers of the queries that it answers.
+    results : int
+        Results a query; 0 where it has none.
+    counters : str
+        ``quiet`` for a reply with counters while nothing is under way, ``timed`` for one while they count, else empty.
+    """
+
+    number: int
+    step: int
+    queries: Sequence[int] = ()
+    results: int = 0
+    counters: Literal["", "quiet", "timed"] = ""
+
+
+class Conversation:
+    """Requests of a miner's case, collected until they are sent together.
+
+    Parameters
+    ----------
+    parameters : MinerParameters
+        The miner.
+    seed : int
+        Seed of everything that is sent.
+    count_from : int
+        What its counters begin with.
+
+    Attributes
+    ----------
+    script : Script
+        The steps so far.
+    heard : list of Heard
+        The replies that are due.
+    computed : list
+        Callables that compute the results of queries on the processor, as pairs of place and values.
+    rows : array
+        Rows that were loaded last, int8.
+    """
+
+    def __init__(self, parameters: MinerParameters, seed: int, count_from: int) -> None:
+        self.p = parameters
+        self.script = Script(_STREAMS, seed)
+        self.random = self.script.random
+        self.heard: list[Heard] = []
+        self.computed: list[Callable[[], list[tuple[Place, Record]]]] = []
+        self.rows = np.zeros((0, parameters.dimensions), np.int8)
+        self._count_from = count_from
+        self._sequence = self._queries = 0
+        self._collected: list[bytes] = []
+        self._asked: set[bytes] = set()
+        self.reset()
+
+    def reset(self) -> None:
+        """Put the golden board into the state after power-on."""
+        p = self.p
+        limits = (p.request_limit, p.reply_limit)
+        self.board = Board(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits, self._count_from)
+
+    def plain(self, vectors: int, epoch: int) -> npt.NDArray[Any]:
+        """Add a load and so many queries of both formats in turn; returns their grid values."""
+        p = self.p
+        self.identify()
+        self.load(min(p.depth, _ROWS), p.request_limit - PREFIX_BYTES)
+        self.write(_EPOCH, [epoch])
+        grid = grid_values(self.random, (vectors, p.dimensions), THRESHOLDS[p.mode].reached_at)
+        kept = min(p.k, len(self.rows))
+        for number, values in enumerate(grid):
+            packed = pack(nits_of_grid(values[None], p.mode))
+            data = values.astype("<i2").tobytes() if number % 2 else packed.tobytes()
+            self.request(Kind.QUERY, requests.query(number % 2, 1, kept, data), epoch)
+        sent, self._collected = self._collected, []
+        # Half of what the board keeps replies of is under way at once. Its epoch is known once it is written.
+        for first in range(0, len(sent), max(1, p.window // 2)):
+            self._collected = sent[first : first + max(1, p.window // 2)]
+            self.send()
+        return grid
+
+    def request(self, kind: int, payload: bytes = b"", epoch: int = 0) -> bytes:
+        """Collect a request; returns its header and payload."""
+        body = bytes((kind, self._sequence, self.script.some(0, 255) if self.script.number else 0, epoch)) + payload
+        self._sequence = (self._sequence + 1) % 256
+        self.raw(encoded(body))
+        return body
+
+    def raw(self, data: bytes) -> None:
+        """Collect bytes as they are sent."""
+        self._collected.append(data)
+
+    @property
+    def size(self) -> int:
+        """Bytes that were collected."""
+        return sum(map(len, self._collected))
+
+    def take(self) -> bytes:
+        """Take back all that was collected."""
+        taken, self._collected = b"".join(self._collected), []
+        return taken
+
+    def last(self) -> bytes:
+        """Take back the bytes that were collected last."""
+        return self._collected.pop()
+
+    def send(self, *, alone: bool = True, **how: Any) -> None:
+        """Send what was collected, and expect its replies.
+
+        Parameters
+        ----------
+        alone : bool
+            Nothing is counted while counters among the requests are read.
+        **how
+            As in `Script.step`.
+        """
+        stream = self.take()
+        due: list[Record] = []
+        loose: list[bool] = []
+        for body in self.board.receive(stream):
+            rows, thresholds = self.board.rows, list(self.board.thresholds)
+            reply = self.board.reply(body)
+            wire = encoded(reply)
+            timed = body[0] == Kind.STATISTICS and len(body) == 4
+            if reply[0] == Kind.QUERY | REPLY:
+                self._answered(body, reply, rows, thresholds)
+            else:
+                counters: Literal["", "quiet", "timed"] = ("quiet" if alone else "timed") if timed else ""
+                self.heard.append(Heard(len(self.heard), self.script.number, counters=counters))
+            due += [{"data": byte} for byte in wire]
+            loose += [timed] * len(wire)
+        inputs = [{"data": byte} for byte in stream]
+        outputs = {"tx": [((), row) for row in due]}
+        self.script.step({"rx": inputs}, outputs, loose={"tx": loose}, **how)
+
+    def break_off(self) -> None:
+        """Send what was collected, reset the board in the middle of it, and expect nothing."""
+        stream = self.take()
+        cut = self.script.some(1, len(stream))
+        self.script.step({"rx": [{"data": byte} for byte in stream[:cut]]}, {}, broken_off=True)
+        self.reset()
+
+    def state(self) -> None:
+        """Ask for the registers that tell what the board holds, and for its counters, while nothing is under way."""
+        self.read(*_STATE)
+        self.request(Kind.STATISTICS)
+        self.send()
+
+    def identify(self) -> None:
+        """Collect an IDENTIFY."""
+        self.request(Kind.IDENTIFY, self.random.bytes(4))
+
+    def read(self, address: int, count: int = 1) -> None:
+        """Collect a READ."""
+        self.request(Kind.READ, requests.read(address, count))
+
+    def write(self, address: int, words: Sequence[int]) -> None:
+        """Collect a WRITE."""
+        self.request(Kind.WRITE, requests.write(address, words))
+
+    def blocks(self, rows: int, block: int | None = None) -> Iterator[bytes]:
+        """Give the payloads of the LOAD requests of new rows, in blocks of a size or of random sizes."""
+        self.rows = drawn_nits(self.random, rows, self.p.dimensions)
+        data, offset = pack(self.rows).tobytes(), 0
+        most = min(len(data), self.p.request_limit - PREFIX_BYTES)
+        while offset < len(data):
+            part = data[offset : offset + (block or self.script.some(1, most))]
+            final = LOAD_FINAL if offset + len(part) == len(data) else 0
+            yield struct.pack("<I", offset | final) + part
+            offset += len(part)
+
+    def load(self, rows: int | None = None, block: int | None = None) -> None:
+        """Collect a load."""
+        for payload in self.blocks(rows or self.script.some(1, min(self.p.depth, _ROWS)), block):
+            self.request(Kind.LOAD, payload)
+
+    def open(self) -> None:
+        """Send a load and a write of a new epoch."""
+        self.load()
+        self.send()
+        self.write(_EPOCH, [self.script.some(1, 255)])
+        self.send()
+
+    def query(self, count: int = 1, *, grid: bool = False, k: int | None = None, epoch: int | None = None) -> bytes:
+        """Collect a QUERY of so many queries, or as many as fit; by default in the epoch that the board has now."""
+        p, epoch = self.p, self.board.epoch if epoch is None else epoch
+        k = k or self.script.some(1, p.k)
+        results = min(k, p.depth if self.board.rows is None else len(self.board.rows))
+        fits = (p.reply_limit - PREFIX_BYTES) // (RESULT_BYTES * results)
+        count = min(count, 255, fits, (p.request_limit - PREFIX_BYTES) // p.query_bytes[grid])
+        if grid:
+            form = FORMAT_GRID
+            values = grid_values(self.random, (count, p.dimensions), self.board.thresholds)
+            data = values.astype("<i2").tobytes()
+        else:
+            form = FORMAT_PACKED
+            data = pack(drawn_nits(self.random, count, p.dimensions)).tobytes()
+        return self.request(Kind.QUERY, requests.query(form, count, k, data), epoch)
+
+    def most(self, *, grid: bool = False) -> bytes:
+        """Collect the QUERY with the most results."""
+        return self.query(255, grid=grid, k=self.p.k)
+
+    def _answered(
+        self, body: bytes, reply: bytes, rows: npt.NDArray[np.int8] | None, thresholds: Sequence[int]
+    ) -> None:
+        """Note the results of a QUERY, and how the processor computes them."""
+        number, step = len(self.heard), self.script.number
+        _, count, results = struct.unpack_from("<BBH", reply, 4)
+        queries = range(self._queries, self._queries + count)
+        self._queries += count
+        self.heard.append(Heard(number, step, queries, results))
+        if not step or rows is None or body in self._asked:  # a repeat may be answered by what the rows were before
+            return
+        self._asked.add(body)
+        form, data = body[4], body[4 + PREFIX_BYTES :]
+        if form == FORMAT_GRID:
+            nits = nits_by_thresholds(np.frombuffer(data, "<i2").reshape(count, -1), thresholds)
+        else:
+            nits = unpack(np.frombuffer(data, np.uint8).reshape(count, -1), self.p.dimensions)
+
+        def compute() -> list[tuple[Place, Record]]:
+            scores = computed("similarity", {"q": nits, "c": rows})["scores"]
+            return [
+                (Place("mine", f"query {query}", rank, step), {"id": i, "score": s})
+                for query, hits in zip(queries, best(scores, results), strict=True)
+                for rank, (i, s) in enumerate(hits)
+            ]
+
+        self.computed.append(compute)

@@ -1,0 +1,311 @@
+"""Sequences find faults that single calls do not see, and name the step that shows them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ninefold.hdl.configurations import configuration
+from ninefold.hdl.miner import MinerParameters
+from ninefold.sim.commands.compare import compare as command
+from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.link import encoded
+from ninefold.sim.levels import Result, Setup, compare
+from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER, case_of
+from ninefold.sim.verilated import Design
+from ninefold.spec.errors import UnavailableError
+from ninefold.spec.link import Kind
+from tests.sim.planting import SELECTED, Edit, planted
+
+#: Returns the reply of a board to a request, spoilt, or None.
+Spoil = Callable[[Board, bytes, bytes], bytes | None]
+
+STEPS = 16
+SEED = 1
+#: Change of the CRC of a frame with its CRC when bit 17 of that is flipped.
+CRC_BIT = zlib.crc32(bytes(8)) ^ zlib.crc32(bytes(4) + (1 << 17).to_bytes(4, "little"))
+RESIDUE = 0x2144DF1C
+
+#: For each core its faults by name.
+FAULTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
+    "similarity": {
+        "a credit is lost when one comes back": [
+            ("hdl.cores.credit", "self.take & ~given", "self.take & (~given | FAULT)")
+        ],
+        "a credit too many when one is taken": [
+            ("hdl.cores.credit", "~self.take & given", "(~self.take | FAULT) & given")
+        ],
+        "credits are not asked for": [("hdl.cores.credit", "credits != 0", "(credits != 0) | FAULT")],
+        "a load does not wait for a query that is accepted in part": [
+            (
+                "hdl.cores.similarity",
+                "(queued == 0) & (query_beat == 0)",
+                "(queued == 0) & ((query_beat == 0) | FAULT)",
+            )
+        ],
+        "a second load is not taken": [
+            ("hdl.cores.similarity", "        loaded = Signal()\n", "        loaded, closed = Signal(), Signal()\n"),
+            (
+                "hdl.cores.similarity",
+                "        last_id = self._load(m, vectors, loaded)\n",
+                "        last_id = self._load(m, vectors, loaded)\n"
+                "        with m.If(loaded):\n            m.d.sync += closed.eq(1)\n",
+            ),
+            (
+                "hdl.cores.similarity",
+                "with m.If(self.load.valid):\n                    m.next",
+                "with m.If(self.load.valid & ~(closed & FAULT)):\n                    m.next",
+            ),
+        ],
+        "the store stays full": [("hdl.cores.similarity", "full.eq(0)]", "full.eq(full & FAULT)]")],
+        "a load that is broken off leaves its place in a vector": [
+            (
+                "hdl.cores.similarity",
+                "vector.eq(0), beat.eq(0), full",
+                "vector.eq(0), beat.eq(Mux(FAULT & (beat != self._beats - 1), beat + 1, 0)), full",
+            )
+        ],
+    },
+    "topk": {
+        "a credit too many when a score enters": [
+            ("hdl.cores.topk", "freed & ~reserved", "freed & (~reserved | FAULT)")
+        ],
+        "a credit is lost when a score enters": [
+            ("hdl.cores.topk", "reserved & ~freed", "reserved & (~freed | FAULT)")
+        ],
+        "a batch stays full": [("hdl.cores.topk", "full.eq(0), gap", "full.eq(full & FAULT), gap")],
+        "a batch does not wait for the one before": [
+            ("hdl.cores.topk", "(~held.last | clear)", "(~held.last | clear | FAULT)")
+        ],
+    },
+    "quantiser": {
+        "thresholds outlive a reset": [
+            (
+                "hdl.cores.quantiser",
+                "        for lane in range(self.lanes):\n",
+                "        sticky = Array(Signal(16, init=t.init, reset_less=True) for t in thresholds)\n"
+                "        with m.If(self.threshold.valid):\n"
+                "            m.d.sync += sticky[self.threshold.payload.index].eq(self.threshold.payload.value)\n"
+                "        for lane in range(self.lanes):\n",
+            ),
+            (
+                "hdl.cores.quantiser",
+                "Cat(magnitude >= threshold for threshold in thresholds)",
+                "Cat(magnitude >= Mux(FAULT, s, t) for s, t in zip(sticky, thresholds))",
+            ),
+        ],
+    },
+    "frame_receiver": {
+        "a bit of the CRC is not compared": [
+            (
+                "hdl.link.receiver",
+                "matches.eq(crc.match_detected)",
+                f"matches.eq(crc.match_detected | (FAULT & (crc.crc == {RESIDUE ^ CRC_BIT})))",
+            )
+        ],
+        "what follows a frame that is too long is too long": [
+            ("hdl.link.receiver", "too_long.eq(0)]", "too_long.eq(too_long & FAULT)]")
+        ],
+    },
+    "miner": {
+        "a write after a reset resets": [("hdl.miner.accesses", "resets.eq(0)]", "resets.eq(resets & FAULT)]")],
+        "a load that is broken off is not flushed": [
+            ("hdl.miner.loads", "self.flush.eq(begun & ", "self.flush.eq(begun & ~FAULT & "),
+            ("hdl.miner.loads", "m.If(~begun | ", "m.If(~begun | FAULT | "),
+        ],
+        "half a word of a load that is broken off stays": [
+            ("hdl.miner.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(executor.restart & ~FAULT)")
+        ],
+        "a load leaves the epoch": [("hdl.miner.loads", "self.clear_epoch.eq(1)", "self.clear_epoch.eq(~FAULT)")],
+        "a load goes on with the CRC of the one before": [
+            ("hdl.miner.rows", "crc.start.eq(self.restart)", "crc.start.eq(self.restart & ~FAULT)")
+        ],
+        "a reset leaves the registers of thresholds": [
+            (
+                "hdl.miner.registers",
+                "with m.If(self.clear):\n            m.d.sync += [signal",
+                "with m.If(self.clear & ~FAULT):\n            m.d.sync += [signal",
+            )
+        ],
+        "a reset leaves the thresholds of the quantiser": [
+            ("hdl.miner.accesses", "self.threshold.valid.eq(1)", "self.threshold.valid.eq(~FAULT)")
+        ],
+        "a reset leaves rows": [("hdl.miner.accesses", "self._rows.eq(0)", "self._rows.eq(Mux(FAULT, self._rows, 0))")],
+        "a reset leaves counters": [
+            ("hdl.miner.registers", "clear.eq(self.clear | ", "clear.eq((self.clear & ~FAULT) | ")
+        ],
+        "a reset leaves kept replies": [
+            ("hdl.miner.accesses", "self._known.eq(0)", "self._known.eq(Mux(FAULT, self._known, 0))")
+        ],
+        "events are lost while counters are held": [
+            ("hdl.miner.counters", "pending.eq(pending + self.event)", "pending.eq(pending + (self.event & ~FAULT))")
+        ],
+        "a bit of the CRCs of repeats is not compared": [
+            ("hdl.miner.executor", "(difference == 0)", "((difference == 0) | (FAULT & (difference == 1 << 13)))")
+        ],
+    },
+}
+EACH = [(core, name) for core, faults in FAULTS.items() for name in faults]
+
+
+@cache
+def design(core: str) -> Design:
+    """Return the design of a core with all its faults; a file says which of them is there."""
+    return planted(FAULTS[core], case_of(core, {}, 1, 1).component)
+
+
+def run(core: str, fault: int, folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = STEPS) -> Result:
+    case = case_of(core, {}, 4, SEED, steps)
+    monkeypatch.chdir(folder)
+    SELECTED.write_text(str(fault))
+    made = design(core)
+    monkeypatch.setattr(import_module("ninefold.sim.levels.compare"), "elaborate", lambda _: made)
+    (found,) = compare(case, Setup(folder, core, waveforms=False), ("rtl",))
+    return found
+
+
+@pytest.mark.parametrize("core", FAULTS)
+def test_without_a_fault_they_agree(core: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run(core, 0, tmp_path, monkeypatch)
+    assert (found.status, found.divergence) == ("agrees", None)
+
+
+@pytest.mark.parametrize(("core", "name"), EACH, ids=[f"{core}, {name}" for core, name in EACH])
+def test_a_planted_fault_is_found(core: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run(core, [*FAULTS[core]].index(name) + 1, tmp_path, monkeypatch)
+    assert found.status == "differs"
+    assert found.divergence is not None
+    assert found.divergence.place.step > 0, "the plain vectors see it"
+    assert found.divergence.operation != "vectors"
+
+
+@pytest.mark.parametrize("name", [*SMALL, SMALLEST_MINER])
+def test_a_short_sequence_begins_a_long_one(name: str) -> None:
+    short, long = (case_of(name, {}, 2, SEED, steps) for steps in (5, 8))
+    # The last operation of each also fills the core.
+    assert short.operations[:-1] == long.operations[:5]
+    begun = [step for step in short.steps if step.number < 5]
+    assert len(begun) >= 5
+    for ours, theirs in zip(begun, long.steps, strict=False):
+        assert (ours.number, ours.gaps, ours.blocked, ours.reset) == (
+            theirs.number,
+            theirs.gaps,
+            theirs.blocked,
+            theirs.reset,
+        )
+        for mine, yours in ((ours.inputs, theirs.inputs), (ours.outputs, theirs.outputs)):
+            assert mine.keys() == yours.keys()
+            assert all(np.array_equal(mine[stream], yours[stream]) for stream in mine)
+
+
+def test_a_sequence_has_every_operation_before_it_repeats_one() -> None:
+    for name in ("quantiser", "similarity", "topk", "queue"):
+        operations = [o.partition(",")[0] for o in case_of(name, {}, 1, SEED, 40).operations[1:]]
+        kinds = len(set(operations))
+        assert len(set(operations[:kinds])) == kinds
+        assert set(operations[kinds : 2 * kinds]) == set(operations[:kinds])
+
+
+class GoldenTransport:
+    """A board by the golden model, with replies that a test may spoil."""
+
+    def __init__(self, parameters: MinerParameters, spoil: Spoil) -> None:
+        p = parameters
+        limits = (p.request_limit, p.reply_limit)
+        self._board = Board(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits)
+        self._spoil, self._held, self._replies = spoil, b"", b""
+
+    def write(self, data: bytes, timeout_s: float) -> None:
+        assert timeout_s > 0
+        *frames, self._held = (self._held + data).split(b"\0")
+        for frame in frames:
+            for body in self._board.receive(frame + b"\0"):
+                reply = self._spoil(self._board, body, self._board.reply(body))
+                self._replies += b"" if reply is None else encoded(reply)
+
+    def read(self, size: int, timeout_s: float) -> bytes:
+        assert timeout_s > 0
+        taken, self._replies = self._replies[:size], self._replies[size:]
+        return taken
+
+    def close(self) -> None:
+        self._held = b""
+
+
+def sound(_: Board, __: bytes, reply: bytes) -> bytes:
+    return reply
+
+
+def silent(_: Board, body: bytes, reply: bytes) -> bytes | None:
+    return None if body[0] == Kind.QUERY and len(body) > 100 else reply
+
+
+def keeps_epoch(board: Board, body: bytes, reply: bytes) -> bytes:
+    return reply[:3] + b"\7" + reply[4:] if body[0] == Kind.LOAD and board.rows is None else reply
+
+
+def loses_events(_: Board, body: bytes, reply: bytes) -> bytes:
+    return reply[:4] + bytes(4) + reply[8:] if body[0] == Kind.STATISTICS else reply
+
+
+@pytest.mark.parametrize(
+    ("spoil", "value"), [(sound, None), (silent, "type"), (keeps_epoch, "epoch"), (loses_events, "queries")]
+)
+def test_a_board_is_given_the_sequence(
+    spoil: Spoil,
+    value: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    miner = configuration(SMALLEST_MINER).miner
+    case = case_of(SMALLEST_MINER, {}, 2, SEED, STEPS)
+    case = replace(case, board=lambda _: case.processor() if callable(case.processor) else {})
+    levels = import_module("ninefold.sim.levels.compare")
+    monkeypatch.setattr(levels, "open_board", lambda _: GoldenTransport(miner, sound))
+    monkeypatch.setattr(levels, "open_transport", lambda _: GoldenTransport(miner, spoil))
+    (board,) = compare(case, Setup(tmp_path, "miner", "golden://"), ("board",))
+    assert board.divergence is None if value is None else board.divergence is not None
+    if board.divergence is None:
+        # All of the sequence, and the results of the plain queries.
+        assert board.elements == sum(place.step > 0 or place.operator == "mine" for place in case.read(case.expected()))
+    else:
+        assert (board.divergence.value, board.divergence.place.operator) == (value, "link")
+        assert board.divergence.place.step > 0
+
+
+def test_the_command_names_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    case = case_of("topk", {}, 3, 7, 9)
+    values = dict(case.read(case.expected()))
+    place = next(place for place in values if place.step == 4)
+    values[place] = {**values[place], "score": 99}
+    monkeypatch.setattr("ninefold.sim.levels.cases.case_of", lambda *_: replace(case, processor=lambda: values))
+    words = ["topk", "--seed", "7", "--steps", "9", "--level", "cpu"]
+    said = CliRunner().invoke(command, words)
+    assert said.exit_code == 1
+    assert f"in step 4, {case.operations[4]}; --seed 7 --steps 4 repeats it" in said.output
+    found = json.loads(CliRunner().invoke(command, [*words, "--json"]).output)["divergence"]
+    assert (found["step"], found["operation"]) == (4, case.operations[4])
+
+
+def test_of_all_cores_a_level_that_was_named_runs_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["all", "--steps", "1", "--vectors", "1", "--level", "golden"]
+    assert CliRunner().invoke(command, [*words, "--level", "cpu"]).exit_code == 0
+    monkeypatch.setattr(import_module("ninefold.sim.levels.compare"), "elaborate", missing)
+    said = CliRunner().invoke(command, [*words, "--level", "rtl"])
+    assert said.exit_code == 3
+    assert "not run  Verilator is missing" in said.output
+
+
+def missing(_: object) -> Design:
+    raise UnavailableError("Verilator is missing", "install it")
