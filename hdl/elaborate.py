@@ -49,8 +49,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     ToolError
         Yosys fails to write the Verilog.
     """
-    with step(f"elaborating {type(core).__name__}"):
-        text = _converted(_NamedStates(core), name, platform)
+    text = _converted(_NamedStates(core), name, platform)
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
@@ -90,8 +89,7 @@ def _name_states(fragment: Any) -> None:
 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
     """Convert a core to RTLIL, with ports and parameters as in `verilog`."""
-    with step(f"elaborating {type(core).__name__}"):
-        return _converted(core, name, platform)
+    return _converted(core, name, platform)
 
 
 def _converted(core: Any, name: str, platform: Any) -> str:
