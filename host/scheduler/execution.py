@@ -56,7 +56,7 @@ class Running:
     residents : Residents
         Residents of the device.
     seconds : float
-        Time of the call.
+        Time of the call in seconds.
     measured : list of (str, float)
         Loading times in seconds, by size class.
     """

@@ -76,7 +76,7 @@ def best(threads: int) -> tuple[Engine, str]:
         except (NinefoldError, ImportError, OSError) as error:
             # The log gets the whole message, such as a compiler's output; results get the line with the error.
             lines = str(error).splitlines() or [type(error).__name__]
-            # An unavailable folder's message includes the remedy, so it is not shortened.
+            # An `UnavailableError` includes its remedy, so it is not shortened.
             line = next((line for line in lines if "error" in line), lines[0])
             note = f"no {path}: {line if isinstance(error, UnavailableError) else shortened(line)}"
             _log.warning("the CPU's path %s is not used: %s", path, error)

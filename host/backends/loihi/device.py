@@ -26,7 +26,7 @@ from .topk import Sorter
 
 __all__ = ["Loihi", "LoihiDevice"]
 
-#: Ratings from 1 to 10: the lowest of the scheduler's three grades, since an emulator is slow.
+#: Ratings from 1 to 10: the lowest of the scheduler's three grades, as for any neuromorphic chip.
 _RATINGS = {"mine": 3, "similarity": 3, "topk": 3}
 #: Time limit of a call in seconds; the emulator computes every time step of the chip.
 TIMEOUT_S = 600.0
