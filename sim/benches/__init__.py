@@ -1,1 +1,1 @@
-"""cocotb benches of the cores."""
+"""cocotb testbenches of the cores."""

@@ -1,4 +1,4 @@
-"""Bench of the COBS decoder against the golden model of the stuffing."""
+"""Testbench of the COBS decoder against the golden model of the stuffing."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -32,7 +32,7 @@ class DecoderBench(Bench):
 
 
 async def started(dut: Any) -> DecoderBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = DecoderBench(dut)
     await bench.reset()
     return bench

@@ -1,4 +1,4 @@
-"""Bench of the COBS encoder against the golden model of the stuffing."""
+"""Testbench of the COBS encoder against the golden model of the stuffing."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -31,7 +31,7 @@ class EncoderBench(Bench):
 
 
 async def started(dut: Any) -> EncoderBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = EncoderBench(dut)
     await bench.reset()
     return bench

@@ -1,4 +1,4 @@
-"""Contract of benches and what runs them, and payloads as integers, the first field in the least significant bits."""
+"""Environment of testbenches, and payloads as integers with the first field in the least significant bits."""
 
 import json
 import os
@@ -7,14 +7,14 @@ from typing import Any
 
 __all__ = ["PERIOD_NS", "VARIABLE", "join", "parameters", "signed", "split", "word", "words"]
 
-#: Environment variable that carries the parameters of the core, as JSON, to the benches.
+#: Environment variable with the parameters of the core, as JSON.
 VARIABLE = "NINEFOLD_CORE_PARAMETERS"
-#: Period of the clock that every bench makes.
+#: Period of the clock in every testbench.
 PERIOD_NS = 10
 
 
 def parameters() -> dict[str, Any]:
-    """Return the parameters that the core under test was made with."""
+    """Return the parameters of the core under test."""
     values: dict[str, Any] = json.loads(os.environ[VARIABLE])
     return values
 
@@ -38,12 +38,12 @@ def split(payload: int, widths: Sequence[int]) -> list[int]:
 
 
 def signed(value: int, bits: int) -> int:
-    """Return the two's complement number of so many bits that `value` holds."""
+    """Interpret the lowest bits of `value` as a two's complement number."""
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
 def word(elements: Iterable[int], bits: int, last: int) -> int:
-    """Return the payload {elements, last} with elements of so many bits."""
+    """Return the payload {elements, last} with elements of the given width."""
     return join([*((element, bits) for element in elements), (last, 1)])
 
 

@@ -1,4 +1,4 @@
-"""Bench of the frame receiver against the golden model: sound frames arrive, and nothing else does."""
+"""Testbench of the frame receiver against the golden model: sound frames arrive, and nothing else does."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -30,7 +30,7 @@ class ReceiverBench(Bench):
         self.forget()
 
     def forget(self) -> None:
-        """Put the model back."""
+        """Reset the model."""
         self._stream = b""
         self._refused = [0, 0]
 
@@ -65,7 +65,7 @@ class ReceiverBench(Bench):
 
 
 async def started(dut: Any) -> ReceiverBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = ReceiverBench(dut)
     await bench.restart()
     return bench

@@ -1,4 +1,4 @@
-"""Bench of the frame sender against the golden model of the link's bytes."""
+"""Testbench of the frame sender against the golden model of the link's bytes."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -31,7 +31,7 @@ class SenderBench(Bench):
 
 
 async def started(dut: Any) -> SenderBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = SenderBench(dut)
     await bench.reset()
     return bench

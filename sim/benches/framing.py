@@ -1,4 +1,4 @@
-"""What the benches of the link's cores share: frames at random and at the corners of the stuffing."""
+"""Stimulus for the testbenches of the link's cores: random frames, and corner cases of COBS."""
 
 from collections.abc import Iterable, Iterator
 from random import Random
@@ -8,12 +8,12 @@ from ninefold.spec.link import COBS_RUN
 
 __all__ = ["FULL", "corners", "frame_words", "nearly_full", "random_frame", "random_frames"]
 
-#: The longest run without a zero.
+#: Longest run without a zero.
 FULL = bytes(range(1, COBS_RUN + 1))
 
 
 def frame_words(frames: Iterable[bytes]) -> Iterator[int]:
-    """Give the bytes of frames as payloads {data: 8, last: 1}."""
+    """Convert the bytes of frames to payloads {data: 8, last: 1}."""
     for frame in frames:
         yield from (join([(byte, 8), (i == len(frame) - 1, 1)]) for i, byte in enumerate(frame))
 

@@ -1,4 +1,4 @@
-"""Bench of the top-k by insertion, with the model of the top-k miner's: results, order, ties, batches and timing."""
+"""Testbench of the top-k by insertion, with the model of the top-k core: results, order, ties, batches, timing."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 
 async def started(dut: Any) -> TopKBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = TopKBench(dut)
     await bench.restart()
     return bench

@@ -1,4 +1,4 @@
-"""Bench of the miner: requests in, the golden board's replies out, byte for byte."""
+"""Testbench of the miner against the golden model of a board, byte for byte."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -21,14 +21,14 @@ __all__ = ["MinerBench"]
 _EPOCH = BY_NAME["epoch"].address
 _THRESHOLD = BY_NAME["threshold"].address
 _CONTROL = BY_NAME["control"].address
-#: From the last byte of a READ of one word to the first of its reply, without those of its first group.
+#: Cycles from the last byte of a READ of one word to the first byte of its reply, without its first COBS group.
 _READ_CYCLES = 42
-#: Of CRC-32, from the highest power on.
+#: Polynomial of CRC-32, highest power first.
 _CRC_POLYNOMIAL = 0xEDB88320
 
 
 async def started(dut: Any) -> MinerBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = MinerBench(dut)
     await bench.restart()
     return bench

@@ -1,4 +1,4 @@
-"""Bench of the pipeline: grid values in, nearest vectors out, against the golden models of its three operators."""
+"""Testbench of the pipeline: grid values in, nearest vectors out, against the golden models of its three operators."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -174,12 +174,12 @@ class PipelineBench(Bench):
         assert taken == [rows * self.beats] * (queries - 1), f"{taken} cycles a query, not {rows * self.beats}"
 
     async def finish(self, settle: int = 0) -> None:
-        """Run to the end, and long enough for any result too many to show."""
+        """Run to completion, and long enough for surplus results to show."""
         await super().finish(settle or 4 * self.k + 60)
 
 
 async def started(dut: Any) -> PipelineBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = PipelineBench(dut)
     await bench.restart()
     return bench

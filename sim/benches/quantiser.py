@@ -1,4 +1,4 @@
-"""Bench of the quantiser: every grid value, thresholds, throughput and latency against the golden model."""
+"""Testbench of the quantiser: every grid value, thresholds, throughput and latency against the golden model."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -108,7 +108,7 @@ def _clip(value: int) -> int:
 
 
 async def started(dut: Any) -> QuantiserBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = QuantiserBench(dut)
     await bench.restart()
     return bench

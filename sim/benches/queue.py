@@ -1,4 +1,4 @@
-"""Bench of the block queue: every word once, in order, at one a cycle."""
+"""Testbench of the block queue: every word once, in order, at one a cycle."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -32,7 +32,7 @@ class QueueBench(Bench):
 
 
 async def started(dut: Any) -> QueueBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = QueueBench(dut)
     await bench.reset()
     return bench

@@ -1,4 +1,4 @@
-"""The host's side of the bench of the miner: requests, replies with their model, and what is refused."""
+"""Host side of the miner's testbench: requests, replies with their model, and refused requests."""
 
 import itertools
 import struct
@@ -23,11 +23,11 @@ _THRESHOLD, _EPOCH = BY_NAME["threshold"].address, BY_NAME["epoch"].address
 _ROWS, _CONTROL = BY_NAME["rows"].address, BY_NAME["control"].address
 _TEMPERATURE = BY_NAME["temperature"].address
 _GAPS = (0x13, 0x1D, 0x1E, 0x1F, 0x29, 0x2A, 0x30, 0x3F, 0x40, 0x54, 0x80, 0x118, 0x1014, 0x8018, 0xFFFF)
-#: Counters: what these registers say depends on time.
+#: Counters, whose values depend on time.
 _TIMED = range(STATISTICS.start, BY_NAME["dropped"].address + 1)
 #: Counters of one word, and of two.
 _SHORT, _LONG = ("queries", "stalls", "crc_errors", "dropped"), ("cycles", "accepted")
-#: In the place of a byte that is due: a frame of bytes that depend on time.
+#: Placeholder for an expected frame whose bytes depend on time.
 _FRAME = -1
 
 
@@ -72,7 +72,7 @@ class MinerBench(Bench):
         self.forget()
 
     def forget(self) -> None:
-        """Put the model back."""
+        """Reset the model."""
         self.board = Board(**self._given)
         self.sequence = self.epoch = 0
         self.rows = 1
@@ -97,9 +97,9 @@ class MinerBench(Bench):
         self.begun = self.cycle
 
     async def counters(self, kind: Kind = Kind.STATISTICS) -> dict[str, int]:
-        """Ask for the counters, by one of two requests, and return how far each has counted, by name.
+        """Request the counters, by one of two requests, and return their values by name.
 
-        Those of 64 bits go by their names without ``_low`` and ``_high``.
+        The names of 64-bit counters are without ``_low`` and ``_high``.
         """
         await self.finish(settle=1)
         self.tx.heard, place = b"", len(self.tx.offered)
@@ -138,7 +138,7 @@ class MinerBench(Bench):
         self.request(Kind.WRITE, struct.pack(f"<HH{len(words)}I", address, len(words), *words))
 
     def nits(self, count: int) -> bytes:
-        """Return so many random rows or queries, packed."""
+        """Return random packed rows or queries."""
         most = self.random.choice([1, 4])
         pair = (
             self.random.randint(-most, most) & 15 | (self.random.randint(-most, most) & 15) << 4 for _ in range(9999)
@@ -146,7 +146,7 @@ class MinerBench(Bench):
         return bytes(itertools.islice(pair, count * self.dimensions // 2))
 
     def grid(self, count: int) -> bytes:
-        """Return so many random queries of grid values."""
+        """Return random queries of grid values."""
         values = (self.random.choice([GRID_MIN, GRID_MAX, self.random.randint(-7000, 7000)]) for _ in range(9999))
         return b"".join(struct.pack("<h", value) for value in itertools.islice(values, count * self.dimensions))
 
@@ -167,13 +167,13 @@ class MinerBench(Bench):
         return self.request(Kind.QUERY, struct.pack("<BBH", int(grid), count, k) + data, self.epoch)
 
     def most(self, *, grid: bool) -> int:
-        """Return how many queries a request may hold, by its length and by that of its reply."""
+        """Return the maximum number of queries in a request, by the limits on request and reply."""
         size = self.dimensions * 2 if grid else self.dimensions // 2
         results: int = (self._given["reply_limit"] - PREFIX_BYTES) // RESULT_BYTES
         return min((self.longest - PREFIX_BYTES) // size, results // self.k, 255)
 
     def refused(self) -> Iterator[Request]:
-        """Give requests that are refused while there are rows and no load is under way."""
+        """Yield requests that are refused while rows are loaded and no load is in progress."""
         return refused(self.dimensions, self.depth, self.k, self.longest, self._given["reply_limit"], self.epoch)
 
     def random_request(self, random: Random) -> None:
@@ -210,7 +210,7 @@ def _words(payload: bytes) -> tuple[int, ...]:
 
 
 def refused(dimensions: int, depth: int, k: int, longest: int, reply_limit: int, epoch: int) -> Iterator[Request]:
-    """Give requests that a miner refuses that has rows, whose registers are named so, and no load under way."""
+    """Yield requests that a miner refuses while rows are loaded and no load is in progress, given its registers."""
     for kind in (0, 8, 9, 0x0D, 0x15, 0x25, 0x45, 0x85, 0xFF):
         yield from ((kind, bytes(length), epoch) for length in (0, 4))
     for kind, lengths in (
@@ -252,7 +252,7 @@ def _accesses() -> Iterator[Request]:
 
 
 def _queries(row: int, k: int, longest: int, reply_limit: int, epoch: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Give format, queries, results and bytes of data, and epoch."""
+    """Yield format, queries, results and bytes of data, and epoch."""
     yield from ((form, 1, 1, row, epoch) for form in (2, 3, 4, 0x11, 0x80, 0xFF))
     yield from ((0, 1, 1, row, epoch ^ 1 << bit) for bit in range(8))
     yield from ((0, 1, results, row, epoch) for results in (0, k + 1, k + 2, 0x100 | k, 0x8000 | k))
@@ -261,7 +261,7 @@ def _queries(row: int, k: int, longest: int, reply_limit: int, epoch: int) -> It
         size = row << 2 * form
         yield from ((form, 2, 1, size * 2 + more, epoch) for more in (-size, -1, 1, size))
         yield form, 1, 1, 0, epoch
-    # Only one of the two faults, so that nothing hangs on their order.
+    # Only one of the two faults, so that their order does not matter.
     most = (reply_limit - PREFIX_BYTES) // RESULT_BYTES
     for count in range(1, (longest - PREFIX_BYTES) // row + 1):
         if most < count * k <= most + 2 * k:

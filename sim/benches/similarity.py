@@ -1,4 +1,4 @@
-"""Bench of the similarity engine: scores, loads between queries, throughput and latency against the golden model."""
+"""Testbench of the similarity engine: scores, loads between queries, throughput and latency."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -115,7 +115,7 @@ class SimilarityBench(Bench):
 
 
 async def started(dut: Any) -> SimilarityBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = SimilarityBench(dut)
     await bench.restart()
     return bench

@@ -1,4 +1,4 @@
-"""Clock, sources and sinks of a bench: streams driven and watched on every cycle."""
+"""Clock, sources and sinks of a testbench, which drive and check streams on every cycle."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +14,10 @@ from ninefold.sim.benches.fields import PERIOD_NS
 
 __all__ = ["PATTERNS", "Bench", "Pattern", "Pulses", "Sink", "Source", "always", "blocked", "bursts", "density"]
 
-#: Makes the cycles on which a source may begin an offer, or a sink is ready.
+#: Generator of the cycles on which a source may start an offer, or a sink is ready.
 Pattern = Callable[[Random], Iterator[bool]]
 
-#: A bench that waits so many cycles without a transfer has hung.
+#: Number of cycles without a transfer after which a testbench has hung.
 _PATIENCE = 5000
 
 
@@ -27,7 +27,7 @@ def always(_random: Random) -> Iterator[bool]:
 
 
 def density(chance: float) -> Pattern:
-    """Return the pattern in which each cycle is used with that chance."""
+    """Return the pattern in which each cycle is used with the given probability."""
 
     def pattern(random: Random) -> Iterator[bool]:
         while True:
@@ -37,7 +37,7 @@ def density(chance: float) -> Pattern:
 
 
 def bursts(longest_on: int, longest_off: int) -> Pattern:
-    """Return the pattern of uninterrupted runs and pauses, each up to that many cycles long."""
+    """Return the pattern of alternating runs and pauses, each of at most the given number of cycles."""
 
     def pattern(random: Random) -> Iterator[bool]:
         while True:
@@ -48,7 +48,7 @@ def bursts(longest_on: int, longest_off: int) -> Pattern:
 
 
 def blocked(cycles: int) -> Pattern:
-    """Return the pattern that is blocked for so many cycles and then released for good."""
+    """Return the pattern that is blocked for a number of cycles and then always ready."""
 
     def pattern(_random: Random) -> Iterator[bool]:
         return chain(repeat(False, cycles), repeat(True))
@@ -56,7 +56,7 @@ def blocked(cycles: int) -> Pattern:
     return pattern
 
 
-#: The patterns that the benches cross with one another and with sizes.
+#: Patterns that testbenches cross with one another and with sizes.
 PATTERNS: dict[str, Pattern] = {
     "always": always,
     "nine tenths": density(0.9),
@@ -69,10 +69,10 @@ PATTERNS: dict[str, Pattern] = {
 
 
 class Source:
-    """Offers words on an input stream of the device, and holds each offer until it is accepted.
+    """Source of words for an input stream of the device; it holds each offer until it is accepted.
 
-    While nothing is offered the payload is random, or unknown (X) where the simulator knows that, so that a
-    device that looks at it then is seen.
+    While nothing is offered, the payload is random, or unknown (X) in four-state simulators. This reveals a device that
+    uses it.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Source:
         self._random = random
         self._payload = getattr(dut, f"{name}__payload")
         self._valid = getattr(dut, f"{name}__valid")
-        # A stream that is always ready may have no port to say so.
+        # A stream that is always ready may have no port for it.
         self._ready = getattr(dut, f"{name}__ready", None)
         self._knows_unknown = cocotb.SIM_NAME.startswith("Icarus")
         self._shown = True
@@ -102,11 +102,11 @@ class Source:
         self.words.extend(words)
 
     def pace(self, pattern: Pattern) -> None:
-        """Offer by a pattern from now on."""
+        """Offer words by a pattern from now on."""
         self._pattern = pattern(self._random)
 
     def clear(self) -> None:
-        """Withdraw everything; only for a reset, since an offer must otherwise stand."""
+        """Withdraw everything; only for a reset, because an offer must otherwise be stable."""
         self.words.clear()
         self.accepted.clear()
         self._offers = False
@@ -136,12 +136,12 @@ class Source:
 
     @property
     def offers(self) -> bool:
-        """Whether a word is on offer that was not accepted."""
+        """True if an offered word has not been accepted."""
         return self._offers
 
     @property
     def ready(self) -> bool:
-        """Whether the device is ready, at the end of the cycle."""
+        """True if the device is ready at the end of the cycle."""
         return self._ready is None or bool(int(self._ready.value))
 
     @property
@@ -151,14 +151,14 @@ class Source:
 
 
 class Sink:
-    """Accepts the words of an output stream of the device and compares each with the next one expected.
+    """Sink for an output stream of the device, which compares each word with the next expected one.
 
-    On every cycle it checks that an offer stands unchanged until it is accepted.
+    It checks on every cycle that an offer is stable until it is accepted.
 
     Attributes
     ----------
     expected : deque of int
-        Payloads that must still come, in order. One that comes before it is expected is a fault.
+        Payloads still to come, in order. A word that comes before it is expected is a fault.
     accepted : list of int
         The cycle in which each word was accepted.
     offered : list of int
@@ -181,7 +181,7 @@ class Sink:
         self.drive()
 
     def pace(self, pattern: Pattern) -> None:
-        """Be ready by a pattern from now on."""
+        """Accept words by a pattern from now on."""
         self._pattern = pattern(self._random)
 
     def clear(self) -> None:
@@ -231,12 +231,12 @@ class Sink:
 
 
 class Pulses:
-    """Counts the cycles in which an output of one bit is high.
+    """Counter of the cycles in which a one-bit output is high.
 
     Attributes
     ----------
     count : int
-        How many since the last reset.
+        Number of cycles since the last reset.
     """
 
     def __init__(self, dut: Any, name: str) -> None:
@@ -253,16 +253,16 @@ class Pulses:
 
 
 class Bench:
-    """A device with its clock, its reset and its streams.
+    """Testbench: a device with its clock, reset and streams.
 
     All streams are sampled at each rising edge, with the values before it, and driven right after it.
 
     Attributes
     ----------
     random : Random
-        Seeded with the seed of the run and the name of the test: the source of every stimulus.
+        Source of all stimuli, seeded with the seed of the run and the name of the test.
     cycle : int
-        The number of the next rising edge.
+        Number of the next rising edge.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -278,7 +278,7 @@ class Bench:
     def source(self, name: str, on_accept: Callable[[int], None]) -> Source:
         """Add a source; `on_accept`, the model, is called with each word that the device accepts.
 
-        Of words that are accepted in one cycle, those of the source added first are told first.
+        For words accepted in the same cycle, the calls are in the order in which the sources were added.
         """
         self.sources.append(Source(self.dut, name, self.random, on_accept))
         return self.sources[-1]
@@ -301,7 +301,7 @@ class Bench:
             port.pace(sink)
 
     async def reset(self, cycles: int = 2) -> None:
-        """Forget what is under way, hold the reset for some cycles, and go on at full pace."""
+        """Discard pending words, assert reset for some cycles, and continue at full rate."""
         self.dut.rst.value = 1
         streams: tuple[Source | Sink, ...] = (*self.sources, *self.sinks)
         for stream in streams:
@@ -316,7 +316,7 @@ class Bench:
             port.clear()
 
     async def step(self) -> bool:
-        """Simulate one cycle; returns whether any stream moved."""
+        """Simulate one cycle, and return True if any stream transferred a word."""
         streams: tuple[Source | Sink, ...] = (*self.sinks, *self.sources)
         for stream in streams:
             stream.drive()
@@ -336,12 +336,12 @@ class Bench:
             await self.step()
 
     async def finish(self, settle: int = 40) -> None:
-        """Run until every word is sent and every expected word has come, then watch that nothing follows.
+        """Run until every word is sent and every expected word has come, then check that nothing follows.
 
         Parameters
         ----------
         settle : int
-            Cycles to go on, with every sink ready.
+            Number of further cycles, with every sink ready.
         """
         idle = 0
         while any(s.words for s in self.sources) or any(s.expected for s in self.sinks):

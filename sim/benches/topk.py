@@ -1,4 +1,4 @@
-"""Bench of the top-k miner: results, order, ties, batches, throughput and latency against the golden model."""
+"""Testbench of the top-k miner: results, order, ties, batches, throughput and latency against the golden model."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -90,7 +90,7 @@ class TopKBench(Bench):
         return self.named(random.randint(start, start + spread) for _ in range(size))
 
     async def finish(self, settle: int = 0) -> None:
-        """Run to the end, and long enough for any result too many to show."""
+        """Run to completion, and long enough for surplus results to show."""
         await super().finish(settle or 4 * self.k + 40)
 
     def send_orders(self) -> None:
@@ -105,7 +105,7 @@ class TopKBench(Bench):
 
 
 async def started(dut: Any) -> TopKBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = TopKBench(dut)
     await bench.restart()
     return bench
@@ -245,7 +245,7 @@ async def latency(dut: Any) -> None:
 
 @cocotb.test()
 async def results_wait_for_the_sink(dut: Any) -> None:
-    """A sink blocked for long stops the input in the end, and everything comes once it is released."""
+    """A sink blocked for long stops the input eventually, and everything comes once it is released."""
     bench = await started(dut)
     k = bench.k
     blocked_for = 8 * k + 200

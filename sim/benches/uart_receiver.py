@@ -1,4 +1,4 @@
-"""Bench of the UART receiver: senders of any phase and of the promised rates, noise, broken bytes, a slow sink."""
+"""Testbench of the UART receiver: senders of any phase and of the promised rates, noise, broken bytes, a slow sink."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -53,7 +53,7 @@ class LineBench(Bench):
 
 
 async def started(dut: Any) -> LineBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = LineBench(dut)
     await bench.reset()
     await bench.steps(5)

@@ -1,4 +1,4 @@
-"""Bench of the UART transmitter: the line in every cycle."""
+"""Testbench of the UART transmitter: the line in every cycle."""
 
 from collections import deque
 from typing import Any
@@ -46,7 +46,7 @@ class TransmitterBench(Bench):
 
 
 async def started(dut: Any) -> TransmitterBench:
-    """Return a bench with the device reset."""
+    """Return a testbench with the device reset."""
     bench = TransmitterBench(dut)
     await bench.reset()
     return bench
