@@ -118,6 +118,10 @@ def _scarce(error: MemoryError | RuntimeError) -> str | None:
     return None
 
 
+#: Errors that another folder may not have.
+_MOVED = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS})
+
+
 def _explained(error: OSError) -> str:
     given = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike)]
     names = [printable(os.fsdecode(name)) for name in given]
@@ -129,7 +133,8 @@ def _explained(error: OSError) -> str:
         with contextlib.suppress(NinefoldError):
             folder = where()
             places = [Path(os.fsdecode(name)) for name in names]
-            if any(place.is_relative_to(folder) or place in folder.parents for place in places):
+            inside = any(place.is_relative_to(folder) or place in folder.parents for place in places)
+            if inside and error.errno in _MOVED:
                 reason += f"; set {variable} or {option} to a folder that can be written"
                 break
     return f"{' -> '.join(names)}: {reason}" if names else reason
