@@ -19,7 +19,7 @@ from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.commands.compare import compare as command
 from ninefold.sim.golden.board import Board
 from ninefold.sim.golden.link import encoded
-from ninefold.sim.levels import Result, Setup, compare
+from ninefold.sim.levels import Case, Result, Setup, compare
 from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER, case_of
 from ninefold.sim.verilated import Design
 from ninefold.spec.errors import UnavailableError
@@ -163,13 +163,18 @@ def design(core: str) -> Design:
     return planted(FAULTS[core], case_of(core, {}, 1, 1).component)
 
 
-def run(core: str, fault: int, folder: Path, monkeypatch: pytest.MonkeyPatch, steps: int = STEPS) -> Result:
-    case = case_of(core, {}, 4, SEED, steps)
+@cache
+def case(name: str, vectors: int) -> Case:
+    """Return a case, drawn once."""
+    return case_of(name, {}, vectors, SEED, STEPS)
+
+
+def run(core: str, fault: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Result:
     monkeypatch.chdir(folder)
     SELECTED.write_text(str(fault))
     made = design(core)
     monkeypatch.setattr(import_module("ninefold.sim.levels.compare"), "elaborate", lambda _: made)
-    (found,) = compare(case, Setup(folder, core, waveforms=False), ("rtl",))
+    (found,) = compare(case(core, 4), Setup(folder, core, waveforms=False), ("rtl",))
     return found
 
 
@@ -267,16 +272,18 @@ def test_a_board_is_given_the_sequence(
     tmp_path: Path,
 ) -> None:
     miner = configuration(SMALLEST_MINER).miner
-    case = case_of(SMALLEST_MINER, {}, 2, SEED, STEPS)
-    case = replace(case, board=lambda _: case.processor() if callable(case.processor) else {})
+    drawn = case(SMALLEST_MINER, 2)
+    drawn = replace(drawn, board=lambda _: drawn.processor() if callable(drawn.processor) else {})
     levels = import_module("ninefold.sim.levels.compare")
     monkeypatch.setattr(levels, "open_board", lambda _: GoldenTransport(miner, sound))
     monkeypatch.setattr(levels, "open_transport", lambda _: GoldenTransport(miner, spoil))
-    (board,) = compare(case, Setup(tmp_path, "miner", "golden://"), ("board",))
+    (board,) = compare(drawn, Setup(tmp_path, "miner", "golden://"), ("board",))
     assert board.divergence is None if value is None else board.divergence is not None
     if board.divergence is None:
         # All of the sequence, and the results of the plain queries.
-        assert board.elements == sum(place.step > 0 or place.operator == "mine" for place in case.read(case.expected()))
+        assert board.elements == sum(
+            place.step > 0 or place.operator == "mine" for place in drawn.read(drawn.expected())
+        )
     else:
         assert (board.divergence.value, board.divergence.place.operator) == (value, "link")
         assert board.divergence.place.step > 0
@@ -284,17 +291,17 @@ def test_a_board_is_given_the_sequence(
 
 def test_the_command_names_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    case = case_of("topk", {}, 3, 7, 9)
-    values = dict(case.read(case.expected()))
+    drawn = case_of("topk", {}, 3, 7, 9)
+    values = dict(drawn.read(drawn.expected()))
     place = next(place for place in values if place.step == 4)
     values[place] = {**values[place], "score": 99}
-    monkeypatch.setattr("ninefold.sim.levels.cases.case_of", lambda *_: replace(case, processor=lambda: values))
+    monkeypatch.setattr("ninefold.sim.levels.cases.case_of", lambda *_: replace(drawn, processor=lambda: values))
     words = ["topk", "--seed", "7", "--steps", "9", "--level", "cpu"]
     said = CliRunner().invoke(command, words)
     assert said.exit_code == 1
-    assert f"in step 4, {case.operations[4]}; --seed 7 --steps 4 repeats it" in said.output
+    assert f"in step 4, {drawn.operations[4]}; --seed 7 --steps 4 repeats it" in said.output
     found = json.loads(CliRunner().invoke(command, [*words, "--json"]).output)["divergence"]
-    assert (found["step"], found["operation"]) == (4, case.operations[4])
+    assert (found["step"], found["operation"]) == (4, drawn.operations[4])
 
 
 def test_of_all_cores_a_level_that_was_named_runs_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
