@@ -269,7 +269,7 @@ class _Verilator(Simulator):
     def build(self, verilog: str, *, waves: bool = False) -> Path:
         compilation = self._compilation(waves)
         if waves:
-            verilog = only_shown(verilog)
+            verilog = only_shown(verilog, fields=False)
 
         def make(folder: Path) -> None:
             source, ports = folder / _SOURCE, folder / "ports.vlt"

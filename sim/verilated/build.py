@@ -74,7 +74,7 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
             return kept / "core.so"
         raise
     cache = BuildCache("verilated")
-    verilog = only_shown(design.verilog) if waves else design.verilog
+    verilog = only_shown(design.verilog, fields=True) if waves else design.verilog
 
     def digest(compilation: Compilation) -> str:
         return digest_of(verilog, compilation.digest(tools))

@@ -29,8 +29,7 @@ _SLICE_BYTES = 16 << 20
 class _Signal(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_char_p) for name in ("code", "key", "names")),
-        ("handle", ctypes.c_uint32),
-        ("width", ctypes.c_uint32),
+        *((name, ctypes.c_uint32) for name in ("handle", "width", "low", "of")),
     )
 
 
@@ -52,6 +51,10 @@ class Target:
         Its handle in an FST.
     width : int
         Bits.
+    low : int
+        Position of its least significant bit in the value that the code stands for.
+    of : int
+        Width of that value.
     names : mapping of str to str
         Names of an enumeration by value, in binary digits; otherwise empty.
     """
@@ -60,6 +63,8 @@ class Target:
     key: str
     handle: int
     width: int
+    low: int
+    of: int
     names: Mapping[str, str]
 
 
@@ -104,7 +109,7 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
     signals = (_Signal * len(targets))()
     for index, one in enumerate(targets):
         names = "".join(f"{digits}={name}\n" for digits, name in one.names.items()).encode() or None
-        signals[index] = _Signal(one.code.encode(), one.key.encode(), names, one.handle, one.width)
+        signals[index] = _Signal(one.code.encode(), one.key.encode(), names, one.handle, one.width, one.low, one.of)
     path = os.fsencode(waveform) if isinstance(waveform, Path) else None
     fst = None
     if isinstance(waveform, FstFunctions):

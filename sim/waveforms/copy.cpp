@@ -21,6 +21,8 @@ struct Signal {
     const char* names;  // of an enumeration: lines of binary digits, `=` and a name; otherwise null
     uint32_t handle;    // in an FST
     uint32_t width;
+    uint32_t low;  // position of its least significant bit in the value of the code
+    uint32_t of;   // width of that value
 };
 
 // The writer of an FST: functions of GTKWave's library. Mirrored by _Fst in changes.py.
@@ -35,7 +37,10 @@ struct Target {
     std::string key;
     uint32_t handle;
     uint32_t width;
+    uint32_t low;
+    uint32_t of;
     std::unordered_map<std::string, std::string> names;
+    std::string last;  // of a field, which need not change with its signal
 };
 
 struct Copy {
@@ -43,7 +48,7 @@ struct Copy {
     FILE* vcd;  // null where an FST is written
     Fst fst;
     std::unordered_map<uint64_t, std::vector<Target>> targets;
-    std::string digits;
+    std::string whole, digits;  // of a change, and of a field
     char* line = nullptr;
     size_t capacity = 0;
 };
@@ -65,11 +70,18 @@ static std::string named(const Target& target, const std::string& digits) {
 static void change(Copy& copy, std::string_view value, std::string_view code) {
     auto found = copy.targets.find(packed(code));
     if (found == copy.targets.end()) return;
-    for (const Target& target : found->second) {
-        // A VCD leaves out leading digits.
-        char lead = value[0] == '1' ? '0' : value[0];
-        copy.digits.assign(target.width > value.size() ? target.width - value.size() : 0, lead);
-        copy.digits.append(value);
+    std::vector<Target>& targets = found->second;
+    // A VCD leaves out leading digits.
+    char lead = value[0] == '1' ? '0' : value[0];
+    uint32_t of = targets.front().of;
+    copy.whole.assign(of > value.size() ? of - value.size() : 0, lead);
+    copy.whole.append(value);
+    for (Target& target : targets) {
+        copy.digits.assign(copy.whole, of - target.low - target.width, target.width);
+        if (target.width < of) {
+            if (target.last == copy.digits) continue;
+            target.last = copy.digits;
+        }
         if (!target.names.empty()) {
             std::string name = named(target, copy.digits);
             if (copy.vcd == nullptr) {
@@ -124,7 +136,7 @@ NINEFOLD_EXPORT Copy* ninefold_copy_open(
     }
     Copy* copy = new Copy{opened, appended, fst == nullptr ? Fst{} : *fst};
     for (const Signal* one = signals; one != signals + count; ++one) {
-        Target target{one->key, one->handle, one->width, {}};
+        Target target{one->key, one->handle, one->width, one->low, one->of, {}, {}};
         for (const char* at = one->names; at != nullptr && *at != '\0';) {
             const char* sign = std::strchr(at, '=');
             const char* end = std::strchr(at, '\n');

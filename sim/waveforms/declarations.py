@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -12,9 +12,10 @@ from types import MappingProxyType
 __all__ = ["Declared", "declarations", "elements_of_large_arrays", "is_temporary", "only_shown"]
 
 _MODULE = re.compile(r"module (?:\\(\S+) |(\w+))")
-_DECLARED = re.compile(r"(input|output|inout|wire|reg) (signed )?(?:\[\d+:\d+\] )?(?:\\(\S+) |([A-Za-z_][\w$]*))")
-#: Amaranth assigns each field from the bits of its signal.
-_FIELD = re.compile(r"assign \\(\S+)  = .*\[(?:\d+:)?(\d+)\];")
+_DECLARED = re.compile(r"(input|output|inout|wire|reg) (signed )?(?:\[(\d+):0\] )?(?:\\(\S+) |([A-Za-z_][\w$]*))")
+_ASSIGNED = re.compile(r"assign (?:\\(\S+) |(\w+)) = (.+);")
+#: A signal, or some of its bits.
+_PART = re.compile(r"(?:\\(\S+)|(\w[\w$]*)) ?(?:\[(\d+)(?::(\d+))?\])?")
 _VALUE = re.compile(r'\(\* enum_value_([01]+) = "(.*)" \*\)')
 #: Wires without a name of their own: Amaranth's ``$1`` and ``port$1$0``, Yosys' ``$auto$...`` and ``_1_``.
 _TEMPORARY = re.compile(r"\$|port\$\d+\$\d+$|_\d+_$")
@@ -35,8 +36,12 @@ class Declared:
         Whether it holds a two's complement number.
     names : mapping of str to str
         Names of an enumeration by value, in binary digits; empty for any other signal.
+    width : int
+        Bits.
+    holder : str
+        Hierarchical name of the signal that this one is a field of; empty where it is none, or its place is not sure.
     offset : int
-        Position of a field's least significant bit in its signal.
+        Position of a field's least significant bit in its holder.
     line : int
         Where it is declared; ports stand before other signals.
     """
@@ -44,6 +49,8 @@ class Declared:
     direction: str = ""
     signed: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    width: int = 1
+    holder: str = ""
     offset: int = 0
     line: int = 0
 
@@ -60,27 +67,72 @@ def declarations(verilog: str) -> dict[str, Declared]:
         The design, as Yosys writes it: each declaration on a line of its own, with its attributes before it.
     """
     found: dict[str, Declared] = {}
-    module = ""
-    names: dict[str, str] = {}
-    for number, text in enumerate(verilog.splitlines()):
-        line = text.lstrip()
-        if value := _VALUE.match(line):
-            names[value[1]] = value[2]
-        elif begin := _MODULE.match(line):
-            module = begin[1] or begin[2]
-        elif declared := _DECLARED.match(line):
-            kind, sign, escaped, plain = declared.groups()
-            # A port is declared twice, with its attributes at the first declaration.
-            key = f"{module}.{escaped or plain}"
-            before = found.get(key, Declared(line=number))
-            direction = before.direction if kind in {"wire", "reg"} else kind
-            found[key] = replace(before, direction=direction, signed=bool(sign), names=names or before.names)
-            names = {}
-        elif (assigned := _FIELD.match(line)) and (key := f"{module}.{assigned[1]}") in found:
-            found[key] = replace(found[key], offset=int(assigned[2]))
-        elif not line.startswith("(*"):
-            names = {}
+    for module, lines in _modules(verilog):
+        declared: dict[str, Declared] = {}
+        same: dict[str, str] = {}
+        names: dict[str, str] = {}
+        for number, line in lines:
+            if value := _VALUE.match(line):
+                names[value[1]] = value[2]
+            elif one := _DECLARED.match(line):
+                # A port is declared twice, with its attributes at the first declaration.
+                name = one[4] or one[5]
+                before = declared.get(name, Declared(line=number))
+                declared[name] = replace(
+                    before,
+                    direction=before.direction if one[1] in {"wire", "reg"} else one[1],
+                    signed=bool(one[2]),
+                    names=names or before.names,
+                    width=int(one[3] or 0) + 1,
+                )
+                names = {}
+            elif assigned := _ASSIGNED.match(line):
+                same[assigned[1] or assigned[2]] = assigned[3]
+            elif not line.startswith("(*"):
+                names = {}
+        for name in declared:
+            found[f"{module}.{name}"] = _placed(module, name, declared, same)
     return found
+
+
+def _modules(verilog: str) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """Give the name of each module, and its lines with their numbers."""
+    lines = list(enumerate(line.lstrip() for line in verilog.splitlines()))
+    begins = [number for number, line in lines if line.startswith("module ")]
+    for begin, end in pairwise([*begins, len(lines)]):
+        name = _MODULE.match(lines[begin][1])
+        if name is not None:
+            yield name[1] or name[2], lines[begin + 1 : end]
+
+
+def _placed(module: str, name: str, declared: Mapping[str, Declared], same: Mapping[str, str]) -> Declared:
+    """Return a signal of a module, with its place in its holder where that is sure."""
+    one = declared[name]
+    holder = name.partition(".")[0]
+    if holder == name or holder not in declared or name not in same:
+        return one
+    # Both are assigned from the same bits of other signals, or the field from the holder.
+    whole = _bits(same.get(holder, holder), declared)
+    part = _bits(same[name], declared)
+    if part and part[0] in whole:
+        offset = whole.index(part[0])
+        if whole[offset : offset + one.width] == part:
+            return replace(one, holder=f"{module}.{holder}", offset=offset)
+    return one
+
+
+def _bits(text: str, declared: Mapping[str, Declared]) -> list[tuple[str, int]]:
+    """Return the bits of signals that an expression joins, the least significant first; none if it does more."""
+    bits: list[tuple[str, int]] = []
+    for word in reversed(text.removeprefix("{").removesuffix("}").split(", ")):
+        part = _PART.fullmatch(word.strip())
+        if part is None or (part[1] or part[2]) not in declared:
+            return []
+        name = part[1] or part[2]
+        high = part[3] or declared[name].width - 1
+        low = part[4] or part[3] or 0
+        bits += [(name, bit) for bit in range(int(low), int(high) + 1)]
+    return bits
 
 
 def is_temporary(name: str) -> bool:
@@ -89,7 +141,7 @@ def is_temporary(name: str) -> bool:
 
 
 def elements_of_large_arrays(names: Iterable[str]) -> set[str]:
-    """Return those of a module's signals that are an element of an array of more than 16, or a field of one.
+    """Return the signals that are an element of an array of more than 16, or a field of one.
 
     An array that is no signal as a whole, which is how Verilator traces a memory, keeps its elements.
     """
@@ -104,17 +156,18 @@ def elements_of_large_arrays(names: Iterable[str]) -> set[str]:
     return set().union(*(elements[array] for array, size in sizes.items() if size > _ELEMENTS and array in known))
 
 
-def only_shown(verilog: str) -> str:
-    """Return a design of which Verilator traces what a waveform shows and no more: that builds and runs faster."""
+def only_shown(verilog: str, *, fields: bool) -> str:
+    """Return a design of which Verilator traces what a waveform needs and no more: that builds and runs faster.
+
+    Parameters
+    ----------
+    verilog : str
+        The design.
+    fields : bool
+        Trace fields also where they are certain bits of the signal that holds them.
+    """
     lines = verilog.splitlines(keepends=True)
-    begins = [number for number, line in enumerate(lines) if _MODULE.match(line)]
-    for begin, end in pairwise([*begins, len(lines)]):
-        declared = {}
-        for number in range(begin, end):
-            if found := _DECLARED.match(lines[number].lstrip()):
-                declared[number] = found[3] or found[4]
-        large = elements_of_large_arrays(declared.values())
-        for number, name in declared.items():
-            if is_temporary(name) or name in large:
-                lines[number] = f"/* verilator tracing_off */\n{lines[number]}/* verilator tracing_on */\n"
+    for name, one in declarations(verilog).items():
+        if is_temporary(name.rpartition(".")[2]) or (one.holder and not fields):
+            lines[one.line] = f"/* verilator tracing_off */\n{lines[one.line]}/* verilator tracing_on */\n"
     return "".join(lines)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ninefold.sim.waveforms.declarations import Declared, elements_of_large_arrays, is_temporary
@@ -29,12 +28,18 @@ class Variable:
         Bits.
     declared : Declared
         Direction, sign and names of values.
+    low : int
+        Position of its least significant bit in the value that changes.
+    of : int
+        Width of that value.
     """
 
     name: str
     code: str
     width: int
     declared: Declared
+    low: int
+    of: int
 
 
 @dataclass
@@ -109,10 +114,9 @@ def header_of(text: str, declared: Mapping[str, Declared]) -> Header:
     declared : mapping of str to Declared
         The design's signals, as `declarations` returns them; others are taken as they are.
     """
-    root = Scope()
     timescale = "1ps"
     place: list[str] = []
-    found: list[tuple[tuple[str, ...], list[str]]] = []
+    sources: dict[str, tuple[str, int]] = {}
     for keyword, body in re.findall(r"\$(\w+)\s+(.*?)\s*\$end\b", text, re.DOTALL):
         words = body.split()
         if keyword == "timescale":
@@ -122,14 +126,21 @@ def header_of(text: str, declared: Mapping[str, Declared]) -> Header:
         elif keyword == "upscope":
             place.pop()
         elif keyword == "var" and words[0] not in {"real", "parameter", "string"}:
-            found.append((tuple(place), words))
-    names = defaultdict(set)
-    for where, words in found:
-        names[where].add(_name(words))
-    large = {where: elements_of_large_arrays(inside) for where, inside in names.items()}
-    for where, words in found:
-        if _name(words) not in large[where]:
-            _add(root, where, words, declared)
+            sources[".".join([*place, _name(words)])] = words[2], int(words[1])
+    variables = {
+        key: Variable(key.rpartition(".")[2], code, width, declared.get(key, Declared()), 0, width)
+        for key, (code, width) in sources.items()
+    }
+    for key, one in declared.items():
+        # A field need not be in the VCD; a netlist has few of them.
+        code, of = sources.get(one.holder, ("", 0))
+        if one.holder and one.offset + one.width <= of:
+            variables[key] = Variable(key.rpartition(".")[2], code, one.width, one, one.offset, of)
+    hidden = elements_of_large_arrays(variables)
+    root = Scope()
+    for key, variable in variables.items():
+        if key not in hidden and not any(map(is_temporary, key.split("."))):
+            _add(root, key, variable)
     return Header(timescale, root)
 
 
@@ -139,12 +150,8 @@ def _name(words: list[str]) -> str:
     return re.sub(r"\[\d+:\d+\]$", "", name) if len(words) == 4 and int(words[1]) > 1 else name
 
 
-def _add(root: Scope, place: Sequence[str], words: list[str], declared: Mapping[str, Declared]) -> None:
-    path = [*place, *_name(words).split(".")]
-    if any(map(is_temporary, path)):
-        return
-    *scopes, last = path
+def _add(root: Scope, key: str, variable: Variable) -> None:
     scope = root
-    for part in scopes:
+    for part in key.split(".")[:-1]:
         scope = scope.scopes.setdefault(part, Scope())
-    scope.variables[last] = Variable(last, words[2], int(words[1]), declared.get(".".join(path), Declared()))
+    scope.variables[variable.name] = variable

@@ -35,7 +35,7 @@ class Writer(ABC):
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.targets: list[Target] = []
-        self._known: dict[tuple[str, tuple[tuple[str, str], ...]], Target] = {}
+        self._known: dict[tuple[object, ...], Target] = {}
         self._begin(header)
         for name, scope in header.root.scopes.items():
             self._declare(name, scope, fields=False)
@@ -64,7 +64,7 @@ class Writer(ABC):
     def _declare(self, name: str, scope: Scope, *, fields: bool) -> None:
         self._scope(name, _FIELDS if fields else _MODULE)
         for variable in scope.ordered():
-            identity = variable.code, tuple(variable.declared.names.items())
+            identity = variable.code, variable.low, variable.width, tuple(variable.declared.names.items())
             known = self._known.get(identity)
             target = self._variable(variable, known)
             if known is None:
@@ -79,6 +79,11 @@ def _shown(variable: Variable) -> str:
     """Return the name, with its range, by which viewers know a vector."""
     scalar = variable.width == 1 or variable.declared.names
     return variable.name if scalar else f"{variable.name} [{variable.width - 1}:0]"
+
+
+def _target(variable: Variable, key: str, handle: int) -> Target:
+    one = variable
+    return Target(one.code, key, handle, one.width, one.low, one.of, one.declared.names)
 
 
 class _Fst(Writer):
@@ -110,7 +115,7 @@ class _Fst(Writer):
         alias = 0 if known is None else known.handle
         name = _shown(variable).encode()
         handle = self._lib.fstWriterCreateVar(self._context, kind, direction, width, name, alias)
-        return known or Target(variable.code, "", handle, variable.width, names)
+        return known or _target(variable, "", handle)
 
     def _end_of_header(self) -> None:
         pass
@@ -143,11 +148,10 @@ class _Vcd(Writer):
         self._print("$upscope $end")
 
     def _variable(self, variable: Variable, known: Target | None) -> Target:
-        names = variable.declared.names
-        # An enumeration has a code that no simulator gives.
-        key = f"{variable.code}~{len(self.targets)}~" if names else variable.code
-        target = known or Target(variable.code, key, 0, variable.width, names)
-        kind = "string 1" if names else f"wire {variable.width}"
+        # A code that no simulator gives, where a signal is not all that its code stands for.
+        own = variable.declared.names or variable.width < variable.of
+        target = known or _target(variable, f"{variable.code}~{len(self.targets)}~" if own else variable.code, 0)
+        kind = "string 1" if variable.declared.names else f"wire {variable.width}"
         self._print(f"$var {kind} {target.key} {_shown(variable)} $end")
         return target
 

@@ -198,6 +198,56 @@ def test_what_a_dead_simulator_left_is_converted(recorded: tuple[Path, Design], 
     assert not (tmp_path / "none.fst").exists()
 
 
+def test_fields_need_not_be_in_the_vcd(recorded: tuple[Path, Design], tmp_path: Path) -> None:
+    raw = tmp_path / "raw.vcd"
+    values = [REQUEST.const({"operation": Operation.ADD, "value": value, "inner": {"id": 9}}) for value in (-3, -3, 5)]
+    values.append(REQUEST.const({"operation": Operation.NEGATE, "value": 5}))
+    changes = "".join(f"#{10 * n}\nb{value.as_value().value:b} !\n" for n, value in enumerate(values))
+    raw.write_text(
+        "$timescale 1ns $end\n$scope module top $end\n"
+        f"$var wire {REQUEST.size} ! held [{REQUEST.size - 1}:0] $end\n$upscope $end\n$enddefinitions $end\n{changes}"
+    )
+    convert(raw, tmp_path / "run.fst", declarations(recorded[1].verilog))
+    found, widths = read(tmp_path / "run.fst")
+    assert found["top.held.operation"] == [(0, "ADD"), (30, "NEGATE")], "no change where a field does not change"
+    assert found["top.held.value"] == [(0, "11111101"), (20, "00000101")]
+    assert found["top.held.inner.id"] == [(0, "01001"), (30, "00000")]
+    assert widths["top.held"] == REQUEST.size
+
+
+def test_places_of_fields() -> None:
+    text = """
+module top(word);
+  input [7:0] word;
+  wire [7:0] word;
+  wire [3:0] \\word.low ;
+  wire \\word.low.sign ;
+  wire [7:0] joined;
+  wire \\joined.top ;
+  wire [3:0] \\joined.xs[0] ;
+  wire [2:0] other;
+  wire [3:0] part;
+  wire [3:0] \\unsure.field ;
+  wire [3:0] \\part.field ;
+  assign \\word.low  = word[3:0];
+  assign \\word.low.sign  = word[3];
+  assign joined = { word[7], other, part };
+  assign \\joined.top  = word[7];
+  assign \\joined.xs[0]  = part;
+  assign \\part.field  = word[3:0];
+endmodule
+"""
+    found = declarations(text)
+    places = {name: (one.holder, one.offset, one.width) for name, one in found.items() if one.holder}
+    assert places == {
+        "top.word.low": ("top.word", 0, 4),
+        "top.word.low.sign": ("top.word", 3, 1),
+        "top.joined.top": ("top.joined", 7, 1),
+        "top.joined.xs[0]": ("top.joined", 0, 4),
+    }, "not of a signal that is assigned something else, or that there is not"
+    assert found["top.word"].direction == "input"
+
+
 def test_the_names_that_icarus_writes(tmp_path: Path) -> None:
     raw = tmp_path / "raw.vcd"
     raw.write_text(
@@ -220,11 +270,13 @@ def test_a_format_that_cannot_be_written_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_verilator_is_told_what_not_to_trace() -> None:
-    shown = only_shown(elaborate(Core()).verilog)
-    hidden = re.findall(r"tracing_off \*/\n +\w+ (?:signed )?(?:\[\d+:\d+\] )?\\?(\S+)", shown)
-    assert [name for name in hidden if not name.startswith("$") and "lanes[" not in name] == []
-    assert "requests__payload.lanes[16]" in hidden
-    assert any(name.startswith("$") for name in hidden)
+    design = elaborate(Core()).verilog
+    for fields in (False, True):
+        shown = only_shown(design, fields=fields)
+        hidden = re.findall(r"tracing_off \*/\n +\w+ (?:signed )?(?:\[\d+:\d+\] )?\\?(\S+)", shown)
+        assert any(name.startswith("$") for name in hidden)
+        assert ("requests__payload.inner.id" in hidden) is not fields
+        assert not any(name in hidden for name in ("requests__payload", "held", "fsm_state"))
 
 
 def test_names_resolve() -> None:
