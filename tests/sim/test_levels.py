@@ -22,6 +22,7 @@ from ninefold.sim.levels.waveform import Differing, differing, registers
 from ninefold.sim.verilated import Field, Stream
 from ninefold.spec.errors import InputError, UnsupportedError
 from tests.hdl.test_spram import StoreBench, words
+from tests.sim.test_waveforms import read
 
 TOPK = {"k": 2, "score_width": 4, "id_width": 3}
 #: Quick levels, which need no netlist.
@@ -120,6 +121,8 @@ def test_a_fault_in_a_netlist_is_found_and_located(fault: Callable[[str], str], 
     assert divergence.expected != divergence.found
     assert divergence.cycle is not None
     assert [path.name for path in divergence.waveforms] == ["topk-ice40.fst", "topk-ice40-rtl.fst"]
+    for path in divergence.waveforms:
+        assert {f"top.results__payload.{field}" for field in ("score", "id", "last")} <= set(read(path)[0])
     assert divergence.signals is not None
     assert divergence.signals.cycle < divergence.cycle
     assert any(name.startswith(signal) for name in divergence.signals.signals), divergence.signals
