@@ -1,4 +1,4 @@
-"""What every test process needs before the first test."""
+"""Setup of every test process before the first test."""
 
 import gc
 import os

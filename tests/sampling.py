@@ -12,7 +12,7 @@ VARIABLE = "NINEFOLD_SAMPLE"
 
 
 def sample() -> int:
-    """Return the number of this run's sample, which is that of the day on which the run began."""
+    """Return the number of this run's sample: the number of the day on which the run began."""
     value = os.environ.get(VARIABLE) or str(datetime.datetime.now(datetime.UTC).date().toordinal())
     if not (value.isascii() and value.isdigit()):
         raise pytest.UsageError(f"{VARIABLE} must be a whole number from 0 on, not {value!r}")

@@ -1,6 +1,6 @@
 """Report of where the time of a test run went: a pytest plugin, and `make times`, which prints the report again.
 
-Tools note the time that they take (`ninefold.spec.times`). The rest of a test's time and that of its child processes is
+Tools note the time that they take (`ninefold.spec.times`). The rest of the time of a test and its child processes is
 Python. Tests that took long in the run that was kept (``tests/long.json``) begin first: no processor idles at the end.
 """
 
@@ -58,8 +58,8 @@ def kind_of(work: str) -> str:
 def ordered(tests: Sequence[str], seconds: Mapping[str, float], workers: int) -> list[int]:
     """Return the places of tests in the order in which they are dealt: xdist gives each worker a run of them.
 
-    Each worker begins with its part of the long ones, the longest first, and goes on in the order of the files, so that
-    tests that share a fixture stay together.
+    Each worker begins with its part of the long ones, the longest first, and continues in the order of the files, so
+    that tests that share a fixture stay together.
     """
     long = sorted((i for i, test in enumerate(tests) if test in seconds), key=lambda i: (-seconds[tests[i]], i))
     short = iter([i for i, test in enumerate(tests) if test not in seconds])

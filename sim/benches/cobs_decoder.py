@@ -75,7 +75,7 @@ async def full_groups(dut: Any) -> None:
 
 @cocotb.test()
 async def codes_close_to_the_longest(dut: Any) -> None:
-    """Codes that differ in one bit from that of a full group, which alone is followed by no 0."""
+    """Codes that differ in one bit from the code of a full group, the only one without a following 0."""
     bench = await started(dut)
     bench.send(b"".join(map(stuff, nearly_full())))
     await bench.finish()

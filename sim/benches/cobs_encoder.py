@@ -78,7 +78,7 @@ async def full_groups(dut: Any) -> None:
 
 @cocotb.test()
 async def codes_close_to_the_longest(dut: Any) -> None:
-    """Groups whose codes differ in one bit from that of a full one."""
+    """Groups whose codes differ in one bit from the code of a full group."""
     bench = await started(dut)
     bench.send(nearly_full())
     await bench.finish()

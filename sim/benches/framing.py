@@ -54,5 +54,5 @@ def corners() -> list[bytes]:
 
 
 def nearly_full() -> list[bytes]:
-    """Return frames with a group whose code differs in one bit from that of a full one, and a byte behind it."""
+    """Return frames with a group whose code differs in one bit from a full group's code, and a byte after it."""
     return [FULL[: (COBS_RUN + 1 ^ 1 << bit) - 1] + b"\0\7" for bit in range(8)]

@@ -175,7 +175,7 @@ async def repeats_are_answered_again(dut: Any) -> None:
     bench.request(Kind.IDENTIFY, b"1234")
     bench.rx.send(sent)
     await bench.finish()
-    # Requests are told apart by their CRCs, so many are needed, in every slot.
+    # Requests are distinguished by their CRCs. That takes a large number of them, in every slot.
     for number in range(40):
         first = bench.random.randrange(_THRESHOLD, _THRESHOLD + 4)
         sent = bench.request(Kind.READ, struct.pack("<HH", first, 1))
@@ -207,7 +207,7 @@ async def reset_in_mid_run(dut: Any) -> None:
 
 @cocotb.test()
 async def refusals(dut: Any) -> None:
-    """What is refused says why, at every edge, and changes nothing."""
+    """Refusals give the reason, at every limit, and change nothing."""
     bench = await started(dut)
     bench.query(1, 1)
     bench.load(bench.depth)
@@ -259,7 +259,7 @@ async def writes(dut: Any) -> None:
 
 @cocotb.test()
 async def loads_in_blocks(dut: Any) -> None:
-    """Blocks of every size, at every offset; one that does not continue the load is refused, one at 0 begins anew."""
+    """Blocks of every size, at every offset; one that does not continue the load is refused, one at 0 starts a load."""
     bench = await started(dut)
     size = bench.dimensions // 2
     whole = bench.nits(min(bench.depth, 5))[: (bench.longest - 4) // size * size]
@@ -334,7 +334,7 @@ async def every_bit_of_the_check_counts(dut: Any) -> None:
     bench = await started(dut)
     body = bytes([Kind.IDENTIFY, bench.sequence, 0, 0]) + b"1234"
     for bit in range(32):
-        # The remainder is that of a whole frame, 32 bits behind the check: backwards through the division.
+        # The remainder of a whole frame, 32 bits after the check: backwards through the division.
         wrong = 1 << bit
         for _ in range(32):
             wrong = (wrong ^ _CRC_POLYNOMIAL) << 1 | 1 if wrong >> 31 else wrong << 1
@@ -352,7 +352,7 @@ async def statistics(dut: Any) -> None:
     for round_ in range(8):
         kind = (Kind.STATISTICS, Kind.READ)[round_ % 2]
         before = await bench.counters(kind)
-        # So many in one of the rounds that a count carries far.
+        # Enough in one of the rounds for a long carry in a counter.
         asked = bench.random.randint(1, 3) + 60 * (round_ == 1)
         unsound = bench.random.randint(0, 3) + 150 * (round_ == 2)
         cut = bench.random.randint(0, 3) + 1500 * (round_ == 0)

@@ -29,7 +29,7 @@ class PipelineBench(Bench):
     """The pipeline with a model that follows thresholds, loads and queries in the order in which they are accepted.
 
     A query that begins in the cycle in which a load is offered, or before, is answered by the vectors of the load
-    before; one that begins later, by those of that load.
+    before; a later query, by the vectors of that load.
     """
 
     def __init__(self, dut: Any) -> None:
@@ -163,7 +163,7 @@ class PipelineBench(Bench):
         return [max(GRID_MIN, min(GRID_MAX, self.random.choice(values))) for _ in range(self.dimensions)]
 
     async def check_rate(self, rows: int, queries: int = 8) -> None:
-        """Load so many vectors, and see queries on them follow without a bubble."""
+        """Load vectors, and check that queries on them follow without a bubble."""
         self.pace(always, always)
         await self.loaded(self.random_database(rows))
         place = len(self.results.offered)
@@ -261,7 +261,7 @@ async def sizes_crossed_with_back_pressure(dut: Any) -> None:
 
 @cocotb.test()
 async def thresholds_in_mid_query(dut: Any) -> None:
-    """Thresholds that no mode has, written while words are accepted: each word is quantised by those of its cycle."""
+    """Thresholds of no mode, written while words are accepted: each word is quantised by its cycle's thresholds."""
     bench = await started(dut)
     patterns = list(PATTERNS.values())
     for _ in range(16):
@@ -378,7 +378,7 @@ async def a_blocked_sink_loses_nothing(dut: Any) -> None:
 
 @cocotb.test()
 async def reset_in_mid_run(dut: Any) -> None:
-    """After a reset in a load, a query or its results nothing is left, and the thresholds are those of the mode."""
+    """After a reset in a load, a query or its results nothing is left, and the thresholds are the mode's."""
     bench = await started(dut)
     for round_ in range(24):
         bench.pace(always, bench.random.choice([always, blocked(1000)]))

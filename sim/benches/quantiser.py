@@ -145,7 +145,7 @@ async def every_grid_value(dut: Any) -> None:
 
 @cocotb.test()
 async def thresholds_of_every_mode(dut: Any) -> None:
-    """The thresholds of each mode, written over those of reset, at every value that they tell apart."""
+    """The thresholds of each mode, written over the reset values, at every value that they distinguish."""
     bench = await started(dut)
     for mode in (*MODES, *reversed(MODES)):
         bench.write(*enumerate(THRESHOLDS[mode].reached_at))
@@ -240,7 +240,7 @@ async def full_rate_returns_after_a_stall(dut: Any) -> None:
 
 @cocotb.test()
 async def reset_in_mid_stream(dut: Any) -> None:
-    """After a reset nothing is left of words under way, and the thresholds are those of the mode."""
+    """After a reset nothing is left of words in flight, and the thresholds are the mode's."""
     bench = await started(dut)
     for _ in range(12):
         bench.pace(always, bench.random.choice([always, blocked(1000)]))

@@ -61,7 +61,7 @@ class SimilarityBench(Bench):
 
     def _accept_load(self, payload: int) -> None:
         nits, last = self._nits(payload)
-        # Every score of the queries before must at least be on its way; the next scores are those of the new vectors.
+        # Every score of the queries before must at least be on its way; the next scores are for the new vectors.
         assert not self._query, "a load begins between the words of a query"
         self._loading = True
         self._entering.extend(nits)

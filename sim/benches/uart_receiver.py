@@ -43,7 +43,7 @@ class LineBench(Bench):
         self.line.extend([level] * cycles)
 
     async def run(self, due: Iterable[int], lost: int = 0) -> None:
-        """Run until the line is idle; exactly these bytes arrive, and so many are lost."""
+        """Run until the line is idle; exactly these bytes arrive, and exactly `lost` are lost."""
         self.output.expected.extend(due)
         before = self.lost.count
         while self.line:

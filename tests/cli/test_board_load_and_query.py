@@ -46,7 +46,7 @@ def test_what_was_loaded_is_there_for_the_next_process(ninefold: Run, indexed: P
     assert first["bytes_out"] > 64 * 16
     again = ninefold("board", "load", served, "v").stdout
     assert again == f"{served} (virtual/tiny): 64 rows of 200, the rest when it is searched; which it holds already\n"
-    # What is asked of it, it answers as any device does; the parts that are not there are loaded for that.
+    # It answers queries as any device does, loading missing parts first.
     found = json.loads(ninefold("board", "query", served, "v", "7", "-k", "4", "--json").stdout)
     assert found["answered_by"] == f"board:{served}"
     assert 64 * 16 > found["metrics"]["link_bytes_out"] - (200 - 64) * 16 > 0

@@ -1,4 +1,4 @@
-"""What a person with an iCEBreaker does, without one: the whole board, its UART included, on a pseudo-terminal."""
+"""Use of an iCEBreaker, simulated: the whole board, its UART included, on a pseudo-terminal."""
 
 from __future__ import annotations
 

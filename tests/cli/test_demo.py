@@ -33,7 +33,7 @@ def some_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Imitation:
-    """Answers as the CPU does, under another name, with one score off by so much; or is not there."""
+    """Device that answers as the CPU does, under another name, with one score off by `off`; or is missing."""
 
     capacity_bytes = None
 

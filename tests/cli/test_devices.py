@@ -31,7 +31,7 @@ def test_devices(ninefold: Run) -> None:
     assert lines[0].split() == ["device", "class", "what", "it", "is", "state"]
     assert any(line.startswith("cpu  ") and line.rstrip().endswith("ready") for line in lines)
     assert any(line.startswith("null") and "only by name" in line for line in lines)
-    assert "not there" in result.stdout  # this machine lacks AVX-512, a GPU or an NPU: nobody has all
+    assert "not there" in result.stdout  # no machine has AVX-512, a GPU and an NPU
     assert "power: " in result.stdout
 
 

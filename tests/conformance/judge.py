@@ -21,7 +21,7 @@ __all__ = ["assert_golden", "difference", "expected"]
 
 @cache
 def expected(operator: str, case: str) -> dict[str, Any]:
-    """What the golden model answers, computed once."""
+    """Return the golden model's answer, computed once."""
     return golden.answer(calls_of(operator)[case])
 
 

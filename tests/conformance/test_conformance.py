@@ -29,7 +29,7 @@ def targets() -> list[object]:
 
 
 def computes(name: str) -> bool:
-    """Whether a backend's answers are more than zeros of the right shape."""
+    """Return True if a backend's answers are more than zeros of the right shape."""
     found = [entry for entry in backend(name).probe() if isinstance(entry, Found)]
     return not found or any(entry.computes for entry in found)
 

@@ -19,7 +19,7 @@ from ninefold.spec.protocols import Device
 
 from .judge import assert_golden
 
-#: Both families of OpenCL's kernels; the compiled paths of the CPU share their operators but for `mine`.
+#: Both families of OpenCL's kernels; the compiled paths of the CPU share their operators except `mine`.
 DEVICES: Final[dict[str, Callable[[], Device]]] = {
     "cpu": lambda: Cpu(path="numpy", threads=2).open(),
     "opencl-vector": lambda: OpenCl("vector").open(),

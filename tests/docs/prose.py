@@ -81,7 +81,7 @@ def in_source(name: str, text: str) -> list[Finding]:
         if first and first[0] in words().first:
             found.append(Finding(f"{name}:{line}", first[0], "begin the docstring with a noun phrase or a verb"))
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and " " in token.string):
+        if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and _is_text(name, token.string)):
             found += _search(name, token.start[0], _BRACES.sub(_blank, token.string))
     return found
 
@@ -92,6 +92,11 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
             docstring = ast.get_docstring(node)
             if docstring:
                 yield node.body[0].lineno, docstring
+
+
+def _is_text(name: str, literal: str) -> bool:
+    """Return True for docstrings, and for messages; literals of tests quote them."""
+    return literal.endswith('"""') or (" " in literal and not name.startswith("tests/"))
 
 
 def _search(name: str, line: int, text: str) -> list[Finding]:

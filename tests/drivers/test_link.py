@@ -220,7 +220,7 @@ def test_a_reset_in_mid_run_passes_nothing_wrong(reloaded: bool) -> None:
     answers = []
     with pytest.raises(BoardResetError, match=r"^the board answers from epoch [09] instead of 1"):
         answers += link.exchange(queries(400))
-    # Whoever mends it goes on where it stopped.
+    # A repaired link continues where it stopped.
     fill(link, epoch=2)
     check(list(link.exchange(queries(400))), 400)
     assert board.epoch == 2

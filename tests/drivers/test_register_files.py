@@ -66,7 +66,7 @@ def test_the_page_on_the_link_has_everything() -> None:
             assert f"| `{field.name}` | {field.type} | {field.doc} |" in page
     for fault in Fault:
         assert re.search(rf"^\| {fault.value} \| {fault.name} \|", page, re.MULTILINE)
-    # Its examples are those of the fixtures.
+    # Its examples equal the fixtures.
     for name in ("identify", "write epoch", "write reply", "statistics"):
         assert f"`{fixtures.encoded(name).hex(' ')}`" in page
 

@@ -29,7 +29,7 @@ class CollidingMemories:
             ]
             with m.If(port.en):
                 m.d.sync += collided.eq(sum(w.en.any() & (w.addr == port.addr) for w in writes) != 0)
-        # Of itself, not of this platform, which would never end.
+        # The component's own elaboration; this platform would recurse forever.
         m.submodules.words = _Elaborated(Fragment.get(words, None))
         return m
 

@@ -47,7 +47,7 @@ class Bench:
             simulator.add_testbench(testbench)
         for testbench in self._background:
             simulator.add_testbench(testbench, background=True)
-        # Last, so that the testbenches of a cycle see its number before it moves on.
+        # Last, so that the testbenches of a cycle see its number before it changes.
         simulator.add_testbench(self._count, background=True)
         simulator.run()
 

@@ -151,7 +151,7 @@ def test_a_register_that_is_not_that_of_a_port_stays(change: dict[str, Any], tmp
 
 
 def test_a_word_that_leaves_by_both_ports_stays(tmp_path: Path) -> None:
-    """Whose register, and whose clock, would be that of the other port's half."""
+    """Flip-flops whose register and clock would belong to the other port."""
     wide = ram()
     wide["parameters"]["DATA_WIDTH_B"] = f"{36:032b}"
     file = written(tmp_path, {"ram": wide, "a": register(10, 20), "b": register(11, 21)})

@@ -99,7 +99,7 @@ def test_the_miner_is_at_rest_until_the_pll_is_locked(made: tuple[Board, dict[st
         assert re.search(r"cell \\EHXPLLL .*?connect \\CLKFB \\pll_clk", modules["top"])
         assert not re.search(r"cell \\top.serial \\serial [^$]*connect \\rst", modules["top"])
         return
-    # Two flip-flops that begin at 1 and are set at once while the lock is not there, clocked by the PLL.
+    # Two flip-flops that begin at 1 and are set at once while the PLL is not locked, clocked by the PLL.
     assert re.search(r"cell \$not .* connect \\A \\locked \[0\] connect \\Y \\async_ff_rst end", modules["top.reset"])
     assert modules["top.reset"].count(r"connect \ARST \async_ff_rst [0]") == 2
     assert modules["top.reset"].count("parameter \\ARST_VALUE 1'1") == 2

@@ -48,7 +48,7 @@ def simulate(testbench: Callable[[Any, RegisterFile], Awaitable[None]]) -> None:
     core = RegisterFile(PARAMETERS)
 
     async def run(ctx: Any) -> None:
-        # Counters stand still, cycles included, so that words can be compared.
+        # Counters are frozen, cycles included, so that words can be compared.
         ctx.set(core.hold, 1)
         await testbench(ctx, core)
 

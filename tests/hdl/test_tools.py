@@ -1,4 +1,4 @@
-"""Running tools together: order, and that nothing goes on running after a failure or an interrupt."""
+"""Running tools together: order, and no tool left running after a failure or an interrupt."""
 
 import os
 import signal

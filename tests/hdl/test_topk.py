@@ -30,7 +30,7 @@ def expected(batches: list[Batch], k: int) -> list[Result]:
 
 @dataclass
 class Run:
-    """What was seen of one simulation: results, and the cycles in which words were accepted."""
+    """Record of one simulation: results, and the cycles in which words were accepted."""
 
     results: list[Result] = field(default_factory=list)
     accepted: list[int] = field(default_factory=list)

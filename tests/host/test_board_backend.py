@@ -82,7 +82,7 @@ def served(port: int = 0, *options: str) -> Iterator[tuple[str, subprocess.Popen
 
 @contextmanager
 def listening(model: BoardModel, clients: int) -> Iterator[str]:
-    """Let so many clients talk to one board at a time, as over a hub."""
+    """Let several clients talk to one board at a time, as over a hub."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:

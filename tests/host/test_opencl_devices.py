@@ -1,4 +1,4 @@
-"""How OpenCL devices are found and named, how drivers are made known to the loader, and how binaries are kept."""
+"""OpenCL: finding and naming devices, registering drivers with the loader, caching binaries."""
 
 import hashlib
 import os
@@ -181,7 +181,7 @@ def test_the_loaders_folder_names_the_systems_drivers_and_intels(
         assert {path.name: path.read_text() for path in folder.iterdir()} == wanted
     assert icd.VENDORS not in os.environ
 
-    # What was damaged is written anew, in the same folder.
+    # A damaged entry is rewritten in the same folder.
     (folder / "nvidia.icd").write_text("garbage")
     (folder / "ninefold-intel.icd").unlink()
     with icd.drivers():

@@ -53,7 +53,7 @@ def planted(faults: Mapping[str, Sequence[Edit]], component: Callable[[], Any]) 
 
 
 def _replace(patch: pytest.MonkeyPatch, original: ModuleType, text: str, selected: Mapping[str, Value]) -> None:
-    """Replace the methods of a module's classes by those of another text."""
+    """Replace the methods of a module's classes by methods of another text."""
     faulty: dict[str, Any] = {"__name__": original.__name__, "Mux": Mux, **selected}
     exec(compile(text, str(original.__file__), "exec"), faulty)  # noqa: S102 - our own sources
     for name, made in faulty.items():

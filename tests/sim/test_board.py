@@ -22,7 +22,7 @@ NONCE = b"\1\2\3\4"
 
 
 def listen(board: Transport, count: int, patience_s: float = 20.0) -> list[client.Reply]:
-    """Read until so many frames have come."""
+    """Read until a number of frames have come."""
     heard, deadline = b"", time.monotonic() + patience_s
     while heard.count(0) < count:
         assert time.monotonic() < deadline, f"only {heard.count(0)} of {count} replies came"

@@ -116,7 +116,7 @@ def test_adaptive_threshold_by_hand() -> None:
     # 4, 2, 0, ...: n = 2, scores 4 and 0: mean 2, deviation 2, bar exactly at 3.
     assert passes_threshold(3, [4, 0])
     assert not passes_threshold(2, [4, 0])
-    # All equal: the deviation is 0 and the mean itself passes; so does a single score.
+    # All equal: the deviation is 0 and the mean itself passes. A single score passes too.
     assert passes_threshold(5, [5, 5])
     assert passes_threshold(-3, [-3])
 

@@ -86,7 +86,7 @@ def test_all_levels_agree(name: str, tmp_path: Path) -> None:
 
 
 def flip_flop(text: str, signal: str) -> tuple[str, str]:
-    """Return a flip-flop of an iCE40 netlist by what it drives, and what stands at its input."""
+    """Return a flip-flop of an iCE40 netlist by the signal it drives, and its input."""
     found = re.search(rf"  SB_DFF\w* \S+ \(\n[^;]*?\.D\(([^\n]*)\),\n[^;]*?\.Q\(\\{re.escape(signal)}\)[^;]*;", text)
     assert found is not None, f"no flip-flop drives {signal}"
     return found[0], found[1]

@@ -1,4 +1,4 @@
-"""Mutants of the cores: drawn once, judged by benches alone, and proved equivalent where no test can see them."""
+"""Mutants of the cores: drawn once, judged by testbenches alone, and proved equivalent where no test can see them."""
 
 import json
 import re

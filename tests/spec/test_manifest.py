@@ -1,4 +1,4 @@
-"""Manifests: their JSON form, what is refused, and those of the catalogue."""
+"""Manifests: their JSON form, refused input, and the manifests of the catalogue."""
 
 import json
 from dataclasses import replace

@@ -41,7 +41,7 @@ def test_search() -> None:
         recalls = {f.subject: f for f in figures if f.quantity == "recall@10" and f.parameters["rows"] == rows}
         assert set(recalls) == everybody
         assert recalls["numpy float32"].value == 1
-        # Ours is exact on the nits, and so is the peer on the same ones, up to ties.
+        # Ours and the peer on the same nits are both exact, up to ties.
         assert recalls[DEVICE].value == pytest.approx(recalls[SAME_NITS].value, abs=0.02)
         assert recalls[f"{DEVICE}, reranked from 40"].value >= recalls[DEVICE].value
         for queries in plan.queries:

@@ -1,4 +1,4 @@
-"""Who is chosen: the score by hand before measurements, the earliest completion after."""
+"""Choice of a device: by score before measurements, by earliest completion after."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_they_are_kept_between_runs(tmp_path: Path) -> None:
     again = Costs(path)
     again.describe("gpu", "driver 1")
     assert again.expected_s("gpu", "a") == 0.5
-    again.describe("gpu", "driver 2")  # another device: measured anew
+    again.describe("gpu", "driver 2")  # another device: measured again
     assert again.expected_s("gpu", "a") is None
     assert [p.name for p in path.parent.iterdir()] == ["costs.json"]
 

@@ -198,7 +198,7 @@ def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
         release.set()
         thread.join(10)
         time.sleep(0.1)
-        # The device was opened anew, and is not taken to hold what the call that hung loaded on the old one.
+        # The device was reopened, and is not assumed to hold what the hung call loaded on the old one.
         assert s.run("mine", queries(), DATA, k=3, device="gpu").answered_by == "gpu"
     assert len(gpu.opened) == 2
     assert gpu.opened[0].calls == []

@@ -1,4 +1,4 @@
-"""Probing is bounded in time, never raises, and gives a reason for everything that is not there."""
+"""Probing is bounded in time, never raises, and gives a reason for everything that is missing."""
 
 from __future__ import annotations
 

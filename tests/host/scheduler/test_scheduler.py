@@ -228,7 +228,7 @@ def test_a_cancelled_task_makes_room(gate: Gate) -> None:
         s.submit("mine", queries(), DATA, device="gpu")
         gate.entered.wait()
         s.submit("mine", queries(), DATA, device="gpu").cancel()
-        s.submit("mine", queries(), DATA, device="gpu")  # would wait for ever
+        s.submit("mine", queries(), DATA, device="gpu")  # would wait forever
         gate.open.set()
 
 

@@ -1,4 +1,4 @@
-"""What can be seen: metrics in Prometheus' format, structured records, a timeline, the devices."""
+"""Telemetry: metrics in Prometheus' format, structured records, a timeline, the devices."""
 
 from __future__ import annotations
 

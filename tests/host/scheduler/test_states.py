@@ -16,7 +16,7 @@ from .fakes import ALL, Behaviour, Fake, FakeDevice, cpu, fleet, total
 
 
 def after(steps: int, error: BaseException) -> Behaviour:
-    """Make so many steps, and then fail after the device has made one more: its own copy is ahead."""
+    """Make a number of steps, then fail after the device has made one more, so that its copy is ahead."""
 
     def behave(device: FakeDevice, call: Call) -> None:
         if len(device.calls) > steps:
