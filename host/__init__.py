@@ -1,4 +1,4 @@
-"""Public API, backends that need no HDL, embedding, index, and the command line's frame.
+"""Public API, backends that need no HDL, embedding, index, and the root of the command line.
 
 Search from Python::
 
@@ -8,7 +8,7 @@ Search from Python::
     for hit in Index.open("notes").search("where bees live", k=5, rerank=4):
         print(hit.score, hit.entry.title, hit.entry.text)
 
-A `Scheduler` runs any operator on any device, and falls back to others when one fails::
+A `Scheduler` runs any operator on any device, and falls back to another device when one fails::
 
     from ninefold.host import Scheduler
 
@@ -18,7 +18,7 @@ A `Scheduler` runs any operator on any device, and falls back to others when one
         result = future.result()  # or, in a coroutine: await future
         print(result.values["ids"], result.answered_by, result.why)
 
-``run`` runs one task on a scheduler of its own.
+``run`` runs one task on its own scheduler.
 """
 
 from importlib import import_module
@@ -49,7 +49,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: the command line's help must not wait for NumPy.
+    # Imported on first use, since the help of the command line must not wait for NumPy.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

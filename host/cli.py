@@ -1,4 +1,4 @@
-"""The frame of the command line: finds commands by entry points, and turns errors into one line and an exit code."""
+"""Root of the command line: finds commands by entry points and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from ninefold.spec.terminal import printable
 
 __all__ = ["Frame", "cli", "main"]
 
-#: What a shell reports for a process that SIGINT ended.
+#: Exit code that a shell reports for a process ended by SIGINT.
 INTERRUPTED = 130
-#: Bad input, which a full disk and an unreadable file are too.
+#: Exit code for invalid input, unreadable files and full disks.
 BAD_INPUT = 2
-#: The system gives no more memory, processes or threads.
+#: Exit code when the system grants no more memory, processes or threads.
 SCARCE = 3
 
 
 class Frame(click.Group):
-    """A group whose commands are the entry points of ``ninefold.commands``, each imported when it is looked at.
+    """Group whose commands are the entry points of ``ninefold.commands``, each imported on first access.
 
-    A command that cannot be imported is listed with the reason, and running it gives that reason; the others work.
+    A command that cannot be imported is listed with the reason, and running it fails with that reason. The other
+    commands work.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -44,7 +45,7 @@ class Frame(click.Group):
         return list(entries(COMMANDS))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command of that name, or stand in for it when that fails."""
+        """Import the command of that name, or return a placeholder that reports the failure."""
         entry = entries(COMMANDS).get(cmd_name)
         if entry is None:
             return None
@@ -52,7 +53,7 @@ class Frame(click.Group):
             command = entry.load()
         except MemoryError:
             raise
-        except Exception as error:  # whatever a third party raises
+        except Exception as error:  # a third party may raise anything
             return _broken(cmd_name, f"cannot load {entry.value}: {type(error).__name__}: {error}")
         if not isinstance(command, click.Command):
             return _broken(cmd_name, f"{entry.value} is a {type(command).__name__}, not a click.Command")
@@ -65,8 +66,8 @@ class Frame(click.Group):
             code = super().main(args, *rest, **extra)
             _flush()
         except click.Abort:
-            # Every command writes aside and renames, or keeps a journal.
-            _say("interrupted: no file is half-written; what was embedded or built is kept for the next run")
+            # Every command writes a temporary file and renames it, or keeps a journal.
+            _say("interrupted: no file is half-written; finished embeddings and builds are kept for the next run")
             sys.exit(INTERRUPTED)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
@@ -88,31 +89,31 @@ class Frame(click.Group):
             _say(f"error: {reason}")
             sys.exit(SCARCE)
         except BaseException as error:
-            # What libraries in Rust raise for their panics, mostly for want of memory.
+            # Libraries written in Rust raise this when they panic, mostly because memory ran out.
             if type(error).__name__ != "PanicException":
                 raise
-            _say(f"error: a library failed ({error}), perhaps because the memory is limited (ulimit -v)")
+            _say(f"error: a library failed ({error}), possibly because memory is limited (ulimit -v)")
             sys.exit(SCARCE)
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(text: str) -> None:
-    """Print an error, which may quote a user, a file or a device, and may end with lines of a tool's output."""
+    """Print an error. It may quote input, file names or devices, and may end with lines of a tool's output."""
     with contextlib.suppress(OSError):  # no one reads it
         click.echo(printable(text, lines=True), err=True)
 
 
 def _flush() -> None:
-    """Write what is buffered, while an error can still be told; nothing where standard output is closed."""
+    """Flush standard output, unless it is closed, while an error can still be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def _scarce(error: MemoryError | RuntimeError) -> str | None:
-    """Return what the system did not give; None for any other error."""
+    """Return a message that names the exhausted resource, or None for any other error."""
     if isinstance(error, MemoryError):
         about = f" ({error})" if str(error) else ""
-        return f"the memory is not enough{about}: use less data, or raise the limit (ulimit -v)"
+        return f"not enough memory{about}: use less data, or raise the limit (ulimit -v)"
     if "can't start new thread" in str(error):
         return "no thread can be started: raise the limit of processes or memory (ulimit -u, ulimit -v)"
     return None
@@ -135,7 +136,7 @@ def _explained(error: OSError) -> str:
             places = [Path(os.fsdecode(name)) for name in names]
             inside = any(place.is_relative_to(folder) or place in folder.parents for place in places)
             if inside and error.errno in _MOVED:
-                reason += f"; set {variable} or {option} to a folder that can be written"
+                reason += f"; set {variable} or {option} to a writable folder"
                 break
     return f"{' -> '.join(names)}: {reason}" if names else reason
 
@@ -154,30 +155,30 @@ def _broken(name: str, reason: str) -> click.Command:
 @click.option(
     "--cache-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of what can be made again [NINEFOLD_CACHE; default: the user's cache folder].",
+    help="Keep files that can be rebuilt in this folder [NINEFOLD_CACHE; default: the user's cache folder].",
 )
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of indexes that are given by name [NINEFOLD_DATA; default: the user's data folder].",
+    help="Keep named indexes and the model in this folder [NINEFOLD_DATA; default: the user's data folder].",
 )
 @click.option(
     "--log",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Append what happens to FILE, a JSON object a line [NINEFOLD_LOG].",
+    help="Append log records to FILE, one JSON object per line [NINEFOLD_LOG].",
     envvar="NINEFOLD_LOG",
 )
 @click.option(
     "-q",
     "--quiet",
     is_flag=True,
-    help="Show no progress of slow steps on standard error [NINEFOLD_QUIET].",
+    help="Hide the progress of slow steps on standard error [NINEFOLD_QUIET].",
     envvar="NINEFOLD_QUIET",
 )
 @click.pass_context
 def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: Path | None, quiet: bool) -> None:
-    """Search by meaning with the same bits on the CPU and on our own hardware description."""
-    # The environment reaches the processes that a command starts too.
+    """Design, verify and run search accelerators, with bit-identical results on the CPU, in RTL and on boards."""
+    # Set in the environment, so that processes started by a command use the same folders.
     for variable, option, folder in (
         ("NINEFOLD_CACHE", "--cache-dir", cache_dir),
         ("NINEFOLD_DATA", "--data-dir", data_dir),
@@ -187,7 +188,7 @@ def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: 
         try:
             os.environ[variable] = str(folder.expanduser().absolute())
         except RuntimeError as error:  # of an unknown user
-            raise InputError(f"{option} names no folder: {folder} ({error})") from error
+            raise InputError(f"{option} must be a folder, not {folder} ({error})") from error
     if log is not None:
         _log_to(log)
     if not quiet:
@@ -226,9 +227,9 @@ def main() -> None:
         # A locale that lacks a character must not end a command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # Ends the tools that run, as an interrupt does, and leaves nothing half-written.
+    # SIGTERM ends running tools as an interrupt does, and leaves nothing half-written.
     signal.signal(signal.SIGTERM, _terminated)
-    # What an encoding lacks is written as an escape, as on standard error.
+    # Characters that the encoding lacks are written as escapes, as on standard error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     cli.main(prog_name="ninefold")

@@ -1,7 +1,7 @@
-"""SHA-256 of files, remembered for as long as a file is unchanged.
+"""SHA-256 of files, cached while a file is unchanged.
 
-To read 90 MB for a digest takes 0.1 to 0.5 s of processor time. The digest is kept in the cache folder, with the inode
-number, size and times of the file; when one of these changes, it is computed again.
+Hashing 90 MB takes 0.1 to 0.5 s of processor time. The digest is kept in the cache folder, with the inode number, size
+and times of the file. When one of these changes, the digest is computed again.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ninefold.spec.files import written_aside
 
 __all__ = ["remembered_sha256", "sha256_of"]
 
-#: Seconds within which a file may change twice and keep one time: clocks of file systems tick every few milliseconds,
-#: some every 2 s.
+#: Seconds within which two changes of a file may carry the same time: the clocks of file systems tick every few
+#: milliseconds, some every 2 s.
 _SETTLED_S: Final = 3.0
 
 
@@ -31,10 +31,10 @@ def sha256_of(path: Path) -> str:
 
 
 def remembered_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal, without reading it where it is the file that was read before.
+    """Return the SHA-256 of a file, in hexadecimal, without reading the file again if it is unchanged.
 
-    The time of the last change of an inode (ctime) counts too, which no program sets at will. What only a failing disk
-    changes is not seen; see `sha256_of` for that.
+    The change time of the inode (ctime) is compared too, since programs cannot set it. Corruption by a failing disk is
+    not detected; use `sha256_of` for that.
     """
     place = path.resolve()
     entry = cache_folder() / "digests" / f"{digest_of(str(place))}.json"
@@ -58,7 +58,7 @@ def _identity(file: int) -> list[int]:
 
 
 def _keep(entry: Path, content: dict[str, object]) -> None:
-    # A cache that cannot be written costs time, and nothing else.
+    # A cache that cannot be written costs only time.
     with contextlib.suppress(OSError):
         entry.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(entry) as file:

@@ -1,4 +1,4 @@
-"""The line at the bottom of a terminal that shows the running step."""
+"""Line at the bottom of a terminal that shows the running step."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class StatusLine:
         self._live: Live | None = None
 
     def look(self, step: Step, now_s: float) -> None:
-        """Show the step, with the steps within it."""
+        """Show the step and its nested steps."""
         if self._live is None:
-            # What is printed meanwhile appears above the line. Output to a file or a pipe must stay there.
+            # Text printed meanwhile appears above the line. Output redirected to a file or a pipe must not be diverted.
             self._live = Live(
                 console=self._console, transient=True, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
             )

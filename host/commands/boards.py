@@ -1,4 +1,4 @@
-"""``ninefold board load`` and ``ninefold board query``: put an index on a board, and search it there."""
+"""``ninefold board load`` and ``ninefold board query``: load an index onto a board and search it there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["load", "query"]
 
 _DIGEST = click.option(
-    "--digest", default="", metavar="HEX", help="Of the bitstream that the board must hold [default: any known one]."
+    "--digest",
+    default="",
+    metavar="HEX",
+    help="Require the board to hold the bitstream with this digest [default: any known bitstream].",
 )
 
 
@@ -38,12 +41,12 @@ _DIGEST = click.option(
 @click.argument("url")
 @click.argument("name")
 @_DIGEST
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def load(url: str, name: str, digest: str, as_json: bool) -> None:
-    """Load the index NAME, or the vectors of a .npy file, onto the board at URL, and leave them there.
+    """Load the index NAME, or the vectors of a .npy file, onto the board at URL, and leave it there.
 
-    Of a database with more rows than the board's store the first part is loaded. A board that is simulated by this
-    command (sim://) forgets all when it ends; `ninefold board serve` keeps one.
+    If the index has more rows than the board's store, the first part is loaded. A board simulated by this command
+    (sim://) loses its content when the command ends; `ninefold board serve` keeps one running.
     """
     from ninefold.host.backends.board import Boards
 
@@ -59,8 +62,8 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
         report = {"board": url, "bitstream": device.path, "rows": rows, "store_rows": depth, "epoch": epoch}
         click.echo(to_json({**report, "was_there": there, "bytes_out": sent, "seconds": seconds}))
         return
-    of_all = f" of {rows:,}, the rest when it is searched" if rows > depth else ""
-    how = "which it holds already" if there else f"{counted(sent, 'byte')} in {duration(seconds)}"
+    of_all = f" of {rows:,} (each search loads the others)" if rows > depth else ""
+    how = "already on the board" if there else f"{counted(sent, 'byte')} in {duration(seconds)}"
     click.echo(printable(f"{url} ({device.path}): {counted(min(rows, depth), 'row')}{of_all}; {how}"))
 
 
@@ -69,9 +72,9 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("query")
 @_DIGEST
-@click.option("-k", type=int, help="How many, up to the board's k [default: 10, or as many as the board gives].")
-@click.option("--rerank", type=int, help="Score the best RERANK * k again, by dot products of the float vectors.")
-@click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
+@click.option("-k", type=int, help="Number of hits, at most the board's k [default: 10, or the board's k if smaller].")
+@click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
+@click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the hits as CSV.")
 def query(
@@ -87,8 +90,9 @@ def query(
 ) -> None:
     """Search the index NAME, or the vectors of a .npy file, for QUERY on the board at URL.
 
-    QUERY is a text; for vectors it is the number of a row, or a .npy file with one vector or several. What the board
-    does not hold yet is loaded first: of an index larger than its store one part after another, each as long as a load.
+    QUERY is a text; for vectors it is a row number, or a .npy file with one or more vectors. Rows that the board does
+    not hold yet are loaded first. An index larger than the board's store is loaded and searched part by part; each part
+    takes the time of a load.
     """
     from ninefold.host.scheduler import Scheduler
 
@@ -99,7 +103,7 @@ def query(
         k = _most(instance, rerank) if k is None else k
         options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
         wanted = query_of(index, query)
-        # An index larger than the board's store goes there in parts, for minutes.
+        # Loading an index larger than the board's store part by part takes minutes.
         with step(f"searching {counted(len(index), 'row')} on {url}"):
             found = _searched(index, wanted, scheduler, {**options, "strict": True})
         if as_json:
@@ -112,7 +116,7 @@ def query(
 
 
 def _searched(index: Index, wanted: Any, scheduler: Scheduler, options: dict[str, Any]) -> list[Hits]:
-    """Return the hits of one query, or of every vector of a file, which the board is asked in one go."""
+    """Return the hits of one query, or of every vector of a file in one request to the board."""
     from ninefold.host.index import Hits
     from ninefold.host.sources.vectors import check_rows
 
@@ -132,7 +136,7 @@ def _write_csv(found: list[Hits]) -> None:
     for number, hits in enumerate(found):
         for rank, hit in enumerate(hits, 1):
             words = (hit.entry.id, hit.entry.title)
-            # CSV has no escapes: it is exact in a file or pipe, and safe on a terminal.
+            # CSV has no escapes: the output is exact in a file or pipe, and escaped on a terminal.
             shown = map(printable, words) if sys.stdout.isatty() else words
             writer.writerow((number, rank, hit.row, hit.score, *shown))
 
@@ -154,7 +158,7 @@ def _instance(url: str, digest: str) -> str:
 
 
 def _most(instance: str, rerank: int | None) -> int:
-    """Return how many results are asked for where nobody says: 10, or as many as the board gives."""
+    """Return the default number of results: 10, or the board's k if it is smaller."""
     from ninefold.host.backends.board import Boards
 
     with contextlib.closing(Boards().open(instance)) as device:
@@ -163,7 +167,7 @@ def _most(instance: str, rerank: int | None) -> int:
 
 @contextlib.contextmanager
 def _index(name: str) -> Iterator[Index]:
-    """Open an index by name; make one of a file of vectors for as long as it is needed."""
+    """Open an index by name, or build a temporary one from a file of vectors."""
     from ninefold.host.index import Index, build
     from ninefold.host.sources import vectors
 
@@ -173,8 +177,8 @@ def _index(name: str) -> Iterator[Index]:
             yield Index.open(str(made.folder), called=name)
     elif Path(name).is_file():
         raise InputError(
-            f"what a board searches must be an index or a .npy file of vectors, not {name!r};"
-            f" `ninefold index {name} -o NAME` makes an index of it"
+            f"a board searches an index or a .npy file of vectors, not {name!r};"
+            f" `ninefold index {name} -o NAME` builds an index of it"
         )
     else:
         yield Index.open(name)

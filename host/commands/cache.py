@@ -1,4 +1,4 @@
-"""``ninefold cache``: where built things are kept, and how to remove them."""
+"""``ninefold cache``: print or clear the cache folder."""
 
 import re
 import shutil
@@ -13,14 +13,14 @@ from ninefold.spec.text import counted
 
 __all__ = ["cache"]
 
-#: What the cache holds is named by a SHA-256 (unfinished work with a dot before it and more behind), so whatever else
-#: lies in a folder that was given as the cache, a home folder perhaps, is not taken for it.
+#: Names of cache entries: a SHA-256, with a dot before it and a suffix after it for unfinished work. Other files in a
+#: folder that was named as the cache, such as a home folder, are never mistaken for entries.
 _OWN = re.compile(r"\.?[0-9a-f]{64}(?![0-9a-f])")
 
 
 @click.group()
 def cache() -> None:
-    """Show or clear what can be made again: kernels, simulators, the model, embeddings."""
+    """Print or clear the cache of kernels, simulators, the compiled model and embeddings."""
 
 
 @cache.command()
@@ -31,7 +31,7 @@ def path() -> None:
 
 @cache.command()
 def clear() -> None:
-    """Remove what Ninefold keeps in the cache folder, and say what it was. Indexes are not in it."""
+    """Remove Ninefold's entries from the cache folder and list them. Indexes are kept elsewhere."""
     folder = cache_folder()
     total, left = 0, []
     for kind in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -54,7 +54,7 @@ def clear() -> None:
     said = f"{_megabytes(total)} removed" if total else "nothing to remove"
     click.echo(f"{printable(folder)}: {said}")
     for path in left:
-        click.echo(f"left alone, since Ninefold did not make all of it: {printable(path)}")
+        click.echo(f"kept, since it holds files that are not Ninefold's: {printable(path)}")
 
 
 def _remove(entry: Path) -> None:

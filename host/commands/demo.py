@@ -1,4 +1,4 @@
-"""``ninefold demo``: index Python's standard library, ask three questions of the CPU, the RTL and a board, compare."""
+"""``ninefold demo``: search Python's standard library on the CPU, in RTL and on a board, and compare the hits."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ QUESTIONS = (
     "make a temporary folder that is deleted afterwards",
     "compare two folders",
 )
-#: The cores, and a whole board behind its link, simulated.
+#: The CPU, the simulated cores, and a whole simulated board behind its link.
 DEVICES = ("cpu", "rtl", "board:virtual")
-#: How many hits are compared, and how many of them are shown, of how many devices side by side.
+#: Number of hits compared, number of hits shown, and number of devices shown side by side.
 K, SHOWN, COLUMNS = 10, 5, 2
 
 
 @click.command()
 @click.pass_context
 def demo(context: click.Context) -> None:
-    """Search Python's standard library by meaning on the CPU, our RTL and a simulated board, and compare the hits.
+    """Search Python's standard library by meaning on the CPU, in RTL and on a simulated board, and compare the hits.
 
-    Sets up what is missing first: model, index and simulators, which the next run finds. Exits with 1 when the devices
-    differ.
+    Sets up the model, the index and the simulators first if they are missing; later runs reuse them. Exits with 1 when
+    the devices differ.
     """
     from ninefold.host.embedding import fetch_model
     from ninefold.host.scheduler import Scheduler
@@ -63,7 +63,7 @@ def demo(context: click.Context) -> None:
         for question in QUESTIONS:
             hits = {}
             for name in devices:
-                with step(f"asking {name}"):
+                with step(f"searching on {name}"):
                     hits[name] = index.search(question, K, device=name, strict=True, scheduler=scheduler)
             different += _show(console, question, hits)
     took = duration(time.perf_counter() - start)
@@ -83,14 +83,14 @@ def _index(console: Console) -> Index:
     from ninefold.host.index import Index, build
     from ninefold.host.index.embedding import embedder
 
-    # What there is to find depends on the version of Python.
+    # The documentation depends on the version of Python.
     name = f"stdlib-{sys.version_info.major}.{sys.version_info.minor}"
     try:
         index = Index.open(name)
     except InputError:
         console.print("indexing the documentation of Python's standard library (once)")
     except DamagedDataError as error:
-        console.print(printable(f"{error}: doing that now"), markup=False)
+        console.print(printable(f"{error}: rebuilding now"), markup=False)
     else:
         if index.manifest.model == embedder().model.digest:
             console.print(
@@ -99,16 +99,16 @@ def _index(console: Console) -> Index:
                 soft_wrap=True,
             )
             return index
-        console.print("the index was made with another model: making it again")
+        console.print("the index was built with another model: rebuilding it")
     built = build("stdlib", name, force=True)
     console.print(summary(built), markup=False, soft_wrap=True)
     return Index.open(name)
 
 
 def _ready(console: Console, scheduler: Scheduler, index: Index) -> list[str]:
-    """Answer one search that is not shown on every device at once, so that what is built once is not in the times.
+    """Run one search that is not shown on all devices at once, so that the times of later searches exclude builds.
 
-    Returns the devices that are there, and says what is missing of the others.
+    Returns the available devices, and prints what the others lack.
     """
 
     def prepare(device: str) -> UnavailableError | None:
@@ -131,7 +131,7 @@ def _ready(console: Console, scheduler: Scheduler, index: Index) -> list[str]:
 
 
 def _show(console: Console, question: str, hits: dict[str, Hits]) -> bool:
-    """Print the best hits of the first devices side by side, and how long each took; return whether any differ."""
+    """Print the best hits of the first devices side by side, with their times; return whether any differ."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
     table.add_column("", justify="right", no_wrap=True, min_width=1)
     shown = list(hits)[:COLUMNS]

@@ -1,4 +1,4 @@
-"""``ninefold devices`` and ``ninefold doctor``: what there is, and how to get what there is not."""
+"""``ninefold devices`` and ``ninefold doctor``: devices found, devices missing and how to get them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,20 @@ __all__ = ["devices", "doctor"]
 
 
 @click.command()
-@click.option("--load", "index", metavar="INDEX", help="Load an index on every device that may be chosen, and show it.")
-@click.option("--matrix", is_flag=True, help="Print which backend runs which operator, or why not, as Markdown.")
+@click.option(
+    "--load",
+    "index",
+    metavar="INDEX",
+    help="Load INDEX on every device that the scheduler may choose, search it once, and show memory use and time.",
+)
+@click.option(
+    "--matrix",
+    is_flag=True,
+    help="Print the operators that each backend runs, and the reasons for those it does not, as Markdown.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the devices as JSON.")
 def devices(index: str | None, matrix: bool, as_json: bool) -> None:
-    """List the devices that were found, and why others were not."""
+    """List the devices found, and the reason for each that is missing."""
     from ninefold.host.scheduler import Scheduler, conformance_matrix
 
     if matrix:
@@ -45,13 +54,13 @@ def devices(index: str | None, matrix: bool, as_json: bool) -> None:
         missing = [status.entry for status in statuses if isinstance(status.entry, Missing)]
         if missing:
             console.print(_missing(missing))
-            console.print("`ninefold doctor` says how to get them.", style="dim")
+            console.print("`ninefold doctor` explains how to get them.", style="dim")
         console.print(_power(), style="dim", markup=False)
 
 
 @click.command()
 def doctor() -> None:
-    """Say for each device that is missing what was looked for, what was seen, and what to install."""
+    """Explain for each missing device what was searched for, what was found and what to install."""
     from ninefold.host.scheduler import Scheduler
 
     console = Console(highlight=False)
@@ -74,7 +83,7 @@ def doctor() -> None:
 
 
 def _load(scheduler: Scheduler, name: str) -> dict[str, str]:
-    """Load an index on each device that may be chosen and runs ``mine``; return what came of it."""
+    """Load an index on each device that may be chosen and runs ``mine``; return the outcome for each."""
     from ninefold.host.index import Index
     from ninefold.spec.errors import NinefoldError
 
@@ -95,7 +104,7 @@ def _load(scheduler: Scheduler, name: str) -> dict[str, str]:
 
 def _found(statuses: list[DeviceStatus], loaded: dict[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("device", "class", "what it is", "state"):
+    for heading in ("device", "class", "description", "state"):
         table.add_column(heading, overflow="fold", no_wrap=heading in ("device", "class"))
     for status in statuses:
         if not isinstance(status.entry, Found):
@@ -115,8 +124,8 @@ def _found(statuses: list[DeviceStatus], loaded: dict[str, str]) -> Table:
 
 def _missing(entries: list[Missing]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("not there", no_wrap=True)
-    table.add_column("because", overflow="fold")
+    table.add_column("missing", no_wrap=True)
+    table.add_column("reason", overflow="fold")
     for entry in entries:
         table.add_row(Text(printable(entry.device)), Text(printable(entry.reason, lines=True)))
     return table

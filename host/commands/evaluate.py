@@ -20,19 +20,25 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "warnings"]
 
-#: Recall by chance from which figures need a warning: that of 100 entries.
+#: Chance recall above which figures need a warning: the chance recall of an index of 100 entries.
 _CHANCE = 0.1
 
 
 @click.command()
 @click.argument("name")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, rtl, ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Search on this device of `ninefold devices`; auto lets the scheduler choose.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def evaluate(name: str, device: str, as_json: bool) -> None:
     """Measure recall@10, precision@10 and NDCG@10 of the index NAME against exact float search.
 
-    500 seeded entries are searched for, each with itself left out; plain, and reranked from the best 40. Vectors of
-    zeros are not searched for, and of entries that tie for the tenth place none counts; warnings give their numbers.
+    Searches for 500 entries chosen with a fixed seed, each excluded from its own hits, without reranking and reranked
+    from the best 40. Vectors of zeros are not searched for, and entries that tie for the tenth place do not count;
+    warnings give their numbers.
     """
     from ninefold.host.evaluate import evaluate as measure
     from ninefold.host.index import Index
@@ -64,7 +70,7 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
 
 
 def warnings(found: Evaluation, rows: int) -> list[str]:
-    """Return what makes the figures of an index of so many rows mean less than they seem to."""
+    """Return warnings about properties of an index with `rows` rows that weaken its figures."""
     said = []
     if found.zero_rows:
         said.append(

@@ -1,4 +1,4 @@
-"""``ninefold index``: make an index of texts or vectors."""
+"""``ninefold index``: build an index of texts or vectors."""
 
 from __future__ import annotations
 
@@ -21,24 +21,29 @@ __all__ = ["index", "summary"]
 
 @click.command()
 @click.argument("source")
-@click.option("-o", "--output", "name", required=True, help="Name in the data folder, or a path with a / in it.")
-@click.option("--column", "--field", "column", help="CSV column or JSON field that holds the text [default: text].")
-@click.option("--mode", type=click.Choice(MODES), help="Thresholds of the quantiser [default: linear].")
-@click.option("--no-vectors", is_flag=True, help="Keep no float16 vectors; then there is no reranking and no eval.")
-@click.option("--strict", is_flag=True, help="Refuse what would be skipped, with its reason.")
-@click.option("--force", is_flag=True, help="Replace an index of that name, once the new one is complete.")
+@click.option(
+    "-o", "--output", "name", required=True, help="Name of the index in the data folder, or a path that contains a /."
+)
+@click.option("--column", "--field", "column", help="Index the text of this CSV column or JSON field [default: text].")
+@click.option("--mode", type=click.Choice(MODES), help="Quantise with these thresholds [default: linear].")
+@click.option(
+    "--no-vectors", is_flag=True, help="Do not keep float16 vectors; this saves space but disables reranking and eval."
+)
+@click.option("--strict", is_flag=True, help="Fail on the first entry that would be skipped, with its reason.")
+@click.option("--force", is_flag=True, help="Replace an existing index of that name once the new one is complete.")
 def index(
     source: str, name: str, column: str | None, mode: Mode | None, no_vectors: bool, strict: bool, force: bool
 ) -> None:
     """Index SOURCE so that `ninefold search` finds its entries by meaning.
 
     SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
-    (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row an entry). An entry of text is a run of
-    paragraphs under one heading, up to 800 characters; longer paragraphs are split. Of one text the model reads 256
-    tokens, some 200 words of English. What cannot be indexed is skipped and counted with its reason (docs/sources.md).
+    (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row per entry). An entry of text is a run of
+    paragraphs under one heading, up to 800 characters; longer paragraphs are split. The model reads the first 256
+    tokens of an entry, about 200 English words. Entries that cannot be indexed are skipped and counted by reason
+    (docs/sources.md).
 
-    Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. NAME leads to the
-    old index until the new one is whole; searches that have the old one open keep it.
+    Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. With --force, the
+    old index stays in place until the new one is complete, and searches that have it open can finish.
     """
     with step(f"indexing {source}"):
         from ninefold.host.index.write import DEFAULT_MODE, build
@@ -58,7 +63,7 @@ def index(
 
 
 def summary(built: Built) -> str:
-    """Return what was made and how long it took, in two lines that are safe to print."""
+    """Return a summary of the index and the times, in two lines that are safe to print."""
     manifest = built.manifest
     size = sum(record.bytes for record in manifest.files.values())
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in built.seconds.items())

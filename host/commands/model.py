@@ -1,4 +1,4 @@
-"""``ninefold model``: fetch the sentence-embedding model, or say where it is."""
+"""``ninefold model``: download the sentence-embedding model, or print its folder."""
 
 import click
 
@@ -9,12 +9,12 @@ __all__ = ["model"]
 
 @click.group()
 def model() -> None:
-    """Fetch the sentence-embedding model, or say where it is."""
+    """Download the sentence-embedding model, or print its folder."""
 
 
 @model.command()
 def fetch() -> None:
-    """Download the model (83.5 MB) unless it is there already, and check it."""
+    """Download the model (83.5 MB) unless it is present, and verify its checksums."""
     from ninefold.host.embedding import fetch_model
 
     found = fetch_model(lambda sentence: click.echo(printable(sentence), err=True))

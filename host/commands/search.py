@@ -1,4 +1,4 @@
-"""``ninefold search``: find the entries of an index that are nearest to a question."""
+"""``ninefold search``: find the entries of an index that are nearest to a query."""
 
 from __future__ import annotations
 
@@ -23,21 +23,32 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_K", "query_of", "report_of", "search", "table_of"]
 
-#: How many hits are given where nobody says.
+#: Number of hits if none is given.
 DEFAULT_K = 10
 
 
 @click.command()
 @click.argument("name")
 @click.argument("query")
-@click.option("-k", default=DEFAULT_K, show_default=True, help="How many, 1 to 256.")
-@click.option("--rerank", type=int, help="Score the best RERANK * k again, by dot products of the float vectors.")
-@click.option("--threshold", help="adaptive: drop what is near the mean of the scores.")
-@click.option("--device", default="auto", show_default=True, help="auto, or a device of `ninefold devices`.")
-@click.option("--strict", is_flag=True, help="Fail rather than answer from another device.")
-@click.option("--explain", is_flag=True, help="Show the candidates, the reason for the choice, and times.")
-@click.option("--timeline", type=click.Path(dir_okay=False, path_type=Path), help="Write a trace for ui.perfetto.dev.")
-@click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write Prometheus metrics.")
+@click.option("-k", default=DEFAULT_K, show_default=True, help="Number of hits, 1 to 256.")
+@click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
+@click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Search on this device of `ninefold devices`; auto lets the scheduler choose.",
+)
+@click.option("--strict", is_flag=True, help="Fail instead of falling back to another device.")
+@click.option("--explain", is_flag=True, help="Show the candidate devices, the reason for the choice, and times.")
+@click.option(
+    "--timeline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a trace of the search to this file, for ui.perfetto.dev.",
+)
+@click.option(
+    "--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write Prometheus metrics to this file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
 def search(
     name: str,
@@ -65,7 +76,7 @@ def search(
         index = Index.open(name)
         with Scheduler(timeline=timeline is not None) as scheduler:
             if explain:
-                scheduler.devices()  # otherwise a quick search looks for no other device
+                scheduler.devices()  # a quick search would not probe the other devices
             hits = index.search(query_of(index, query), k, scheduler=scheduler, **options)
             if timeline is not None:
                 scheduler.write_timeline(timeline)
@@ -88,7 +99,7 @@ def search(
 
 
 def _say_what_stands_in(answered_by: str) -> None:
-    """Say on stderr that a simulated board answered where just a board was asked for."""
+    """Report on stderr that a simulated board answered a request for any board."""
     from ninefold.drivers.boards import places, why_simulated
 
     found = places()
@@ -99,19 +110,19 @@ def _say_what_stands_in(answered_by: str) -> None:
 
 
 def query_of(index: Index, query: str) -> Any:
-    """Return what a word of the command line asks an index for: a text, the number of a row, or vectors."""
+    """Return the query that a command-line argument means to an index: a text, a row number, or vectors."""
     if index.manifest.model:
         return query
     from ninefold.host.sources import vectors
 
     if vectors.claims(query):
         return vectors.load(query)
-    # Not isdigit(), which takes superscripts; a text is refused by the index, which says what it wants.
+    # Not isdigit(), which accepts superscripts. The index refuses a text, and its error names the valid queries.
     return int(query) if query.isdecimal() else query
 
 
 def table_of(hits: Hits) -> Table:
-    """Return hits as a table."""
+    """Return a table of hits."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     table.add_column("", justify="right", no_wrap=True, min_width=len(str(len(hits))))
     table.add_column("score", justify="right", no_wrap=True, min_width=6)
@@ -125,7 +136,7 @@ def table_of(hits: Hits) -> Table:
 
 
 def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the report that ``--json`` prints."""
     result = hits.result
     return {
         **index.describe(),

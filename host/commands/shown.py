@@ -17,7 +17,7 @@ __all__ = ["answered", "considered", "details", "duration", "score_of", "snippet
 
 
 def duration(seconds: float) -> str:
-    """Return a time with a unit that suits it."""
+    """Return a time in s, ms or us."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}" if seconds < 100 else f"{seconds:.0f} s"
@@ -25,7 +25,7 @@ def duration(seconds: float) -> str:
 
 
 def timing(result: Result) -> str:
-    """Return how long the device took, and for simulated hardware how many clock cycles."""
+    """Return the device's time and, for simulated hardware, its clock cycles."""
     text = duration(result.metrics["seconds"]) if "seconds" in result.metrics else ""
     cycles = result.metrics.get("cycles")
     if cycles is None:
@@ -36,7 +36,7 @@ def timing(result: Result) -> str:
         link = result.metrics["link_bytes_out"] + result.metrics["link_bytes_in"]
         return f"{cycles:,.0f} clock cycles and {link:,.0f} bytes on the link in {text}"
     built = result.metrics.get("build_seconds", 0.0)
-    # Opening what the cache holds takes milliseconds and is not worth a word.
+    # Opening a cached simulator takes milliseconds and is not reported.
     first = f", after {duration(built)} to build the simulator" if built >= 1 else ""
     return f"{cycles:,.0f} clock cycles{of_them}, simulated in {text}{first}"
 
@@ -54,11 +54,11 @@ def answered(hits: Hits) -> str:
 
 
 def details(hits: Hits) -> str:
-    """Return how the hits were found: path, reason and times; safe to print."""
+    """Return the path, reason and times of a search; safe to print."""
     result = hits.result
     parts = [f"{result.answered_by} by path {result.path}: {result.why}"]
     if hits.embed_seconds:
-        parts.append(f"query embedded in {duration(hits.embed_seconds)}, the model's start included")
+        parts.append(f"query embedded in {duration(hits.embed_seconds)}, including the start of the model")
     if times := timing(result):
         parts.append(times if "cycles" in result.metrics else f"searched in {times}")
     if "refine_seconds" in result.metrics:
@@ -67,12 +67,12 @@ def details(hits: Hits) -> str:
 
 
 def score_of(hits: Hits) -> str:
-    """Return what the scores of hits are."""
+    """Return the meaning of the scores."""
     return f"dot product of the {'float vectors' if hits.result.values['scores'].dtype.kind == 'f' else 'nits'}"
 
 
 def considered(result: Result) -> Table:
-    """Return the devices between which was chosen, with their scores and expected times."""
+    """Return a table of the candidate devices, with their scores and expected times."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("device", no_wrap=True)
     for heading in ("score", "run", "load", "wait", "in all"):
@@ -91,5 +91,5 @@ def considered(result: Result) -> Table:
 
 
 def snippet(text: str) -> str:
-    """Return a text as one line that is safe to print."""
+    """Return a text on one line that is safe to print."""
     return printable(" ".join(text.split()))

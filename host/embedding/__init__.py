@@ -1,4 +1,4 @@
-"""Sentences to vectors."""
+"""Embedding of sentences as vectors."""
 
 from .embedder import Embedder
 from .journal import Journal

@@ -1,4 +1,4 @@
-"""Batches of sequences of like lengths, and running them on several streams at once."""
+"""Batches of sequences of similar lengths, and their inference on several streams at once."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,20 +10,20 @@ import numpy.typing as npt
 
 __all__ = ["BATCH_TOKENS", "Batch", "batches", "infer"]
 
-#: Padded tokens in a batch: larger ones spill activations out of the caches, and lose more when they are interrupted.
+#: Padded tokens per batch. Larger batches spill activations out of the caches, and lose more work when interrupted.
 BATCH_TOKENS: Final = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Sequences that go through the graph together.
+    """Sequences that run through the graph together.
 
     Attributes
     ----------
     rows : integer array of shape (n,)
-        Whose they are.
+        Row of each sequence in the caller's arrays.
     tokens, mask : int64 arrays of shape (n, T)
-        What the graph takes.
+        Inputs of the graph.
     """
 
     rows: npt.NDArray[np.intp]
@@ -32,19 +32,19 @@ class Batch:
 
 
 def batches(lengths: npt.NDArray[np.integer[Any]], budget: int = BATCH_TOKENS) -> list[npt.NDArray[np.intp]]:
-    """Group sequences of like lengths so that a batch, padded to its longest, stays within a budget of tokens.
+    """Group sequences of similar lengths so that each batch, padded to its longest, stays within a budget of tokens.
 
     Parameters
     ----------
     lengths : integer array of shape (n,)
-        Tokens in each sequence, 1 or more.
+        Number of tokens in each sequence, 1 or more.
     budget : int
-        Most padded tokens in a batch; a longer sequence is a batch of its own.
+        Maximum of padded tokens in a batch; a longer sequence is a batch of its own.
 
     Returns
     -------
     list of integer arrays
-        Positions into `lengths`, each exactly once; the longest of a batch is its last.
+        Positions in `lengths`, each exactly once; the last one of a batch is the longest.
     """
     order = np.argsort(lengths, kind="stable")
     groups: list[npt.NDArray[np.intp]] = []
@@ -57,16 +57,16 @@ def batches(lengths: npt.NDArray[np.integer[Any]], budget: int = BATCH_TOKENS) -
 
 
 def infer(graph: Any, work: Iterable[Batch]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
-    """Run batches through a compiled graph; yield the rows and vectors of each, in order, as it is done.
+    """Run batches through a compiled graph; yield the rows and vectors of each batch, in order, as it finishes.
 
     Parameters
     ----------
     graph : openvino.CompiledModel
-        As `compiled` returns it.
+        Graph from `compiled`.
     work : iterable of Batch
-        Taken one by one, while earlier ones run.
+        Batches, taken one by one while earlier ones run.
     """
-    # One request more than run at once, so that the device has its next batch while Python looks after the last.
+    # One request more than can run at once, so that the device has its next batch while Python handles the last result.
     requests = [graph.create_infer_request() for _ in range(graph.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)]
     running: deque[tuple[Any, Batch]] = deque()
     try:
@@ -84,6 +84,6 @@ def infer(graph: Any, work: Iterable[Batch]) -> Iterator[tuple[npt.NDArray[np.in
             request.wait()
             yield finished.rows, request.get_output_tensor().data.copy()
     finally:
-        # Also when the caller stops early: nothing may still be reading the arrays.
+        # Also when the caller stops early: no request may still read the arrays.
         for request, _ in running:
             request.wait()

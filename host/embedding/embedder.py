@@ -1,4 +1,4 @@
-"""Embedding texts: tokens, batches of like lengths, and an OpenVINO graph that several streams run at once."""
+"""Embedding of texts: tokens, batches of similar lengths, and an OpenVINO graph run on several streams at once."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,37 +20,37 @@ __all__ = ["Embedder"]
 
 Progress = Callable[[int, int], None]
 
-#: Texts that are tokenised and sorted together; bounds the memory that a very long list takes.
+#: Number of texts that are tokenised and sorted together; bounds the memory for a very long list.
 _BLOCK = 16_384
 _SEED = 9
 
 
 class Embedder:
-    """Turns texts into unit vectors of 384 dimensions with the sentence model.
+    """Converter of texts into unit vectors of 384 dimensions with the sentence model.
 
-    The vector of a text depends on the batch it is in, and on the processor, only by the rounding of float32: two of
-    them differ by at most 1e-6 in any element.
+    The vector of a text depends on its batch and on the processor only through float32 rounding. Two such vectors
+    differ by at most 1e-6 in any element.
 
     Parameters
     ----------
     model : Model or Path, optional
-        The model or its folder; found by `find_model` by default.
+        Model or its folder; by default, the result of `find_model`.
     threads : int, optional
-        Processors to use, 1 or more; all by default.
+        Number of processors to use, 1 or more; all by default.
 
     Attributes
     ----------
     model : Model
-        The model.
+        Model in use.
     dimensions : int
-        384.
+        Length of the vectors, 384.
 
     Raises
     ------
     UnavailableError
-        When there is no model, or OpenVINO or tokenizers is not installed.
+        If there is no model, or OpenVINO or tokenizers is not installed.
     DamagedDataError
-        When the model's files are damaged.
+        If the model's files are damaged.
     """
 
     dimensions = DIMENSIONS
@@ -68,15 +68,15 @@ class Embedder:
         Parameters
         ----------
         texts : sequence of str
-            None of them empty; what is beyond 256 tokens of one is cut off.
+            Texts, none of them empty. Each is truncated to 256 tokens.
         progress : callable, optional
-            ``progress(done, total)`` in texts, first with 0 done and then after each batch. Batches are not run in
-            order of length, so the rate so far is a fair guess at the time left.
+            Called as ``progress(done, total)``, in texts, first with 0 done and then after each batch. Batches run in
+            random order of length, so the rate so far is a fair estimate for the rest.
 
         Raises
         ------
         InputError
-            For a text that is empty, or not a string of Unicode characters, with its position.
+            For a text that is empty or not a string of Unicode characters; names its position.
         """
         _check(texts)
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
@@ -91,27 +91,27 @@ class Embedder:
         return vectors
 
     def embed_to(self, path: Path, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
-        """Do as `embed`, keeping each finished batch in the journal `path` and taking from it what is there already.
+        """Embed texts as `embed` does, keeping finished batches in the journal `path` and reusing those it holds.
 
-        Interrupted at any point, by Ctrl-C, SIGKILL or a full disk, it loses at most the batches in work; run again
-        with the same journal, it embeds only what is missing. Equal texts are embedded once. The journal is the
-        caller's to keep, which makes the next run over changed texts quick, or to delete.
+        An interruption by Ctrl-C, SIGKILL or a full disk loses at most the batches in flight. The next call with the
+        same journal embeds only the missing texts. Equal texts are embedded once. The caller may keep the journal, to
+        reuse it for changed texts, or delete it.
 
         Parameters
         ----------
         path : Path
-            The journal's file.
+            File of the journal.
         texts, progress
-            As in `embed`; the first call of `progress` counts what was there as done.
+            As in `embed`; the first call of `progress` counts reused embeddings as done.
 
         Raises
         ------
         InputError
-            As `embed`.
+            As in `embed`.
         DamagedDataError
-            When `path` is something else than a journal.
+            If `path` is not a journal.
         UnavailableError
-            When it is in use by another process, or the disk is full.
+            If the journal is in use by another process, or the disk is full.
         """
         _check(texts)
         keys = [self.key(text) for text in texts]
@@ -135,12 +135,12 @@ class Embedder:
             return journal.vectors(keys)
 
     def key(self, text: str) -> bytes:
-        """Return what names the vector of `text` by this model: a SHA-256 of both, 32 bytes."""
+        """Return the journal's key of a text: SHA-256 of model and text, 32 bytes."""
         return hashlib.sha256(self._key_start + text.encode()).digest()
 
     def tokenise(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """Return the token ids of each text, the first and last special tokens and truncation included."""
-        # The fast variant leaves out the offsets into the text, which nobody asks for here.
+        """Return the token ids of each text, truncated, with the special tokens at both ends."""
+        # The fast variant omits the offsets into the text, which are not needed here.
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
@@ -160,7 +160,7 @@ class Embedder:
         return tokenizer
 
     def _run(self, texts: Sequence[str]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
-        """Yield the positions and vectors of each batch as it is done."""
+        """Yield the positions and vectors of each batch as it finishes."""
         if texts:
             yield from infer(compiled(self.model.folder, self.threads), self._batches(texts))
 
@@ -191,4 +191,6 @@ def _check(texts: Sequence[str]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"text {position} holds {text[error.start]!r}, which is no Unicode character") from error
+            raise InputError(
+                f"text {position} holds {text[error.start]!r}, which is not a Unicode character"
+            ) from error

@@ -18,20 +18,20 @@ from .model import Model
 
 __all__ = ["DIMENSIONS", "build", "check_batch", "compiled", "needed"]
 
-#: Length of an embedding: the operator `embed` promises it.
+#: Length of an embedding, as specified by the operator `embed`.
 DIMENSIONS = 384
 
 Weights = dict[str, npt.NDArray[Any]]
 
-#: Types of safetensors files that a model may hold.
+#: Types of numbers that a safetensors file may hold here.
 _DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
 
 
 def build(model: Model) -> Any:
-    """Build the graph of a BERT encoder with mean pooling over the mask and unit length.
+    """Build the graph of a BERT encoder with mean pooling over the mask, normalised to unit length.
 
-    Inputs ``tokens`` and ``mask``, int64 (Q, T), T up to 512; output float32 (Q, 384). The structure is that of
-    Devlin et al. 2019 (post-norm encoder, GELU by erf), pooled as in Reimers and Gurevych 2019.
+    Inputs ``tokens`` and ``mask``, int64 (Q, T), T up to 512; output float32 (Q, 384). The structure follows
+    Devlin et al. 2019 (post-norm encoder, GELU by erf), with the pooling of Reimers and Gurevych 2019.
 
     Returns
     -------
@@ -40,9 +40,9 @@ def build(model: Model) -> Any:
     Raises
     ------
     DamagedDataError
-        When the weights are unreadable, or not those of such a network.
+        If the weights are unreadable, or belong to another kind of network.
     InputError
-        When the model's embeddings do not have 384 dimensions.
+        If the model's embeddings do not have 384 dimensions.
     """
     config = model.config
     if config.get("hidden_size") != DIMENSIONS:
@@ -57,31 +57,30 @@ def build(model: Model) -> Any:
 def compiled(
     folder: Path, threads: int | None = None, device: str = "CPU", shape: tuple[int, int] | None = None
 ) -> Any:
-    """Return the compiled model of a folder, kept for the life of the process.
+    """Return the compiled model of a folder, cached for the life of the process.
 
-    On the CPU all arithmetic is float32: processors with bfloat16 units would otherwise round to 8 bits and differ from
-    others. Each thread is a stream of its own, since two half-sized batches at once keep two cores busier than one
-    shared.
+    On the CPU all arithmetic is float32; processors with bfloat16 units would otherwise round to 8 bits and differ from
+    others. Each thread is a stream of its own, since two cores are busier with a batch each than with a shared one.
 
     Parameters
     ----------
     folder : Path
-        The model's folder.
+        Folder of the model.
     threads : int, optional
-        1 or more; as many as OpenVINO finds processors by default.
+        Number of threads, 1 or more; by default, the number of processors that OpenVINO finds.
     device : str
-        As OpenVINO names it.
+        OpenVINO's name of the device.
     shape : tuple of 2 int, optional
-        Sequences and tokens of every batch, for a device that takes fixed shapes only.
+        Sequences and tokens of every batch, for a device that requires fixed shapes.
 
     Raises
     ------
     DeviceError
-        When the device does not take the graph.
+        If the device rejects the graph.
     """
     core = needed("openvino").Core()
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
-    # Processors with shorter formats would use them. An NPU has only such, and refuses to be asked for more.
+    # Processors with shorter formats would use them. An NPU has only short formats, and rejects the request for more.
     if not device.startswith("NPU"):
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if threads is not None:
@@ -95,7 +94,7 @@ def compiled(
         return core.compile_model(graph, device, settings)
 
     try:
-        # 90 MB are kept once for the CPU, not for every number of threads.
+        # 90 MB are stored once for the CPU, not for each number of threads.
         if device == "CPU" and threads is not None:
             return make()
         return stored(core, device, settings, [model.digest, str(shape)], make)
@@ -104,7 +103,7 @@ def compiled(
 
 
 def check_batch(model: Model, tokens: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> None:
-    """Raise `InputError` for tokens that the model does not know, or a sequence that is too long or empty."""
+    """Raise `InputError` for tokens outside the vocabulary, or a sequence that is too long or empty."""
     vocabulary, positions = int(model.config["vocab_size"]), int(model.config["max_position_embeddings"])
     if tokens.shape[1] > positions:
         raise InputError(f"a sequence must have 1 to {positions} tokens, not {tokens.shape[1]}")
@@ -126,22 +125,22 @@ def needed(module: str) -> Any:
 
 
 def _read(path: Path) -> Weights:
-    """Map the weights, so that the graph's constants share the file's pages; to load them would copy 90 MB."""
+    """Map the weights, so that the graph's constants share the file's pages instead of copying 90 MB."""
     safetensors = needed("safetensors")
     try:
         with safetensors.safe_open(path, framework="numpy"):
-            pass  # refuses a header that does not match the file's size
-        # Copy on write: OpenVINO shares writeable arrays only.
+            pass  # raises if the header does not match the file's size
+        # Copy on write, since OpenVINO shares only writable arrays.
         content = np.memmap(path, np.uint8, "c")
         start = 8 + int.from_bytes(content[:8].tobytes(), "little")
         header = json.loads(content[8:start].tobytes())
     except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise DamagedDataError(f"{path} is not a whole safetensors file: {error}") from error
+        raise DamagedDataError(f"{path} is not a valid safetensors file: {error}") from error
     return {name: _tensor(content[start:], entry, path) for name, entry in header.items() if name != "__metadata__"}
 
 
 def _tensor(data: npt.NDArray[np.uint8], entry: dict[str, Any], path: Path) -> npt.NDArray[Any]:
-    """Return one tensor of a safetensors file; `data` is what follows its header, which has been checked."""
+    """Return one tensor of a safetensors file; `data` is the content after the checked header."""
     if entry["dtype"] not in _DTYPES:
         raise DamagedDataError(f"{path} holds numbers of type {entry['dtype']}, not of {', '.join(_DTYPES)}")
     begin, end = entry["data_offsets"]
@@ -150,7 +149,7 @@ def _tensor(data: npt.NDArray[np.uint8], entry: dict[str, Any], path: Path) -> n
 
 
 class _Builder:
-    """Adds the operations of one network."""
+    """Builder of the operations of one network."""
 
     def __init__(self, weights: Weights, config: dict[str, Any]) -> None:
         self.op = needed("openvino.opset13")
@@ -162,7 +161,8 @@ class _Builder:
         op = self.op
         tokens, mask = (op.parameter([-1, -1], np.int64, name=name) for name in ("tokens", "mask"))
         keep = op.convert(mask, "f32")
-        # Added to the scores: padding gets e**-1e9, which is exactly 0 in float32, unless a row is nothing else.
+        # Bias of the attention scores: padding gets e**-1e9, exactly 0 in float32, unless a row consists of padding
+        # only.
         bias = op.multiply(op.subtract(op.unsqueeze(keep, self.axes(1, 2)), self.number(1)), self.number(1e9))
         x = self.embeddings(tokens)
         for layer in range(self.layers):
@@ -219,7 +219,7 @@ class _Builder:
         return self.op.add(scaled, self.weight(name + ".bias"))
 
     def weight(self, name: str) -> Any:
-        # Not copied; the constant keeps the array.
+        # Not copied; the constant holds a reference to the array.
         return self.op.constant(self.weights[name], shared_memory=True)
 
     def number(self, value: float) -> Any:

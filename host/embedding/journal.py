@@ -1,4 +1,4 @@
-"""What was embedded so far, on disk: an append-only file of vectors that survives being killed at any point.
+"""Journal of finished embeddings: an append-only file of vectors that survives a kill at any point.
 
 The file starts with `_MAGIC`. Each chunk after it is a header (4-byte mark, rows, CRC-32 of the payload, CRC-32 of the
 header's first 12 bytes; little endian) and its payload: the 32-byte keys, then the float32 vectors of its rows.
@@ -33,30 +33,30 @@ _SYNC_S: Final = 2.0
 
 
 class Journal:
-    """Vectors by key in one file; opening it recovers everything that was appended whole.
+    """Vectors by key in one file. Opening it recovers every chunk that was appended completely.
 
-    A chunk counts once all its bytes are there and its checksums hold. A tail that is cut off or damaged is removed; a
-    damaged chunk within the file is passed over, so its rows are missing and can be appended again. One process at a
-    time has a journal open.
+    A chunk is valid if all its bytes are present and its checksums match. A truncated or damaged tail is removed. A
+    damaged chunk within the file is skipped, so its rows are missing and can be appended again. Only one process at a
+    time can open a journal.
 
     Parameters
     ----------
     path : Path
-        The file; made, with its folder, when it is not there.
+        File of the journal; created, with its folder, if it does not exist.
 
     Attributes
     ----------
     path : Path
-        The file.
+        File of the journal.
     lost_bytes : int
-        Bytes that opening found unusable.
+        Number of unusable bytes found on opening.
 
     Raises
     ------
     DamagedDataError
-        When the file is not a journal.
+        If the file is not a journal.
     UnavailableError
-        When another process has it open, or it cannot be written.
+        If another process has it open, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,27 +83,27 @@ class Journal:
         self.close()
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return len(self._offsets)
 
     def __contains__(self, key: bytes) -> bool:
-        """Whether there is a vector for `key`."""
+        """Return True if there is a vector for `key`."""
         return key in self._offsets
 
     def append(self, keys: Sequence[bytes], vectors: npt.NDArray[np.float32]) -> None:
-        """Add a chunk. Once this returns, only a crash of the whole machine can lose it, and after `sync` nothing.
+        """Append a chunk. After the return only a crash of the machine can lose it; after `sync`, nothing can.
 
         Parameters
         ----------
         keys : sequence of bytes
-            One a row, 32 bytes each.
+            One key of 32 bytes per row.
         vectors : float32 array of shape (len(keys), 384)
-            The rows.
+            Vectors of the rows.
 
         Raises
         ------
         UnavailableError
-            When the disk is full or fails; the journal then holds what it held before.
+            If the disk is full or fails; the journal is then unchanged.
         """
         if vectors.shape != (len(keys), DIMENSIONS) or vectors.dtype != np.float32:
             raise InputError(
@@ -133,7 +133,7 @@ class Journal:
         Raises
         ------
         InputError
-            When one is missing.
+            If one is missing.
         """
         found = np.empty((len(keys), DIMENSIONS), np.float32)
         if not keys:
@@ -147,12 +147,12 @@ class Journal:
         return found
 
     def sync(self) -> None:
-        """Wait until the disk has everything."""
+        """Wait until all chunks are on the disk."""
         os.fsync(self._file)
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Sync and close; harmless when closed already."""
+        """Sync and close; does nothing if already closed."""
         if self._file >= 0:
             file, self._file = self._file, -1
             try:
@@ -169,11 +169,11 @@ class Journal:
             ) from error
 
     def _recover(self) -> int:
-        """Index all whole chunks, cut off what follows the last one, and return where the next one goes."""
+        """Index all complete chunks, truncate the file after the last one, and return the offset of the next."""
         size = os.fstat(self._file).st_size
         start = os.pread(self._file, len(_MAGIC), 0)
         if not _MAGIC.startswith(start):
-            raise DamagedDataError(f"{self.path} is not a journal of embeddings; it is left as it is")
+            raise DamagedDataError(f"{self.path} is not a journal of embeddings; it is left unchanged")
         if start != _MAGIC:
             self._write(_MAGIC, 0)
             self._sync_folder()
@@ -198,7 +198,7 @@ class Journal:
         return end
 
     def _sync_folder(self) -> None:
-        """Make sure that the name of a new journal outlasts a power failure; `sync` covers its content."""
+        """Make the name of a new journal survive a power failure; `sync` covers its content."""
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
@@ -211,6 +211,6 @@ class Journal:
 
     def _write(self, data: bytes, at: int) -> None:
         view = memoryview(data)
-        while view:  # a nearly full disk takes a part, and the rest fails
+        while view:  # on a nearly full disk a first part is written, and the rest raises
             written = os.pwrite(self._file, view, at)
             view, at = view[written:], at + written

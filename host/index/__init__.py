@@ -1,4 +1,4 @@
-"""The index: packed nits, texts, and vectors for reranking, in one folder."""
+"""Index of packed nits, texts, and vectors for reranking, in one folder."""
 
 from .format import Manifest, locate
 from .read import Hit, Hits, Index

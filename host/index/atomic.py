@@ -1,11 +1,11 @@
-"""Replacement of a folder in one step: its name leads to the whole old folder or the whole new one, also after a crash.
+"""Atomic replacement of a folder: its name leads to the old folder or the new one, complete, even after a crash.
 
 The new folder is filled and synced under a hidden name, ``.NAME.TOKEN.partial``. Linux then exchanges both names in one
-system call. Where the kernel or the file system lacks that call, the old folder is renamed to ``.NAME.TOKEN.replaced``
-and the new one takes its name. A crash between these two renames leaves nothing at the name and both folders under one
-token: the new one is whole then, and `recover` gives it the name.
+system call. If the kernel or the file system lacks that call, the old folder is renamed to ``.NAME.TOKEN.replaced`` and
+the new one takes its name. A crash between these two renames leaves no folder of that name, and both folders under the
+same token. The new one is complete then, and `recover` gives it the name.
 
-Processes take turns by a lock on the folder that holds the name, for the renames only.
+A lock on the parent folder serialises the renames of several processes. It is held for the renames only.
 """
 
 import contextlib
@@ -25,27 +25,27 @@ __all__ = ["new_folder", "recover"]
 
 _PARTIAL: Final = ".partial"
 _REPLACED: Final = ".replaced"
-#: From ``linux/fs.h`` and ``fcntl.h``.
+#: Constants of ``linux/fs.h`` and ``fcntl.h``.
 _RENAME_EXCHANGE: Final = 2
 _AT_FDCWD: Final = -100
-#: Errors of a kernel, C library, file system or sandbox that has no exchange.
+#: Errors of a kernel, C library, file system or sandbox that cannot exchange names.
 _NO_EXCHANGE: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM})
 
 
 @contextlib.contextmanager
 def new_folder(target: Path, check: Callable[[], None] | None = None) -> Iterator[Path]:
-    """Give a folder to fill, which takes the name `target` when the block ends without an error.
+    """Yield a folder to fill, which takes the name `target` when the block ends without an error.
 
-    What was at `target` stays there until then. After an error the new folder is removed. What a killed process left
-    behind is removed by the next call for the same name. A symbolic link at `target` stays, and its folder is replaced.
+    The old folder keeps the name until then. After an error the new folder is removed. The remains of a killed process
+    are removed by the next call for the same name. A symbolic link at `target` stays, and its folder is replaced.
 
     Parameters
     ----------
     target : Path
-        Name of the folder; a folder that is there is replaced.
+        Name of the folder. An existing folder is replaced.
     check : callable, optional
-        Raises an error where `target` must not be replaced. Called just before the replacement, when no other process
-        can replace `target`.
+        Function that raises an error if `target` must not be replaced. Called just before the replacement, while no
+        other process can replace `target`.
     """
     place = _resolved(target)
     parent = place.parent
@@ -59,7 +59,7 @@ def new_folder(target: Path, check: Callable[[], None] | None = None) -> Iterato
         for folder, lock in dead:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
-        # Removed at the end: the new folder until it has its name, and then the old one once that is on the disk.
+        # Folder to remove at the end: the new one until it has its name, then the old one once the rename is synced.
         rest: Path | None = work
         try:
             yield work
@@ -74,18 +74,18 @@ def new_folder(target: Path, check: Callable[[], None] | None = None) -> Iterato
             rest = displaced
         finally:
             os.close(handle)
-            # Where the old folder could not be given its name back, the new one waits for `recover`.
+            # If the old folder could not be given its name back, the new one is kept for `recover`.
             if rest is not None and (rest != work or not work.with_suffix(_REPLACED).exists()):
                 shutil.rmtree(rest, ignore_errors=True)
     except OSError as error:
-        # What writes to an open file does not say where, and hidden names tell the user nothing.
+        # Errors of writes to an open file name no file, and hidden names mean nothing to the user.
         if not error.filename or str(error.filename).startswith(f"{parent}/.{place.name}."):
             error.filename, error.filename2 = str(target), None
         raise
 
 
 def recover(target: Path) -> None:
-    """Finish a replacement of `target` that was killed between two renames; change nothing otherwise."""
+    """Finish a replacement of `target` that was killed between its two renames; otherwise change nothing."""
     place = _resolved(target)
     if not os.path.lexists(place) and place.parent.is_dir():
         with _locked(place.parent):
@@ -93,7 +93,7 @@ def recover(target: Path) -> None:
 
 
 def _finish(place: Path) -> None:
-    """Do what `recover` does; the caller holds the lock."""
+    """Finish an interrupted replacement, as in `recover`; the caller holds the lock."""
     for old in _hidden(place, _REPLACED):
         new = old.with_suffix(_PARTIAL)
         if new.is_dir() and not os.path.lexists(place):
@@ -102,14 +102,14 @@ def _finish(place: Path) -> None:
 
 
 def _publish(work: Path, place: Path) -> Path | None:
-    """Give `work` the name `place`, and return where the folder that had it is now."""
+    """Give `work` the name `place`, and return the new path of the folder that had it."""
     if not os.path.lexists(place):
         work.rename(place)
         return None
     if _exchange(work, place):
         return work
     old = work.with_suffix(_REPLACED)
-    # On the disk before the old folder loses its name.
+    # The new folder must be on the disk before the old one loses its name.
     _sync(place.parent)
     place.rename(old)
     try:
@@ -122,7 +122,7 @@ def _publish(work: Path, place: Path) -> Path | None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchange two names; return False where that cannot be done in one step."""
+    """Exchange two names; return False if that cannot be done in one step."""
     function = _renameat2()
     if function is None:
         return False
@@ -137,7 +137,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 @cache
 def _renameat2() -> Any:
-    """Return the system call of that name, or None where the C library has none."""
+    """Return the system call of that name, or None if the C library lacks it."""
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if function is not None:
         function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
@@ -145,10 +145,10 @@ def _renameat2() -> Any:
 
 
 def _leftovers(place: Path) -> list[tuple[Path, int]]:
-    """Return hidden folders of `place` that no process uses, each with a lock on it; the caller holds the lock."""
+    """Return the unused hidden folders of `place`, each locked; the caller holds the lock of the parent."""
     found = _hidden(place, _PARTIAL)
     if os.path.lexists(place):
-        # Otherwise this may be the only copy.
+        # If `place` is missing, they may be the only copy.
         found += _hidden(place, _REPLACED)
     dead = []
     for folder in found:
@@ -158,7 +158,7 @@ def _leftovers(place: Path) -> list[tuple[Path, int]]:
 
 
 def _hidden(place: Path, suffix: str) -> list[Path]:
-    """Return the hidden folders that belong to `place`, and not to a name that starts alike."""
+    """Return the hidden folders that belong to `place`, excluding names that merely start alike."""
     form = re.compile(rf"\.{re.escape(place.name)}\.[a-z0-9_]+{re.escape(suffix)}")
     return sorted(path for path in place.parent.iterdir() if form.fullmatch(path.name))
 
@@ -168,7 +168,7 @@ def _resolved(target: Path) -> Path:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder and those above it, so that they outlast a crash."""
+    """Make a folder and its parents, and sync them so that they survive a crash."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)

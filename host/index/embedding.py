@@ -1,4 +1,4 @@
-"""Embeddings for an index: one embedder a process, and a journal a source."""
+"""Embeddings for an index, with one embedder per process and one journal per source."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -15,12 +15,12 @@ __all__ = ["embed_source", "embedder", "journal_of"]
 
 @cache
 def embedder() -> Embedder:
-    """Return the embedder, whose graph is compiled once a process."""
+    """Return the embedder. Its graph is compiled once per process."""
     return Embedder()
 
 
 def journal_of(source: str, column: str | None) -> Path:
-    """Return where the embeddings of a source are kept while they are made, and for when it is indexed again."""
+    """Return the path of the journal that keeps a source's embeddings, for continuing and for indexing it again."""
     name = source if source == "stdlib" else str(Path(source).resolve())
     return cache_folder() / "embeddings" / f"{digest_of(name, column)}.journal"
 
@@ -28,20 +28,20 @@ def journal_of(source: str, column: str | None) -> Path:
 def embed_source(
     texts: Sequence[str], source: str, column: str | None, progress: Callable[[int, int], None]
 ) -> npt.NDArray[np.float32]:
-    """Embed the texts of a source, going on from where an interrupted call stopped.
+    """Embed the texts of a source, continuing after the last embedding of an interrupted call.
 
     Parameters
     ----------
     texts : sequence of str
     source : str
     column : str or None
-        Name the journal.
+        Identify the journal, together with `source`.
     progress : callable
         ``progress(done, total)``.
 
     Returns
     -------
     float32 array of shape (len(texts), 384)
-        Unit length.
+        Vectors of unit length.
     """
     return embedder().embed_to(journal_of(source, column), texts, progress)

@@ -1,10 +1,10 @@
-"""The folder that an index is: its files, its manifest, and how both are checked.
+"""Files and manifest of an index folder, and their checks.
 
 ================  ===================================================================================
 ``nits.npy``      uint8 (rows, ceil(dimensions / 2)), packed nits
-``vectors.npy``   float16 (rows, dimensions), for reranking; may be left out
-``texts.jsonl``   one JSON object a row: ``id``, ``title``, ``text``; not there for an index of vectors
-``offsets.npy``   int64 (rows + 1,), where each line of ``texts.jsonl`` begins
+``vectors.npy``   float16 (rows, dimensions), for reranking; optional
+``texts.jsonl``   one JSON object per row: ``id``, ``title``, ``text``; absent for vectors
+``offsets.npy``   int64 (rows + 1,), offset of each line of ``texts.jsonl``
 ``manifest.json`` everything else, and the size and SHA-256 of the other files
 ================  ===================================================================================
 """
@@ -41,7 +41,7 @@ NITS: Final = "nits.npy"
 VECTORS: Final = "vectors.npy"
 TEXTS: Final = "texts.jsonl"
 OFFSETS: Final = "offsets.npy"
-#: Everything that may be in the folder of an index.
+#: Names of all files that the folder of an index may hold.
 FILES: Final = frozenset({MANIFEST, NITS, VECTORS, TEXTS, OFFSETS})
 
 FORMAT: Final = "ninefold index"
@@ -54,12 +54,12 @@ def locate(name: str) -> Path:
     Parameters
     ----------
     name : str
-        A path where it holds a ``/``; otherwise a name inside the folder ``indexes`` of the data folder.
+        Path if it contains a ``/``, otherwise a name in the folder ``indexes`` of the data folder.
 
     Raises
     ------
     InputError
-        For another name.
+        For an invalid name.
     """
     if not isinstance(name, str):
         raise InputError(f"the name of an index must be a string, not {name!r}")
@@ -72,14 +72,14 @@ def locate(name: str) -> Path:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a file of the index must be.
+    """Expected size and checksum of a file of the index.
 
     Attributes
     ----------
     bytes : int
-        Its size.
+        Size of the file.
     sha256 : str
-        SHA-256 of its content, in hexadecimal.
+        SHA-256 of the content, in hexadecimal.
     """
 
     bytes: int
@@ -99,28 +99,28 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an index says about itself.
+    """Properties of an index.
 
     Attributes
     ----------
     rows, dimensions : int
-        How many entries, and numbers in each.
+        Number of entries, and of numbers in each.
     mode : str
         Thresholds of the quantiser.
     scale : float
-        What numbers are multiplied with before the quantiser's grid.
+        Factor by which numbers are multiplied before they are quantised.
     digest : str
-        Digest of the `Database`, by which devices know it.
+        Digest by which devices identify the `Database`.
     source : str
-        What was indexed.
+        Source that was indexed.
     skipped : int
-        How many entries of the source could not be used.
+        Number of entries of the source that were skipped.
     model : str
         Identity of the model that embedded the texts; empty for an index of vectors.
     ninefold : str
-        Version that wrote the index.
+        Ninefold version that wrote the index.
     files : mapping of str to FileRecord
-        Every other file.
+        Records of all other files, by name.
     """
 
     rows: int
@@ -136,7 +136,7 @@ class Manifest:
 
     @property
     def attributes(self) -> dict[str, int | float | str]:
-        """The attributes of the `Database`."""
+        """Attributes of the `Database`."""
         return {"rows": self.rows, "dimensions": self.dimensions, "scale": self.scale, "mode": self.mode}
 
     def write(self, folder: Path) -> None:
@@ -147,18 +147,18 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Read ``manifest.json``, and check all of it but the files that it lists.
+        """Read and check ``manifest.json``, without checking the files it lists.
 
         Raises
         ------
         InputError
-            When there is no index.
+            If there is no index.
         DamagedDataError
-            When it is damaged, of another program, or of a later format.
+            If it is damaged, belongs to another program, or has another format version.
         """
         path = folder / MANIFEST
         if not folder.exists():
-            raise InputError(f"there is no index {folder}; ninefold index SOURCE -o NAME makes one")
+            raise InputError(f"there is no index {folder}; `ninefold index SOURCE -o NAME` builds one")
         if not path.is_file():
             raise DamagedDataError(f"{folder} is not an index: it has no {MANIFEST}")
         try:

@@ -1,4 +1,4 @@
-"""Open an index and search it."""
+"""Opening and searching an index."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = ["Hit", "Hits", "Index"]
 
 @dataclass(frozen=True)
 class Hit:
-    """One entry that was found.
+    """Entry found by a search.
 
     Attributes
     ----------
     row : int
-        Its row in the index.
+        Row of the entry in the index.
     score : int or float
-        Integer dot product of nits; where reranked the dot product of the float vectors, which is their cosine where
-        they have length 1, as those of texts.
+        Integer dot product of nits. After reranking, dot product of the float vectors; for vectors of length 1, such as
+        the embeddings of texts, this is their cosine.
     entry : Entry
-        What it is.
+        Id, title and text.
     """
 
     row: int
@@ -51,15 +51,16 @@ class Hit:
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found, best first.
+    """Hits of a search, best first.
 
     Attributes
     ----------
     hits : tuple of Hit
     result : Result
-        Who answered, on which path, why, and its metrics: ``seconds``, for simulated hardware ``cycles``.
+        Device that answered, its path, the reason for the choice, and metrics: ``seconds``, and ``cycles`` for
+        simulated hardware.
     embed_seconds : float
-        Time to embed the query, the model's start included; 0 for a query that is a vector.
+        Time to embed the query, including the start of the model; 0 for a query that is a vector.
     """
 
     hits: tuple[Hit, ...]
@@ -74,16 +75,16 @@ class Hits:
 
 
 class Index:
-    """An index that was opened: memory-mapped, never changed.
+    """Open index, memory-mapped and read-only.
 
     Parameters
     ----------
     folder : Path
-        Where it is.
+        Folder of the index.
     manifest : Manifest
-        What it says about itself; `Index.open` has checked it.
+        Its manifest, checked by `Index.open`.
     called : str
-        What errors and reports call it; the folder where empty.
+        Name in errors and reports; the folder if empty.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, called: str = "") -> None:
@@ -96,7 +97,7 @@ class Index:
             if name in manifest.files:
                 arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
         self.database = Database(arrays, manifest.attributes, manifest.digest)
-        # Mapped now: once the index is replaced, these names lead to the files of another.
+        # Mapped now, because these names lead to other files once the index is replaced.
         if manifest.model:
             self._texts = _mapped_bytes(folder / TEXTS)
             self._offsets = _mapped(folder / OFFSETS, (manifest.rows + 1,), "int64")
@@ -108,19 +109,19 @@ class Index:
         Parameters
         ----------
         name : str
-            A path where it holds a ``/``, else a name in the data folder.
+            Path if it contains a ``/``, otherwise a name in the data folder.
         verify : bool
-            Compare the size and SHA-256 of every file with the manifest. This takes about a second for each GB the
-            first time, and nothing while a file is unchanged since (see `ninefold.host.digests`).
+            Compare the size and SHA-256 of every file with the manifest. The first time this takes about a second per
+            GB; unchanged files are not read again (see `ninefold.host.digests`).
         called : str
-            What errors and reports call it, once it is open; its folder where empty.
+            Name in errors and reports once the index is open; its folder if empty.
 
         Raises
         ------
         InputError
-            When there is none of that name.
+            If there is no index of that name.
         DamagedDataError
-            When it is damaged, truncated or not an index; the message names the file.
+            If it is damaged, truncated or not an index; the message names the file.
         """
         folder = locate(name)
         while True:
@@ -140,7 +141,7 @@ class Index:
         manifest = Manifest.read(folder)
         needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
         for missing in sorted(needed - set(manifest.files)):
-            raise DamagedDataError(f"{folder} is not a whole index: its manifest lists no {missing}")
+            raise DamagedDataError(f"{folder} is an incomplete index: its manifest lists no {missing}")
         if verify:
             for file, record in manifest.files.items():
                 record.check(folder / file)
@@ -151,9 +152,9 @@ class Index:
 
     @property
     def vectors(self) -> npt.NDArray[np.float16]:
-        """The float vectors, float16 (rows, dimensions); raises `InputError` where the index has none."""
+        """Float vectors, float16 (rows, dimensions); raises `InputError` if the index has none."""
         if "vectors" not in self.database.arrays:
-            raise InputError(f"{self.called} keeps no float vectors (--no-vectors), which this needs")
+            raise InputError(f"{self.called} has no float vectors, which this needs; rebuild it without --no-vectors")
         found: npt.NDArray[np.float16] = self.database.arrays["vectors"]
         return found
 
@@ -163,9 +164,9 @@ class Index:
         Raises
         ------
         InputError
-            When there is no such row.
+            If there is no such row.
         DamagedDataError
-            When what is there is no entry, which `open` sees where it verifies.
+            If the row does not hold an entry; `open` with `verify` detects this earlier.
         """
         if not 0 <= row < len(self):
             raise InputError(f"row must be 0 to {len(self) - 1}, not {row}")
@@ -196,19 +197,19 @@ class Index:
         Parameters
         ----------
         query : str, int or float array of shape (D,) or (1, D)
-            A text, the number of a row, or a vector.
+            Text, row number or vector.
         k : int
-            How many, 1 to 256.
+            Number of hits, 1 to 256.
         rerank : int, optional
-            Score the best rerank * k again, by dot products of the float vectors; rerank * k is at most 256.
+            Rescore the best rerank * k hits by dot products of the float vectors; rerank * k is at most 256.
         threshold : {None, 'adaptive'}
-            Drop what is near the mean of the scores.
+            Drop hits whose scores are near the mean of all scores.
         device : str
             ``"auto"`` or a device, ``backend[:instance]``.
         strict : bool
-            Fail rather than answer from another device than the one that is named.
+            Fail instead of falling back to another device.
         scheduler : Scheduler, optional
-            Keeps devices open between searches; one is made for this search otherwise.
+            Scheduler that keeps devices open between searches; by default a new one for this search.
 
         Returns
         -------
@@ -217,7 +218,7 @@ class Index:
         Raises
         ------
         InputError
-            For a query or option outside what is allowed.
+            For an invalid query or option.
         """
         if scheduler is None:
             with Scheduler() as own:
@@ -225,10 +226,10 @@ class Index:
                     query, k, rerank=rerank, threshold=threshold, device=device, strict=strict, scheduler=own
                 )
         options = {"k": k, "rerank": rerank, "threshold": threshold}
-        # Refuse bad options and devices before the model is started.
+        # Refuse invalid options and devices before the model starts.
         scheduler.check_task(self._task(np.zeros((0, self.manifest.dimensions), np.float32), device, strict, options))
         if rerank:
-            self.vectors  # noqa: B018 - refuses where there are none
+            self.vectors  # noqa: B018 - raises if there are none
         start = time.perf_counter()
         vector = self._vector_of(query)
         embed_seconds = time.perf_counter() - start if isinstance(query, str) else 0.0
@@ -236,7 +237,7 @@ class Index:
         return Hits(self.hits(result, 0), result, embed_seconds)
 
     def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
-        """Return what `mine` found for one of its queries, best first."""
+        """Return the hits of one query of a result of `mine`, best first."""
         values = result.values
         found = range(int(values["count"][query]))
         rows = [(int(values["ids"][query, i]), values["scores"][query, i].item()) for i in found]
@@ -266,7 +267,7 @@ class Index:
             vector = np.asarray(self.vectors[query], np.float32)
             if not vector.any():
                 raise InputError(
-                    f"row {query} of {self.called} is kept as zeros, which are near to nothing; "
+                    f"row {query} of {self.called} is stored as zeros, which have no nearest entries; "
                     "its values may have been too small for float16"
                 )
             return self._scored(vector, f"row {query}")
@@ -278,16 +279,16 @@ class Index:
         if len(vector) != self.manifest.dimensions:
             raise InputError(f"the query has {len(vector)} dimensions, the index {self.manifest.dimensions}")
         if not vector.any():
-            raise InputError("the query is all zeros, which are near to nothing")
+            raise InputError("the query is all zeros, which have no nearest entries")
         return self._scored(vector, "the query")
 
     def _scored(self, vector: npt.NDArray[np.float32], called: str) -> npt.NDArray[np.float32]:
-        """Return a query vector; refuse one that would score 0 against every row, in whatever order these stand."""
+        """Return a query vector; refuse one that would score 0 against every row."""
         if not quantise(vector, self.manifest.scale, self.manifest.mode).any():  # type: ignore[arg-type]
             most = float(np.abs(vector).max())
             raise InputError(
-                f"{called} has only numbers (at most {most:g}) that the index's scale of {self.manifest.scale:.4g} "
-                f"quantises to 0, so every score would be 0; multiply it by a constant"
+                f"{called} has only numbers (at most {most:g}) that quantise to 0 at the index's scale of "
+                f"{self.manifest.scale:.4g}, so every score would be 0; multiply it by a constant"
             )
         return vector
 
@@ -299,23 +300,23 @@ class Index:
         there, here = self.manifest.model, embedder().model.digest
         if there != here:
             raise InputError(
-                f"{self.called} was embedded by the model {there[:12]}, and {here[:12]} is in use, whose vectors mean "
-                "something else; rebuild the index"
+                f"{self.called} was embedded by the model {there[:12]}, but {here[:12]} is in use, whose vectors are "
+                "not comparable; rebuild the index"
             )
         vectors = embedder().embed([query])
         return np.asarray(vectors[0])
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what a report names: folder, source, rows, dimensions, mode and scale."""
+        """Return the fields of a report: folder, source, rows, dimensions, mode and scale."""
         manifest = self.manifest
         return {"index": self.called, "source": manifest.source, **manifest.attributes}
 
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether another folder has taken the name of `folder` since."""
+    """Yield a function that returns whether another folder has taken the name of `folder` since."""
     try:
-        # While it is open, no other folder gets its inode number.
+        # While the handle is open, no other folder gets this inode number.
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         yield folder.is_dir
@@ -325,7 +326,7 @@ def _held(folder: Path) -> Iterator[Callable[[], bool]]:
         try:
             return not os.path.samestat(folder.stat(), os.fstat(handle))
         except FileNotFoundError:
-            # Between the two renames of a replacement, or removed: the next attempt tells.
+            # Either between the two renames of a replacement, or removed; the next attempt shows.
             return True
 
     try:

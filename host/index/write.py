@@ -1,4 +1,4 @@
-"""Make an index: read a source, embed, calibrate, quantise, and write it all as one folder."""
+"""Building of an index: read a source, embed, calibrate, quantise, and write the result as one folder."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from .format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, 
 __all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale"]
 
 DEFAULT_MODE: Mode = "linear"
-#: Rows that the scale is chosen from: more do not change it, and take longer.
+#: Number of rows from which the scale is chosen. More rows take longer and do not change it.
 _SAMPLE = 20_000
-#: Rows that are quantised and written together.
+#: Number of rows that are quantised and written together.
 _BLOCK = 8192
 
 
 @dataclass(frozen=True)
 class Built:
-    """What `build` did.
+    """Result of `build`.
 
     Attributes
     ----------
     folder : Path
-        The index.
+        Folder of the index.
     manifest : Manifest
-        What it says about itself.
+        Manifest of the index.
     skipped : Skipped
-        What could not be used.
+        Entries that were skipped, with their reasons.
     seconds : mapping of str to float
-        How long reading, embedding, calibrating and writing took.
+        Times of reading, embedding, calibrating and writing.
     """
 
     folder: Path
@@ -72,25 +72,25 @@ def build(
 ) -> Built:
     """Index a source.
 
-    Embeddings are kept in the cache as they are made, so an interrupted call goes on where it stopped; the index itself
-    appears whole or not at all.
+    Finished embeddings are kept in the cache, so the next call continues after an interruption. The index itself
+    appears complete or not at all.
 
     Parameters
     ----------
     source : str
         ``"stdlib"``, a folder or file of text or Markdown, ``.jsonl``, ``.csv``, or ``.npy`` vectors.
     name : str
-        A path where it holds a ``/``, else a name in the data folder.
+        Path if it contains a ``/``, otherwise a name in the data folder.
     column : str, optional
         Field or column that holds the text, for JSON lines and CSV.
     mode : {'tanh', 'linear'}
         Thresholds of the quantiser.
     vectors : bool
-        Keep float16 vectors too, for reranking and evaluation.
+        Also keep float16 vectors, for reranking and evaluation.
     force : bool
-        Replace an index that is there.
+        Replace an existing index.
     strict : bool
-        Refuse what would be skipped.
+        Raise an error for the first entry that would be skipped.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def build(
     Raises
     ------
     InputError
-        For a source without entries, wrong values, or a name that is taken.
+        For a source without entries, invalid values, or a name that is taken.
     """
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -112,7 +112,7 @@ def build(
     model = ""
     if sources.vectors.claims(source):
         if column is not None:
-            raise InputError(f"{printable(source)} holds vectors and has no columns, so leave out {column!r}")
+            raise InputError(f"{printable(source)} holds vectors and has no columns; leave out --column {column!r}")
         rows = _vectors_of(source, vectors)
         clock.lap("read")
     else:
@@ -134,7 +134,7 @@ def build(
             len(rows), rows.shape[1], mode, scale, "", source, skipped.count, model, version("ninefold")
         )
         writing = step(f"writing {target}", len(rows))
-        # Another process may take the name meanwhile.
+        # Checked again at the end, since another process may take the name meanwhile.
         with writing as written, new_folder(target, lambda: check_target(target, force)) as folder:
             _write_rows(scheduler, folder, rows, manifest, vectors, written)
             if entries is not None:
@@ -150,22 +150,22 @@ def check_target(target: Path, force: bool) -> None:
     if not target.exists() and not target.is_symlink():
         return
     if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
-        raise InputError(f"{target} is there and is not an index, so it is not replaced")
+        raise InputError(f"{target} exists and is not an index, so it is not replaced")
     if any(target.iterdir()) and not force:
         raise InputError(f"there is an index {target}; --force replaces it")
     if foreign := sorted({path.name for path in target.iterdir()} - FILES):
-        raise InputError(f"{target} holds {foreign[0]}, which no index has, so it is not replaced")
+        raise InputError(f"{target} holds {foreign[0]}, which is not a file of an index, so it is not replaced")
 
 
 def _check_writable(target: Path) -> None:
-    """Raise `InputError` where `target` could not be made, before anything is embedded for it."""
+    """Raise `InputError` before any embedding if `target` cannot be created."""
     folder = Path(os.path.realpath(target)).parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise InputError(f"{target} cannot be made: {folder} is not a folder")
+        raise InputError(f"cannot create {target}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{target} cannot be made: the folder {folder} is read-only for this user")
+        raise InputError(f"cannot create {target}: the folder {folder} is read-only for this user")
 
 
 def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:
@@ -174,16 +174,16 @@ def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, s
     Parameters
     ----------
     scheduler : Scheduler
-        What runs `calibrate`, on the CPU.
+        Scheduler that runs `calibrate`, on the CPU.
     rows : float array of shape (N, D)
     mode : {'tanh', 'linear'}
     source : str
-        Named in errors.
+        Name for errors.
 
     Raises
     ------
     InputError
-        When the numbers of the sample are all equal, or no scale that is a normal float32 number fits them.
+        If all numbers of the sample are equal, or no scale that is a normal float32 number fits them.
     """
     sample = np.asarray(rows)
     if len(rows) > _SAMPLE:
@@ -193,13 +193,13 @@ def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, s
     multiples = CALIBRATION.multiples[mode]
     sigma = _spread(sample, source, multiples[-1] / LARGEST, multiples[0] / SMALLEST)
     if len(rows) == 1:
-        # Nothing to compare with: one row is found at any scale at which it is not all zeros.
+        # A single row is found at any scale at which it is not all zeros.
         return multiples[0] / sigma
     return float(scheduler.run("calibrate", sample, mode=mode, device="cpu", strict=True).values["scale"])
 
 
 def _spread(sample: npt.NDArray[np.float32], source: str, low: float, high: float) -> float:
-    """Return the standard deviation of a sample's numbers; refuse one outside `low` to `high`, and say why."""
+    """Return the standard deviation of a sample's numbers; raise `InputError` outside `low` to `high`."""
     sigma, name = float(np.std(sample.astype(np.float64))), printable(source)
     if sample.min() == sample.max():
         if len(sample) == 1:
@@ -232,7 +232,7 @@ def _write_rows(
 ) -> None:
     total, dimensions = rows.shape
     options: dict[str, Any] = {"scale": manifest.scale, "mode": manifest.mode}
-    # Not memory-mapped: a full disk must be an error of `write`, not a signal.
+    # Not memory-mapped, so that a full disk is an error of `write`, not a signal.
     with (folder / NITS).open("wb") as nits, (folder / VECTORS).open("wb") as floats:
         _npy_header(nits, np.uint8, (total, (dimensions + 1) // 2))
         _npy_header(floats, np.float16, (total, dimensions))

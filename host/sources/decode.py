@@ -1,4 +1,4 @@
-"""Bytes of a file as text: UTF-8, with or without a byte order mark, and nothing else."""
+"""Decoding of files as UTF-8, with or without a byte order mark; other encodings are refused."""
 
 import os
 import stat
@@ -15,12 +15,12 @@ _MARKS = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-#: Bytes at the start of a file that are looked at.
+#: Number of bytes at the start of a file in which the encoding is detected.
 _START = 4096
 
 
 class NotTextError(ValueError):
-    """Bytes that are not UTF-8 text; the message says what they are."""
+    """Error for bytes that are not UTF-8 text; the message says what they are."""
 
 
 def decoded(data: bytes) -> str:
@@ -36,17 +36,17 @@ def decoded(data: bytes) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # Its position counts from the end of a byte order mark.
+        # The position in the error counts from the end of a byte order mark.
         raise NotTextError(f"not UTF-8 (byte {len(data) - len(error.object) + error.start})") from error
     if "\0" in text:
-        raise NotTextError(f"holds NUL (byte {data.index(0)}), so it is no text")
+        raise NotTextError(f"holds NUL (byte {data.index(0)}), so it is not text")
     return text
 
 
 def check_table(source: str) -> None:
-    """Raise `InputError` unless a file can be read as lines of UTF-8; single bad lines are left to its reader."""
+    """Raise `InputError` unless a file can be read as lines of UTF-8; the caller handles single invalid lines."""
     path = Path(source)
-    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - follows links, and says what is missing
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - follows links and raises if the file is missing
         raise InputError(f"{printable(source)} is not a regular file")
     with path.open("rb") as file:
         other = _other_encoding(file.read(_START))
@@ -55,7 +55,7 @@ def check_table(source: str) -> None:
 
 
 def _other_encoding(start: bytes) -> str:
-    """Return the encoding that the start of a file gives away; nothing for UTF-8 and what is unknown."""
+    """Return the encoding detected from the start of a file, or an empty string for UTF-8 or an unknown encoding."""
     marked = next((name for mark, name in _MARKS if start.startswith(mark)), "")
-    # Text in the Latin alphabet without a mark: every other byte is 0.
+    # In Latin text without a mark, every other byte is 0.
     return marked or ("UTF-16 or binary" if start.count(0) * 4 > len(start) else "")

@@ -1,4 +1,4 @@
-"""Records of CSV and TSV (RFC 4180), each with its line, where a quote that is not closed costs one line."""
+"""Records of CSV and TSV (RFC 4180) with their line numbers. An unclosed quote costs only its own record."""
 
 import csv
 import re
@@ -12,18 +12,18 @@ __all__ = ["Record", "records"]
 
 @dataclass(frozen=True)
 class Record:
-    """One record of a file.
+    """Record of a CSV or TSV file.
 
     Attributes
     ----------
     line : int
-        Number of the line where it begins, from 1.
+        Number of the line where the record begins, from 1.
     cells : list of str
-        Its cells; none for a blank line, and where it cannot be read.
+        Cells of the record; empty for a blank line or an unreadable record.
     why : str
-        Why it cannot be read; empty where it can.
+        Explanation if the record is unreadable, otherwise empty.
     reason : str
-        `why` without its numbers.
+        `why` without numbers, under which records are counted.
     """
 
     line: int
@@ -35,17 +35,17 @@ class Record:
 def records(lines: Iterator[str | None], delimiter: str) -> Iterator[Record]:
     """Yield the records of a file.
 
-    A quoted cell that ends nowhere, or in the middle of a cell, is a quote that somebody forgot to close or to double:
-    the lines up to the one where it opens are given up, and reading resumes in the next.
+    A quoted cell without a closing quote, or with more text after it, means that a quote was not closed or not doubled.
+    The lines of the record up to the one with the opening quote are skipped, and reading resumes on the next line.
 
     Parameters
     ----------
     lines : iterator of str
-        With their ends; None for one that is too long to be read.
+        Lines with their line ends; None for a line that is too long.
     delimiter : str
-        One character.
+        Single character.
     """
-    # One limit for the whole process, so it is set where it is needed.
+    # The limit is global to the process, so it is set here before use.
     csv.field_size_limit(LONGEST)
     source = _Lines(lines)
     while True:
@@ -56,7 +56,7 @@ def records(lines: Iterator[str | None], delimiter: str) -> Iterator[Record]:
         except StopIteration:
             return
         except _TooLongError:
-            yield Record(line, [], "a line is too long to be read", "a line too long to be read")
+            yield Record(line, [], "the line is too long", "line too long")
         except csv.Error as error:
             opened, why, reason = _fault(source.taken, line, delimiter, str(error))
             source.again(opened - line + 1)
@@ -66,15 +66,15 @@ def records(lines: Iterator[str | None], delimiter: str) -> Iterator[Record]:
 
 
 class _TooLongError(Exception):
-    """A line that is too long to be read."""
+    """Error for a line that is too long."""
 
 
 class _Lines(Iterator[str]):
-    """Lines that can be taken again."""
+    """Iterator over lines that can be pushed back."""
 
     def __init__(self, lines: Iterator[str | None]) -> None:
         self._lines = lines
-        self._back: list[str] = []  # the next one is the last
+        self._back: list[str] = []  # in reverse order
         self.number = 0
         self.taken: list[str] = []
 
@@ -87,24 +87,24 @@ class _Lines(Iterator[str]):
         return line
 
     def again(self, kept: int) -> None:
-        """Give back all that was taken but the first `kept`."""
+        """Push back all taken lines except the first `kept`."""
         back = self.taken[kept:]
         self._back.extend(reversed(back))
         self.number -= len(back)
 
 
 def _fault(taken: list[str], line: int, delimiter: str, said: str) -> tuple[int, str, str]:
-    """Return where the quote was opened that makes a record unreadable, why it is, and that without numbers.
+    """Return the line of the quote that makes a record unreadable, the explanation, and the same without numbers.
 
     Parameters
     ----------
     taken : list of str
-        Lines of the record, as far as it was read.
+        Lines of the record that were read.
     line : int
-        Number of the first.
+        Number of the first line.
     delimiter : str
     said : str
-        The csv module's own words.
+        Error message of the csv module.
     """
     text, at = "".join(taken), 0
     quoted = r'"[^"]*(?:""[^"]*)*"'
@@ -118,10 +118,10 @@ def _fault(taken: list[str], line: int, delimiter: str, said: str) -> tuple[int,
     if closed:
         closing = line + _line_ends(text[: closed.end()])
         why = f"the quote opened in line {opened} is closed in line {closing} in the middle of a cell"
-        return opened, f'{why}; a quote inside a quoted cell is written ""', "a quote not closed, or not doubled"
+        return opened, f'{why}; a quote inside a quoted cell is written ""', "quote not closed or not doubled"
     limit = f" within {LONGEST:,} characters" if len(text) - at > LONGEST else ""
     why = f"the quote opened in line {opened} is never closed{limit}; the lines after it are read as records"
-    return opened, why, "a quote never closed"
+    return opened, why, "quote never closed"
 
 
 def _line_ends(text: str) -> int:

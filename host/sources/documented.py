@@ -1,7 +1,7 @@
-"""Print the documented public objects of the standard library, one JSON object a line.
+"""Print the documented public objects of the standard library, one JSON object per line.
 
-Run as a script in a process of its own (``python -I -S documented.py``), because importing the whole standard library
-has side effects; so nothing but the standard library is imported here.
+Run as a script in its own process (``python -I -S documented.py``), because importing the whole standard library has
+side effects. This module imports only the standard library.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from typing import Any, TextIO
 
 __all__ = ["entries", "main", "module_names"]
 
-#: Not imported: they act on import, open windows, are examples, or are tests.
+#: Modules that are not imported: they act on import, open windows, are examples, or are tests.
 _EXCLUDED = frozenset(
     {"antigravity", "encodings", "ensurepip", "idlelib", "pydoc_data", "site", "test", "this", "turtledemo"}
     | {"xxlimited", "xxlimited_35", "xxsubtype"}  # examples
-    | {"distutils", "lib2to3", "sre_compile", "sre_constants", "sre_parse"}  # no longer in later versions
-    | {"genericpath", "nt", "ntpath", "posix"}  # what is behind os, here and on other systems
+    | {"distutils", "lib2to3", "sre_compile", "sre_constants", "sre_parse"}  # removed in later versions
+    | {"genericpath", "nt", "ntpath", "posix"}  # implementations of os and os.path
 )
 _EXCLUDED_PARTS = frozenset({"__main__", "test", "tests", "idle_test"})
-#: What users call the modules that implement something under another name.
+#: Public names of modules that are implemented under another name.
 _KNOWN_AS = {"posixpath": "os.path"}
 #: Docstrings that are generated, not written.
 _GENERATED = ("Alias for field number", "Initialize self.", "Create and return a new object.")
@@ -41,15 +41,15 @@ _METHODS = (
     staticmethod,
     property,
 )
-#: Characters after which no further paragraph of a docstring is taken: a first paragraph is the summary that a question
-#: can be like, unless it only repeats the signature.
+#: Number of characters after which no further paragraph of a docstring is taken. The first paragraph is the summary
+#: that matches questions best, unless it only repeats the signature.
 _ENOUGH = 40
-#: Characters of the longest string that is shown as a default.
+#: Length of the longest string that is shown as a default, in characters.
 _SHORT = 20
 
 
 def module_names() -> Iterator[str]:
-    """Yield the public modules of the standard library, packages before what they hold."""
+    """Yield the public modules of the standard library, each package before its modules."""
     yield "builtins"
     level = sorted(n for n in sys.stdlib_module_names if not n.startswith("_") and n not in _EXCLUDED | {"builtins"})
     while level:
@@ -65,10 +65,10 @@ def _inner(package: str) -> Iterator[str]:
 
 
 def _imported(name: str) -> types.ModuleType | None:
-    # A module of another system, or one whose C library is not there: then it is not in this standard library.
+    # Modules of other systems and modules whose C library is missing are not part of this standard library.
     try:
         return importlib.import_module(name)
-    except Exception:  # modules raise what they like
+    except Exception:  # modules may raise anything
         return None
     except SystemExit:
         return None
@@ -77,8 +77,9 @@ def _imported(name: str) -> types.ModuleType | None:
 def entries() -> Iterator[dict[str, str]]:
     """Yield ``name``, ``signature`` and ``doc`` of every documented object, each once, in a fixed order.
 
-    Objects that several modules offer go under the first of them, packages first; so do objects whose last name and
-    docstring are equal, which are inherited or re-exported. Of a function and a module of one name the function counts.
+    An object that several modules offer is listed under the first of them, packages first. Objects with the same last
+    name and docstring are inherited or re-exported, and are treated as one. If a function and a module share a name,
+    the function is listed.
     """
     seen: set[str | tuple[str, str]] = set()
     for name in module_names():
@@ -109,7 +110,7 @@ def _public(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
         thing = getattr(module, public, None)
         if public.startswith("_") or thing is None or isinstance(thing, types.ModuleType):
             continue
-        # The built-in open says that it is of another module.
+        # The built-in open names another module as its own.
         own = module.__name__ in ("builtins", getattr(thing, "__module__", None))
         if listed is not None or own:
             yield public, thing
@@ -124,7 +125,7 @@ def _of_class(cls: type, name: str) -> Iterator[tuple[str, Any, str]]:
 
 
 def _written(thing: Any) -> str:
-    """Return the first paragraphs of the object's own docstring, or nothing."""
+    """Return the first paragraphs of the object's own docstring, or an empty string."""
     doc = vars(thing).get("__doc__") if isinstance(thing, type) else getattr(thing, "__doc__", None)
     if not isinstance(doc, str) or doc.startswith(_GENERATED):
         return ""
@@ -147,12 +148,12 @@ def _signature(thing: Any) -> str:
         return ""
     parameters = [parameter.replace(default=_shown(parameter.default)) for parameter in signature.parameters.values()]
     text = str(signature.replace(parameters=parameters)).replace("=Ellipsis", "=...").replace("= Ellipsis", "= ...")
-    # Annotations that print an address would differ from run to run.
+    # Annotations that contain an address would differ between runs.
     return "" if " at 0x" in text else text
 
 
 def _shown(default: Any) -> Any:
-    """Return a default as it is where it is a short constant; others, such as os.environ, tell of this machine."""
+    """Return a short constant default unchanged, and an ellipsis for others, since os.environ and the like vary."""
     if default is inspect.Parameter.empty or isinstance(default, int | float | None) or default in ((), "", b""):
         return default
     if isinstance(default, str | bytes) and len(default) <= _SHORT and default[:1] not in ("/", b"/"):
@@ -169,12 +170,12 @@ def main(output: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    # Modules that print on import (readline sends control characters) must not reach the entries.
+    # Output of modules on import (readline sends control characters) must not mix with the entries.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as real:
         quiet = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(quiet, descriptor)
         with contextlib.suppress(BrokenPipeError):
             main(real)
-    # Some modules leave threads or exit handlers behind.
+    # Some modules leave running threads or exit handlers.
     os._exit(0)

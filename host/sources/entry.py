@@ -1,4 +1,4 @@
-"""Entries of a source, and an account of what was skipped."""
+"""Entries of a source, and an account of the skipped ones."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,27 +9,27 @@ from ninefold.spec.terminal import printable
 
 __all__ = ["LONGEST", "Entry", "Kind", "Skipped"]
 
-#: Characters of the longest id, title or text. The model reads about a thousand of a text; what is longer than this is
-#: data of another kind, or several entries run together.
+#: Length of the longest id, title or text, in characters. The model reads about a thousand characters of a text; longer
+#: ones than this limit are other data, or several entries run together.
 LONGEST = 1 << 20
-#: Skipped entries that are named.
+#: Number of skipped entries that are named.
 _NAMED = 5
-#: Reasons or fields that are named.
+#: Number of reasons or fields that are listed.
 _LISTED = 20
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing to find.
+    """Entry of an index.
 
     Attributes
     ----------
     id : str
-        Its id: one that the source gives, a qualified name, or file and line.
+        Id given by the source, qualified name, or file and line.
     title : str
-        Its heading; may be empty.
+        Heading; may be empty.
     text : str
-        Its body.
+        Body.
     """
 
     id: str
@@ -38,34 +38,34 @@ class Entry:
 
     @property
     def sentence(self) -> str:
-        """Title and body, as they are embedded."""
+        """Title and body, in the form that is embedded."""
         return f"{self.title}\n{self.text}" if self.title else self.text
 
 
 @dataclass
 class Skipped:
-    """Account of what of a source is not indexed, each with its reason.
+    """Account of the parts of a source that are not indexed, with reasons.
 
     Attributes
     ----------
     strict : bool
-        Refuse the first one instead.
+        Raise an error for the first one instead.
     count : int
-        Entries, files and linked folders that were skipped.
+        Number of entries, files and linked folders that were skipped.
     reasons : Counter of str
-        Number of them by reason.
+        Number skipped for each reason.
     named : list of str
-        The first few, as ``where: why``, printable.
+        First few, as ``where: why``, printable.
     further : list of str
-        After those, the first of each reason that is not among them.
+        After those, the first one for each further reason.
     others : int
-        Files below a folder that are of no kind that is read; they are never refused.
+        Number of files below a folder that are neither text nor Markdown; never refused.
     hidden : int
-        Files and folders whose name begins with a dot; they are never refused.
+        Number of files and folders whose name begins with a dot; never refused.
     fields : dict
-        Names of columns or fields that an index does not keep, in order of appearance.
+        Names of columns or fields that an index does not keep, in order of appearance, as keys.
     notes : list of str
-        Further choices that a user should know of, printable.
+        Further choices that the user should know about, printable.
     """
 
     strict: bool = False
@@ -80,16 +80,16 @@ class Skipped:
     _given: dict[str, str] = field(default_factory=dict, repr=False)
 
     def add(self, where: str, why: str, reason: str = "") -> None:
-        """Count one; raise `InputError` where nothing may be skipped.
+        """Count a skipped entry or file; raise `InputError` in strict mode.
 
         Parameters
         ----------
         where : str
             File, line or name; made printable here, as is `why`.
         why : str
-            The reason in full.
+            Full reason.
         reason : str
-            The reason that it is counted under; `why` by default.
+            Reason under which it is counted; `why` by default.
         """
         said = f"{printable(where)}: {printable(why)}"
         if self.strict:
@@ -103,7 +103,7 @@ class Skipped:
         self.reasons[reason] += 1
 
     def accept(self, entry: Entry, where: str = "") -> Entry | None:
-        """Return the entry with its ends trimmed, or count it and return None where it cannot be indexed.
+        """Return the entry with surrounding blanks removed, or count it and return None if it cannot be indexed.
 
         Of entries with the same id, the earlier one is counted as skipped and the later one returned; `read` drops the
         earlier one.
@@ -112,7 +112,7 @@ class Skipped:
         ----------
         entry : Entry
         where : str
-            Where it was read, if its id does not say that.
+            Place where it was read, if the id does not state it.
         """
         where = where or entry.id
         entry = Entry(entry.id, entry.title.strip(), entry.text.strip())
@@ -125,7 +125,7 @@ class Skipped:
         return entry
 
     def lines(self) -> Iterator[str]:
-        """Yield what a user should read of it, a line each."""
+        """Yield the lines of a report for the user."""
         named = [*self.named, *self.further]
         yield from (f"skipped {said}" for said in named)
         if self.count > len(named):
@@ -139,7 +139,7 @@ class Skipped:
 
 
 def _unusable(entry: Entry) -> str:
-    """Return why an entry cannot be written or embedded; nothing where it can."""
+    """Return the reason for which an entry cannot be indexed, or an empty string."""
     if not entry.text:
         return "empty"
     for name, value in (("id", entry.id), ("title", entry.title), ("text", entry.text)):
@@ -149,7 +149,7 @@ def _unusable(entry: Entry) -> str:
         if "\0" in value:
             return f"{of}holds a NUL character" if of else "holds a NUL character"
         try:
-            # Bytes that were not UTF-8, and escapes in JSON that are not characters, arrive as lone surrogates.
+            # Bytes that are not UTF-8, and JSON escapes that are not characters, arrive as lone surrogates.
             value.encode()
         except UnicodeEncodeError:
             return f"{of}is not UTF-8" if of else "not UTF-8"
@@ -158,18 +158,18 @@ def _unusable(entry: Entry) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of source.
+    """Kind of source.
 
     Attributes
     ----------
     name : str
-        Its name.
+        Name of the kind.
     claims : callable
-        ``claims(source) -> bool``: whether it is of this kind, from the words on the command line.
+        ``claims(source) -> bool``, true if a source, as named on the command line, is of this kind.
     read : callable
         ``read(source, column, skipped)`` yields entries in a fixed order.
     columns : bool
-        Whether it has named columns, one of which is the text.
+        True if sources of this kind have named columns, one of which holds the text.
     """
 
     name: str

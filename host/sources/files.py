@@ -1,4 +1,4 @@
-"""Text and Markdown: a file, or a folder with everything below it, in paragraphs."""
+"""Text and Markdown, from a file or from all files below a folder, in paragraphs."""
 
 import json
 import os
@@ -17,9 +17,9 @@ __all__ = ["KIND", "MARKDOWN", "TEXT"]
 
 MARKDOWN = (".markdown", ".md")
 TEXT = (".rst", ".text", ".txt")
-#: Bytes of the largest file, which is read whole: some 300,000 entries.
+#: Size of the largest file in bytes, about 300,000 entries. Files are read whole.
 _LARGEST = 1 << 28
-_JSON_LINES = "a source of records must be JSON lines: one object a line, in a file that ends in .jsonl"
+_JSON_LINES = "records must be JSON lines: one object per line, in a file that ends in .jsonl"
 
 
 def _read(source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]:
@@ -27,20 +27,22 @@ def _read(source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]
     if root.is_dir():
         paths = list(_walk(root, skipped))
         if not paths and not skipped.count:
-            raise InputError(f"no files: {printable(source)} holds none that ends in {', '.join(MARKDOWN + TEXT)}")
+            raise InputError(
+                f"no files to index: {printable(source)} holds none that ends in {', '.join(MARKDOWN + TEXT)}"
+            )
     elif root.exists():
         _check_kind(root, skipped)
         paths = [root]
     else:
         raise InputError(
-            f"{printable(source)} is not there; a source is stdlib, a folder, or a file of text, JSON lines or CSV"
+            f"{printable(source)} does not exist; a source is stdlib, a folder, or a file of text, JSON lines or CSV"
         )
     for path in paths:
         yield from _of_file(path, str(path.relative_to(root)) if root.is_dir() else path.name, skipped)
 
 
 def _check_kind(path: Path, skipped: Skipped) -> None:
-    """Refuse a single file that is no prose, and say so where that is a guess."""
+    """Refuse a single file of JSON; note it if a file with an unknown suffix is read as plain text."""
     suffix, name = path.suffix.lower(), printable(path)
     if suffix == ".json":
         raise InputError(f"{name} is JSON, not prose; {_JSON_LINES}")
@@ -60,7 +62,7 @@ def _walk(root: Path, skipped: Skipped) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in inner:
             if Path(folder, name).is_symlink():
-                skipped.add(str(Path(folder, name).relative_to(root)), "a linked folder, which is not followed")
+                skipped.add(str(Path(folder, name).relative_to(root)), "linked folder, not followed")
         for name in sorted(name for name in names if not name.startswith(".")):
             if name.lower().endswith(MARKDOWN + TEXT):
                 yield Path(folder, name)
@@ -87,7 +89,7 @@ def _of_file(path: Path, name: str, skipped: Skipped) -> Iterator[Entry]:
 
 
 def _text_of(path: Path, name: str) -> str:
-    """Return the text of a file, or raise `NotTextError` where it is no prose."""
+    """Return the text of a file, or raise `NotTextError` if it is not prose."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -106,7 +108,7 @@ def _text_of(path: Path, name: str) -> str:
 
 
 def _is_json(text: str) -> bool:
-    """Return whether a whole text is one JSON array or object."""
+    """Return True if the whole text is one JSON array or object."""
     ends = text.strip()
     if (ends[0], ends[-1]) not in (("[", "]"), ("{", "}")):
         return False

@@ -1,4 +1,4 @@
-"""Prose in pieces: runs of paragraphs under one heading, each with the number of the line where it begins."""
+"""Splitting of prose into runs of paragraphs under one heading, each with the number of its first line."""
 
 import re
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["pieces", "split_lines"]
 
-#: Paragraphs of a section are joined up to this many characters, and longer ones are split: about what the model reads
-#: of one text.
+#: Number of characters up to which paragraphs of a section are joined, and beyond which a paragraph is split. The model
+#: reads about as much of one text.
 _TOGETHER = 800
-#: Where a long paragraph is split, the best first.
+#: Ends after which a long paragraph is split, the best first.
 _ENDS = ("\n", ". ", "? ", "! ", "; ", ", ", " ")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -23,21 +23,21 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def split_lines(text: str) -> list[str]:
     """Return the lines of a text as editors and grep count them.
 
-    Only line feed, carriage return and both together end a line. `str.splitlines` also ends one at form feeds, NEL,
-    U+2028 and others, after which every number would be off.
+    Only a line feed, a carriage return or both together end a line. `str.splitlines` also splits at form feeds, NEL,
+    U+2028 and others, which would make all later line numbers wrong.
     """
     return _LINE_END.split(text)
 
 
 def pieces(text: str, *, markdown: bool) -> Iterator[tuple[int, str, str]]:
-    """Yield line (from 1), title and text of each piece of a text, in order; every word is in one of them.
+    """Yield line (from 1), title and text of each piece of a text, in order. No word is lost.
 
     Parameters
     ----------
     text : str
     markdown : bool
-        Whether headings make sections, and blank lines inside code do not end a paragraph. A heading is the title of
-        its section, with those above it; where neither text nor a deeper heading follows, it is a piece itself.
+        Recognise headings and code. A heading, after the headings above it, is the title of its section; without text
+        or a deeper heading under it, it is a piece itself. Blank lines inside code do not end a paragraph.
     """
     lines = split_lines(text)
     outline = _Outline.of(lines) if markdown else _Outline()
@@ -58,7 +58,7 @@ def pieces(text: str, *, markdown: bool) -> Iterator[tuple[int, str, str]]:
 
 @dataclass
 class _Section:
-    """Paragraphs under one heading: its line, and its title after those above it."""
+    """Paragraphs under one heading, with its line, and its title after the titles above it."""
 
     line: int = 0
     titles: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class _Section:
     _ended: bool = True
 
     def add(self, number: int, line: str, *, keep: bool) -> None:
-        """Add a line; a blank one ends a paragraph unless it is to be kept."""
+        """Add a line; a blank line ends a paragraph unless `keep` is set."""
         blank = not line.strip() and not keep
         if not blank and self._ended:
             self._paragraphs.append((number, []))
@@ -75,7 +75,7 @@ class _Section:
         self._ended = blank
 
     def pieces(self, *, leaf: bool) -> Iterator[tuple[int, str, str]]:
-        """Yield line, title and text of runs of paragraphs that are not too long together."""
+        """Yield line, title and text of runs of paragraphs up to the maximum length."""
         if not self._paragraphs and leaf and self.titles:
             yield self.line, " > ".join(self.titles[:-1]), self.titles[-1]
         start, text, title = 0, "", " > ".join(self.titles)
@@ -90,7 +90,7 @@ class _Section:
 
 
 def _split(line: int, paragraph: str) -> Iterator[tuple[int, str]]:
-    """Yield a paragraph, or its parts where it is too long, each with the number of the line where it begins."""
+    """Yield a paragraph, or its parts if it is too long, each with the number of its first line."""
     start, half = 0, _TOGETHER // 2
     while len(paragraph) - start > _TOGETHER:
         near = paragraph[start : start + _TOGETHER]
@@ -103,7 +103,7 @@ def _split(line: int, paragraph: str) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class _Heading:
-    """A heading: its level from 1 to 6, its text, and the number from 0 of the line after it."""
+    """Heading with its level from 1 to 6, its text, and the number (from 0) of the line after it."""
 
     level: int
     title: str
@@ -112,7 +112,7 @@ class _Heading:
 
 @dataclass
 class _Outline:
-    """Headings of a document by the line where they begin, and all lines inside code and HTML blocks; from 0."""
+    """Headings of a document by their first line, and the lines inside code and HTML blocks; lines count from 0."""
 
     headings: dict[int, _Heading] = field(default_factory=dict)
     code: set[int] = field(default_factory=set)
@@ -121,7 +121,7 @@ class _Outline:
     def of(cls, lines: list[str]) -> "_Outline":
         """Return the outline of a Markdown document by the rules of CommonMark.
 
-        Headings inside lists and block quotes are no part of it.
+        Headings inside lists and block quotes are not included.
         """
         found = cls()
         front = _front_matter(lines)
@@ -139,9 +139,9 @@ class _Outline:
 
 
 def _front_matter(lines: list[str]) -> int:
-    """Return the number of lines of metadata between ``---`` lines that a document begins with.
+    """Return the number of lines of metadata between ``---`` lines at the start of a document.
 
-    CommonMark has none, and would read its last line as the underline of a heading.
+    CommonMark has no metadata and would read its last line as the underline of a heading.
     """
     if lines[0].rstrip() != "---":
         return 0
@@ -152,5 +152,5 @@ def _front_matter(lines: list[str]) -> int:
 def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
-    # The blocks are enough: what stands inside a paragraph is embedded as it is written.
+    # Only blocks are parsed; the text of a paragraph is embedded as written.
     return MarkdownIt("commonmark").disable("inline")

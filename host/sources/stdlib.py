@@ -1,4 +1,4 @@
-"""The documented public objects of Python's standard library."""
+"""Documented public objects of Python's standard library as a source."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ def _claims(source: str) -> bool:
 def _read(_source: str, _column: str | None, skipped: Skipped) -> Iterator[Entry]:
     if Path(_NAME).exists():
         skipped.notes.append(f"{_NAME} is Python's standard library; ./{_NAME} names the one in this folder")
-    # Isolated and without site-packages: nothing installed or in the working folder can take its place.
+    # Isolated and without site-packages, so that no installed or local module can shadow the standard library.
     command = [sys.executable, "-I", "-S", str(Path(documented.__file__))]
     for line in run(command, work="standard library").splitlines():
         found = json.loads(line)

@@ -1,4 +1,4 @@
-"""JSON lines and CSV: one entry a record, its text in a named column."""
+"""JSON lines and CSV, with one entry per record and its text in a named column."""
 
 import json
 from collections import Counter
@@ -16,18 +16,18 @@ from .entry import Entry, Kind, Skipped
 __all__ = ["CSV", "JSON_LINES"]
 
 _DEFAULT = "text"
-#: Names of the fields that an entry has beside its text.
+#: Names of the fields of an entry other than its text.
 _ID, _TITLE = "id", "title"
-#: Characters of the longest line that is read.
+#: Length of the longest line that is read, in characters.
 _LONGEST_LINE = 1 << 26
-#: Characters that files separate columns with, the wrong ones included.
+#: Characters that separate columns in practice, including those not accepted.
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def _lines(source: str) -> Iterator[str | None]:
-    """Yield the lines of a file with their ends, None for one that is too long.
+    """Yield the lines of a file with their line ends, and None for each line that is too long.
 
-    Bytes that are not UTF-8 become lone surrogates: they cost the entry that they are in, not the file.
+    Bytes that are not UTF-8 become lone surrogates, so they invalidate their entry, not the file.
     """
     check_table(source)
     with Path(source).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -57,7 +57,7 @@ def _read_json_lines(source: str, column: str | None, skipped: Skipped) -> Itera
             skipped.add(where, "not UTF-8")
             continue
         except _TwiceError as error:
-            skipped.add(where, f"two fields are named {error}", "two fields of one name")
+            skipped.add(where, f"two fields are named {error}", "two fields of the same name")
             continue
         except (ValueError, RecursionError) as error:
             skipped.add(where, f"not JSON ({error})", "not JSON")
@@ -74,7 +74,7 @@ def _read_json_lines(source: str, column: str | None, skipped: Skipped) -> Itera
 
 
 class _TwiceError(Exception):
-    """A name that an object gives to two fields."""
+    """Error for an object with two fields of the same name, which is the message."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _offered(record: dict[str, Any]) -> str:
 
 
 def _entry(record: dict[str, Any], column: str, where: str, skipped: Skipped) -> Entry | None:
-    """Return the entry of a record, or count it where its id or title is of another type."""
+    """Return the entry of a record, or count it as skipped if its id or title has another type."""
     words = {}
     for name in (_ID, _TITLE):
         value = record.get(name)
@@ -133,8 +133,8 @@ def _read_csv(source: str, column: str | None, skipped: Skipped) -> Iterator[Ent
             hint = _other_delimiter(names, row.cells, delimiter) if len(names) == 1 else ""
             skipped.add(
                 where,
-                f"{len(row.cells)} cells where the header has {len(names)}{hint}",
-                "another number of cells than the header",
+                f"{len(row.cells)} cells, but the header has {len(names)}{hint}",
+                "number of cells differs from the header",
             )
         elif row.cells:
             entry = _entry(dict(zip(names, row.cells, strict=True)), column, where, skipped)
@@ -155,12 +155,12 @@ def _check_names(source: str, names: list[str], column: str, delimiter: str) -> 
 
 
 def _other_delimiter(wanted: list[str], cells: list[str], delimiter: str) -> str:
-    """Return a hint where cells look as if they were separated by something else."""
+    """Return a hint if cells seem to be separated by another character, otherwise an empty string."""
     for other, plural in _DELIMITERS.items():
         parts = [part.strip().strip('"') for cell in cells for part in cell.split(other)]
         if other != delimiter and len(parts) > len(cells) and (len(cells) == 1 or set(wanted) <= set(parts)):
             rule = "tabs in .tsv" if delimiter == "\t" else "commas in .csv"
-            return f"; its columns seem to be separated by {plural}: they must be by {rule}"
+            return f"; its columns seem to be separated by {plural}, but must be by {rule}"
     return ""
 
 

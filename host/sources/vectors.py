@@ -1,4 +1,4 @@
-"""Vectors that are there already: a ``.npy`` file of floats, one row an entry."""
+"""Precomputed vectors, from a ``.npy`` file of floats with one row per entry."""
 
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,17 @@ _KINDS = {
     "U": "strings",
     "V": "records",
 }
-#: Part of a row's length that rounding may take from it. Numbers in a format's normal range lose at most 2**-11.
+#: Largest rounding error of a row, relative to its length. Numbers in a format's normal range lose at most 2**-11.
 _LOSS = 2.0**-8
-#: Use of each format, and how to do without it.
+#: Use of each format, and the option that avoids it.
 _ROLES = {
-    "float16": ("that vectors are kept in", "; --no-vectors leaves them out"),
-    "float32": ("that the quantiser takes", ""),
+    "float16": ("of the stored vectors", ", or use --no-vectors"),
+    "float32": ("of the quantiser", ""),
 }
 
 
 def claims(source: str) -> bool:
-    """Return whether the source is a file of vectors."""
+    """Return True if the source is a file of vectors, by its name."""
     return source.lower().endswith(".npy")
 
 
@@ -43,27 +43,29 @@ def load(source: str) -> npt.NDArray[Any]:
     Parameters
     ----------
     source : str
-        A ``.npy`` file of shape (N, D) and dtype float16, float32 or float64.
+        Path of a ``.npy`` file of shape (N, D) and dtype float16, float32 or float64.
 
     Returns
     -------
     array of shape (N, D) or (D,)
-        Memory-mapped; its values are not looked at yet (`check_rows`).
+        Memory-mapped; its values are not checked yet (see `check_rows`).
 
     Raises
     ------
     InputError
-        When it is no such file; the message says what it is.
+        If it is not such a file; the message says what it is.
     """
     name = printable(source)
     try:
         array = mapped(Path(source))
     except FileNotFoundError:
-        raise InputError(f"{name} is not there") from None
+        raise InputError(f"{name} does not exist") from None
     except ValueError as error:
         raise InputError(f"{name} is not a .npy file of numbers: {error}") from error
     if isinstance(array, np.memmap) and (rest := Path(source).stat().st_size - array.offset - array.nbytes):
-        raise InputError(f"{name} holds {rest:,} bytes after its array, which would be ignored; save one array a file")
+        raise InputError(
+            f"{name} holds {rest:,} bytes after its array, which would be ignored; save one array per file"
+        )
     if array.dtype.name not in _FLOATS:
         what = f"{printable(array.dtype.name)} ({_KINDS.get(array.dtype.kind, 'another kind')})"
         raise InputError(f"{name} must hold float16, float32 or float64, not {what}")
@@ -89,7 +91,7 @@ def check_rows(rows: npt.NDArray[Any], source: str, first: int = 0) -> npt.NDArr
     Raises
     ------
     InputError
-        For NaN, an infinity, a number beyond float32, or a row whose numbers are too small for float32, with its row.
+        For NaN, an infinity, a number beyond float32, or a row whose numbers are too small for float32; names the row.
     """
     with np.errstate(over="ignore", under="ignore"):
         values = np.ascontiguousarray(rows, np.float32)
@@ -115,7 +117,7 @@ def check_kept(values: npt.NDArray[np.float32], source: str, first: int = 0) -> 
     ------
     InputError
         For a number beyond float16, and for a row that rounding to float16 would change by more than 1/256 of its
-        length, as it does when all its numbers are below about 4e-6.
+        length, as happens when all its numbers are below about 4e-6.
     """
     with np.errstate(over="ignore", under="ignore"):
         kept = values.astype(np.float16)
@@ -125,7 +127,7 @@ def check_kept(values: npt.NDArray[np.float32], source: str, first: int = 0) -> 
 
 
 def _check_finite(rows: npt.NDArray[Any], values: npt.NDArray[Any], source: str, first: int) -> None:
-    """Refuse rows that are not finite, or are not once they are converted to `values`."""
+    """Refuse rows that are not finite, or not finite after conversion to `values`."""
     wrong = ~np.isfinite(values)
     if not wrong.any():
         return
@@ -143,10 +145,10 @@ def _check_finite(rows: npt.NDArray[Any], values: npt.NDArray[Any], source: str,
 
 
 def _check_loss(rows: npt.NDArray[Any], values: npt.NDArray[Any], source: str, first: int) -> None:
-    """Refuse a row of which the conversion to `values` took too much: its numbers are too small for the format."""
+    """Refuse a row that conversion to `values` changed too much: its numbers are too small for the format."""
     wide = rows.astype(np.float64)
     most = np.abs(wide).max(axis=1)
-    # In units of the row's largest number, whose square would vanish.
+    # In units of the row's largest number, since its square could underflow.
     unit = np.where(most > 0, most, 1)[:, None]
     wide /= unit
     error = values / unit - wide

@@ -31,10 +31,10 @@ def refused(ninefold: Run, folder: Path, words: list[str], message: str) -> None
 @pytest.mark.parametrize(
     ("files", "words", "message"),
     [
-        ({}, ["index", "gone", "-o", "x"], "gone is not there; a source is stdlib, a folder, or a file"),
+        ({}, ["index", "gone", "-o", "x"], "gone does not exist; a source is stdlib, a folder, or a file"),
         ({}, ["index", "gone.jsonl", "-o", "x"], r"gone\.jsonl: No such file or directory"),
-        ({}, ["index", "gone.npy", "-o", "x"], r"gone\.npy is not there"),
-        ({"d/a.py": b"x"}, ["index", "d", "-o", "x"], "no files: d holds none that ends in"),
+        ({}, ["index", "gone.npy", "-o", "x"], r"gone\.npy does not exist"),
+        ({"d/a.py": b"x"}, ["index", "d", "-o", "x"], "no files to index: d holds none that ends in"),
         (
             {"d/a.txt": b"", "d/b.txt": b" \n"},
             ["index", "d", "-o", "x"],
@@ -55,9 +55,9 @@ def refused(ninefold: Run, folder: Path, words: list[str], message: str) -> None
         ({"a.jsonl": b"{}\n"}, ["index", "a.jsonl", "-o", "x"], r"the only one was skipped \(a\.jsonl:1: no text in"),
         ({"a.txt": b"ok"}, ["index", "a.txt", "-o", "x", "--column", "c"], "only JSON lines and CSV have columns"),
         ({"a.npy": b"junk"}, ["index", "a.npy", "-o", "x"], r"a\.npy is not a \.npy file of numbers"),
-        ({"x/cat.jpg": b"cat", "a.txt": b"ok"}, ["index", "a.txt", "-o", "./x"], "is there and is not an index"),
+        ({"x/cat.jpg": b"cat", "a.txt": b"ok"}, ["index", "a.txt", "-o", "./x"], "exists and is not an index"),
         ({"a.txt": b"ok"}, ["index", "a.txt", "-o", ".."], "the name of an index must be printable"),
-        ({}, ["search", "gone", "q"], r"there is no index .*/gone; ninefold index SOURCE -o NAME makes one"),
+        ({}, ["search", "gone", "q"], r"there is no index .*/gone; `ninefold index SOURCE -o NAME` builds one"),
         ({}, ["eval", "gone"], r"there is no index .*/gone"),
         ({"x/cat.jpg": b"cat"}, ["search", "./x", "q"], r"x is not an index: it has no manifest\.json"),
         ({"x/manifest.json": b"{}"}, ["search", "./x", "q"], "is not the manifest of a Ninefold index"),
@@ -94,7 +94,7 @@ def test_vectors_must_be_finite(ninefold: Run, folders: Path, value: float) -> N
         (["200"], "row must be 0 to 199, not 200"),
         (["a question"], r"holds vectors: search it with a \.npy file or the number of a row"),
         ([""], "holds vectors"),
-        (["gone.npy"], r"gone\.npy is not there"),
+        (["gone.npy"], r"gone\.npy does not exist"),
         (["short.npy"], "the query has 3 dimensions, the index 16"),
         (["nan.npy"], "the query must hold finite numbers"),
         (["two.npy"], r"a query must be floats of shape \(D,\) or \(1, D\), not float64 \(2, 16\)"),
@@ -114,9 +114,9 @@ def test_an_empty_question(ninefold: Run, notes: Path, folders: Path) -> None:
 
 def test_an_index_without_vectors(ninefold: Run, vectors: Path, folders: Path) -> None:
     ninefold("index", vectors, "-o", "small", "--no-vectors")
-    refused(ninefold, folders, ["eval", "small"], "keeps no float vectors")
+    refused(ninefold, folders, ["eval", "small"], "has no float vectors")
     np.save("q.npy", np.ones(16))
-    refused(ninefold, folders, ["search", "small", "q.npy", "--rerank", "2"], "keeps no float vectors")
+    refused(ninefold, folders, ["search", "small", "q.npy", "--rerank", "2"], "has no float vectors")
 
 
 @pytest.mark.parametrize("command", [["search", "v", "0"], ["eval", "v"]])
@@ -150,7 +150,9 @@ def test_a_full_disk(ninefold: Run, process: Callable, folders: Path, vectors: P
     running = process("index", "large.npy", "-o", "v", "--force", limit_bytes=100_000)
     out, error = running.communicate(timeout=120)
     assert (running.returncode, out) == (2, "")
-    assert re.fullmatch(r"error: .*/indexes/v: File too large\n", error)
+    assert re.fullmatch(
+        r"error: .*/indexes/v: File too large; set NINEFOLD_DATA or --data-dir to a writable folder\n", error
+    )
     assert everything(folders) == before
     if there:
         assert Index.open("v").manifest.mode == "tanh"
@@ -159,5 +161,5 @@ def test_a_full_disk(ninefold: Run, process: Callable, folders: Path, vectors: P
 def test_a_folder_that_cannot_be_made(ninefold: Run, folders: Path, vectors: Path) -> None:
     (folders / "file").write_text("x")
     refused(
-        ninefold, folders, ["index", str(vectors), "-o", "file/x"], "file/x cannot be made: .*/file is not a folder"
+        ninefold, folders, ["index", str(vectors), "-o", "file/x"], "cannot create .*file/x: .*/file is not a folder"
     )

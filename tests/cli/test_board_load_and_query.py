@@ -45,7 +45,7 @@ def test_what_was_loaded_is_there_for_the_next_process(ninefold: Run, indexed: P
     assert first["bitstream"] == "virtual/tiny"
     assert first["bytes_out"] > 64 * 16
     again = ninefold("board", "load", served, "v").stdout
-    assert again == f"{served} (virtual/tiny): 64 rows of 200, the rest when it is searched; which it holds already\n"
+    assert again == f"{served} (virtual/tiny): 64 rows of 200 (each search loads the others); already on the board\n"
     # It answers queries as any device does, loading missing parts first.
     found = json.loads(ninefold("board", "query", served, "v", "7", "-k", "4", "--json").stdout)
     assert found["answered_by"] == f"board:{served}"
@@ -82,14 +82,14 @@ def test_reports_say_what_was_searched_and_what_the_scores_are(ninefold: Run, ve
     assert (found["hits"][0]["row"], found["score"]) == (7, "dot product of the float vectors")
     assert found["hits"][0]["score"] == pytest.approx(row @ row)
     shown = " ".join(ninefold(*words, "--rerank", "4").stdout.split())
-    assert "scores are each the dot product of the float vectors" in shown
+    assert "score: dot product of the float vectors" in shown
 
 
 def test_what_stands_in_for_a_board_is_said(ninefold: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usb, "_comports", list)
     monkeypatch.setattr(catalogue, "SIZES", {"virtual/tiny": "64 rows"})
     result = ninefold("search", "v", "7", "-k", "3", "--device", "board")
-    assert "board:virtual/tiny (virtual/tiny in Verilator), asked for by name" in " ".join(result.stdout.split())
+    assert "answered by board:virtual/tiny; " in " ".join(result.stdout.split())
     assert result.stderr == "no board is plugged in: found no serial ports; using sim://virtual/tiny\n"
 
 
@@ -108,7 +108,9 @@ def test_vectors_without_an_index(ninefold: Run, vectors: Path) -> None:
     assert "query 2 ---" in shown
     assert "bytes on the link in" in shown
     loaded = ninefold("board", "load", SIMULATED, vectors).stdout
-    assert loaded.startswith(f"{SIMULATED} (virtual/tiny in Verilator): 64 rows of 200, the rest when it is searched; ")
+    assert loaded.startswith(
+        f"{SIMULATED} (virtual/tiny in Verilator): 64 rows of 200 (each search loads the others); "
+    )
 
 
 def test_a_text(ninefold: Run, notes: Path) -> None:
@@ -127,7 +129,11 @@ def test_a_text(ninefold: Run, notes: Path) -> None:
             "a board must be a URL or a name from `ninefold board list` (virtual/demo,",
         ),
         (("load", "tiny", "v"), 2, "not 'tiny'; did you mean 'virtual/tiny'?"),
-        (("load", SIMULATED, "notes.jsonl"), 2, "must be an index or a .npy file of vectors, not 'notes.jsonl'; `ni"),
+        (
+            ("load", SIMULATED, "notes.jsonl"),
+            2,
+            "a board searches an index or a .npy file of vectors, not 'notes.jsonl'; `ni",
+        ),
         (("query", SIMULATED, "v.npy", "rain"), 2, "error: v.npy holds vectors: search it with a .npy file or the num"),
         (("query", SIMULATED, "v", "3", "--json", "--csv"), 2, "--json and --csv exclude each other"),
         (("load", SIMULATED, "w"), 2, "there is no index "),

@@ -50,7 +50,7 @@ def test_clear_takes_only_what_is_its_own(ninefold: Run, folders: Path) -> None:
     assert all(path.exists() for path in precious)
     assert (home / "link").is_symlink()
     assert not (home / "kernel").exists()
-    assert f"left alone, since Ninefold did not make all of it: {home / 'photos'}" in result.stdout
+    assert f"kept, since it holds files that are not Ninefold's: {home / 'photos'}" in result.stdout
 
 
 def test_an_index_and_what_was_embedded_for_it(ninefold: Run, folders: Path, notes: Path) -> None:

@@ -28,10 +28,10 @@ def test_devices(ninefold: Run) -> None:
     result = ninefold("devices")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["device", "class", "what", "it", "is", "state"]
+    assert lines[0].split() == ["device", "class", "description", "state"]
     assert any(line.startswith("cpu  ") and line.rstrip().endswith("ready") for line in lines)
     assert any(line.startswith("null") and "only by name" in line for line in lines)
-    assert "not there" in result.stdout  # no machine has AVX-512, a GPU and an NPU
+    assert "missing" in result.stdout  # no machine has AVX-512, a GPU and an NPU
     assert "power: " in result.stdout
 
 

@@ -143,7 +143,7 @@ def test_values_in_messages(ninefold: Run, indexed: Path, words: list[str]) -> N
             np.random.default_rng(1).normal(0, 1e-9, (50, 16)).astype(np.float32),
             "too small for the float16 that vectors",
         ),
-        (np.array([[1e-300, 2e-300]]), "too small for the float32 that the quantiser takes"),
+        (np.array([[1e-300, 2e-300]]), "too small for the float32 of the quantiser"),
         (np.ones((4, 3)), "does not vary: all numbers are equal"),
         (np.zeros((0, 3)), "it has no rows"),
         (np.zeros(3), "it is a single vector"),

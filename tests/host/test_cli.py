@@ -164,8 +164,8 @@ def test_folders_can_be_moved(install: Install, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (MemoryError(), 3, "error: the memory is not enough: use less data, or raise the limit (ulimit -v)"),
-        (MemoryError("Unable to allocate 9 GiB"), 3, "error: the memory is not enough (Unable to allocate 9 GiB): use"),
+        (MemoryError(), 3, "error: not enough memory: use less data, or raise the limit (ulimit -v)"),
+        (MemoryError("Unable to allocate 9 GiB"), 3, "error: not enough memory (Unable to allocate 9 GiB): use"),
         (RuntimeError("can't start new thread"), 3, "error: no thread can be started: raise the limit of processes"),
         (
             BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
@@ -208,7 +208,7 @@ def test_output_that_nobody_takes(closing: str) -> None:
 def test_a_folder_of_nobody(option: str) -> None:
     result = run(option, "~nobody-9/x", "cache", "path")
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error: {option} names no folder: ~nobody-9/x (")
+    assert result.stderr.startswith(f"error: {option} must be a folder, not ~nobody-9/x (")
 
 
 @pytest.mark.parametrize(("variable", "option"), [("NINEFOLD_CACHE", "--cache-dir"), ("NINEFOLD_DATA", "--data-dir")])
@@ -223,5 +223,5 @@ def test_a_path_in_our_folders_comes_with_what_moves_them(
         raise PermissionError(errno.EACCES, "Permission denied", f"/proc/{letter}")
 
     install(fail)
-    hint = f"set {variable} or {option} to a folder that can be written"
+    hint = f"set {variable} or {option} to a writable folder"
     assert run("try").stderr.splitlines()[-1] == f"error: /proc/{letter}: Permission denied; {hint}"

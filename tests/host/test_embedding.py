@@ -102,7 +102,7 @@ def test_meaning(embedder: Embedder) -> None:
     [
         (["a", " \n"], "text 1 is empty"),
         (["a", "b", 3], "text 2 must be a string, not int"),
-        (["\ud800x"], r"text 0 holds '\\ud800', which is no Unicode character"),
+        (["\ud800x"], r"text 0 holds '\\ud800', which is not a Unicode character"),
         ("one", "texts must be a sequence of strings, not one string"),
     ],
 )

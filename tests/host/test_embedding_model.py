@@ -52,7 +52,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_missing_model_names_the_command(nowhere: Path) -> None:
-    with pytest.raises(UnavailableError, match="the sentence-embedding model is not there; run `ninefold model fetch`"):
+    with pytest.raises(UnavailableError, match="the sentence-embedding model is missing; run `ninefold model fetch`"):
         Embedder()
 
 
@@ -70,7 +70,7 @@ def test_where_the_model_is_looked_for(nowhere: Path, tmp_path: Path, monkeypatc
     result = CliRunner().invoke(model_command, ["path"])
     assert result.output == f"{own}\n"
     monkeypatch.setenv("NINEFOLD_MODEL", str(tmp_path / "none"))
-    with pytest.raises(UnavailableError, match=r"\$NINEFOLD_MODEL is .*, which is no folder"):
+    with pytest.raises(UnavailableError, match=r"\$NINEFOLD_MODEL is .*, which is not a folder"):
         find_model()
 
 
@@ -83,7 +83,7 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(whole[:-1])
     with pytest.raises(DamagedDataError, match=r"model\.safetensors has 90868375 bytes, the model's has 90868376"):
         Embedder(Model(folder, pinned=True))
-    with pytest.raises(DamagedDataError, match=r"model\.safetensors is not a whole safetensors file"):
+    with pytest.raises(DamagedDataError, match=r"model\.safetensors is not a valid safetensors file"):
         Embedder(folder).embed(["a"])
     (folder / "model.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(DamagedDataError, match=r"model\.safetensors is damaged: its SHA-256 is not the model's"):
@@ -91,7 +91,7 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
     for name, content, message in (
         ("config.json", config.replace("384", "512"), "the model's hidden_size must be 384, not 512"),
         ("config.json", config.replace(": 6,", ": 7,"), "has no 'encoder.layer.6."),
-        ("config.json", "{", "is not readable as JSON"),
+        ("config.json", "{", "cannot be read as JSON"),
         ("tokenizer.json", "{}", "is not a tokeniser"),
     ):
         (folder / "config.json").write_text(config)

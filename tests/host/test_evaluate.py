@@ -84,7 +84,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
         evaluate(index_of(tmp_path, np.random.default_rng(9).normal(0, 1, (1, 24))))
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(InputError, match=r"keeps no float vectors"):
+    with pytest.raises(InputError, match=r"has no float vectors"):
         evaluate(index_of(other, np.random.default_rng(9).normal(0, 1, (9, 24)), vectors=False))
 
 
@@ -105,7 +105,7 @@ def test_zeros_are_refused(tmp_path: Path) -> None:
     index = kept_as(tmp_path, np.full((50, 16), 1e-9))
     with pytest.raises(InputError, match=r"index cannot be evaluated: all its 50 vectors are zeros$"):
         evaluate(index)
-    with pytest.raises(InputError, match=r"^row 3 of .*index is kept as zeros"):
+    with pytest.raises(InputError, match=r"^row 3 of .*index is stored as zeros"):
         index.search(3)
     with pytest.raises(InputError, match=r"^the query is all zeros"):
         index.search(np.zeros(16))

@@ -92,7 +92,7 @@ def test_without_vectors(source: str) -> None:
     query = np.ones(15, np.float32)
     assert len(index.search(query, 3)) == 3
     for call in (lambda: index.search(query, 3, rerank=2), lambda: index.search(5)):
-        with pytest.raises(InputError, match=r"keeps no float vectors"):
+        with pytest.raises(InputError, match=r"has no float vectors"):
             call()
 
 
@@ -147,7 +147,7 @@ def test_what_is_not_an_index_is_never_replaced(source: str, tmp_path: Path) -> 
     folder.mkdir()
     (folder / "cat.jpg").write_text("cat")
     for target in (folder, folder / "cat.jpg"):
-        with pytest.raises(InputError, match=r"is there and is not an index, so it is not replaced$"):
+        with pytest.raises(InputError, match=r"exists and is not an index, so it is not replaced$"):
             build(source, str(target), force=True)
     assert (folder / "cat.jpg").read_text() == "cat"
 
@@ -246,7 +246,7 @@ def test_foreign_manifests(source: str, content: Any, message: str) -> None:
 
 
 def test_foreign_folders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^there is no index .*/gone; ninefold index SOURCE -o NAME makes one$"):
+    with pytest.raises(InputError, match=r"^there is no index .*/gone; `ninefold index SOURCE -o NAME` builds one$"):
         Index.open("gone")
     with pytest.raises(DamagedDataError, match=r"is not an index: it has no manifest\.json$"):
         Index.open(str(tmp_path))
@@ -307,5 +307,7 @@ def test_force_spares_a_folder_that_holds_something_else(tmp_path: Path) -> None
     target.mkdir()
     (target / "manifest.json").write_text("{}")
     (target / "precious.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"index holds precious.txt, which no index has, so it is not replaced$"):
+    with pytest.raises(
+        InputError, match=r"index holds precious.txt, which is not a file of an index, so it is not replaced$"
+    ):
         write.check_target(target, force=True)

@@ -169,9 +169,9 @@ def test_only_the_first_few_are_named(tmp_path: Path) -> None:
 
 def test_no_files(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x")
-    with pytest.raises(InputError, match=r"^no files: .* holds none that ends in \.markdown, \.md, \.rst"):
+    with pytest.raises(InputError, match=r"^no files to index: .* holds none that ends in \.markdown, \.md, \.rst"):
         entries(tmp_path)
-    with pytest.raises(InputError, match=r"gone is not there; a source is stdlib, "):
+    with pytest.raises(InputError, match=r"gone does not exist; a source is stdlib, "):
         entries(tmp_path / "gone")
 
 
@@ -200,7 +200,7 @@ def test_csv(tmp_path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbfid,title,note\n7,T,"a, b\nc"\n,,d\n1,2\n8,U,caf\xe9\n9,V,\n\n')
     found, skipped = entries(path, "note")
     assert found == [Entry("7", "T", "a, b\nc"), Entry(f"{path}:4", "", "d")]
-    assert skipped.named == [f"{path}:5: 2 cells where the header has 3", f"{path}:6: not UTF-8", f"{path}:7: empty"]
+    assert skipped.named == [f"{path}:5: 2 cells, but the header has 3", f"{path}:6: not UTF-8", f"{path}:7: empty"]
     assert entries(path, "title")[0][0] == Entry("7", "", "T")
     with pytest.raises(InputError, match=r": --column must be one of id, title, note, not 'text'$"):
         entries(path)
@@ -264,7 +264,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=rf"is not a \.npy file of numbers: {why}$"):
             vectors.load(str(path))
-    with pytest.raises(InputError, match=r"is not there"):
+    with pytest.raises(InputError, match=r"does not exist"):
         vectors.load(str(tmp_path / "b.npy"))
 
 

@@ -118,10 +118,10 @@ def test_everything_in_a_folder_is_accounted_for(tmp_path: Path) -> None:
     assert sorted([*skipped.named, *skipped.further]) == [
         f"array.txt: JSON, not prose; {files._JSON_LINES}",
         r"caf\xe9.md: its name is not UTF-8",
-        "dir.md: a linked folder, which is not followed",
+        "dir.md: linked folder, not followed",
         "image.txt: not UTF-8 (byte 128)",
-        "loop: a linked folder, which is not followed",
-        "nul.txt: holds NUL (byte 26), so it is no text",
+        "loop: linked folder, not followed",
+        "nul.txt: holds NUL (byte 26), so it is not text",
         "utf16.txt: UTF-16, not UTF-8",
         "vast.txt: larger than 256 MiB",
     ]
@@ -130,11 +130,11 @@ def test_everything_in_a_folder_is_accounted_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", r"^a source must be named, not ''; \. is the current folder$"),
-        ("a.json", r"^a\.json is JSON, not prose; a source of records must be JSON lines: .* ends in \.jsonl$"),
+        ("", r"^the source must not be empty; \. is the current folder$"),
+        ("a.json", r"^a\.json is JSON, not prose; records must be JSON lines: .* ends in \.jsonl$"),
         ("A.JSON", r"is JSON, not prose"),
-        ("gone\x1b", r"^gone\\x1b is not there"),
-        ("d", r"^no files: d holds none"),
+        ("gone\x1b", r"^gone\\x1b does not exist"),
+        ("d", r"^no files to index: d holds none"),
     ],
 )
 def test_sources_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str) -> None:

@@ -80,9 +80,9 @@ def test_any_text_is_read_to_its_end(text: str) -> None:
         (
             "a.csv",
             "id;text\n1;a\n",
-            "not 'text'; its columns seem to be separated by semicolons: they must be by commas in",
+            "not 'text'; its columns seem to be separated by semicolons, but must be by commas in",
         ),
-        ("a.tsv", "id,text\n1,a\n", "separated by commas: they must be by tabs in .tsv"),
+        ("a.tsv", "id,text\n1,a\n", "separated by commas, but must be by tabs in .tsv"),
         ("a.csv", "id|text\n", "separated by bars"),
         ("a.csv", "id\ttext\n1\ta\n", "separated by tabs"),
         ("a.csv", "note\na\n", "--column must be one of note, not 'text'$"),

@@ -29,7 +29,7 @@ def test_a_small_number_beside_large_ones_and_a_row_of_zeros_are_kept() -> None:
 def test_rows_that_float16_would_lose_are_refused(small: float) -> None:
     rows = ROWS.astype(np.float32)
     rows[3] *= small
-    message = r"^x: the numbers of row 13, at most .*, are too small for the float16 that vectors are kept in, .*; --no"
+    message = r"^x: the numbers of row 13, at most .*, are too small for the float16 of the stored vectors, .* use --no"
     with pytest.raises(InputError, match=message):
         vectors.check_kept(rows, "x", 10)
 
