@@ -1,4 +1,4 @@
-"""Writes the reference of the command line, docs/cli.md: ``python docs/reference.py > docs/cli.md``."""
+"""Generator of the command-line reference, docs/cli.md: ``python docs/reference.py > docs/cli.md``."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _HEAD = """# Command line
 
 <!-- Written by `python docs/reference.py > docs/cli.md`; change the commands instead. -->
 
-What `--help` prints. Bad input ends with exit code 2, a device or tool that fails with 3, Ctrl-C with 130; an error
-is one line on standard error. Commands of other packages, found by their entry points, are listed where they are
-installed.
+This page lists the `--help` text of every command. Invalid input ends a command with exit code 2, a failing device or
+tool with 3, Ctrl-C with 130. An error is one line on standard error. Installed packages may add commands by entry
+points.
 
-Results go to standard output. Progress goes to standard error: on a terminal one line that is rewritten, elsewhere a
-line about each step that takes more than five seconds, then one every ten seconds and one at its end, such as
-`placing and routing ulx3s/full, seed 1: 45 s of about 75 s`. The expected time is the duration of the last run, which
-is kept in the cache. `ninefold --quiet COMMAND` writes no progress, but still errors and warnings. Calls of the Python
+Results go to standard output, progress to standard error. On a terminal, progress is one line that is rewritten.
+Elsewhere it is one line for each step that takes more than five seconds, then one every ten seconds and one at its end,
+such as `placing and routing ulx3s/full, seed 1: 45 s of about 75 s`. The expected time is the duration of the last run,
+which is kept in the cache. `ninefold --quiet COMMAND` writes errors and warnings, but no progress. Calls of the Python
 API write no progress.
 """
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page as Markdown."""
     return "\n".join([_HEAD, *(f"## {name}\n\n```text\n{text}\n```\n" for name, text in _helps(cli, "ninefold", None))])
 
 
 def _helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[tuple[str, str]]:
-    """Give the names of a command and of all below it, and what each prints as help."""
+    """Yield the name and help text of a command and of all its subcommands."""
     context = click.Context(
         command,
         parent,

@@ -1,4 +1,4 @@
-"""Folders of their own for tests of the command line, and small things to index."""
+"""Fixtures for tests of the command line: separate folders, and small sources to index."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ NOTES = {
 
 @pytest.fixture
 def shared_cache() -> str:
-    """Return the cache of all tests; ask for it before `folders`, which moves it."""
+    """Return the cache shared by all tests; must be requested before `folders`, which replaces it."""
     return str(cache_folder())
 
 
 @pytest.fixture
 def folders(shared_cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make cache and data folders of the test's own, with the model that is installed or was fetched."""
+    """Create separate cache and data folders, with the installed or fetched model."""
     monkeypatch.setenv("NINEFOLD_MODEL", str(find_model().folder))
     monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NINEFOLD_DATA", str(tmp_path / "data"))
-    # Nothing to compile into the new cache.
+    # Avoids compilation into the new cache.
     monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
@@ -61,7 +61,7 @@ def ninefold(folders: Path) -> Run:
 
 @pytest.fixture
 def process(folders: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start the command line in a process of its own."""
+    """Start the command line in a separate process."""
 
     def start(*words: str | Path, limit_bytes: int | None = None, prelude: str = "") -> subprocess.Popen[str]:
         # A parent that runs in the background may have left SIGINT ignored.
@@ -101,7 +101,7 @@ def indexed(ninefold: Run, vectors: Path) -> Path:
 
 
 def stopped(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Press Ctrl-C and return exit code and standard error."""
+    """Send Ctrl-C and return exit code and standard error."""
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     return process.returncode, error

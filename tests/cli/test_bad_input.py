@@ -1,4 +1,4 @@
-"""Bad input through the command line: one clear line, exit code 2, nothing half-written."""
+"""Invalid input on the command line: one clear line, exit code 2, nothing half-written."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_full_disk(ninefold: Run, process: Callable, folders: Path, vectors: P
         ninefold("index", vectors, "-o", "v", "--mode", "tanh")
     np.save("large.npy", np.random.default_rng(4).normal(0, 1, (4000, 64)).astype(np.float32))
     before = everything(folders)
-    # The same error of `write` as a full disk, whose place it takes: a file must not grow beyond this.
+    # Stands for a full disk: beyond this file size, `write` fails in the same way.
     running = process("index", "large.npy", "-o", "v", "--force", limit_bytes=100_000)
     out, error = running.communicate(timeout=120)
     assert (running.returncode, out) == (2, "")

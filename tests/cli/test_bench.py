@@ -1,4 +1,4 @@
-"""``ninefold bench`` with suites that are made up."""
+"""``ninefold bench`` with synthetic suites."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lacks() -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Request]]:
-    """Install three suites; returns those that ran, in order, with what they were asked."""
+    """Install three suites; return the suites that ran, in order, with their requests."""
     ran: list[tuple[str, Request]] = []
 
     def suite(name: str) -> Callable[[Request], list[Figure]]:

@@ -1,4 +1,4 @@
-"""``ninefold board load`` and ``query`` on boards in this process and behind a port."""
+"""``ninefold board load`` and ``query`` on boards in this process and on a port."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SIMULATED = "sim://virtual/tiny"
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch, shared_cache: str, folders: Path) -> None:
-    """Take the boards that other tests compiled."""
+    """Use the boards that other tests compiled."""
     monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
 
 
 @pytest.fixture
 def served() -> Iterator[str]:
-    """Serve one board to one host after another."""
+    """Serve one board to successive hosts."""
     board, stop, urls = VirtualBoard("virtual/tiny"), threading.Event(), Queue[str]()
     thread = threading.Thread(target=serve_tcp, args=(board, 0, urls.put, stop.is_set))
     thread.start()

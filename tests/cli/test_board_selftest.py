@@ -13,7 +13,7 @@ from tests.cli.conftest import Run
 
 @pytest.fixture
 def compiled(shared_cache: str, folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Take the board that other tests compiled."""
+    """Use the board that other tests compiled."""
     monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
     return folders
 

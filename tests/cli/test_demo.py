@@ -1,4 +1,4 @@
-"""``ninefold demo`` on a part of the standard library: with RTL and board, with some that err, without Verilator."""
+"""``ninefold demo`` on a part of the standard library: with RTL and board, with faulty devices, without Verilator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.cli.conftest import Run
 
 @pytest.fixture(autouse=True)
 def some_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the first entries only, so that embedding them is quick."""
+    """Keep only the first entries, so that embedding is quick."""
     read = stdlib.KIND.read
 
     def some(source: str, column: str | None, skipped: Any) -> Iterator[Entry]:
@@ -60,7 +60,7 @@ class Imitation:
     def run(self, call: Call) -> Answer:
         answer = self.device.run(call)
         scores = answer.values["scores"].copy()
-        # The scheduler checks a device's first answer, and would see this one.
+        # The scheduler checks a device's first answer, and would detect the wrong score.
         scores[0, -1] -= self.off if self.calls else 0
         self.calls += 1
         link = {"link_bytes_out": 800, "link_bytes_in": 200} if self.name == "board" else {}
@@ -92,11 +92,11 @@ def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
     second = ninefold("demo")
     assert second.exit_code == 0
     assert "indexing" not in second.stdout
-    # A damaged index is named and made again.
+    # A damaged index is named and rebuilt.
     (folders / "data" / "indexes").glob("*/nits.npy").__next__().write_bytes(b"")
     third = ninefold("demo")
     assert third.exit_code == 0
-    # Whatever the length of the path, which is folded.
+    # Spaces removed, since a long path is wrapped.
     assert "nits.npyistruncated" in "".join(third.stdout.split())
 
 
@@ -122,7 +122,7 @@ def test_without_verilator(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_real_ones(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: str) -> None:
-    # The simulators that other tests built are taken from the cache that they share.
+    # Uses the simulators that other tests built in the shared cache.
     monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
     monkeypatch.setattr("ninefold.host.index.embedding.cache_folder", lambda: Path("cache").absolute())
     result = ninefold("demo")

@@ -1,4 +1,4 @@
-"""Ctrl-C and kill through the command line: what was embedded is kept, the index is there whole or not at all."""
+"""Ctrl-C and kill on the command line: embeddings are kept, and the index is complete or absent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from ninefold.host import Index
 from tests.cli.conftest import Run, stopped
 
-#: Holds the process after its third chunk of embeddings, so that it is interrupted in the middle and not by luck.
+#: Stops the process after its third chunk of embeddings, so that the interrupt always comes in the middle.
 HOLD = """
 import pathlib, time
 from ninefold.host.embedding import embedder
@@ -61,7 +61,7 @@ def test_an_interrupted_index_goes_on_where_it_stopped(
     else:
         code, error = stopped(running)
         assert code == 130
-        assert error.endswith("what was embedded or built is kept for the next run\n")
+        assert error.endswith("finished embeddings and builds are kept for the next run\n")
     assert not (folders / "data").exists()
     kept = journal(folders).read_bytes()
     assert kept.count(b"rows") >= 3

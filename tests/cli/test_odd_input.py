@@ -1,4 +1,4 @@
-"""Odd bytes from a source to the screen: indexed or refused, and never acting on the terminal."""
+"""Odd bytes from a source to the screen: indexed or refused, and never interpreted by the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NASTY = "\x1b[31mred\x1b]0;title\x07 nul\x01 \u202etxt\u2066 \x9b2J end\r over"
 
 
 class Embedder:
-    """Vectors that depend on the length of a text alone."""
+    """Embedder whose vectors depend only on the length of a text."""
 
     model = SimpleNamespace(digest="0" * 64)
 
@@ -141,7 +141,7 @@ def test_values_in_messages(ninefold: Run, indexed: Path, words: list[str]) -> N
     [
         (
             np.random.default_rng(1).normal(0, 1e-9, (50, 16)).astype(np.float32),
-            "too small for the float16 that vectors",
+            "too small for the float16 of the stored vectors",
         ),
         (np.array([[1e-300, 2e-300]]), "too small for the float32 of the quantiser"),
         (np.ones((4, 3)), "does not vary: all numbers are equal"),

@@ -1,4 +1,4 @@
-"""Progress of commands: on standard error alone, and none with --quiet."""
+"""Progress of commands: on standard error only, and none with --quiet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.cli.conftest import Run
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every step count as slow, and a listener look while the scale is chosen and while an index is opened."""
+    """Treat every step as slow, and call the listener while the scale is chosen and while an index is opened."""
     monkeypatch.delenv("NINEFOLD_QUIET")
     monkeypatch.setattr(progress, "FIRST_S", 0.0)
     monkeypatch.setattr(progress, "EVERY_S", 0.0)

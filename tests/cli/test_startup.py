@@ -1,4 +1,4 @@
-"""Starting a command imports what it needs and no more: imports are most of the time of a small one."""
+"""Imports at the start of a command: only the necessary ones, since they dominate the time of a small command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Run
 
-#: Packages that take long to import, or look for hardware.
+#: Packages that are slow to import or probe hardware.
 HEAVY = {
     *("amaranth", "asyncio", "cocotb", "nengo", "nengo_loihi", "numpy", "openvino", "prometheus_client", "pyopencl"),
     *("safetensors", "scipy", "serial", "tokenizers", "usb"),
@@ -19,7 +19,7 @@ HEAVY = {
 
 
 def imported(*words: str) -> set[str]:
-    """Return which of `HEAVY` a command has imported when it ends."""
+    """Return the packages of `HEAVY` that a command has imported when it ends."""
     code = (
         "import sys, atexit\n"
         f"atexit.register(lambda: print(sorted({HEAVY} & set(sys.modules)), file=sys.stderr))\n"
@@ -38,15 +38,15 @@ def test_help_needs_nothing(words: list[str]) -> None:
 def test_a_search_on_the_cpu_looks_for_no_other_device(ninefold: Run, vectors: Path) -> None:
     ninefold("index", vectors, "-o", "v")
     assert imported("search", "v", "3", "--device", "cpu") == {"numpy"}
-    # The choice is open, and the CPU is known to be quicker than a survey.
+    # With --device auto, the CPU is known to answer faster than a survey of devices takes.
     assert ninefold("search", "v", "3").exit_code == 0
     assert imported("search", "v", "3") == {"numpy"}
-    # What the others do not need is seen where it is needed.
+    # Counter-check: packages that the other commands avoid are detected when they are imported.
     assert "prometheus_client" in imported("search", "v", "3", "--metrics", "m")
 
 
 def test_a_search_for_a_text_imports_the_model_only(ninefold: Run, notes: Path) -> None:
     ninefold("index", notes, "-o", "n")
-    # The first search compiles the model, the second loads what that has kept.
+    # The first search compiles the model, the second loads the cached result.
     found = [imported("search", "n", "bees", "--device", "cpu") for _ in range(2)][1]
     assert found == {"numpy", "openvino", "tokenizers"}

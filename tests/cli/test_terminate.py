@@ -1,4 +1,4 @@
-"""A command that is told to end takes the tools along that it runs."""
+"""A command ended by SIGTERM also ends the tools that it runs."""
 
 import signal
 import subprocess
@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-#: A command line whose one command waits for a tool.
+#: Command line with a single command, which waits for a tool.
 WAITING = """
 from ninefold.hdl.tools import run, together
 from ninefold.host import cli

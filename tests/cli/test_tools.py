@@ -1,4 +1,4 @@
-"""``ninefold tools warm``: the second time there is nothing to do, and what is missing is named."""
+"""``ninefold tools warm``: a second run has nothing to do, and missing tools are named."""
 
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -18,14 +18,14 @@ def test_each_tool_is_made_ready_or_named(ninefold: Run, monkeypatch: pytest.Mon
     done: list[str] = []
 
     def missing() -> None:
-        raise UnavailableError("nextpnr is not there", "install it")
+        raise UnavailableError("nextpnr is missing", "install it")
 
     monkeypatch.setattr(module, "_jobs", lambda: {"slow": lambda: done.append("slow"), "gone": missing})
     result = ninefold("tools", "warm")
     assert result.exit_code == 0
     assert done == ["slow"]
     assert sorted(line.split(",")[0] for line in result.stdout.splitlines()) == [
-        "gone: not available: nextpnr is not there; install it",
+        "gone: not available: nextpnr is missing; install it",
         "slow: ready",
     ]
 

@@ -9,7 +9,7 @@ __all__ = ["ACCIDENTS", "Accidents", "damaged"]
 Accidents = list[tuple[float, str, int]]
 
 _KINDS = ("change", "drop", "insert", "cut", "fill")
-#: A place, as a part of the length, what happens there, and a byte; some bytes mean something to parsers.
+#: Position as a fraction of the length, kind of damage, and a byte; some bytes are special to parsers.
 ACCIDENTS: st.SearchStrategy[Accidents] = st.lists(
     st.tuples(
         st.floats(0, 1, exclude_max=True),
@@ -22,7 +22,7 @@ ACCIDENTS: st.SearchStrategy[Accidents] = st.lists(
 
 
 def damaged(data: bytes, accidents: Accidents) -> bytes:
-    """Return the bytes after all that has happened to them."""
+    """Return the bytes after all damage."""
     changed = bytearray(data)
     for where, what, byte in accidents:
         at = int(where * len(changed))

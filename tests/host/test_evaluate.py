@@ -54,12 +54,12 @@ def test_exact_search_over_several_blocks() -> None:
 
 
 def test_fine_vectors_are_found_again(tmp_path: Path) -> None:
-    # Rows of nits with few equal scores: quantising loses nothing that matters, so every way finds all.
+    # Rows of nits with few equal scores: quantising loses nothing relevant, so every method finds all neighbours.
     rng = np.random.default_rng(6)
     found = evaluate(index_of(tmp_path, rng.integers(-4, 5, (60, 64)).astype(np.float32)))
     plain, reranked = found.qualities
     assert found.queries == 60
-    assert plain.recall == pytest.approx(plain.precision, abs=0.02)  # they differ where entries tie
+    assert plain.recall == pytest.approx(plain.precision, abs=0.02)  # they differ if entries tie
     assert 0.8 < plain.recall <= reranked.recall
     assert reranked.recall == pytest.approx(1, abs=0.02)
     assert (found.answered_by, found.path) == ("cpu", "numpy")
@@ -89,7 +89,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
 
 
 def kept_as(folder: Path, vectors: np.ndarray) -> Index:
-    """Return an index whose kept vectors are `vectors`, as versions wrote it that let values underflow."""
+    """Return an index that stores `vectors`, as written by versions that let values underflow."""
     folder.mkdir(exist_ok=True)
     index = index_of(folder, np.random.default_rng(3).normal(0, 1, vectors.shape))
     np.save(index.folder / "vectors.npy", vectors.astype(np.float16))
@@ -113,7 +113,7 @@ def test_zeros_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fine", [9, 30])
 def test_zeros_change_no_figure(tmp_path: Path, fine: int) -> None:
-    # All scores between the others are positive. Zeros tie, and both exact search and nits order them by number.
+    # All scores between the other rows are positive. Zeros tie, and exact search and nits both order them by row.
     rows = np.abs(np.random.default_rng(4).normal(1, 1, (fine, 8)))
     without = evaluate(kept_as(tmp_path / "without", rows))
     zeros = evaluate(kept_as(tmp_path / "zeros", np.concatenate([np.zeros((300, 8)), rows])))
@@ -130,7 +130,7 @@ def test_equal_rows(tmp_path: Path, copies: int) -> None:
     found = evaluate(index)
     assert (found.zero_rows, found.equal_rows) == (1, 20 * copies)
     if copies == 12:
-        # Eleven others are equally near, so that none is surely among the ten nearest.
+        # Eleven others are equally near, so none of them is certain to be among the ten nearest.
         assert 20 * copies <= found.undecided < 20 * copies + 30
     if copies == 11:
         assert found.queries >= 20 * copies

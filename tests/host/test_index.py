@@ -1,4 +1,4 @@
-"""The folder of an index: written whole or not at all, and checked when it is opened."""
+"""Index folder: written completely or not at all, and checked when opened."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_without_vectors(source: str) -> None:
         (np.zeros((0, 3)), r"must have shape \(N, D\) with N of at least 1, not \(0, 3\)"),
         (np.zeros(3), r"N of at least 1, not \(3,\)"),
         (np.array([[1, 2], [np.nan, 1]]), r"row 1 holds nan in column 0$"),
-        (np.array([[1, 2], [-7e4, 1]]), r"holds -70000, beyond the float16 range of 65504 .*; --no-vectors"),
+        (np.array([[1, 2], [-7e4, 1]]), r"holds -70000, beyond the float16 range of 65504 .*, or use --no-vectors"),
         (np.ones((4, 3)), r"standard deviation is 0"),
     ],
 )
@@ -219,7 +219,7 @@ def test_every_byte_of_the_manifest_counts(source: str) -> None:
     for at in range(len(good)):
         path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         try:
-            # White space, and the last digit of a scale, may change without changing what is said.
+            # White space, and the last digit of a scale, may change without changing the meaning.
             assert Manifest.read(path.parent) == manifest
         except DamagedDataError:
             seen += 1

@@ -1,4 +1,4 @@
-"""Folders of an index: what was written is read, and no damage gives wrong data or an error of another kind."""
+"""Damaged index folders: written data is read back, and damage gives neither wrong data nor another kind of error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 
 
 def with_texts(folder: Path, entries: list[Entry]) -> Index:
-    """Add texts to an index of vectors, as `build` does where it has a model, and open it."""
+    """Add texts to an index of vectors, as `build` does with a model, and open it."""
     manifest = replace(Manifest.read(folder), model="a model", rows=len(entries), files={})
     (folder / MANIFEST).unlink()
     write._write_texts(folder, entries)
@@ -34,7 +34,7 @@ def with_texts(folder: Path, entries: list[Entry]) -> Index:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An index of seven entries."""
+    """Build an index of seven entries."""
     base = tmp_path_factory.mktemp("damage")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NINEFOLD_CPU_PATH", "numpy")

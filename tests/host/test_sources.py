@@ -1,4 +1,4 @@
-"""Every kind of source: what it yields, and what it skips or refuses."""
+"""Every kind of source: entries yielded, and input skipped or refused."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_stdlib_leaves_out_what_is_private_or_acts_on_import(stdlib: dict[str, E
 def test_stdlib_is_the_same_every_time(
     stdlib: dict[str, Entry], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A module of that name in the working folder is not the standard library's.
+    # A module of that name in the working folder must not replace the standard library's.
     (tmp_path / "json.py").write_text('"""Not the real one."""\nraise RuntimeError\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -70,7 +70,7 @@ def test_stdlib_is_the_same_every_time(
 
 
 def test_stdlib_tells_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Some have os.environ or a path for a default.
+    # Some defaults are os.environ or a path.
     monkeypatch.setenv("MARKER", "sesame")
     text = "\n".join(entry.sentence for entry in entries("stdlib")[0])
     assert "sesame" not in text

@@ -1,4 +1,4 @@
-"""Replacement of a folder: killed at any system call, its name leads to the whole old index or the whole new one."""
+"""Replacement of a folder: after a kill at any system call, its name leads to the complete old or new index."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ninefold.host.index import atomic as module
 from ninefold.host.index.atomic import new_folder, recover
 from ninefold.spec.errors import InputError
 
-#: Calls that change names or order writes.
+#: System calls that change names or order writes.
 CALLS = ("fsync", "rename", "mkdir", "chmod", "unlink", "rmdir")
 WAYS = ("exchange", "renames")
-#: Exit code of a child that a trial has killed.
+#: Exit code of a child that a trial killed.
 KILLED = 9
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with an index `old`, in mode tanh, and an index `new`, in mode linear."""
+    """Create a folder with an index `old`, in mode tanh, and an index `new`, in mode linear."""
     base = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NINEFOLD_CPU_PATH", "numpy")
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Replace by the system call that exchanges names, or as on a file system without it."""
+    """Replace with the system call that exchanges names, or as on a file system without it."""
     if request.param == "renames":
         monkeypatch.setattr(module, "_renameat2", lambda: without_exchange)
     return str(request.param)
@@ -63,7 +63,7 @@ def replace(target: Path, source: Path) -> None:
 
 
 def counted(limit: int) -> Callable[[], int]:
-    """Make the process end before its call number `limit` that changes names; return a function that counts calls."""
+    """End the process before call number `limit` that changes names; return a function that counts such calls."""
     calls = 0
 
     def wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,7 +84,7 @@ def counted(limit: int) -> Callable[[], int]:
 
 
 def killed_after(limit: int, target: Path, source: Path) -> bool:
-    """Replace `target` in a process that is killed after `limit` calls; return whether it was."""
+    """Replace `target` in a process that is killed after `limit` calls; return True if it was killed."""
     child = os.fork()
     if child == 0:
         try:
@@ -123,7 +123,7 @@ def test_killed_at_any_call_the_name_leads_to_a_whole_index(tmp_path: Path, made
             break
     assert limit > 5
     assert seen == {"linear", "tanh" if there else ""}
-    # Between two renames there is a time without a name; an exchange has none.
+    # Two renames leave a moment without the name; an exchange does not.
     assert unnamed == (1 if there and way == "renames" else 0)
 
 
@@ -146,7 +146,7 @@ def test_everything_is_on_the_disk_before_it_has_the_name(
         assert [path for path in before if path.suffix == ".partial"]
         assert log[-1] == str(target.parent)
         if source == "old":
-            assert {tmp_path, tmp_path / "a"} <= before  # the folders that it had to make
+            assert {tmp_path, tmp_path / "a"} <= before  # the folders that it had to create
 
 
 def test_what_a_kernel_refuses_that_has_no_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_a_link_stays_and_its_folder_is_replaced(tmp_path: Path, made: Path, way
 
 
 def test_hidden_folders_of_another_name_are_left_alone(tmp_path: Path, made: Path) -> None:
-    # Killed between two renames, the index a.b has only these.
+    # After a kill between two renames, these are the only copies of the index a.b.
     shutil.copytree(made / "new", tmp_path / ".a.b.12345678.partial")
     shutil.copytree(made / "old", tmp_path / ".a.b.12345678.replaced")
     (tmp_path / ".a.87654321.partial").mkdir()
@@ -286,7 +286,7 @@ def test_two_processes_at_once_and_a_reader(tmp_path: Path, made: Path, way: str
 
 
 def child_replacing(target: Path, source: Path) -> int:
-    """Start a process that replaces `target` again and again; return its number."""
+    """Start a process that replaces `target` repeatedly; return its process number."""
     child = os.fork()
     if child == 0:
         try:

@@ -1,4 +1,4 @@
-"""Odd sources of every kind: no traceback, nothing lost in silence, nothing that acts on a terminal."""
+"""Odd sources of every kind: no traceback, no silent loss, no output that a terminal interprets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SUFFIXES = st.sampled_from([b".md", b".txt", b".csv", b".tsv", b".jsonl", b".jso
 
 
 def outcome(source: str, strict: bool = False) -> tuple[list[Entry], Skipped] | str:
-    """Return what a source gives, or the message with which it is refused."""
+    """Return the entries of a source, or the message with which it is refused."""
     skipped = Skipped(strict)
     try:
         if vectors.claims(source):

@@ -1,4 +1,4 @@
-"""Prose in pieces: CommonMark's headings and code, and lines counted as editors do."""
+"""Splitting of prose: headings and code as in CommonMark, and lines counted as in editors."""
 
 from __future__ import annotations
 

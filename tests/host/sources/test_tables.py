@@ -1,4 +1,4 @@
-"""JSON lines and CSV whose quotes, names, delimiters, ids and bytes are not right."""
+"""JSON lines and CSV with wrong quotes, names, delimiters, ids and bytes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_any_text_is_read_to_its_end(text: str) -> None:
     numbers = [record.line for record in found]
     assert numbers == sorted(set(numbers))
     assert numbers[0:1] == ([1] if lines else [])
-    # Of each record that cannot be read the quote is named; after it reading resumes.
+    # The message names the quote of each unreadable record, and reading resumes after it.
     assert not [record for record in found if record.why and "the quote opened in line" not in record.why]
 
 

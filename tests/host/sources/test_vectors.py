@@ -1,4 +1,4 @@
-"""Files of vectors that cannot be indexed: each error names the file and the cause."""
+"""Vector files that cannot be indexed: each error names the file and the cause."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rows_that_float16_would_lose_are_refused(small: float) -> None:
 def test_rows_that_float32_would_lose_are_refused(small: float) -> None:
     rows = ROWS.copy()
     rows[2] *= small
-    with pytest.raises(InputError, match=r"^x: the numbers of row 2, at most .*, are too small for the float32 that"):
+    with pytest.raises(InputError, match=r"^x: the numbers of row 2, at most .*, are too small for the float32 of the"):
         vectors.check_rows(rows, "x")
 
 
