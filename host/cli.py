@@ -119,7 +119,7 @@ def _scarce(error: MemoryError | RuntimeError) -> str | None:
     return None
 
 
-#: Errors that another folder may not have.
+#: Errors that choosing another folder may avoid.
 _MOVED = frozenset({errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS})
 
 
