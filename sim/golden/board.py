@@ -1,4 +1,4 @@
-"""Golden model of a miner behind its link: a request in, its reply out, one at a time and without a clock."""
+"""Golden model of a miner behind its link: each request in turn gives its reply, without a clock."""
 
 import struct
 from collections.abc import Mapping
@@ -27,26 +27,26 @@ class _RefusedError(Exception):
 class Board:
     """A board with a zero digest and no sensor.
 
-    Counters of cycles and stalls depend on time and read as 0. The others count what has been received and answered; a
-    board counts a frame as it arrives and may show it to a request that was sent before.
+    Counters of cycles and stalls depend on time and read as 0. The other counters count the received and answered
+    requests. A real board counts a frame on arrival, so the count may show in the reply to an earlier request.
 
     Parameters
     ----------
     dimensions, lanes, depth, k, clock_hz, mode, window
-        What its registers of these names say.
+        Values of the registers of these names.
     request_limit, reply_limit : int
-        Longest payloads in bytes.
+        Maximum payload lengths in bytes.
     count_from : int
-        What counters begin with, modulo their widths.
+        Initial value of the counters, modulo their widths.
 
     Attributes
     ----------
     rows : array or None
-        Rows loaded, int8 of shape (rows, dimensions); None until a load is final.
+        Loaded rows, int8 of shape (rows, dimensions); None until a final load.
     thresholds : list of int
-        Of the quantiser.
+        Thresholds of the quantiser.
     epoch : int
-        The epoch.
+        Current epoch.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Board:
         self._reset()
 
     def _reset(self) -> None:
-        #: Of each kept reply: the CRC of its request, and the reply.
+        #: CRC of the request and reply, for each slot with a kept reply.
         self._kept: dict[int, tuple[int, bytes]] = {}
         self.thresholds = list(self._initial)
         self.epoch = 0
@@ -100,14 +100,14 @@ class Board:
         self._counts = dict.fromkeys(("queries", "accepted", "crc_errors", "dropped"), self._count_from)
 
     def receive(self, stream: bytes) -> list[bytes]:
-        """Return the sound requests within bytes that end with 0, without CRC, and count the frames that are not."""
+        """Return the valid requests in a byte stream that ends with 0, without CRC, and count the invalid frames."""
         received = receive(stream, self._longest)
         self._counts["crc_errors"] += received.crc_errors
         self._counts["dropped"] += received.dropped
         return received.frames
 
     def reply(self, body: bytes) -> bytes:
-        """Return the reply to a request, both without CRC; a repeat of one whose reply is kept gets that again."""
+        """Return the reply to a request, both without CRC; a repeated request gets its kept reply again."""
         slot, check = body[1] % self._window, crc32(body)
         if slot in self._kept and self._kept[slot][0] == check:
             return self._kept[slot][1]
@@ -141,7 +141,7 @@ class Board:
         return bytes([kind, sequence, priority, self.epoch]) + payload
 
     def register(self, address: int) -> int:
-        """Return what a register holds."""
+        """Return the value of a register."""
         words = {
             **self._fixed,
             **dict(zip(BY_NAME["threshold"].addresses, self.thresholds, strict=True)),
@@ -242,7 +242,7 @@ class Board:
             raise _RefusedError(Fault.K, self._k)
         results = min(k, len(self.rows))
         size = 2 * self._dimensions if form else self._row_bytes
-        # The board counts query by query, up to the first one that is not whole.
+        # The board counts query by query, up to the first incomplete one.
         counted = min(count, (len(payload) - PREFIX_BYTES) // size + 1)
         if PREFIX_BYTES + RESULT_BYTES * counted * results > self._reply_limit:
             raise _RefusedError(Fault.REPLY, self._reply_limit)

@@ -16,7 +16,7 @@ __all__ = ["best", "calibrate", "exact_scores", "run"]
 
 
 def exact_scores(rows: npt.NDArray[np.float32], sample: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the dot products (R, N), summed in float64 in index order, so that they are the same everywhere."""
+    """Return the dot products (R, N), summed in float64 in index order for the same result on every machine."""
     total = np.zeros((len(rows), len(sample)))
     for d in range(sample.shape[1]):
         total += rows[:, d].astype(np.float64)[:, None] * sample[:, d].astype(np.float64)[None, :]
@@ -24,13 +24,13 @@ def exact_scores(rows: npt.NDArray[np.float32], sample: npt.NDArray[np.float32])
 
 
 def best(scores: npt.NDArray[Any], itself: int, k: int) -> set[int]:
-    """Return the ids of the k largest scores, ties by id, without the row itself."""
+    """Return the ids of the k largest scores except the row itself; ties go to the lower id."""
     values = scores.tolist()
     return set(sorted((i for i in range(len(values)) if i != itself), key=lambda i: (-values[i], i))[:k])
 
 
 def calibrate(sample: npt.NDArray[np.float32], mode: Mode) -> float:
-    """Return the scale c / sigma whose nit search finds most of the exact k nearest."""
+    """Return the scale c / sigma whose nit search has the highest recall of the exact k nearest."""
     sigma = float(np.std(sample.astype(np.float64)))
     if sigma == 0:
         raise InputError("the sample must vary: its standard deviation is 0")

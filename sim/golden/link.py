@@ -12,7 +12,7 @@ _POLYNOMIAL = 0xEDB88320
 
 
 class Piece(NamedTuple):
-    """What the decoder gives: a byte, or the end of a frame, which may have come within a group."""
+    """Element of the decoder's output: a byte, or the end of a frame, damaged if it came within a group."""
 
     byte: int
     end: bool
@@ -20,7 +20,7 @@ class Piece(NamedTuple):
 
 
 class Received(NamedTuple):
-    """What became of the frames of a stream: sound ones without their CRC, and how many were not."""
+    """Frames received from a stream: the valid ones without their CRC, and counts of the others."""
 
     frames: list[bytes]
     crc_errors: int
@@ -28,7 +28,7 @@ class Received(NamedTuple):
 
 
 def crc32(data: bytes) -> int:
-    """Return zlib's CRC-32, bit by bit."""
+    """Return the CRC-32 as zlib defines it, computed bit by bit."""
     register = 0xFFFFFFFF
     for byte in data:
         register ^= byte
@@ -38,16 +38,16 @@ def crc32(data: bytes) -> int:
 
 
 def following(data: bytes, check: int) -> bytes:
-    """Return the four bytes that follow `data` in a message with that CRC-32."""
+    """Return the four bytes to append to `data` for a message with the CRC-32 `check`."""
     register = check ^ 0xFFFFFFFF
     for _ in range(32):
-        # The bit that was shifted out last is the highest one, since the polynomial's is 1.
+        # The top bit is the one last shifted out, since the polynomial's top bit is 1.
         register = ((register ^ _POLYNOMIAL) << 1 | 1 if register >> 31 else register << 1) & 0xFFFFFFFF
     return (register ^ crc32(data) ^ 0xFFFFFFFF).to_bytes(CRC_BYTES, "little")
 
 
 def stuff(frame: bytes) -> bytes:
-    """Return the bytes of a frame without zeros, with the 0 that ends it."""
+    """Return a frame with its zeros encoded (COBS), followed by the 0 that ends it."""
     out, run = b"", b""
     open_group = True
     for byte in frame:
@@ -60,18 +60,18 @@ def stuff(frame: bytes) -> bytes:
 
 
 def encoded(body: bytes) -> bytes:
-    """Return the bytes that send header and payload of a frame."""
+    """Return the bytes on the link for the header and payload of a frame."""
     return stuff(body + crc32(body).to_bytes(CRC_BYTES, "little"))
 
 
 def pieces(stream: bytes) -> Iterator[Piece]:
-    """Give what the decoder makes of a stream."""
+    """Yield the decoder's output for a stream."""
     for ends, group in groupby(stream, lambda byte: byte == 0):
         if ends:
             continue
         data, place, before = bytes(group), 0, COBS_RUN + 1
         while place < len(data):
-            # A zero stands between groups, but not behind a full one.
+            # A zero separates groups, except after a full one.
             if before != COBS_RUN + 1:
                 yield Piece(0, False, False)
             before = data[place]
@@ -81,14 +81,14 @@ def pieces(stream: bytes) -> Iterator[Piece]:
 
 
 def receive(stream: bytes, longest: int) -> Received:
-    """Return what a receiver makes of a stream of whole frames.
+    """Return the frames that a receiver accepts from a stream of whole frames.
 
     Parameters
     ----------
     stream : bytes
-        Ends with 0.
+        Bytes on the link, ending with 0.
     longest : int
-        Bytes of the longest payload that fits.
+        Maximum payload length in bytes.
     """
     frames, crc_errors, dropped = [], 0, 0
     body = b""

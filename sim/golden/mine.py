@@ -1,4 +1,4 @@
-"""Golden model of ``mine`` with its options."""
+"""Golden model of ``mine`` and its options."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ __all__ = ["float_score", "mine", "passes_threshold", "run"]
 
 
 def passes_threshold(score: int, scores: list[int]) -> bool:
-    """Return whether `score` is at least the mean plus half a standard deviation of `scores`, in integers."""
+    """Return whether `score` is at least mean plus half a standard deviation of `scores`, in integer arithmetic."""
     n, total, squares = len(scores), sum(scores), sum(s * s for s in scores)
     above = n * score - total
     return above >= 0 and 4 * above**2 >= n * squares - total**2
@@ -43,7 +43,7 @@ def mine(
 ) -> list[list[tuple[int, float]]]:
     """Return for each query the list of (id, score), best first.
 
-    The threshold judges the integer scores of the rerank * k best; what is left is scored again and cut to k.
+    The threshold filters the integer scores of the rerank * k best. The remaining hits are rescored and cut to k.
     """
     ids, scores, count = topk(similarity(quantise(q, scale, mode), nits), k * (rerank or 1))
     answers: list[list[tuple[int, float]]] = []

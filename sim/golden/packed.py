@@ -16,7 +16,7 @@ def pack(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
 
 
 def unpack(packed: npt.NDArray[np.uint8], dimensions: int) -> npt.NDArray[np.int8]:
-    """Undo `pack`: uint8 (N, ceil(D/2)) to int8 (N, D)."""
+    """Unpack nits packed by `pack`: uint8 (N, ceil(D/2)) to int8 (N, D)."""
     nits = np.zeros((packed.shape[0], dimensions), np.int8)
     for d in range(dimensions):
         nibble = (packed[:, d // 2].astype(np.int64) >> (4 * (d % 2))) & 15

@@ -14,7 +14,7 @@ __all__ = ["run", "topk"]
 def topk(
     scores: npt.NDArray[Any], k: int, ids: npt.NDArray[np.int64] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Return ids (Q, k), scores (Q, k) and count (Q,) of the k largest of each row, ties by arrival."""
+    """Return ids (Q, k), scores (Q, k) and count (Q,) of the k largest in each row; ties go to the earlier one."""
     queries, n = scores.shape
     best_ids = np.full((queries, k), NO_ID, np.int64)
     empty = -np.inf if scores.dtype.kind == "f" else INT32_MIN

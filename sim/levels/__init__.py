@@ -1,4 +1,4 @@
-"""The same vectors at every level: golden model, processor, RTL, synthesised netlist and board."""
+"""Comparison of all levels on the same vectors: golden model, processor, RTL, synthesised netlist and board."""
 
 from ninefold.sim.levels.case import Case, Place, Reading
 from ninefold.sim.levels.compare import LEVELS, Divergence, Result, Setup, compare

@@ -1,4 +1,4 @@
-"""What is compared: vectors as beats of streams, and what the golden model says of them."""
+"""Cases of a comparison: vectors as beats of streams, with the answers of the golden model."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ class Place(NamedTuple):
     step: int = 0
 
 
-#: What a level answers: at each place its values by name.
+#: Answer of a level: the values at each place, by name.
 Reading = Mapping[Place, Mapping[str, int | str]]
 
 
 @dataclass(frozen=True)
 class Step:
-    """Streams that move together.
+    """One step of a case: beats of several streams at the same time.
 
     Attributes
     ----------
     inputs : mapping of str to array
         Beats to send, as `Model.exchange` takes them.
     outputs : mapping of str to array
-        The beats that must come, by the golden model.
+        Beats that the golden model expects.
     number : int
-        The operation of the sequence that this step belongs to; 0 for the plain vectors before it.
+        Operation of the sequence that this step belongs to; 0 for the plain vectors before the sequence.
     gaps : mapping of str to Gaps
-        Pauses of each stream; one that is not named never pauses.
+        Pauses of each stream; a stream that is not named never pauses.
     blocked : int
-        Take no output until no input has moved for this many cycles.
+        Number of cycles without an input beat before any output is taken.
     fills : bool
-        Take no output until the core takes no more input; the steps that do so must each take as many beats.
+        Take no output until the core takes no more input. All such steps must accept the same number of beats.
     rest : int
-        Cycles that follow, in which nothing more may come.
+        Cycles after the step in which no further beat may come.
     reset : bool
         Reset the core first.
     broken_off : bool
-        The inputs need not all be taken, and what is under way at the end is lost: the next step resets.
+        Abort the step: not all inputs need be taken, and beats in flight at the end are lost. The next step resets.
     loose : mapping of str to array
-        Bool for each beat of an output: its value depends on time, only its presence is compared.
+        Bool for each beat of an output; true if its value depends on time, so only its presence is compared.
     """
 
     inputs: Mapping[str, Beats]
@@ -79,26 +79,26 @@ class Case:
     Attributes
     ----------
     component : callable
-        Makes the component, whose members are all streams.
+        Constructor of the component, whose members are all streams.
     steps : tuple of Step
-        What is sent and what must come, one step after the other.
+        Inputs and expected outputs, step by step.
     read : callable
-        Turns beats of the output streams, all steps together, into a reading. Where beats are missing or cannot be
-        read, places are missing or hold a text.
+        Converts the beats of the output streams, of all steps together, to a reading. If beats are missing or
+        invalid, their places are missing or hold a text.
     vectors : int
         Number of plain vectors.
     operations : tuple of str
-        The operations of the sequence in words; the one at index 0 is the plain vectors.
+        Descriptions of the sequence's operations; index 0 is the plain vectors.
     processor : callable or str
-        Computes the reading on the processor, as far as it goes; or why that is not done.
+        Computes the reading on the processor, which may be partial; or the reason why it is not computed.
     board : callable or str
-        ``board(driver)`` computes the reading of the plain vectors on a board; or why that is not done.
+        ``board(driver)`` computes the reading of the plain vectors on a board; or the reason why it does not run.
     transport : callable or None
-        ``transport(stream)`` sends the sequence to a board byte by byte, and returns the reading.
+        ``transport(stream)`` sends the sequence to a board as bytes and returns the reading.
     patience : int
-        Clock cycles that may pass without a beat.
+        Maximum number of clock cycles without a beat.
     refused : mapping of str to str
-        Families of devices for which there is no netlist to run, and why.
+        Reason for each device family that has no netlist to run.
     """
 
     component: Callable[[], Any]
@@ -113,21 +113,21 @@ class Case:
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def expected(self) -> dict[str, Beats]:
-        """Return the beats that must come of each output stream."""
+        """Return the expected beats of each output stream."""
         names = dict.fromkeys(name for step in self.steps for name in step.outputs)
         return {
             name: np.concatenate([step.outputs[name] for step in self.steps if name in step.outputs]) for name in names
         }
 
     def loose(self, name: str) -> npt.NDArray[np.bool_]:
-        """Return for each beat of an output stream whether its value depends on time."""
+        """Return a bool for each beat of an output stream: true if its value depends on time."""
         parts = [
             step.loose.get(name, np.zeros(len(step.outputs[name]), bool)) for step in self.steps if name in step.outputs
         ]
         return np.concatenate(parts)
 
     def step_of(self, name: str, beat: int) -> int:
-        """Return the operation in which a beat of an output stream is due; the last one for any later beat."""
+        """Return the operation in which a beat of an output stream is due; the last operation for any later beat."""
         due = 0
         for step in self.steps:
             due += len(step.outputs.get(name, ()))

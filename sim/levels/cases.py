@@ -1,4 +1,4 @@
-"""The case of each core and configuration, by the names of the command line."""
+"""Cases of all cores and configurations, by their command-line names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ninefold.spec.errors import InputError
 
 __all__ = ["SMALL", "SMALLEST_MINER", "case_of"]
 
-#: The configuration that stands for all miners.
+#: Configuration that represents all miners.
 SMALLEST_MINER = "virtual/tiny"
 _CHANGED: Mapping[str, Mapping[str, Any]] = {
     "quantiser": {"lanes": 2},
@@ -31,7 +31,7 @@ _CHANGED: Mapping[str, Mapping[str, Any]] = {
     "frame_receiver": {"capacity": 512, "frames": 4},
     "miner": {"dimensions": 8, "lanes": 4, "depth": 16, "k": 2, "window": 2, "buffer_bytes": 128, "reply_bytes": 256},
 }
-#: Parameters small enough for all cores to be synthesised and compared in minutes.
+#: Parameters small enough to synthesise and compare all cores in minutes.
 SMALL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {core: {**parameters, **_CHANGED.get(core, {})} for core, parameters in DEFAULTS.items()}
 )
@@ -46,25 +46,26 @@ _SEARCH: Mapping[str, type[SearchCore]] = {
 
 
 def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, steps: int = 0) -> Case:
-    """Return vectors for a core, or for the miner of a configuration, and a sequence after them.
+    """Return the case of a core, or of a configuration's miner: plain vectors and a sequence.
 
     Parameters
     ----------
     name : str
         Name of the core, ``BOARD/CONFIG``, or the path of a file with a configuration.
     parameters : mapping
-        Those of the core; a configuration has none. What is left out is that of `SMALL`.
+        Parameters of the core, by default from `SMALL`; a configuration has none.
     vectors : int
-        How many vectors, queries, batches or frames, 1 or more.
+        Number of vectors, queries, batches or frames, 1 or more.
     seed : int
-        Repeats the same vectors and the same sequence.
+        Seed of vectors and sequence.
     steps : int
-        Operations of the sequence, 0 or more. A shorter sequence of the same seed is the beginning of a longer one.
+        Number of operations in the sequence, 0 or more. A shorter sequence of the same seed is a prefix of a longer
+        one.
 
     Raises
     ------
     InputError
-        There is no such core, configuration or parameter, or a value is outside what is allowed.
+        The core, configuration or parameter does not exist, or a value is out of range.
     """
     if vectors < 1:
         raise InputError(f"vectors must be 1 or more, not {vectors}")
@@ -75,9 +76,11 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, s
             raise InputError(f"{name} does not take {', '.join(parameters)}: a configuration has no parameters")
         return miner_case(configuration(name).miner, vectors, seed, steps)
     if name not in SMALL:
-        raise InputError(f"what is compared must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}")
+        raise InputError(
+            f"the core or configuration must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}"
+        )
     complete = {**SMALL[name], **parameters}
-    make_core(name, **complete)  # which refuses what it does not take
+    make_core(name, **complete)  # It refuses unknown parameters.
     if name == "miner":
         count_from = complete.pop("count_from")
         return miner_case(MinerParameters(**complete), vectors, seed, steps, count_from)

@@ -1,4 +1,4 @@
-"""Running the levels one after another, and finding where one leaves the golden model."""
+"""Runs of the levels in turn, and the first difference of each from the golden model."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ninefold.spec.text import counted
 
 __all__ = ["LEVELS", "Divergence", "Result", "Setup", "compare"]
 
-#: The levels in their order; each is judged by the first.
+#: Levels in order of execution; each is compared with the first.
 LEVELS = ("golden", "cpu", "rtl", *FAMILIES, "board")
-#: Cycles of the waveforms before and behind the beat that is wrong.
+#: Cycles recorded before and after the wrong beat.
 _BEFORE, _BEHIND = 400, 8
 
 Status = Literal["agrees", "differs", "not run"]
@@ -35,7 +35,7 @@ Status = Literal["agrees", "differs", "not run"]
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first place where a level leaves the golden model.
+    """First difference of a level from the golden model.
 
     Attributes
     ----------
@@ -44,15 +44,15 @@ class Divergence:
     value : str
         Name of the value that differs.
     expected, found : int or str or None
-        The golden model's value and the level's; None where there is none.
+        Values of the golden model and of the level; None if missing.
     cycle : int or None
-        Clock cycle in which the first wrong beat left the device; the last one with a beat, where one is missing.
+        Clock cycle in which the first wrong beat left the device; if a beat is missing, the last cycle with a beat.
     waveforms : tuple of Path
-        Files of the cycles around that, of the level and, for a netlist, of the RTL.
+        Waveform files around that cycle, of the level and, for a netlist, of the RTL.
     signals : Differing or None
-        Where a netlist's registers leave those of the RTL, within these cycles.
+        First difference between the registers of a netlist and its RTL within the recorded cycles.
     operation : str
-        The operation in words.
+        Description of the operation.
     """
 
     place: Place
@@ -67,22 +67,22 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a level.
+    """Result of a level.
 
     Attributes
     ----------
     level : str
         One of `LEVELS`.
     status : {'agrees', 'differs', 'not run'}
-        Whether all its values are those of the golden model.
+        ``agrees`` if all values are equal to the golden model's.
     detail : str
-        What ran, or why it did not.
+        Description of the run, or the reason for not running.
     elements : int
-        How many places were compared.
+        Number of places compared.
     seconds : float
         Wall time, builds included.
     divergence : Divergence or None
-        Where it differs first.
+        First difference.
     """
 
     level: str
@@ -95,24 +95,24 @@ class Result:
 
 @dataclass(frozen=True)
 class Setup:
-    """How levels are run.
+    """Settings of a comparison.
 
     Attributes
     ----------
     folder : Path
-        Where waveforms of a divergence are written.
+        Folder for the waveforms of a divergence.
     name : str
-        What their names begin with.
+        Prefix of the waveform file names.
     board : str
-        URL of the board; empty for none, with the reason in `no_board`.
+        URL of the board; empty if there is none.
     no_board : str
-        Why there is no board.
+        Reason for having no board.
     transform : callable
-        ``transform(level, verilog) -> verilog``, applied to the text of RTL and netlists: tests plant faults with it.
+        ``transform(level, verilog) -> verilog``, applied to the text of RTL and netlists; tests use it to plant faults.
     suffix : str
         Format of the waveforms, one of ``ninefold.sim.waveforms.FORMATS``.
     waveforms : bool
-        Locate a divergence in RTL and netlists by its cycle, and record waveforms around it.
+        Find the cycle of a divergence in RTL and netlists, and record waveforms around it.
     """
 
     folder: Path
@@ -125,35 +125,35 @@ class Setup:
 
 
 def compare(case: Case, setup: Setup, levels: Sequence[str] = LEVELS) -> Iterator[Result]:
-    """Run levels and compare each with the golden model; gives one result a level.
+    """Run levels and compare each with the golden model; yield one result per level.
 
     Parameters
     ----------
     case : Case
-        The vectors.
+        Case to run.
     setup : Setup
-        How they are run.
+        Settings of the comparison.
     levels : sequence of str
-        Of `LEVELS`. The golden model is always computed, since it is the judge.
+        Levels of `LEVELS` to run. The golden model is always computed, since it is the reference.
 
     Raises
     ------
     InputError
-        There is no such level.
+        A level does not exist.
     ToolError
         Verilator, the compiler or Yosys failed.
     """
     for level in levels:
         if level not in LEVELS:
             raise InputError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-    # In the order of the sequence, in which the first difference is looked for.
+    # In the order of the sequence, so that the first difference is found first.
     golden = dict(sorted(case.read(case.expected()).items(), key=lambda item: item[0].step))
     for level in (level for level in LEVELS if level in levels):
         started = perf_counter()
         try:
             with step(f"level {level} of {setup.name.removeprefix('compare-')}"):
                 found, detail = _Levels(case, setup, golden).run(level)
-        except UnwritableError:  # of the machine at hand, not of a level
+        except UnwritableError:  # A fault of this machine, not of a level.
             raise
         except (UnsupportedError, UnavailableError) as reason:
             yield Result(level, "not run", str(reason), 0, perf_counter() - started)
@@ -172,7 +172,7 @@ class _Levels:
     golden: Reading
 
     def run(self, level: str) -> tuple[tuple[int, Divergence | None], str]:
-        """Return how many places were compared, the divergence if there is one, and what ran."""
+        """Return the number of places compared, the divergence if any, and a description of the run."""
         if level == "golden":
             sizes = (counted(self.case.vectors, "vector"), counted(len(self.case.operations) - 1, "step"))
             return (len(self.golden), None), ", ".join(sizes)
@@ -207,7 +207,7 @@ class _Levels:
             return len(found), Divergence(first, "answer", None, str(error))
         finally:
             transport.close()
-        # Of the plain vectors the driver reports results only.
+        # For the plain vectors, the driver reports results only.
         due = {place: values for place, values in self.golden.items() if place.step or place.operator == "mine"}
         return _judge(due, found, partial=False)
 
@@ -218,7 +218,7 @@ class _Levels:
 
     def _streams(self, level: str, design: Design) -> tuple[int, Divergence | None]:
         model = Model(design, quick=True)
-        # Now, lest a difference be found that cannot be shown.
+        # Checked before the run, so that any difference found can be recorded.
         check_format(self.setup.suffix)
         came = played(self.case, model)
         last = model.cycles
@@ -226,7 +226,7 @@ class _Levels:
         compared, divergence = _judge(self.golden, self.case.read(came.beats), partial=False)
         wrong = self._wrong(came.beats, loose=False)
         if divergence is None and wrong:
-            # Nothing that is read from the beats differs, but they do.
+            # The beats differ in bits that no value is read from.
             (name, beat), *_ = wrong
             expected, found = (bytes(side[name][beat]).hex() for side in (self.case.expected(), came.beats))
             divergence = Divergence(Place("stream", name, beat, self.case.step_of(name, beat)), "beat", expected, found)
@@ -236,13 +236,13 @@ class _Levels:
             return compared, self._located(level, design, Divergence(place, "beat", None, end.reason), end.cycle)
         if divergence is None:
             return compared, None
-        # Counters are in beats that differ anyway.
+        # Differences of loose beats, which hold counters, are the last resort.
         number = divergence.place.step
         others = [at for at in self._wrong(came.beats, loose=True) if self.case.step_of(*at) == number]
         return compared, self._located(level, design, divergence, last, wrong or others[:1])
 
     def _wrong(self, found: Mapping[str, Beats], *, loose: bool) -> list[tuple[str, int]]:
-        """Return for each output the first beat that is not as it must be, or the loose ones that are not."""
+        """Return for each output the first wrong beat, or with `loose` all differing loose beats."""
         places: list[tuple[str, int]] = []
         for name, expected in self.case.expected().items():
             count = min(len(expected), len(found[name]))
@@ -255,14 +255,14 @@ class _Levels:
     def _located(
         self, level: str, design: Design, divergence: Divergence, last: int, wrong: Sequence[tuple[str, int]] = ()
     ) -> Divergence:
-        """Record the cycles around the first wrong beat, and compare a netlist's signals with those of the RTL.
+        """Record the cycles around the first wrong beat, and compare the registers of a netlist with its RTL.
 
-        `last` is the cycle to look at where no beat is named; where one is missing, the last one of the run.
+        `last` is the cycle to use if no beat is wrong: the last cycle of the run if a beat is missing.
         """
         if not self.setup.waveforms:
             return divergence
         cycles = [self._traced(design, watch=beat) for beat in wrong]
-        # Where a beat is missing, the device moved last before it was waited for.
+        # If a beat is missing, the last activity was before the wait for it.
         moved = max(0, last - self.case.patience)
         cycle = min((moved if cycle is None else cycle for cycle in cycles), default=last)
         window = (max(0, cycle - _BEFORE), cycle + _BEHIND)
@@ -275,9 +275,9 @@ class _Levels:
     def _recorded(
         self, designs: Mapping[str, Design], window: tuple[int, int]
     ) -> tuple[tuple[Path, ...], Differing | None]:
-        """Record these cycles of the designs, and return the files, and where the registers of the first two differ."""
+        """Record these cycles of the designs; return the files and the first difference of their registers."""
         level = next(iter(designs))
-        # A netlist has the names of the RTL, without their enumerations and signs.
+        # A netlist has the RTL's names, without enumerations and signs.
         declared = {name: one for design in designs.values() for name, one in declarations(design.verilog).items()}
         files, raw = [], []
         with tempfile.TemporaryDirectory(prefix="ninefold-compare-") as folder:
@@ -311,9 +311,9 @@ def _asked(way: Callable[..., Reading] | str) -> Callable[..., Reading]:
 
 
 def _judge(golden: Reading, found: Reading, *, partial: bool) -> tuple[int, Divergence | None]:
-    """Return how many places were compared and where the first difference is.
+    """Return the number of places compared and the first difference.
 
-    A partial reading may leave some out, not all.
+    A partial reading may omit some places, but not all.
     """
     compared = 0
     for place, values in golden.items():

@@ -1,4 +1,4 @@
-"""Requests to a miner and the replies of the golden board, as they are put together."""
+"""Requests to a miner and the replies of the golden board."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ninefold.spec.registers import BY_NAME
 __all__ = ["Conversation", "Heard"]
 
 _EPOCH, _THRESHOLD = BY_NAME["epoch"].address, BY_NAME["threshold"].address
-#: Registers that tell what a board holds: thresholds to load_check.
+#: Registers of a board's state: thresholds to load_check.
 _STATE = (_THRESHOLD, BY_NAME["load_check"].address + 1 - _THRESHOLD)
-#: Most rows that are loaded.
+#: Maximum number of rows in a load.
 _ROWS = 64
 _BYTE = (Field("data", 8, False, 0),)
 _STREAMS = {"rx": Stream("rx", True, _BYTE), "tx": Stream("tx", False, _BYTE)}
@@ -37,18 +37,18 @@ _STREAMS = {"rx": Stream("rx", True, _BYTE), "tx": Stream("tx", False, _BYTE)}
 
 @dataclass(frozen=True)
 class Heard:
-    """A reply that is due.
+    """Reply that the board must send.
 
     Attributes
     ----------
     number, step : int
-        Which reply of all, and the operation that it belongs to.
+        Index of the reply, and the operation it belongs to.
     queries : sequence of int
-        Numbers of the queries that it answers.
+        Numbers of the queries it answers.
     results : int
-        Results a query; 0 where it has none.
+        Number of results per query; 0 if it has none.
     counters : str
-        ``quiet`` for a reply with counters while nothing is under way, ``timed`` for one while they count, else empty.
+        ``quiet`` for counters read while nothing is in flight, ``timed`` for counters read while counting; else empty.
     """
 
     number: int
@@ -59,27 +59,27 @@ class Heard:
 
 
 class Conversation:
-    """Requests of a miner's case, collected until they are sent together.
+    """Requests of a miner's case, collected and then sent together.
 
     Parameters
     ----------
     parameters : MinerParameters
         The miner.
     seed : int
-        Seed of everything that is sent.
+        Seed of all data sent.
     count_from : int
-        What its counters begin with.
+        Initial value of its counters.
 
     Attributes
     ----------
     script : Script
         The steps so far.
     heard : list of Heard
-        The replies that are due.
+        Replies that the board must send.
     computed : list
         Callables that compute the results of queries on the processor, as pairs of place and values.
     rows : array
-        Rows that were loaded last, int8.
+        Rows of the latest load, int8.
     """
 
     def __init__(self, parameters: MinerParameters, seed: int, count_from: int) -> None:
@@ -96,13 +96,13 @@ class Conversation:
         self.reset()
 
     def reset(self) -> None:
-        """Put the golden board into the state after power-on."""
+        """Set the golden board to its power-on state."""
         p = self.p
         limits = (p.request_limit, p.reply_limit)
         self.board = Board(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits, self._count_from)
 
     def plain(self, vectors: int, epoch: int) -> npt.NDArray[Any]:
-        """Add a load and so many queries of both formats in turn; returns their grid values."""
+        """Add a load and `count` queries, alternating between both formats; return their grid values."""
         p = self.p
         self.identify()
         self.load(min(p.depth, _ROWS), p.request_limit - PREFIX_BYTES)
@@ -114,46 +114,46 @@ class Conversation:
             data = values.astype("<i2").tobytes() if number % 2 else packed.tobytes()
             self.request(Kind.QUERY, requests.query(number % 2, 1, kept, data), epoch)
         sent, self._collected = self._collected, []
-        # Half of what the board keeps replies of is under way at once. Its epoch is known once it is written.
+        # Half as many requests are in flight as the board keeps replies. The epoch is known only after it is written.
         for first in range(0, len(sent), max(1, p.window // 2)):
             self._collected = sent[first : first + max(1, p.window // 2)]
             self.send()
         return grid
 
     def request(self, kind: int, payload: bytes = b"", epoch: int = 0) -> bytes:
-        """Collect a request; returns its header and payload."""
+        """Collect a request; return its header and payload."""
         body = bytes((kind, self._sequence, self.script.some(0, 255) if self.script.number else 0, epoch)) + payload
         self._sequence = (self._sequence + 1) % 256
         self.raw(encoded(body))
         return body
 
     def raw(self, data: bytes) -> None:
-        """Collect bytes as they are sent."""
+        """Collect raw bytes."""
         self._collected.append(data)
 
     @property
     def size(self) -> int:
-        """Bytes that were collected."""
+        """Bytes collected so far."""
         return sum(map(len, self._collected))
 
     def take(self) -> bytes:
-        """Take back all that was collected."""
+        """Discard everything collected."""
         taken, self._collected = b"".join(self._collected), []
         return taken
 
     def last(self) -> bytes:
-        """Take back the bytes that were collected last."""
+        """Discard the bytes collected last."""
         return self._collected.pop()
 
     def send(self, *, alone: bool = True, **how: Any) -> None:
-        """Send what was collected, and expect its replies.
+        """Send the collected requests and expect their replies.
 
         Parameters
         ----------
         alone : bool
-            Nothing is counted while counters among the requests are read.
+            No event is counted while requests read counters.
         **how
-            As in `Script.step`.
+            Passed to `Script.step`.
         """
         stream = self.take()
         due: list[Record] = []
@@ -175,14 +175,14 @@ class Conversation:
         self.script.step({"rx": inputs}, outputs, loose={"tx": loose}, **how)
 
     def break_off(self) -> None:
-        """Send what was collected, reset the board in the middle of it, and expect nothing."""
+        """Send the collected requests, reset the board in the middle, and expect no reply."""
         stream = self.take()
         cut = self.script.some(1, len(stream))
         self.script.step({"rx": [{"data": byte} for byte in stream[:cut]]}, {}, broken_off=True)
         self.reset()
 
     def state(self) -> None:
-        """Ask for the registers that tell what the board holds, and for its counters, while nothing is under way."""
+        """Read the board's state registers and its counters while nothing is in flight."""
         self.read(*_STATE)
         self.request(Kind.STATISTICS)
         self.send()
@@ -200,7 +200,7 @@ class Conversation:
         self.request(Kind.WRITE, requests.write(address, words))
 
     def blocks(self, rows: int, block: int | None = None) -> Iterator[bytes]:
-        """Give the payloads of the LOAD requests of new rows, in blocks of a size or of random sizes."""
+        """Yield the payloads of LOAD requests for new rows, in blocks of one size or of random sizes."""
         self.rows = drawn_nits(self.random, rows, self.p.dimensions)
         data, offset = pack(self.rows).tobytes(), 0
         most = min(len(data), self.p.request_limit - PREFIX_BYTES)
@@ -223,7 +223,7 @@ class Conversation:
         self.send()
 
     def query(self, count: int = 1, *, grid: bool = False, k: int | None = None, epoch: int | None = None) -> bytes:
-        """Collect a QUERY of so many queries, or as many as fit; by default in the epoch that the board has now."""
+        """Collect a QUERY of `count` queries, or as many as fit, by default in the board's current epoch."""
         p, epoch = self.p, self.board.epoch if epoch is None else epoch
         k = k or self.script.some(1, p.k)
         results = min(k, p.depth if self.board.rows is None else len(self.board.rows))
@@ -245,13 +245,13 @@ class Conversation:
     def _answered(
         self, body: bytes, reply: bytes, rows: npt.NDArray[np.int8] | None, thresholds: Sequence[int]
     ) -> None:
-        """Note the results of a QUERY, and how the processor computes them."""
+        """Record the expected results of a QUERY and their computation on the processor."""
         number, step = len(self.heard), self.script.number
         _, count, results = struct.unpack_from("<BBH", reply, 4)
         queries = range(self._queries, self._queries + count)
         self._queries += count
         self.heard.append(Heard(number, step, queries, results))
-        if not step or rows is None or body in self._asked:  # a repeat may be answered by what the rows were before
+        if not step or rows is None or body in self._asked:  # A repeat may be answered with results from earlier rows.
             return
         self._asked.add(body)
         form, data = body[4], body[4 + PREFIX_BYTES :]

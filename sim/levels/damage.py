@@ -1,4 +1,4 @@
-"""Damage of frames on their way: a flipped bit, bytes lost or more of them, the end missing."""
+"""Damage to frames in transit: a flipped bit, lost or extra bytes, a missing end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["damaged"]
 
 
 def damaged(random: np.random.Generator, frame: bytes) -> bytes:
-    """Return the bytes of a frame, its delimiter at the end, with one fault drawn.
+    """Return the bytes of a frame, including its delimiter, with one random fault.
 
-    The fault is a flipped bit, a frame cut short, bytes lost within it, its delimiter lost, or garbage before it.
+    The fault is a flipped bit, a truncated frame, lost bytes, a lost delimiter, or garbage before the frame.
     """
     place = int(random.integers(0, len(frame) - 1))
     fault = int(random.integers(0, 5))

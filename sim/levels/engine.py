@@ -24,16 +24,16 @@ from ninefold.spec.formats import NIT_BITS, THRESHOLDS
 
 __all__ = ["Pipeline", "Similarity"]
 
-#: Most rows of a store that are filled.
+#: Maximum number of rows loaded.
 _ROWS = 64
 
 
 class _Engine(SearchCore):
-    """Vectors of a core with a store."""
+    """Case of a core with a store."""
 
     #: Streams of queries and answers.
     asks, answers = "query", "scores"
-    #: More queries of one row than it holds.
+    #: Number of queries of one row that exceeds the core's capacity.
     full = 40
 
     def __init__(self, core: str, parameters: Mapping[str, Any], seed: int) -> None:
@@ -42,7 +42,7 @@ class _Engine(SearchCore):
         self._beats = self._dimensions // self._lanes
         self.rows = drawn_nits(self.random, 0, self._dimensions)
         self._most = min(parameters["depth"], _ROWS)
-        # Nothing need move outside while a query is scored against all rows.
+        # No beat need move while a query is scored against all rows.
         self.patience = 10_000 + 4 * self._most * self._beats
 
     def _plain(self, vectors: int) -> None:
@@ -69,12 +69,12 @@ class _Engine(SearchCore):
         self._ask(2)
 
     def _load_behind(self, words: int) -> None:
-        """Load while so many words of queries are accepted: those are scored against the rows before."""
+        """Load after `words` words of queries are accepted; those queries are scored against the earlier rows."""
         sent, due = self._queries(-(-words // self._beats))
         self.script.step({self.asks: sent[:words]}, {}, unfinished=True)
         load = self._drawn(self.script.some(1, self._most))
         inputs = {"load": load, self.asks: sent[words:]} if sent[words:] else {"load": load}
-        # The load is offered before a query that is accepted in part is complete.
+        # The load is offered before a partly accepted query is complete.
         self.script.step(inputs, {self.answers: due}, pause={"load": 0.0, self.asks: 0.9})
         self._ask(2)
 
@@ -102,7 +102,7 @@ class _Engine(SearchCore):
         self._ask(3)
 
     def _fill(self) -> None:
-        # A query is a score then.
+        # With one row, each query gives one score.
         self._load(1)
         self._ask(100, pause=0.3)
         self._ask(self.full, fills=True)
@@ -111,7 +111,7 @@ class _Engine(SearchCore):
         self._ask(self.full, fills=True)
 
     def _was_reset(self) -> None:
-        """Put back what the core forgets but its rows."""
+        """Restore the initial state except the rows."""
 
     def _load(self, rows: int, *, reset: bool = False) -> None:
         self.script.step({"load": self._drawn(rows)}, {}, reset=reset)
@@ -121,7 +121,7 @@ class _Engine(SearchCore):
         self.script.step({self.asks: sent}, {self.answers: due}, **how)
 
     def _drawn(self, rows: int) -> Sequence[Record]:
-        """Draw rows; returns the words that load them."""
+        """Draw rows; return the words that load them."""
         self.rows = drawn_nits(self.random, rows, self._dimensions)
         return vector_words(self.rows.reshape(-1), self._lanes, NIT_BITS, "nits")
 
@@ -130,7 +130,7 @@ class _Engine(SearchCore):
 
 
 class Similarity(_Engine):
-    """Queries of nits, and the score of every row."""
+    """Case with queries of nits, answered by the score of every row."""
 
     def _queries(self, count: int, *, lost: bool = False) -> tuple[Sequence[Record], Due]:
         queries, rows = drawn_nits(self.random, count, self._dimensions), self.rows
@@ -151,7 +151,7 @@ class Similarity(_Engine):
 
 
 class Pipeline(_Engine):
-    """Queries of grid values, and the k best rows of each; thresholds are written between queries."""
+    """Case with queries of grid values, answered by the k best rows; thresholds are written between queries."""
 
     asks, answers = "values", "results"
 

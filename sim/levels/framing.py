@@ -1,4 +1,4 @@
-"""Vectors for the cores of the link and the queue."""
+"""Cases of the link's cores and the queue."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES
 
 __all__ = ["CORES", "framing_case"]
 
-_NO_OPERATOR = "the processor has no counterpart of it: it moves data and computes nothing"
+_NO_OPERATOR = "the processor has no counterpart: this core moves data and computes nothing"
 _LONGEST = 40
-#: Share of cycles in which the UART's bytes may be left waiting: one that is not taken before the next comes is lost.
+#: Share of cycles in which the UART's bytes may wait; a byte that is not taken before the next one is lost.
 _UART_PAUSES = (0.0, 0.25, 0.5)
 
 
 def framing_case(core: str, parameters: Mapping[str, Any], vectors: int, seed: int, steps: int) -> Case:
-    """Return the vectors of one of `CORES`: frames, or words of a queue.
+    """Return the case of one of `CORES`: frames, or words of a queue.
 
     Parameters
     ----------
     core : str
-        Its name.
+        Name of the core.
     parameters : mapping
-        Its parameters.
+        Parameters of the core.
     vectors : int
-        How many frames, or words.
+        Number of frames or words.
     seed : int
-        Of all of them.
+        Seed of the case.
     steps : int
-        Operations of the sequence after them.
+        Number of operations in the sequence after them.
 
     Raises
     ------
     InputError
-        A group of another length than the link's.
+        The group length differs from the link's.
     """
     if parameters.get("group", COBS_RUN) != COBS_RUN:
         raise InputError(f"group must be {COBS_RUN} to be compared with the link's frames, not {parameters['group']}")
@@ -66,25 +66,25 @@ def framing_case(core: str, parameters: Mapping[str, Any], vectors: int, seed: i
 
 
 class _Bytes:
-    """A core with one input and one output: frames, and what comes of them.
+    """Case of a core with one input and one output: frames and the resulting beats.
 
     Parameters
     ----------
     core : str
-        Its name.
+        Name of the core.
     parameters : mapping
-        Its parameters.
+        Parameters of the core.
     seed : int
         Seed of all frames.
     """
 
-    #: Names of its streams.
+    #: Names of the core's streams.
     source, sink = "input", "output"
-    #: Whether the host has a codec that does the same.
+    #: Whether the host has an equivalent codec.
     on_host = False
     #: Length of the shortest frame.
     shortest = 1
-    #: As of a script.
+    #: Argument of `Script`.
     pauses: Sequence[float] = PAUSES
     blocks = True
 
@@ -98,11 +98,11 @@ class _Bytes:
         self._host: dict[Place, Record] = {}
 
     def component(self) -> Any:
-        """Make the core."""
+        """Build the core."""
         return make_core(self.core, **self.given)
 
     def operations(self) -> Mapping[str, Callable[[], None]]:
-        """Return what a sequence is made of."""
+        """Return the operations of a sequence, by description."""
         some = self.script.some
         return {
             "frames": lambda: self.send(self.frames(some(1, 4))),
@@ -113,11 +113,11 @@ class _Bytes:
         }
 
     def processor(self) -> Reading:
-        """Return what the host's own codec says."""
+        """Return the reading of the host's codec."""
         return self._host
 
     def frames(self, count: int) -> list[bytes]:
-        """Return frames with many zeros, and with none for long."""
+        """Return frames with many zeros, and frames with long runs without one."""
         sizes = self.random.integers(self.shortest, _LONGEST, count)
         sizes[:: max(1, count // 2)] += COBS_RUN
         return [self._frame(size) for size in sizes.tolist()]
@@ -129,7 +129,7 @@ class _Bytes:
             self.send(frames, fills=True, reset=reset)
 
     def send(self, frames: Sequence[bytes], **how: Any) -> None:
-        """Add a step with so many frames; the others are arguments of `Script.step`."""
+        """Add a step with these frames; the other arguments go to `Script.step`."""
         due: list[tuple[list[Place], Record]] = []
         for frame in frames:
             came, host = self.given_out(frame)
@@ -146,11 +146,11 @@ class _Bytes:
             self.send([frame])
 
     def taken_in(self, frame: bytes) -> Sequence[Record]:
-        """Return the beats that send a frame."""
+        """Return the input beats of a frame."""
         return plain(frame)
 
     def given_out(self, frame: bytes) -> tuple[Sequence[Record], Sequence[Record]]:
-        """Return the beats that come of it, and the same by the host's codec."""
+        """Return the output beats of a frame, from the golden model and from the host's codec."""
         return plain(frame), ()
 
     def _reset(self) -> None:
@@ -197,7 +197,7 @@ class _Decoder(_Bytes):
 
     def _damaged(self, count: int) -> None:
         stream = b"".join(damaged(self.random, stuff(frame)) for frame in self.frames(count))
-        # What is damaged may have lost its end, and runs into the next.
+        # A damaged frame may have lost its end and merge with the next.
         stream += b"\0"
         came = decoded(stream)
         places = self.script.places(self.core, "damaged frames", len(came))
@@ -242,7 +242,7 @@ class _Queue(_Bytes):
         return [bytes(2 * self.given["depth"] + 3) for _ in range(count)]
 
     def send(self, frames: Sequence[bytes], **how: Any) -> None:
-        """Add a step with as many words as there are bytes; their values are drawn here."""
+        """Add a step with one word of random value for each byte."""
         rows: list[Record] = []
         due: list[tuple[list[Place], Record]] = []
         for frame in frames:
@@ -274,7 +274,7 @@ class _Receiver(_Bytes):
         }
 
     def send(self, frames: Sequence[bytes], *, damage: float | None = None, **how: Any) -> None:
-        """Add a step with so many frames, a share of which is damaged: a third of the plain ones."""
+        """Add a step with these frames and damage a share of them, by default a third of the plain ones."""
         share = damage if damage is not None else 0.0 if self.script.number else 1 / 3
         sent = [encoded(frame) for frame in frames]
         stream = b"".join(damaged(self.random, one) if self.random.random() < share else one for one in sent)
@@ -284,7 +284,7 @@ class _Receiver(_Bytes):
         return plain(encoded(frame))
 
     def _checks(self) -> None:
-        """Send a frame with each bit of its CRC flipped, and once as it is."""
+        """Send a frame with each bit of its CRC flipped in turn, then once intact."""
         (frame,) = self.frames(1)
         check = zlib.crc32(frame)
         flipped = [check ^ 1 << bit for bit in range(8 * CRC_BYTES)]
@@ -311,11 +311,11 @@ def plain(data: bytes) -> list[Record]:
 
 
 def decoded(stream: bytes) -> list[Record]:
-    """Return what the decoder gives."""
+    """Return the output of the decoder."""
     return [{"data": p.byte, "end": int(p.end), "damaged": int(p.damaged)} for p in pieces(stream)]
 
 
-#: What makes the vectors of each core.
+#: Class of each core's case.
 CORES: Mapping[str, Callable[[str, Mapping[str, Any], int], _Bytes]] = {
     "queue": _Queue,
     "cobs_encoder": _Encoder,

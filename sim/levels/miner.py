@@ -1,4 +1,4 @@
-"""Vectors for a whole miner: the bytes of requests, and those of the replies that must come."""
+"""Case of a whole miner: the bytes of requests and of the expected replies."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ __all__ = ["miner_case"]
 
 _EPOCH = 3
 _ROWS = 64
-#: Replies are two cycles a byte at most, and nothing moves while rows are scored.
+#: A reply takes at most two cycles per byte, and no beat moves while rows are scored.
 _PATIENCE = 20_000
-_NO_ECP5 = "a miner's buffers are in block RAM (DP16KD), of which Yosys has no simulation model"
-#: Bytes of the digest in an IDENTIFY reply, which differs from board to board.
+_NO_ECP5 = "a miner's buffers are in block RAM (DP16KD), for which Yosys has no simulation model"
+#: Bytes of the digest in an IDENTIFY reply, which differs between boards.
 _DIGEST = slice(*(4 + 4 * (BY_NAME["digest"].address + n - IDENTITY.start) for n in (0, BY_NAME["digest"].count)))
-#: Counters whose values do not depend on time once nothing is under way.
+#: Counters whose values do not depend on time once nothing is in flight.
 _COUNTERS = ("queries", "accepted_low", "accepted_high", "crc_errors", "dropped")
-#: Seconds without a byte after which a board counts as silent.
+#: Seconds without a byte after which a board is considered silent.
 _SILENCE_S = 5.0
 _READ_BYTES = 1 << 16
 
 
 def miner_case(parameters: MinerParameters, vectors: int, seed: int, steps: int, count_from: int = 0) -> Case:
-    """Return the vectors of a miner behind its byte stream: a load, queries in both formats, and a sequence.
+    """Return the case of a miner with its byte stream: a load, queries in both formats, and a sequence.
 
     Parameters
     ----------
     parameters : MinerParameters
-        The miner; its digest is zero.
+        Parameters of the miner; its digest is zero.
     vectors : int
-        How many queries.
+        Number of queries.
     seed : int
-        Of rows, queries and sequence.
+        Seed of rows, queries and sequence.
     steps : int
-        Operations of the sequence after them.
+        Number of operations in the sequence after them.
     count_from : int
-        What its counters begin with.
+        Initial value of its counters.
     """
     p = parameters
     talk = Conversation(p, seed, count_from)
@@ -92,7 +92,7 @@ def miner_case(parameters: MinerParameters, vectors: int, seed: int, steps: int,
 
 
 def _read(data: bytes, heard: tuple[Heard, ...]) -> Reading:
-    """Take replies apart, each as the one to the request of its turn."""
+    """Parse replies, each as the answer to the request in its position."""
     found: dict[Place, Mapping[str, int | str]] = {}
     for due, reply in zip(heard, frames.Decoder().feed(data), strict=False):
         place = Place("link", f"reply {due.number}", 0, due.step)
@@ -130,16 +130,16 @@ def _payload(due: Heard, reply: Frame) -> dict[str, int | str]:
 
 @dataclass(frozen=True)
 class _Spoken:
-    """A sequence on a byte stream to a board."""
+    """Sequence sent to a board over a byte stream."""
 
     p: MinerParameters
     stream: Transport
 
     def read(self, talk: Conversation, heard: tuple[Heard, ...]) -> Reading:
-        """Send the sequence without its plain vectors, and return the reading of the replies."""
+        """Send the sequence without its plain vectors; return the reading of the replies."""
         due = tuple(one for one in heard if one.step)
         decoder, came = frames.Decoder(), b""
-        # What a board holds of an earlier conversation ends here.
+        # This ends any partial frame of an earlier conversation.
         self.stream.write(b"\0", _SILENCE_S)
         resets = 0
         for step in talk.script.steps:
@@ -147,7 +147,7 @@ class _Spoken:
                 continue
             if step.reset:
                 resets += 1
-                # A host cannot reset a board as its pin does: the command leaves the same state. Its frames differ.
+                # A host cannot use the reset pin. The RESET command leaves the same state, but its frames differ.
                 for kind, payload in ((Kind.IDENTIFY, bytes(4)), (Kind.RESET, b"")):
                     body = bytes((kind, 0xFF, resets & 0xFF, 0)) + payload
                     if not self._ask(decoder, encoded(body), 1):
@@ -160,7 +160,7 @@ class _Spoken:
         return _read(came, due)
 
     def _bursts(self, data: bytes) -> Iterator[tuple[bytes, int]]:
-        """Give the bytes in portions that a board can hold, each with the number of its replies."""
+        """Yield the bytes in portions that fit a board's buffers, each with its number of replies."""
         longest = self.p.buffer_bytes - 1
         burst, count = b"", 0
         for frame in data.split(b"\0")[:-1]:
@@ -173,7 +173,7 @@ class _Spoken:
             yield burst, count
 
     def _ask(self, decoder: frames.Decoder, sent: bytes, count: int) -> bytes:
-        """Return the bytes of as many replies; fewer where the board falls silent."""
+        """Return the bytes of `count` replies, or fewer if the board falls silent."""
         self.stream.write(sent, _SILENCE_S)
         found, came = 0, b""
         while found < count:

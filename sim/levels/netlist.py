@@ -1,4 +1,4 @@
-"""From a component to its netlist after synthesis, as Verilog with the models of the device's cells."""
+"""Synthesised netlist of a component, as Verilog with the simulation models of the device's cells."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from ninefold.spec.errors import UnsupportedError
 
 __all__ = ["FAMILIES", "cell_models", "netlist"]
 
-#: Families of devices whose cells Yosys has models of, and how their netlists are made.
+#: Synthesis command of each device family for whose cells Yosys has simulation models.
 FAMILIES: Mapping[str, str] = MappingProxyType({name: tools.SYNTHESIS[name] for name in ("ice40", "ecp5")})
-# All but the last step, which names cells after what surrounds them: Verilator cannot trace names of such lengths.
+# The last step is left out: it names cells after their surroundings, and Verilator cannot trace such long names.
 _SCRIPT = (
     "read_rtlil top.il; {synthesis} -top top -run begin:check; tee -q -o stat.json stat -json; "
     "write_verilog -noattr top.v"
 )
-#: Cells of which there is only the outline.
+#: Cells declared without a model.
 _OUTLINE = re.compile(r"^\(\* blackbox \*\)\s*module\b.*?^endmodule", re.MULTILINE | re.DOTALL)
-#: No models of timing, which Verilator leaves out with a warning for each line.
+#: Timing models are removed, as Verilator ignores them with a warning for each line.
 _TIMING = re.compile(r"^\s*specify\b.*?^\s*endspecify\b", re.MULTILINE | re.DOTALL)
 
 
 def netlist(component: Any, family: str) -> Design:
-    """Return the netlist of a component for a family of devices, synthesised where the cache has none.
+    """Return the netlist of a component for a device family, synthesised if it is not in the cache.
 
     Parameters
     ----------
     component : wiring.Component
-        The component; its members are all streams. It is elaborated here.
+        The component, whose members are all streams. It is elaborated here.
     family : str
         One of `FAMILIES`.
 
     Raises
     ------
     UnsupportedError
-        The netlist has cells that Yosys has no simulation model for; the message names them.
+        Yosys has no simulation model for some cells of the netlist; the message names them.
     UnavailableError
         Yosys is not installed.
     ToolError
@@ -67,18 +67,18 @@ def netlist(component: Any, family: str) -> Design:
     known = re.findall(r"^\s*module\s+(\w+)", models, re.MULTILINE)
     unknown = [f"{count} {cell}" for cell, count in used.items() if cell not in known and not cell.startswith("$")]
     if unknown:
-        raise UnsupportedError(f"the netlist has {', '.join(unknown)}, which Yosys has no simulation model of")
+        raise UnsupportedError(f"the netlist has {', '.join(unknown)}, for which Yosys has no simulation model")
     return Design((entry / "top.v").read_text() + models, streams)
 
 
 def _rtlil(component: Any, family: str) -> str:
-    # Large memories are what they are on a board.
+    # Large memories become SPRAM, as on a board.
     platform = SpramMemories() if family == "ice40" else None
     return allow_collisions(rtlil(component, platform=platform))
 
 
 def cell_models(family: str) -> str:
-    """Return Yosys' simulation models of all cells of a family, without their timing."""
+    """Return Yosys' simulation models of all cells of a family, without timing."""
     return _TIMING.sub("", _OUTLINE.sub("", _included(yosys.share() / family, "cells_sim.v")))
 
 

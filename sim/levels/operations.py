@@ -18,17 +18,17 @@ __all__ = ["Operations"]
 
 _EPOCH, _THRESHOLD = BY_NAME["epoch"].address, BY_NAME["threshold"].address
 _CONTROL, _DIMENSIONS = BY_NAME["control"].address, BY_NAME["dimensions"].address
-#: A frame too short to be one: a code byte and its end.
+#: A frame that is too short: a code byte and its end.
 _SHORT = b"\1\0"
 
 
 class Operations:
-    """What a sequence is made of; after each the state of the board is asked for.
+    """Operations of a miner's sequence; after each one, the state of the board is read.
 
     Parameters
     ----------
     talk : Conversation
-        Gets the requests.
+        Conversation that receives the requests.
     """
 
     def __init__(self, talk: Conversation) -> None:
@@ -37,7 +37,7 @@ class Operations:
         self._random = talk.random
 
     def all(self) -> Mapping[str, Callable[[], None]]:
-        """Return the operations by what they are called."""
+        """Return the operations by description."""
         named: Mapping[str, Callable[[], None]] = {
             "queries": self._queries,
             "long batches": self._long,
@@ -59,7 +59,7 @@ class Operations:
         return {name: partial(self._and_state, operation) for name, operation in named.items()}
 
     def fill(self) -> None:
-        """Fill the board's buffers by the same requests before a reset and after one."""
+        """Fill the board's buffers with the same requests before and after a reset."""
         talk = self._talk
         talk.request(Kind.RESET)
         talk.send()
@@ -79,9 +79,9 @@ class Operations:
         talk.send(fills=True)
 
     def _and_state(self, operation: Callable[[], None]) -> None:
-        """Run an operation on a board that has rows, and look at the state that it leaves."""
+        """Run an operation on a board with rows, then read the board's state."""
         if self._talk.script.number == 1:
-            # The sequence begins after power-on, as a real board is put there first.
+            # The sequence begins in the power-on state, to which a real board is reset first.
             self._talk.reset()
             self._talk.identify()
             self._talk.send(reset=True)
@@ -96,7 +96,7 @@ class Operations:
         self._talk.send()
 
     def _long(self) -> None:
-        """Ask for more results than the queues hold, behind a reply that takes long."""
+        """Query for more results than the queues hold, after a long reply."""
         for grid in (False, True):
             self._talk.identify()
             self._talk.most(grid=grid)
@@ -110,9 +110,9 @@ class Operations:
         self._talk.send()
 
     def _load_again(self) -> None:
-        """Break a load off at any byte, and load again: nothing of the first may be left."""
+        """Abort a load at any byte and load again: no data of the first load may remain."""
         talk = self._talk
-        # An odd number of odd sizes ends within a word.
+        # An odd number of blocks of odd size ends within a word.
         blocks = talk.blocks(min(talk.p.depth, 64), self._odd())
         for payload in islice(blocks, self._some(0, 2) * 2 + 1):
             (word,) = struct.unpack_from("<I", payload)
@@ -124,7 +124,7 @@ class Operations:
         self._load()
 
     def _odd(self) -> int:
-        """Return the size of a block that is no multiple of a word, where one fits."""
+        """Return an odd block size, so that no block is a multiple of a word, if one fits."""
         return min(2 * self._some(0, 9) + 1, self._talk.p.request_limit - PREFIX_BYTES)
 
     def _interleaved(self) -> None:
@@ -159,7 +159,7 @@ class Operations:
         self._load()
 
     def _reset(self, *, by_command: bool) -> None:
-        """Reset a board that has much to forget; then load fewer rows, and ask by the first thresholds."""
+        """Reset a board in a changed state, then load fewer rows and query with the initial thresholds."""
         talk = self._talk
         talk.write(_THRESHOLD, [drawn_threshold(self._random) for _ in range(4)])
         talk.raw(_SHORT)
@@ -173,7 +173,7 @@ class Operations:
             talk.load()
             talk.query(2, epoch=0)
             talk.break_off()
-        # A repeat of what is forgotten is refused, since nothing is loaded.
+        # A repeat of a forgotten request is refused, since no rows are loaded.
         talk.raw(encoded(sent))
         talk.send(reset=not by_command)
         talk.state()
@@ -206,7 +206,7 @@ class Operations:
         talk.send()
 
     def _damaged(self) -> None:
-        """Send damaged frames, each with another behind it, and see that they are counted and have no effect."""
+        """Send damaged frames, some followed by a sound one: they must be counted and have no effect."""
         for _ in range(self._some(3, 8)):
             self._talk.query()
             self._talk.raw(damaged(self._random, self._talk.last()))
@@ -216,7 +216,7 @@ class Operations:
         self._talk.send()
 
     def _checks(self) -> None:
-        """Send a request with each bit of its CRC flipped: it must not be answered once."""
+        """Send a request with each bit of its CRC flipped in turn: it must never be answered."""
         self._talk.query()
         self._talk.last()
         body = self._talk.query()
@@ -234,7 +234,7 @@ class Operations:
         self._talk.send()
 
     def _repeats(self) -> None:
-        """Repeat requests whose replies are kept, after what would have them answered otherwise."""
+        """Repeat requests whose replies are kept, after a write that would change their replies."""
         talk, p = self._talk, self._talk.p
         bodies = [talk.query(self._some(1, 2), grid=bool(i % 2)) for i in range(p.window - 1)]
         talk.send()
@@ -243,13 +243,13 @@ class Operations:
         for place in self._random.permutation(len(bodies))[: self._some(1, len(bodies))]:
             talk.raw(encoded(bodies[place]))
         talk.send()
-        # Forgotten, and so executed: the epoch is another one.
+        # The reply is forgotten, so the request is executed in the new epoch.
         talk.identify()
         talk.raw(encoded(bodies[0]))
         talk.send()
 
     def _near_repeats(self) -> None:
-        """Send requests in one slot, the CRC of each one bit off that of the one before."""
+        """Send requests in one slot, whose CRCs differ by one bit from one to the next."""
         talk = self._talk
         head = talk.request(Kind.READ, struct.pack("<HH", _DIMENSIONS, 1))[:4]
         talk.last()
@@ -260,7 +260,7 @@ class Operations:
         talk.send()
 
     def _held(self) -> None:
-        """Let things be counted while counters are read: frames that are dropped, and scores."""
+        """Cause dropped frames and scores to be counted while counters are read."""
         talk = self._talk
         for _ in range(2):
             talk.request(Kind.STATISTICS)

@@ -1,4 +1,4 @@
-"""A case's steps on a verilated model, up to the first that does not end as it must."""
+"""Execution of a case's steps on a verilated model, up to the first that fails."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ninefold.sim.verilated import Model
 
 __all__ = ["Played", "played"]
 
-#: Cycles for which nothing may follow the last beat.
+#: Cycles after the last beat in which no other may come.
 _SETTLE = 200
-#: Cycles without a beat after which a step that is broken off ends.
+#: Cycles without a beat after which an aborted step ends.
 _BREAK = 60
-#: Cycles without a beat after which a core counts as full.
+#: Cycles without a beat after which a core is considered full.
 _FULL = 500
 
 
 @dataclass(frozen=True)
 class End:
-    """Reason for which a step did not end as it must.
+    """Failure of a step.
 
     Attributes
     ----------
     stream : str
-        The stream.
+        Name of the stream.
     beat : int
         Index of the beat.
     reason : str
-        What is wrong with it.
+        Description of the fault.
     step : int
-        The operation of the step.
+        Operation of the step.
     cycle : int
-        The clock cycle.
+        Clock cycle.
     """
 
     stream: str
@@ -48,16 +48,16 @@ class End:
 
 @dataclass
 class Played:
-    """What came of the steps.
+    """Outputs of the steps.
 
     Attributes
     ----------
     beats : mapping of str to array
-        The beats of each output, up to the end.
+        Beats of each output, up to the end.
     end : End or None
-        Where the steps ended early; None also if a beat is missing, which the beats show.
+        Failure that ended the steps early; None also for a missing beat, which `beats` shows.
     filled : list
-        For each step that fills the core its number, the cycle, and how many beats of each input were taken.
+        Number of each step that fills the core, the cycle, and the number of beats taken from each input.
     """
 
     beats: dict[str, Beats]
@@ -77,13 +77,13 @@ def played(case: Case, model: Model) -> Played:
     for (step_number, cycle, full), (_, _, after) in pairwise(found.filled):
         for name, count in full.items():
             if count != after[name] and found.end is None:
-                reason = f"full, where {after[name]} beats are taken after a reset"
+                reason = f"full, but takes {after[name]} beats after a reset"
                 found.end = End(name, count, reason, step_number, cycle)
     return found
 
 
 def _step(case: Case, model: Model, step: Step, found: Played) -> bool:
-    """Run one step; returns whether all its beats have moved."""
+    """Run one step; return whether all its beats have moved."""
     if step.reset:
         model.reset()
     inputs = step.inputs
@@ -105,7 +105,7 @@ def _step(case: Case, model: Model, step: Step, found: Played) -> bool:
 
 
 def _quiet(model: Model, step: Step, cycles: int, found: Played) -> bool:
-    """Wait for some cycles; returns whether nothing came."""
+    """Wait for some cycles; return whether no beat came."""
     more = model.exchange({}, dict.fromkeys(found.beats, 1), cycles)[0].outputs if cycles else {}
     for name, came in more.items():
         if len(came):

@@ -1,4 +1,4 @@
-"""Cores behind streams only, where they have other ports."""
+"""Wrappers that give cores with other ports a stream-only interface."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Loop", "StreamsOnly"]
 
 
 class StreamsOnly(wiring.Component):
-    """A core without its ports that are no streams, which must be outputs; a payload that is a number is ``data``.
+    """Core without its non-stream ports, which must be outputs; a plain number as payload is named ``data``.
 
     Parameters
     ----------
     core : wiring.Component
-        The core.
+        Core to wrap.
     """
 
     def __init__(self, core: Any) -> None:
@@ -51,19 +51,19 @@ class StreamsOnly(wiring.Component):
 
 
 class Loop(wiring.Component):
-    """A UART's transmitter and its receiver, connected by the line.
+    """UART transmitter and receiver in loopback.
 
     Parameters
     ----------
     divisor : int
-        Clock cycles a bit.
+        Clock cycles per bit.
 
     Members
     -------
     input : In(stream.Signature({data: 8}))
         Bytes to send.
     output : Out(stream.Signature({data: 8}))
-        Bytes received; one that is not taken before the next comes is lost.
+        Bytes received; a byte that is not taken before the next one is lost.
     """
 
     def __init__(self, divisor: int) -> None:
@@ -71,7 +71,7 @@ class Loop(wiring.Component):
         super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Connect the two."""
+        """Connect transmitter and receiver."""
         m = Module()
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
         m.submodules.receiver = receiver = UartReceiver(self._divisor)

@@ -1,4 +1,4 @@
-"""Vectors for the quantiser."""
+"""Case of the quantiser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Ints = npt.NDArray[np.integer[Any]]
 
 
 class Quantiser(SearchCore):
-    """Grid values, with thresholds written between and during vectors."""
+    """Case with grid values and with thresholds written between and during vectors."""
 
     def __init__(self, core: str, parameters: Mapping[str, Any], seed: int) -> None:
         super().__init__(core, parameters, seed)
@@ -60,7 +60,7 @@ class Quantiser(SearchCore):
         self._send([1, 4], reset=True)
 
     def _drawn(self) -> list[Record]:
-        """Draw new thresholds, some of them."""
+        """Draw new values for some of the thresholds."""
         thresholds = list(self._thresholds)
         writes: list[Record] = []
         for index in self.random.permutation(4)[: self.script.some(1, 4)].tolist():

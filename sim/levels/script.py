@@ -1,4 +1,4 @@
-"""Sequences for a core: operations drawn by a seed, each with its beats, pauses and resets."""
+"""Sequences for a core: random operations with their beats, pauses and resets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ninefold.sim.verilated import Gaps, Stream
 
 __all__ = ["PAUSES", "Due", "Script"]
 
-#: Beats that must come: each with the places of the values that it holds.
+#: Expected beats, each with the places of its values.
 Due = Sequence[tuple[Sequence[Place], Record]]
 
-#: Share of cycles in which a stream pauses. Full speed is the most frequent.
+#: Shares of cycles in which a stream pauses. Full speed is the most frequent.
 PAUSES = (0.0, 0.0, 0.25, 0.5, 0.75)
-#: Cycles without a beat after which an input counts as full.
+#: Cycles without a beat after which an input is considered full.
 _FULL = 40
 #: Share of steps whose outputs are blocked until the core is full.
 _BLOCKED = 0.2
@@ -27,27 +27,27 @@ _PLAIN = 0.25
 
 
 class Script:
-    """Steps of a core as they are put together.
+    """Builder of the steps of a case.
 
     Parameters
     ----------
     streams : mapping of str to Stream
         The streams of the core.
     seed : int
-        Seed of operations, values and pauses. A shorter sequence of the same seed is the beginning of a longer one.
+        Seed of operations, values and pauses. A shorter sequence of the same seed is a prefix of a longer one.
     expand : callable
         Splits an output beat into the values of its places; by default a beat is one value.
     pauses : sequence of float
-        Shares of cycles in which an output may pause.
+        Possible shares of cycles in which an output pauses.
     blocks : bool
         Whether outputs may be blocked until the core is full.
 
     Attributes
     ----------
     random : numpy.random.Generator
-        Of operations and their values.
+        Generator of operations and their values.
     number : int
-        The operation that steps belong to.
+        Operation that new steps belong to.
     """
 
     def __init__(
@@ -72,21 +72,21 @@ class Script:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """The steps so far."""
+        """Steps so far."""
         return tuple(self._steps)
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The operations so far, in words."""
+        """Descriptions of the operations so far."""
         return tuple(self._operations)
 
     def play(
         self, count: int, operations: Mapping[str, Callable[[], None]], fill: Callable[[], None] | None = None
     ) -> None:
-        """Add `count` operations: all kinds in random order, then all in another order, and so on.
+        """Add `count` operations: all kinds in random order, then all again in another order, and so on.
 
-        At the end `fill` adds steps that fill the core, one before a reset and one after it: a place for a beat that
-        was lost on the way shows here, even where it has cost no value.
+        At the end, `fill` adds steps that fill the core, one before and one after a reset. They reveal a lost place in
+        a queue, even if no value was wrong.
         """
         order: list[str] = []
         for number in range(1, count + 1):
@@ -120,13 +120,13 @@ class Script:
         reset, broken_off : bool
             As in `Step`.
         unfinished : bool
-            What it asks for comes in the next step.
+            The answers come in the next step.
         blocked : bool
-            Take no output before the core is full, whatever the seed says.
+            Take no output before the core is full, regardless of the seed.
         fills : bool
             As in `Step`; it never pauses.
         pause : float or mapping of str to float, optional
-            Share of cycles in which each stream, or one that is named, pauses; drawn where it is left out.
+            Share of cycles in which all streams, or the named ones, pause; drawn if not given.
         loose : mapping, optional
             As in `Step`.
         """
@@ -148,7 +148,7 @@ class Script:
         )
 
     def some(self, low: int, high: int) -> int:
-        """Return a random integer from `low` to `high`, both included."""
+        """Return a random integer from `low` to `high` inclusive."""
         return int(self.random.integers(low, high, endpoint=True))
 
     def places(self, operator: str, vector: str, count: int) -> list[Place]:
@@ -156,7 +156,7 @@ class Script:
         return [Place(operator, vector, element, self.number) for element in range(count)]
 
     def read(self, out: Mapping[str, Beats]) -> Reading:
-        """Return the values at all places for which there are beats."""
+        """Return the values at all places that have beats."""
         found: dict[Place, Mapping[str, int | str]] = {}
         for name, beats in out.items():
             for group, record in zip(self._places[name], records(self.streams[name], beats), strict=False):

@@ -1,4 +1,4 @@
-"""Common parts of the vectors for the cores of the search."""
+"""Common parts of the cases of the search cores."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ __all__ = [
     "vector_words",
 ]
 
-NO_BOARD = "boards carry whole miners; compare a configuration, for instance virtual/tiny"
+NO_BOARD = "boards run whole miners; compare a configuration, for example virtual/tiny"
 
-#: Most rows of a store that are filled.
+#: Maximum number of rows loaded.
 _ROWS = 64
 
 _Ints = npt.NDArray[np.integer[Any]]
@@ -50,7 +50,7 @@ def computed(operator: str, arguments: Mapping[str, Any], **options: Any) -> Map
 
 
 def grid_values(random: np.random.Generator, shape: tuple[int, ...], thresholds: Sequence[int]) -> _Ints:
-    """Return grid values: any, most of them near a threshold or an end of the range."""
+    """Return random grid values, most of them near a threshold or a limit of the range."""
     edges = np.array([0, *thresholds, GRID_MAX])
     near = random.choice(edges, shape) + random.integers(-2, 3, shape)
     values = np.where(random.random(shape) < 0.7, near * random.choice([-1, 1], shape), random.integers(-8000, 8001))
@@ -67,7 +67,7 @@ def mined(grid: _Ints, rows: _Ints, mode: str, k: int) -> list[list[tuple[int, i
     """Return the processor's pairs of id and score for queries of grid values."""
     packed = pack(rows.astype(np.int8))
     attributes = {"rows": len(rows), "dimensions": rows.shape[1], "scale": 1.0, "mode": mode}
-    # On the grid exactly, so that the scale of 1 rounds nothing.
+    # Exactly on the grid, so that a scale of 1 rounds nothing.
     queries = (grid / 2**GRID_FRACTION_BITS).astype(np.float32)
     arguments = {"q": queries, "database": Database({"nits": packed}, attributes)}
     values = computed("mine", arguments, k=k)
@@ -78,13 +78,13 @@ def mined(grid: _Ints, rows: _Ints, mode: str, k: int) -> list[list[tuple[int, i
 
 
 def drawn_nits(random: np.random.Generator, rows: int, dimensions: int) -> npt.NDArray[np.int8]:
-    """Return vectors of nits; extremes are frequent."""
+    """Return random vectors of nits with frequent extremes."""
     values = np.array([NIT_MIN, NIT_MAX, *range(NIT_MIN, NIT_MAX + 1)], np.int8)
     return random.choice(values, (rows, dimensions))
 
 
 def drawn_threshold(random: np.random.Generator) -> int:
-    """Return a threshold: any, many of them small or at an end of the range."""
+    """Return a random threshold, often small or at a limit of the range."""
     return int(random.choice([0, 1, GRID_MAX, GRID_MAX + 1, 0xFFFF, *random.integers(0, 8000, 10)]))
 
 
@@ -102,21 +102,21 @@ def vector_words(values: _Ints, lanes: int, bits: int, name: str) -> list[Record
 
 
 class SearchCore:
-    """Vectors of a core: plain ones, those of its sequence, and the same on the processor.
+    """Case of a core: plain vectors, a sequence, and their results on the processor.
 
     Parameters
     ----------
     core : str
-        Its name.
+        Name of the core.
     parameters : mapping
-        Its parameters.
+        Parameters of the core.
     seed : int
         Seed of all vectors.
     """
 
-    #: Clock cycles that may pass without a beat.
+    #: Maximum number of clock cycles without a beat.
     patience = 10_000
-    #: Reason why the processor does not compute them; empty if it does.
+    #: Reason for no results on the processor; empty if it computes them.
     refused = ""
 
     def __init__(self, core: str, parameters: Mapping[str, Any], seed: int) -> None:
@@ -133,7 +133,7 @@ class SearchCore:
         raise NotImplementedError
 
     def _operations(self) -> Mapping[str, Callable[[], None]]:
-        """Return what a sequence is made of."""
+        """Return the operations of a sequence, by description."""
         raise NotImplementedError
 
     def _fill(self) -> None:
@@ -145,7 +145,7 @@ class SearchCore:
         return [record]
 
     def case(self, vectors: int, steps: int) -> Case:
-        """Return so many plain vectors, and a sequence of so many operations after them."""
+        """Return a case of `vectors` plain vectors and a sequence of `steps` operations."""
         self._plain(vectors)
         self.script.play(steps, self._operations(), self._fill)
         return Case(
@@ -160,7 +160,7 @@ class SearchCore:
         )
 
     def processor(self) -> Reading:
-        """Compute on the processor what it has an operator for."""
+        """Compute the results on the processor, as far as it has an operator."""
         return {
             place: values for compute, places in self.computed for place, values in zip(places, compute(), strict=True)
         }

@@ -1,4 +1,4 @@
-"""Vectors for the selections of the k best: topk and insertion."""
+"""Cases of the top-k cores: topk and insertion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TopK"]
 
 
 class TopK(SearchCore):
-    """Batches of scores, and the k best of each."""
+    """Case with batches of scores, answered by the k best of each."""
 
     def __init__(self, core: str, parameters: Mapping[str, Any], seed: int) -> None:
         super().__init__(core, parameters, seed)
@@ -25,7 +25,7 @@ class TopK(SearchCore):
         self._high = self._low + (1 << width) - 1
         if self._low < -(2**31) or self._high >= 2**31:
             unsigned = "" if signed else ", unsigned"
-            self.refused = f"the operator topk takes scores of 32 bits, signed, and not {width}{unsigned}"
+            self.refused = f"the operator topk takes signed scores of 32 bits, not {width}{unsigned}"
 
     def _plain(self, vectors: int) -> None:
         k = self._k
@@ -38,7 +38,7 @@ class TopK(SearchCore):
             "batches of one score": lambda: self._send([1] * some(2, 24)),
             "many batches without a pause": lambda: self._send([k] * (12 + 120 // k), pause=0.0),
             "long batches behind short ones": lambda: self._send([1, 3 * k + 5, 2, 4 * k + some(0, 9), k]),
-            # More results than the queue has places: each link of it has 17.
+            # More results than the queue holds: each of its links has 17 places.
             "a full queue": lambda: self._send([k + some(0, 1)] * (4 + 60 // k), blocked=True),
             "a reset within a batch": self._reset,
         }
@@ -54,12 +54,12 @@ class TopK(SearchCore):
 
     def _reset(self) -> None:
         sent, _ = self._batches([self.script.some(1, 2 * self._k), 2 * self._k + 3], lost=True)
-        # The last batch is not closed.
+        # The last batch stays open.
         self.script.step({"scores": sent[: -self.script.some(1, self._k + 2)]}, {}, broken_off=True)
         self._send([self._k + 2, 1, self._k], reset=True)
 
     def _batches(self, sizes: Sequence[int], *, lost: bool = False) -> tuple[list[Record], Due]:
-        """Return the scores of batches, and their results; batches that are lost are not computed anywhere."""
+        """Return the scores of batches and their results; lost batches have no results."""
         sent: list[Record] = []
         due: list[tuple[list[Place], Record]] = []
         for size in sizes:
@@ -84,7 +84,7 @@ class TopK(SearchCore):
 
 
 def _scores(random: np.random.Generator, size: int, low: int, high: int) -> list[int]:
-    """Return scores with ties and extremes."""
+    """Return random scores with ties and extremes."""
     dtype = np.int64 if low < 0 else np.uint64
     tied = int(random.integers(low, high, endpoint=True, dtype=dtype))
     any_ = random.integers(low, high, size, endpoint=True, dtype=dtype).tolist()

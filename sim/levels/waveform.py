@@ -1,4 +1,4 @@
-"""Value change dumps of a netlist and of its RTL: in which registers they differ first."""
+"""Value change dumps of a netlist and its RTL, and the registers that differ first."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 __all__ = ["PERIOD_NS", "Differing", "differing", "registers"]
 
-#: A clock cycle in a waveform.
+#: Clock cycle in a waveform.
 PERIOD_NS = 10
-#: Scopes around the signals of the design's top.
+#: Scopes that enclose the signals of the top module.
 _AROUND = 1
 
 
@@ -22,9 +22,9 @@ class Differing:
     Attributes
     ----------
     cycle : int
-        The clock cycle; they differ after its rising edge.
+        Clock cycle; the registers differ after its rising edge.
     signals : tuple of str
-        Their names, with the bit where there are several.
+        Names of the registers, with the bit index if wider than one bit.
     """
 
     cycle: int
@@ -32,7 +32,7 @@ class Differing:
 
 
 def registers(netlist: str) -> list[tuple[str, int]]:
-    """Return name and bit of each flip-flop of a netlist that the RTL names; Verilog from Yosys is read."""
+    """Return name and bit of each flip-flop in a netlist (Verilog from Yosys) that has a name in the RTL."""
     found = re.findall(r"\.Q\((?:\\(\S+) |([A-Za-z]\w*))(?: ?\[(\d+)\])?\)", netlist)
     return [(escaped or plain, int(bit or 0)) for escaped, plain, bit in found]
 
@@ -45,12 +45,12 @@ def differing(first: Path, second: Path, bits: Iterable[tuple[str, int]]) -> Dif
     first, second : Path
         VCD files.
     bits : iterable of (str, int)
-        The registers, as `registers` gives them; those that are not in both files are left out.
+        Registers as returned by `registers`; those missing from a file are skipped.
 
     Returns
     -------
     Differing or None
-        Where they differ first; None if nowhere.
+        The first difference; None if there is none.
     """
     ours, theirs = _names(first), _names(second)
     common = [(name, bit, ours[name], theirs[name]) for name, bit in bits if name in ours and name in theirs]
@@ -66,12 +66,12 @@ def differing(first: Path, second: Path, bits: Iterable[tuple[str, int]]) -> Dif
 
 
 def _bit(value: str, bit: int) -> str:
-    """Return a bit of a number that is written without leading zeros."""
+    """Return a bit of a binary number written without leading zeros."""
     return value[-1 - bit] if bit < len(value) else "0"
 
 
 def _names(path: Path) -> dict[str, tuple[str, int]]:
-    """Return code and width of each signal by its name, submodules before it with dots between."""
+    """Return code and width of each signal by its name, prefixed by its submodules and dots."""
     found: dict[str, tuple[str, int]] = {}
     scope: list[str] = []
     with path.open() as lines:
@@ -90,7 +90,7 @@ def _names(path: Path) -> dict[str, tuple[str, int]]:
 
 
 def _edges(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Give the values by code after each rising edge, with the cycle that it ends."""
+    """Yield the values by code after each rising edge, with the number of the cycle that it ends."""
     values: dict[str, str] = {}
     time: int | None = None
     with path.open() as lines:

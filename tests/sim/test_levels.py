@@ -181,7 +181,7 @@ def test_refusals(tmp_path: Path) -> None:
         case_of("topk", {}, 0, 0)
     with pytest.raises(InputError, match=r"steps must be 0 or more, not -1"):
         case_of("topk", {}, 1, 0, -1)
-    with pytest.raises(InputError, match=r"what is compared must be one of quantiser, .* not 'nothing'"):
+    with pytest.raises(InputError, match=r"the core or configuration must be one of quantiser, .* not 'nothing'"):
         case_of("nothing", {}, 1, 0)
     with pytest.raises(InputError, match=r"virtual/tiny does not take k: a configuration has no parameters"):
         case_of("virtual/tiny", {"k": 1}, 1, 0)
@@ -194,7 +194,7 @@ def test_refusals(tmp_path: Path) -> None:
 
 def test_scores_that_the_processor_cannot_take_are_a_reason(tmp_path: Path) -> None:
     (cpu,) = compare(case_of("topk", {"score_width": 40}, 5, 0), Setup(tmp_path, "topk"), ("cpu",))
-    assert (cpu.status, cpu.detail) == ("not run", "the operator topk takes scores of 32 bits, signed, and not 40")
+    assert (cpu.status, cpu.detail) == ("not run", "the operator topk takes signed scores of 32 bits, not 40")
 
 
 def test_a_level_that_answers_nothing_differs(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_large_memories_are_single_port_ram_on_ice40() -> None:
 
 
 def test_cells_without_a_model_are_a_reason() -> None:
-    with pytest.raises(UnsupportedError, match=r"the netlist has \d+ DP16KD, which Yosys has no simulation model of"):
+    with pytest.raises(UnsupportedError, match=r"the netlist has \d+ DP16KD, for which Yosys has no simulation model"):
         netlist(StreamsOnly(make_core("queue", width=8, depth=4096)), "ecp5")
 
 
