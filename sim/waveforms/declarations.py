@@ -167,7 +167,9 @@ def only_shown(verilog: str, *, fields: bool) -> str:
         Trace fields also where they are certain bits of the signal that holds them.
     """
     lines = verilog.splitlines(keepends=True)
-    for name, one in declarations(verilog).items():
-        if is_temporary(name.rpartition(".")[2]) or (one.holder and not fields):
+    declared = declarations(verilog)
+    large = elements_of_large_arrays(declared)
+    for name, one in declared.items():
+        if is_temporary(name.rpartition(".")[2]) or name in large or (one.holder and not fields):
             lines[one.line] = f"/* verilator tracing_off */\n{lines[one.line]}/* verilator tracing_on */\n"
     return "".join(lines)

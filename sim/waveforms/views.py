@@ -15,7 +15,8 @@ __all__ = ["opening", "save_files", "write_save_files"]
 #: Wider numbers than this are shown in hexadecimal.
 _DECIMAL_BITS = 32
 #: Width of a clock cycle in GTKWave when the file opens.
-_CYCLE_PIXELS = 20
+_CYCLE_PIXELS = 40
+_FRAME_PIXELS = 200
 _PERIOD_PS = 10_000
 _UNITS_PS = {"fs": 1e-3, "ps": 1, "ns": 1e3, "us": 1e6, "ms": 1e9, "s": 1e12}
 #: Names of formats in the two viewers.
@@ -100,8 +101,8 @@ def _write_gtkwave(path: Path, waveform: Path, header: Header, groups: list[_Gro
     with path.open("w") as file:
         save = GTKWSave(file)
         save.dumpfile(str(waveform.absolute()))
-        # The power of two of time units in a pixel, negative.
-        save.zoom_markers(-log2(_PERIOD_PS / unit_ps / _CYCLE_PIXELS))
+        # The power of two of frames of 200 pixels in a unit of time.
+        save.zoom_markers(log2(_CYCLE_PIXELS / _FRAME_PIXELS / (_PERIOD_PS / unit_ps)))
         save.treeopen("top.")
         for group in groups:
             if group.name:

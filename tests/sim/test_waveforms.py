@@ -163,6 +163,8 @@ def test_save_files_open_on_the_ports(recorded: tuple[Path, Design], tmp_path: P
     # Signed decimal, in a group of its port.
     assert "@420\n+{value} top.requests__payload.value[7:0]" in gtkwave.read_text()
     assert "-requests\n" in gtkwave.read_text()
+    # 40 of GTKWave's 200 pixels for a cycle of 10 ns.
+    assert "\n*-5.643856 " in gtkwave.read_text()
     commands = surfer.read_text().splitlines()
     assert [line.split("top.")[1] for line in commands if line.startswith("variable_add")] == ports
     items = [line for line in commands if line.startswith(("divider_add", "variable_add"))]
@@ -276,6 +278,7 @@ def test_verilator_is_told_what_not_to_trace() -> None:
         hidden = re.findall(r"tracing_off \*/\n +\w+ (?:signed )?(?:\[\d+:\d+\] )?\\?(\S+)", shown)
         assert any(name.startswith("$") for name in hidden)
         assert ("requests__payload.inner.id" in hidden) is not fields
+        assert "requests__payload.lanes[16]" in hidden
         assert not any(name in hidden for name in ("requests__payload", "held", "fsm_state"))
 
 
