@@ -27,7 +27,7 @@ from ninefold.spec.text import counted
 __all__ = ["Board", "Condition"]
 
 #: Number of reloads after resets in one search, after which the board counts as failing.
-_MENDS = 3
+_RELOADS = 3
 #: Factor by which a request may exceed the time of its cycles, in addition to the time of the link.
 _MARGIN = 4
 _STATISTICS = Request(Kind.STATISTICS, b"", replies.statistics)
@@ -62,7 +62,7 @@ class Board:
     """Board behind a byte stream, for use by one thread at a time. The constructor identifies it.
 
     A board that is reset during a search is identified and loaded again, and the search continues from where it
-    stopped. `mended` counts these reloads.
+    stopped; `reloads` counts this.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Board:
         Identity that the board reports.
     condition : Condition
         Contents of the board when the driver connected.
-    mended : int
+    reloads : int
         Number of reloads after resets.
 
     Raises
@@ -107,7 +107,7 @@ class Board:
         self._rows: npt.NDArray[np.uint8] | None = None
         self._page: int | None = None
         self._thresholds: tuple[int, ...] | None = None
-        self.mended = 0
+        self.reloads = 0
         try:
             self.link = Link(transport, timeout_s=timeout_s, tries=tries, clock=clock)
             self.identity = self._meet()
@@ -323,7 +323,7 @@ class Board:
         each = queries_a_frame(self.identity, form, kept)
         ids = np.empty((len(data), kept), np.uint16)
         scores = np.empty((len(data), kept), np.int32)
-        done = mends = cycles = 0
+        done = resets = cycles = 0
         while done < len(data):
             self._be_patient(each * rows)
             clock: list[int] = []
@@ -341,10 +341,10 @@ class Board:
             except (BoardResetError, RefusedError) as error:
                 if isinstance(error, RefusedError) and error.refusal.code != Fault.EMPTY:
                     raise
-                if mends == _MENDS:
-                    raise DeviceError(f"the board was reset {mends + 1} times in one search; last: {error}") from error
-                mends += 1
-                self.mended += 1
+                if resets == _RELOADS:
+                    raise DeviceError(f"the board was reset {resets + 1} times in one search; last: {error}") from error
+                resets += 1
+                self.reloads += 1
                 self._fill(page)
         return Page(page * self.identity.depth, Found(ids, scores), cycles)
 

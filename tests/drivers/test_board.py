@@ -94,7 +94,7 @@ def test_two_drivers_on_one_board_see_that_their_data_is_gone() -> None:
     for _ in range(3):
         for driver, rows in zip(drivers, stored, strict=True):
             search_and_check(driver, rows, asked, 4)
-    assert drivers[0].mended + drivers[1].mended >= 5
+    assert drivers[0].reloads + drivers[1].reloads >= 5
 
 
 def test_drivers_on_one_board_quantise_by_their_own_thresholds() -> None:
@@ -153,7 +153,7 @@ def test_grid_values_are_quantised_by_the_board() -> None:
     model.reset()  # behind the driver's back: thresholds and store come back
     mined = board.search(grid, 6)
     assert np.array_equal(mined.scores, best(asked((10, 2000, 3000, 4000)), stored, 6)[1])
-    assert board.mended == 1
+    assert board.reloads == 1
 
 
 def test_what_a_board_says() -> None:
@@ -266,7 +266,7 @@ def test_ten_thousand_queries_through_a_bad_link_and_resets() -> None:
     board, _ = opened(there=there, back=back, event=reset_now_and_then)
     board.load(packed(stored), 32)
     search_and_check(board, stored, asked, 4)
-    assert board.mended == 2
+    assert board.reloads == 2
     assert board.link_statistics.repeats > 10
 
 

@@ -46,7 +46,7 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
         counted = board.statistics()
         assert (counted.crc_errors, counted.dropped, counted.temperature_celsius) == (0, 0, None)
         assert counted.queries >= 40 * 3 * 4
-        assert board.link_statistics.repeats == board.mended == 0
+        assert board.link_statistics.repeats == board.reloads == 0
         board.reset()
         assert board.statistics().queries == 0
         assert np.array_equal(board.search(pack_nits(asked), 2).ids, best(asked, stored, 2))
@@ -55,7 +55,7 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "mended"),
+    ("faults", "reloads"),
     [
         ("flip=1e-4&seed=3", 0),
         ("drop=1e-4&repeat=1e-4&cut=5e-5&seed=4", 0),
@@ -63,13 +63,13 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
         ("reset=15000&flip=1e-4&seed=6", 1),
     ],
 )
-def test_no_query_is_lost_or_wrong_on_a_bad_link(faults: str, mended: int) -> None:
+def test_no_query_is_lost_or_wrong_on_a_bad_link(faults: str, reloads: int) -> None:
     board = Board(open_transport(f"{BOARD}?{faults}"), timeout_s=2, seed=7)
     try:
         stored, asked = nits(64, 32), nits(2000, 32)
         board.load(pack_nits(stored), 32)
         assert np.array_equal(board.search(pack_nits(asked), 8).ids, best(asked, stored, 8))
-        assert board.mended == mended
+        assert board.reloads == reloads
         assert board.link_statistics.repeats > 0
     finally:
         board.close()
@@ -83,7 +83,7 @@ def test_ten_thousand_queries_through_every_fault() -> None:
         board.load(pack_nits(stored), 32)
         mined = board.search(pack_nits(asked), 2)
         assert np.array_equal(mined.ids, best(asked, stored, 2))
-        assert board.mended == 1
+        assert board.reloads == 1
         assert board.link_statistics.repeats > 20
         assert board.statistics().crc_errors > 0
     finally:

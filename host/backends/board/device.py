@@ -171,7 +171,7 @@ class BoardDevice:
             return {}
         link = asdict(self._board.link_statistics)
         counts = {f"link_{name}": link[name] for name in ("bytes_out", "bytes_in", "repeats")}
-        return {**counts, "reloads": self._board.mended}
+        return {**counts, "reloads": self._board.reloads}
 
     @contextlib.contextmanager
     def _lost_is_left(self) -> Iterator[None]:
