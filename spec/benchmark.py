@@ -1,4 +1,4 @@
-"""What a benchmark is asked and reports; benchmarks are found in the entry-point group ``ninefold.benchmarks``."""
+"""Requests and figures of benchmarks, which are found in the entry-point group ``ninefold.benchmarks``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["BENCHMARKS", "SIZES", "Benchmark", "Better", "Figure", "Kind", "Para
 BENCHMARKS: Final = "ninefold.benchmarks"
 
 Size = Literal["tiny", "small", "large"]
-#: ``tiny`` shows in seconds that a suite works, ``small`` takes minutes, ``large`` has the largest databases.
+#: ``tiny`` checks in seconds that a suite works; ``small`` takes minutes; ``large`` has the largest databases.
 SIZES: Final[tuple[Size, ...]] = ("tiny", "small", "large")
 
 Kind = Literal["timed", "exact", "projected"]
@@ -36,17 +36,17 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def summary(values: Sequence[float]) -> tuple[float, float]:
-    """Return the median of measured values and their spread: the distance between the first and third quartile.
+    """Return the median of measured values and their spread, the distance between the first and third quartile.
 
-    Quartiles are interpolated between the values (``statistics.quantiles``, inclusive); one value has no spread.
+    Quartiles are interpolated between the values (``statistics.quantiles``, inclusive). One value has no spread.
 
     Raises
     ------
     InputError
-        Without a value.
+        `values` is empty.
     """
     if not values:
-        raise InputError("a summary needs at least one value, not none")
+        raise InputError("a summary needs at least one value, not 0")
     if len(values) == 1:
         return values[0], 0.0
     first, middle, third = statistics.quantiles(values, n=4, method="inclusive")
@@ -60,41 +60,45 @@ class Figure:
     Attributes
     ----------
     case : str
-        What was done, e.g. ``"search"``.
+        Work that was measured, e.g. ``"search"``.
     subject : str
-        Who did it: a device, a peer, a core.
+        Device, peer or core that did the work.
     quantity : str
-        What was measured, e.g. ``"time"``.
+        Quantity that was measured, e.g. ``"time"``.
     value : float
-        The figure: the median of what was measured, or an exact count.
+        Median of the measured values, or an exact count.
     unit : str
-        Its unit; empty for a share.
+        Unit of the value; empty for a share.
     parameters : mapping of str to int, float or str
         Sizes and data.
     spread : float
-        Distance between the quartiles of what was measured; 0 for what is exact.
+        Distance between the quartiles of the measured values; 0 for an exact figure.
     repetitions : int
-        How many values the median is of; 1 for what is exact.
+        Number of values behind the median; 1 for an exact figure.
     kind : str
-        ``"timed"``; ``"exact"`` for what another run must repeat, such as cycles, cells and recall; ``"projected"`` for
-        what was computed and not seen.
+        ``"timed"``; ``"exact"`` for a figure that every run must repeat, such as cycles, cells and recall;
+        ``"projected"`` for a figure that was computed and not measured.
     better : str
-        ``"less"`` or ``"more"``; empty for what is shown and not judged, as the figures of peers are.
+        ``"less"`` or ``"more"``; empty for a figure that is not judged, such as the time of a peer.
     beside : str
-        The peer that took turns with the subject, empty without one.
+        Peer that took turns with the subject; empty without one.
     ratio : float or None
-        The subject's median through that of the peer.
+        Median of the subject divided by the median of the peer.
     ratio_spread : float
         Distance between the quartiles of the ratios of each turn.
     target : str
-        What the ratio, or without one the value, should be, e.g. ``"<= 0.75"``; empty without a target.
+        Comparison that the ratio must satisfy, or the value where there is no ratio, e.g. ``"<= 0.75"``; empty without
+        a target.
     detail : str
-        More, in words.
+        Further explanation.
+    task : str
+        Name of the task in the table beside the best peers, e.g. ``"top-k of 4 x 262,144"``; empty for a figure that is
+        not in that table.
 
     Raises
     ------
     InputError
-        A target that is not a comparison with a number, or a ratio without a peer.
+        The target is not a comparison with a number, or the figure has a ratio or a task without a peer.
     """
 
     case: str
@@ -112,58 +116,63 @@ class Figure:
     ratio_spread: float = 0.0
     target: str = ""
     detail: str = ""
+    task: str = ""
 
     def __post_init__(self) -> None:
         if self.target and not _TARGET.fullmatch(self.target):
             raise InputError(f"target must be a comparison with a number, such as '<= 0.75', not {self.target!r}")
         if (self.ratio is None) == bool(self.beside):
             raise InputError(f"ratio and beside come together, not {self.ratio!r} beside {self.beside!r}")
+        if self.task and not self.beside:
+            raise InputError(f"a task must be beside a peer, and {self.task!r} has none")
         if self.repetitions < 1:
             raise InputError(f"repetitions must be at least 1, not {self.repetitions}")
 
     @classmethod
     def timed(cls, case: str, subject: str, quantity: str, values: Sequence[float], unit: str, **rest: Any) -> Figure:
-        """Make the figure of repeated measurements."""
+        """Make a figure from repeated measurements."""
         median, spread = summary(values)
         return cls(case, subject, quantity, median, unit, spread=spread, repetitions=len(values), **rest)
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What another run must have for the two figures to be compared."""
+        """Identity of the figure: two runs are compared where their figures have the same key."""
         return (self.case, self.subject, self.quantity, self.unit, *sorted(self.parameters.items()))
 
     @property
     def judged(self) -> float:
-        """What is held against the target and other runs: the ratio where there is a peer, else the value."""
+        """Number that is compared with the target and other runs: the ratio where there is a peer, else the value."""
         return self.value if self.ratio is None else self.ratio
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None without one."""
+        """True if the target is met, False if it is missed, None without a target."""
         found = _TARGET.fullmatch(self.target)
         return None if found is None else _COMPARISONS[found[1]](self.judged, float(found[2]))
 
 
 def _silent(_: str) -> None:
-    """Say nothing."""
+    """Ignore a note."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a benchmark is asked for.
+    """Request to a benchmark.
 
     Attributes
     ----------
     size : str
         One of ``SIZES``.
     devices : tuple of str
-        The devices to measure; empty for those that the benchmark chooses.
+        Devices to measure; empty to let the benchmark choose.
     threads : int
-        Most threads for devices and peers.
+        Maximum number of threads for devices and peers.
     note : callable
-        Called with a sentence for each thing that is left out, or that must be known to read the figures.
+        Function called with a sentence for each omission, and for each fact that is needed to read the figures.
     trace : Path or None
-        Where a timeline in the Chrome trace format may be written.
+        File for a timeline in the Chrome trace format.
+    data : str
+        Vectors to search: the path of a ``.npy`` file or the name of an index; empty for the default.
     """
 
     size: Size = "small"
@@ -171,6 +180,7 @@ class Request:
     threads: int = 1
     note: Callable[[str], None] = _silent
     trace: Path | None = None
+    data: str = ""
 
     def __post_init__(self) -> None:
         if self.size not in SIZES:
@@ -179,22 +189,22 @@ class Request:
             raise InputError(f"threads must be at least 1, not {self.threads}")
 
     def of_backend(self, name: str) -> tuple[str, ...]:
-        """Return the devices asked for that are of one backend."""
+        """Return the requested devices of one backend."""
         return tuple(device for device in self.devices if device.partition(":")[0] == name)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark that can tell, before any is run, whether all that it needs is there.
+    """Benchmark, with a check of its requirements that runs before any measurement.
 
     Attributes
     ----------
     measure : callable
-        ``measure(request)`` returns the figures; raises `UnavailableError` when something turns out to be missing.
+        ``measure(request)`` returns the figures. It raises `UnavailableError` if a requirement is missing.
     check : callable
-        ``check()`` raises `UnavailableError` when something is missing; what it returns has no meaning. It is quick.
+        ``check()`` raises `UnavailableError` if a requirement is missing. It must be quick; its result is ignored.
     backends : tuple of str
-        Backends whose devices it measures; none for one that takes no devices, ``("*",)`` for all.
+        Backends whose devices it measures; empty for a benchmark without devices, ``("*",)`` for all backends.
     """
 
     measure: Callable[[Request], list[Figure]]
@@ -202,10 +212,10 @@ class Benchmark:
     backends: tuple[str, ...] = ()
 
     def __call__(self, request: Request | None = None) -> list[Figure]:
-        """Measure; without a request, what `Request` has by default."""
+        """Return the figures for a request, or for the default `Request`."""
         return self.measure(Request() if request is None else request)
 
     def measures(self, devices: Sequence[str]) -> bool:
-        """Return whether any of the devices is one that it measures; True where none is named."""
+        """Return True if the benchmark measures any of the devices, or if none is named."""
         names = {device.partition(":")[0] for device in devices}
         return not names or "*" in self.backends or bool(names & set(self.backends))

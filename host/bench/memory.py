@@ -1,4 +1,4 @@
-"""What a search takes of memory, and how long a small one takes through the public call."""
+"""Memory that a search takes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import sys
 import numpy as np
 
 from ninefold.host.nits import pack
-from ninefold.host.scheduler import run
 from ninefold.spec.benchmark import Figure
-from ninefold.spec.data import Database, Task
+from ninefold.spec.data import Database
 from ninefold.spec.errors import ToolError
 from ninefold.spec.programs import ended_by, execute
 from ninefold.spec.text import tail
 
-from .timing import interleaved
-
 __all__ = ["measure"]
 
-_DIMENSIONS, _K, _SEED = 384, 10, 9
-_ROWS_SMALL, _REPETITIONS = 6000, 201
+_DIMENSIONS, _SEED = 384, 9
+_ROWS_SMALL = 6000
 
 _SCRIPT = """
 from pathlib import Path
@@ -35,14 +32,14 @@ database = Database({"nits": packed}, attributes)
 q = np.random.default_rng(1).standard_normal((64, dimensions), np.float32)
 device = Cpu().open()
 device.run(OPERATORS["mine"].bind({"q": q, "database": database}, {"k": 10}))
-# Not ru_maxrss, which a process takes over from the one that started it.
+# Not ru_maxrss, which a process inherits from its parent.
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 print(peak - packed.nbytes, device.path)
 """
 
 
 def measure() -> list[Figure]:
-    """Return bytes a dimension, the latency of one query of a small database, and the peak memory of a large one."""
+    """Return the bytes a dimension of packed nits, and the peak memory of searching a million rows."""
     rng = np.random.default_rng(_SEED)
     nits = rng.integers(-4, 5, (_ROWS_SMALL, _DIMENSIONS), np.int8)
     attributes: dict[str, int | float | str] = {
@@ -64,27 +61,12 @@ def measure() -> list[Figure]:
             better="less",
             target="<= 0.52",
         ),
-        _latency(database, rng.standard_normal((1, _DIMENSIONS), np.float32)),
         _peak(),
     ]
 
 
-def _latency(database: Database, q: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Figure:
-    task = Task("mine", {"q": q, "database": database}, {"k": _K}, device="cpu")
-    run(task)
-    times = interleaved({"cpu": lambda: run(task)}, _REPETITIONS)
-    parameters: dict[str, int | float | str] = {
-        "rows": _ROWS_SMALL,
-        "dimensions": _DIMENSIONS,
-        "k": _K,
-        "queries": 1,
-        "data": "seeded nits",
-    }
-    return times.figure("through run()", "cpu", parameters, target="<= 2")
-
-
 def _peak() -> Figure:
-    """Measure a process of its own that searches a million rows; its whole peak counts, less the packed nits."""
+    """Measure a separate process that searches a million rows: its peak memory less the packed nits."""
     done = execute([sys.executable, "-c", _SCRIPT])
     if done.code:
         raise ToolError(f"the process that searches a million rows {ended_by(done.code)}:\n{tail(done.complaints)}")

@@ -1,4 +1,4 @@
-"""The record of a run of benchmarks, as JSON and back."""
+"""Record of a run of benchmarks, written and read as JSON."""
 
 from __future__ import annotations
 
@@ -17,38 +17,41 @@ from .machine import Machine
 
 __all__ = ["SCHEMA", "Run"]
 
-#: Of the files; another one is refused.
-SCHEMA: Final = 1
-#: Whole numbers up to this are floats without a loss.
+#: Schema of the files that are written. Schema 1 lacks `Figure.task`.
+SCHEMA: Final = 2
+_READABLE: Final = (1, 2)
+#: Fields of `Figure` that records of schema 1 lack.
+_ADDED: Final = frozenset({"task"})
+#: Integers below this convert to float without loss.
 _WHOLE = 1 << 53
 
 
 @dataclass(frozen=True)
 class Run:
-    """What was measured, on what and with what.
+    """Figures of a run, with the machine and the packages that they were measured on.
 
     Attributes
     ----------
     schema : int
-        ``SCHEMA``.
+        Schema of the record.
     date : str
-        When it began, ISO 8601, UTC.
+        Start of the run, ISO 8601, UTC.
     size : str
-        The size of the suites.
+        Size of the suites.
     threads : int
-        Most threads of devices and peers.
+        Maximum number of threads of devices and peers.
     commit : str
-        Of the sources; ends with ``+`` where files differ from it, empty without a checkout.
+        Commit of the sources, with ``+`` appended if files differ from it; empty without a checkout.
     machine : Machine
-        What it ran on.
+        Machine of the run.
     packages : mapping of str to str
-        Versions.
+        Versions of the packages.
     suites : mapping of str to tuple of Figure
-        The figures, by suite.
+        Figures of each suite.
     left_out : mapping of str to str
-        Suites that were not run -> why.
+        Reason for each suite that was skipped.
     notes : tuple of str
-        What else was left out, and what must be known to read the figures.
+        Other omissions, and facts that are needed to read the figures.
     """
 
     schema: int
@@ -63,49 +66,50 @@ class Run:
     notes: tuple[str, ...]
 
     def to_json(self) -> str:
-        """Return the record as a JSON text that ends in a newline."""
+        """Return the record as JSON text that ends with a newline."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str = "the record") -> Run:
-        """Return the record that `to_json` wrote.
+        """Read a record that `to_json` wrote.
 
         Parameters
         ----------
         text : str or bytes
-            The JSON text.
+            JSON text.
         source : str
-            What the error calls it, e.g. the path of a file.
+            Name of the record in error messages, e.g. the path of a file.
 
         Raises
         ------
         DamagedDataError
-            It is not one; the message names the source and the key at fault.
+            The text is not a record; the message names the source and the faulty key.
         InputError
-            It has another schema.
+            The record has an unknown schema.
         """
         try:
             plain = json.loads(text)
         except (ValueError, RecursionError) as error:  # Unicode's errors too
             raise DamagedDataError(f"{source} is not JSON: {error}") from error
-        if isinstance(plain, dict) and plain.get("schema", SCHEMA) != SCHEMA:
-            raise InputError(f"{source} has schema {plain['schema']!r}; this version of ninefold reads {SCHEMA}")
+        if isinstance(plain, dict) and plain.get("schema", SCHEMA) not in _READABLE:
+            allowed = " and ".join(map(str, _READABLE))
+            raise InputError(f"{source} has schema {plain['schema']!r}; this version of ninefold reads {allowed}")
         try:
             made: Run = _read(cls, plain, "")
         except _BadKeyError as error:
-            raise DamagedDataError(f"{source} is no record of a run: {error}") from error
+            raise DamagedDataError(f"{source} is not a record of a benchmark run: {error}") from error
         return made
 
 
 class _BadKeyError(ValueError):
-    """A key is at fault."""
+    """Error in a key of the record."""
 
     def __init__(self, key: str, why: str) -> None:
         super().__init__(f"{key or 'the whole'} {why}")
 
 
 def _read(kind: Any, value: Any, key: str) -> Any:
-    """Return the value of an annotated type that stands in JSON as `value`."""
+    """Convert a JSON value to an annotated type."""
     if is_dataclass(kind):
         return _object(kind, value, key)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -125,17 +129,17 @@ def _read(kind: Any, value: Any, key: str) -> Any:
 
 
 def _plain(kinds: tuple[Any, ...], value: Any, key: str) -> Any:
-    """Return a text, a number or None."""
+    """Check a string, a number or null."""
     if type(value) in kinds and not (isinstance(value, float) and not math.isfinite(value)):
         return value
     if float in kinds and type(value) is int and abs(value) < _WHOLE:
         return float(value)
-    names = {int: "an integer", float: "a number", str: "a text", types.NoneType: "null"}
+    names = {int: "an integer", float: "a number", str: "a string", types.NoneType: "null"}
     raise _BadKeyError(key, f"must be {' or '.join(names[kind] for kind in kinds)}, not {value!r}")
 
 
 def _object(kind: Any, value: Any, key: str) -> Any:
-    """Return a dataclass from an object that has exactly its fields."""
+    """Make a dataclass from a JSON object; a field that schema 1 lacks may be missing."""
     if not isinstance(value, dict):
         raise _BadKeyError(key, f"must be an object, not {value!r}")
     prefix = f"{key}." if key else ""
@@ -143,11 +147,11 @@ def _object(kind: Any, value: Any, key: str) -> Any:
     names = [f.name for f in fields(kind)]
     for name in value:
         if name not in names:
-            raise _BadKeyError(f"{prefix}{name}", "is not known")
+            raise _BadKeyError(f"{prefix}{name}", "is unknown")
     for name in names:
-        if name not in value:
+        if name not in value and name not in _ADDED:
             raise _BadKeyError(f"{prefix}{name}", "is missing")
     try:
-        return kind(**{name: _read(hints[name], value[name], f"{prefix}{name}") for name in names})
+        return kind(**{name: _read(hints[name], value[name], f"{prefix}{name}") for name in names if name in value})
     except InputError as error:
         raise _BadKeyError(key, f"is refused: {error}") from error

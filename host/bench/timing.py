@@ -1,4 +1,4 @@
-"""Timing contenders in turn."""
+"""Interleaved timing of contenders."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,29 +9,29 @@ from ninefold.spec.benchmark import Better, Figure, Parameter, summary
 
 __all__ = ["Times", "interleaved"]
 
-#: Rounds that are taken whatever the time: fewer have no quartiles to speak of.
+#: Rounds that are measured even when the budget is spent: fewer give no useful quartiles.
 _LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Times:
-    """What contenders took, in turn.
+    """Times of contenders that took turns.
 
     Attributes
     ----------
     seconds : mapping of str to sequence of float
-        Of each contender, one a round.
+        Seconds of each contender, one value a round.
     """
 
     seconds: Mapping[str, Sequence[float]]
 
     @property
     def rounds(self) -> int:
-        """How often each had its turn."""
+        """Number of rounds."""
         return len(next(iter(self.seconds.values()), ()))
 
     def median(self, name: str) -> float:
-        """Return the median seconds of a contender."""
+        """Return the median time of a contender in seconds."""
         return summary(self.seconds[name])[0]
 
     def ratio(self, name: str, peer: str) -> tuple[float, float]:
@@ -45,29 +45,31 @@ class Times:
         name: str,
         parameters: Mapping[str, Parameter],
         *,
+        quantity: str = "time",
         beside: str = "",
         better: Better = "less",
         target: str = "",
         detail: str = "",
+        task: str = "",
     ) -> Figure:
-        """Return a contender's time in milliseconds, beside another one's where that is named.
+        """Return a contender's time in milliseconds, with the ratio to a peer where one is named.
 
         Parameters
         ----------
         case : str
-            What was done.
+            Work that was measured.
         name, beside : str
-            Contenders.
+            The contender and its peer.
         parameters : mapping
             Sizes and data.
-        better, target, detail : str
+        quantity, better, target, detail, task : str
             As in `Figure`.
         """
         ratio, ratio_spread = self.ratio(name, beside) if beside else (None, 0.0)
         return Figure.timed(
             case,
             name,
-            "time",
+            quantity,
             [seconds * 1e3 for seconds in self.seconds[name]],
             "ms",
             parameters=parameters,
@@ -77,6 +79,7 @@ class Times:
             ratio_spread=ratio_spread,
             target=target,
             detail=detail,
+            task=task,
         )
 
 
@@ -86,21 +89,21 @@ def interleaved(
     budget_s: float = float("inf"),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Time contenders that take turns, so that a busy machine is busy for all.
+    """Time contenders that take turns, so that other load on the machine slows all of them.
 
-    Before each timed call runs an untimed one: the waiting threads of whoever ran before have gone to sleep by then,
-    and its own are awake.
+    An untimed call precedes each timed call. It leaves time for the previous contender's threads to go to sleep, and
+    wakes the contender's own threads.
 
     Parameters
     ----------
     contenders : mapping of str to callable
-        Who takes part.
+        Contenders by name.
     repetitions : int
         Rounds.
     budget_s : float
-        No further round begins after so many seconds, once there are three.
+        Seconds after which no further round starts, once three are complete.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock, in seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     began = clock()

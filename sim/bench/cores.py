@@ -1,8 +1,7 @@
-"""The cores: cycles, cells and clock, beside a textbook's top-k through the same flow; and what boards make of them.
+"""Cycles, cells and clock of the cores beside a register-array top-k, and projected queries a second of boards.
 
-Run with ``ninefold bench cores``. Cycles are simulated and compared with what the cores promise; cells and clock are
-the tools' figures, from the build cache where it has them; a board's queries a second are projected from counted
-cycles.
+Run with ``ninefold bench cores``. Cycles are simulated and compared with the documented latencies. Cells and clock come
+from the tools, or from the build cache. A board's queries a second are projected from counted cycles.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ __all__ = ["cores"]
 
 @dataclass(frozen=True)
 class _Design:
-    """A core to place and route.
+    """Core to place and route.
 
     Attributes
     ----------
     core : str
         Name in the catalogue, or ``register array``.
     parameters : mapping
-        Of its constructor.
+        Parameters of its constructor.
     beside : str
-        The core whose figures stand beside.
+        Core to compare with.
     lut4, mhz : str
-        Targets; LUT4 a lane where it has lanes.
+        Targets of cells and clock; the cells are LUT4 a lane if the core has lanes.
     """
 
     core: str
@@ -59,18 +58,18 @@ _DESIGNS: Final = (
         for k, lut4, mhz in ((8, "<= 900", ">= 200"), (64, "", ">= 170"))
         for made in (_Design(_ARRAY, {"k": k, **_WIDTHS}), _Design("topk", {"k": k, **_WIDTHS}, _ARRAY, lut4, mhz))
     ),
-    # As many vectors as the largest board has.
+    # The depth of the largest board.
     _Design("similarity", {"dimensions": 256, "lanes": 256, "depth": 1024}, lut4="<= 22", mhz=">= 150"),
 )
-#: Designs, and seeds of placement each.
+#: Designs, and placement seeds of each.
 _PLANS: Final[Mapping[Size, tuple[tuple[_Design, ...], int]]] = {
     "tiny": ((), 1),
     "small": (_DESIGNS, 1),
     "large": (_DESIGNS, 8),
 }
-#: Of the engine, whose line may be slower.
+#: Targets of the engine, without the link.
 _FABRIC_TARGETS: Final = {"ulx3s/full": "> 110000"}
-#: Queries a call, and repetitions, of the host on the databases of boards.
+#: Queries a call and repetitions of the host, on databases of the boards' sizes.
 _HOST_QUERIES, _REPETITIONS = 64, 15
 
 
@@ -89,16 +88,20 @@ def _measure(request: Request) -> list[Figure]:
 
 
 def _cycles() -> list[Figure]:
-    """Count cycles of the top-k core by simulation: what one more batch takes, and what its results wait for."""
+    """Count the cycles that the top-k core takes for another batch, and until its last result."""
     k, scores = 8, 1000
     model = Model(design("topk", {"k": k, **_WIDTHS}))
     used = {batches: _run(model, scores, k, batches) for batches in (1, 2)}
     model.close()
     added, waited, promised = used[2] - used[1], used[1] - scores, _component(_DESIGNS[1]).latency + k - 1
     if added != scores:
-        raise DeviceError(f"the top-k core took {added} cycles for {scores} scores more, and promises one a cycle")
+        raise DeviceError(
+            f"the top-k core took {added} cycles for another {scores} scores; documented is one score a cycle"
+        )
     if waited != promised:
-        raise DeviceError(f"the top-k core's last result came {waited} cycles after the last score, not {promised}")
+        raise DeviceError(
+            f"the top-k core's last result came {waited} cycles after the last score; documented are {promised}"
+        )
     sizes: dict[str, Parameter] = {"k": k, "scores": scores}
     return [
         Figure(
@@ -113,7 +116,7 @@ def _cycles() -> list[Figure]:
             sizes,
             kind="exact",
             better="less",
-            detail="simulated without back-pressure, and as the core promises",
+            detail="simulated without back-pressure; equals the documented latency",
         ),
     ]
 
@@ -131,14 +134,14 @@ def _run(model: Model, count: int, k: int, batches: int) -> int:
 
 
 def _implemented(designs: tuple[_Design, ...], seeds: int, note: Callable[[str], None]) -> Iterator[Figure]:
-    """Place and route on an LFE5U-85F of speed grade 6, in a harness that keeps pads out of the paths."""
+    """Place and route on an LFE5U-85F of speed grade 6, in a harness that excludes pads from the timing paths."""
     from ninefold.hdl.synthesis import implement
 
-    note(f"cores: clocks are the best of {seeds} seed{'s' if seeds > 1 else ''}, pads kept out of the paths")
+    note(f"cores: clocks are the best of {seeds} seed{'s' if seeds > 1 else ''}, timing paths exclude pads")
     seen: dict[tuple[str, str, int], float] = {}
     for made in designs:
         found = implement(_component(made), seeds=range(1, seeds + 1))
-        # Yosys' cells before packing for a lane, where there are lanes.
+        # Cells by Yosys, before packing; divided by the lanes if the core has lanes.
         lanes = made.parameters.get("lanes", 1)
         measured = {
             "LUT4 a lane" if lanes > 1 else "LUT4": (found.resources.lut4 / lanes, "", made.lut4),
@@ -149,7 +152,7 @@ def _implemented(designs: tuple[_Design, ...], seeds: int, note: Callable[[str],
         parameters: dict[str, Parameter] = {**made.parameters, "seeds": seeds}
         for quantity, (value, unit, target) in measured.items():
             seen[made.core, quantity, made.parameters.get("k", 0)] = value
-            # Absolute figures have absolute targets; what the textbook's takes stands in words.
+            # Cells and clock have absolute targets, so the register array is mentioned in the detail only.
             beside = seen.get((made.beside, quantity, made.parameters.get("k", 0)))
             better = "" if made.core == _ARRAY else "more" if quantity == "fmax" else "less"
             yield Figure(
@@ -177,7 +180,7 @@ def _component(made: _Design) -> Any:
 
 
 def _built() -> Iterator[Figure]:
-    """Yield what the committed manifests of bitstreams say."""
+    """Yield cells and clock from the committed manifests of bitstreams."""
     for name, manifest in manifests().items():
         parameters: dict[str, Parameter] = {"device": manifest.device}
         for cells, usage in manifest.resources.items():
@@ -185,7 +188,7 @@ def _built() -> Iterator[Figure]:
                 of = "" if usage.available is None else f"of {usage.available:,}"
                 quantity = {"lut4": "LUT4", "ff": "FF"}.get(cells, cells)
                 yield Figure("bitstream", name, quantity, usage.used, "", parameters, kind="exact", detail=of)
-        # That of a PLL's enable is of a register or two.
+        # The slowest clock: a domain for a PLL's enable has a register or two.
         slowest = min(manifest.clocks.values(), key=lambda clock: clock.fmax_mhz)
         yield Figure(
             "bitstream",
@@ -201,7 +204,7 @@ def _built() -> Iterator[Figure]:
 
 
 def _boards(request: Request) -> Iterator[Figure]:
-    """Yield for each board its projected queries a second, and those of the host on a database of the same size."""
+    """Yield the projected queries a second of each board, and the host's measured ones on a database of that size."""
     from ninefold.hdl.configurations import CONFIGURATIONS
     from ninefold.hdl.estimate import speed
 
@@ -218,7 +221,7 @@ def _boards(request: Request) -> Iterator[Figure]:
         target = _FABRIC_TARGETS.get(name, "")
         yield Figure("queries", name, "by the engine alone", engine, "1/s", better="more", target=target, **rest)
         yield Figure("queries", name, "cycles a query", found.interval_cycles, "cycles", better="less", **rest)
-        yield Figure("queries", name, "line busy", found.link_share, "", **rest)
+        yield Figure("queries", name, "link busy", found.link_share, "", **rest)
         if request.size == "tiny" and p.depth > 256:
             continue
         yield Figure.timed(
@@ -261,5 +264,5 @@ def _check() -> object:
     return find_tools()
 
 
-#: Measures the cores.
+#: Suite that measures the cores.
 cores = Benchmark(_measure, _check)

@@ -1,4 +1,4 @@
-"""The usual top-k in hardware, to measure ours beside: k registers that each compare with what arrives."""
+"""Textbook top-k in hardware, the peer of the core `topk`: k registers that each compare with the arriving score."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ __all__ = ["RegisterArrayTopK"]
 
 
 class RegisterArrayTopK(wiring.Component):
-    """Streaming selection of the k largest scores of each batch, by an array of registers, as textbooks have it.
+    """Streaming selection of the k largest scores of each batch by a textbook array of registers.
 
-    A score is compared with all registers at once; those that hold less move on by one, and it takes the first of
-    their places. So each score reaches k comparators in the cycle that it arrives in: the wires to them grow with k,
-    and the comparison and the move are one path.
+    A score is compared with all registers at once. The registers with smaller scores shift by one, and the score takes
+    the first of their places. Each score therefore drives k comparators in the cycle in which it arrives: the fan-out
+    grows with k, and comparison and shift are one path.
 
-    Throughput is one score a cycle within a batch. Results leave one a cycle behind the last score, and no score is
-    taken meanwhile. If the last score of a batch is accepted in cycle t, result i is offered from cycle t + 1 + i on,
-    or as soon as those before it have been accepted.
+    Throughput is one score a cycle within a batch. Results leave one a cycle after the last score; no score is accepted
+    until all have left. If the last score of a batch is accepted in cycle t, result i is offered from cycle t + 1 + i
+    on, or once the results before it have been accepted.
 
     Parameters
     ----------
     k : int
-        Results a batch, 1 to 256; a batch of fewer scores gives as many results as it has scores.
+        Results a batch, 1 to 256; a batch of fewer scores gives one result a score.
     score_width, id_width : int
         Bits, 1 to 64.
 
     Members
     -------
     scores : In(stream.Signature({score: signed(score_width), id: id_width, last: 1}))
-        The scores, each with its id; ``last`` closes a batch.
+        Scores, each with its id; ``last`` closes a batch.
     results : Out(stream.Signature({score: signed(score_width), id: id_width, last: 1}))
-        The largest of each batch, largest first, equal scores in order of arrival; ``last`` on the final one.
+        Largest scores of each batch, largest first, equal scores in order of arrival; ``last`` on the final one.
 
     Raises
     ------
     InputError
-        A parameter outside what is allowed.
+        A parameter is outside its range.
     """
 
     def __init__(self, k: int, score_width: int, id_width: int) -> None:
@@ -51,13 +51,13 @@ class RegisterArrayTopK(wiring.Component):
         super().__init__({"scores": In(stream.Signature(payload)), "results": Out(stream.Signature(payload))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the registers, their comparators and the way out."""
+        """Build the registers, their comparators and the output."""
         m = Module()
         arriving = self.scores.payload
         kept = [Signal(arriving.shape(), name=f"kept_{i}", reset_less=True) for i in range(self.k)]
         there = Signal(self.k)
         leaves = Signal()
-        # A register is beaten where it is empty; of equal scores the one that is there stays.
+        # An empty register is always replaced; of equal scores the earlier one stays.
         beaten = Cat(~there[i] | (arriving.score > register.score) for i, register in enumerate(kept))
         m.d.comb += [
             self.scores.ready.eq(~leaves),

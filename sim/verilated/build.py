@@ -16,7 +16,7 @@ from ninefold.spec.compiler import found_compiler, named_compiler
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.progress import step
 
-__all__ = ["build", "prepare", "tools_or_reason"]
+__all__ = ["build", "optimised", "prepare", "tools_or_reason"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _TRACED = Path(__file__).with_name("traced.cpp")
@@ -97,6 +97,11 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
     entry = cache.get(digest(compilation), make)
     BuildCache(_ANY).alias(name, entry)
     return entry / "core.so"
+
+
+def optimised(design: Design, tools: Tools) -> Compilation:
+    """Return the compilation of the fast model of a design, whose `main` another program may replace."""
+    return _compilation(design.streams, tools, _OPTIMISED, waves=False)
 
 
 def tools_or_reason() -> Tools | str:

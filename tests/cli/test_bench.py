@@ -165,11 +165,11 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     assert run("plain", "--html", tmp_path / "page.json").output == (
         "error: the report must end in .html, not 'page.json'\n"
     )
-    plain["schema"] = 2
+    plain["schema"] = 9
     old.write_text(json.dumps(plain))
-    assert run("plain", "--compare", old).output.endswith("has schema 2; this version of ninefold reads 1\n")
+    assert run("plain", "--compare", old).output.endswith("has schema 9; this version of ninefold reads 1 and 2\n")
     old.write_text("{}")
-    assert "is no record of a run: schema is missing" in run("plain", "--compare", old).output
+    assert "is not a record of a benchmark run: schema is missing" in run("plain", "--compare", old).output
     assert run("plain", "--compare", tmp_path / "no.json").output == (
         f"error: {tmp_path / 'no.json'}: No such file or directory\n"
     )

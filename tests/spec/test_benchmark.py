@@ -21,7 +21,7 @@ def test_median_and_distance_of_quartiles(values: list[float], median: float, sp
 
 
 def test_no_values() -> None:
-    with pytest.raises(InputError, match="at least one value, not none"):
+    with pytest.raises(InputError, match="at least one value, not 0"):
         summary([])
 
 
@@ -60,6 +60,7 @@ def test_beside_a_peer_the_ratio_is_judged() -> None:
         ({"target": "fast"}, "target must be a comparison with a number, such as '<= 0.75', not 'fast'"),
         ({"beside": "peer"}, "ratio and beside come together, not None beside 'peer'"),
         ({"ratio": 1.0}, "ratio and beside come together, not 1.0 beside ''"),
+        ({"task": "a task"}, "a task must be beside a peer, and 'a task' has none"),
         ({"repetitions": 0}, "repetitions must be at least 1, not 0"),
     ],
 )

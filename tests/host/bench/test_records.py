@@ -1,8 +1,9 @@
-"""The record of a run: there and back, and what is at fault in one that is not."""
+"""Records of runs: written and read back, and the key named in a damaged one."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ FIGURE = Figure(
     0.01,
     "<= 0.75",
     "detail",
+    "a task",
 )
 
 
@@ -58,8 +60,8 @@ def changed(path: str, value: Any) -> str:
     ("path", "value", "message"),
     [
         ("date", ..., "date is missing"),
-        ("date", 5, "date must be a text, not 5"),
-        ("more", 1, "more is not known"),
+        ("date", 5, "date must be a string, not 5"),
+        ("more", 1, "more is unknown"),
         ("size", "huge", "size must be one of 'tiny', 'small', 'large', not 'huge'"),
         ("machine/processors", "two", "machine.processors must be an integer, not 'two'"),
         ("machine/processors", True, "machine.processors must be an integer, not True"),
@@ -77,7 +79,7 @@ def changed(path: str, value: Any) -> str:
 def test_the_key_at_fault_is_named(path: str, value: Any, message: str) -> None:
     with pytest.raises(DamagedDataError) as caught:
         Run.from_json(changed(path, value), "old.json")
-    assert str(caught.value).startswith(f"old.json is no record of a run: {message}")
+    assert str(caught.value).startswith(f"old.json is not a record of a benchmark run: {message}")
 
 
 def test_what_is_no_number_is_refused() -> None:
@@ -94,4 +96,12 @@ def test_what_is_no_number_is_refused() -> None:
 def test_another_schema_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         Run.from_json(changed("schema", 99), "old.json")
-    assert str(caught.value) == "old.json has schema 99; this version of ninefold reads 1"
+    assert str(caught.value) == "old.json has schema 99; this version of ninefold reads 1 and 2"
+
+
+def test_schema_1_is_read() -> None:
+    plain = json.loads(run(FIGURE).to_json())
+    plain["schema"] = 1
+    del plain["suites"]["search"][0]["task"]
+    back = Run.from_json(json.dumps(plain))
+    assert back.suites["search"] == (replace(FIGURE, task=""),)
