@@ -1,6 +1,6 @@
-"""Benchmark of the link: the share of queries in the bytes to a board, and the cycles between queries.
+"""Benchmark of the link: payload share of the bytes to a board, and cycles between queries.
 
-Run with ``ninefold bench link``; on a virtual board without ``--device board:NAME``.
+Run with ``ninefold bench link``. The default is a virtual board; ``--device board:NAME`` chooses another.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from ninefold.spec.errors import DeviceError
 
 __all__ = ["link"]
 
-#: Boards, and numbers of queries. The link of virtual/tiny keeps up with its engine; icebreaker/small includes its
-#: UART.
+#: Boards and numbers of queries. The link of virtual/tiny is as fast as its engine; icebreaker/small includes its UART.
 _BOARDS: Final[Mapping[Size, tuple[str, int]]] = {
     "tiny": ("board:virtual/tiny", 20),
     "small": ("board:icebreaker/small", 300),
@@ -41,7 +40,7 @@ def _measure(request: Request) -> list[Figure]:
         finally:
             board.close()
         if any(one.repeats != measured[0].repeats for one in measured):
-            request.note(f"link: {name} needed repeats, which count as overhead in the share of payload")
+            request.note(f"link: {name} repeated requests; repeats count as overhead in the payload share")
         figures += _figures(name, measured)
     return figures
 

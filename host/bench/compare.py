@@ -1,4 +1,4 @@
-"""What became better or worse since an earlier run."""
+"""Comparison of a run with an earlier one: regressions and improvements."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ __all__ = ["FLOORS", "Change", "Comparison", "compare", "threshold"]
 
 Verdict = Literal["regression", "improvement", "same"]
 
-#: Relative changes that are never held against anyone: machines have moods, which a peer in the same run shares.
+#: Relative changes that always count as noise. Load on the machine also slows the peer of the same run, so ratios vary
+#: less than times.
 FLOORS: Final = {"ratio": 0.10, "timed": 0.25, "exact": 1e-9}
-#: Of the standard error of the change, how much counts as noise.
+#: Standard errors of the change that count as noise.
 _ERRORS = 3.0
 #: Standard error of the median of n normal values in terms of the distance of their quartiles, times sqrt(n):
 #: sqrt(pi / 2) standard deviations, of which the quartiles are 1.349 apart.
@@ -28,18 +29,18 @@ _MEDIAN_ERROR = math.sqrt(math.pi / 2) / 1.349
 
 @dataclass(frozen=True)
 class Change:
-    """One figure, then and now.
+    """Change of one figure.
 
     Attributes
     ----------
     suite : str
-        Its suite.
+        Suite of the figure.
     old, new : Figure
-        Then and now.
+        The figure of each run.
     worse : float
-        How many times worse it is now; below 1 it is better.
+        Factor by which the figure became worse; below 1 it became better.
     threshold : float
-        The relative change that is taken for noise.
+        Relative change that counts as noise.
     verdict : str
         ``"regression"``, ``"improvement"`` or ``"same"``.
     """
@@ -54,16 +55,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs, figure by figure.
+    """Comparison of two runs, figure by figure.
 
     Attributes
     ----------
     changes : tuple of Change
-        Of the figures that both runs judge.
+        Changes of the figures that both runs judge.
     gone, added : tuple of str
-        Figures that only the old run, or only the new one, has; of suites that both ran.
+        Figures that only the old run or only the new run has, in suites of both.
     notes : tuple of str
-        What else differs: versions of packages, threads.
+        Other differences: versions of packages, threads.
     """
 
     changes: tuple[Change, ...]
@@ -73,49 +74,50 @@ class Comparison:
 
     @property
     def regressions(self) -> tuple[Change, ...]:
-        """What became worse."""
+        """Changes for the worse that exceed the noise."""
         return tuple(change for change in self.changes if change.verdict == "regression")
 
     @property
     def summary(self) -> str:
-        """How many figures became worse or better, in a sentence without a full stop."""
+        """Numbers of figures that became worse or better, in a sentence without a full stop."""
         worse, better = len(self.regressions), sum(change.verdict == "improvement" for change in self.changes)
         return (
             f"{worse} regression{'s'[: worse != 1]}, {better} improvement{'s'[: better != 1]}, of {len(self.changes)}"
-            f" compared; {len(self.gone)} gone, {len(self.added)} new"
+            f" compared; {len(self.gone)} missing, {len(self.added)} new"
         )
 
 
 def compare(old: Run, new: Run, *, any_machine: bool = False) -> Comparison:
-    """Hold a run against an earlier one.
+    """Compare a run with an earlier one.
 
-    Beside a peer the ratio is compared, else the value; figures without a better side, as those of peers, are not.
+    The ratio is compared where both figures are beside the same peer, the value where neither has a peer. Figures that
+    are not judged, such as the times of peers, are not compared.
 
     Parameters
     ----------
     old, new : Run
-        The runs.
+        The earlier and the later run.
     any_machine : bool
-        Compare although the machines, or the threads, differ.
+        Compare even if the machines or the thread counts differ.
 
     Raises
     ------
     InputError
-        They are of different sizes, or ran on different machines or with different numbers of threads.
+        The sizes, the machines or the thread counts differ.
     """
     if old.size != new.size:
-        raise InputError(f"the earlier run is of size {old.size}, this one of {new.size}")
+        raise InputError(f"the earlier run has size {old.size}, this one {new.size}")
     differs = new.machine.differs(old.machine)
     if old.threads != new.threads:
         differs = "; ".join(filter(None, (differs, f"{counted(old.threads, 'thread')} there, {new.threads} here")))
     if differs and not any_machine:
-        raise InputError(f"the earlier run differs: {differs}; --any-machine compares all the same")
+        raise InputError(f"the earlier run differs: {differs}; --any-machine compares them anyway")
     notes = [f"the earlier run differs: {differs}"] if differs else []
-    notes += [f"{suite} was not measured then" for suite in new.suites if suite not in old.suites]
+    notes += [f"{suite} is not in the earlier run" for suite in new.suites if suite not in old.suites]
     for name in sorted({*old.packages, *new.packages}):
         before, after = old.packages.get(name, "none"), new.packages.get(name, "none")
         if before != after:
-            notes.append(f"{name} {before} then, {after} now")
+            notes.append(f"{name}: {before} in the earlier run, {after} now")
     changes: list[Change] = []
     gone: list[str] = []
     added: list[str] = []
@@ -129,10 +131,10 @@ def compare(old: Run, new: Run, *, any_machine: bool = False) -> Comparison:
 
 
 def threshold(old: Figure, new: Figure) -> float:
-    """Return the relative change from one figure to the other that is taken for noise.
+    """Return the relative change from one figure to the other that counts as noise.
 
-    Three standard errors of the difference of the medians, from their spreads and repetitions, and at least 10 % beside
-    a peer, 25 % without one; nothing for what is exact.
+    It is three standard errors of the difference of the medians, from their spreads and repetitions: at least 10 % for
+    a ratio to a peer, at least 25 % for a value. Exact figures have no noise.
     """
     if new.kind != "timed":
         return FLOORS["exact"]
@@ -142,7 +144,7 @@ def threshold(old: Figure, new: Figure) -> float:
 
 def _changes(suite: str, pairs: list[tuple[Figure, Figure]]) -> Iterator[Change]:
     for old, new in pairs:
-        if not new.better or (old.ratio is None) != (new.ratio is None):
+        if not new.better or old.beside != new.beside:
             continue
         worse, noise = _worse(old, new), threshold(old, new)
         verdict: Verdict = "same"

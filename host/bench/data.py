@@ -1,18 +1,23 @@
-"""What searches are measured on: embeddings of Python's standard library, and larger sets made from them."""
+"""Data of the search benchmark: given vectors, or embeddings of Python's standard library and their copies."""
 
 from __future__ import annotations
 
 import math
 import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.index import Index
+from ninefold.host.index.write import calibrated_scale
 from ninefold.host.nits import pack
 from ninefold.host.quantise import quantise
+from ninefold.host.scheduler import Scheduler
+from ninefold.host.sources.vectors import check_rows, claims, load
 from ninefold.spec.benchmark import Request
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError, InputError
@@ -20,36 +25,36 @@ from ninefold.spec.formats import Mode
 
 __all__ = ["Base", "Dataset", "base", "bytes_needed", "dataset", "recall"]
 
-#: How many of the exact nearest count.
+#: Number of exact nearest rows that recall counts.
 K: Final = 10
 _SEED = 9
-#: Added to copies of a row, in lengths of a row: a copy then has a cosine of about 0.96 to its original, as near
-#: neighbours of these texts have.
+#: Noise added to copies of a row, relative to its length. A copy then has a cosine of about 0.96 to its original, like
+#: near neighbours of these texts.
 _NOISE = 0.3
-#: Of seeded normal data: what sentence embeddings calibrate to, in multiples of one through their standard deviation.
+#: Scale for seeded normal data, in multiples of the inverse standard deviation: sentence embeddings calibrate to it.
 _SIGMAS = 0.5
 _DIMENSIONS = 384
 _BLOCK = 8192
-#: Of a row, in the databases of all peers together: four in float32, others in 8 and 4 bits, and what lies around.
-_BYTES_A_DIMENSION, _BYTES_A_ROW = 26, 2048
+#: Memory of the databases of all peers together: seven in float32, others in 16, 8 and 4 bits, and graphs.
+_BYTES_A_DIMENSION, _BYTES_A_ROW = 42, 3072
 
 
 @dataclass(frozen=True)
 class Base:
-    """Vectors that databases are made from.
+    """Vectors from which databases are made.
 
     Attributes
     ----------
     name : str
-        What they are.
+        Name of the data.
     vectors : float32 array of shape (N, D)
-        Unit length where they are embeddings.
+        Rows; of unit length if they are embeddings.
     queries : float32 array of shape (Q, D)
-        Taken out of them.
+        Rows that were removed from the data to serve as queries.
     scale, mode : float, str
-        Of the quantiser.
+        Parameters of the quantiser.
     real : bool
-        Whether they are embeddings of texts.
+        True if the vectors are real data and not random.
     """
 
     name: str
@@ -62,24 +67,26 @@ class Base:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A database, what is asked of it, and the answer.
+    """Database with queries and their exact answers.
 
     Attributes
     ----------
     name : str
-        What the data is.
+        Name of the data.
     vectors : float32 array of shape (N, D)
-        The rows.
+        Rows.
     queries : float32 array of shape (Q, D)
-        None of them is a row.
+        Queries, none of which is a row.
     truth : int64 array of shape (Q, 10)
-        The rows with the largest float32 dot products, in no order.
+        Rows with the largest float32 dot products, unordered.
     nits : int8 array of shape (N, D)
-        The rows, quantised.
+        Quantised rows.
     database : Database
-        The same, packed, with the vectors in float16 to rerank with.
+        Packed nits, with float16 vectors for reranking.
     real : bool
-        Whether all rows are embeddings of something.
+        True if all rows are real data.
+    seconds : float
+        Time of quantising and packing the rows.
     """
 
     name: str
@@ -89,41 +96,70 @@ class Dataset:
     nits: npt.NDArray[np.int8]
     database: Database
     real: bool
+    seconds: float
 
 
 def base(request: Request, queries: int) -> Base:
-    """Return the embeddings of Python's standard library that the demo indexes, or normal numbers without them.
+    """Return the requested vectors, or the demo's embeddings of Python's standard library, or seeded normal numbers.
 
     Parameters
     ----------
     request : Request
-        Its note says which, and why.
+        `Request.data` names the vectors; without it and without the demo's index, a note tells that they are random.
     queries : int
-        How many rows are taken out, to be searched for.
+        Number of rows to remove and use as queries.
+
+    Raises
+    ------
+    InputError
+        The vectors are missing or are fewer than twice the queries.
     """
+    if request.data:
+        return _given(request.data, queries)
     name = f"stdlib-{sys.version_info.major}.{sys.version_info.minor}"
     rng = np.random.default_rng(_SEED)
     try:
         index = Index.open(name)
         vectors = index.vectors.astype(np.float32)
     except (InputError, DamagedDataError) as error:
-        request.note(f"seeded normal numbers instead of embeddings, which have no meaning: {error}; run ninefold demo")
+        request.note(f"the data are seeded random numbers, whose recall is meaningless: {error}; run ninefold demo")
         vectors = rng.standard_normal((10 * queries + 1000, _DIMENSIONS), np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         scale = _SIGMAS * math.sqrt(_DIMENSIONS)
         return Base("normal", vectors[queries:], vectors[:queries], scale, "tanh", real=False)
-    order = rng.permutation(len(vectors))
+    return _divided(name, vectors, float(index.database.attributes["scale"]), index.manifest.mode, queries)
+
+
+def _given(source: str, queries: int) -> Base:
+    """Return the vectors of a ``.npy`` file, with a calibrated scale, or of an index."""
+    if not claims(source):
+        index = Index.open(source)
+        scale = float(index.database.attributes["scale"])
+        return _divided(Path(source).name, index.vectors.astype(np.float32), scale, index.manifest.mode, queries)
+    rows = load(source)
+    if rows.ndim != 2:
+        raise InputError(f"{source} must have shape (N, D), not {rows.shape}")
+    vectors = check_rows(rows, source)
+    with Scheduler() as scheduler:
+        scale = calibrated_scale(scheduler, vectors, "tanh", source)
+    return _divided(Path(source).stem, vectors, scale, "tanh", queries)
+
+
+def _divided(name: str, vectors: npt.NDArray[np.float32], scale: float, mode: str, queries: int) -> Base:
+    """Remove random rows to serve as queries."""
     if len(vectors) < 2 * queries:
-        raise InputError(f"the index {name} has {len(vectors)} rows, too few to take {queries} out")
-    scale = float(index.database.attributes["scale"])
+        raise InputError(
+            f"{name} must have at least {2 * queries:,} rows for {queries:,} queries, not {len(vectors):,}"
+        )
+    order = np.random.default_rng(_SEED).permutation(len(vectors))
     rest, taken = vectors[order[queries:]], vectors[order[:queries]]
-    return Base(name, rest, taken, scale, index.manifest.mode, real=True)  # type: ignore[arg-type]
+    return Base(name, rest, taken, scale, mode, real=True)  # type: ignore[arg-type]
 
 
 def dataset(of: Base, rows: int) -> Dataset:
-    """Return a database of so many rows: the first ones, or all and then copies with noise.
+    """Return a database of the first `rows` rows, followed by copies with noise if there are too few.
 
-    A name says which: copies with noise are as many as they are large, and mean nothing new.
+    The name of the data states which: copies with noise enlarge a database without new content.
     """
     if rows <= len(of.vectors):
         vectors = of.vectors[:rows]
@@ -138,6 +174,7 @@ def dataset(of: Base, rows: int) -> Dataset:
             block += noise * (_NOISE * lengths / np.sqrt(np.float32(block.shape[1])))
             block *= lengths / np.linalg.norm(block, axis=1, keepdims=True)
         name = f"{of.name}, tiled with noise"
+    start = time.perf_counter()
     nits = np.concatenate([quantise(vectors[i : i + _BLOCK], of.scale, of.mode) for i in range(0, rows, _BLOCK)])
     attributes: dict[str, int | float | str] = {
         "rows": rows,
@@ -145,30 +182,32 @@ def dataset(of: Base, rows: int) -> Dataset:
         "scale": of.scale,
         "mode": of.mode,
     }
-    database = Database({"nits": pack(nits), "vectors": vectors.astype(np.float16)}, attributes)
+    packed = pack(nits)
+    seconds = time.perf_counter() - start
+    database = Database({"nits": packed, "vectors": vectors.astype(np.float16)}, attributes)
     real = of.real and rows <= len(of.vectors)
-    return Dataset(name, vectors, of.queries, _exact(of.queries, vectors), nits, database, real)
+    return Dataset(name, vectors, of.queries, _exact(of.queries, vectors), nits, database, real, seconds)
 
 
 def bytes_needed(rows: int, dimensions: int = _DIMENSIONS) -> int:
-    """Return about how much memory it takes to measure a search of so many rows with all peers."""
+    """Estimate the memory that it takes to measure a search of `rows` rows with all peers."""
     return rows * (dimensions * _BYTES_A_DIMENSION + _BYTES_A_ROW)
 
 
 def recall(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> float:
-    """Return the share of the exact nearest that was found.
+    """Return the share of the exact nearest rows that a search found.
 
     Parameters
     ----------
     found, truth : int64 array of shape (Q, K)
-        Rows, in any order; -1 for none.
+        Rows in any order; -1 for none.
     """
     hits = sum(len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True))
     return hits / truth.size
 
 
 def _exact(queries: npt.NDArray[np.float32], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return the rows with the largest dot products, kept while the database goes by in blocks."""
+    """Return the rows with the largest dot products, selected block by block."""
     ids = np.zeros((len(queries), 0), np.int64)
     scores = np.zeros((len(queries), 0), np.float32)
     for first in range(0, len(vectors), _BLOCK):

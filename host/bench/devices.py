@@ -1,4 +1,4 @@
-"""Devices to measure."""
+"""Selection and opening of the devices to measure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["found", "opened", "ready"]
 
 
 def found(made: Backend, names: tuple[str, ...] = ()) -> list[Found]:
-    """Return the devices of a backend, or those of them that are named.
+    """Return the devices of a backend, or only the named ones.
 
     Raises
     ------
     UnavailableError
-        There is none, with the first reason.
+        There is no such device; the error states the first reason.
     """
     entries = made.probe()
     bare = made.name in names
@@ -32,7 +32,7 @@ def found(made: Backend, names: tuple[str, ...] = ()) -> list[Found]:
 
 
 def ready(operator: str) -> tuple[str, ...]:
-    """Return the devices for an operator that are there, compute, and may be chosen without being named."""
+    """Return the available devices that compute an operator and may be chosen without being named."""
     names = []
     for name in backend_names():
         made = backend(name)
@@ -43,19 +43,19 @@ def ready(operator: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def opened(request: Request, default: tuple[str, ...] = ("cpu",)) -> Iterator[dict[str, Device]]:
-    """Open the devices that are asked for, by name; the processor's with as many threads as are asked for.
+    """Open the requested devices; the CPU backend with the requested number of threads.
 
     Parameters
     ----------
     request : Request
-        Its devices; a device that it names must be there.
+        Request; a device that it names must be available.
     default : tuple of str
-        The devices where it names none; what is not there of them is noted and left out.
+        Devices to open if the request names none; unavailable ones are skipped with a note.
 
     Raises
     ------
     UnavailableError, InputError
-        A device that is named is not there.
+        A named device is unavailable.
     """
     with contextlib.ExitStack() as stack:
         devices: dict[str, Device] = {}
@@ -67,7 +67,7 @@ def opened(request: Request, default: tuple[str, ...] = ("cpu",)) -> Iterator[di
             except UnavailableError as error:
                 if request.devices:
                     raise
-                request.note(f"{name} is left out: {error}")
+                request.note(f"{name} is skipped: {error}")
                 continue
             stack.callback(device.close)
             devices[device.name] = device

@@ -1,4 +1,4 @@
-"""Embedding texts: the descriptions in Python's standard library, one at a time and together.
+"""Embedding of texts from Python's standard library, one at a time and together.
 
 Run with ``ninefold bench embed``.
 """
@@ -23,9 +23,9 @@ __all__ = ["embed"]
 _PLANS: Final[Mapping[Size, tuple[int, int]]] = {"tiny": (4, 3), "small": (256, 5), "large": (2048, 5)}
 _SEED = 9
 _TEXT = "copy a file and keep its timestamps"
-#: Two vectors of one text differ by the rounding of float32 only.
+#: Least cosine of two vectors of one text, which differ only by float32 rounding.
 _COSINE = 0.9999
-#: Of the index' float16 vectors.
+#: Largest difference to the float16 vectors of the index.
 _HALF = 2e-3
 
 
@@ -38,9 +38,11 @@ def _measure(request: Request) -> list[Figure]:
     alone = [embedder.embed([text])[0] for text in texts[:4]]
     agreement = min(float(a @ b) for a, b in zip(alone, vectors, strict=False))
     if agreement < _COSINE:
-        raise DeviceError(f"a text embedded alone has a cosine of {agreement:.5f} to the same one among {count}")
+        raise DeviceError(
+            f"a text embedded alone has a cosine of {agreement:.5f} to the same text in a batch of {count}"
+        )
     if known is not None and np.abs(known - vectors).max() > _HALF:
-        request.note("embed: the vectors in the index differ from those made now, so another model made it")
+        request.note("embed: the vectors in the index differ from these, so another model made them")
     latency, rates = [], []
     tokens = sum(len(sequence) for sequence in embedder.tokenise(texts))
     for _ in range(repetitions):
@@ -68,20 +70,20 @@ def _measure(request: Request) -> list[Figure]:
 
 
 def _texts(request: Request, count: int) -> tuple[list[str], str, np.ndarray[Any, np.dtype[np.float32]] | None]:
-    """Return texts, what they are, and the vectors that the index has of them."""
+    """Return texts, their name, and their vectors in the index (None without an index)."""
     name = f"stdlib-{sys.version_info.major}.{sys.version_info.minor}"
     try:
         index = Index.open(name)
         rows = np.random.default_rng(_SEED).choice(len(index), min(count, len(index)), replace=False)
     except (InputError, DamagedDataError) as error:
-        request.note(f"embed: one sentence, numbered, instead of real texts: {error}; run ninefold demo")
+        request.note(f"embed: the texts are one numbered sentence: {error}; run ninefold demo")
         return [f"{_TEXT}, part {i}" for i in range(count)], "one sentence, numbered", None
     texts = [index.entry(int(row)).sentence for row in rows]
     try:
         return texts, f"{name}, real", index.vectors[rows].astype(np.float32)
-    except InputError:  # made without vectors
+    except InputError:  # the index has no vectors
         return texts, f"{name}, real", None
 
 
-#: Measures the sentence model.
+#: Suite that measures the sentence model.
 embed = Benchmark(_measure, find_model)

@@ -1,4 +1,4 @@
-"""As many threads for everybody."""
+"""Thread limits of NumPy and OpenMP."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["limited"]
 
 @contextlib.contextmanager
 def limited(request: Request) -> Iterator[None]:
-    """Bound the threads of the linear algebra behind NumPy, and of OpenMP, inside the block.
+    """Limit the threads of NumPy's linear algebra and of OpenMP inside the block.
 
-    Without threadpoolctl they keep their own number, which is noted.
+    Without threadpoolctl they keep their defaults, and a note says so.
     """
     if importlib.util.find_spec("threadpoolctl") is None:
-        request.note("threads of NumPy's linear algebra are its own: threadpoolctl is not installed")
+        request.note("NumPy's linear algebra uses its default threads: threadpoolctl is not installed")
         yield
         return
     import threadpoolctl

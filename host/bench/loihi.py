@@ -1,6 +1,6 @@
-"""The Loihi emulator on 1,024 x 64 nits: exact answers, and what a query takes of the chip and of this machine.
+"""Loihi emulator on 1,024 x 64 nits: exact answers, activity of the chip and time of the emulation.
 
-Run with ``ninefold bench loihi``. The rows come from a seeded generator and hold many equal ones, so that ties decide.
+Run with ``ninefold bench loihi``. The rows are seeded and many of them are equal, so that ties matter.
 """
 
 import numpy as np
@@ -20,22 +20,22 @@ _QUERIES = {"tiny": 3, "small": 20, "large": 100}
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Mine with one query a call, and compare with a sort of all dot products.
+    """Search with one query a call, and compare with a sort of all dot products.
 
     Returns
     -------
     list of Figure
-        The share of exact answers, and medians over the queries: time steps, spikes, synaptic operations and times.
+        Share of exact answers, and medians of time steps, spikes, synaptic operations and times over the queries.
 
     Raises
     ------
     UnavailableError
-        When nengo-loihi is not installed.
+        nengo-loihi is not installed.
     """
     count = _QUERIES[request.size]
     rng = np.random.default_rng(_SEED)
     nits = rng.integers(-4, 5, (_ROWS // 4, _DIMENSIONS), dtype=np.int8)[rng.integers(0, _ROWS // 4, _ROWS)]
-    # At this scale and mode the quantiser leaves integers of -4 to 4 as they are.
+    # At this scale and mode, the quantiser does not change integers from -4 to 4.
     queries = rng.integers(-4, 5, (count, _DIMENSIONS)).astype(np.float32)
     attributes: dict[str, int | float | str] = {
         "rows": _ROWS,
@@ -93,5 +93,5 @@ def _check() -> object:
     return found(Loihi())
 
 
-#: Measures the backend ``loihi``.
+#: Suite that measures the backend ``loihi``.
 loihi = Benchmark(_measure, _check, ("loihi",))

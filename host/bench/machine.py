@@ -1,4 +1,4 @@
-"""What a benchmark ran on: processor, memory, system, packages, and the state of the sources."""
+"""Machine of a benchmark: processor, memory, system, packages, and the commit of the sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ninefold.spec.programs import execute
 
 __all__ = ["Machine", "available_bytes", "machine", "packages", "revision"]
 
-#: Whatever of these is installed is named with its version.
+#: Packages whose versions are recorded, if installed.
 _PACKAGES = (
     "ninefold",
     "numpy",
@@ -36,22 +36,22 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 @dataclass(frozen=True)
 class Machine:
-    """What the figures were measured on.
+    """Machine on which figures were measured.
 
     Attributes
     ----------
     processor : str
-        Its name.
+        Name of the processor.
     processors : int
-        How many this process may use.
+        Number of processors that this process may use.
     memory_bytes : int
-        Memory of the machine; 0 where that is not known.
+        Memory of the machine; 0 if unknown.
     system : str
         Operating system and kernel.
     governor : str
-        How the clock is governed, as Linux names it; ``"not readable"`` where it does not say.
+        Linux's name of the frequency governor; ``"not readable"`` if unknown.
     python : str
-        Version of Python.
+        Python version.
     """
 
     processor: str
@@ -62,7 +62,7 @@ class Machine:
     python: str
 
     def differs(self, other: Machine) -> str:
-        """Return in words what makes times of the two machines incomparable; empty when nothing does."""
+        """Return the differences that make times of two machines incomparable; empty without any."""
         found = [
             f"{name} {theirs} there, {ours} here"
             for name, ours, theirs in (
@@ -76,7 +76,7 @@ class Machine:
 
 
 def machine() -> Machine:
-    """Return what this process runs on."""
+    """Return the machine of this process."""
     return Machine(
         processor=processor()[0],
         processors=len(os.sched_getaffinity(0)),
@@ -88,12 +88,12 @@ def machine() -> Machine:
 
 
 def available_bytes() -> int:
-    """Return the memory that can be used without swapping; 0 where the system does not say."""
+    """Return the memory that is available without swapping, in bytes; 0 if unknown."""
     return _memory("MemAvailable")
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of what took part, as far as it is installed."""
+    """Return the versions of the installed packages that matter for the figures."""
     found = {}
     for name in _PACKAGES:
         try:
@@ -104,9 +104,9 @@ def packages() -> dict[str, str]:
 
 
 def revision() -> str:
-    """Return the commit of the sources, with ``+`` where files differ from it; empty without a checkout."""
+    """Return the commit of the sources, with ``+`` if files differ from it; empty without a checkout."""
     if not _git("ls-files", "--error-unmatch", Path(__file__).name):
-        return ""  # installed, perhaps inside somebody else's repository
+        return ""  # installed, perhaps inside another repository
     commit = _git("rev-parse", "--short=12", "HEAD")
     return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no", ":/") else "")
 

@@ -1,7 +1,7 @@
-"""Exact search by OpenVINO, on each device that it finds, beside the CPU backend on the same database.
+"""Exact search on each OpenVINO device beside the CPU backend on the same database.
 
-Run with ``ninefold bench openvino``. The data comes from a seeded generator: normal numbers, quantised with ``tanh`` at
-the multiple of sigma that sentence embeddings calibrate to.
+Run with ``ninefold bench openvino``. The data are seeded normal numbers, quantised with ``tanh`` at the multiple of
+sigma that sentence embeddings calibrate to.
 """
 
 import functools
@@ -26,24 +26,24 @@ __all__ = ["openvino"]
 
 _DIMENSIONS, _K, _SCALE, _SEED = 384, 10, 0.5, 9
 _ROWS = {"tiny": 1000, "small": 100_000, "large": 1_000_000}
-#: Queries -> repetitions; and seconds a case.
+#: Repetitions for each number of queries; seconds a case.
 _CASES, _BUDGET_S = {1: 31, 64: 11}, 20.0
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Measure ``mine`` on every device of OpenVINO, and what loading the database takes.
+    """Measure ``mine`` on every OpenVINO device, and the loading of the database.
 
     Returns
     -------
     list of Figure
-        Times beside the CPU backend, and what loading takes.
+        Times beside the CPU backend, and load times.
 
     Raises
     ------
     UnavailableError
-        When OpenVINO is not installed, or finds no device.
+        OpenVINO is not installed, or finds no device.
     DeviceError
-        When a device and the CPU backend differ.
+        A device and the CPU backend give different answers.
     """
     backend = OpenVino()
     devices = found(backend, request.of_backend(backend.name))
@@ -84,5 +84,5 @@ def _check() -> object:
     return found(OpenVino())
 
 
-#: Measures the backend ``openvino``.
+#: Suite that measures the backend ``openvino``.
 openvino = Benchmark(_measure, _check, ("openvino",))

@@ -1,4 +1,4 @@
-// What the machine can do at most: bytes read from memory and int8 multiply-adds. Each call runs on one thread.
+// Limits of the machine: bytes read from memory and int8 multiply-adds. Each call runs on one thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,18 +9,18 @@
 
 namespace {
 
-constexpr int kChains = 10;  // of independent sums: enough to hide the latency of any of these instructions
+constexpr int kChains = 10;  // independent sums, enough to hide the latency of these instructions
 
 #if defined(__x86_64__)
 
-// Products of pairs of bytes, summed in 16 bits: how nits are multiplied where there is no VNNI.
+// Products of pairs of bytes, summed in 16 bits: the multiplication of nits without VNNI.
 __attribute__((target("avx2"))) int64_t multiply_avx2(int64_t rounds) {
     __m256i sums[kChains], left = _mm256_set1_epi8(3), right = _mm256_set1_epi8(2);
     for (auto& sum : sums) sum = _mm256_setzero_si256();
     for (int64_t round = 0; round < rounds; ++round) {
 #pragma GCC unroll 10
         for (int chain = 0; chain < kChains; ++chain) {
-            asm volatile("" : "+x"(left));  // or the product would be computed once
+            asm volatile("" : "+x"(left));  // otherwise the product is computed only once
             sums[chain] = _mm256_add_epi16(sums[chain], _mm256_maddubs_epi16(left, right));
         }
     }
@@ -52,7 +52,7 @@ __attribute__((target("avx512f,avx512bw,avx512vnni"))) int64_t multiply_avx512(i
 
 extern "C" {
 
-// Reads every word; what is returned only keeps the compiler from leaving that out.
+// Reads every word; the result only keeps the compiler from removing the reads.
 __attribute__((visibility("default"))) uint64_t ninefold_read(const uint64_t* words, size_t count) {
     uint64_t sums[16] = {};
     for (size_t i = 0; i + 16 <= count; i += 16)
@@ -62,7 +62,7 @@ __attribute__((visibility("default"))) uint64_t ninefold_read(const uint64_t* wo
     return total;
 }
 
-// Returns the operations done, a multiplication and an addition being two; 0 where the processor has no such path.
+// Returns the number of operations, two for a multiplication and an addition; 0 if the processor has no such path.
 __attribute__((visibility("default"))) int64_t ninefold_multiply(int64_t rounds) {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")) return multiply_avx512(rounds);

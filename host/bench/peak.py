@@ -1,4 +1,4 @@
-"""What the machine can do at most: the two lines of a roofline, memory read a second and int8 operations a second."""
+"""Limits of the machine for a roofline: bytes read from memory and int8 operations a second."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from ninefold.spec.cache import BuildCache, digest_of
 __all__ = ["Peak", "measure"]
 
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-w")
-#: Larger than any cache; read in whole by all threads together.
+#: Size of an array larger than any cache, which all threads together read.
 _BYTES = {"tiny": 1 << 25, "small": 1 << 29, "large": 1 << 30}
-#: A call takes some milliseconds.
+#: Rounds of a call, which takes a few milliseconds.
 _ROUNDS = {"tiny": 100_000, "small": 2_000_000, "large": 5_000_000}
 _REPETITIONS = {"tiny": 3, "small": 9, "large": 15}
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The roof.
+    """Measured limits.
 
     Attributes
     ----------
     read : Figure
         Bytes read from memory a second, in GB/s.
     int8 : Figure or None
-        Operations on bytes a second, in 10^9 a second; None where the processor has no instruction for it.
+        Operations on bytes, in 10^9 a second; None if the processor has no instruction for them.
     """
 
     read: Figure
@@ -43,19 +43,19 @@ class Peak:
 
     @property
     def figures(self) -> list[Figure]:
-        """Both."""
+        """Figures that were measured."""
         return [self.read] if self.int8 is None else [self.read, self.int8]
 
 
 def measure(request: Request) -> Peak:
-    """Measure with all threads at once; a roof is the best that was seen, as STREAM has it.
+    """Measure with all threads at once; a limit is the best of several repetitions, as in STREAM.
 
     Raises
     ------
     UnavailableError
         There is no C++ compiler.
     ToolError
-        It fails.
+        The compiler fails.
     """
     library = ctypes.CDLL(str(_build()))
     library.ninefold_read.argtypes, library.ninefold_read.restype = (ctypes.c_void_p, ctypes.c_size_t), ctypes.c_uint64
@@ -74,7 +74,7 @@ def measure(request: Request) -> Peak:
     rates = _rates(read, request.threads, repetitions)
     memory = _figure("memory read", rates, "GB/s", request.threads)
     if not multiply(0) and not multiply(1):
-        request.note("search: the roofline has no int8 rate: the processor has neither AVX2 nor AVX-512 VNNI")
+        request.note("search: the roofline is skipped: the processor has neither AVX2 nor AVX-512 VNNI")
         return Peak(memory, None)
     rates = _rates(multiply, request.threads, repetitions)
     return Peak(memory, _figure("int8 rate", rates, "Gop/s", request.threads))
@@ -95,7 +95,7 @@ def _figure(quantity: str, rates: list[float], unit: str, threads: int) -> Figur
 
 
 def _rates(work: Callable[[int], int], threads: int, repetitions: int) -> list[float]:
-    """Return 10^9 units of work a second of all threads together, one a repetition; the first one warms up."""
+    """Return 10^9 units of work a second of all threads together, one value a repetition after a warm-up."""
     found = []
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(repetitions + 1):

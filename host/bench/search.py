@@ -1,14 +1,14 @@
-"""Search beside its peers: recall and time with one, a few and many queries, as the database grows.
+"""Search beside its peers: recall and time with one, a few and many queries, on databases of several sizes.
 
-Run with ``ninefold bench search``. The data are embeddings of Python's standard library where the demo has indexed it;
-databases larger than that are tiled from it with noise, and say so.
+Run with ``ninefold bench search``. The data are the vectors given by ``--data``, or the demo's embeddings of Python's
+standard library. Larger databases consist of those embeddings and copies with noise, and are named so.
 """
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,50 +16,57 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.around.mine import after, before
-from ninefold.spec.benchmark import Benchmark, Better, Figure, Parameter, Request, Size
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.progress import step
 from ninefold.spec.protocols import Device
+from ninefold.spec.text import counted
 
 from . import memory, peak
-from .data import Dataset, K, base, bytes_needed, dataset, recall
+from .contenders import LEVELS, Contender, beside_best, tuned
+from .data import Base, Dataset, K, base, bytes_needed, dataset, recall
 from .devices import opened, ready
 from .limits import limited
 from .machine import available_bytes
 from .peers import PEERS, SAME_NITS, Search
-from .timing import interleaved
+from .timing import Times, interleaved
 
 __all__ = ["Plan", "search"]
 
 _CASE: Final = "search"
-#: How many times k is searched for when reranking, and what the name then ends with.
+#: Multiple of k that is reranked, and the suffix of the contender's name.
 _RERANK: Final = 4
 RERANKED: Final = f", reranked from {_RERANK * K}"
-#: (rows, queries) -> most of FAISS's time on the same nits.
+#: Multiples of k that reranking is tuned over: k times the last one is within the largest k.
+_FACTORS: Final = (1, 2, 4, 8, 16, 25)
+#: Most of FAISS's time on the same nits, by (rows, queries).
 _TARGETS: Final = {(100_000, 1): "<= 0.75", (100_000, 64): "<= 0.3"}
-#: Of what is reranked, on real embeddings.
+#: Most of HNSW's building time, on real data of at least `_MANY` rows.
+_GRAPH, _BUILDING, _MANY = "faiss HNSW", "<= 0.05", 100_000
+#: Recall with reranking on real data.
 _RECALL: Final = ">= 0.998"
-#: Queries whose answers are compared with a sort of all dot products.
+#: Number of queries whose answers are compared with a sort of all dot products.
 _CHECKED = 8
-#: Queries that the kernel takes through the database together.
+#: Number of queries that the kernel takes through the database together.
 _TOGETHER = 256
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """Sizes and budgets of the measurement.
 
     Attributes
     ----------
     rows, queries : tuple of int
-        Sizes of databases, and queries a call.
+        Rows of the databases, and queries a call.
     repetitions : int
-        Rounds of a case.
+        Maximum number of rounds of a case.
     budget_s : float
-        Seconds that a case takes, about.
+        Approximate time of a case in seconds.
     graph_rows : int
-        Largest database that graphs are built on.
+        Rows of the largest database on which graphs are built.
     """
 
     rows: tuple[int, ...]
@@ -71,16 +78,16 @@ class Plan:
 
 PLANS: Final[Mapping[Size, Plan]] = {
     "tiny": Plan((200, 1000), (1, 16), 3, 0.1, 1000),
-    "small": Plan((10_000, 100_000), (1, 64, 1024), 41, 15.0, 10_000),
+    "small": Plan((10_000, 100_000), (1, 64, 1024), 41, 15.0, 200_000),
     "large": Plan((10_000, 100_000, 1_000_000), (1, 64, 1024), 41, 60.0, 1_000_000),
 }
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Measure devices and peers on every size of database, all real rows among them."""
+    """Measure devices and peers on every size of database, including one of all real rows."""
     plan = PLANS[request.size]
     whole = base(request, max(plan.queries))
-    sizes = sorted({*plan.rows, *([len(whole.vectors)] if whole.real and request.size != "tiny" else [])})
+    sizes = _sizes(request, plan, whole)
     figures: list[Figure] = []
     with limited(request), opened(request, ready("mine")) as devices:
         roof = _roof(request)
@@ -89,14 +96,16 @@ def _measure(request: Request) -> list[Figure]:
             needed, there = bytes_needed(rows), available_bytes()
             if there and needed > there:
                 request.note(
-                    f"search of {rows:,} rows is left out: it takes about {needed / 1e6:,.0f} MB of memory, and"
+                    f"search of {rows:,} rows is skipped: it takes about {needed / 1e6:,.0f} MB of memory, and"
                     f" {there / 1e6:,.0f} MB are free"
                 )
                 continue
             data = dataset(whole, rows)
-            contenders, built = _contenders(request, data, devices, rows <= plan.graph_rows)
+            with step(f"building databases of {rows:,} rows"):
+                contenders, built = _contenders(request, data, devices, rows <= plan.graph_rows)
             figures += built
-            figures += _compare(plan, data, contenders, tuple(name for name in devices if name in contenders), roof)
+            with step(f"searching {rows:,} rows"):
+                figures += _compare(request, data, contenders, roof, largest=rows == sizes[-1])
             for device in devices.values():
                 device.unload(data.database.digest)
     if request.size != "tiny" and not request.devices:
@@ -104,73 +113,135 @@ def _measure(request: Request) -> list[Figure]:
     return figures
 
 
+def _sizes(request: Request, plan: Plan, whole: Base) -> list[int]:
+    """Return the rows of the databases, in growing order; given vectors are measured as a whole."""
+    rows = len(whole.vectors)
+    if request.size == "tiny":
+        return sorted({min(size, rows) for size in plan.rows} if request.data else plan.rows)
+    return [rows] if request.data else sorted({*plan.rows, *([rows] if whole.real else [])})
+
+
 def _roof(request: Request) -> peak.Peak | None:
     try:
         return peak.measure(request)
     except UnavailableError as error:
-        request.note(f"search: there is no roofline: {error}")
+        request.note(f"search: the roofline is skipped: {error}")
         return None
 
 
 def _contenders(
     request: Request, data: Dataset, devices: Mapping[str, Device], graphs: bool
-) -> tuple[dict[str, Search], list[Figure]]:
-    """Build the databases of devices and peers; the time that each took is a figure."""
-    contenders: dict[str, Search] = {}
-    figures = []
-    parameters = _parameters(data)
+) -> tuple[list[Contender], list[Figure]]:
+    """Build the databases of devices and peers and tune those that have a search parameter."""
+    contenders: list[Contender] = []
+    seconds: dict[str, float] = {}
     for name, device in devices.items():
         start = time.perf_counter()
-        plain = functools.partial(_mine, device, data.database, None)
         try:
             device.load(data.database)
-            plain(data.queries[:1], K)  # compiles what it must
+            _mine(device, data.database, None, data.queries[:1], K)  # compiles if needed
         except UnsupportedError as error:
-            request.note(f"search: {name} is left out at {len(data.vectors):,} rows: {error}")
+            request.note(f"search: {name} is skipped at {len(data.vectors):,} rows: {error}")
             continue
-        figures.append(_built(name, time.perf_counter() - start, parameters))
+        seconds[name] = data.seconds + time.perf_counter() - start
         _check(name, device, data)
-        contenders[name] = plain
-        contenders[name + RERANKED] = functools.partial(_mine, device, data.database, _RERANK)
+        for suffix, factor in (("", None), (RERANKED, _RERANK)):
+            search = functools.partial(_mine, device, data.database, factor)
+            contenders.append(Contender(name + suffix, search, _recall(search, data), device=name))
+        if len(seconds) == 1:
+
+            def at(factor: int, device: Device = device) -> Search:
+                return functools.partial(_mine, device, data.database, factor)
+
+            reranked = f"{name}, reranked"
+            contenders += tuned(reranked, "rerank", _FACTORS, at, data, tuple(LEVELS), request.note, name)
     for name, peer in PEERS.items():
         if peer.missing:
-            request.note(f"search: {name} is left out: {peer.missing}")
+            request.note(f"search: {name} is skipped: {peer.missing}")
         elif peer.graph and not graphs:
-            request.note(f"search: {name} is left out at {len(data.vectors):,} rows, where its graph takes too long")
+            request.note(f"search: {name} is skipped at {len(data.vectors):,} rows: its graph takes too long to build")
         else:
             start = time.perf_counter()
-            contenders[name] = peer.build(data, request.threads)
-            figures.append(_built(name, time.perf_counter() - start, parameters))
-    return contenders, figures
+            with step(f"building {name} of {len(data.vectors):,} rows"):
+                built = peer.build(data, request.threads)
+            seconds[name] = time.perf_counter() - start
+            if peer.settings:
+                levels = tuple(LEVELS)[:-1]  # a graph or lists promise no search without loss
+                contenders += tuned(name, peer.parameter, peer.settings, built.at, data, levels, request.note)
+            else:
+                contenders.append(Contender(name, built.search, _recall(built.search, data)))
+    return contenders, list(_built(data, seconds, tuple(devices)))
+
+
+def _built(data: Dataset, seconds: Mapping[str, float], devices: tuple[str, ...]) -> Iterator[Figure]:
+    """Yield the building times, and ours beside HNSW's; ours include quantising and packing."""
+    for name, taken in seconds.items():
+        beside: dict[str, Any] = {}
+        if name in devices and _GRAPH in seconds:
+            large = data.real and len(data.vectors) >= _MANY
+            beside = {"beside": _GRAPH, "ratio": taken / seconds[_GRAPH], "target": _BUILDING if large else ""}
+            task = f"building a database of {len(data.vectors):,} rows" if name == devices[0] else ""
+            beside |= {"task": task, "better": "less"}
+        detail = "once, compilation included"
+        yield Figure(_CASE, name, "built in", taken, "s", _parameters(data), detail=detail, **beside)
+
+
+def _recall(search: Search, data: Dataset) -> float:
+    return recall(search(data.queries, K), data.truth)
 
 
 def _compare(
-    plan: Plan, data: Dataset, contenders: Mapping[str, Search], devices: tuple[str, ...], roof: peak.Peak | None
+    request: Request, data: Dataset, contenders: Sequence[Contender], roof: peak.Peak | None, *, largest: bool
 ) -> list[Figure]:
-    """Return recall, time and, for devices, how near they come to the roof."""
-    ours = {name for device in devices for name in (device, device + RERANKED)}
+    """Return recall, time and the comparison with the best peers; for devices also the share of the roof."""
+    plan = PLANS[request.size]
+    devices = tuple(dict.fromkeys(one.device for one in contenders if one.device))
     figures = []
-    for name, search in contenders.items():
-        found = recall(search(data.queries, K), data.truth)
-        better: Better = "more" if name in ours else ""
-        target = _RECALL if name == "cpu" + RERANKED and data.real else ""
-        parameters = _parameters(data)
+    for one in contenders:
+        target = _RECALL if one.name == "cpu" + RERANKED and data.real else ""
         figures.append(
-            Figure(_CASE, name, f"recall@{K}", found, "", parameters, kind="exact", better=better, target=target)
+            Figure(
+                _CASE,
+                one.name,
+                f"recall@{K}",
+                one.recall,
+                "",
+                _parameters(data),
+                kind="exact",
+                better="more" if one.device else "",
+                target=target,
+                detail=one.setting,
+            )
         )
-    peer = SAME_NITS if SAME_NITS in contenders else "numpy float32"
+    peer = next(name for name in (SAME_NITS, "numpy float32") if name in {one.name for one in contenders})
+    # The table of best peers has the databases that a reader would ask for.
+    shown = data.real or largest
     for queries in plan.queries:
         q = data.queries[:queries]
-        calls: dict[str, Callable[[], Any]] = {
-            name: functools.partial(search, q, K) for name, search in contenders.items()
-        }
+        calls: dict[str, Callable[[], Any]] = {one.key: functools.partial(one.search, q, K) for one in contenders}
         times = interleaved(calls, plan.repetitions, plan.budget_s)
         parameters = {**_parameters(data), "queries": queries}
-        for name in contenders:
-            target = _TARGETS.get((len(data.vectors), queries), "") if name == "cpu" and peer == SAME_NITS else ""
-            better = "less" if name in ours else ""
-            beside = "" if name == peer else peer
-            figures.append(times.figure(_CASE, name, parameters, beside=beside, better=better, target=target))
+        for one in contenders:
+            mine = one.name == devices[0] and peer == SAME_NITS
+            rows = len(data.vectors)
+            named = Times({one.name: times.seconds[one.key], peer: times.seconds[peer]})
+            figures.append(
+                named.figure(
+                    _CASE,
+                    one.name,
+                    parameters,
+                    beside="" if one.name == peer else peer,
+                    better="less" if one.device else "",
+                    target=_TARGETS.get((rows, queries), "") if mine and one.name == "cpu" else "",
+                    detail=one.setting,
+                    task=f"exact on nits, {rows:,} rows, {counted(queries, 'query', 'queries')}"
+                    if mine and shown
+                    else "",
+                )
+            )
+        if shown:
+            judged = request.size != "tiny" and devices[0] == "cpu"
+            figures += beside_best(contenders, devices[0], data, times, parameters, judged=judged)
         for name in devices:
             figures += _under_the_roof(name, data, parameters, times.median(name), roof)
     return figures
@@ -179,10 +250,10 @@ def _compare(
 def _under_the_roof(
     name: str, data: Dataset, parameters: Mapping[str, Parameter], seconds: float, roof: peak.Peak | None
 ) -> Iterator[Figure]:
-    """Yield operations, bytes, and the share of what the machine could do at that ratio of the two.
+    """Yield operations, bytes read, and the rate as a share of the roofline.
 
-    A product and a sum a nit are two operations. Read are the packed database, once for each 256 queries, and the
-    queries' nits.
+    A product and a sum a nit are two operations. The bytes are the packed database, read once for each 256 queries,
+    and the queries' nits.
     """
     (rows, dimensions), queries = data.nits.shape, int(parameters["queries"])
     operations = 2 * rows * dimensions * queries
@@ -199,7 +270,7 @@ def _under_the_roof(
 def _mine(
     device: Device, database: Database, rerank: int | None, q: npt.NDArray[np.float32], k: int
 ) -> npt.NDArray[np.int64]:
-    """Run `mine` on a device without a scheduler, and what follows it on the host."""
+    """Run `mine` on a device without a scheduler, and the reranking on the host."""
     call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": k, "rerank": rerank})
     asked = before(call)
     answer = asked if isinstance(asked, Answer) else after(call, device.run(asked))
@@ -208,7 +279,7 @@ def _mine(
 
 
 def _check(name: str, device: Device, data: Dataset) -> None:
-    """Compare some answers with a stable sort of all dot products, which is exact in float32."""
+    """Compare some answers with a stable sort of all dot products, which are exact in float32."""
     from ninefold.host.quantise import quantise
 
     attributes = data.database.attributes
@@ -225,9 +296,5 @@ def _parameters(data: Dataset) -> dict[str, Parameter]:
     return {"rows": rows, "dimensions": dimensions, "k": K, "data": data.name}
 
 
-def _built(name: str, seconds: float, parameters: Mapping[str, Parameter]) -> Figure:
-    return Figure(_CASE, name, "built in", seconds, "s", parameters, detail="once; what it compiles included")
-
-
-#: Measures search on the host's devices.
+#: Suite that measures search on the host's devices.
 search = Benchmark(_measure, backends=("*",))

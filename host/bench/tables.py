@@ -1,10 +1,10 @@
-"""Figures and comparisons as tables for the terminal."""
+"""Tables of figures and comparisons for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -15,22 +15,30 @@ from ninefold.spec.benchmark import Figure, Parameter
 from .compare import Comparison
 
 __all__ = [
+    "BESIDE_PEERS",
     "Target",
     "described",
     "figures",
     "print_comparison",
     "print_targets",
+    "print_tasks",
     "quantity",
+    "ratio",
     "shown",
     "targets",
+    "tasks",
+    "verdict",
     "worsening",
 ]
 
+#: Title of the table of tasks.
+BESIDE_PEERS: Final = "Ninefold beside the best peer at equal recall"
+_VERDICTS: Final = {True: "met", False: "missed", None: ""}
 _COLOURS = {True: "green", False: "red", None: ""}
 
 
 def shown(value: float) -> str:
-    """Return a number with four significant digits, and all digits of a whole one."""
+    """Return a number with four significant digits, or all digits of a whole number."""
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 10_000 else f"{value:.4g}"
 
 
@@ -42,7 +50,7 @@ def described(parameters: Mapping[str, Parameter]) -> str:
 
 
 def quantity(figure: Figure) -> str:
-    """Return a figure with unit and spread, marked where it is projected."""
+    """Return the value of a figure with unit and spread, and a mark if it is projected."""
     text = f"{shown(figure.value)} {figure.unit}".rstrip()
     if figure.kind == "projected":
         return f"{text} (projected)"
@@ -52,7 +60,7 @@ def quantity(figure: Figure) -> str:
 def figures(name: str, measured: Iterable[Figure]) -> Table:
     """Return a suite as a table that fits into 80 columns.
 
-    Behind a median stands half the distance of the quartiles. Green meets its target, red does not.
+    Half the distance of the quartiles follows each median. Figures that meet their target are green, others red.
     """
     table = Table(title=name, title_justify="left")
     table.add_column("figure", ratio=1)
@@ -73,7 +81,7 @@ def figures(name: str, measured: Iterable[Figure]) -> Table:
 
 
 class Target(NamedTuple):
-    """A figure that has a target, what it is called, and what it reached: the ratio where it is beside a peer."""
+    """Figure with a target, its name, and the value or ratio that it reached."""
 
     name: str
     reached: str
@@ -81,7 +89,7 @@ class Target(NamedTuple):
 
 
 def targets(suites: Mapping[str, Iterable[Figure]]) -> list[Target]:
-    """Return what has a target."""
+    """Return the figures that have a target."""
     aimed = [(suite, figure) for suite, measured in suites.items() for figure in measured if figure.target]
     return [
         Target(
@@ -93,8 +101,43 @@ def targets(suites: Mapping[str, Iterable[Figure]]) -> list[Target]:
     ]
 
 
+def tasks(suites: Mapping[str, Iterable[Figure]]) -> list[Figure]:
+    """Return the figures of the table beside the best peers."""
+    return [figure for measured in suites.values() for figure in measured if figure.task]
+
+
+def ratio(figure: Figure) -> str:
+    """Return the ratio of a figure with its spread, as ``0.27 x ±0.01``; empty without a peer."""
+    if figure.ratio is None:
+        return ""
+    spread = f" ±{shown(figure.ratio_spread / 2)}" if figure.repetitions > 1 else ""
+    return f"{shown(figure.ratio)} x{spread}"
+
+
+def verdict(figure: Figure) -> str:
+    """Return ``met`` or ``missed``; empty without a target."""
+    return _VERDICTS[figure.met]
+
+
+def print_tasks(console: Console, suites: Mapping[str, Iterable[Figure]]) -> None:
+    """Print a row for each task: subject, best peer, ratio, and the target that is met or missed."""
+    listed = tasks(suites)
+    if not listed:
+        return
+    table = Table(title=BESIDE_PEERS, title_justify="left")
+    table.add_column("task", ratio=1)
+    table.add_column("peer")
+    table.add_column("ratio", justify="right", no_wrap=True)
+    table.add_column("target", no_wrap=True)
+    for figure in listed:
+        label = Text(figure.task) + Text(f"\n  {figure.subject}: {figure.quantity}", style="dim")
+        aim = f"{figure.target} {verdict(figure)}" if figure.target else ""
+        table.add_row(label, Text(figure.beside), Text(ratio(figure)), Text(aim, style=_COLOURS[figure.met]))
+    console.print(table)
+
+
 def print_targets(console: Console, suites: Mapping[str, Iterable[Figure]]) -> None:
-    """Print how many targets are met, and each that is missed."""
+    """Print the number of targets met, and each missed one."""
     aimed = targets(suites)
     missed = [target for target in aimed if not target.figure.met]
     if aimed:
@@ -104,15 +147,15 @@ def print_targets(console: Console, suites: Mapping[str, Iterable[Figure]]) -> N
 
 
 def worsening(factor: float) -> str:
-    """Return how much worse a factor is, as ``+12.5 %``; better is negative."""
+    """Return a factor as a change for the worse, such as ``+12.5 %``; improvements are negative."""
     return f"{100 * (factor - 1):+.1f} %"
 
 
 def print_comparison(console: Console, found: Comparison) -> None:
-    """Print what became better or worse, and what cannot be said."""
+    """Print the changes of a comparison, the figures that are missing, and the notes."""
     table = Table(title="changes", title_justify="left")
     table.add_column("figure", ratio=1)
-    table.add_column("then", justify="right")
+    table.add_column("earlier", justify="right")
     table.add_column("now", justify="right")
     table.add_column("worse by", justify="right", no_wrap=True)
     table.add_column("noise", justify="right", no_wrap=True)
@@ -133,5 +176,5 @@ def print_comparison(console: Console, found: Comparison) -> None:
     if changed:
         console.print(table)
     console.print(found.summary, style="bold", highlight=False)
-    for text in (*found.notes, *(f"gone: {name}" for name in found.gone)):
+    for text in (*found.notes, *(f"missing: {name}" for name in found.gone)):
         console.print(text, style="dim", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""``ninefold bench``: run the benchmarks that installed packages offer, beside their peers."""
+"""``ninefold bench``: run the benchmarks of the installed packages beside their peers."""
 
 from __future__ import annotations
 
@@ -29,25 +29,40 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("suites", nargs=-1)
 @click.option(
-    "--device", "devices", multiple=True, help="Measure this one; may be given again [default: each suite's]."
+    "--device", "devices", multiple=True, help="Measure this device; may be repeated [default: chosen by each suite]."
 )
-@click.option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Seconds, minutes or more.")
-@click.option("--threads", type=click.IntRange(min=1), help="Of devices and peers [default: every processor].")
+@click.option(
+    "--size",
+    type=click.Choice(SIZES),
+    default="small",
+    show_default=True,
+    help="Size of the databases: seconds, minutes or hours of measuring.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Maximum threads of devices and peers [default: number of processors].",
+)
 @click.option(
     "--json",
     "as_json",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write the figures there; - is stdout.",
+    help="Write the figures to this file; - is stdout.",
 )
-@click.option("--html", type=_FILE, help="Write the report there, FILE.html, its charts as PNG beside it.")
+@click.option(
+    "--data", default="", help="Vectors for the suite search: a .npy file of floats, or the name of an index."
+)
+@click.option("--html", type=_FILE, help="Write the report to FILE.html, and its charts as PNG files next to it.")
 @click.option(
     "--compare",
     "earlier",
     type=_FILE,
-    help="An earlier run's JSON; exit with 1 for a regression.",
+    help="Compare with an earlier run's JSON; exit with 1 for a regression.",
 )
-@click.option("--any-machine", is_flag=True, help="Compare with a run of another machine all the same.")
-@click.option("--list", "listing", is_flag=True, help="List the suites and what they lack; measure nothing.")
+@click.option("--any-machine", is_flag=True, help="Allow comparison with a run on another machine.")
+@click.option(
+    "--list", "listing", is_flag=True, help="List the suites and their missing requirements, without measuring."
+)
 @click.pass_context
 def bench(
     context: click.Context,
@@ -56,21 +71,22 @@ def bench(
     size: Size,
     threads: int | None,
     as_json: Path | None,
+    data: str,
     html: Path | None,
     earlier: Path | None,
     any_machine: bool,
     listing: bool,
 ) -> None:
-    """Measure SUITES (default: all) and print each figure beside its target and peer.
+    """Measure SUITES (default: all) and print each figure with its target and its ratio to a peer.
 
-    Times are medians of interleaved repetitions in this run on this machine, with the distance of their quartiles, and
-    as ratios to a peer. What a suite needs is looked for before any is run; without SUITES, those that lack something
-    are left out.
+    Times are medians of interleaved repetitions in this run on this machine, with the distance of their quartiles. The
+    requirements of all suites are checked before any suite runs. Without SUITES, suites that lack a requirement are
+    skipped.
     """
     from ninefold.host.backends.cpu.paths import default_threads
     from ninefold.host.bench.compare import compare
     from ninefold.host.bench.records import Run
-    from ninefold.host.bench.tables import print_comparison, print_targets
+    from ninefold.host.bench.tables import print_comparison, print_targets, print_tasks
 
     measures = _chosen(suites, devices)
     if listing:
@@ -78,7 +94,7 @@ def bench(
             click.echo(printable(f"{name:12} {_missing(measure) or 'ready'}"))
         return
     if html is not None and html.suffix not in (".html", ".htm"):
-        raise InputError(f"the report must end in .html, not {html.name!r}")
+        raise InputError(f"the report's name must end in .html, not {html.name!r}")
     check_folders(as_json, html)
     before = None if earlier is None else Run.from_json(earlier.read_bytes(), str(earlier))
     if html is not None:
@@ -86,14 +102,17 @@ def bench(
 
         check()
     console = Console(stderr=as_json == Path("-"))
-    request = Request(size, devices, threads or default_threads(), trace=html and html.with_suffix(".trace.json"))
+    request = Request(
+        size, devices, threads or default_threads(), trace=html and html.with_suffix(".trace.json"), data=data
+    )
     if before is not None:
-        compare(before, _run(request, {}, {}, []), any_machine=any_machine)  # refuses before anything is measured
+        compare(before, _run(request, {}, {}, []), any_machine=any_machine)  # fails before anything is measured
         if suites and not before.suites.keys() & measures.keys():
             there = ", ".join(before.suites) or "none"
-            raise InputError(f"the earlier run must have one of the suites {', '.join(suites)}, and has {there}")
+            raise InputError(f"the earlier run must contain one of the suites {', '.join(suites)}, not only {there}")
     with step("measuring", len(measures)) as measuring:
         run = _measure(console, measures, request, measuring, strict=bool(suites))
+    print_tasks(console, run.suites)
     print_targets(console, run.suites)
     found = None if before is None else compare(before, run, any_machine=any_machine)
     if found is not None:
@@ -104,7 +123,7 @@ def bench(
 
 
 def _chosen(suites: tuple[str, ...], devices: tuple[str, ...]) -> dict[str, Benchmark]:
-    """Return the benchmarks by name; without names those that measure one of the devices."""
+    """Return the benchmarks by name; without names, the ones that measure one of the devices."""
     found = entries(BENCHMARKS)
     for name in suites:
         if name not in found:
@@ -117,7 +136,7 @@ def _chosen(suites: tuple[str, ...], devices: tuple[str, ...]) -> dict[str, Benc
 
 
 def _measure(console: Console, measures: dict[str, Benchmark], request: Request, measuring: Step, strict: bool) -> Run:
-    """Run the benchmarks and print their tables; what is missing stops all where they were named."""
+    """Run the benchmarks and print their tables; with `strict`, a missing requirement ends the run."""
     from dataclasses import replace
 
     from ninefold.host.bench.tables import figures as table
@@ -126,7 +145,7 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
     if left_out and strict:
         raise UnavailableError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     for name, reason in left_out.items():
-        click.echo(printable(f"left out: {name}: {reason}", lines=True), err=True)
+        click.echo(printable(f"skipped: {name}: {reason}", lines=True), err=True)
     notes: list[str] = []
 
     def note(sentence: str) -> None:
@@ -140,11 +159,11 @@ def _measure(console: Console, measures: dict[str, Benchmark], request: Request,
         try:
             with step(f"{name} ({request.size})"):
                 results[name] = tuple(measures[name](asked))
-        except (UnavailableError, UnsupportedError) as error:  # a device that was named may not do what a suite asks
+        except (UnavailableError, UnsupportedError) as error:  # a named device may lack an operator of a suite
             if strict:
                 raise
             left_out[name] = str(error)
-            click.echo(printable(f"left out: {name}: {error}", lines=True), err=True)
+            click.echo(printable(f"skipped: {name}: {error}", lines=True), err=True)
         else:
             console.print(table(name, results[name]))
         measuring.advance()
@@ -184,7 +203,7 @@ def _write(run: Run, found: Comparison | None, as_json: Path | None, html: Path 
 
 
 def _missing(measure: Benchmark) -> str:
-    """Return what the benchmark says that it lacks."""
+    """Return the missing requirement of a benchmark; empty if it can run."""
     try:
         measure.check()
     except UnavailableError as error:

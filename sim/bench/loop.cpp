@@ -9,11 +9,12 @@
 
 #include "streams.h"
 
-// Send `count` beats and collect `wanted` beats; return the cycles that this took.
+// Reset the core, send `count` beats and collect `wanted` beats; return the cycles that this took.
 extern "C" __attribute__((visibility("default"))) uint64_t ninefold_loop(
     const uint8_t* beats, uint64_t count, uint8_t* results, uint64_t wanted) {
-    VerilatedContext context;
-    Vtop top{&context, "top"};
+    // One instance for all calls, as the harness has: constructing it takes longer than thousands of cycles.
+    static VerilatedContext context;
+    static Vtop top{&context, "top"};
 #define INPUT(i, payload, valid, ready) valid = 0;
 #define OUTPUT(i, payload, valid, ready) ready = 1;
     STREAMS

@@ -37,7 +37,7 @@ def bare_loop(design: Design, result_bytes: int) -> Loop:
     Returns
     -------
     callable
-        ``loop(beats, wanted)`` sends uint8 beats of shape (count, beat_bytes) to a new instance of the core. It
+        ``loop(beats, wanted)`` sends uint8 beats of shape (count, beat_bytes) to the core after a reset. It
         returns the first `wanted` results, uint8 of shape (wanted, result_bytes), and the cycles.
 
     Raises

@@ -32,6 +32,7 @@ FIGURES = [
         ratio=0.5,
         target="<= 0.75",
         detail="more " * 30,
+        task="a task " * 9,
     ),
     Figure("pipeline", "rtl", "cycles", 1234567, "cycles", kind="exact", better="less", target="< 100"),
     Figure("queries", "board", "rate", 5.5, "1/s", kind="projected"),
@@ -85,7 +86,7 @@ def test_without_names_what_cannot_run_is_left_out(asked: list[tuple[str, Reques
     assert result.exit_code == 0, result.output
     assert [name for name, _ in asked] == ["gpu", "plain"]
     assert (asked[1][1].size, asked[1][1].threads) == ("tiny", 3)
-    assert result.stderr.startswith("left out: search: faiss-cpu is not installed; pip install it\n")
+    assert result.stderr.startswith("skipped: search: faiss-cpu is not installed; pip install it\n")
     made = Run.from_json((tmp_path / "run.json").read_text())
     assert list(made.left_out) == ["search", "gpu"]
     assert made.suites == {"plain": tuple(FIGURES)}
@@ -105,7 +106,15 @@ def test_the_table_fits_80_columns() -> None:
     result = run("plain")
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
-    for whole in ("12.5 ms ±0.5", "0.5 x a peer", "<= 0.75 x", "1,234,567 cycles", "5.5 1/s (projected)"):
+    for whole in (
+        "12.5 ms ±0.5",
+        "0.5 x a peer",
+        "<= 0.75 x",
+        "<= 0.75 met",
+        "0.5 x ±0 ",
+        "1,234,567 cycles",
+        "5.5 1/s (projected)",
+    ):
         assert whole in result.stdout
     assert result.stdout.endswith(
         "1 of 2 targets met\nmissed: plain: pipeline, rtl, cycles: 1,234,567 cycles, target < 100\n"
@@ -130,7 +139,7 @@ def test_a_suite_that_a_device_cannot_do_is_left_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(command, "entries", lambda _: found)
     result = run("--device", "board:virtual/tiny", "--json", "-")
     assert (result.exit_code, list(json.loads(result.stdout)["suites"])) == (0, ["link"])
-    assert "left out: quantise: board does not run quantise: it takes packed nits\n" in result.stderr
+    assert "skipped: quantise: board does not run quantise: it takes packed nits\n" in result.stderr
     assert run("quantise", "--device", "board").output == "error: board does not run quantise: it takes packed nits\n"
 
 
@@ -139,7 +148,10 @@ def test_a_regression_ends_with_1(tmp_path: Path) -> None:
     old = tmp_path / "old.json"
     assert run("plain", "--json", old).exit_code == 0
     same = run("plain", "--compare", old)
-    assert (same.exit_code, "0 regressions, 0 improvements, of 2 compared; 0 gone, 0 new" in same.stdout) == (0, True)
+    assert (same.exit_code, "0 regressions, 0 improvements, of 2 compared; 0 missing, 0 new" in same.stdout) == (
+        0,
+        True,
+    )
     plain = json.loads(old.read_text())
     plain["suites"]["plain"][0]["ratio"] = 0.25
     old.write_text(json.dumps(plain))
@@ -160,10 +172,10 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     old.write_text(json.dumps(plain))
     assert run("plain", "--compare", old).output.startswith("error: the earlier run differs: processor")
     assert run("gpu", "--any-machine", "--compare", old).output == (
-        "error: the earlier run must have one of the suites gpu, and has plain\n"
+        "error: the earlier run must contain one of the suites gpu, not only plain\n"
     )
     assert run("plain", "--html", tmp_path / "page.json").output == (
-        "error: the report must end in .html, not 'page.json'\n"
+        "error: the report's name must end in .html, not 'page.json'\n"
     )
     plain["schema"] = 9
     old.write_text(json.dumps(plain))

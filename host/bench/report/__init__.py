@@ -1,4 +1,4 @@
-"""The report of a run: one page that needs no network, its charts as PNG beside it."""
+"""Report of a run: one page that needs no network, and its charts as PNG files."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["check", "write"]
 
 
 def check() -> None:
-    """Raise `UnavailableError` when matplotlib, which draws the charts, is not installed."""
+    """Raise `UnavailableError` if matplotlib, which draws the charts, is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise UnavailableError("matplotlib is not installed, which draws the report", "pip install 'ninefold[bench]'")
+        raise UnavailableError("matplotlib, which draws the report, is not installed", "pip install 'ninefold[bench]'")
 
 
 def write(run: Run, path: Path, comparison: Comparison | None = None, trace: Path | None = None) -> list[Path]:
-    """Write the page, its figures as ``STEM.json`` and each chart as ``STEM-CHART.png``; return all paths.
+    """Write the page, the record as ``STEM.json`` and each chart as ``STEM-CHART.png``; return all paths.
 
     Parameters
     ----------
     run : Run
-        What is shown.
+        Record of the run.
     path : Path
-        Of the page; what is there is replaced.
+        Path of the page; an existing file is replaced.
     comparison : Comparison, optional
-        With an earlier run.
+        Comparison with an earlier run.
     trace : Path, optional
-        A timeline in the Chrome trace format, which becomes part of the page.
+        Timeline in the Chrome trace format, which is embedded in the page.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The charts, as SVG that takes its colours from the page, and as PNG."""
+"""Charts of a run, as SVG with the colours of the page and as PNG."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ninefold.host.bench.contenders import TUNED
 from ninefold.host.bench.records import Run
 from ninefold.spec.text import counted
 
-from .selection import Point, fabric, implementations, recalls, roof, scaling, stage_times, under_the_roof
+from .selection import Point, by_quantity, fabric, implementations, recalls, roof, scaling, stage_times, under_the_roof
 
 __all__ = ["Chart", "charts"]
 
-#: Told apart by most who see few colours (Okabe and Ito), and seen on white and on black.
-_COLOURS: Final = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#8f7fd1",
-    "#a08a4f",
-    "#7f7f7f",
-    "#c0504d",
-    "#3aa6a0",
-    "#b06ab3",
-)
+#: Colours of Okabe and Ito that are visible on white and on black; grey in place of yellow and black.
+_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+#: Markers, filled and then hollow, tell contenders apart without colour; dashes tell their lines apart.
 _MARKERS: Final = "osD^vP*Xph<>d"
-#: Stand for the colours of text and lines, which the page chooses.
+_DASHES: Final[tuple[Any, ...]] = (
+    "solid",
+    (0, (6, 2)),
+    (0, (2, 1.5)),
+    (0, (6, 2, 1.5, 2)),
+    (0, (6, 2, 1.5, 2, 1.5, 2)),
+    (0, (1, 2.5)),
+)
+_HATCHES: Final = ("", "///", "...", "xx", "\\\\\\", "++")
+#: Recall at which tuned contenders are in the charts of scaling.
+_SCALED: Final = f"{TUNED}0.998"
+#: Placeholders for the colours of text and lines, which the page replaces.
 _INK, _GRID = "#010203", "#040506"
 _PRINTED_INK, _PRINTED_GRID = "#222222", "#dddddd"
-#: In inches; 72 CSS pixels each in the SVG's own units, so that text keeps its size on a phone.
+#: Size in inches, of 72 CSS pixels each in the SVG's units, so that text keeps its size on a phone.
 _WIDTH, _HEIGHT = 4.6, 3.3
 _LEGEND_LINE = 0.19
 _FEW_DECADES = 1.6
@@ -55,22 +55,22 @@ _STYLE: Final = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart.
+    """Chart in both formats.
 
     Attributes
     ----------
     name : str
-        Of its files: lower case and hyphens.
+        Part of its file names: lower case and hyphens.
     section : str
-        Heading under which it stands.
+        Heading of its section.
     title : str
-        What it shows.
+        Title.
     caption : str
-        How it is read.
+        Explanation below the chart.
     svg : str
-        With colours of the page.
+        SVG with the colours of the page.
     png : bytes
-        The same, on white.
+        PNG on white.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Chart:
 
 
 def charts(run: Run) -> list[Chart]:
-    """Draw all charts that the run has figures for."""
+    """Draw all charts for which the run has figures."""
     return [
         *_recall(run),
         *_scaling(run),
@@ -94,11 +94,16 @@ def charts(run: Run) -> list[Chart]:
 
 
 def _recall(run: Run) -> Iterator[Chart]:
+    styles = _styles(run)
     for number, ((rows, data, queries), points) in enumerate(sorted(recalls(run).items())):
+        families: dict[str, list[Point]] = {}
+        for point in points:
+            families.setdefault(_family(point.name), []).append(point)
 
-        def draw(axes: Any, points: list[Point] = points) -> None:
-            for i, point in enumerate(points):
-                axes.plot(point.x, point.y, **_mark(i), label=point.name, linestyle="none")
+        def draw(axes: Any, families: dict[str, list[Point]] = families) -> None:
+            for name, members in families.items():
+                ordered = sorted(members, key=lambda member: member.x)
+                axes.plot([p.x for p in ordered], [p.y for p in ordered], **_mark(styles[name]), label=name)
             axes.set(xscale="log", xlabel="milliseconds a query", ylabel="recall@10")
             axes.margins(0.12)
 
@@ -107,23 +112,29 @@ def _recall(run: Run) -> Iterator[Chart]:
             f"recall-{number}",
             "Recall against time",
             title,
-            f"Data: {data}. Recall is measured against exact float32 search. Up and to the left is better.",
+            f"Data: {data}. Recall is relative to exact float32 search. Up and to the left is better. Contenders with a"
+            " search parameter have a point for each recall that it was tuned to.",
             draw,
-            len(points),
+            len(families),
         )
 
 
 def _scaling(run: Run) -> Iterator[Chart]:
-    for queries, lines in sorted(scaling(run).items()):
+    styles = _styles(run)
+    for queries, found in sorted(scaling(run).items()):
+        lines = {name: points for name, points in found.items() if TUNED not in name or name.endswith(_SCALED)}
 
         def draw(axes: Any, lines: dict[str, list[Point]] = lines) -> None:
-            for i, (name, points) in enumerate(lines.items()):
+            for name, points in lines.items():
                 ordered = sorted(points, key=lambda point: point.x)
-                axes.plot([p.x for p in ordered], [p.y for p in ordered], **_mark(i), label=name, linewidth=1.2)
+                style = _mark(styles[_family(name)])
+                axes.plot([p.x for p in ordered], [p.y for p in ordered], **style, label=name.replace(TUNED, ", "))
             axes.set(xscale="log", yscale="log", xlabel="rows", ylabel="milliseconds a query")
 
         title = f"{queries:,} {'query' if queries == 1 else 'queries'} a call"
-        caption = "Median time of a call through its queries. Larger databases than the real one are tiled with noise."
+        caption = (
+            "Median time of a call, divided by its queries. The data of each database are in the table of all figures."
+        )
         yield _chart(f"scaling-{queries}", "Scaling with the database", title, caption, draw, len(lines))
 
 
@@ -138,22 +149,21 @@ def _roofline(run: Run) -> Iterator[Chart]:
         knee = int8 / read
         span = [min(*seen, knee) / 2, max(*seen, knee) * 2]
         xs = [span[0], knee, span[1]]
-        axes.plot(xs, [min(int8, read * x) for x in xs], color=axes.xaxis.label.get_color(), linewidth=1.2)
-        axes.annotate(f"{read:.3g} GB/s read", (span[0], read * span[0]), (6, 4), textcoords="offset points")
-        axes.annotate(
-            f"{int8:,.0f} Gop/s int8", (span[1], int8), (0, 4), textcoords="offset points", horizontalalignment="right"
-        )
+        # Named in the legend: a text in the chart would cover points.
+        label = f"roof: {read:.3g} GB/s, {int8:,.0f} Gop/s"
+        ink = axes.xaxis.label.get_color()
+        axes.plot(xs, [min(int8, read * x) for x in xs], color=ink, linewidth=1.2, label=label)
         for i, (queries, points) in enumerate(sorted(found.items())):
-            style = {**_mark(i), "label": f"{queries:,} {'query' if queries == 1 else 'queries'} a call"}
-            axes.plot([p.x for p in points], [p.y for p in points], linestyle="none", **style)
+            style = {**_mark(i), "linestyle": "none", "label": f"{counted(queries, 'query', 'queries')} a call"}
+            axes.plot([p.x for p in points], [p.y for p in points], **style)
         axes.set(xscale="log", yscale="log", xlabel="operations a byte", ylabel="10⁹ operations a second")
         axes.margins(y=0.15)
 
     caption = (
-        "What the machine could do at most, measured in the same run, and what searches did. A small database stays in"
-        " a cache, which reads faster than memory, so its point may stand above the slope."
+        "Limits of the machine, measured in the same run, and rates of searches. A small database stays in a cache,"
+        " which is faster than memory, so its point may be above the slope."
     )
-    yield _chart("roofline", "Roofline", "Searches under the machine's roof", caption, draw, len(found))
+    yield _chart("roofline", "Roofline", "Searches below the machine's limits", caption, draw, len(found) + 1)
 
 
 def _cores(run: Run) -> Iterator[Chart]:
@@ -163,7 +173,7 @@ def _cores(run: Run) -> Iterator[Chart]:
 
     def draw(axes: Any) -> None:
         for i, point in enumerate(points):
-            axes.plot(point.x, point.y, **_mark(i), label=point.name, linestyle="none")
+            axes.plot(point.x, point.y, **_mark(i), label=point.name)
         axes.set(xscale="log", xlabel="LUT4", ylabel="MHz after routing")
         axes.margins(0.12)
 
@@ -178,9 +188,9 @@ def _fabric(run: Run) -> Iterator[Chart]:
 
     def draw(axes: Any) -> None:
         kinds: tuple[tuple[str, list[float | None], str, str], ...] = (
-            ("fabric behind its line, PROJECTED", [bar.projected for bar in bars], _COLOURS[0], "///"),
-            ("fabric's engine alone, PROJECTED", [bar.engine for bar in bars], _COLOURS[5], "..."),
-            ("this host's cpu, measured", [bar.measured for bar in bars], _COLOURS[1], ""),
+            ("fabric with its link, PROJECTED", [bar.projected for bar in bars], _COLOURS[0], "///"),
+            ("fabric's engine, PROJECTED", [bar.engine for bar in bars], _COLOURS[5], "..."),
+            ("host's CPU, measured", [bar.measured for bar in bars], _COLOURS[1], ""),
         )
         for row, (label, values, colour, hatch) in enumerate(kinds):
             there = [(i + 0.27 * (row - 1), value) for i, value in enumerate(values) if value is not None]
@@ -193,8 +203,8 @@ def _fabric(run: Run) -> Iterator[Chart]:
         axes.invert_yaxis()
 
     caption = (
-        "The fabric's figures are PROJECTED from counted cycles at the board's clock, not measured; the host's were"
-        " measured in this run on as many rows and dimensions, 64 queries a call."
+        "The fabric's rates are PROJECTED from counted cycles at the board's clock. The host's were measured in this"
+        " run on a database of the same size, 64 queries a call."
     )
     yield _chart("fabric", "Fabric beside host", "Queries a second", caption, draw, 3)
 
@@ -210,31 +220,51 @@ def _stages(run: Run) -> Iterator[Chart]:
         for i, name in enumerate(names):
             for j, (device, stages) in enumerate(found.items()):
                 taken = dict(stages).get(name, 0.0)
-                axes.barh(j, taken, left=left[device], color=_COLOURS[i], height=0.5, label="" if j else name)
+                style = {"color": _COLOURS[i], "hatch": _HATCHES[i % len(_HATCHES)], "height": 0.5}
+                axes.barh(j, taken, left=left[device], label="" if j else name, **style)
                 left[device] += taken
         axes.set(xlabel="milliseconds, medians", ylim=(-0.9, len(found) - 0.1))
         axes.set_yticks(range(len(found)), list(found))
         axes.invert_yaxis()
 
     caption = "One question in words, through the scheduler, reranked from the best 40."
-    yield _chart("stages", "Where time goes", "One question", caption, draw, len(next(iter(found.values()))))
+    yield _chart("stages", "Time of each stage", "One question", caption, draw, len(next(iter(found.values()))))
+
+
+def _family(name: str) -> str:
+    """Return the name of a contender without the recall that it was tuned to."""
+    return name.partition(TUNED)[0]
+
+
+def _styles(run: Run) -> dict[str, int]:
+    """Return the number of each contender of the searches, so that it looks alike in all charts."""
+    names = dict.fromkeys(_family(figure.subject) for figure in by_quantity(run, "search", "search", "time"))
+    return {name: i for i, name in enumerate(names)}
 
 
 def _mark(i: int) -> dict[str, Any]:
-    return {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 6}
+    """Return the style of contender number `i`: colour, dashes, and a marker that no other of the first 26 has."""
+    return {
+        "color": _COLOURS[i % len(_COLOURS)],
+        "linestyle": _DASHES[i % len(_DASHES)],
+        "linewidth": 1.2,
+        "marker": _MARKERS[i % len(_MARKERS)],
+        "markersize": 6,
+        "fillstyle": "none" if i // len(_MARKERS) % 2 else "full",
+    }
 
 
 def _chart(name: str, section: str, title: str, caption: str, draw: Callable[[Any], None], labels: int) -> Chart:
     svg = _drawn(name, draw, labels, _INK, _GRID, "svg").decode()
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor").replace(_GRID, "var(--line)")
-    # All charts stand in one page, and matplotlib calls the parts of each alike.
+    # All charts are in one page, and matplotlib uses the same ids in each.
     svg = re.sub(r'(\bid="|ref="#|url\(#)', rf"\g<1>{name}-", svg)
     png = _drawn(name, draw, labels, _PRINTED_INK, _PRINTED_GRID, "png")
     return Chart(name, section, title, caption, svg, png)
 
 
 def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: str, form: str) -> bytes:
-    """Draw a chart with its legend below, which is as high as it has lines."""
+    """Draw a chart with its legend below; the height grows with the lines of the legend."""
     inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "hatch.color")
     # The salt makes the ids of elements differ from chart to chart, and the same from run to run.
     style = {**_STYLE, **dict.fromkeys(inks, ink), "grid.color": grid, "svg.hashsalt": name}
@@ -249,7 +279,7 @@ def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: 
             if axis.get_scale() == "log":
                 _plain_numbers(axis, *sorted((low, high)))
         handles, names = _labelled(axes.get_legend_handles_labels())
-        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8, handletextpad=0.3)
+        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8, handletextpad=0.3, handlelength=3)
         target = io.BytesIO()
         transparent = form == "svg"
         metadata = {"Date": None} if form == "svg" else {"Software": None}
@@ -258,7 +288,7 @@ def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: 
 
 
 def _plain_numbers(axis: Any, low: float, high: float) -> None:
-    """Label a logarithmic axis with numbers as people write them, more of them on a short one."""
+    """Label a logarithmic axis with plain numbers, more of them on a short axis."""
     decades = math.log10(high / low)
     axis.set_major_locator(LogLocator(subs=(1.0,) if decades > _FEW_DECADES else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
@@ -266,6 +296,6 @@ def _plain_numbers(axis: Any, low: float, high: float) -> None:
 
 
 def _labelled(found: tuple[Sequence[Any], Iterable[str]]) -> tuple[list[Any], list[str]]:
-    """Return handles and labels without those that have no label."""
+    """Return the handles that have a label, and the labels."""
     pairs = [(handle, label) for handle, label in zip(*found, strict=True) if label]
     return [handle for handle, _ in pairs], [label for _, label in pairs]

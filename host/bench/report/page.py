@@ -1,4 +1,4 @@
-"""The page: HTML with its style, charts and tables, and nothing to fetch."""
+"""HTML page of a report, with its style, charts and tables in one file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from typing import Final
 
 from ninefold.host.bench.compare import Change, Comparison
 from ninefold.host.bench.records import Run
-from ninefold.host.bench.tables import Target, described, quantity, shown, targets, worsening
+from ninefold.host.bench.tables import (
+    BESIDE_PEERS,
+    Target,
+    described,
+    quantity,
+    ratio,
+    shown,
+    targets,
+    tasks,
+    verdict,
+    worsening,
+)
 from ninefold.spec.benchmark import Figure
 from ninefold.spec.text import counted
 
@@ -52,18 +63,18 @@ dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 
 
 def page(run: Run, charts: Sequence[Chart], comparison: Comparison | None, timeline: tuple[str, bytes] | None) -> str:
-    """Return the page.
+    """Return the report as an HTML page.
 
     Parameters
     ----------
     run : Run
-        What was measured.
+        Record of the run.
     charts : sequence of Chart
-        In the order of their sections.
+        Charts in the order of their sections.
     comparison : Comparison or None
-        With an earlier run.
+        Comparison with an earlier run.
     timeline : tuple of str and bytes, or None
-        Name and content of a file in the Chrome trace format, to be saved from the page.
+        Name and content of a file in the Chrome trace format, which the page offers for download.
     """
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -72,12 +83,13 @@ def page(run: Run, charts: Sequence[Chart], comparison: Comparison | None, timel
         f"<title>Ninefold benchmark, {escape(run.date[:10])}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
         "<h1>Ninefold benchmark</h1>",
         _about(run),
+        _tasks(run),
         *([_regressions(comparison)] if comparison is not None else []),
         _targets(run),
     ]
     for section, drawn in groupby(charts, key=lambda chart: chart.section):
         parts.append(f'<h2>{escape(section)}</h2>\n<div class="charts">{"".join(map(_chart, drawn))}</div>')
-        if section == "Where time goes" and timeline is not None:
+        if section == "Time of each stage" and timeline is not None:
             parts.append(_timeline(*timeline))
     parts.append("<h2>All figures</h2>")
     parts += [_suite(name, figures) for name, figures in run.suites.items()]
@@ -91,23 +103,43 @@ def _about(run: Run) -> str:
         "machine": f"{m.processor}, {counted(m.processors, 'processor')}, {m.memory_bytes / 2**30:.1f} GiB; "
         f"governor {m.governor}",
         "system": f"{m.system}; Python {m.python}",
-        "threads": f"{run.threads}, for devices and peers alike",
-        "sources": run.commit or "installed, commit not known",
+        "threads": f"{run.threads}, for devices and peers",
+        "sources": run.commit or "installed; the commit is unknown",
         "packages": ", ".join(f"{name} {version}" for name, version in run.packages.items()),
     }
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows.items())
-    notes = [*run.notes, *(f"{name} was left out: {why}" for name, why in run.left_out.items())]
+    notes = [*run.notes, *(f"{name} was skipped: {why}" for name, why in run.left_out.items())]
     said = "".join(f"<li>{escape(text)}</li>" for text in notes)
     folded = f"<details><summary>Notes ({len(notes)})</summary><ul>{said}</ul></details>" if notes else ""
     return f"<dl>{listed}</dl>{folded}"
 
 
+def _tasks(run: Run) -> str:
+    """Return the table beside the best peers, one row a task; empty if no suite has one."""
+    listed = tasks(run.suites)
+    if not listed:
+        return ""
+    headings = ("task", "ours", "best peer", "ratio", "target", "")
+    return f"<h2>{BESIDE_PEERS}</h2>{_table(headings, map(_task, listed))}"
+
+
+def _task(figure: Figure) -> str:
+    colour = {True: "good", False: "bad", None: "dim"}[figure.met]
+    detail = f'<br><span class="dim">{escape(figure.detail)}</span>' if figure.detail else ""
+    return (
+        f"<tr><td>{escape(figure.task)}{detail}</td>"
+        f"<td>{escape(figure.subject)}: {escape(figure.quantity)} {escape(quantity(figure))}</td>"
+        f'<td>{escape(figure.beside)}</td><td class="number">{escape(ratio(figure))}</td>'
+        f'<td class="number">{escape(figure.target)}</td><td class="{colour}">{escape(verdict(figure))}</td></tr>'
+    )
+
+
 def _regressions(found: Comparison) -> str:
     changed = sorted((c for c in found.changes if c.verdict != "same"), key=lambda change: -change.worse)
     text = f'<p class="{"bad" if found.regressions else "good"}">{escape(found.summary)}</p>'
-    said = "".join(f"<li>{escape(note)}</li>" for note in (*found.notes, *(f"gone: {name}" for name in found.gone)))
-    table = _table(("figure", "then", "now", "worse by", "noise"), map(_change, changed)) if changed else ""
-    return f"<h2>Since the last run</h2>{text}{table}" + (f"<ul>{said}</ul>" if said else "")
+    said = "".join(f"<li>{escape(note)}</li>" for note in (*found.notes, *(f"missing: {name}" for name in found.gone)))
+    table = _table(("figure", "earlier", "now", "worse by", "noise"), map(_change, changed)) if changed else ""
+    return f"<h2>Changes since the earlier run</h2>{text}{table}" + (f"<ul>{said}</ul>" if said else "")
 
 
 def _change(change: Change) -> str:
@@ -151,9 +183,9 @@ def _chart(chart: Chart) -> str:
 def _timeline(name: str, content: bytes) -> str:
     data = base64.b64encode(content).decode()
     return (
-        f'<p>Every call of these questions: <a download="{escape(name, quote=True)}" '
-        f'href="data:application/json;base64,{data}">save the timeline</a> and open it in '
-        '<a href="https://ui.perfetto.dev">Perfetto</a>, which keeps it on this computer.</p>'
+        f'<p>Timeline of all calls of these questions: <a download="{escape(name, quote=True)}" '
+        f'href="data:application/json;base64,{data}">download it</a> and open it in '
+        '<a href="https://ui.perfetto.dev">Perfetto</a>, which does not upload it.</p>'
     )
 
 

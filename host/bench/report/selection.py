@@ -1,4 +1,4 @@
-"""Which figures of a run a chart shows."""
+"""Selection of the figures that each chart shows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a chart: who, and where."""
+    """Named point of a chart."""
 
     name: str
     x: float
@@ -33,7 +33,7 @@ class Point:
 
 @dataclass
 class Bar:
-    """A row of bars: what the fabric is projected to do, and what the host did."""
+    """Row of bars: projected rates of the fabric and the measured rate of the host."""
 
     name: str
     projected: float
@@ -56,7 +56,7 @@ def _searches(run: Run) -> list[Figure]:
 
 
 def recalls(run: Run) -> dict[tuple[int, str, int], list[Point]]:
-    """Return for each (rows, data, queries) the milliseconds a query and the recall of everybody."""
+    """Return the milliseconds a query and the recall of each contender, by (rows, data, queries)."""
     found: dict[tuple[int, str, int], list[Point]] = {}
     recall = {
         (figure.subject, figure.parameters["rows"], figure.parameters["data"]): figure.value
@@ -72,7 +72,7 @@ def recalls(run: Run) -> dict[tuple[int, str, int], list[Point]]:
 
 
 def scaling(run: Run) -> dict[int, dict[str, list[Point]]]:
-    """Return for each number of queries, by subject, rows and milliseconds a query; only where there are two sizes."""
+    """Return rows and milliseconds a query, by number of queries and subject; subjects with one size are omitted."""
     found: dict[int, dict[str, list[Point]]] = {}
     for figure in _searches(run):
         rows, queries = int(figure.parameters["rows"]), int(figure.parameters["queries"])
@@ -85,14 +85,14 @@ def scaling(run: Run) -> dict[int, dict[str, list[Point]]]:
 
 
 def roof(run: Run) -> tuple[float, float] | None:
-    """Return GB/s of memory and 10^9 int8 operations a second; None where either was not measured."""
+    """Return GB/s of memory and 10^9 int8 operations a second; None if either was not measured."""
     read = by_quantity(run, "search", "roof", "memory read")
     int8 = by_quantity(run, "search", "roof", "int8 rate")
     return (read[0].value, int8[0].value) if read and int8 else None
 
 
 def under_the_roof(run: Run) -> dict[int, list[Point]]:
-    """Return for each number of queries the operations a byte and 10^9 operations a second of the devices."""
+    """Return operations a byte and 10^9 operations a second of the devices, by number of queries."""
     moved = {
         (f.subject, *sorted(f.parameters.items())): f.value for f in by_quantity(run, "search", "search", "bytes read")
     }
@@ -110,7 +110,7 @@ def under_the_roof(run: Run) -> dict[int, list[Point]]:
 
 
 def implementations(run: Run) -> list[Point]:
-    """Return LUT4 and megahertz of cores and bitstreams."""
+    """Return LUT4 and fmax in MHz of cores and bitstreams."""
     cells: dict[tuple[object, ...], float] = {}
     clocks: list[tuple[tuple[object, ...], str, float]] = []
     for figure in run.suites.get("cores", ()):
@@ -124,7 +124,7 @@ def implementations(run: Run) -> list[Point]:
 
 
 def fabric(run: Run) -> list[Bar]:
-    """Return projected queries a second of each board, and those that the host reached on as many rows."""
+    """Return the projected queries a second of each board, and the host's on a database of the same size."""
     engines = {f.subject: f.value for f in by_quantity(run, "cores", "queries", "by the engine alone")}
     bars: list[Bar] = []
     for figure in by_quantity(run, "cores", "queries", "queries a second"):
@@ -138,7 +138,7 @@ def fabric(run: Run) -> list[Bar]:
 
 
 def stage_times(run: Run) -> dict[str, list[tuple[str, float]]]:
-    """Return for each device the stages of a question and their milliseconds."""
+    """Return the stages of a question and their milliseconds, by device."""
     found: dict[str, list[tuple[str, float]]] = {}
     for figure in run.suites.get("stages", ()):
         if figure.case == "one question":

@@ -65,6 +65,10 @@ def test_a_ratio_is_not_compared_with_a_time() -> None:
     assert compare(run(BESIDE), run(replace(BESIDE, beside="", ratio=None))).changes == ()
 
 
+def test_ratios_to_other_peers_are_not_compared() -> None:
+    assert compare(run(BESIDE), run(replace(BESIDE, beside="another"))).changes == ()
+
+
 def test_what_is_gone_and_what_is_new() -> None:
     found = compare(run(BESIDE, EXACT), run(BESIDE, replace(ALONE, parameters={"rows": 9})))
     assert found.gone == ("search: s, core, cycles",)
@@ -72,11 +76,11 @@ def test_what_is_gone_and_what_is_new() -> None:
     assert len(found.changes) == 1
     other = compare(run(BESIDE), run(BESIDE, suite="topk"))
     assert (other.changes, other.gone, other.added) == ((), (), ())
-    assert other.notes == ("topk was not measured then",)
+    assert other.notes == ("topk is not in the earlier run",)
 
 
 def test_other_sizes_are_refused() -> None:
-    with pytest.raises(InputError, match="the earlier run is of size tiny, this one of small"):
+    with pytest.raises(InputError, match="the earlier run has size tiny, this one small"):
         compare(run(BESIDE, size="tiny"), run(BESIDE, size="small"), any_machine=True)
 
 
@@ -86,11 +90,14 @@ def test_other_machines_are_refused_unless_told() -> None:
         compare(old, run(BESIDE))
     assert str(caught.value) == (
         "the earlier run differs: processor another there, a processor here; 4 threads there, 2 here; "
-        "--any-machine compares all the same"
+        "--any-machine compares them anyway"
     )
     assert compare(old, run(BESIDE), any_machine=True).notes[0].startswith("the earlier run differs: processor another")
 
 
 def test_other_packages_and_kernels_are_said() -> None:
     new = run(BESIDE, packages={"numpy": "2.1", "faiss-cpu": "1"}, machine=replace(MACHINE, system="Linux 7"))
-    assert compare(run(BESIDE), new).notes == ("faiss-cpu none then, 1 now", "numpy 2.0 then, 2.1 now")
+    assert compare(run(BESIDE), new).notes == (
+        "faiss-cpu: none in the earlier run, 1 now",
+        "numpy: 2.0 in the earlier run, 2.1 now",
+    )

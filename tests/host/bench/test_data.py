@@ -60,5 +60,5 @@ def test_without_an_index_the_data_is_seeded_and_said_to_be(tmp_path: Path, monk
     made = base(Request(note=notes.append), 5)
     assert (made.name, made.real, made.queries.shape) == ("normal", False, (5, 384))
     assert len(notes) == 1
-    assert notes[0].startswith("seeded normal numbers instead of embeddings, which have no meaning:")
+    assert notes[0].startswith("the data are seeded random numbers, whose recall is meaningless:")
     assert dataset(made, 20).name == "normal, seeded"

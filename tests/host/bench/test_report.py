@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from ninefold.host.bench.compare import compare
 from ninefold.host.bench.records import Run
-from ninefold.host.bench.report import selection, write
+from ninefold.host.bench.report import charts, selection, write
 from ninefold.spec.benchmark import Figure
 from tests.host.bench.made_up import run, search_figures
 
@@ -100,15 +101,54 @@ def test_targets_and_regressions_are_in_colour(folder: Path) -> None:
     text = (folder / "run.html").read_text()
     assert '<td class="good">800 (met)</td>' in text
     assert '<td class="bad">190 MHz (missed)</td>' in text
-    assert '<p class="bad">1 regression, 0 improvements, of 4 compared; 0 gone, 0 new</p>' in text
+    assert '<p class="bad">1 regression, 0 improvements, of 4 compared; 0 missing, 0 new</p>' in text
     assert "1 of 2 met in this run" in text
+
+
+def test_the_table_beside_the_best_peers_is_first(tmp_path: Path) -> None:
+    rest = {"repetitions": 9, "better": "less", "beside": "peer <1>", "ratio": 0.25, "ratio_spread": 0.02}
+    figures = [
+        Figure("best", "cpu", "time", 1.0, "ms", {"rows": 9}, **rest, target="<= 0.5", task="search, 9 rows"),  # type: ignore[arg-type]
+        Figure("best", "cpu", "time", 1.0, "ms", {"rows": 8}, **rest, target="<= 0.2", task="search, 8 rows"),  # type: ignore[arg-type]
+        Figure("best", "cpu", "time", 1.0, "ms", {"rows": 7}, **rest, task="search, 7 rows"),  # type: ignore[arg-type]
+    ]
+    write(run(*figures, *CORES), tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert re.findall("<h2>(.*?)</h2>", text)[0] == "Ninefold beside the best peer at equal recall"
+    rows = re.findall("<tr><td>search.*?</tr>", text)[:3]
+    plain = [re.sub("<.*?>", "|", row).strip("|").replace("||", "|") for row in rows]
+    assert plain == [
+        "search, 9 rows|cpu: time 1 ms ±0|peer &lt;1&gt;|0.25 x ±0.01|&lt;= 0.5|met",
+        "search, 8 rows|cpu: time 1 ms ±0|peer &lt;1&gt;|0.25 x ±0.01|&lt;= 0.2|missed",
+        "search, 7 rows|cpu: time 1 ms ±0|peer &lt;1&gt;|0.25 x ±0.01",
+    ]
+
+
+def test_contenders_differ_without_colour() -> None:
+    marks = [charts._mark(i) for i in range(26)]
+    assert len({(mark["marker"], mark["fillstyle"]) for mark in marks}) == len(marks)
+    # Neighbours also differ in colour and dashes.
+    for first, second in pairwise(marks):
+        assert first["color"] != second["color"]
+        assert first["linestyle"] != second["linestyle"]
+
+
+def test_a_contender_looks_alike_in_all_charts() -> None:
+    tuned = [replace(f, subject="graph at recall 0.99") for f in search_figures() if f.subject == "faiss flat"]
+    again = [replace(f, subject="graph at recall 0.998") for f in tuned]
+    assert charts._styles(run(*search_figures(), *tuned, *again)) == {
+        "cpu": 0,
+        "faiss flat": 1,
+        "faiss <SQ4>": 2,
+        "graph": 3,
+    }
 
 
 def test_json_and_png_stand_beside_it(made: Run, folder: Path) -> None:
     assert Run.from_json((folder / "run.json").read_text()) == made
     pngs = sorted(path.name for path in folder.glob("*.png"))
-    charts = ["cores", "fabric", *(f"recall-{i}" for i in range(4)), "roofline", "scaling-1", "scaling-64", "stages"]
-    assert pngs == [f"run-{name}.png" for name in charts]
+    names = ["cores", "fabric", *(f"recall-{i}" for i in range(4)), "roofline", "scaling-1", "scaling-64", "stages"]
+    assert pngs == [f"run-{name}.png" for name in names]
     assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pngs)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ninefold.host.bench import peak
+from ninefold.host.bench.contenders import LEVELS
 from ninefold.host.bench.devices import ready
 from ninefold.host.bench.embed import embed
 from ninefold.host.bench.peers import PEERS, SAME_NITS
@@ -33,13 +34,23 @@ def tiny(suite: Benchmark, *devices: str) -> tuple[list[Figure], list[str]]:
 def test_search() -> None:
     figures, notes = tiny(search, DEVICE)
     there = [name for name, peer in PEERS.items() if not peer.missing]
-    missing = {note.split(" is left out")[0] for note in notes if "is not installed" in note}
+    missing = {note.split(" is skipped")[0] for note in notes if "is not installed" in note}
     assert missing == {f"search: {name}" for name in PEERS if name not in there}
-    everybody = {DEVICE, f"{DEVICE}, reranked from 40", *there}
+    ours = {DEVICE, f"{DEVICE}, reranked from 40"} | {
+        f"{DEVICE}, reranked at recall {label}" for label in ("0.99", "0.998", "1.000")
+    }
+    fixed = {name for name in there if not PEERS[name].settings}
+    tuned = {f"{name} at recall {label}" for name in there if PEERS[name].settings for label in ("0.99", "0.998")}
     plan = PLANS["tiny"]
     for rows in plan.rows:
         recalls = {f.subject: f for f in figures if f.quantity == "recall@10" and f.parameters["rows"] == rows}
-        assert set(recalls) == everybody
+        # A contender may not reach a recall on data without structure; a note tells so.
+        assert ours | fixed <= set(recalls) | {f"{DEVICE}, reranked at recall 1.000"}
+        assert set(recalls) <= ours | fixed | tuned
+        for name, figure in recalls.items():
+            if " at recall " in name:
+                assert figure.value >= LEVELS[name.rpartition(" ")[2]]
+                assert figure.detail
         assert recalls["numpy float32"].value == 1
         # Ours and the peer on the same nits are both exact, up to ties.
         assert recalls[DEVICE].value == pytest.approx(recalls[SAME_NITS].value, abs=0.02)
@@ -47,9 +58,13 @@ def test_search() -> None:
         for queries in plan.queries:
             times = [f for f in figures if (f.quantity, f.parameters.get("queries")) == ("time", queries)]
             times = [f for f in times if f.parameters["rows"] == rows]
-            assert {f.subject for f in times} == everybody
+            times = [f for f in times if f.case == "search"]
+            assert {f.subject for f in times} == set(recalls)
             assert all((f.beside == SAME_NITS) != (f.subject == SAME_NITS) for f in times)
-            assert {f.subject for f in times if f.better} == {DEVICE, f"{DEVICE}, reranked from 40"}
+            assert {f.subject for f in times if f.better} == ours & set(recalls)
+    best = [f for f in figures if f.case.startswith("search at recall")]
+    assert {f.parameters["rows"] for f in best} <= set(plan.rows)
+    assert all(f.task and f.beside and f.subject == DEVICE for f in best)
     # 16 queries through 1,000 rows of 384 nits, two operations a nit, half a byte each, and 16 queries of 384 bytes.
     sizes = {"rows": 1000, "queries": 16}
     counted = {f.quantity: f.value for f in figures if sizes.items() <= f.parameters.items() and f.subject == DEVICE}
@@ -64,11 +79,11 @@ def test_a_wrong_answer_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ninefold.host.bench.search.available_bytes", lambda: 3_000_000)
+    monkeypatch.setattr("ninefold.host.bench.search.available_bytes", lambda: 4_000_000)
     figures, notes = tiny(search, DEVICE)
     assert {f.parameters["rows"] for f in figures if "rows" in f.parameters} == {200}
     assert [note for note in notes if "memory" in note] == [
-        "search of 1,000 rows is left out: it takes about 12 MB of memory, and 3 MB are free"
+        "search of 1,000 rows is skipped: it takes about 19 MB of memory, and 4 MB are free"
     ]
 
 
@@ -87,20 +102,22 @@ def test_which_devices_are_measured() -> None:
 
 @pytest.mark.parametrize(
     ("suite", "peers"),
-    [(quantise, {"numpy tanh", "faiss SQ4"}), (topk, {"numpy partition", "numpy stable sort"})],
+    [(quantise, {"numpy tanh", "faiss SQ4 encoder", "numpy copy"}), (topk, {"numpy partition", "numpy stable sort"})],
     ids=["quantise", "topk"],
 )
 def test_operators(suite: Benchmark, peers: set[str]) -> None:
     figures, notes = tiny(suite, DEVICE)
     assert notes == []
     assert {f.subject for f in figures} == {DEVICE, *peers}
-    assert all(bool(f.ratio) == bool(f.better) for f in figures if f.quantity == "time" and f.subject != "faiss SQ4")
+    assert {f.subject for f in figures if f.better} == {f.subject for f in figures if f.beside} == {DEVICE}
 
 
 def test_scheduler() -> None:
     figures, _ = tiny(scheduler)
     targets = {(f.subject, f.quantity): f.target for f in figures if f.target}
-    assert targets == {("scheduler", "time added"): "<= 100", ("scheduler", "rate"): "> 20000"}
+    assert targets == {("scheduler", "time added"): "<= 0.6", ("scheduler", "rate"): ">= 0.6"}
+    # Times added are ratios to a pool that does the same, so they may lack one only where it added nothing.
+    assert {f.beside for f in figures if f.better} <= {"thread pool", "thread pool of its own", ""}
 
 
 def test_embed() -> None:
