@@ -279,7 +279,9 @@ def _drawn(name: str, draw: Callable[[Any], None], labels: int, ink: str, grid: 
             if axis.get_scale() == "log":
                 _plain_numbers(axis, *sorted((low, high)))
         handles, names = _labelled(axes.get_legend_handles_labels())
-        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=8, handletextpad=0.3, handlelength=3)
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=2, fontsize=8, handletextpad=0.3, handlelength=3
+        )
         target = io.BytesIO()
         transparent = form == "svg"
         metadata = {"Date": None} if form == "svg" else {"Software": None}
