@@ -1,1 +1,1 @@
-"""Golden models, benches, formal specifications, verilated models and the RTL backend."""
+"""Golden models, testbenches, formal specifications, verilated models and the RTL backend."""

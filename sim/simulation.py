@@ -1,4 +1,4 @@
-"""Benches of the cores as one call: elaborate, build, run, and keep the waveform of what failed."""
+"""Runs of a core's testbench in one call: elaborate, build, run, and keep the waveforms of failed tests."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Report", "repeat_command", "simulate"]
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of a bench showed.
+    """Result of a run of a testbench.
 
     Attributes
     ----------
     outcomes : tuple of Outcome
-        One a test, in the order of the bench.
+        One outcome per test, in the order of the testbench.
     waveform : Path or None
-        The waveform kept: of the whole run when it was asked for, else of the tests that failed.
+        Waveform of the whole run if requested, otherwise of the failed tests; None if no waveform was kept.
     log : Path or None
-        cocotb's log, kept beside a waveform.
+        cocotb's log; None if no waveform was kept.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -56,35 +56,35 @@ def simulate(
     begins: Callable[[], None] = lambda: None,
     failed: Callable[[Sequence[Outcome]], None] = lambda _: None,
 ) -> Report:
-    """Run the bench of a core.
+    """Run the testbench of a core.
 
     Parameters
     ----------
     core : str
-        Name of the core, and of its bench in ``ninefold.sim.benches``.
+        Name of the core and of its testbench in ``ninefold.sim.benches``.
     parameters : mapping of str to Any
         Parameters of the core.
     seed : int
-        Seed of every stimulus, from 0.
+        Seed of every stimulus, at least 0.
     simulator : str
         One of ``SIMULATORS``.
     tests : sequence of str
         Tests to run; empty for all.
     waves : bool
-        Record the whole run. Otherwise only what failed is run again and recorded.
+        Record the whole run. Otherwise only failed tests are recorded, in a second run.
     suffix : str
         Format of the waveform, one of ``ninefold.sim.waveforms.FORMATS``.
     folder : Path
-        Where waveform and log are kept; a run that passes without `waves` leaves nothing there.
+        Folder for the waveform and the log; a run that passes without `waves` writes nothing to it.
     begins : callable
-        Called when all that was asked for is there, before the core is built.
+        Called once all inputs are checked and the tools are found, before the core is built.
     failed : callable
-        ``failed(outcomes)``, called when a test has failed, before the tests that failed are recorded.
+        ``failed(outcomes)``, called after a failure, before the failed tests are recorded.
 
     Raises
     ------
     InputError
-        A parameter, simulator, test or seed that there is not.
+        A parameter, simulator, test or seed is unknown or not allowed.
     UnavailableError
         The simulator is not installed.
     ToolError
@@ -94,12 +94,12 @@ def simulate(
     from ninefold.hdl.elaborate import verilog
 
     if seed < 0:
-        raise InputError(f"seed must be an integer from 0 on, not {seed}")
+        raise InputError(f"seed must be at least 0, not {seed}")
     names = parameters_of(core)
     there = _tests_of(core)
     for test in tests:
         if test not in there:
-            raise InputError(f"the bench {core} has no test {test!r}, only {', '.join(there)}")
+            raise InputError(f"the testbench of {core} has no test {test!r}, only {', '.join(there)}")
     check_format(suffix)
     installed = find_simulator(simulator)
     component = make_core(core, **parameters)
@@ -116,13 +116,13 @@ def simulate(
         return Report(outcomes, None, None)
     failed(outcomes)
     if all(outcome.passed for outcome in run.recorded(wrong)):
-        # The failure hangs on the tests before: record them all.
+        # The failure depends on earlier tests, so record all.
         run.recorded(tests)
     return Report(outcomes, run.waveform, run.log)
 
 
 def _tests_of(core: str) -> list[str]:
-    """Read the names of a bench's tests, which can be imported in a simulator only."""
+    """Return the names of a testbench's tests, from its source because only a simulator can import it."""
     bench = importlib.util.find_spec(f"ninefold.sim.benches.{core}")
     text = Path(bench.origin).read_text() if bench is not None and bench.origin is not None else ""
     return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", text, re.MULTILINE)
@@ -147,7 +147,7 @@ class _Run:
     simulator: Simulator
     verilog: str
     core: str
-    #: With the parameters that were given.
+    #: Name of the core with the given parameters.
     name: str
     parameters: str
     seed: int

@@ -1,4 +1,4 @@
-"""Verilator and Icarus Verilog under cocotb: found, built once for each design, and run."""
+"""Verilator and Icarus Verilog with cocotb: search for them, cached builds of designs, and runs of testbenches."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
 #: Names of the simulators, the default first.
 SIMULATORS = ("verilator", "icarus")
 
-#: The design's text in the folder of its simulation.
+#: File with the design's text, in the folder of its simulation.
 _SOURCE = "top.v"
 _BENCHES = Path(__file__).with_name("benches")
-_TIMESCALE = ("1ns", "1ps")  # Icarus refuses clock periods without one
-# Icarus in its SystemVerilog mode, cocotb's choice, does not run `always @*` at time 0, which Yosys' Verilog relies on.
+_TIMESCALE = ("1ns", "1ps")  # Icarus rejects clock periods without a timescale
+# cocotb selects SystemVerilog, in which Icarus does not run `always @*` at time 0, as Yosys' Verilog requires.
 _ICARUS = ["-g2005", "-s", "waves"]
-# Plain Verilog, unlike cocotb's own.
+# Plain Verilog, unlike the module that cocotb provides.
 _ICARUS_WAVES = """module waves;
   reg [8 * 4096:1] path;
   initial if ($value$plusargs("waves=%s", path)) begin
@@ -47,8 +47,8 @@ _ICARUS_WAVES = """module waves;
   end
 endmodule
 """
-# cocotb asks Verilator to keep every signal within reach, which makes large designs slow to build and to run; a bench
-# reaches the ports only.
+# cocotb tells Verilator to keep every signal accessible, which makes large designs slow to build and to run. A
+# testbench accesses only the ports.
 _PORTS = """`verilator_config
 public_flat_rw -module "top" -var "clk"
 public_flat_rw -module "top" -var "rst"
@@ -60,29 +60,29 @@ public_flat_rw -module "top" -var "crc_error"
 public_flat_rw -module "top" -var "dropped"
 """
 _VERILATOR = ("--vpi", "--no-public-flat-rw", "-Wno-fatal", "-Wno-lint", "-Wno-style")
-# Without a limit of the width, which would leave out the payload of a wide stream.
+# No limit on the width: a limit would omit the payload of a wide stream.
 _TRACE = ("--trace-vcd", "--trace-max-width", "0")
 _VERILATOR_RUNTIME = ("verilated", "verilated_dpi", "verilated_vpi", "verilated_threads")
-_INSTALL_ICARUS = "install it (Debian: apt install iverilog) or use --simulator verilator"
+_INSTALL_ICARUS = "install it (Debian: apt install iverilog), or use --simulator verilator"
 _INSTALL_PYTHON = "use a Python with a shared libpython (Debian: apt install libpython3-dev)"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one test of a bench.
+    """Outcome of one test of a testbench.
 
     Attributes
     ----------
     name : str
-        The test.
+        Name of the test.
     passed : bool
-        Whether every check held.
+        True if every check passed.
     message : str
-        The check that failed.
+        The check that failed; empty if the test passed.
     cycles : int
-        Simulated clock cycles.
+        Number of simulated clock cycles.
     seconds : float
-        Wall time.
+        Wall time in seconds.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Recording:
-    """What makes cocotb's runner have a VCD recorded: its arguments, and what ends the simulator's command line."""
+    """Arguments of cocotb's runner, plusargs, and suffix of the simulator's command line that record a VCD."""
 
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     plusargs: Sequence[str] = ()
@@ -103,12 +103,12 @@ class _Recording:
 
 @dataclass(frozen=True)
 class Simulator(ABC):
-    """An installed simulator; `find_simulator` makes one.
+    """Installed simulator, as returned by `find_simulator`.
 
     Attributes
     ----------
     version : str
-        Its version, and that of the C++ compiler where one is used.
+        Version of the simulator, followed by the C++ compiler's if it uses one.
     """
 
     name: ClassVar[str]
@@ -116,24 +116,24 @@ class Simulator(ABC):
 
     @abstractmethod
     def build(self, verilog: str, *, waves: bool = False) -> Path:
-        """Return the folder of the built simulation of a design; it is built on first use.
+        """Return the folder with the simulation of a design, which is built on first use.
 
         Parameters
         ----------
         verilog : str
             The design; its top module is ``top``.
         waves : bool
-            Build it so that it can record waveforms.
+            Include support for waveforms.
 
         Raises
         ------
         ToolError
-            The simulator refused the design.
+            The simulator rejected the design.
         """
 
     @abstractmethod
     def prepare(self) -> None:
-        """Compile what all designs share, where the simulator has such a thing."""
+        """Compile the parts that all designs share, if the simulator has any."""
 
     def run(
         self,
@@ -147,34 +147,34 @@ class Simulator(ABC):
         waveform: Path | None = None,
         log: Path | None = None,
     ) -> list[Outcome]:
-        """Run the tests of a bench.
+        """Run the tests of a testbench.
 
         Parameters
         ----------
         built : Path
-            What `build` returned.
+            Folder returned by `build`.
         bench : str
             Module of the cocotb tests.
         seed : int
-            Seed of every stimulus. A test gets the same stimulus whichever tests run beside it.
+            Seed of every stimulus. The stimulus of a test does not depend on the selection of tests.
         tests : sequence of str
             Names of the tests to run; empty for all.
         variables : mapping of str to str, optional
-            Environment variables for the bench.
+            Environment variables for the testbench.
         plusargs : sequence of str
             Arguments for the design's ``$value$plusargs``, each ``+name=value``.
         waveform : Path, optional
-            Record the waveform there, as FST or VCD by its suffix, with its save files beside it; needs a design built
-            with `waves`.
+            File for the waveform, FST or VCD by its suffix; save files are written to the same folder. The simulation
+            must be built with `waves`.
         log : Path, optional
-            Keep cocotb's log there.
+            File for cocotb's log.
 
         Raises
         ------
         InputError
-            No test has one of the names.
+            A test does not exist.
         ToolError
-            The simulation ended without results.
+            The simulation failed or wrote no results.
         """
         with tempfile.TemporaryDirectory(prefix="ninefold-sim-") as name:
             folder = Path(name)
@@ -184,7 +184,7 @@ class Simulator(ABC):
                 with step(f"running {bench.rpartition('.')[2]}'s tests", count=lambda: _reached(folder / "log")):
                     self._simulate(built, bench, seed, tests, variables or {}, plusargs, raw, results)
             except ToolError:
-                # What a simulation recorded before it died shows why.
+                # The waveform up to the failure helps to find the cause.
                 with contextlib.suppress(ToolError, OSError):
                     self._convert(built, raw, waveform)
                 raise
@@ -195,7 +195,7 @@ class Simulator(ABC):
             outcomes = _outcomes(results)
         for test in tests:
             if test not in {outcome.name for outcome in outcomes}:
-                raise InputError(f"the bench {bench.rpartition('.')[2]} has no test {test!r}")
+                raise InputError(f"the testbench of {bench.rpartition('.')[2]} has no test {test!r}")
         return outcomes
 
     def _convert(self, built: Path, raw: Path | None, waveform: Path | None) -> None:
@@ -204,7 +204,7 @@ class Simulator(ABC):
 
     @abstractmethod
     def _recording(self, raw: Path) -> _Recording:
-        """Return what makes the simulator record a VCD."""
+        """Return the settings that make the simulator record a VCD."""
 
     def _simulate(
         self,
@@ -228,7 +228,7 @@ class Simulator(ABC):
                 build_dir=built,
                 test_dir=results.parent,
                 results_xml=str(results),
-                # A regular expression that the whole name must match.
+                # A regular expression that matches whole names only.
                 test_filter=rf"\.({'|'.join(map(re.escape, tests))})$" if tests else None,
                 plusargs=[*plusargs, *recording.plusargs],
                 seed=seed,
@@ -239,13 +239,13 @@ class Simulator(ABC):
 
     @contextlib.contextmanager
     def _runner(self, log: Path) -> Iterator[Any]:
-        """Give cocotb's runner, which takes its environment from this process, the environment that it needs."""
+        """Yield cocotb's runner, with the environment of this process set as the runner needs it."""
         from cocotb_tools.runner import get_runner
 
-        # Inside pytest the runner would judge the results itself, and cocotb's process would load pytest's plug-ins.
+        # Within pytest, the runner would check the results itself, and cocotb's process would load pytest's plug-ins.
         before = dict(os.environ)
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-        # Only benches assert; rewriting all modules, cocotb's choice, takes as long as a short run.
+        # Only testbenches contain assertions. Rewriting all modules, cocotb's default, takes as long as a short run.
         os.environ["COCOTB_REWRITE_ASSERTION_FILES"] = str(_BENCHES / "*.py")
         for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_RANDOM_SEED"):
             os.environ.pop(name, None)
@@ -295,7 +295,7 @@ class _Verilator(Simulator):
         return Compilation(
             verilator=(*_VERILATOR, "--timescale", "/".join(_TIMESCALE), *(_TRACE if waves else ())),
             compiler=(),
-            # Benches wait for Python most of the time: a quick compiler run is worth more than a quick simulation.
+            # Testbenches spend most of their time in Python, so a fast build saves more than a fast simulation.
             optimise="-O0",
             runtime=(*_VERILATOR_RUNTIME, *(["verilated_vcd_c"] if waves else [])),
             linker=tuple(libraries),
@@ -310,7 +310,7 @@ class _Verilator(Simulator):
 class _Icarus(Simulator):
     name = "icarus"
 
-    def build(self, verilog: str, *, waves: bool = False) -> Path:  # noqa: ARG002 - it always can record
+    def build(self, verilog: str, *, waves: bool = False) -> Path:  # noqa: ARG002 - Icarus can always record
         def make(folder: Path) -> None:
             source, recorder, log = folder / _SOURCE, folder / "waves.v", folder / "log"
             source.write_text(verilog)
@@ -332,7 +332,7 @@ class _Icarus(Simulator):
         pass
 
     def _recording(self, raw: Path) -> _Recording:
-        # cocotb's runner asks for FST, or for nothing; the last word counts.
+        # cocotb's runner selects FST or no waveform; the last argument takes precedence.
         return _Recording(plusargs=[f"+waves={raw}"], suffix="-vcd")
 
 
@@ -342,9 +342,9 @@ def find_simulator(name: str) -> Simulator:
     Raises
     ------
     InputError
-        There is none of that name.
+        No simulator has this name.
     UnavailableError
-        It, or something that cocotb needs, is not installed; the message says what to install.
+        The simulator or a requirement of cocotb is not installed; the message says what to install.
     """
     finders: dict[str, Callable[[], Simulator]] = {"verilator": _find_verilator, "icarus": _find_icarus}
     if name not in finders:
@@ -355,7 +355,7 @@ def find_simulator(name: str) -> Simulator:
     except ImportError as error:
         raise not_installed("cocotb", installs("sim")) from error
     if find_libpython.find_libpython() is None:
-        raise UnavailableError("cocotb found no shared libpython of this Python", _INSTALL_PYTHON)
+        raise UnavailableError("cocotb needs a shared libpython, which this Python does not have", _INSTALL_PYTHON)
     return finders[name]()
 
 
@@ -374,7 +374,7 @@ def _find_icarus() -> Simulator:
 
 
 def _reached(log: Path) -> tuple[int, int]:
-    """Return the number of tests that have ended and of all, as cocotb's log has them; zeros before the first."""
+    """Return the numbers of finished tests and of all tests from cocotb's log; zeros before the first test."""
     found = re.findall(r" running \S+ \((\d+)/(\d+)\)", log.read_text(errors="replace"))
     return (int(found[-1][0]) - 1, int(found[-1][1])) if found else (0, 0)
 

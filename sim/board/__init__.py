@@ -1,4 +1,4 @@
-"""The virtual board: the whole miner, link included, verilated behind a byte stream."""
+"""Virtual board: the whole miner with its link, compiled by Verilator and accessed through a byte stream."""
 
 from ninefold.sim.board.board import VirtualBoard, open_board
 from ninefold.sim.board.faults import Faults

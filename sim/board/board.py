@@ -1,4 +1,4 @@
-"""A virtual board as a transport: ``sim://CONFIG``."""
+"""Virtual board as a transport: ``sim://CONFIG``."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from ninefold.spec.errors import LostDeviceError
 
 __all__ = ["VirtualBoard", "open_board"]
 
-#: Cycles without a byte after which the simulation looks at the clock again.
+#: Cycles without a byte after which the simulation checks its deadline.
 _IDLE_CYCLES = 2_000
-#: Bytes taken from the board in one go, and bytes that may wait for it before a write has to.
+#: Maximum bytes read from the board at once, and maximum bytes buffered for it before a write blocks.
 _CHUNK_BYTES = 1 << 16
-#: How long a hung board is waited for at once.
+#: Time of one wait for a hung board.
 _NAP_S = 0.01
 
 
 class VirtualBoard:
-    """A verilated miner behind a byte stream, in this process.
+    """Miner simulated in this process, accessed through a byte stream.
 
-    It is simulated while it is read from or written to, and stands still otherwise; so how long it takes for a request
-    depends on this computer, how many cycles does not.
+    The board is simulated only during reads and writes. The time of a request therefore depends on this computer; its
+    number of cycles does not.
 
     Parameters
     ----------
     name : str
-        Of the configuration; the board is compiled when the cache does not have it.
-    faults : Faults
-        What goes wrong.
+        Name of the configuration. The board is compiled if it is not in the cache.
+    faults : Faults, optional
+        Faults to inject.
 
     Raises
     ------
     InputError
-        There is no configuration of that name.
+        No configuration has this name.
     UnavailableError
-        When Verilator, a C++ compiler or Amaranth is missing, with what to install.
+        Verilator, a C++ compiler or Amaranth is missing; the message says what to install.
     """
 
     def __init__(self, name: str, faults: Faults | None = None) -> None:
@@ -61,7 +61,7 @@ class VirtualBoard:
         return self._open().cycles
 
     def read(self, size: int, timeout_s: float) -> bytes:
-        """Return 1 to `size` bytes, or none when the time is up."""
+        """Return 1 to `size` bytes, or none after `timeout_s` seconds."""
         deadline = time.monotonic() + timeout_s
         while True:
             self._ahead += self._from_board.take()
@@ -74,12 +74,12 @@ class VirtualBoard:
                 return b""
 
     def write(self, data: bytes, timeout_s: float) -> None:
-        """Send all of `data`; what the board does not take at once waits in a buffer of 64 KiB.
+        """Send all of `data`; bytes that the board has not accepted wait in a buffer of 64 KiB.
 
         Raises
         ------
         LostDeviceError
-            When the board does not take the data in time, or is closed.
+            The board does not accept the data in time, or is closed.
         """
         self._open()
         deadline = time.monotonic() + timeout_s
@@ -91,20 +91,20 @@ class VirtualBoard:
             self._simulate()
 
     def close(self) -> None:
-        """Close the stream; nothing happens when it is closed."""
+        """Close the stream; do nothing if it is closed already."""
         if self._model is not None:
             self._model.close()
             self._model = None
 
     def _simulate(self) -> None:
-        """Let the board run until it has taken and given what there is, or has done neither for a while."""
+        """Run the board until all bytes have moved, or none has moved for `_IDLE_CYCLES` cycles."""
         model = self._open()
         self._pending += self._to_board.take()
         if self._received == self._hang:
             self._pending.clear()
             time.sleep(_NAP_S)
             return
-        # Bytes up to the next fault.
+        # Send only the bytes up to the next fault.
         limits = [at - self._received for at in (self._hang, self._reset) if at is not None and at > self._received]
         beats = np.frombuffer(bytes(self._pending[: min([_CHUNK_BYTES, *limits])]), np.uint8).reshape(-1, 1)
         run, taken = model.exchange({"rx": beats}, {"tx": _CHUNK_BYTES}, _IDLE_CYCLES)
@@ -128,8 +128,8 @@ def open_board(address: str, options: Mapping[str, str]) -> VirtualBoard:
     Raises
     ------
     InputError
-        There is no such configuration or option.
+        The configuration or an option does not exist.
     UnavailableError
-        When a tool is missing, with what to install.
+        A tool is missing; the message says what to install.
     """
     return VirtualBoard(address, Faults.of(options))

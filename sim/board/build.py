@@ -1,4 +1,4 @@
-"""From a configuration to the design of its virtual board, elaborated once and cached."""
+"""Designs of virtual boards, elaborated once for each configuration and cached."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ninefold.spec.errors import UnavailableError
 
 __all__ = ["board_design", "from_files", "identity"]
 
-#: Digests of boards that this process identified by the path of a file, and the path.
+#: Digest -> path of the file, for boards that this process opened by the path of a file.
 _FILES: dict[str, str] = {}
 
-#: Everything that the text of a miner depends on.
+#: Sources that determine the Verilog text of a miner.
 _PACKAGES = ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner")
 _MODULES = (
     "ninefold.spec.formats",
@@ -32,14 +32,14 @@ _MODULES = (
 
 
 def identity(name: str) -> bytes:
-    """Return the digest that the virtual board of a configuration carries: SHA-256 of sources, tools and parameters.
+    """Return the digest in a configuration's virtual board: SHA-256 of sources, tools and parameters.
 
     Raises
     ------
     InputError
-        There is no configuration of that name, or the file does not describe one.
+        No configuration has this name, or the file does not describe one.
     UnavailableError
-        When Verilator, a C++ compiler or Amaranth is missing.
+        Verilator, a C++ compiler or Amaranth is missing.
     """
     tools_or_reason()
     from ninefold.hdl.configurations import CONFIGURATIONS, configuration
@@ -53,7 +53,7 @@ def identity(name: str) -> bytes:
 
 
 def from_files() -> Mapping[str, str]:
-    """Return the digests of the boards that this process simulates by a file, and its path."""
+    """Return digest -> path of the file, for the boards that this process opened by the path of a file."""
     return dict(_FILES)
 
 
@@ -63,9 +63,9 @@ def board_design(name: str, digest: bytes) -> Design:
     Parameters
     ----------
     name : str
-        Of the configuration.
+        Name of the configuration.
     digest : bytes
-        What the board says that it was built from, 32 bytes.
+        Digest that the board's identity registers contain, 32 bytes.
     """
     key = digest_of(identity(name), digest)
     folder = BuildCache("boards").get(key, lambda entry: _write(entry, name, digest))
@@ -90,7 +90,7 @@ def _write(folder: Path, name: str, digest: bytes) -> None:
 def _sources() -> tuple[str, ...]:
     files: list[Path] = []
     for name in (*_PACKAGES, *_MODULES):
-        # Found without importing it, which would import Amaranth where nothing needs elaborating.
+        # Locate the module without importing it: the import would load Amaranth even if nothing is elaborated.
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None:
             raise UnavailableError(f"{name} is not installed", "install ninefold again")

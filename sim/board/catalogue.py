@@ -1,4 +1,4 @@
-"""The virtual boards, for whoever asks which boards there are."""
+"""Catalogue of the virtual boards, for commands that list or identify boards."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ninefold.spec.errors import UnavailableError
 
 __all__ = ["SIZES", "identities", "places"]
 
-#: All configurations, for each can be simulated, and their sizes; the first is simulated where none is named. Written
-#: here too, so that listing them does not import Amaranth.
+#: Size of each configuration; all can be simulated, and the first is the default. The sizes are repeated here so that
+#: listing boards does not import Amaranth.
 SIZES: Final = {
     "virtual/demo": "8,192 rows of 384 nits, k up to 64",
     "virtual/tiny": "64 rows of 32 nits, k up to 8",
@@ -26,20 +26,20 @@ SIZES: Final = {
 
 
 def places() -> Sequence[Place]:
-    """Return the boards that can be simulated; nothing is compiled.
+    """Return the boards that can be simulated, without compiling anything.
 
     Raises
     ------
     UnavailableError
-        When Verilator, a C++ compiler or Amaranth is missing, with what to install.
+        Verilator, a C++ compiler or Amaranth is missing; the message says what to install.
     """
     tools = tools_or_reason()
-    by = f"Verilator {tools.verilator_version}" if isinstance(tools, Tools) else f"if the cache holds it: {tools}"
+    by = f"Verilator {tools.verilator_version}" if isinstance(tools, Tools) else f"if it is in the cache: {tools}"
     return [Place(name, f"sim://{name}", f"{name}, {size}; {by}", simulated=True) for name, size in SIZES.items()]
 
 
 def identities() -> Mapping[str, str]:
-    """Return the digests of simulated boards and their names: of the catalogue, and of files that were opened here."""
+    """Return digest -> name of the simulated boards in the catalogue and of those opened by the path of a file."""
     return {**_catalogue(), **from_files()}
 
 
@@ -50,5 +50,5 @@ def _catalogue() -> Mapping[str, str]:
     try:
         names = {name: name if name.startswith("virtual/") else f"{name}, simulated" for name in CONFIGURATIONS}
         return {identity(name).hex(): called for name, called in names.items()}
-    except UnavailableError:  # then nothing here can be one
+    except UnavailableError:  # then this process cannot simulate any
         return {}

@@ -1,4 +1,4 @@
-"""Faults of a byte stream and of a board, seeded: the same options give the same faults."""
+"""Seeded faults of a byte stream and of a board: equal options give equal faults."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ _CHANCES = ("flip", "drop", "repeat", "cut", "delay")
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong.
+    """Faults to inject into a board and its byte stream.
 
     Attributes
     ----------
     flip, drop, repeat, cut, delay : float
-        Chance for each byte, in each direction, of these: one of its bits is inverted; it is lost; it comes twice; it
-        and all up to the next 0 are lost; it and all behind it come `delay_s` late. 0 to 1.
+        Probability per byte and direction, 0 to 1. ``flip`` inverts one bit of the byte; ``drop`` loses it; ``repeat``
+        delivers it twice; ``cut`` loses it and all bytes up to the next 0; ``delay`` delivers it and all later bytes
+        `delay_s` late.
     delay_s : float
-        See above.
+        Delay in seconds, 0 to 60.
     seed : int
-        Repeats the same faults for the same bytes.
+        Seed of the faults; the same seed repeats the same faults for the same bytes.
     hang : int or None
-        The board stops for ever once it has received so many bytes. It takes further bytes, and answers nothing.
+        Number of received bytes after which the board hangs forever: it discards further bytes and sends no reply.
     reset : int or None
-        The board loses all that it knows once it has received so many bytes, as after a loss of power.
+        Number of received bytes after which the board loses its state, as after a loss of power.
     identity : {'right', 'wrong'}
-        ``wrong``: the board says that it was built from something else.
+        ``wrong``: the board reports the digest of another bitstream.
 
     Raises
     ------
     InputError
-        A value outside what is allowed.
+        A value is not allowed.
     """
 
     flip: float = 0.0
@@ -67,12 +68,12 @@ class Faults:
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> Faults:
-        """Return the faults that options name, by the names of the attributes.
+        """Return the faults given by options, which have the names of the attributes.
 
         Raises
         ------
         InputError
-            For an option that there is not, and a value that is not what it takes.
+            An option is unknown, or its value is not allowed.
         """
         known = {field.name for field in fields(cls)}
         values: dict[str, float | int | str] = {}
@@ -93,9 +94,9 @@ class Line:
     Parameters
     ----------
     faults : Faults
-        What goes wrong.
+        Faults to inject.
     direction : int
-        0 or 1; each has faults of its own.
+        0 or 1; each direction has its own faults.
     """
 
     def __init__(self, faults: Faults, direction: int) -> None:
@@ -103,12 +104,12 @@ class Line:
         self._chances = np.array([getattr(faults, name) for name in _CHANCES])
         self._random = np.random.default_rng([faults.seed, direction])
         self._cut = False
-        #: When bytes come out, and the bytes.
+        #: Time at which bytes arrive, and the bytes.
         self._queue: deque[tuple[float, bytes]] = deque()
         self._due = 0.0
 
     def put(self, data: bytes) -> None:
-        """Send bytes into the line."""
+        """Send bytes."""
         if data and self._chances.any():
             for byte, happens in zip(data, self._draw(len(data)), strict=True):
                 self._one(byte, happens)
@@ -116,15 +117,15 @@ class Line:
             self._queue.append((0.0, data))
 
     def take(self) -> bytes:
-        """Return the bytes that have come out of the line by now."""
+        """Return the bytes that have arrived."""
         out = bytearray()
         while self._queue and self._queue[0][0] <= time.monotonic():
             out += self._queue.popleft()[1]
         return bytes(out)
 
     def _draw(self, count: int) -> list[list[float]]:
-        # One row a byte, so that the faults of a byte do not depend on how the bytes were put together. The last column
-        # chooses the bit.
+        # One row per byte, so that the faults do not depend on how the bytes were grouped. The last column selects the
+        # bit to flip.
         numbers = self._random.random((count, len(_CHANCES) + 1))
         happens = (numbers[:, :-1] < self._chances).astype(float)
         return [[*row, float(last)] for row, last in zip(happens.tolist(), numbers[:, -1], strict=True)]

@@ -1,4 +1,4 @@
-"""Serve a board's bytes to other processes: on a pseudo-terminal, or on a TCP port of this computer."""
+"""Serving of a board's byte stream to other processes, on a pseudo-terminal or a local TCP port."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from ninefold.spec.protocols import Transport
 
 __all__ = ["serve_descriptor", "serve_pty", "serve_tcp"]
 
-#: How long the host is waited for while the board has nothing to say, and the board while the host has not.
+#: Time of one wait for bytes from the host, and of one wait for bytes from the board.
 _WAIT_S = 0.02
 _CHUNK_BYTES = 1 << 12
-#: A board never speaks first. One that neither took nor gave a byte for so long has nothing to compute any more, and
-#: is not simulated until the host speaks.
+#: Time without a byte after which the board is not simulated until the host sends one. A board never sends without a
+#: request, and has finished every request by then.
 _ASLEEP_S = 10.0
 _HOST = "127.0.0.1"
 
 
 def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]) -> None:
-    """Pass bytes both ways between a board and an open descriptor until that ends or `stop` says so.
+    """Pass bytes both ways between a board and an open descriptor until the connection ends or `stop` returns true.
 
     Parameters
     ----------
     board : Transport
         The board.
     descriptor : int
-        Of a socket or pseudo-terminal; it is set not to block.
+        Descriptor of a socket or pseudo-terminal; it is made non-blocking.
     stop : callable
-        Asked several times a second.
+        ``stop()`` returns true to end serving; called several times a second.
     """
     os.set_blocking(descriptor, False)
     to_host, last = b"", time.monotonic()
@@ -49,7 +49,7 @@ def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]
             with contextlib.suppress(BlockingIOError):
                 to_host = to_host[os.write(descriptor, to_host) :]
         if readable:
-            # The end of a connection; of a pseudo-terminal, whose other end is kept open, there is none.
+            # No data means that a connection ended; a pseudo-terminal never ends, as its other end is kept open.
             data = os.read(descriptor, _CHUNK_BYTES)
             if not data:
                 return
@@ -69,9 +69,9 @@ def serve_pty(board: Transport, ready: Callable[[str], None], stop: Callable[[],
     ready : callable
         Called with the URL for `ninefold.drivers.transports.open_transport`.
     stop : callable
-        Asked several times a second.
+        ``stop()`` returns true to end serving; called several times a second.
     """
-    # The end for the host stays open here too, so that hosts may come and go.
+    # The host's end stays open here too, so that hosts can disconnect and reconnect.
     ours, theirs = pty.openpty()
     try:
         tty.setraw(theirs)
@@ -83,30 +83,30 @@ def serve_pty(board: Transport, ready: Callable[[str], None], stop: Callable[[],
 
 
 def serve_tcp(board: Transport, port: int, ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
-    """Serve a board on a TCP port of this computer, one host after another.
+    """Serve a board on a local TCP port, one host at a time.
 
     Parameters
     ----------
     board : Transport
         The board.
     port : int
-        1 to 65535, or 0 for one that is free.
+        1 to 65535, or 0 for a free port.
     ready : callable
         Called with the URL for `ninefold.drivers.transports.open_transport`.
     stop : callable
-        Asked several times a second.
+        ``stop()`` returns true to end serving; called several times a second.
 
     Raises
     ------
     InputError
-        The port is in use or may not be used.
+        The port is in use, or using it is not permitted.
     """
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((_HOST, port))
         except OSError as error:
-            raise InputError(f"port must be one that is free, not {port}: {error.strerror}") from error
+            raise InputError(f"port must be free and permitted, not {port}: {error.strerror}") from error
         listener.listen()
         ready(f"tcp://{_HOST}:{listener.getsockname()[1]}")
         while not stop():

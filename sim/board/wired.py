@@ -1,4 +1,4 @@
-"""What stands between a host's bytes and a miner with a UART."""
+"""Miner with a UART, and the host's UART between it and the host's byte stream."""
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -12,21 +12,21 @@ __all__ = ["WiredMiner"]
 
 
 class WiredMiner(wiring.Component):
-    """A miner with its UART, and the serial port of a host at the other end of the lines.
+    """Miner with its UART, connected to the UART of a host.
 
     Parameters
     ----------
     parameters : MinerParameters
         The miner.
     divisor : int
-        Clock cycles a bit, at both ends.
+        Clock cycles per bit, for both UARTs.
 
     Members
     -------
     rx : In(stream.Signature({data: 8}))
         Bytes from the host.
     tx : Out(stream.Signature({data: 8}))
-        Bytes to the host, which must be ready.
+        Bytes to the host; ``ready`` must stay 1.
     """
 
     def __init__(self, parameters: MinerParameters, divisor: int) -> None:
@@ -35,7 +35,7 @@ class WiredMiner(wiring.Component):
         super().__init__({"rx": In(stream.Signature(BYTE)), "tx": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
-        """Connect the two ends."""
+        """Connect the two UARTs."""
         m = Module()
         m.submodules.board = board = SerialMiner(self._parameters, self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)

@@ -1,1 +1,1 @@
-"""Commands that the simulation folder contributes to ``ninefold``."""
+"""Commands of ``ninefold`` for simulation, proofs and virtual boards."""

@@ -1,4 +1,4 @@
-"""``ninefold compare``: the same vectors through all levels."""
+"""``ninefold compare``: run the same vectors through all levels."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = ["compare"]
 
 _SEEDS = 2**32
 _ALL = "all"
-#: Levels, as `ninefold.sim.levels.LEVELS` has them; that would import Amaranth.
+#: Names of `ninefold.sim.levels.LEVELS`, repeated here because importing that would import Amaranth.
 _LEVELS = ("golden", "cpu", "rtl", "ice40", "ecp5", "board")
 _AT_ONCE = 2
-#: Each operation of the longest list, a miner's, once.
+#: Number of operations of a miner, which has the most: by default, a sequence contains each operation once.
 _STEPS = 16
 _DIFFERS, _NOT_RUN = 1, 3
 
 
 class _CompareCommand(DesignCommand):
-    """A command about a core, whose parameters are small if not given, a configuration, or all."""
+    """Command for a core (with small default parameters), a configuration, or ``all``."""
 
     def _others(self) -> list[str]:
         return [*super()._others(), _ALL]
@@ -43,15 +43,27 @@ class _CompareCommand(DesignCommand):
 
 
 @click.command(cls=_CompareCommand)
-@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of all vectors; if not given, a new one.")
-@click.option("--vectors", type=click.IntRange(1), default=12, show_default=True, help="Vectors, queries or frames.")
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of all vectors. Default: random.")
 @click.option(
-    "--steps", type=click.IntRange(0), default=_STEPS, show_default=True, help="Operations of the sequence; 0 for none."
+    "--vectors", type=click.IntRange(1), default=12, show_default=True, help="Number of vectors, queries or frames."
 )
-@click.option("--level", "levels", multiple=True, type=click.Choice(_LEVELS), help="May be repeated. Default: all.")
-@click.option("--board", "url", help="URL of the board; a configuration's virtual board if not given.")
+@click.option(
+    "--steps",
+    type=click.IntRange(0),
+    default=_STEPS,
+    show_default=True,
+    help="Number of operations in the sequence; 0 for none.",
+)
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    type=click.Choice(_LEVELS),
+    help="Run this level; may be repeated. Default: all.",
+)
+@click.option("--board", "url", help="URL of the board. Default: the configuration's virtual board.")
 @click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a level (JSON Lines).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per level and line (JSON Lines).")
 @click.pass_context
 def compare(
     ctx: click.Context,
@@ -65,23 +77,23 @@ def compare(
     vcd: bool,
     as_json: bool,
 ) -> None:
-    """Send the same vectors through golden model, processor, RTL, netlists and board, and compare.
+    """Run the same vectors through golden model, processor, RTL, netlists and board, and compare the results.
 
-    After the vectors each level plays the same sequence: loads, queries, stalls, resets, damaged and repeated frames.
+    After the vectors, each level runs the same sequence of operations: loads, queries, stalls, resets, damaged and
+    repeated frames.
 
-    CORE may also be a configuration, BOARD/CONFIG or a file, or all: each core, and the smallest configuration for all
-    miners.
-    Parameters of a core that are not given are small. A level that cannot run says why. The golden model judges, also
-    when it is not among the levels. The exit code is 1 if a level differs from it, and waveforms around the first
-    difference are then left in the current folder; it is 3 if a level or board that was named did not run, for all on
-    no core.
+    CORE is a core, a configuration (BOARD/CONFIG or a file), or all: every core, and the smallest configuration as the
+    miner. Parameters of a core default to small values. The reason is printed for a level that cannot run. The golden
+    model is the reference even if it is not among the levels. The exit code is 1 if a level differs from it; waveforms
+    around the first difference are then written to the current folder. The exit code is 3 if a level or board given as
+    an option did not run (with all: on no core).
     """
     with step("loading the levels"):
         from ninefold.hdl.tools import together
         from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER
 
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
-    # The miner first, which takes longest.
+    # The miner takes longest, so it comes first.
     names = [SMALLEST_MINER, *(name for name in SMALL if name != "miner")] if core == _ALL else [core]
     if not as_json:
         click.echo(f"seed {chosen}")
@@ -105,7 +117,7 @@ def compare(
         agree = all(together(one, names, _AT_ONCE))
     if not agree:
         ctx.exit(_DIFFERS)
-    # Of all cores some always have no counterpart on a level.
+    # With all, some cores have no counterpart on a level, so a level counts if it ran on any core.
     if wanted - ran:
         ctx.exit(_NOT_RUN)
 
@@ -126,7 +138,7 @@ def _run(
     vectors, seed, steps = drawn
     case = case_of(name, parameters, vectors, seed, steps)
     board = url if url is not None else f"sim://{name}" if is_configuration(name) else ""
-    why = "a miner that is no configuration has no virtual board; name one by --board"
+    why = "a miner that is not a configuration has no virtual board; give a board with --board"
     setup = Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", board, why, suffix=suffix)
     yield from run(case, setup, levels)
 

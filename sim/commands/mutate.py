@@ -1,4 +1,4 @@
-"""``ninefold mutate``: what the bench of a core sees."""
+"""``ninefold mutate``: mutation tests of a core's testbench."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AT_ONCE = 2
 
 
 class _MutateCommand(click.Command):
-    """A command about a core that is mutated, which are imported when they are looked at."""
+    """Command for a core with mutants; the cores are imported when the parameters are read."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         import importlib.util
@@ -37,14 +37,25 @@ class _MutateCommand(click.Command):
 
 
 @click.command(cls=_MutateCommand)
-@click.option("--mutant", "numbers", multiple=True, type=click.IntRange(1), help="May be repeated. Default: all.")
-@click.option("--draw", is_flag=True, help="Draw a new sample of mutants, in the place of the one that is kept.")
-@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), default=1, show_default=True, help="Seed of --draw.")
-@click.option("--keep", "keeps", is_flag=True, help="Keep the verdicts on all mutants for the documentation page.")
-@click.option("--at-once", type=click.IntRange(1), default=_AT_ONCE, show_default=True, help="Simulators at a time.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a mutant (JSON Lines).")
 @click.option(
-    "--page", "as_page", is_flag=True, help="Print the documentation page from what is kept, and run nothing."
+    "--mutant",
+    "numbers",
+    multiple=True,
+    type=click.IntRange(1),
+    help="Judge this mutant; may be repeated. Default: all.",
+)
+@click.option("--draw", is_flag=True, help="Draw a new sample of mutants and replace the stored one.")
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), default=1, show_default=True, help="Seed of --draw.")
+@click.option("--keep", "keeps", is_flag=True, help="Store the verdicts on all mutants for the documentation page.")
+@click.option(
+    "--at-once", type=click.IntRange(1), default=_AT_ONCE, show_default=True, help="Number of simulations in parallel."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per mutant and line (JSON Lines).")
+@click.option(
+    "--page",
+    "as_page",
+    is_flag=True,
+    help="Print the documentation page from the stored verdicts, without running anything.",
 )
 @click.pass_context
 def mutate(
@@ -58,11 +69,11 @@ def mutate(
     as_json: bool,
     as_page: bool,
 ) -> None:
-    """Plant faults in the netlist of CORE one by one, and see which its bench finds.
+    """Plant faults in the netlist of CORE one at a time, and report which faults its testbench detects.
 
-    A mutant that passes all tests is proved equivalent to its core, or is told apart from it by a legal input and has
-    survived. What was judged before is not judged again. The exit code is 1 if fewer than 95 % of the mutants that are
-    not equivalent are killed.
+    A mutant that passes all tests is either proved equivalent to its core, or a legal input that distinguishes it from
+    the core is found, and it has survived. Earlier verdicts are reused. The exit code is 1 if fewer than 95 % of the
+    mutants that are not equivalent are killed.
     """
     from ninefold.sim.mutation import SUBJECTS, results
     from ninefold.sim.mutation.page import page
@@ -71,7 +82,7 @@ def mutate(
         click.echo(page(), nl=False)
         return
     if keeps and numbers:
-        raise click.UsageError("--keep takes the verdicts on all mutants, so it does not go with --mutant")
+        raise click.UsageError("--keep stores the verdicts on all mutants and cannot be combined with --mutant")
     failed = False
     for name in SUBJECTS if core == "all" else [core]:
         with step(f"planting faults in {name}"):
@@ -103,7 +114,7 @@ def _judge(core: str, campaign: Campaign, numbers: Sequence[int], at_once: int, 
 
     verdicts = []
     total = len(set(numbers)) or len(campaign.sample.mutants)
-    # Verdicts come in batches.
+    # Verdicts arrive in batches, so progress counts simulated mutants.
     with step(f"judging mutants of {core}", count=lambda: (campaign.simulated(numbers or None), total)) as judging:
         for verdict in campaign.run(numbers or None, at_once):
             verdicts.append(verdict)

@@ -1,4 +1,4 @@
-"""``ninefold prove``: the formal proofs of a core."""
+"""``ninefold prove``: formal proofs of a core."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["prove"]
 
 
 class _ProveCommand(click.Command):
-    """A command about a core that has proofs, which are imported when they are looked at."""
+    """Command for a core with proofs; the cores are imported when the parameters are read."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         import importlib.util
@@ -34,15 +34,17 @@ class _ProveCommand(click.Command):
 
 
 @click.command(cls=_ProveCommand)
-@click.option("--task", "wanted", multiple=True, metavar="NAME", help="Do this task; may be repeated. Default: all.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line, one a task (JSON Lines).")
-@click.option("--page", "as_page", is_flag=True, help="Print the documentation page on all proofs, and prove nothing.")
+@click.option("--task", "wanted", multiple=True, metavar="NAME", help="Run this task; may be repeated. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per task and line (JSON Lines).")
+@click.option(
+    "--page", "as_page", is_flag=True, help="Print the documentation page of all proofs, without running any."
+)
 @click.pass_context
 def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool, as_page: bool) -> None:
-    """Prove what is specified of CORE, for all inputs and any back-pressure, at small parameters.
+    """Prove the specification of CORE for all inputs and any back-pressure, at small parameters.
 
-    What was proved before is not proved again. The exit code is 1 if a task fails; a trace of what contradicts the
-    assertion is then left in the current folder.
+    Earlier results are reused. The exit code is 1 if a task fails; a trace that violates the assertion is then written
+    to the current folder.
     """
     if as_page:
         from ninefold.sim.formal.page import page
@@ -66,7 +68,7 @@ def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool,
 
 
 def _tasks(core: str, wanted: tuple[str, ...]) -> list[tuple[Proof, Task]]:
-    """Return the tasks of a core or of all that are wanted, each with its proof; all tasks where none is named."""
+    """Return the named tasks of a core, or of all cores, each with its proof; all tasks if no name is given."""
     from ninefold.sim.formal import PROOFS, proofs_of
 
     proofs = [proof for name in (PROOFS if core == "all" else [core]) for proof in proofs_of(name)]

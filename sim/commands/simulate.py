@@ -1,4 +1,4 @@
-"""``ninefold sim``: the bench of a core in a simulator."""
+"""``ninefold sim``: run a core's testbench in a simulator."""
 
 import secrets
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ _SEEDS = 2**32
 
 @click.command("sim", cls=CoreCommand)
 @click.option("--simulator", type=click.Choice(SIMULATORS), default=SIMULATORS[0], show_default=True)
-@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus; if not given, a new one.")
-@click.option("--waves", is_flag=True, help="Record the whole run, not only what fails.")
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus. Default: random.")
+@click.option("--waves", is_flag=True, help="Record the whole run, not only failed tests.")
 @click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
 @click.option("--test", "tests", multiple=True, metavar="NAME", help="Run this test; may be repeated. Default: all.")
 @click.pass_context
@@ -37,9 +37,9 @@ def simulate(
     vcd: bool,
     tests: tuple[str, ...],
 ) -> None:
-    """Run the cocotb bench of CORE against its golden model.
+    """Run the cocotb testbench of CORE, which checks it against its golden model.
 
-    The exit code is 1 if a test fails; its waveform and log are then kept in the current folder.
+    The exit code is 1 if a test fails; its waveform and log are then written to the current folder.
     """
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
     shown = False
@@ -63,7 +63,7 @@ def simulate(
             suffix=".vcd" if vcd else ".fst",
             folder=Path.cwd(),
             begins=lambda: click.echo(f"seed {chosen}"),
-            # Recording them may take minutes.
+            # Print the table first, because recording the failed tests may take minutes.
             failed=show,
         )
     if not shown:

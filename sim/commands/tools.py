@@ -1,4 +1,4 @@
-"""``ninefold tools``: the external tools, made ready before they are needed."""
+"""``ninefold tools``: prepare the external tools before they are needed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["tools"]
 
 @click.group()
 def tools() -> None:
-    """Make the external tools ready before they are needed."""
+    """Prepare the external tools before they are needed."""
 
 
 @tools.command()
 def warm() -> None:
     """Compile the parts of the tools that are compiled once: nextpnr, and Verilator's runtime.
 
-    Otherwise the first command that needs a tool compiles it. Parts that are compiled already take no time. A tool that
-    is missing is named, with the command that installs it.
+    Without this, the first command that needs a tool compiles it. Parts that are compiled already are skipped. A tool
+    that is missing is reported with the command that installs it.
     """
 
     def prepared(name: str) -> None:
@@ -54,7 +54,7 @@ def warm() -> None:
 
 
 def _jobs() -> Mapping[str, Callable[[], object]]:
-    """Return the work, the longest first."""
+    """Return the jobs by name, the longest first."""
     from ninefold.hdl.bitstream.recipes import nextpnr_programs
     from ninefold.hdl.tools import ready, version_of
     from ninefold.sim.simulators import find_simulator
@@ -66,7 +66,7 @@ def _jobs() -> Mapping[str, Callable[[], object]]:
     }
 
     def compiled(name: str, install: str) -> object:
-        # A build looks for the package first, which goes by the name of its program.
+        # As a build does, look for the package first; it has the name of its program.
         version_of(name, install)
         return ready(name, install)
 

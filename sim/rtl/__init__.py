@@ -1,4 +1,4 @@
-"""The RTL backend: operators computed by the cores themselves, compiled with Verilator."""
+"""RTL backend: runs operators on the cores themselves, simulated with Verilator."""
 
 from ninefold.sim.rtl.device import Rtl, RtlDevice
 

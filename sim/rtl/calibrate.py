@@ -1,4 +1,4 @@
-"""Why the RTL backend does not run ``calibrate``."""
+"""Reason why the RTL backend does not run ``calibrate``."""
 
 __all__ = ["REASON"]
 

@@ -1,4 +1,4 @@
-"""The backend ``rtl`` and its one device: verilated cores and the databases in their stores."""
+"""Backend ``rtl`` and its one device: verilated cores and the databases in their stores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ninefold.spec.signature import Call
 
 __all__ = ["KS", "Rtl", "RtlDevice", "Store"]
 
-#: The sizes of top-k that are built; a smaller k takes the first results of the next size.
+#: Sizes of top-k that are built; another k takes the first results of the next larger size.
 KS = (16, 64, 256)
-#: How long a call may take, in seconds: Verilator may have to compile three pipelines first.
+#: Time limit of a call, in seconds: a first call may compile three pipelines.
 TIMEOUT_S = 900.0
 
 
@@ -31,16 +31,16 @@ def _runners() -> Runners:
 
 @dataclass
 class Store:
-    """A pipeline with a store of its own.
+    """Pipeline with its own store.
 
     Attributes
     ----------
     model : Model
         The pipeline.
     k : int
-        How many results it gives for a query.
+        Number of results per query.
     holds : int or None
-        Which page of the database is in the store, None before the first one and after a failure.
+        Page of the database in the store; None before the first load and after a failure.
     """
 
     model: Model
@@ -49,7 +49,7 @@ class Store:
 
 
 class RtlDevice:
-    """The verilated cores, made when first needed.
+    """Verilated cores, built on first use.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class RtlDevice:
     name : str
         ``rtl``.
     path : str
-        What answers: Verilator and its version, or models that the cache holds.
+        Implementation: Verilator and its version, or models from the cache.
     """
 
     name = "rtl"
@@ -82,24 +82,24 @@ class RtlDevice:
 
     @property
     def capacity_bytes(self) -> int | None:
-        """None: a store is host memory, and what exceeds it is paged."""
+        """None: a database larger than a core's store is paged through it from host memory."""
         return None
 
     def load(self, resident: Database | State) -> None:
-        """Register a database; its rows enter a pipeline's store with the first query, and stay if they all fit."""
+        """Register a database. The first query loads its rows into a pipeline's store, where they stay if all fit."""
         self._check_open()
         if isinstance(resident, State):
-            raise UnsupportedError("rtl runs no stateful operator, so it takes databases only")
+            raise UnsupportedError("rtl runs no stateful operator, so it accepts databases only")
         self._databases.setdefault(resident.digest, resident)
 
     def unload(self, key: str) -> None:
-        """Drop a database with the pipelines that hold it."""
+        """Drop a database and the pipelines that hold it."""
         self._databases.pop(key, None)
         for digest, size in [name for name in self._stores if name[0] == key]:
             self._stores.pop((digest, size)).model.close()
 
     def run(self, call: Call) -> Answer:
-        """Run one call to its end; what was built for it is in ``build_seconds``, not in ``seconds``."""
+        """Run one call to completion; the time of builds is in ``build_seconds`` and not in ``seconds``."""
         self._check_open()
         self._build_seconds = 0.0
         answer = self._runners(self, call)
@@ -118,14 +118,14 @@ class RtlDevice:
         self._closed = True
 
     def model(self, core: str, **parameters: int | str) -> Model:
-        """Return the device's model of a core, which holds nothing between calls."""
+        """Return the device's model of a core, for cores without state between calls."""
         key = f"{core} {parameters}"
         if key not in self._models:
             self._models[key] = self._make(core, parameters)
         return self._models[key]
 
     def store(self, database: Database, k: int) -> Store:
-        """Return the pipeline of a database for at most `k` results."""
+        """Return the pipeline of a database that returns at least `k` results."""
         self.load(database)
         key = (database.digest, fitting(k, KS))
         if key not in self._stores:
@@ -144,7 +144,7 @@ class RtlDevice:
     def simulate(
         self, model: Model, inputs: Mapping[str, npt.NDArray[np.uint8]], outputs: Mapping[str, int], patience: int
     ) -> Run:
-        """Run a model under this device's back-pressure; `patience` as in `Model.run`."""
+        """Run a model with this device's back-pressure; `patience` is as in `Model.run`."""
         return model.run(inputs, outputs, patience, self._gaps)
 
     def _make(self, core: str, parameters: Mapping[str, int | str]) -> Model:
@@ -162,15 +162,15 @@ class RtlDevice:
 
 
 class Rtl:
-    """The backend ``rtl``.
+    """Backend ``rtl``.
 
     Parameters
     ----------
     transform : callable or None
-        ``transform(verilog) -> verilog``, applied to the text of each core before it is compiled: conformance tests
-        plant faults with it and must see them. A changed text is another entry of the cache.
+        ``transform(verilog) -> verilog``, applied to the text of each core before compilation. Conformance tests plant
+        faults with it and must detect them. A changed text has its own cache entry.
     gaps : Gaps or None
-        Random back-pressure on every stream; no result may depend on it.
+        Random back-pressure on every stream; results must not depend on it.
 
     Attributes
     ----------
@@ -185,24 +185,24 @@ class Rtl:
         self._gaps = gaps
 
     def probe(self) -> Sequence[Found | Missing]:
-        """Look for Verilator and a C++ compiler, or else for models in the cache."""
+        """Look for Verilator and a C++ compiler; if one is missing, for models in the cache."""
         try:
             tools = tools_or_reason()
         except UnavailableError as error:
             return [Missing("rtl", error.what, error.install)]
-        description = f"cores that the cache holds, and no others: {tools}"
+        description = f"only cores in the cache: {tools}"
         if isinstance(tools, Tools):
-            description = f"cores verilated by Verilator {tools.verilator_version} with {tools.compiler_version}"
+            description = f"cores compiled by Verilator {tools.verilator_version} with {tools.compiler_version}"
         ratings = {name: 1 for name, reason in self.operators().items() if reason is None}
         kind = "simulation"
         return [Found("rtl", description, ratings, named_only=True, kind=kind, unit=HOST, timeout_s=TIMEOUT_S)]
 
     def operators(self) -> Mapping[str, str | None]:
-        """Return each operator -> None, or why it is not run."""
+        """Return, for every operator, None or the reason why it is not run."""
         return _runners().operators()
 
     def open(self, instance: str = "") -> RtlDevice:
-        """Open the device; models are compiled when a call first needs them."""
+        """Open the device; models are compiled on first use."""
         if instance:
-            raise InputError(f"rtl has one device, named rtl, and no {instance!r}")
+            raise InputError(f"rtl has one device, named rtl, not {instance!r}")
         return RtlDevice(self._transform, self._gaps)

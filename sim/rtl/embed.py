@@ -1,4 +1,4 @@
-"""Why the RTL backend does not run ``embed``."""
+"""Reason why the RTL backend does not run ``embed``."""
 
 __all__ = ["REASON"]
 

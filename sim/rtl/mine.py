@@ -17,7 +17,7 @@ __all__ = ["run"]
 
 
 def run(device: RtlDevice, call: Call) -> Answer:
-    """Stream all queries past each page of the database, and merge the pages' results."""
+    """Stream all queries through each page of the database, and merge the results of the pages."""
     started = perf_counter()
     database, k = call.database(), call.options["k"]
     q = np.asarray(call.arguments["q"])
@@ -41,7 +41,8 @@ def run(device: RtlDevice, call: Call) -> Answer:
             found_scores.append(page_scores[:, :k])
             cycles += used
         all_ids, all_scores = np.concatenate(found_ids, axis=1), np.concatenate(found_scores, axis=1)
-        # Pages come in order of id and are sorted within, so a stable sort leaves equal scores in order of id.
+        # Pages are in order of id, and each page's results are sorted, so a stable sort keeps equal scores in order of
+        # id.
         order = np.argsort(-all_scores, axis=1, kind="stable")[:, :kept]
         ids[:, :kept] = np.take_along_axis(all_ids, order, axis=1)
         scores[:, :kept] = np.take_along_axis(all_scores, order, axis=1)
@@ -51,7 +52,7 @@ def run(device: RtlDevice, call: Call) -> Answer:
 
 
 def _fill(device: RtlDevice, store: Store, database: Database, page: int) -> int:
-    """Load a page of the database unless the store holds it; return the cycles that took."""
+    """Load a page of the database unless it is in the store; return the number of cycles."""
     if store.holds == page:
         return 0
     packed = np.asarray(database.require("nits"))[page * DEPTH : (page + 1) * DEPTH]
@@ -66,10 +67,10 @@ def _fill(device: RtlDevice, store: Store, database: Database, page: int) -> int
 def _ask(
     device: RtlDevice, store: Store, queries: npt.NDArray[np.uint8], count: int, rows: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
-    """Return ids and scores, each (count, results a query), of the page in the store, and the cycles taken."""
+    """Return ids and scores for the page in the store, each (count, results per query), and the number of cycles."""
     model, page = store.model, store.holds
     batch = min(rows, store.k)
-    # Nothing need move outside while a query is scored against the whole page.
+    # No beat moves on a stream while a query is scored against the whole page.
     patience = 10_000 + 4 * rows * -(-len(queries) // count)
     store.holds = None
     done = device.simulate(model, {"values": queries}, {"results": count * batch}, patience)

@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(device: RtlDevice, call: Call) -> Answer:
-    """Form the grid on the host, as every backend does, and let the core decide the nits."""
+    """Compute the grid values on the host, as every backend does, and the nits on the core."""
     started = perf_counter()
     x = np.asarray(call.arguments["x"])
     if x.size == 0:

@@ -18,7 +18,7 @@ __all__ = ["normalise", "run"]
 
 
 def run(device: RtlDevice, call: Call) -> Answer:
-    """Page the vectors through the store and stream every query past each page."""
+    """Load the vectors into the store page by page, and stream all queries through each page."""
     started = perf_counter()
     q, c = np.asarray(call.arguments["q"]), np.asarray(call.arguments["c"])
     scores = np.zeros((len(q), len(c)), np.int32)
@@ -47,14 +47,14 @@ def run(device: RtlDevice, call: Call) -> Answer:
 
 
 def normalise(scores: npt.NDArray[np.int32], c: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
-    """Return (score * recip) >> 8 with recip the reciprocal of the vector's length, in integers."""
+    """Return (score * recip) >> 8, where recip is the integer reciprocal of the vector's length."""
     squares = np.square(c, dtype=np.int64).sum(axis=1)
     recip = np.array([(isqrt(2**RECIPROCAL_BITS // n) + 1) >> 1 if n else 0 for n in squares.tolist()], np.int64)
     return ((scores.astype(np.int64) * recip) >> 8).astype(np.int32)
 
 
 def _packed(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
-    """Return rows of nits packed, two a byte, an odd count filled with 0."""
+    """Return rows of packed nits, two per byte; a row of odd length is padded with 0."""
     even = np.zeros((len(nits), -(-nits.shape[1] // 2) * 2), np.uint8)
     even[:, : nits.shape[1]] = nits.view(np.uint8) & 15
     packed: npt.NDArray[np.uint8] = even[:, 0::2] | even[:, 1::2] << 4

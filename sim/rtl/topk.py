@@ -16,12 +16,12 @@ from ninefold.spec.signature import Call
 
 __all__ = ["keys", "run"]
 
-#: With 32 bits of score and ``last`` a beat takes 64 bits. The id is the position in the row.
+#: Id bits, so that a beat with 32 bits of score and ``last`` takes 64 bits. The id is the position in the row.
 _ID_WIDTH = 31
 
 
 def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Return int32 keys in the order of the scores, equal for equal scores (-0 equals 0)."""
+    """Return int32 keys that order as the scores do, equal for equal scores (-0 equals 0)."""
     if scores.dtype != np.float32:
         return scores.astype(np.int32, copy=False)
     bits = (scores + np.float32(0)).view(np.int32)  # -0 + 0 is 0
@@ -29,7 +29,7 @@ def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
 
 
 def run(device: RtlDevice, call: Call) -> Answer:
-    """Stream all rows through the core back to back, and take scores and ids by the positions it returns."""
+    """Stream all rows through the core back to back, and select scores and ids by the returned positions."""
     started = perf_counter()
     scores, ids = np.asarray(call.arguments["scores"]), call.arguments["ids"]
     queries, n = scores.shape

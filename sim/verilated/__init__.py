@@ -1,4 +1,4 @@
-"""Verilated cores: a core's Verilog as a cached shared library, called with whole arrays."""
+"""Verilated cores: a core's Verilog, compiled to a cached shared library that processes whole arrays."""
 
 from ninefold.sim.verilated.build import prepare, tools_or_reason
 from ninefold.sim.verilated.design import Design, design, elaborate

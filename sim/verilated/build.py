@@ -1,4 +1,4 @@
-"""From Verilog text to a shared library, cached by everything that it was built from."""
+"""Compilation of Verilog text to a shared library, cached by the digest of all inputs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import found_compiler, named_compiler
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.progress import step
+from ninefold.spec.text import counted
 
 __all__ = ["build", "optimised", "prepare", "tools_or_reason"]
 
@@ -23,7 +24,7 @@ _TRACED = Path(__file__).with_name("traced.cpp")
 
 _VERILATOR = (
     "-O3",
-    # A core in one function takes the compiler time that grows faster than the core: top-k of 256, minutes.
+    # The compiler's time grows faster than the size of a function: minutes for a top-k of 256 in one function.
     "--output-split-cfuncs",
     "300",
     "--no-timing",
@@ -39,32 +40,32 @@ _VERILATOR = (
 _COMPILER = ("-fPIC", "-fvisibility=hidden", "-DVL_TIME_CONTEXT")
 _RUNTIME = ("verilated", "verilated_threads")
 _OPTIMISED = "-O2"
-#: For designs of which a few thousand cycles are wanted: compiling takes a fraction of the time.
+#: For designs that run only a few thousand cycles: compilation takes a fraction of the time.
 _QUICK = "-O0"
-#: Kind of the cache entries that lead to what some compiler made, for when there is none.
+#: Kind of the cache entries that find a library without knowing its compiler, for use when no compiler is installed.
 _ANY = "models"
 
 
 def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
-    """Return the shared library of a design, built when the cache has none.
+    """Return the shared library of a design, after building it if it is not in the cache.
 
-    Without Verilator or a compiler, the library of any other version does as well.
+    Without Verilator or a compiler, a library built by any version of them is used.
 
     Parameters
     ----------
     design : Design
         The design.
     quick : bool
-        Compile quickly, for a slower model, unless the fast one is there.
+        Compile quickly, for a slower model, unless the optimised one is in the cache.
     waves : bool
-        Let the model write waveforms; also quick.
+        Include support for waveforms; implies `quick`.
 
     Raises
     ------
     UnavailableError
-        When Verilator or a C++ compiler is missing, with what to install, and the library too.
+        Verilator or a C++ compiler is missing, and the library is not in the cache; the message says what to install.
     ToolError
-        When one of them fails.
+        Verilator or the compiler failed.
     """
     name = _name(design, waves)
     try:
@@ -81,7 +82,7 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
 
     compilation = _compilation(design.streams, tools, _QUICK if quick or waves else _OPTIMISED, waves)
     if quick and not waves:
-        # The faster model does as well where somebody built it.
+        # Use the optimised model if it has been built.
         there = cache.find(digest(replace(compilation, optimise=_OPTIMISED)))
         if there is not None:
             BuildCache(_ANY).alias(name, there)
@@ -91,7 +92,7 @@ def build(design: Design, *, quick: bool = False, waves: bool = False) -> Path:
         source = folder / "top.v"
         source.write_text(verilog)
         lines = design.verilog.count("\n")
-        with step(f"compiling a model of {lines:,} lines of Verilog"):
+        with step(f"compiling a model of {counted(lines, 'line')} of Verilog"):
             compilation.build(tools, [source], folder / "core.so")
 
     entry = cache.get(digest(compilation), make)
@@ -105,12 +106,12 @@ def optimised(design: Design, tools: Tools) -> Compilation:
 
 
 def tools_or_reason() -> Tools | str:
-    """Return the tools; where one is missing and the cache holds models, why these are all that can run.
+    """Return the tools, or the reason why only models in the cache can run.
 
     Raises
     ------
     UnavailableError
-        A tool is missing and the cache holds no model, or ``CXX`` names what is not there, which is a mistake.
+        A tool is missing and the cache holds no model, or ``CXX`` names a program that does not exist.
     """
     try:
         return find_tools()
@@ -122,13 +123,13 @@ def tools_or_reason() -> Tools | str:
 
 
 def _name(design: Design, waves: bool) -> str:
-    """Return the digest that names the library of a design, whatever built it."""
+    """Return the digest that names the library of a design, regardless of the tools that built it."""
     harness = [path.read_text() for path in ((_HARNESS, _TRACED) if waves else (_HARNESS,))]
     return digest_of("verilated", platform.machine(), design.verilog, _streams_header(design.streams), harness)
 
 
 def prepare() -> None:
-    """Compile what all models share.
+    """Compile the parts that all models share.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def _compilation(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves
     harness = _HARNESS.read_text()
     if waves:
         harness = _TRACED.read_text().replace(f'#include "{_HARNESS.name}"', harness)
-    # Several cores, each with its own runtime, live in one process: none of their symbols is unique.
+    # One process loads several cores, each with its own runtime, so none of their symbols may be unique.
     gnu = () if "clang" in tools.compiler_version else ("-fno-gnu-unique",)
     return Compilation(
         verilator=(*_VERILATOR, *(("--trace-vcd", "--trace-max-width", "0") if waves else ())),
@@ -160,7 +161,7 @@ def _compilation(streams: tuple[Stream, ...], tools: Tools, optimise: str, waves
 
 
 def _streams_header(streams: tuple[Stream, ...]) -> str:
-    """Return the list of streams for the harness; Verilator writes the second of two underscores as ``_05F``."""
+    """Return the list of streams for the harness; Verilator encodes the second of two underscores as ``_05F``."""
     entries = []
     for index, stream in enumerate(streams):
         ports = ", ".join(f"top.{stream.name}___05F{port}" for port in ("payload", "valid", "ready"))

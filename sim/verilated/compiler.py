@@ -1,8 +1,8 @@
-"""From Verilog to machine code: a design's code as one unit, and Verilator's runtime once for all designs.
+"""Compilation of Verilog to machine code: a design as one unit, and Verilator's runtime once for all designs.
 
-Verilator splits its output into files so that make can compile them side by side. Each of them reads the same headers,
-which for most designs takes longer than the code itself: as one unit a design of 2,300 lines compiles in a fifth of the
-processor time. Only optimised code of a large design is worth more than one unit.
+Verilator splits its output into files so that make can compile them in parallel. Each file reads the same headers,
+which for most designs takes longer than the code itself: as one unit, a design of 2,300 lines compiles in a fifth of
+the processor time. Only the optimised code of a large design is split into several units.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ninefold.spec.progress import step
 
 __all__ = ["Compilation"]
 
-#: Source bytes that one unit of optimised code holds at most: several seconds of compiling. Splitting costs some of the
-#: model's speed, since its parts no longer see each other.
+#: Maximum source bytes of one unit of optimised code, which takes several seconds to compile. Splitting makes the model
+#: slower, because the compiler cannot optimise across units.
 _UNIT_BYTES = 3 << 20
-#: For the runtime, which is compiled once.
+#: Optimisation of the runtime, which is compiled once.
 _RUNTIME_OPTIMISE = "-O1"
 _UNOPTIMISED = "-O0"
-#: Most of the time of a small unit goes into this header and what it includes.
+#: Header that, with its includes, takes most of a small unit's compile time.
 _HEADER = "verilated.h"
 
 
 @dataclass(frozen=True)
 class Compilation:
-    """Way from a design to a program or a shared library.
+    """Settings of the compilation of a design to a program or a shared library.
 
     Attributes
     ----------
@@ -44,13 +44,13 @@ class Compilation:
     compiler : tuple of str
         Options of the C++ compiler for design and runtime, without optimisation.
     optimise : str
-        ``-O0`` to ``-O3``, for the design.
+        Optimisation of the design, ``-O0`` to ``-O3``.
     runtime : tuple of str
         Sources of Verilator's runtime, without ``.cpp``.
     linker : tuple of str
         Options of the linker, after the objects.
     main : str
-        C++ text that uses ``Vtop``. It is in one unit with the top of the design, and sees through it.
+        C++ text that uses ``Vtop``. It is in one unit with the top of the design, so calls can be inlined.
     headers : mapping of str to str
         Text of headers that `main` includes, by name.
     """
@@ -64,7 +64,7 @@ class Compilation:
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def digest(self, tools: Tools) -> str:
-        """Return what names everything that is built from, beside the design."""
+        """Return the digest of all inputs except the design."""
         texts = [self.main, dict(self.headers), self.optimise, *self.runtime, *self.verilator, *self.linker]
         return digest_of(self._identity(tools), texts)
 
@@ -76,9 +76,9 @@ class Compilation:
         tools : Tools
             Verilator and compiler.
         sources : sequence of Path
-            The Verilog, with files for Verilator's configuration; in the folder of `output`.
+            The Verilog and Verilator's configuration files, in the folder of `output`.
         output : Path
-            The program or library. A folder beside it is used, and removed.
+            The program or library. A temporary folder beside it is created and removed.
 
         Raises
         ------
@@ -87,11 +87,11 @@ class Compilation:
         """
         work = output.parent / "build"
         work.mkdir()
-        # The runtime of the first design is compiled while Verilator runs.
+        # If the runtime is not in the cache, compile it while Verilator runs.
         with ThreadPoolExecutor(1) as pool:
             runtime = pool.submit(self._runtime, tools)
             options: list[str] = ["--cc", "--top-module", "top", "--prefix", "Vtop", *self.verilator]
-            # By names in the folder: Verilator and make-like tools do not take every character of its path.
+            # Relative names: Verilator and make-like tools do not accept every character of the folder's path.
             command: list[str | Path] = [
                 tools.verilator,
                 *options,
@@ -107,7 +107,7 @@ class Compilation:
         shutil.rmtree(work)
 
     def prepare(self, tools: Tools) -> None:
-        """Compile what all designs share, so that the first design need not wait for it.
+        """Compile the parts that all designs share, so that the first design does not wait for them.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Compilation:
         units = []
         for number, names in enumerate(_divided(list(work.glob("Vtop*.cpp")), most)):
             units.append(work / f"unit{number}.cpp")
-            # The first has the top.
+            # The first unit contains the top and `main`.
             units[-1].write_text("".join(f'#include "{name}"\n' for name in names) + ("" if number else self.main))
 
         command = [*self._command(tools), self.optimise, *self._precompiled(tools), "-I."]
@@ -137,7 +137,7 @@ class Compilation:
         return together(compiled, units, len(units))
 
     def _runtime(self, tools: Tools) -> list[Path]:
-        """Return the objects of the runtime, compiled where the cache has none."""
+        """Return the objects of the runtime, after compiling those that are not in the cache."""
 
         def compiled(source: str) -> Path:
             path = tools.root / "include" / f"{source}.cpp"
@@ -153,9 +153,9 @@ class Compilation:
         return [compiled(source) for source in self.runtime]
 
     def _precompiled(self, tools: Tools) -> list[str]:
-        """Return the options that use the precompiled header, where precompiling saves more time than it takes.
+        """Return the options that use the precompiled header; empty if precompiling does not save time.
 
-        This holds for quick builds, of which there are many. GCC ignores a precompiled header that does not match its
+        It saves time in quick builds, which are frequent. GCC ignores a precompiled header that does not match its
         other options; Clang would need options of its own.
         """
         if self.optimise != _UNOPTIMISED or "clang" in tools.compiler_version:
@@ -179,7 +179,7 @@ class Compilation:
 
 
 def _divided(sources: Sequence[Path], most: int) -> list[list[str]]:
-    """Return the names of the sources in groups of about the same size, the one with the top first."""
+    """Return the names of the sources in groups of similar size; the first group contains the top."""
     bytes_of = {source.name: source.stat().st_size for source in sources}
     count = max(1, min(most, -(-sum(bytes_of.values()) // _UNIT_BYTES)))
     groups: list[list[str]] = [[] for _ in range(count)]

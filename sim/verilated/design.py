@@ -1,4 +1,4 @@
-"""From a core to the Verilog text that Verilator compiles."""
+"""Elaboration of cores to the Verilog text that Verilator compiles."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ninefold.spec.errors import UnavailableError
 
 __all__ = ["Design", "design", "elaborate"]
 
-#: Memories of more bits than this become the behavioural module below. Amaranth writes out the initial value of every
-#: bit, 0 or not: a store of 8,192 x 384 nits takes it 40 s, and Yosys as long again.
+#: Size in bits above which a memory becomes the behavioural module below. Amaranth writes out the initial value of
+#: every bit, even if all are 0: for a store of 8,192 x 384 nits this takes 40 s, and another 40 s in Yosys.
 _LARGE_MEMORY_BITS = 1 << 14
 
 _MEMORY = """
@@ -40,14 +40,14 @@ endmodule
 
 @dataclass(frozen=True)
 class Design:
-    """The register-transfer text of a core, with its streams.
+    """Verilog text of a core, with its streams.
 
     Attributes
     ----------
     verilog : str
-        The text; the top module is ``top``, its clock ``clk``, its reset ``rst``.
+        The text. The top module is ``top``, with clock ``clk`` and reset ``rst``.
     streams : tuple of Stream
-        Its streams.
+        Streams of the core.
     """
 
     verilog: str
@@ -55,10 +55,10 @@ class Design:
 
 
 class _SimulationPlatform:
-    """What Amaranth asks for memories (`amaranth.lib.memory`, ``platform.get_memory``)."""
+    """Platform that supplies memories to Amaranth (`amaranth.lib.memory`, ``platform.get_memory``)."""
 
     def get_memory(self, memory: Any) -> Any:
-        """Return an instance of the behavioural module for a large memory, and Amaranth's own for any other."""
+        """Return an instance of the behavioural module for a large memory, and Amaranth's own memory otherwise."""
         from amaranth.hdl import ClockSignal, Instance, Shape
 
         width = Shape.cast(memory.shape).width
@@ -118,8 +118,8 @@ def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) 
 
 
 def _sources() -> list[str]:
-    """Return what the text of every core depends on: the cores, the number formats, this module, and the tools."""
-    # Found without importing it, which would import Amaranth where nothing needs elaborating.
+    """Return the inputs that determine every core's text: sources of cores and formats, this module, tool versions."""
+    # Locate the modules without importing them: the import would load Amaranth even if nothing is elaborated.
     files = [Path(ninefold.spec.formats.__file__), Path(__file__)]
     for name in ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner"):
         package = importlib.util.find_spec(name)

@@ -1,6 +1,6 @@
 // Drives a verilated core through its streams, whole arrays at a time. The same code serves every core: the generated
-// streams.h says which streams there are, as INPUT(index, payload, valid, ready) and OUTPUT(...) in STREAMS, the ports
-// being members of `top`.
+// streams.h lists the core's streams in STREAMS, as INPUT(index, payload, valid, ready) and OUTPUT(...); the ports are
+// members of `top`.
 
 #include <chrono>
 #include <cstdint>
@@ -13,22 +13,22 @@
 
 #define NINEFOLD_EXPORT extern "C" __attribute__((visibility("default")))
 
-// One stream during one run. Mirrored by Channel in model.py.
+// One stream during one run. Mirrored by _Channel in model.py.
 struct Channel {
     uint8_t* data;    // the beats, one after the other
     uint64_t count;   // beats to send or to collect
     uint64_t done;    // beats transferred so far
-    uint64_t gap;     // chance in 2^32 that a cycle is not used
-    uint64_t random;  // state of the generator behind that chance, not 0
-    uint64_t held;    // input: the next beat is on offer, and stays so until it is taken
+    uint64_t gap;     // probability of an unused cycle, times 2^32
+    uint64_t random;  // state of the random generator for `gap`, not 0
+    uint64_t held;    // input: 1 while the next beat is offered, until it is taken
 };
 
-// One run. Mirrored by Progress in model.py.
+// One run. Mirrored by _Progress in model.py.
 struct Progress {
-    uint64_t cycles;    // simulated so far
+    uint64_t cycles;    // cycles simulated so far
     uint64_t idle;      // cycles since a beat moved
-    uint64_t patience;  // how many of these are allowed
-    uint64_t slice_ns;  // return to the caller after about this long
+    uint64_t patience;  // maximum of idle
+    uint64_t slice_ns;  // approximate time after which to return to the caller
 };
 
 enum Status : int { DONE = 0, SLICE = 1, HUNG = 2 };
@@ -79,7 +79,7 @@ NINEFOLD_EXPORT Harness* ninefold_open() { return new Harness; }
 
 NINEFOLD_EXPORT void ninefold_close(Harness* h) { delete h; }
 
-// Bytes of a beat of a stream as compiled, for the caller to compare with its own idea.
+// Bytes of a beat of a stream as compiled, for comparison with the size that the caller expects.
 NINEFOLD_EXPORT uint64_t ninefold_beat_bytes(Harness* h, uint64_t stream) {
     Vtop& top = h->top;
 #define INPUT(i, payload, valid, ready) \
@@ -108,7 +108,7 @@ NINEFOLD_EXPORT void ninefold_reset(Harness* h) {
     top.rst = 0;
 }
 
-// Simulates until every channel has moved its beats, the time is up, or nothing has moved for too long.
+// Simulates until every channel has moved its beats, the time slice has ended, or no beat has moved for too long.
 NINEFOLD_EXPORT int ninefold_run(Harness* h, Channel* channels, Progress* progress) {
     Vtop& top = h->top;
     uint64_t left = 0;

@@ -1,4 +1,4 @@
-"""A verilated core, called with whole arrays."""
+"""Verilated core that processes whole arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ninefold.spec.errors import DeviceError, InputError, ToolError
 
 __all__ = ["Gaps", "Model", "Run"]
 
-#: A call into the library returns this often, so that Python sees signals (Ctrl-C) in a long run.
+#: Time after which a call into the library returns, so that Python handles signals (Ctrl-C) in a long run.
 _SLICE_NS = 50_000_000
 _DONE, _HUNG = 0, 2
 
@@ -35,14 +35,14 @@ class _Progress(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Gaps:
-    """Random back-pressure: cycles in which a source offers nothing new, or a sink is not ready.
+    """Random back-pressure: cycles in which a source offers no new beat, or a sink is not ready.
 
     Attributes
     ----------
     chance : float
-        Of such a cycle, on each stream by itself; 0 to 0.99.
+        Probability of such a cycle, independently on each stream; 0 to 0.99.
     seed : int
-        Repeats the same gaps.
+        Seed; the same seed repeats the same gaps.
     """
 
     chance: float
@@ -55,12 +55,12 @@ class Gaps:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run gave.
+    """Result of a run.
 
     Attributes
     ----------
     outputs : mapping of str to array
-        The beats of each output asked for, uint8 of shape (count, beat_bytes).
+        Beats of each requested output, uint8 of shape (count, beat_bytes).
     cycles : int
         Clock cycles simulated.
     """
@@ -70,23 +70,23 @@ class Run:
 
 
 class Model:
-    """One instance of a verilated core; its registers and memories live as long as it does.
+    """Instance of a verilated core, which keeps its registers and memories until it is closed.
 
     Parameters
     ----------
     design : Design
-        The core; its shared library is built where the cache has none.
+        The core; its shared library is built if it is not in the cache.
     quick : bool
         Compile quickly, for a slower model.
     waves : bool
-        Compile what `TracedModel` needs; also quickly.
+        Include support for `TracedModel`; implies `quick`.
 
     Attributes
     ----------
     streams : mapping of str to Stream
-        Its streams by name.
+        Streams of the core by name.
     cycles : int
-        Clock cycles simulated since it was made.
+        Clock cycles simulated since the model was created.
     """
 
     def __init__(self, design: Design, *, quick: bool = False, waves: bool = False) -> None:
@@ -98,7 +98,7 @@ class Model:
             size = self._library.ninefold_beat_bytes(self._handle, index)
             if size != stream.beat_bytes:
                 raise ToolError(
-                    f"a beat of {stream.name} must take {stream.beat_bytes} bytes, Verilator made it {size}"
+                    f"a beat of {stream.name} must take {stream.beat_bytes} bytes, not {size} as compiled by Verilator"
                 )
         self.reset()
 
@@ -107,7 +107,7 @@ class Model:
         self._library.ninefold_reset(self._open())
 
     def close(self) -> None:
-        """Free the instance; nothing happens when it is closed already."""
+        """Free the instance; do nothing if it is closed already."""
         if self._handle is not None:
             self._library.ninefold_close(self._handle)
             self._handle = None
@@ -123,23 +123,23 @@ class Model:
         patience: int = 10_000,
         gaps: Gaps | None = None,
     ) -> Run:
-        """Send all beats and collect as many as asked for; simulation stops at the last of these.
+        """Send all beats and collect the requested numbers of beats; the simulation stops when all have moved.
 
         Parameters
         ----------
         inputs : mapping of str to array
-            Beats for input streams, uint8 of shape (count, beat_bytes), as `Stream.pack` makes them.
+            Beats for input streams, uint8 of shape (count, beat_bytes), as returned by `Stream.pack`.
         outputs : mapping of str to int
-            How many beats to collect from output streams. A stream that is not named is never ready.
+            Number of beats to collect from each output stream. The host is never ready for a stream that is not named.
         patience : int
-            How many cycles may pass without a beat on any stream.
+            Maximum number of cycles without a beat on any stream.
         gaps : Gaps or None
             Random back-pressure on every stream.
 
         Raises
         ------
         DeviceError
-            When nothing moves for longer than `patience`. The core is reset then, as after an interrupt.
+            No beat moved for more than `patience` cycles. The core is then reset, as after an interrupt.
         """
         self._open()
         buffers: dict[str, npt.NDArray[np.uint8]] = {}
@@ -172,27 +172,27 @@ class Model:
         gaps: Gaps | Mapping[str, Gaps] | None = None,
         blocked: int = 0,
     ) -> tuple[Run, Mapping[str, int]]:
-        """Move beats until all have moved, or none for `idle` cycles; what is on its way stays in the core.
+        """Move beats until all have moved, or none has moved for `idle` cycles; beats in flight stay in the core.
 
         Parameters
         ----------
         inputs : mapping of str to array
             Beats for input streams, as for `run`.
         outputs : mapping of str to int
-            How many beats to take from output streams at most.
+            Maximum number of beats to take from each output stream.
         idle : int
-            How many cycles may pass without a beat on any stream, at least 1.
+            Number of cycles without a beat on any stream, at least 1.
         gaps : Gaps, mapping of str to Gaps, or None
-            Random back-pressure on every stream, or on those that are named.
+            Random back-pressure on every stream, or on the named streams.
         blocked : int
-            Take no output until no input has moved for this many cycles, or all have: the core is full then.
+            Take no output until all inputs have moved, or none has moved for this many cycles because the core is full.
 
         Returns
         -------
         Run
             The beats that left the core.
         mapping of str to int
-            How many beats of each input were taken. The others must be offered again first.
+            Number of beats of each input that the core took. The next call must offer the remaining beats first.
         """
         self._open()
         buffers = {name: self._buffer(stream, inputs, outputs) for name, stream in self.streams.items()}
@@ -232,7 +232,7 @@ class Model:
             if channel.count
         )
         return (
-            f"the core hung: no beat moved for {progress.idle} cycles, {progress.patience} allowed, "
+            f"the core hung: no beat moved for {progress.idle} cycles ({progress.patience} allowed), "
             f"after {progress.cycles} cycles; beats: {moved}"
         )
 
@@ -251,7 +251,7 @@ def _channels(buffers: Mapping[str, npt.NDArray[np.uint8]], gaps: Gaps | Mapping
     for index, (name, buffer) in enumerate(buffers.items()):
         own = gaps.get(name) if isinstance(gaps, Mapping) else gaps
         chance = int(own.chance * 2**32) if own else 0
-        # Seeds of SplitMix64's increment apart, so that streams do not pause together.
+        # Seeds differ by multiples of SplitMix64's increment, so that streams do not pause in the same cycles.
         random = ((own.seed * len(channels) + index + 1) * 0x9E3779B97F4A7C15) % 2**64 if own else 0
         channels[index] = _Channel(buffer.ctypes.data, len(buffer), 0, chance, random | 1, 0)
     return channels

@@ -1,4 +1,4 @@
-"""The streams of a core as data: what a beat holds, and how arrays become beats."""
+"""Streams of a core as data, and the conversion between arrays and beats."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Field", "Stream", "streams_of"]
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a payload.
+    """Field of a payload.
 
     Attributes
     ----------
     name : str
-        Its name in the core's layout.
+        Name in the core's layout.
     bits : int
-        Its width.
+        Width.
     signed : bool
-        Whether it holds a two's complement number.
+        True for a two's complement number.
     offset : int
-        Position of its least significant bit in the payload.
+        Position of the least significant bit in the payload.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream of a core.
+    """Stream of a core.
 
     Attributes
     ----------
     name : str
-        Its name: the ports are ``NAME__payload``, ``NAME__valid`` and ``NAME__ready``.
+        Name; the ports are ``NAME__payload``, ``NAME__valid`` and ``NAME__ready``.
     input : bool
-        Whether beats enter the core.
+        True if beats enter the core.
     fields : tuple of Field
         The payload, least significant field first.
     """
@@ -56,31 +56,32 @@ class Stream:
 
     @property
     def bits(self) -> int:
-        """Width of the payload."""
+        """Width of the payload in bits."""
         return sum(field.bits for field in self.fields)
 
     @property
     def beat_bytes(self) -> int:
-        """Size of a stored beat: what Verilator's port takes, 1, 2, 4, 8 or else a multiple of 4 bytes."""
+        """Size of a stored beat in bytes, as of Verilator's port: 1, 2, 4, 8 or a larger multiple of 4."""
         bits = self.bits
         return next((size for size in (1, 2, 4, 8) if bits <= 8 * size), 4 * -(-bits // 32))
 
     def pack(self, count: int, columns: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
-        """Return beats, uint8 of shape (count, beat_bytes), little endian.
+        """Return columns as beats, uint8 of shape (count, beat_bytes), little endian.
 
         Parameters
         ----------
         count : int
-            How many beats.
+            Number of beats.
         columns : mapping of str to array
-            For each field integers of shape (count,), or its bits as bytes, uint8 of shape (count, ceil(bits / 8)),
-            least significant first. Integers keep their low `bits` bits; bits beyond those must be 0 in bytes.
+            For each field, integers of shape (count,), or its bits as bytes, uint8 of shape (count, ceil(bits / 8)),
+            least significant first. Integers are truncated to their low `bits` bits; in bytes the higher bits must
+            be 0.
 
         Raises
         ------
         InputError
-            When a field is missing, a column has another shape, or a field of a beat of more than 64 bits does not
-            begin on a byte.
+            A field is missing, a column has another shape, or a field of a beat of more than 64 bits does not begin on
+            a byte.
         """
         if set(columns) != {field.name for field in self.fields}:
             raise InputError(f"{self.name} needs {', '.join(f.name for f in self.fields)}, not {', '.join(columns)}")
@@ -105,7 +106,7 @@ class Stream:
         return beats
 
     def unpack(self, beats: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.int64]]:
-        """Return each field of beats of at most 64 bits as int64 of shape (count,), sign extended where signed."""
+        """Return each field of beats of at most 64 bits as int64 of shape (count,); signed fields are sign-extended."""
         if self.beat_bytes > 8:
             raise InputError(f"{self.name} must have at most 64 bits to be unpacked, not {self.bits}")
         words = np.ascontiguousarray(beats).view(f"<u{self.beat_bytes}").reshape(-1)
@@ -119,20 +120,20 @@ class Stream:
         return out
 
     def unpack_bytes(self, beats: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
-        """Return the field `name`, which begins on a byte, as bytes of shape (count, bits / 8)."""
+        """Return the field `name`, which must be whole bytes, as uint8 of shape (count, bits / 8)."""
         field = next(f for f in self.fields if f.name == name)
         if field.offset % 8 or field.bits % 8:
             raise InputError(f"{self.name}.{name} must be whole bytes, not {field.bits} bits at bit {field.offset}")
         return beats[:, field.offset // 8 : (field.offset + field.bits) // 8]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same as JSON values."""
+        """Return the stream as JSON values."""
         fields = [[field.name, field.bits, field.signed] for field in self.fields]
         return {"name": self.name, "input": self.input, "fields": fields}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Stream:
-        """Return the stream that `to_json` described."""
+        """Return the stream that `to_json` returned as JSON values."""
         fields: list[Field] = []
         for name, bits, signed in value["fields"]:
             fields.append(Field(name, bits, signed, sum(f.bits for f in fields)))
@@ -157,7 +158,7 @@ def streams_of(core: Any) -> tuple[Stream, ...]:
     Raises
     ------
     InputError
-        When a member is not a stream with a `data.StructLayout`.
+        A member is not a stream with a `data.StructLayout`.
     """
     from amaranth.hdl import Shape
     from amaranth.lib import data, stream

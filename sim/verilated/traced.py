@@ -1,4 +1,4 @@
-"""A verilated core that writes waveforms."""
+"""Verilated core that records waveforms."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NEVER = 2**64 - 1
 
 
 class TracedModel(Model):
-    """A model that can record a part of its run, and tell the cycle of a beat; compiled quickly, and slow.
+    """Model that records some cycles of its run and reports the cycle of a beat; compiled quickly, but slow.
 
-    Cycles are counted from 0 as `Model.cycles` does; a cycle takes 10 ns in a waveform.
+    Cycles are counted from 0, as in `Model.cycles`; a cycle takes 10 ns in a waveform.
 
     Parameters
     ----------
@@ -37,15 +37,15 @@ class TracedModel(Model):
             function.restype = ctypes.c_uint64 if name == "watched" else None
 
     def record(self, path: Path, first: int, last: int) -> None:
-        """Record these cycles as VCD; the file is complete when the model is closed."""
+        """Record the cycles `first` to `last` as VCD; the file is complete when the model is closed."""
         self._library.ninefold_record(self._open(), os.fsencode(path), first, last)
 
     def watch(self, stream: str, beat: int) -> None:
-        """Look out for a beat of a stream, the first one being 0."""
+        """Watch for a beat of a stream, counted from 0."""
         self._library.ninefold_watch(self._open(), list(self.streams).index(stream), beat)
 
     @property
     def watched(self) -> int | None:
-        """The cycle in which that beat moved, or None when it has not."""
+        """Cycle in which the watched beat moved; None if it has not moved."""
         cycle = int(self._library.ninefold_watched(self._open()))
         return None if cycle == _NEVER else cycle

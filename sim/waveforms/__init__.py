@@ -1,4 +1,4 @@
-"""Waveforms: what simulators record, as FST or VCD with fields and names, and save files for viewers."""
+"""Waveforms: recordings of simulators as FST or VCD with fields and names, and save files for viewers."""
 
 from ninefold.sim.waveforms.changes import prepare
 from ninefold.sim.waveforms.convert import convert

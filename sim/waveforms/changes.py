@@ -1,4 +1,4 @@
-"""Copying of all changes, by compiled code."""
+"""Copying of value changes from a VCD to a waveform, by compiled code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["FstFunctions", "Target", "copy_changes", "prepare"]
 _SOURCE = Path(__file__).with_name("copy.cpp")
 _INSTALL = "install a C++ compiler, e.g. apt install g++, or set CXX to it"
 _OPTIONS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
-#: A call into the library returns this often, so that Python sees signals (Ctrl-C).
+#: Bytes after which a call into the library returns, so that Python handles signals (Ctrl-C).
 _SLICE_BYTES = 16 << 20
 
 
@@ -39,24 +39,24 @@ class _Fst(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Target:
-    """A signal to copy.
+    """Signal to copy.
 
     Attributes
     ----------
     code : str
-        The code of its changes in the source.
+        Identifier code of its changes in the source.
     key : str
-        Their code in a VCD.
+        Identifier code of its changes in a new VCD.
     handle : int
-        Its handle in an FST.
+        Handle in an FST.
     width : int
-        Bits.
+        Number of bits.
     low : int
-        Position of its least significant bit in the value that the code stands for.
+        Position of its least significant bit in the value of the code.
     of : int
-        Width of that value.
+        Width of the value of the code.
     names : mapping of str to str
-        Names of an enumeration by value, in binary digits; otherwise empty.
+        Names of an enumeration by value in binary digits; empty for other signals.
     """
 
     code: str
@@ -70,12 +70,12 @@ class Target:
 
 @dataclass(frozen=True)
 class FstFunctions:
-    """Addresses of GTKWave's writer, and of the functions of its library that write changes.
+    """Addresses of a GTKWave writer and of the library functions that write changes.
 
     Attributes
     ----------
     context, time, change, name : int
-        The writer; the function that sets the time, a signal, and a string.
+        The writer, and the functions that write a time, a change of a signal, and a string.
     """
 
     context: int
@@ -85,23 +85,23 @@ class FstFunctions:
 
 
 def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Path | FstFunctions) -> None:
-    """Copy the changes of a VCD.
+    """Copy the value changes of a VCD to a waveform.
 
     Parameters
     ----------
     raw : Path
         The VCD.
     offset : int
-        Bytes of its definitions.
+        Number of bytes before the first change.
     targets : sequence of Target
-        The signals; those that are not among them are left out.
+        Signals to copy; all others are omitted.
     waveform : Path or FstFunctions
-        Where they go: the end of this VCD, or an FST.
+        Destination: a VCD to append to, or an FST.
 
     Raises
     ------
     UnavailableError
-        There is no C++ compiler.
+        No C++ compiler is installed.
     ToolError
         A file could not be read or written.
     """
@@ -116,7 +116,7 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
         fst = ctypes.byref(_Fst(waveform.context, waveform.time, waveform.change, waveform.name))
     copy = library.ninefold_copy_open(os.fsencode(raw), offset, path, fst, signals, len(targets))
     if copy is None:
-        raise ToolError(f"{raw} cannot be read, or {waveform} not written")
+        raise ToolError(f"{raw} cannot be read, or {waveform} cannot be written")
     whole = False
     size_mb = raw.stat().st_size // 1_000_000
     try:
@@ -128,16 +128,16 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
     finally:
         whole = bool(library.ninefold_copy_close(copy))
     if not whole:
-        raise ToolError(f"{raw} could not be read to its end, or the waveform not written: is the disk full?")
+        raise ToolError(f"{raw} could not be read to its end, or the waveform could not be written: is the disk full?")
 
 
 def prepare() -> None:
-    """Compile what copies changes, where the cache has it not.
+    """Compile the code that copies changes, if it is not in the cache.
 
     Raises
     ------
     UnavailableError
-        There is no C++ compiler.
+        No C++ compiler is installed.
     ToolError
         The compiler failed.
     """
@@ -149,11 +149,11 @@ def _built() -> Path:
         command = found_compiler()
         if command is None:
             looked = named_compiler() or ", ".join(NAMES)
-            raise UnavailableError(f"no C++ compiler ({looked}) was found, which writing waveforms needs", _INSTALL)
+            raise UnavailableError(f"writing waveforms needs a C++ compiler, and none was found ({looked})", _INSTALL)
         run([*command, *_OPTIONS, _SOURCE, "-o", folder / "copy.so"])
         made(folder / "copy.so", command)
 
-    # Any compiler's will do.
+    # A library from any compiler is usable, so the digest does not include the compiler.
     digest = digest_of(_SOURCE.read_text(), _OPTIONS, platform.machine())
     return BuildCache("waveforms").get(digest, build) / "copy.so"
 

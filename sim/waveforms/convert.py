@@ -1,4 +1,4 @@
-"""From the VCD that a simulator wrote to a waveform for people: fields, names, and nothing that a tool made up."""
+"""Conversion of a simulator's VCD to a readable waveform: with fields and names, without signals made by tools."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["convert"]
 
 
 def convert(raw: Path, waveform: Path, declared: Mapping[str, Declared]) -> None:
-    """Write a waveform with its save files from a simulator's VCD.
+    """Convert a simulator's VCD to a waveform, and write its save files.
 
-    Each field of a payload is a signal of its own, enumerations are shown by name, and temporaries are left out. A VCD
-    whose end is missing, because the simulator died, is converted as far as it goes.
+    Each field of a payload becomes a signal, values of enumerations become names, and temporaries are omitted. If the
+    end of the VCD is missing because the simulator crashed, the part that exists is converted.
 
     Parameters
     ----------
     raw : Path
         The VCD of Verilator or Icarus Verilog.
     waveform : Path
-        The file to write; its suffix, ``.fst`` or ``.vcd``, is the format. It appears when it is complete.
+        File to write; the suffix, ``.fst`` or ``.vcd``, selects the format. The file appears when it is complete.
     declared : mapping of str to Declared
         The design's signals, as `ninefold.sim.waveforms.declarations` returns them.
 
     Raises
     ------
     InputError
-        There is no such format.
+        The format is unknown.
     UnavailableError
-        It is FST, and pylibfst is not usable.
+        The format is FST and pylibfst is not usable, or no C++ compiler is installed.
     ToolError
-        The VCD cannot be read, or the waveform not written.
+        The VCD cannot be read, or the waveform cannot be written.
     """
     check_format(waveform.suffix)
     with raw.open("rb") as lines:

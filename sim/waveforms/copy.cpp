@@ -1,5 +1,5 @@
-// The changes of a simulator's VCD, copied to a waveform under new names. A run of a large core has a hundred million of
-// them, which is why this is not Python.
+// Copies the value changes of a simulator's VCD to a waveform under new names. It is not in Python because a run of a
+// large core has a hundred million changes.
 
 #include <cstdint>
 #include <cstdio>
@@ -16,16 +16,16 @@
 
 // A signal of the waveform. Mirrored by _Signal in changes.py.
 struct Signal {
-    const char* code;   // of its changes in the source
-    const char* key;    // of its changes in a VCD
-    const char* names;  // of an enumeration: lines of binary digits, `=` and a name; otherwise null
-    uint32_t handle;    // in an FST
+    const char* code;   // identifier code in the source
+    const char* key;    // identifier code in a new VCD
+    const char* names;  // names of an enumeration, as lines of binary digits, `=` and a name; otherwise null
+    uint32_t handle;    // handle in an FST
     uint32_t width;
     uint32_t low;  // position of its least significant bit in the value of the code
-    uint32_t of;   // width of that value
+    uint32_t of;   // width of the value of the code
 };
 
-// The writer of an FST: functions of GTKWave's library. Mirrored by _Fst in changes.py.
+// Writer of an FST, with functions of GTKWave's library. Mirrored by _Fst in changes.py.
 struct Fst {
     void* context;
     void (*time)(void* context, uint64_t time);
@@ -40,20 +40,20 @@ struct Target {
     uint32_t low;
     uint32_t of;
     std::unordered_map<std::string, std::string> names;
-    std::string last;  // of a field, which need not change with its signal
+    std::string last;  // last digits of a field, which may stay the same when its signal changes
 };
 
 struct Copy {
     FILE* source;
-    FILE* vcd;  // null where an FST is written
+    FILE* vcd;  // null if an FST is written
     Fst fst;
     std::unordered_map<uint64_t, std::vector<Target>> targets;
-    std::string whole, digits;  // of a change, and of a field
+    std::string whole, digits;  // value of a change, and digits of a field
     char* line = nullptr;
     size_t capacity = 0;
 };
 
-// Codes are short: a code of four characters tells 78 million signals apart.
+// Codes are short: four characters distinguish 78 million signals.
 static uint64_t packed(std::string_view code) {
     uint64_t word = 0;
     if (code.size() <= sizeof word) std::memcpy(&word, code.data(), code.size());
@@ -71,7 +71,7 @@ static void change(Copy& copy, std::string_view value, std::string_view code) {
     auto found = copy.targets.find(packed(code));
     if (found == copy.targets.end()) return;
     std::vector<Target>& targets = found->second;
-    // A VCD leaves out leading digits.
+    // A VCD omits leading digits.
     char lead = value[0] == '1' ? '0' : value[0];
     uint32_t of = targets.front().of;
     copy.whole.assign(of > value.size() ? of - value.size() : 0, lead);
@@ -88,7 +88,7 @@ static void change(Copy& copy, std::string_view value, std::string_view code) {
                 copy.fst.name(copy.fst.context, target.handle, name.data(), static_cast<uint32_t>(name.size()));
             } else {
                 for (char& one : name)
-                    if (one == ' ') one = '_';  // which a VCD's values have not
+                    if (one == ' ') one = '_';  // values in a VCD contain no spaces
                 std::fprintf(copy.vcd, "s%s %s\n", name.c_str(), target.key.c_str());
             }
         } else if (copy.vcd == nullptr) {
@@ -123,7 +123,7 @@ static void copy_line(Copy& copy, std::string_view line) {
     }
 }
 
-// Begins behind the definitions of `source`. A VCD is appended to `vcd`; without it `fst` is written.
+// Starts after the definitions of `source`. Changes are appended to `vcd`, or written to `fst` if `vcd` is null.
 NINEFOLD_EXPORT Copy* ninefold_copy_open(
     const char* source, uint64_t offset, const char* vcd, const Fst* fst, const Signal* signals, uint64_t count) {
     FILE* opened = std::fopen(source, "rb");
@@ -148,11 +148,11 @@ NINEFOLD_EXPORT Copy* ninefold_copy_open(
     return copy;
 }
 
-// Copies about so many bytes of the source; returns whether there are more.
+// Copies about `bytes` bytes of the source; returns 0 at its end.
 NINEFOLD_EXPORT int ninefold_copy_some(Copy* copy, uint64_t bytes) {
     for (uint64_t read = 0; read < bytes;) {
         ssize_t length = getline(&copy->line, &copy->capacity, copy->source);
-        // The last line of a simulator that died is not whole.
+        // If the simulator crashed, the last line is incomplete.
         if (length <= 0 || copy->line[length - 1] != '\n') return 0;
         read += static_cast<uint64_t>(length);
         copy_line(*copy, std::string_view(copy->line, static_cast<size_t>(length) - 1));
@@ -160,7 +160,7 @@ NINEFOLD_EXPORT int ninefold_copy_some(Copy* copy, uint64_t bytes) {
     return 1;
 }
 
-// Returns whether all was written.
+// Returns 0 if an error occurred.
 NINEFOLD_EXPORT int ninefold_copy_close(Copy* copy) {
     bool whole = !std::ferror(copy->source);
     std::fclose(copy->source);

@@ -1,4 +1,4 @@
-"""Signals as a design's Verilog declares them: direction, sign and the names of enumerations, which a VCD lacks."""
+"""Signals as declared in a design's Verilog: direction, sign and names of enumerations, which a VCD lacks."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ __all__ = ["Declared", "declarations", "elements_of_large_arrays", "is_temporary
 _MODULE = re.compile(r"module (?:\\(\S+) |(\w+))")
 _DECLARED = re.compile(r"(input|output|inout|wire|reg) (signed )?(?:\[(\d+):0\] )?(?:\\(\S+) |([A-Za-z_][\w$]*))")
 _ASSIGNED = re.compile(r"assign (?:\\(\S+) |(\w+)) = (.+);")
-#: A signal, or some of its bits.
+#: Signal, or a range of its bits.
 _PART = re.compile(r"(?:\\(\S+)|(\w[\w$]*)) ?(?:\[(\d+)(?::(\d+))?\])?")
 _VALUE = re.compile(r'\(\* enum_value_([01]+) = "(.*)" \*\)')
-#: Wires without a name of their own: Amaranth's ``$1`` and ``port$1$0``, Yosys' ``$auto$...`` and ``_1_``.
+#: Wires that have no name in the source: Amaranth's ``$1`` and ``port$1$0``, Yosys' ``$auto$...`` and ``_1_``.
 _TEMPORARY = re.compile(r"\$|port\$\d+\$\d+$|_\d+_$")
 _ELEMENT = re.compile(r"(.+?)\[(\d+)\](?=\.|$)")
-#: Larger arrays, such as the lanes of a stream, are shown as one word: a signal for each element would be most signals.
+#: Maximum elements of an array shown as signals. Larger arrays, such as the lanes of a stream, are shown as one word;
+#: their elements would outnumber all other signals.
 _ELEMENTS = 16
 
 
 @dataclass(frozen=True)
 class Declared:
-    """One signal of a design.
+    """Signal of a design.
 
     Attributes
     ----------
     direction : str
-        ``input``, ``output`` or ``inout`` for a port of its module; empty for any other signal.
+        ``input``, ``output`` or ``inout`` for a port of its module; empty for other signals.
     signed : bool
-        Whether it holds a two's complement number.
+        True for a two's complement number.
     names : mapping of str to str
-        Names of an enumeration by value, in binary digits; empty for any other signal.
+        Names of an enumeration by value in binary digits; empty for other signals.
     width : int
-        Bits.
+        Number of bits.
     holder : str
-        Hierarchical name of the signal that this one is a field of; empty where it is none, or its place is not sure.
+        Hierarchical name of the signal that contains this field; empty for other signals, and if the position of the
+        field is unknown.
     offset : int
         Position of a field's least significant bit in its holder.
     line : int
-        Where it is declared; ports stand before other signals.
+        Line number of the declaration; ports come before other signals.
     """
 
     direction: str = ""
@@ -56,15 +58,15 @@ class Declared:
 
 
 def declarations(verilog: str) -> dict[str, Declared]:
-    """Return the signals of a design by their hierarchical name, in the order of their declaration.
+    """Return the signals of a design by hierarchical name, in the order of declaration.
 
-    Amaranth names a module by its place in the hierarchy, and a field by the signal that holds it, so a name such as
-    ``top.cell_0.slot.entry.score`` stands in the text.
+    Amaranth names a module by its place in the hierarchy, and a field after its signal, so the text contains names such
+    as ``top.cell_0.slot.entry.score``.
 
     Parameters
     ----------
     verilog : str
-        The design, as Yosys writes it: each declaration on a line of its own, with its attributes before it.
+        The design as written by Yosys: each declaration on a separate line, after its attributes.
     """
     found: dict[str, Declared] = {}
     for module, lines in _modules(verilog):
@@ -96,7 +98,7 @@ def declarations(verilog: str) -> dict[str, Declared]:
 
 
 def _modules(verilog: str) -> Iterator[tuple[str, list[tuple[int, str]]]]:
-    """Give the name of each module, and its lines with their numbers."""
+    """Yield the name of each module, and its lines with their numbers."""
     lines = list(enumerate(line.lstrip() for line in verilog.splitlines()))
     begins = [number for number, line in lines if line.startswith("module ")]
     for begin, end in pairwise([*begins, len(lines)]):
@@ -106,7 +108,7 @@ def _modules(verilog: str) -> Iterator[tuple[str, list[tuple[int, str]]]]:
 
 
 def _placed(module: str, name: str, declared: Mapping[str, Declared], same: Mapping[str, str]) -> Declared:
-    """Return a signal of a module, with its place in its holder where that is sure."""
+    """Return a signal of a module, with its position in its holder if that is known."""
     one = declared[name]
     holder = name.partition(".")[0]
     if holder == name or holder not in declared or name not in same:
@@ -122,7 +124,7 @@ def _placed(module: str, name: str, declared: Mapping[str, Declared], same: Mapp
 
 
 def _bits(text: str, declared: Mapping[str, Declared]) -> list[tuple[str, int]]:
-    """Return the bits of signals that an expression joins, the least significant first; none if it does more."""
+    """Return the bits of signals that an expression concatenates, least significant first; empty for other expressions."""
     bits: list[tuple[str, int]] = []
     for word in reversed(text.removeprefix("{").removesuffix("}").split(", ")):
         part = _PART.fullmatch(word.strip())
@@ -136,14 +138,14 @@ def _bits(text: str, declared: Mapping[str, Declared]) -> list[tuple[str, int]]:
 
 
 def is_temporary(name: str) -> bool:
-    """Return whether a signal was made by a tool and has no name in the source."""
+    """Return true if a tool made the signal, so that it has no name in the source."""
     return _TEMPORARY.match(name) is not None
 
 
 def elements_of_large_arrays(names: Iterable[str]) -> set[str]:
-    """Return the signals that are an element of an array of more than 16, or a field of one.
+    """Return the names of a module's signals that are elements of arrays of more than 16, or fields of such elements.
 
-    An array that is no signal as a whole, which is how Verilator traces a memory, keeps its elements.
+    An array that is not itself a signal, such as a memory traced by Verilator, keeps its elements.
     """
     known = set(names)
     elements = defaultdict(set)
@@ -157,14 +159,14 @@ def elements_of_large_arrays(names: Iterable[str]) -> set[str]:
 
 
 def only_shown(verilog: str, *, fields: bool) -> str:
-    """Return a design of which Verilator traces what a waveform needs and no more: that builds and runs faster.
+    """Return a design in which Verilator traces only the signals needed for waveforms, to build and run faster.
 
     Parameters
     ----------
     verilog : str
         The design.
     fields : bool
-        Trace fields also where they are certain bits of the signal that holds them.
+        Also trace fields whose position in their holder is known.
     """
     lines = verilog.splitlines(keepends=True)
     declared = declarations(verilog)

@@ -1,4 +1,4 @@
-"""Header of a VCD as a tree of scopes: modules, streams' payloads with their fields, and signals."""
+"""Header of a VCD as a tree of scopes: modules, payloads of streams with their fields, and signals."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _INDEX = re.compile(r"\[\d+(:\d+)?\]$")
 
 @dataclass(frozen=True)
 class Variable:
-    """One signal.
+    """Signal of a VCD.
 
     Attributes
     ----------
     name : str
-        Its name within its scope.
+        Name within its scope.
     code : str
-        The code of its changes in the VCD.
+        Identifier code of its changes in the VCD.
     width : int
-        Bits.
+        Number of bits.
     declared : Declared
         Direction, sign and names of values.
     low : int
@@ -44,25 +44,25 @@ class Variable:
 
 @dataclass
 class Scope:
-    """A module, or a signal that has fields.
+    """Module, or signal with fields.
 
     Attributes
     ----------
     variables : dict of str to Variable
-        Its signals, or fields, by name.
+        Signals or fields by name.
     scopes : dict of str to Scope
-        Scopes in it by name. A signal with fields is in both.
+        Inner scopes by name. A signal with fields is in both.
     """
 
     variables: dict[str, Variable] = field(default_factory=dict)
     scopes: dict[str, Scope] = field(default_factory=dict)
 
     def ordered(self) -> list[Variable]:
-        """Return the signals as they are declared, and fields from the least significant bits on."""
+        """Return signals in the order of declaration, and fields from the least significant upwards."""
         return sorted(self.variables.values(), key=lambda one: (one.declared.offset, one.declared.line, one.name))
 
     def leaves(self, name: str) -> Iterator[tuple[str, Variable]]:
-        """Give a signal, or its innermost fields in order, each with its path; no elements of arrays."""
+        """Yield a signal, or its innermost fields in order, each with its path; elements of arrays are omitted."""
         inner = self.scopes.get(name)
         fields = [] if inner is None else [one.name for one in inner.ordered() if not _INDEX.search(one.name)]
         if inner is None or not fields:
@@ -79,9 +79,9 @@ class Header:
     Attributes
     ----------
     timescale : str
-        Such as ``1ps``.
+        Time unit, such as ``1ps``.
     root : Scope
-        All signals but temporaries.
+        All signals except temporaries.
     """
 
     timescale: str
@@ -89,19 +89,19 @@ class Header:
 
 
 def read_header(lines: Iterable[bytes]) -> tuple[str, int]:
-    """Return the definitions of a VCD, and the bytes that they take; the next line is the first change.
+    """Return the definitions of a VCD and their size in bytes; the first change is on the next line.
 
     Raises
     ------
     ToolError
-        Its definitions do not end: the simulator died before, or this is no VCD.
+        The definitions have no end: the simulator crashed while writing them, or this is no VCD.
     """
     header = []
     for line in lines:
         header.append(line)
         if b"$enddefinitions" in line:
             return b"".join(header).decode(errors="replace"), sum(map(len, header))
-    raise ToolError("the simulator's VCD has no definitions that end")
+    raise ToolError("the simulator's VCD is incomplete: its definitions have no end")
 
 
 def header_of(text: str, declared: Mapping[str, Declared]) -> Header:
@@ -110,9 +110,9 @@ def header_of(text: str, declared: Mapping[str, Declared]) -> Header:
     Parameters
     ----------
     text : str
-        What `read_header` returned.
+        Definitions, as returned by `read_header`.
     declared : mapping of str to Declared
-        The design's signals, as `declarations` returns them; others are taken as they are.
+        The design's signals, as returned by `declarations`. Other signals are shown without direction and sign.
     """
     timescale = "1ps"
     place: list[str] = []
@@ -145,7 +145,7 @@ def header_of(text: str, declared: Mapping[str, Declared]) -> Header:
 
 
 def _name(words: list[str]) -> str:
-    """Return the name of a declaration's signal, without its range, which Icarus writes right behind the name."""
+    """Return the name of a declared signal without its range, which Icarus appends to the name."""
     name = words[3].removeprefix("\\")
     return re.sub(r"\[\d+:\d+\]$", "", name) if len(words) == 4 and int(words[1]) > 1 else name
 

@@ -1,4 +1,4 @@
-"""Save files that open a waveform on the ports of the device under test: for GTKWave and for Surfer."""
+"""Save files for GTKWave and Surfer that show the ports of the device under test."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ninefold.sim.waveforms.hierarchy import Header, Variable
 
 __all__ = ["opening", "save_files", "write_save_files"]
 
-#: Wider numbers than this are shown in hexadecimal.
+#: Width in bits above which numbers are shown in hexadecimal.
 _DECIMAL_BITS = 32
-#: Width of a clock cycle in GTKWave when the file opens.
+#: Width of a clock cycle in pixels when GTKWave opens the file.
 _CYCLE_PIXELS = 40
 _FRAME_PIXELS = 200
 _PERIOD_PS = 10_000
@@ -25,19 +25,19 @@ _SURFER = {"bin": "Bit", "dec": "Unsigned", "signed": "Signed", "hex": "Hexadeci
 
 @dataclass(frozen=True)
 class _Group:
-    """Ports of one stream; its name is empty for ports that belong to none."""
+    """Ports of one stream, or, with an empty name, the ports of no stream."""
 
     name: str
     ports: tuple[tuple[str, Variable], ...]
 
 
 def save_files(waveform: Path) -> tuple[Path, Path]:
-    """Return where the save files of a waveform are: that of GTKWave, and Surfer's command file."""
+    """Return the paths of a waveform's save files: GTKWave's save file and Surfer's command file."""
     return waveform.with_suffix(".gtkw"), waveform.with_suffix(".sucl")
 
 
 def opening(waveform: Path) -> tuple[str, str]:
-    """Return the command lines that open a waveform on the ports, in GTKWave and in Surfer."""
+    """Return the command lines that open a waveform with its ports shown, in GTKWave and in Surfer."""
     gtkwave, surfer = save_files(waveform)
     commands = ["gtkwave", waveform, gtkwave], ["surfer", "-c", surfer, waveform]
     first, second = (shlex.join(map(str, command)) for command in commands)
@@ -45,7 +45,7 @@ def opening(waveform: Path) -> tuple[str, str]:
 
 
 def write_save_files(waveform: Path, header: Header) -> None:
-    """Write the save files of a waveform beside it."""
+    """Write the save files of a waveform into its folder."""
     groups = list(_groups(header))
     gtkwave, surfer = save_files(waveform)
     _write_gtkwave(gtkwave, waveform, header, groups)
@@ -53,7 +53,7 @@ def write_save_files(waveform: Path, header: Header) -> None:
 
 
 def _groups(header: Header) -> Iterator[_Group]:
-    """Give the ports of the top: clock, reset and others first, then those of each stream."""
+    """Yield the ports of the top: first clock, reset and other ports without a stream, then each stream's ports."""
     top = header.root.scopes.get("top")
     if top is None:
         return
@@ -70,7 +70,7 @@ def _groups(header: Header) -> Iterator[_Group]:
 
 
 def _rank(port: tuple[str, Variable]) -> int:
-    """Return the place of a port in its group: the clock, the reset, the handshake, then the payload."""
+    """Return the rank of a port in its group: clock, reset, handshake, then payload."""
     order = ("clk", "rst", "valid", "ready")
     last = port[0].rpartition("__")[2]
     return order.index(last) if last in order else len(order)
@@ -88,7 +88,7 @@ def _format(variable: Variable, *, whole: bool) -> str:
 
 def _formats(group: _Group) -> Iterator[tuple[str, Variable, str]]:
     for path, variable in group.ports:
-        # A payload without fields is a word of which nothing is known.
+        # The format of a payload without fields is unknown.
         yield path, variable, _format(variable, whole=path.endswith("__payload"))
 
 
@@ -101,7 +101,7 @@ def _write_gtkwave(path: Path, waveform: Path, header: Header, groups: list[_Gro
     with path.open("w") as file:
         save = GTKWSave(file)
         save.dumpfile(str(waveform.absolute()))
-        # The power of two of frames of 200 pixels in a unit of time.
+        # GTKWave's zoom is the logarithm to base 2 of the frames of 200 pixels per unit of time.
         save.zoom_markers(log2(_CYCLE_PIXELS / _FRAME_PIXELS / (_PERIOD_PS / unit_ps)))
         save.treeopen("top.")
         for group in groups:
@@ -132,7 +132,7 @@ def _surfer_commands(groups: list[_Group]) -> str:
             item(f"divider_add {group.name}")
         for place, _, shown in _formats(group):
             item(f"variable_add top.{place}")
-            # An item is named by its place in the list, in hexadecimal with the letters a to p for digits.
+            # Surfer names an item by its index in hexadecimal, with the letters a to p as digits.
             letters = "".join("abcdefghijklmnop"[int(digit, 16)] for digit in f"{count - 1:x}")
             lines += [f"item_focus {letters}", f"item_set_format {_SURFER[shown]}"]
     return "\n".join([*lines, "item_unfocus", "zoom_fit", ""])

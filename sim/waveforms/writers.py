@@ -1,4 +1,4 @@
-"""Writers of waveforms: FST by GTKWave's own library (pylibfst), and VCD."""
+"""Writers of waveforms: FST, by GTKWave's library (pylibfst), and VCD."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ninefold.spec.errors import InputError, ToolError, UnavailableError, instal
 __all__ = ["FORMATS", "Writer", "check_format", "make_writer"]
 
 _FIELDS, _MODULE = "struct", "module"
-_INSTALL = f"{installs('rtl')}, or write VCD by --vcd"
+_INSTALL = f"{installs('rtl')}, or write VCD with --vcd"
 
 
 class Writer(ABC):
-    """A waveform file whose header is written when this is made.
+    """Writer of a waveform file, which writes the header when it is constructed.
 
     Parameters
     ----------
     path : Path
-        The file; it is replaced.
+        File to write; an existing file is replaced.
     header : Header
-        What the file holds.
+        Header of the VCD, which names the signals.
 
     Attributes
     ----------
     targets : list of Target
-        Its signals, of which those that always change together are one.
+        Signals to copy; signals that always change together are one target.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -43,7 +43,7 @@ class Writer(ABC):
 
     @abstractmethod
     def copy(self, raw: Path, offset: int) -> None:
-        """Write the changes of a VCD, of which the definitions take `offset` bytes, and complete the file."""
+        """Copy the changes of a VCD, which start after `offset` bytes, and complete the file."""
 
     @abstractmethod
     def _begin(self, header: Header) -> None: ...
@@ -56,7 +56,7 @@ class Writer(ABC):
 
     @abstractmethod
     def _variable(self, variable: Variable, known: Target | None) -> Target:
-        """Declare a signal, which changes as `known` where that is not None."""
+        """Declare a signal, as an alias of `known` unless that is None."""
 
     @abstractmethod
     def _end_of_header(self) -> None: ...
@@ -76,7 +76,7 @@ class Writer(ABC):
 
 
 def _shown(variable: Variable) -> str:
-    """Return the name, with its range, by which viewers know a vector."""
+    """Return the name for viewers, which includes the range of a vector."""
     scalar = variable.width == 1 or variable.declared.names
     return variable.name if scalar else f"{variable.name} [{variable.width - 1}:0]"
 
@@ -97,7 +97,7 @@ class _Fst(Writer):
             raise ToolError(f"pylibfst cannot write {self.path}")
         lib.fstWriterSetPackType(self._context, lib.FST_WR_PT_LZ4)
         lib.fstWriterSetVersion(self._context, b"Ninefold")
-        # The same run gives the same bytes.
+        # No date, so that equal runs give equal files.
         lib.fstWriterSetDate(self._context, b"")
         lib.fstWriterSetTimescaleFromString(self._context, header.timescale.encode())
 
@@ -169,7 +169,7 @@ FORMATS = tuple(_WRITERS)
 
 
 def check_format(suffix: str) -> None:
-    """Refuse a format that cannot be written, before anything is simulated; what writes it is compiled.
+    """Check that a format can be written, before anything is simulated, and compile the code that writes it.
 
     Parameters
     ----------
@@ -179,9 +179,9 @@ def check_format(suffix: str) -> None:
     Raises
     ------
     InputError
-        It is none of them.
+        The format is unknown.
     UnavailableError
-        It is FST, and pylibfst is not usable, or there is no C++ compiler.
+        The format is FST and pylibfst is not usable, or no C++ compiler is installed.
     """
     if suffix not in FORMATS:
         raise InputError(f"the format of a waveform must be {' or '.join(FORMATS)}, not {suffix!r}")
@@ -194,23 +194,23 @@ def check_format(suffix: str) -> None:
 
 
 def make_writer(path: Path, header: Header, suffix: str) -> Writer:
-    """Begin a waveform file.
+    """Create a writer, which writes the header of a waveform file.
 
     Parameters
     ----------
     path : Path
-        The file; it is replaced.
+        File to write; an existing file is replaced.
     header : Header
-        What the file holds.
+        Header of the VCD, which names the signals.
     suffix : str
         Format, one of `FORMATS`.
 
     Raises
     ------
     InputError
-        There is no such format.
+        The format is unknown.
     UnavailableError
-        It is FST, and pylibfst is not usable.
+        The format is FST and pylibfst is not usable, or no C++ compiler is installed.
     ToolError
         The file cannot be written.
     """

@@ -130,7 +130,7 @@ def test_a_missing_simulator_is_named_with_what_to_install(monkeypatch: pytest.M
     [
         (
             ["--test", "nosuch"],
-            "the bench topk has no test 'nosuch', only directed, orders, every_short_sequence, each_",
+            "the testbench of topk has no test 'nosuch', only directed, orders, every_short_sequence, each_",
         ),
         (["--k", "0"], "k must be an integer from 1 to 256, not 0"),
         (["--lanes", "4"], "topk does not take lanes"),

@@ -200,7 +200,7 @@ def test_a_kept_model_needs_no_compiler(named: str | None, tmp_path: Path, monke
     assert ("CXX is set to 'false'" if named else "no C++ compiler") in reason
     (found,) = Rtl().probe()
     assert isinstance(found, Found)
-    assert found.description == f"cores that the cache holds, and no others: {reason}"
+    assert found.description == f"only cores in the cache: {reason}"
     Rtl().open().close()
     with pytest.raises(UnavailableError) as missing:
         Model(Design(core.verilog + "// another", core.streams), quick=True)

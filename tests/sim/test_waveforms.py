@@ -195,7 +195,7 @@ def test_what_a_dead_simulator_left_is_converted(recorded: tuple[Path, Design], 
     convert(cut, tmp_path / "cut.fst", declarations(design.verilog))
     assert [time for time, _ in read(tmp_path / "cut.fst")[0]["top.clk"]][-1] == 40
     cut.write_text(text[:100])
-    with pytest.raises(ToolError, match="VCD has no definitions that end"):
+    with pytest.raises(ToolError, match="VCD is incomplete: its definitions have no end"):
         convert(cut, tmp_path / "none.fst", {})
     assert not (tmp_path / "none.fst").exists()
 
