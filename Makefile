@@ -1,22 +1,22 @@
 # make demo   set up what the demo needs, index Python's standard library and search it on the CPU and on our RTL
-# make test   set up what the tests need and pass every test; make times says again where the time went
+# make test   set up what the tests need and run all tests; make times prints again where the time went
 # make lint   ruff and mypy --strict
-# make bench  measure beside peers: build/bench/bench.html with JSON and charts; OLD=FILE.json is an earlier run
-# make compare  send the same vectors and long sequences through all levels of each core; STEPS=N makes them longer
-# make mutate   plant faults in each core, and see which its bench finds
-# make docs   build the website in build/site; a warning is an error
+# make bench  compare with other libraries: build/bench/bench.html, JSON and charts; OLD=FILE.json is an earlier run
+# make compare  run the same vectors and long sequences through all levels of each core; STEPS=N sets their length
+# make mutate   plant faults in each core, and report which its testbench detects
+# make docs   build the website in build/site; warnings are errors
 # make prose  check the texts against the word list (docs/words.toml) and with proselint
-# make lock   choose the versions of all packages again
+# make lock   update requirements.lock to the newest versions of all packages
 
 PYTHON ?= python3
 VENV   ?= .venv
 STEPS  ?= 100
 BIN    := $(VENV)/bin
-# Runs a command, and says each ten seconds what it does and for how long: $(call during,TEXT) COMMAND
+# Run a command and report its purpose and duration every ten seconds: $(call during,TEXT) COMMAND
 during = $(BIN)/python -m spec.progress "$(1)"
-# pip would compile all modules with one processor, those of tests among them.
+# pip compiles all modules on one processor, including modules of tests.
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --constraint requirements.lock
-# Some packages have templates that are no Python.
+# Some packages contain templates that are not valid Python.
 COMPILE := $(call during,compiling the modules in $(VENV)) $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
 .PHONY: demo test times lint bench compare mutate docs prose lock clean
@@ -30,9 +30,9 @@ test: $(VENV)/.dev
 	$(BIN)/ninefold tools warm
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-# KEEP=1 writes down which tests took long, so that they begin first from now on; that of a run from empty caches.
+# KEEP=1 stores the list of long tests, which later runs start first. Use it after a run from empty caches.
 times:
-	@test -e $(VENV)/.dev || { echo "make test comes first"; exit 1; }
+	@test -e $(VENV)/.dev || { echo "run make test first"; exit 1; }
 	@$(BIN)/python -m tests.times $(if $(KEEP),--keep)
 
 lint: $(VENV)/.dev
@@ -40,18 +40,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(call during,checking types with mypy) $(BIN)/mypy
 
-# The demo indexes the texts that search is measured on. The earlier run is read before the new one is written.
+# The demo indexes the texts for the search benchmark. The earlier run is read before the new one is written.
 bench: $(VENV)/.bench
 	$(BIN)/ninefold demo
 	mkdir -p build/bench
 	$(BIN)/ninefold bench --html build/bench/bench.html $(if $(OLD),--compare $(OLD)) $(BENCH)
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, {sys.executable} is {sys.version.split()[0]}")'
-	$(PYTHON) -m spec.progress "making the environment $(VENV)" $(PYTHON) -m venv $(VENV)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}")'
+	$(PYTHON) -m spec.progress "creating the environment $(VENV)" $(PYTHON) -m venv $(VENV)
 
-# Versions come from requirements.lock, what to install from pyproject.toml. Metadata of an older installation in the
-# checkout would hide new entry points from whatever runs here.
+# pyproject.toml lists the packages, requirements.lock their versions. Metadata of an older installation in the checkout
+# would hide new entry points from programs that run in it.
 $(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
 	rm -rf ninefold.egg-info

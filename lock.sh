@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Choose tool versions anew: install everything unconstrained in an empty environment, write down what came, and how
-# much the demo and the development environment download.
+# Update requirements.lock: install everything unconstrained in an empty environment, and write the installed versions
+# and the download sizes of the demo and development environments.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

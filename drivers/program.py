@@ -19,7 +19,7 @@ from ninefold.spec.programs import find, stop_if_interrupted
 
 __all__ = ["CLOCK", "LOADERS", "Loader", "checked", "full_name", "program"]
 
-#: Net of the clock of the miner, which each bitstream has.
+#: Net of the miner's clock in every bitstream.
 CLOCK = "clk"
 
 #: Name of the program, and its name in the package on PyPI.
@@ -41,14 +41,14 @@ _FAILED = re.compile(
 )
 #: Words of success.
 _DONE = re.compile(r"\b(?:done|ok|success(?:ful(?:ly)?)?)\b", re.IGNORECASE)
-#: Steps before loading, whose success shows nothing; the parser of Gowin's files prints several lines.
+#: Steps before loading, whose success does not show that the board is loaded; Gowin's parser prints several lines.
 _BEFORE = re.compile(
     r"^[ \t]*(?:parse [^\n]*\n\s*checksum \w+\s+done\s+done\b"
     r"|eras(?:e|ing)\b[^\n]*%\s*done\b|(?:open|parse|enable configuration|sram erase|erase)\b[^\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _WARNING = re.compile(r"^[ \t]*warning:.*", re.IGNORECASE | re.MULTILINE)
-#: Colours, progress bars that another one follows, and empty lines.
+#: Colours, unfinished progress bars, and empty lines.
 _NOISE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|(?m:^[^\n]*\[=* *\] (?!100)\d+(?:\.\d+)?%\s*|^\s+)")
 
 
@@ -59,13 +59,13 @@ class Loader:
     Attributes
     ----------
     suffix : str
-        Suffix of its bitstreams' files.
+        Suffix of bitstream files.
     arguments : tuple of str
         Options of openFPGALoader for the board.
     usb : UsbBoard
         USB device of the board.
     first : str
-        Step that makes the board ready.
+        Step that prepares the board for loading.
     """
 
     suffix: str
@@ -74,10 +74,10 @@ class Loader:
     first: str = "plug in its USB cable"
 
 
-#: By the name of the board.
+#: Loaders by name of the board.
 LOADERS: Mapping[str, Loader] = MappingProxyType(
     {
-        # iCE40 boards are loaded by way of their flash.
+        # iCE40 boards are loaded through their flash.
         "icebreaker": Loader(".bin", ("--board", "ice40_generic"), UsbBoard("icebreaker", 0x0403, 0x6010)),
         "orangecrab": Loader(
             ".bit",
@@ -92,62 +92,62 @@ LOADERS: Mapping[str, Loader] = MappingProxyType(
 
 
 def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Path]:
-    """Return the manifest of a built bitstream and its file, once both are seen to be what they should be.
+    """Return the manifest and the file of a built bitstream, after checking both.
 
     Parameters
     ----------
     name : str
         ``BOARD/CONFIG``.
     folder : Path
-        Where ``ninefold build`` put them.
+        Output folder of ``ninefold build``.
     force : bool
         Accept a bitstream that misses its timing.
 
     Raises
     ------
     InputError
-        No board or bitstream of that name, or the timing is missed.
+        The board or the bitstream is unknown, or the bitstream misses its timing.
     UnavailableError
-        It is not built.
+        The bitstream has not been built.
     DamagedDataError
-        The manifest is damaged or does not name the miner's clock, or the bitstream is not the one that it describes.
+        The manifest is damaged, does not name the miner's clock, or describes another bitstream.
     """
     board = name.partition("/")[0]
     if board not in LOADERS:
         raise InputError(f"the board must be one of {', '.join(LOADERS)}, not {board!r}")
     stem = folder / name
     bitstream, described = (stem.with_name(stem.name + suffix) for suffix in (LOADERS[board].suffix, ".json"))
-    again = f"`ninefold build {name} --output {folder}` makes it"
+    again = f"build it with `ninefold build {name} --output {folder}`"
     for path in (described, bitstream):
         if not path.is_file():
             if name not in (known := _known(folder)):
                 hint = did_you_mean(name, known)
-                raise InputError(f"{path} is not there; `ninefold build` lists what can be built{hint}")
-            raise UnavailableError(f"{path} is not there", again)
+                raise InputError(f"{path} does not exist; `ninefold build` lists what can be built{hint}")
+            raise UnavailableError(f"{path} does not exist", again)
     manifest = Manifest.from_json(described.read_bytes(), str(described))
     if manifest.name != name:
         raise DamagedDataError(f"{described} is the manifest of {manifest.name}, not of {name}; {again}")
     found = hashlib.sha256(bitstream.read_bytes()).hexdigest()
     if found != manifest.bitstream:
         raise DamagedDataError(
-            f"{bitstream} is not what its manifest describes: its SHA-256 is {found}, not {manifest.bitstream}; {again}"
+            f"{bitstream} does not match its manifest: its SHA-256 is {found}, not {manifest.bitstream}; {again}"
         )
     if CLOCK not in manifest.clocks:
-        raise DamagedDataError(f"{described} gives no frequency for the clock {CLOCK} of the miner; {again}")
+        raise DamagedDataError(f"{described} has no frequency for the miner's clock {CLOCK}; {again}")
     if not manifest.timing_met and not force:
-        raise InputError(f"{name} is not loaded, as its timing is missed: {manifest.missed}; --force loads it")
+        raise InputError(f"{name} misses its timing: {manifest.missed}; to load it anyway, use --force")
     return manifest, bitstream
 
 
 def full_name(name: str, folder: Path) -> str:
-    """Return ``BOARD/CONFIG`` for the name of a board of which one configuration is known; other words as they are.
+    """Return ``BOARD/CONFIG`` for the name of a board with one known configuration; return other names unchanged.
 
     Parameters
     ----------
     name : str
         ``BOARD`` or ``BOARD/CONFIG``.
     folder : Path
-        Output folder of ``ninefold build``, whose bitstreams are known too.
+        Output folder of ``ninefold build``; its bitstreams count as known.
 
     Raises
     ------
@@ -163,16 +163,16 @@ def full_name(name: str, folder: Path) -> str:
 
 
 def program(name: str, bitstream: Path) -> None:
-    """Load a bitstream into the board of that name.
+    """Load a bitstream into the board `name`.
 
     Raises
     ------
     UnavailableError
-        openFPGALoader or a library of it is missing, no such board is plugged in, or this user may not open it; then
-        with the udev rule that allows it.
+        openFPGALoader or one of its libraries is missing, no such board is plugged in, or this user may not open it;
+        the message then contains the udev rule that permits it.
     ToolError
-        openFPGALoader failed in another way, reported a failure and exited with 0, or ended without reporting that the
-        board is loaded; the message carries the end of its output.
+        openFPGALoader failed in another way, reported a failure but exited with 0, or did not report that the board is
+        loaded; the message contains the end of its output.
     """
     board = name.partition("/")[0]
     loader = LOADERS[board]
@@ -184,7 +184,7 @@ def program(name: str, bitstream: Path) -> None:
     said = _NOISE.sub("", done.stdout).replace(str(bitstream), bitstream.name)
     if done.returncode:
         raise _failure(board, loader, command, done.returncode, said)
-    # The name of a file may hold any word.
+    # A file name may contain any of these words.
     spoken = said.replace(bitstream.name, "")
     if _FAILED.search(_WARNING.sub("", spoken)):
         raise tool_failure(f"`{_words(command)}` reported a failure, although its exit code is 0", said, command[0])

@@ -1,4 +1,4 @@
-"""The families of devices that a core is placed on alone, and how their tools are called."""
+"""Device families for placing a single core, and the options of their tools."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,34 +12,34 @@ __all__ = ["FAMILIES", "Family"]
 
 @dataclass(frozen=True)
 class Family:
-    """A family of devices.
+    """Family of devices.
 
     Attributes
     ----------
     devices : mapping of str to tuple of str
         Packages of each device, the default first.
     default : str
-        Device where none is named.
+        Default device.
     speeds : tuple
-        Speed grades, the default first; empty where the device's name says it or there is one.
+        Speed grades, the default first; empty if the device's name determines it or there is only one.
     program : str
-        nextpnr for the family, and the package that brings it.
+        Name of the family's nextpnr program and of its package.
     install : str
-        Command that installs it.
+        Command that installs the package.
     synthesis : callable
-        ``synthesis(device)`` gives Yosys' command, as bitstreams use it.
+        ``synthesis(device)`` returns Yosys' synthesis command, the same as for bitstreams.
     arguments : callable
-        ``arguments(device, package, speed)`` gives the options of nextpnr that name the part.
+        ``arguments(device, package, speed)`` returns the options of nextpnr that select the part.
     options : tuple of str
         Other options of nextpnr.
     counts : mapping of str to str
-        Headings of the resources that the family has, by their names in `ninefold.hdl.reports.Resources`.
+        Attribute of `ninefold.hdl.reports.Resources` -> table heading, for the resources that the family has.
     absorbs : bool
-        Whether registers are moved into the block RAM before them (:mod:`ninefold.hdl.block_ram`).
+        True if registers after block RAM are moved into it (:mod:`ninefold.hdl.block_ram`).
     pads : str
-        Yosys' commands that add pads to the harness once it is flat, where its synthesis adds them to each module.
+        Commands of Yosys that add pads to the flattened harness, if synthesis would add them to every module.
     pins : mapping of str to tuple of str
-        By device, pins of its package for the four ports of the harness, where nextpnr does not choose pins itself.
+        Device -> package pins for the four ports of the harness, if nextpnr does not choose pins itself.
     """
 
     devices: Mapping[str, tuple[str, ...]]
@@ -56,13 +56,13 @@ class Family:
     pins: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
 
     def constraints(self, device: str) -> str:
-        """Return the pins of the harness on a device, in the format of nextpnr; empty where it chooses them itself."""
+        """Return the harness's pin constraints for nextpnr; empty if it chooses pins itself."""
         ports = ("clk", "rst", "serial", "folded")
         places = zip(ports, self.pins.get(device, ()), strict=False)
         return "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in places)
 
 
-#: Harnesses need four pads; of the packages the first is one that most devices come in.
+#: A harness needs four pads. The first package of each list is one in which most devices are available.
 _SMALL: Final = ("CABGA381", "CSFBGA285", "CABGA256", "TQFP144")
 _MIDDLE: Final = ("CABGA381", "CSFBGA285", "CABGA256", "CABGA554", "TQFP144")
 _LARGE: Final = ("CABGA381", "CSFBGA285", "CABGA554", "CABGA756")
@@ -117,7 +117,7 @@ _ICE40: Final = Family(
     ("--timing-allow-fail", "--pcf-allow-unconstrained"),
     {"lut4": "LUT4", "ff": "FF", "block_ram": "block RAM", "spram": "SPRAM", "dsp": "DSP"},
 )
-#: By device: its database in nextpnr, its series as Yosys calls it, its speed grade, and four pins.
+#: Device -> database of nextpnr, family name of Yosys, speed grade, and four pins.
 _GOWIN_PARTS: Final = {
     "GW1NR-LV9": ("GW1N-9C", "gw1n", "C6/I5", ("52", "10", "11", "13")),
     "GW1NZ-LV1": ("GW1NZ-1", "gw1n", "C6/I5", ("47", "9", "10", "11")),
@@ -150,5 +150,5 @@ _GOWIN: Final = Family(
     pads="iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",
     pins={device: pins for device, (*_, pins) in _GOWIN_PARTS.items()},
 )
-#: By name; ECP5 is the default.
+#: Families by name; ECP5 is the default.
 FAMILIES: Final[Mapping[str, Family]] = MappingProxyType({"ecp5": _ECP5, "ice40": _ICE40, "gowin": _GOWIN})

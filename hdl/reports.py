@@ -1,4 +1,4 @@
-"""Reading the reports of Yosys and nextpnr; one that cannot be read, or lacks a clock, is an error and never a pass."""
+"""Reading of Yosys' and nextpnr's reports; an unreadable report or a missing clock is an error, never a pass."""
 
 import json
 import math
@@ -29,26 +29,26 @@ __all__ = [
 _NEXTPNR = "nextpnr's report.json"
 _YOSYS = "Yosys' stat.json"
 
-#: Yosys names what has no name after the nearest signal that has one: ``gap_LUT4_A_Z`` is a LUT near ``gap``.
+#: Cell types in names that Yosys derives from the nearest named signal: ``gap_LUT4_A_Z`` is a LUT near ``gap``.
 _CELLS = (
     "LUT[1-4]|CCU2C|PFUMX|L6MUX21|TRELLIS_[A-Z0-9]+|DP16KD|PDPW16KD|MULT18X18D"
     "|SB_(?:LUT4|CARRY|DFF[A-Z]*|RAM40_4K|SPRAM256KA|MAC16)"
     "|ALU|MUX2_LUT[5-8]|DFF[A-Z]*|RAM16SDP4|S?DPX?9?B?|SPX?9?"
 )
 _DERIVED = re.compile(f"_(?:{_CELLS})(?:_.*|$)")
-#: Of the cell that keeps a signal, as Yosys names it and nextpnr packs it.
+#: Suffix of a register's cell name, from Yosys and from packing by nextpnr.
 _STORED = re.compile(r"_(?:TRELLIS_FF|SB_DFF[A-Z]*|DFF[A-Z]*)_Q(?:_\d+)?(?:_DFFLC|_LC)?$")
-#: What nextpnr adds to the name of a net that it buffers at a pad or puts on the global network.
+#: Additions by nextpnr to the names of nets buffered at a pad or placed on the global network.
 _BUFFERED = re.compile(r"^\$glbnet\$|(?:\$(?:SB|TRELLIS)_IO_IN|_IBUF_I_O|_\$glb_clk)+$")
-#: The pad of the clock of a domain that Amaranth's platform adds.
+#: Clock pad of a domain, as added by Amaranth's platform.
 _DOMAIN = re.compile(r"(?:^|.*\.)cd_(?P<domain>\w+?)[._](?:\w*_)?_io$")
 
 
 class ReportError(ToolError):
-    """A tool ended without a failure, and its report is missing, damaged or incomplete; the message names the field."""
+    """Missing, damaged or incomplete report of a tool that reported no failure; the message names the field."""
 
 
-#: Yosys' cells that count as each resource of a family of devices.
+#: Family -> resource -> types of Yosys cells that count as the resource.
 _COUNTED: Mapping[str, Mapping[str, re.Pattern[str]]] = {
     "ecp5": {
         "lut4": re.compile("LUT4"),
@@ -77,14 +77,14 @@ _COUNTED: Mapping[str, Mapping[str, re.Pattern[str]]] = {
 
 @dataclass(frozen=True)
 class Resources:
-    """Cells that a core takes of a device; 0 for cells that its family does not have.
+    """Cells used by a core; 0 for cells that the device family does not have.
 
     Attributes
     ----------
     lut4 : int
         Yosys' cells of up to four inputs (LUT4, SB_LUT4, LUT1 to LUT4).
     trellis_comb : int
-        ECP5: nextpnr's packed cells: LUT4 cells, two for each pair of carry bits, and cells of distributed RAM.
+        ECP5: cells packed by nextpnr, that is LUT4 cells, two cells per pair of carry bits, and distributed RAM.
     ff : int
         Flip-flops.
     block_ram : int
@@ -94,7 +94,7 @@ class Resources:
     dsp : int
         Multipliers (MULT18X18D, SB_MAC16, Gowin's).
     alu : int
-        Gowin: bits of carry chains, each in the place of a LUT.
+        Gowin: bits of carry chains, each of which uses the place of a LUT.
     spram : int
         iCE40: single-port RAMs of 256 kbit (SB_SPRAM256KA).
     """
@@ -110,12 +110,12 @@ class Resources:
 
 
 def statistics(path: Path) -> dict[str, Any]:
-    """Return the statistics that Yosys' ``stat -json`` wrote, once the counts of each module were found sound.
+    """Return the statistics written by Yosys' ``stat -json``, after checking the counts of each module.
 
     Raises
     ------
     ReportError
-        The file is missing or does not hold the counts.
+        The file is missing or does not contain the counts.
     """
     found: dict[str, Any] = _object(_json(path, _YOSYS), _YOSYS)
     _modules(found)
@@ -125,15 +125,16 @@ def statistics(path: Path) -> dict[str, Any]:
 def resources(
     statistics: Mapping[str, Any], report: Mapping[str, Any], absorbed: int = 0, family: str = "ecp5"
 ) -> Resources:
-    """Return what the core takes, from ``stat -json`` of harness and core and from nextpnr's report of both.
+    """Return the resources of the core, from ``stat -json`` and nextpnr's report of harness and core.
 
-    Yosys counts the core by itself. On ECP5 nextpnr packs each LUT4 of the harness, which has no carries and no RAM, as
-    one cell; the rest is the core's. Block RAM `absorbed` this number of flip-flops after Yosys had counted.
+    Yosys counts the core separately. On ECP5, nextpnr packs each LUT4 of the harness, which has no carries and no RAM,
+    as one cell; all other cells belong to the core. `absorbed` is the number of flip-flops moved into block RAM after
+    Yosys counted.
 
     Raises
     ------
     ReportError
-        Yosys counted no core, or nextpnr no TRELLIS_COMB on ECP5.
+        Yosys' counts lack the core, or nextpnr's report for ECP5 lacks TRELLIS_COMB.
     """
     counted = _modules(statistics)
     core = _field(counted, "top.core", f"modules of {_YOSYS}")
@@ -144,13 +145,13 @@ def resources(
     if family == "ecp5":
         used = utilization(report).get("TRELLIS_COMB")
         if used is None:
-            raise ReportError(f"utilization of {_NEXTPNR} has no TRELLIS_COMB that is used")
+            raise ReportError(f"utilization of {_NEXTPNR} has no used TRELLIS_COMB")
         found["trellis_comb"] = used.used - _field(counted, "top", f"modules of {_YOSYS}").get("LUT4", 0)
     return Resources(**found)
 
 
 def load(path: Path, expected: Collection[str]) -> dict[str, Any]:
-    """Return nextpnr's report, once all that this module reads of it was found sound.
+    """Return nextpnr's report, after checking all parts that this module reads.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def load(path: Path, expected: Collection[str]) -> dict[str, Any]:
     Raises
     ------
     ReportError
-        The file is missing or is no report, a clock or a path is missing, or a figure is not one.
+        The file is missing or not a report, a clock or a path is missing, or a value is not a number.
     """
     report: dict[str, Any] = _object(_json(path, _NEXTPNR), _NEXTPNR)
     clocks(report, expected)
@@ -172,7 +173,7 @@ def load(path: Path, expected: Collection[str]) -> dict[str, Any]:
 
 
 def cells(path: Path) -> dict[str, int]:
-    """Return how many cells of each type a design has, from the file that Yosys' ``stat -json`` wrote.
+    """Return the number of cells of each type in a design, from the output of Yosys' ``stat -json``.
 
     Raises
     ------
@@ -184,20 +185,20 @@ def cells(path: Path) -> dict[str, int]:
 
 
 def fmax_mhz(report: Mapping[str, Any]) -> float:
-    """Return the post-route frequency of the slowest clock in MHz; `clocks` says what is refused."""
+    """Return the post-route frequency of the slowest clock in MHz; errors are as in `clocks`."""
     return min(_achieved(report).values())
 
 
 def clocks(report: Mapping[str, Any], expected: Collection[str] = ()) -> dict[str, float]:
     """Return the post-route frequency of each clock in MHz, by the name of its net.
 
-    nextpnr renames a net that it buffers, and may name it as any level of the hierarchy does. So a clock is one of the
-    `expected` ones if the last parts of both names are the same; of several such nets the slowest counts.
+    nextpnr renames buffered nets, and may use a net's name at any level of the hierarchy. A net is therefore taken as
+    an `expected` clock if the last parts of their names are equal; of several such nets, the slowest counts.
 
     Raises
     ------
     ReportError
-        No clock is reported, an expected one is not, or a frequency is not a number above 0.
+        No clock is reported, an expected clock is missing, or a frequency is not a number above 0.
     """
     by_last = {_last(name): name for name in expected}
     found: dict[str, float] = {}
@@ -213,12 +214,12 @@ def clocks(report: Mapping[str, Any], expected: Collection[str] = ()) -> dict[st
 
 
 def utilization(report: Mapping[str, Any]) -> dict[str, Usage]:
-    """Return how many cells of each kind are used, for all kinds of which one is.
+    """Return the number of used and available cells of each kind that is used.
 
     Raises
     ------
     ReportError
-        A count is missing or is not an integer from 0.
+        A count is missing or not an integer of at least 0.
     """
     found = {}
     for kind, count in _object(_field(report, "utilization", _NEXTPNR), f"utilization of {_NEXTPNR}").items():
@@ -235,27 +236,27 @@ def critical_path(report: Mapping[str, Any], prefix: str = "core.") -> tuple[Ste
     Parameters
     ----------
     report : mapping
-        nextpnr's.
+        Report of nextpnr.
     prefix : str
-        Prefix of the names of the core's signals, which is left out.
+        Prefix to remove from the names of the core's signals.
 
     Raises
     ------
     ReportError
-        There is no such path, one has no steps, or a delay is not a number.
+        No such path exists, a path has no steps, or a delay is not a number.
     """
     slowest = max(_paths(report), key=lambda hops: sum(hop["delay"] for hop in hops))
     steps = []
     logic = 0.0
     for hop in slowest:
-        # Within a carry chain or a wide multiplexer wires take no time and have no names of ours.
+        # Wires within a carry chain or a wide multiplexer have no delay and no name in the source.
         if hop["type"] == "routing" and hop["delay"] > 0:
             steps.append(Step(_signal(hop["net"], prefix), round(logic, 3), round(hop["delay"], 3)))
             logic = 0.0
         else:
             logic += hop["delay"]
     if logic < 0:
-        raise ReportError(f"the logic at the end of the slowest path of {_NEXTPNR} takes {logic:g} ns")
+        raise ReportError(f"the logic at the end of the slowest path of {_NEXTPNR} has a negative delay, {logic:g} ns")
     end = slowest[-1]["to"]
     target = _signal(_STORED.sub("", end["cell"]), prefix) + (
         f" ({end['port']})" if end["port"] in {"CE", "LSR"} else ""
@@ -264,7 +265,7 @@ def critical_path(report: Mapping[str, Any], prefix: str = "core.") -> tuple[Ste
 
 
 def _paths(report: Mapping[str, Any]) -> Iterable[list[dict[str, Any]]]:
-    """Return the hops of each path within one clock."""
+    """Return the hops of each path from a clock to the same clock."""
     where = f"critical_paths of {_NEXTPNR}"
     found = []
     for index, path in enumerate(_list(_field(report, "critical_paths", _NEXTPNR), where)):
@@ -277,13 +278,13 @@ def _paths(report: Mapping[str, Any]) -> Iterable[list[dict[str, Any]]]:
                 _check_hop(hop, f"path[{number}] of {here}")
             found.append(hops)
     if not found:
-        raise ReportError(f"{where} must hold a path from register to register of a clock")
+        raise ReportError(f"{where} must contain a path between registers of the same clock")
     return found
 
 
 def _check_hop(hop: Any, where: str) -> None:
     kind = _text(_field(hop, "type", where), f"type of {where}")
-    # Some registers have a setup time below 0.
+    # The setup time of some registers is negative.
     _number(_field(hop, "delay", where), f"delay of {where}", None if kind == "setup" else 0)
     end = _field(hop, "to", where)
     for key in ("cell", "port"):
@@ -295,7 +296,7 @@ def _check_hop(hop: Any, where: str) -> None:
 def _achieved(report: Mapping[str, Any]) -> dict[str, float]:
     nets = _object(_field(report, "fmax", _NEXTPNR), f"fmax of {_NEXTPNR}")
     if not nets:
-        raise ReportError(f"fmax of {_NEXTPNR} must name the clocks of the design, and names none")
+        raise ReportError(f"fmax of {_NEXTPNR} must contain the clocks of the design, but is empty")
     found = {}
     for net, clock in nets.items():
         where = f"the clock {_clock(net)} in {_NEXTPNR}"
@@ -307,7 +308,7 @@ def _achieved(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _clock(net: str) -> str:
-    """Return the name in the design of the net of a clock."""
+    """Return the name in the design of a clock net."""
     name = _BUFFERED.sub("", _BUFFERED.sub("", net))
     domain = _DOMAIN.fullmatch(name)
     if domain is None:
@@ -326,7 +327,7 @@ def _signal(name: str, prefix: str) -> str:
 
 
 def _modules(statistics: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return how many cells of each type each module has."""
+    """Return the number of cells of each type in each module."""
     modules = _object(_field(statistics, "modules", _YOSYS), f"modules of {_YOSYS}")
     return {name.lstrip("\\"): _counts(module, f"modules.{name} of {_YOSYS}") for name, module in modules.items()}
 

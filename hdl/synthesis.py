@@ -1,4 +1,4 @@
-"""Synthesis, placement and routing of a core with the open tools, and what they report."""
+"""Synthesis, placement and routing of a core with the open tools, and the results."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,18 +16,19 @@ from ninefold.hdl.reports import ReportError, Resources, Step
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
+from ninefold.spec.text import counted
 
 __all__ = ["ROUTERS", "Flow", "Implementation", "Placement", "implement"]
 
 ROUTERS: Final = ("router1", "router2")
-#: Each is a WebAssembly program, so more at once than this asks for much memory.
+#: Number of placements in parallel; each is a WebAssembly program that needs much memory.
 _AT_ONCE = 2
-#: The core keeps its boundary until it is mapped, so that its cells are counted apart from the harness.
+#: The hierarchy of the core is kept until mapping, so that its cells are counted separately from the harness.
 _YOSYS_SCRIPT = (
     "read_rtlil top.il; setattr -mod -set keep_hierarchy 1 top.core; {synthesis} -top top; "
     "tee -q -o stat.json stat -json; setattr -mod -unset keep_hierarchy top.core; flatten; {pads}write_json top.json"
 )
-#: Net of the clock of the harness, which drives the core too.
+#: Clock net of the harness, which also drives the core.
 _CLOCKS: Final = ("clk",)
 
 
@@ -38,22 +39,22 @@ class Flow:
     Attributes
     ----------
     device : str
-        A device of the family, its default one if empty: ``"85k"``, the LFE5U-85F, of ECP5.
+        Device of the family; empty for its default, on ECP5 ``"85k"`` (LFE5U-85F).
     speed : int, optional
-        ECP5: speed grade, 6 (slowest) to 8; 6 if not given. Other families take none.
+        Speed grade of ECP5, 6 (slowest, default) to 8. Other families accept none.
     target_mhz : float
-        Clock frequency that the tools aim at.
+        Target clock frequency in MHz, 1 to 1000.
     router : str
-        ``"router1"`` gives the faster designs; ``"router2"`` is much quicker on large ones.
+        ``"router1"`` gives faster designs; ``"router2"`` runs much faster on large designs.
     family : str
         One of ``FAMILIES``.
     package : str
-        A package of the device, its first one if empty.
+        Package of the device; empty for its first.
 
     Raises
     ------
     InputError
-        A value outside what is allowed.
+        A value is not allowed.
     """
 
     device: str = ""
@@ -71,7 +72,9 @@ class Flow:
         self._default("package", family.devices[self.device][0])
         _check("package", self.package, family.devices[self.device], f" of {self.device}")
         if not family.speeds and self.speed is not None:
-            raise InputError(f"{self.family} has no speed grade to choose, and speed is {self.speed!r}")
+            raise InputError(
+                f"{self.family} has no choice of speed grades, so speed must not be given, not {self.speed!r}"
+            )
         if family.speeds:
             self._default("speed", family.speeds[0])
             _check("speed", self.speed, family.speeds)
@@ -85,12 +88,12 @@ class Flow:
 
     @property
     def parts(self) -> Family:
-        """The family by that name."""
+        """Family with the name `family`."""
         return FAMILIES[self.family]
 
     @property
     def script(self) -> str:
-        """Commands of Yosys."""
+        """Script for Yosys."""
         pads = f"{self.parts.pads}; " if self.parts.pads else ""
         return _YOSYS_SCRIPT.format(synthesis=self.parts.synthesis(self.device), pads=pads)
 
@@ -104,16 +107,16 @@ class Flow:
 
 @dataclass(frozen=True)
 class Placement:
-    """One seed, placed and routed.
+    """Result of placement and routing with one seed.
 
     Attributes
     ----------
     seed : int
         Seed of placer and router.
     fmax_mhz : float
-        nextpnr's post-route figure.
+        Maximum clock frequency after routing, from nextpnr, in MHz.
     critical_path : tuple of Step
-        The path that limits it.
+        Path that limits the clock.
     """
 
     seed: int
@@ -123,18 +126,18 @@ class Placement:
 
 @dataclass(frozen=True)
 class Implementation:
-    """A core as the tools implemented it.
+    """Implementation of a core by the tools.
 
     Attributes
     ----------
     resources : Resources
         Cells of the core, without the harness.
     placements : tuple of Placement
-        One for each seed, in the order of the seeds.
+        Results for each seed, in the order of the seeds.
     flow : Flow
-        The options.
+        Options of placement and routing.
     versions : dict of str to str
-        The tools' versions.
+        Versions of the tools.
     """
 
     resources: Resources
@@ -144,7 +147,7 @@ class Implementation:
 
     @property
     def best(self) -> Placement:
-        """The fastest placement; of equals the first."""
+        """Fastest placement; the first of equal ones."""
         return max(self.placements, key=lambda placement: placement.fmax_mhz)
 
 
@@ -156,7 +159,7 @@ def implement(
 ) -> Implementation:
     """Synthesise, place and route a core in a harness that keeps pads out of its paths.
 
-    Results are cached by what they were made from: RTLIL, options and versions of the tools.
+    Results are cached by the digest of RTLIL, options and versions of the tools.
 
     Parameters
     ----------
@@ -165,16 +168,16 @@ def implement(
     flow : Flow, optional
         Family, device and options; an LFE5U-85F of speed grade 6 by default.
     seeds : sequence of int
-        Each is placed and routed, two at a time.
+        Seeds for placement and routing; two run in parallel.
     say : callable, optional
-        Called with one line after each finished step: the synthesis, then each seed.
+        Called with a line after synthesis and after each seed.
 
     Raises
     ------
     UnavailableError
         A tool is not installed; the message says how to install it.
     ToolError
-        A tool failed, for instance because the core does not fit the device, or its report cannot be read.
+        A tool failed, for example because the core does not fit the device, or its report cannot be read.
     """
     flow = flow or Flow()
     if not seeds:
@@ -182,8 +185,8 @@ def implement(
     family = flow.parts
     versions = {package: tools.version_of(package, family.install) for package in (yosys.PACKAGE, family.program)}
     text = allow_collisions(rtlil(Harness(core)))
-    # Its size tells one choice of parameters from another.
-    name = f"{type(core).__name__} ({text.count(chr(10)):,} lines of RTLIL)"
+    # The size distinguishes different parameters.
+    name = f"{type(core).__name__} ({counted(text.count(chr(10)), 'line')} of RTLIL)"
     with step(f"synthesising {name}"):
         netlist_digest, netlist = _synthesise(text, flow, versions[yosys.PACKAGE])
     say("synthesised")
@@ -192,7 +195,7 @@ def implement(
         key = digest_of(netlist_digest, flow.arguments, seed, versions[family.program])
 
         def build(folder: Path) -> None:
-            # The tool sees the folder that it runs in, and not all others.
+            # The tool can access its working folder, but not every other folder.
             shutil.copy(netlist / "top.json", folder)
             if pins := family.constraints(flow.device):
                 (folder / "top.cst").write_text(pins)
@@ -229,7 +232,7 @@ def _synthesise(text: str, flow: Flow, version: str) -> tuple[str, Path]:
         (folder / "top.il").write_text(text)
         yosys.run(flow.script, folder)
         tools.require(folder / "top.json", "Yosys")
-        # Registers of the harness stay where they are: what is measured is the core.
+        # Leave the registers of the harness in place, because only the core is measured.
         absorbed = block_ram.absorb_registers(folder / "top.json", within="core.") if flow.parts.absorbs else 0
         (folder / "absorbed").write_text(str(absorbed))
 

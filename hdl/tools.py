@@ -1,4 +1,4 @@
-"""External tools: where they are, and how they are run."""
+"""Search for external tools, and their execution."""
 
 import contextlib
 import shlex
@@ -26,11 +26,11 @@ __all__ = [
     "version_of",
 ]
 
-#: What installs the tools of synthesis, placement and routing.
+#: Command that installs the tools of synthesis, placement and routing.
 INSTALL: Final = installs("synth")
-#: The same for Gowin's devices.
+#: Command that installs the tools for Gowin's devices.
 INSTALL_GOWIN: Final = installs("gowin")
-#: Yosys' synthesis for each family of devices: bitstreams, estimates and netlists to compare are made alike.
+#: Synthesis command of Yosys for each device family, common to bitstreams, estimates and compared netlists.
 SYNTHESIS: Final[Mapping[str, str]] = MappingProxyType(
     {"ecp5": "synth_ecp5 -abc9", "gowin": "synth_gowin -family gw1n", "ice40": "synth_ice40 -device u"}
 )
@@ -39,7 +39,7 @@ _START: Final = """#!/bin/sh
 YOWASP_CACHE_DIR=$(dirname "$0") exec {program} "$@"
 """
 
-#: How nextpnr's analytic placer weighs time, four times the default: what is late after placement stays late.
+#: Timing weight of nextpnr's analytic placer, four times the default, because routing cannot repair late paths.
 PLACER: Final = ("--placer-heap-timingweight", "40")
 
 
@@ -49,7 +49,7 @@ def version_of(package: str, install: str) -> str:
     Raises
     ------
     UnavailableError
-        It is not installed; the message names `install`.
+        The package is not installed; the message contains `install`.
     """
     try:
         return version(package)
@@ -66,21 +66,19 @@ def require(file: Path, tool: str) -> None:
         The file is missing or empty.
     """
     if not file.is_file() or not file.stat().st_size:
-        raise ToolError(
-            f"{tool} ended without a failure, and {file.name} is {'empty' if file.is_file() else 'missing'}"
-        )
+        raise ToolError(f"{tool} reported no failure, but {file.name} is {'empty' if file.is_file() else 'missing'}")
 
 
 def ready(name: str, install: str) -> Path:
-    """Return a YoWASP tool that is compiled.
+    """Return the path of a compiled YoWASP tool.
 
-    The tools are WebAssembly, which compiles itself at its first use, and two first uses at once may fail. What comes
-    of it is kept in our cache, with a script that starts the tool with it.
+    The tools are WebAssembly programs that are compiled on first use; two first uses at once may fail. The compiled
+    code is stored in the build cache, with a script that runs the tool with it.
 
     Raises
     ------
     UnavailableError
-        The tool is not installed; the message names `install`.
+        The tool is not installed; the message contains `install`.
     """
     program = find(name, install)
     state = program.stat()
@@ -89,7 +87,7 @@ def ready(name: str, install: str) -> Path:
         script = folder / name
         script.write_text(_START.format(program=shlex.quote(str(program))))
         script.chmod(0o755)
-        # Some know no --version and fail, but only after they are compiled.
+        # Some tools reject --version, but only after they are compiled.
         with step(f"compiling {name} (once)"), contextlib.suppress(ToolError):
             run([script, "--version"], folder)
 

@@ -1,7 +1,7 @@
-"""Yosys from PyPI's package pyosys: native code, run in a process of its own.
+"""Yosys from PyPI's package pyosys: native code, run in a separate process.
 
-``python -m ninefold.hdl.yosys`` takes the few options of the program ``yosys`` that this project and SymbiYosys use.
-A proof runs it three times, so that the program imports nothing else; functions import what they need.
+``python -m ninefold.hdl.yosys`` accepts the options of ``yosys`` that this project and SymbiYosys use. A proof runs it
+three times, so the module imports little at start; functions import the rest.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Final, NoReturn
 
 __all__ = ["PACKAGE", "abc", "command", "main", "run", "share", "version"]
 
-#: The package, whose version names the tool in digests and manifests.
+#: Package whose version represents Yosys in digests and manifests.
 PACKAGE: Final = "pyosys"
 _USAGE: Final = "usage: python -m ninefold.hdl.yosys [-q] [-l LOG] (-p COMMANDS | SCRIPT)"
 
 
 def version() -> str:
-    """Return the version of pyosys, which is Yosys'.
+    """Return the version of pyosys, which is the version of Yosys.
 
     Raises
     ------
     UnavailableError
-        It is not installed; the message says how to install it.
+        pyosys is not installed; the message says how to install it.
     """
     from ninefold.hdl.tools import version_of
     from ninefold.spec.errors import installs
@@ -35,7 +35,7 @@ def version() -> str:
 
 
 def command() -> list[str]:
-    """Return the command line that stands for the program ``yosys``.
+    """Return the command line that replaces the program ``yosys``.
 
     Raises
     ------
@@ -54,14 +54,14 @@ def run(script: str, folder: Path) -> None:
     script : str
         The commands.
     folder : Path
-        Where they run, and what their paths are relative to.
+        Working folder, to which paths are relative.
 
     Raises
     ------
     UnavailableError
         pyosys is not installed.
     ToolError
-        A command failed; the message carries its end.
+        A command failed; the message contains the end of the output.
     """
     from ninefold.hdl import tools
 
@@ -69,7 +69,7 @@ def run(script: str, folder: Path) -> None:
 
 
 def abc(commands: str, folder: Path) -> None:
-    """Run commands of ABC, which Yosys brings along, separated by semicolons.
+    """Run commands of ABC, which is part of the package, separated by semicolons.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _folder() -> Path:
 def main(arguments: Sequence[str]) -> None:
     """Run Yosys as ``yosys -q -p COMMANDS`` or ``yosys -ql LOG SCRIPT`` would.
 
-    Wrong arguments and failures end the process with 1, as those of Yosys do.
+    Like Yosys, the process exits with 1 after wrong arguments or a failure.
     """
     quiet, log, commands, script = False, "", "", ""
     waiting = list(arguments)

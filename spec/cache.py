@@ -74,7 +74,7 @@ class BuildCache:
             return entry
         with self._locked(digest):
             if not self._sound(digest, check):
-                # An entry that failed its check; the entry of another kind is left to that kind.
+                # Remove an entry that failed its check; of an alias, remove only the link.
                 if entry.is_symlink():
                     entry.unlink()
                 shutil.rmtree(entry, ignore_errors=True)
@@ -91,7 +91,7 @@ class BuildCache:
                     work.chmod(0o755)
                     work.rename(entry)
                 except OSError as error:
-                    # A failing write does not say to what file.
+                    # A failed write does not name its file.
                     if error.filename is None and error.errno is not None:
                         raise OSError(error.errno, error.strerror, str(self.folder)) from error
                     raise
@@ -104,11 +104,11 @@ class BuildCache:
         entry = self.folder / digest
         try:
             return entry if entry.is_dir() else None
-        except OSError as error:  # nobody may look into the folder
+        except OSError as error:  # the folder may not be read
             raise unwritable(self.folder, error) from error
 
     def alias(self, name: str, entry: Path) -> None:
-        """Let another digest find an entry, also of another kind; a cache that cannot be written is left as it is."""
+        """Make an entry of any kind available under another digest; do nothing if the cache cannot be written."""
         link = self.folder / name
         with contextlib.suppress(OSError):
             target = Path(os.path.relpath(entry, self.folder))
@@ -148,15 +148,15 @@ def unwritable(folder: Path, error: OSError) -> UnwritableError:
     """Return the error of a cache folder that cannot be written."""
     reason = error.strerror or type(error).__name__
     what = f"the cache folder {folder} cannot be written ({reason})"
-    return UnwritableError(what, "set NINEFOLD_CACHE or --cache-dir to another")
+    return UnwritableError(what, "set NINEFOLD_CACHE or --cache-dir to another folder")
 
 
 def _folder(own: str, xdg: str, fallback: str) -> Path:
     if value := os.environ.get(own):
         try:
             return _checked(Path(value).expanduser().absolute(), own)
-        except (RuntimeError, OSError) as error:  # of an unknown user, or in a folder that was removed
-            raise InputError(f"{own} names no folder: {value} ({error})") from error
+        except (RuntimeError, OSError) as error:  # the home of an unknown user, or a removed working folder
+            raise InputError(f"{own} does not name a folder: {value} ({error})") from error
     base = os.environ.get(xdg)
     if base and Path(base).is_absolute():
         return _checked(Path(base) / "ninefold", own)
@@ -164,18 +164,18 @@ def _folder(own: str, xdg: str, fallback: str) -> Path:
         return _checked(Path.home() / fallback / "ninefold", own)
     except RuntimeError as error:
         raise UnavailableError(
-            "this user has no home folder, by HOME or the system", f"set {own} to a folder"
+            "this user has no home folder, neither by HOME nor by the system", f"set {own} to a folder"
         ) from error
 
 
 def _checked(folder: Path, own: str) -> Path:
-    """Return a folder whose path all tools can take; raise `InputError` for one that is no UTF-8."""
+    """Return the folder, or raise `InputError` if its path is not UTF-8, which tools need."""
     try:
         str(folder).encode()
     except UnicodeEncodeError as error:
         byte = f"\\x{ord(error.object[error.start]) & 0xFF:02x}"
         shown = os.fsencode(folder).decode(errors="backslashreplace")
         raise InputError(
-            f"the folder {shown} is not UTF-8 (byte {byte}), which tools need: set {own} to another"
+            f"the path of the folder {shown} is not UTF-8 (byte {byte}), which tools need: set {own} to another folder"
         ) from None
     return folder

@@ -1,4 +1,4 @@
-"""The C++ compiler: what ``CXX`` or PATH name, and that it works."""
+"""Search for a C++ compiler by ``CXX`` or PATH, and checks that it works."""
 
 from __future__ import annotations
 
@@ -13,70 +13,70 @@ from .programs import ended_by, execute
 
 __all__ = ["NAMES", "compiler_version", "found_compiler", "made", "named_compiler"]
 
-#: Programs that are looked for when ``CXX`` names none.
+#: Programs to look for if ``CXX`` is not set.
 NAMES = ("c++", "g++", "clang++")
 _VERSION_S = 60.0
 
 
 def named_compiler() -> str:
-    """Return what ``CXX`` is set to; an empty text if nothing."""
+    """Return the value of ``CXX``, or an empty string."""
     return os.environ.get("CXX", "").strip()
 
 
 def found_compiler() -> tuple[str, ...] | None:
-    """Return the command of the compiler, its program with a whole path; None where it is not there.
+    """Return the command of the compiler, with the full path of its program; None if it does not exist.
 
     Raises
     ------
     UnavailableError
-        ``CXX`` is no command line.
+        ``CXX`` is not a valid command line.
     """
     named = named_compiler()
     for candidate in [named] if named else NAMES:
         try:
             words = shlex.split(candidate)
         except ValueError as error:
-            raise _unusable(f"is no command line ({error})") from error
+            raise _unusable(f"is not a valid command line ({error})") from error
         if words and (path := shutil.which(words[0])):
             return (path, *words[1:])
     return None
 
 
 def compiler_version(command: tuple[str, ...]) -> str:
-    """Return what a compiler says for ``--version``; one that was replaced is asked again.
+    """Return a compiler's output for ``--version``; the compiler runs again if its file has changed.
 
     Raises
     ------
     UnavailableError
-        It does not run, or knows no version: it is no compiler.
+        The program does not run, or rejects ``--version``, so it is not a compiler.
     """
     status = Path(command[0]).stat()
     return _version(command, status.st_mtime_ns, status.st_size)
 
 
-@functools.lru_cache  # which keeps no failure: it may work later
+@functools.lru_cache  # exceptions are not cached: the compiler may work later
 def _version(command: tuple[str, ...], _mtime_ns: int, _size: int) -> str:
     try:
         ended = execute([*command, "--version"], limit_s=_VERSION_S)
     except ToolError as error:
-        raise _unusable(f"is no working C++ compiler: {error}", command) from error
+        raise _unusable(f"is not a working C++ compiler: {error}", command) from error
     if ended.code:
         raise _unusable(
-            f"is no working C++ compiler: `{shlex.join(command)} --version` {ended_by(ended.code)}", command
+            f"is not a working C++ compiler: `{shlex.join(command)} --version` {ended_by(ended.code)}", command
         )
     return ended.output
 
 
 def made(output: Path, command: tuple[str, ...]) -> None:
-    """See that a compiler that says it succeeded has written its output.
+    """Check that a compiler that reported success has written its output.
 
     Raises
     ------
     UnavailableError
-        It has not.
+        The output is missing.
     """
     if not output.exists():
-        raise _unusable(f"is no working C++ compiler: it ended without an error and wrote no {output.name}", command)
+        raise _unusable(f"is not a working C++ compiler: it reported no error and did not write {output.name}", command)
 
 
 def _unusable(how: str, command: tuple[str, ...] = ()) -> UnavailableError:

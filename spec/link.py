@@ -1,11 +1,11 @@
 """The link between host and miner: frame layout, commands, errors and limits.
 
 Constants and layouts only; the codecs of the host (``ninefold.drivers.protocol``) and of the fabric
-(``ninefold.hdl.link``) are written apart and checked against the bytes in ``tests/fixtures/link``. ``docs/link.md`` is
-generated from this page and from the register table.
+(``ninefold.hdl.link``) are implemented separately and checked against the bytes in ``tests/fixtures/link``.
+``docs/link.md`` is generated from this module and from the register table.
 
 A frame on the wire is ``COBS(header | payload | CRC-32) 0x00``. The header is type, sequence, priority and epoch, one
-byte each. The CRC is zlib's, over header and payload. Every number is little endian.
+byte each. The CRC is zlib's, over header and payload. All numbers are little endian.
 """
 
 from dataclasses import dataclass
@@ -45,44 +45,45 @@ __all__ = [
     "Kind",
 ]
 
-#: Ends every frame and occurs nowhere inside one. Empty frames mean nothing, so any number may separate two frames.
+#: Byte that ends every frame and does not occur within one. Empty frames are ignored, so any number of delimiters may
+#: separate two frames.
 DELIMITER: Final = 0x00
-#: The most bytes other than zero that one COBS code byte (0xFF) introduces.
+#: Maximum number of non-zero bytes after one COBS code byte (0xFF).
 COBS_RUN: Final = 254
-#: type, sequence, priority, epoch.
+#: Size of type, sequence, priority and epoch.
 HEADER_BYTES: Final = 4
 CRC_BYTES: Final = 4
-#: The most any frame carries: the prefix of a query or of its reply, and 4,096 grid values. A board may take or send
-#: less (register ``limits``).
+#: Maximum payload of a frame: the prefix of a query or reply, and 4,096 grid values. A board may have smaller limits
+#: (register ``limits``).
 PAYLOAD_MAX: Final = 8200
 BODY_MIN: Final = HEADER_BYTES + CRC_BYTES
 BODY_MAX: Final = HEADER_BYTES + PAYLOAD_MAX + CRC_BYTES
-#: Bytes between two delimiters: one code byte each full run, and one more, which an encoder may also add where the last
-#: run is full.
+#: Maximum bytes between two delimiters: the body, one code byte for each full run, and one more, which an encoder may
+#: add even if the last run is full.
 ENCODED_MAX: Final = BODY_MAX + BODY_MAX // COBS_RUN + 1
 
 #: Added to the type of a request in its reply.
 REPLY: Final = 0x80
-#: Type of the reply to any request that is refused.
+#: Type of the reply to a refused request.
 ERROR: Final = 0xFF
 
-#: What a window is by default, and at most: with half the sequence numbers, old and new cannot be confused.
+#: Default window and maximum window; half the sequence numbers, so that old and new requests cannot be confused.
 WINDOW: Final = 8
 WINDOW_MAX: Final = 128
-#: The epoch after a reset, and from the beginning of a load on.
+#: Epoch after a reset and from the start of a load.
 EPOCH_RESET: Final = 0
 EPOCH_MAX: Final = 255
 
 #: Bytes before the data of READ, WRITE, LOAD and QUERY requests and of QUERY replies.
 PREFIX_BYTES: Final = 4
-#: Bit of a LOAD's offset: this block ends the load.
+#: Bit of a LOAD's offset that marks the final block.
 LOAD_FINAL: Final = 1 << 31
 #: Values of a QUERY's ``format``, and the bits of the register ``formats`` (1 << value).
 FORMAT_PACKED: Final = 0
 FORMAT_GRID: Final = 1
-#: A result: id u16, score i32.
+#: Size of a result: id u16, score i32.
 RESULT_BYTES: Final = 6
-#: The most rows a board's store has, since an id is a u16.
+#: Maximum rows of a board's store, because an id is a u16.
 ROWS_MAX: Final = 1 << 16
 
 
@@ -99,7 +100,7 @@ class Kind(IntEnum):
 
 
 class Fault(IntEnum):
-    """Codes of an ERROR reply. A request that is refused has changed nothing."""
+    """Codes of an ERROR reply. A refused request has no effect."""
 
     KIND = 1
     LENGTH = 2
@@ -114,26 +115,26 @@ class Fault(IntEnum):
     REPLY = 11
 
 
-#: Code -> why a request is refused, and what the detail is.
+#: Code -> reason for the refusal, and meaning of the detail.
 FAULTS: Final = MappingProxyType(
     {
         Fault.KIND: ("no such type of request", "0"),
-        Fault.LENGTH: ("the payload is too short, too long, or not what its prefix says", "its length in bytes"),
-        Fault.ADDRESS: ("no register there, or not one that may be written", "the first such word address"),
-        Fault.OFFSET: ("a LOAD that does not continue where the last one ended", "the offset at which it may continue"),
+        Fault.LENGTH: ("the payload is too short, too long, or does not match its prefix", "its length in bytes"),
+        Fault.ADDRESS: ("the address has no register, or a read-only one", "the first such word address"),
+        Fault.OFFSET: ("a LOAD that does not start where the last one ended", "the offset at which it may continue"),
         Fault.STORE: ("a LOAD past the end of the store", "size of the store in bytes"),
         Fault.ROW: ("a final LOAD that does not end with a row", "bytes since the end of the last row"),
         Fault.EMPTY: ("a QUERY while nothing is loaded", "0"),
         Fault.EPOCH: ("a QUERY for another epoch", "the board's epoch"),
-        Fault.K: ("a QUERY for 0 results or more than the board gives", "the register `k`"),
-        Fault.FORMAT: ("a QUERY in a format that the board does not take", "the register `formats`"),
+        Fault.K: ("a QUERY for 0 results, or more than the board returns", "the register `k`"),
+        Fault.FORMAT: ("a QUERY in a format that the board does not accept", "the register `formats`"),
         Fault.REPLY: ("the reply would be longer than the board can send", "the limit in bytes"),
     }
 )
 
 
-#: Kind -> checks in the order in which a board does them, each with its condition; the first that fails is answered.
-#: `Fault.KIND` comes before all.
+#: Kind -> checks of a board in order, each with the condition of refusal; the reply gives the first that fails.
+#: `Fault.KIND` is checked before all others.
 CHECKS: Final = MappingProxyType(
     {
         Kind.IDENTIFY: ((Fault.LENGTH, "the payload is not 4 bytes"),),
@@ -172,18 +173,18 @@ CHECKS: Final = MappingProxyType(
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame, decoded.
+    """Decoded frame.
 
     Attributes
     ----------
     kind : int
-        The type: a `Kind`, a `Kind` + `REPLY`, or `ERROR`; anything else is a type that no reader knows.
+        Type: a `Kind`, a `Kind` + `REPLY`, or `ERROR`; other values are unknown types.
     sequence : int
-        0 to 255. A reply has its request's.
+        0 to 255. A reply has the sequence number of its request.
     priority : int
-        0 to 255, 0 where it does not matter. Boards echo it and serve requests in the order of arrival.
+        0 to 255; 0 if it does not matter. Boards echo it and serve requests in the order of arrival.
     epoch : int
-        Of a QUERY: the epoch that it is meant for. Of any other request: 0. Of a reply: the board's.
+        In a QUERY: the epoch of the database to search. In other requests: 0. In a reply: the board's epoch.
     payload : bytes
         0 to `PAYLOAD_MAX` bytes.
     """
@@ -197,16 +198,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Field:
-    """A part of a payload.
+    """Field of a payload.
 
     Attributes
     ----------
     name : str
-        What the fixtures and the codecs call it.
+        Name in the fixtures and codecs.
     type : str
-        ``u8``, ``u16``, ``u32``, ``i16`` or ``i32``; with ``[]`` as many as there is room for.
+        ``u8``, ``u16``, ``u32``, ``i16`` or ``i32``; with ``[]``, an array that fills the rest.
     doc : str
-        What it is.
+        Meaning.
     """
 
     name: str
@@ -216,16 +217,16 @@ class Field:
 
 @dataclass(frozen=True)
 class Command:
-    """A request and its reply.
+    """Request and its reply.
 
     Attributes
     ----------
     kind : Kind
         Type of the request.
     request, reply : tuple of Field
-        The payloads, in order, with nothing between the fields.
+        Payloads as fields in order, without padding.
     doc : str
-        What the board does.
+        Effect on the board.
     """
 
     kind: Kind
@@ -236,7 +237,7 @@ class Command:
 
 #: Payload of an ERROR reply.
 ERROR_PAYLOAD: Final = (
-    Field("code", "u8", "why, one of the codes below"),
+    Field("code", "u8", "reason, one of the codes below"),
     Field("kind", "u8", "type of the request"),
     Field("zero", "u16", "0"),
     Field("detail", "u32", "depends on the code"),
@@ -245,17 +246,17 @@ ERROR_PAYLOAD: Final = (
 COMMANDS: Final = (
     Command(
         Kind.IDENTIFY,
-        (Field("nonce", "u32", "any number; a new one each time"),),
+        (Field("nonce", "u32", "any number, different in each IDENTIFY"),),
         (Field("nonce", "u32", "the same number"), Field("words", "u32[]", "the identity registers, in order")),
-        "Begins a conversation: the board forgets the replies that it keeps, so that no request of this client is "
-        "taken for the repeat of another client's. Never answered from the kept replies; changes nothing else.",
+        "Starts a session: the board discards its kept replies, so that it does not take a request of this client for "
+        "the repeat of another client's. Never answered from a kept reply. Has no other effect.",
     ),
     Command(
         Kind.READ,
         (Field("address", "u16", "word address of the first register"), Field("count", "u16", "registers, 1 or more")),
         (Field("words", "u32[]", "count words"),),
-        "Reads registers that follow one another. Addresses without a register are refused. The two halves of a 64-bit "
-        "counter that are read by one request belong together.",
+        "Reads consecutive registers. Addresses without a register are refused. The two halves of a 64-bit counter "
+        "are consistent if one request reads both.",
     ),
     Command(
         Kind.WRITE,
@@ -271,41 +272,43 @@ COMMANDS: Final = (
     Command(
         Kind.LOAD,
         (
-            Field("offset", "u32", "bits 30..0: where the block begins, in bytes from the first row; bit 31: final"),
-            Field("data", "u8[]", "1 byte or more of packed nits, rows one after another without a gap"),
+            Field("offset", "u32", "bits 30..0: start of the block, in bytes from the first row; bit 31: final"),
+            Field("data", "u8[]", "1 byte or more of packed nits, consecutive rows without gaps"),
         ),
-        (Field("next", "u32", "where the next block begins: 0 after a final one"),),
-        "Fills the store, in blocks of any size, in order. A block at offset 0 begins a load, whatever came before: it "
+        (Field("next", "u32", "offset of the next block; 0 after a final one"),),
+        "Fills the store in order, in blocks of any size. A block at offset 0 always starts a new load: it "
         "sets rows and epoch to 0 and restarts load_check. A final block sets rows to the number of rows loaded. "
         "A row is dimensions / 2 bytes.",
     ),
     Command(
         Kind.QUERY,
         (
-            Field("format", "u8", "0: packed nits, dimensions / 2 bytes a query; 1: grid values, i16, 2 x dimensions"),
-            Field("count", "u8", "queries, 1 or more"),
-            Field("k", "u16", "results a query, 1 to the board's k"),
-            Field("data", "u8[]", "the queries, one after another"),
+            Field(
+                "format", "u8", "0: packed nits, dimensions / 2 bytes per query; 1: grid values, i16, 2 x dimensions"
+            ),
+            Field("count", "u8", "number of queries, 1 or more"),
+            Field("k", "u16", "results per query, 1 to the board's k"),
+            Field("data", "u8[]", "consecutive queries"),
         ),
         (
             Field("zero", "u8", "0"),
-            Field("count", "u8", "queries, as asked"),
-            Field("results", "u16", "results a query: the smaller of k and rows"),
-            Field("found", "(u16 id, i32 score)[]", "count x results, best first, the lower id first of equal scores"),
+            Field("count", "u8", "number of queries, as in the request"),
+            Field("results", "u16", "results per query: the smaller of k and rows"),
+            Field("found", "(u16 id, i32 score)[]", "count x results, best first; of equal scores, the lower id first"),
         ),
         "Scores each query against all rows. The epoch in the request's header must be the board's.",
     ),
     Command(
         Kind.STATISTICS,
         (),
-        (Field("words", "u32[]", "the statistics registers, in order, all at one moment"),),
+        (Field("words", "u32[]", "the statistics registers, in order, all at the same moment"),),
         "Reads the counters and the temperature.",
     ),
     Command(
         Kind.RESET,
         (),
         (),
-        "Empties the store (rows and epoch 0), sets thresholds and counters to what they are after power-on, and "
-        "forgets the kept replies. The reply is sent after that.",
+        "Empties the store (rows and epoch 0), sets thresholds and counters to their values after power-on, and "
+        "discards the kept replies. The reply is sent afterwards.",
     ),
 )

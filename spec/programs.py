@@ -1,4 +1,4 @@
-"""Programs of others: where they are, and how they are run."""
+"""External programs: searching for them and running them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _CAUSES = {
 
 @dataclass(frozen=True)
 class Ended:
-    """A program that ran to its end.
+    """Result of a program that ran to completion.
 
     Attributes
     ----------
     code : int
-        Its exit code; negative for the signal that ended it.
+        Exit code; negative for the signal that ended the program.
     output, complaints : str
-        What it wrote to standard output and to standard error.
+        Standard output and standard error.
     """
 
     code: int
@@ -54,19 +54,21 @@ class Ended:
 
 
 def find(program: str | tuple[str, ...], install: str) -> Path:
-    """Return the path of a program: beside the running Python, whose environment need not be activated, else on PATH.
+    """Return the path of a program.
+
+    It is searched for in the folder of the running Python, whose environment need not be activated, and then on PATH.
 
     Parameters
     ----------
     program : str or tuple of str
-        Its name; several where it goes by more than one, the one to look for first.
+        Name of the program, or its alternative names in the order of the search.
     install : str
-        What provides it, e.g. ``pip install "ninefold[synth]"``.
+        Command that installs it, e.g. ``pip install "ninefold[synth]"``.
 
     Raises
     ------
     UnavailableError
-        It is in neither place.
+        The program was not found.
     """
     names = (program,) if isinstance(program, str) else program
     python = Path(sys.executable)
@@ -85,7 +87,7 @@ def execute(
     limit_s: float = float("inf"),
     **environment: str,
 ) -> Ended:
-    """Run a program to its end, without input, and note the time that it took.
+    """Run a program to completion, without input, and log the time that it took.
 
     An interrupt, or the failure of another job of `together`, kills it.
 
@@ -94,27 +96,27 @@ def execute(
     command : sequence of str or Path
         Program and arguments.
     folder : Path, optional
-        Where it runs.
+        Working folder.
     work : str, optional
-        What its time is noted under (`ninefold.spec.times`); the program's name if not given.
+        Name for its time in the log (`ninefold.spec.times`); by default the program's name.
     limit_s : float
         Seconds after which it is killed.
     **environment : str
-        Variables beside those of this process.
+        Environment variables to add or replace.
 
     Raises
     ------
     ToolError
-        It cannot be started, or ran longer than `limit_s`.
+        The program cannot be started, or ran longer than `limit_s`.
     InterruptError
         An interrupt ended it.
     """
     words = [str(word) for word in command]
     name = work or Path(words[0]).name
-    # A step that says what the program is run for says more than its name.
+    # An active step describes the purpose of the program, which is more useful than its name.
     step = contextlib.nullcontext() if progress.active() else progress.step(f"running {name}")
     began = time.perf_counter()
-    # Files, not pipes: the program is waited for by itself, which tells its processor time.
+    # Files, not pipes: `os.wait4` then waits for the program alone and returns its processor time.
     with step, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         try:
             started = subprocess.Popen(
@@ -146,13 +148,13 @@ def execute(
 
 
 def stop_if_interrupted(program: str | Path, code: int) -> None:
-    """Raise `InterruptError` if an exit code says that Ctrl-C ended a program; 130 is what shells make of that."""
+    """Raise `InterruptError` if an exit code shows that Ctrl-C ended a program; shells return 130 for this."""
     if code in (-signal.SIGINT, 128 + signal.SIGINT):
         raise InterruptError(f"{Path(program).name} was interrupted")
 
 
 def ended_by(code: int) -> str:
-    """Return how a program failed: its exit code, or the signal that ended it with the usual cause."""
+    """Return a description of a failure: the exit code, or the signal with its usual cause."""
     if code >= 0:
         return f"failed with exit code {code}"
     try:
@@ -170,17 +172,17 @@ def _unstarted(program: str, error: OSError | MemoryError) -> ToolError:
 
 
 def _wait(process: subprocess.Popen[bytes], program: str, limit_s: float) -> float:
-    """Wait for a process, and return the processor time of it and its children in seconds."""
+    """Wait for a process, and return its processor time including its children, in seconds."""
     try:
         ended, until, pause_s = 0, time.monotonic() + limit_s, 0.001
         while not ended:
             ended, status, used = os.wait4(process.pid, 0 if limit_s == float("inf") else os.WNOHANG)
             if not ended and time.monotonic() > until:
-                raise ToolError(f"{program} was ended, as it ran longer than {limit_s:g} s")
+                raise ToolError(f"{program} was killed after its time limit of {limit_s:g} s")
             if not ended:
                 time.sleep(pause_s)
                 pause_s = min(0.05, 2 * pause_s)
-    except ChildProcessError:  # whoever killed it has waited for it
+    except ChildProcessError:  # another thread has waited for it
         process.wait()
         return 0.0
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -188,12 +190,12 @@ def _wait(process: subprocess.Popen[bytes], program: str, limit_s: float) -> flo
 
 
 def run(command: Sequence[str | Path], folder: Path | None = None, *, work: str = "", **environment: str) -> str:
-    """Run a program to its end, as `execute` does, and return its standard output.
+    """Run a program to completion, as `execute` does, and return its standard output.
 
     Raises
     ------
     ToolError
-        It cannot be started or failed; the message carries the command and the end of its output.
+        The program cannot be started or failed; the message contains the command and the end of its output.
     InterruptError
         An interrupt ended it.
     """
@@ -206,14 +208,14 @@ def run(command: Sequence[str | Path], folder: Path | None = None, *, work: str 
 
 
 def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int) -> list[_Made]:
-    """Do a job that runs programs for each item, some at once, and return what each made, in the order of the items.
+    """Run a job that starts programs for each item, `at_once` in parallel, and return the results in order of items.
 
-    When one fails or the user interrupts, programs that still run are ended.
+    If a job fails or the user interrupts, all running programs are killed.
     """
     with ThreadPoolExecutor(at_once) as pool:
         try:
             futures = [pool.submit(job, item) for item in items]
-            # The first failure, not the first item, ends the waiting.
+            # Wait until any job fails, not for the first item.
             for done in wait(futures, return_when=FIRST_EXCEPTION).done:
                 done.result()
             return [future.result() for future in futures]
@@ -224,10 +226,10 @@ def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int
 
 
 def end_all() -> None:
-    """Kill every program that runs: their results are not wanted any more."""
+    """Kill all running programs, whose results are no longer needed."""
     for process in tuple(_running):
         process.kill()
 
 
-# Those that threads wait for which end with the process.
+# Programs of threads that end with the process.
 atexit.register(end_all)

@@ -1,9 +1,9 @@
-"""Progress of slow steps: what is being done, for how long, and how long it is expected to take.
+"""Progress of slow steps: the work being done, its duration so far, and its expected duration.
 
-Code of all layers wraps its slow parts in `step`. Steps of a library call are silent. A command line follows them with
-a listener, for example `Lines`, which writes to standard error about steps of more than five seconds.
+Code of all layers wraps its slow parts in `step`. Steps are silent by default. A command line shows them with a
+listener, for example `Lines`, which reports steps of more than five seconds on standard error.
 
-``python -m spec.progress TEXT COMMAND ...`` runs a command as a step, for the Makefile, which runs commands before
+``python -m spec.progress TEXT COMMAND ...`` runs a command as a step. The Makefile uses it for commands that run before
 anything is installed.
 """
 
@@ -25,27 +25,27 @@ from .terminal import printable
 
 __all__ = ["EVERY_S", "FIRST_S", "Lines", "Listener", "Step", "active", "listening", "look", "main", "step"]
 
-#: Seconds before a step is mentioned.
+#: Duration in seconds after which a step is first reported.
 FIRST_S: Final = 5.0
-#: Seconds between two lines.
+#: Seconds between two reports.
 EVERY_S: Final = 10.0
-#: Seconds between two looks at the running step.
+#: Seconds between two calls of `Listener.look`.
 _LOOK_S: Final = 0.25
-#: Items from which the rate so far is a fair guess at the time left.
+#: Number of finished items from which their rate is used to estimate the remaining time.
 _ITEMS: Final = 10
 
 _now: Callable[[], float] = time.monotonic
 
 
 class Step:
-    """A running step; `step` makes one.
+    """Running step, created by `step`.
 
     Attributes
     ----------
     doing : str
         The work and its object, as ``"placing and routing ulx3s/full"``.
     began_s : float
-        Time when it began, by the monotonic clock.
+        Start time by the monotonic clock.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Step:
         self._looked_up = expected_s is not None
 
     def at(self, done: int, total: int) -> None:
-        """Set the number of items that are done and their total; the first call counts what was done before."""
+        """Set the number of finished items and the total; the first call sets the number finished before the step."""
         with _process.lock:
             if self._total is None or self._done == self._first == 0:
                 self._first, self._first_s = done, _now()
             self._done, self._total = done, total
 
     def advance(self, line: str = "") -> None:
-        """Count one more item as done, and pass a line about it to the listener."""
+        """Count one more finished item, and pass a line about it to the listener."""
         with _process.lock:
             self._done += 1
             if line and _process.listener is not None:
@@ -126,40 +126,40 @@ class Step:
         if self._parent is not None:
             self._parent._children.remove(self)
         took_s = _now() - self.began_s
-        # The time of a step with items or with steps within it depends on what there was to do.
+        # The duration of a step with items or inner steps depends on the amount of work, so it is not stored.
         known = self._whole and self._total is None
         if done and known and took_s >= FIRST_S and _process.listener is not None:
             _remember(self.doing, took_s)
 
 
 class Listener(Protocol):
-    """Follower of the steps of a process; calls come one at a time, from several threads."""
+    """Receiver of the progress of a process. Calls are serialised but come from several threads."""
 
     def look(self, step: Step, now_s: float) -> None:
-        """Show the outermost step, which is running; called several times a second."""
+        """Show the outermost running step; called several times a second."""
 
     def say(self, line: str) -> None:
-        """Show a line about an item that is done."""
+        """Show a line about a finished item."""
 
     def ended(self, step: Step, now_s: float, done: bool) -> None:
         """Show that the outermost step has ended; `done` is false if it failed."""
 
 
 class Lines:
-    """Writer of lines about steps that take more than `FIRST_S`, at most one each `EVERY_S`.
+    """Listener that writes lines about steps that take more than `FIRST_S`, at most one every `EVERY_S`.
 
-    For the first step, the time since the writer was made counts. The end of a step is written if there was a line
-    about it.
+    For the first step, the time since construction of the listener counts. The end of a step is reported if the step
+    was.
 
     Parameters
     ----------
     write : callable
-        ``write(line)``; the line has no line end.
+        ``write(line)``; the line does not end in a newline.
     """
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        # A program may have been silent for long before its first step, while it imported its modules.
+        # Imports may take long before the first step.
         self._silent_s: float | None = _now()
         self._last_s: float | None = None
         self._mentioned = False
@@ -176,21 +176,21 @@ class Lines:
         self._put(line, _now())
 
     def ended(self, step: Step, now_s: float, done: bool) -> None:
-        """Write how long the step took, if it was mentioned and is done."""
+        """Write the duration of the step, if it was reported and is done."""
         if self._mentioned and done:
             self._put(f"{step.doing}: done in {_duration(now_s - step.began_s)}", now_s)
         self._silent_s, self._last_s, self._mentioned = None, None, False
 
     def _put(self, line: str, now_s: float) -> None:
         self._last_s = now_s
-        # A reader that has gone does not end the work.
+        # A closed output must not stop the work.
         with contextlib.suppress(OSError, ValueError):
             self._write(line)
 
 
 @dataclass
 class _Process:
-    """Steps and listener of this process, and the steps of each thread, the innermost last."""
+    """Outermost step and listener of this process, and the stack of steps of each thread."""
 
     root: Step | None = None
     listener: Listener | None = None
@@ -218,18 +218,18 @@ def step(
 ) -> Iterator[Step]:
     """Run the block as a step.
 
-    A step belongs to the one that its thread is in, or else to the outermost of the process. Where there is a listener,
-    the duration of a step without items and without steps within it is kept in the cache under its text, and is what
-    the next step of that text is expected to take.
+    The parent of a step is the current step of its thread, or else the outermost step of the process. If there is a
+    listener, the duration of a step without items and inner steps is stored in the cache under its text. It is the
+    expected duration of the next step with that text.
 
     Parameters
     ----------
     doing : str
         The work and its object, as ``"placing and routing ulx3s/full"``.
     total : int, optional
-        Number of items; `Step.advance` and `Step.at` say how many are done.
+        Number of items; `Step.advance` and `Step.at` report finished items.
     count : callable, optional
-        Returns the number of items that are done and their total, 0 if that is not known yet; called for each line.
+        Returns the number of finished items and the total, 0 if it is not known yet; called for each line.
     expected_s : float, optional
         Expected duration in seconds.
     """
@@ -262,14 +262,14 @@ def active() -> bool:
 
 @contextlib.contextmanager
 def listening(listener: Listener, *, every_s: float | None = _LOOK_S) -> Iterator[None]:
-    """Let a listener follow the steps of this process within the block.
+    """Report the steps of this process to a listener within the block.
 
     Parameters
     ----------
     listener : Listener
-        Takes the place of another one for that time.
+        Listener, which replaces the current one within the block.
     every_s : float or None
-        Seconds between two looks, by a thread; None leaves `look` to the caller.
+        Seconds between two calls of `Listener.look` by a thread; with None, the caller calls `look`.
     """
     before, _process.listener = _process.listener, listener
     stopped = threading.Event()
@@ -278,7 +278,7 @@ def listening(listener: Listener, *, every_s: float | None = _LOOK_S) -> Iterato
         thread = threading.Thread(target=_follow, args=(stopped, every_s), name="ninefold progress", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system allows none: the work may need none
+        except RuntimeError:  # the system allows no thread, and the work may need none
             listener.say("no thread can be started: progress is not shown")
             thread = None
     try:
@@ -291,7 +291,7 @@ def listening(listener: Listener, *, every_s: float | None = _LOOK_S) -> Iterato
 
 
 def look() -> None:
-    """Let the listener look at the outermost step, if there are both."""
+    """Show the outermost step to the listener, if both exist."""
     with _process.lock:
         if _process.root is not None and _process.listener is not None:
             _process.listener.look(_process.root, _now())
@@ -303,17 +303,17 @@ def _follow(stopped: threading.Event, every_s: float) -> None:
 
 
 def _remembered(doing: str) -> float | None:
-    """Return the seconds that a step of that text took the last time, or None."""
+    """Return the duration in seconds of the last step with that text, or None."""
     try:
         found = json.loads((cache_folder() / "durations" / digest_of(doing)).read_bytes())["seconds"]
         return float(found)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None  # a damaged file is written again at the end
+        return None  # a damaged file is overwritten at the end of the step
 
 
 def _remember(doing: str, seconds: float) -> None:
     folder = cache_folder() / "durations"
-    # An estimate is not worth an error.
+    # Failing to store an estimate is no error.
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         with written_aside(folder / digest_of(doing)) as file:
@@ -326,7 +326,7 @@ def _duration(seconds: float) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run ``TEXT COMMAND ...`` as a step that is followed on standard error, and exit as the command does."""
+    """Run ``TEXT COMMAND ...`` as a step shown on standard error, and exit with the command's exit code."""
     doing, *command = words
 
     def write(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Text that is safe to print on a terminal, whoever wrote it."""
+"""Conversion of untrusted text to text that is safe to print on a terminal."""
 
 import json
 import re
@@ -16,25 +16,25 @@ _LINES = re.compile(f"(?![\t\n])[{_UNSAFE}]")
 def printable(text: object, *, lines: bool = False) -> str:
     r"""Return a text with each character that could act on a terminal written as an escape, such as ``\x1b``.
 
-    Every path that prints what a user, a file or a device gave goes through here: names, texts, values in messages.
+    Everything printed that comes from a user, a file or a device passes through here: names, texts, values in messages.
 
     Parameters
     ----------
     text : object
-        Taken as ``str(text)``.
+        Object to print, converted by ``str``.
     lines : bool
         Keep line feeds and tabs, for a text of several lines.
 
     Returns
     -------
     str
-        It encodes to UTF-8. A byte of a file name that is not UTF-8 is shown by its value, such as ``\xe9``.
+        Text that encodes to UTF-8. Bytes of file names that are not UTF-8 are shown by value, such as ``\xe9``.
     """
     return (_LINES if lines else _ONE_LINE).sub(_escape, str(text))
 
 
 def to_json(value: Any, indent: int | None = 2) -> str:
-    """Return a value as JSON that is exact once it is parsed, and safe on a terminal before that."""
+    """Return a value as JSON that is safe to print on a terminal; parsing it gives the exact value."""
     return _LINES.sub(_json_escape, json.dumps(value, indent=indent, ensure_ascii=False))
 
 

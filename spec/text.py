@@ -1,4 +1,4 @@
-"""Words of messages: numbers with their noun, and the part of a long output that a message carries."""
+"""Parts of messages: numbers with their noun, and shortened texts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     noun : str
         Noun for one of them.
     plural : str
-        Noun for any other number; `noun` with an s if not given.
+        Noun for any other number; by default `noun` with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shortened(text: str, most: int = 300) -> str:
-    """Return a text on one line; one of more than `most` characters ends after a whole word, with ``[...]``."""
+    """Return a text on one line; if longer than `most` characters, it is cut after a word and ends in ``[...]``."""
     line = " ".join(text.split())
     if len(line) <= most:
         return line
@@ -33,7 +33,7 @@ def shortened(text: str, most: int = 300) -> str:
 
 
 def tail(text: str, most: int = _TAIL) -> str:
-    """Return the last lines of an output: at most so many characters, beginning with a whole line."""
+    """Return the end of an output: at most `most` characters, starting with a whole line."""
     kept = text.strip()
     if len(kept) <= most:
         return kept

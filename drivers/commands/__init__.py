@@ -1,1 +1,1 @@
-"""Commands that the drivers contribute to ``ninefold``."""
+"""Commands of ``ninefold`` for boards."""

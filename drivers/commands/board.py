@@ -1,4 +1,4 @@
-"""``ninefold board``: find boards, and try and measure one, real or virtual."""
+"""``ninefold board``: find, test and measure boards, real or virtual."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from ninefold.spec.text import counted
 
 __all__ = ["BOARD_COMMANDS", "BoardGroup", "board"]
 
-#: Entry points of other folders and packages that add a command here, e.g. ``serve``.
+#: Group of entry points through which other folders and packages add commands, e.g. ``serve``.
 BOARD_COMMANDS = "ninefold.board_commands"
 _FORMATS = {FORMAT_PACKED: "packed nits", FORMAT_GRID: "grid values"}
 
 
 class BoardGroup(click.Group):
-    """The commands below, and those that others add as entry points."""
+    """Group of the commands below and of the commands added by entry points."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all of them."""
+        """Return the names of all commands."""
         return sorted({*super().list_commands(ctx), *entries(BOARD_COMMANDS)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return one, imported only now where it is somebody else's."""
+        """Return a command; a command of an entry point is imported only here."""
         own = super().get_command(ctx, cmd_name)
         if own is None and cmd_name in entries(BOARD_COMMANDS):
             added: click.Command = entries(BOARD_COMMANDS)[cmd_name].load()
@@ -41,17 +41,16 @@ class BoardGroup(click.Group):
 
 @click.group(cls=BoardGroup)
 def board() -> None:
-    """Work with boards, real ones and virtual ones alike.
+    """Find, test and measure boards, real or virtual.
 
-    A board is named by a URL: serial://SERIAL, serial:///dev/ttyUSB1?baud=3000000, tcp://HOST:PORT, or sim://CONFIG for
-    one that is simulated; or as `list` has it, e.g. virtual/tiny. Where URL may be left out, it is the board that is
-    plugged in, and where none is, one that is simulated. One whose bitstream no manifest describes is used only when
-    its digest is given.
+    A board is given by a URL: serial://SERIAL, serial:///dev/ttyUSB1?baud=3000000, tcp://HOST:PORT, or sim://CONFIG for
+    a simulated board; or by a name from `list`, e.g. virtual/tiny. The default is the board that is plugged in, or a
+    simulated board if there is none. A board with an unknown bitstream is used only if --digest gives its digest.
     """
 
 
 def _found(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
-    """Return the URL of the board that is named; of the one that there is, said on stderr, where none is."""
+    """Return the URL of the named board; without a name, choose a board and report it on stderr."""
     from ninefold.drivers.boards import only_board, places, url_of, why_simulated
 
     if name is not None:
@@ -69,14 +68,14 @@ _DIGEST = click.option(
     "--digest",
     default="",
     metavar="HEX",
-    help="Of the bitstream that the board must hold [default: any known one].",
+    help="Digest of the bitstream that the board must hold [default: any known one].",
 )
 
 
 @board.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_boards(as_json: bool) -> None:
-    """List the boards that are plugged in, and those that can be simulated."""
+    """List the boards that are plugged in and the boards that can be simulated."""
     from ninefold.drivers.boards import places
 
     found = places()
@@ -96,7 +95,7 @@ def list_boards(as_json: bool) -> None:
 @_URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(url: str, as_json: bool) -> None:
-    """Show what a board is, holds and has counted; changes nothing on it."""
+    """Show the identity, contents and counters of a board, without changing them."""
     from ninefold.drivers.boards import ANY, bitstream, open_board
 
     opened = open_board(url, digest=ANY, selftest=False)
@@ -116,9 +115,9 @@ def info(url: str, as_json: bool) -> None:
 @board.command()
 @_URL
 @_DIGEST
-@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record for replay://FILE.")
+@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record, for replay://FILE.")
 def selftest(url: str, digest: str, record: Path | None) -> None:
-    """Run a small search whose answer is known; overwrites what the board holds."""
+    """Run a small search with a known answer; overwrites the board's contents."""
     from ninefold.drivers.boards import bitstream, open_board
 
     opened = open_board(url, digest=digest, record=record)
@@ -134,11 +133,11 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 @board.command()
 @_URL
 @_DIGEST
-@click.option("--queries", default=1000, show_default=True, help="How many, 1 or more.")
-@click.option("-k", "--k", type=int, help="Results a query [default: 10, or as many as the board gives].")
+@click.option("--queries", default=1000, show_default=True, help="Number of queries, 1 or more.")
+@click.option("-k", "--k", type=int, help="Results per query [default: 10, or the board's maximum if lower].")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> None:
-    """Measure load and queries on random rows that fill the store; overwrites what the board holds."""
+    """Measure loading and queries on random rows that fill the store; overwrites the board's contents."""
     from ninefold.drivers.bench import measure
     from ninefold.drivers.boards import open_board
 
@@ -155,8 +154,8 @@ def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> 
     else:
         _show(asdict(measured))
         click.echo(
-            f"queries_a_second is that of the board's nominal clock of {measured.clock_hz / 1e6:g} MHz; by this"
-            f" computer's clock it was {measured.queries / measured.search_s:.6g}"
+            f"queries_a_second is computed for the board's nominal clock of {measured.clock_hz / 1e6:g} MHz; by this"
+            f" computer's clock, it is {measured.queries / measured.search_s:.6g}"
         )
 
 

@@ -21,18 +21,18 @@ __all__ = ["program"]
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("build"),
     show_default=True,
-    help="Folder that `ninefold build` wrote to.",
+    help="Output folder of `ninefold build`.",
 )
-@click.option("--force", is_flag=True, help="Load it even if it misses its timing.")
+@click.option("--force", is_flag=True, help="Load the bitstream even if it misses its timing.")
 def program(name: str, folder: Path, force: bool) -> None:
     """Load the bitstream of BOARD/CONFIG into that board with openFPGALoader.
 
-    It is checked against its manifest first; one that misses its timing is refused.
+    The bitstream is first checked against its manifest. A bitstream that misses its timing is refused.
     """
     name = full_name(name, folder)
     manifest, bitstream = checked(name, folder, force)
     if not manifest.timing_met:
-        click.echo(printable(f"timing is missed: {manifest.missed}; results may be wrong"), err=True)
+        click.echo(printable(f"{name} misses its timing: {manifest.missed}; results may be wrong"), err=True)
     click.echo(f"loading {printable(bitstream)} ...", err=True)
     began = time.monotonic()
     with step(f"loading {name}"):

@@ -1,4 +1,4 @@
-"""``ninefold registers``: exports the register map and the page on the link."""
+"""``ninefold registers``: export the register map and the page on the link."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WRITERS = {**FORMATS, "link": link_page}
     "--output",
     "-o",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to this file instead of the terminal.",
+    help="File to write [default: standard output].",
 )
 def registers(form: str, output: Path | None) -> None:
     """Print a board's register map."""

@@ -116,7 +116,7 @@ class Replay:
         return data[:size]
 
     def write(self, data: bytes, timeout_s: float) -> None:  # noqa: ARG002
-        """Compare the bytes with those of the recorded session.
+        """Compare the bytes with the recorded session.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""Commands that the HDL folder contributes to ``ninefold``."""
+"""Commands of ``ninefold`` for elaboration, synthesis, builds and exploration."""

@@ -1,4 +1,4 @@
-"""``ninefold build``: the bitstream of a configuration, with its manifest."""
+"""``ninefold build``: build the bitstream and the manifest of a configuration."""
 
 import json
 import time
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-#: Exit code of a build that misses its timing.
+#: Exit code if the design misses its timing.
 _MISSED = 1
 
 
@@ -34,7 +34,7 @@ _MISSED = 1
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
-    help="Place and route with seeds 1 to N, and keep the fastest; if not given, the seed of the committed manifest.",
+    help="Place and route with seeds 1 to N, and keep the fastest [default: only the seed of the committed manifest].",
 )
 @click.option(
     "-o",
@@ -42,7 +42,7 @@ _MISSED = 1
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("build"),
     show_default=True,
-    help="Folder for bitstream and manifest, BOARD/CONFIG with their suffixes.",
+    help="Folder for the bitstream and the manifest, named BOARD/CONFIG with their suffixes.",
 )
 @click.option("--critical-path", is_flag=True, help="Print the path that limits the clock.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest, or the list, as JSON.")
@@ -59,8 +59,8 @@ def build(
     """Synthesise, place and route BOARD/CONFIG with the open tools, and write its bitstream and manifest.
 
     FILE describes a configuration outside the catalogue (docs/howto/explore.md); `ninefold explore` writes such files.
-    The same inputs give the same bytes, and cached steps are reused. A design that misses its timing is written and
-    marked, and the exit code is 1.
+    The same inputs give the same bytes, and cached steps are reused. If the design misses its timing, the bitstream is
+    written, its manifest says so, and the exit code is 1.
     """
     if as_list or name is None:
         _catalogue(as_json)
@@ -80,7 +80,9 @@ def build(
     else:
         _show(built, bitstream, critical_path, time.monotonic() - began)
     if not built.manifest.timing_met:
-        click.echo(f"timing is missed: {built.manifest.missed}; `ninefold program` refuses it", err=True)
+        click.echo(
+            f"{planned.name} misses its timing: {built.manifest.missed}; `ninefold program` refuses it", err=True
+        )
         ctx.exit(_MISSED)
 
 

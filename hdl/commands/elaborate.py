@@ -1,4 +1,4 @@
-"""``ninefold elaborate``: a core or a miner as Verilog or RTLIL."""
+"""``ninefold elaborate``: write a core or a miner as Verilog or RTLIL."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _TITLES = {"verilog": "Verilog", "rtlil": "RTLIL"}
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write; standard output if not given.",
+    help="File to write [default: standard output].",
 )
 @click.option(
     "--format",
@@ -29,7 +29,7 @@ _TITLES = {"verilog": "Verilog", "rtlil": "RTLIL"}
     type=click.Choice(list(_FORMATS.values())),
     help="Language [default: by the file's suffix, .v or .il; Verilog on standard output].",
 )
-@click.option("--name", default=None, help="Name of the top module; the core's name if not given.")
+@click.option("--name", default=None, help="Name of the top module [default: the core's name].")
 def elaborate(
     core: str, parameters: dict[str, Any], output: Path | None, language: str | None, name: str | None
 ) -> None:
@@ -55,7 +55,7 @@ def elaborate(
 
 
 def _component(core: str, parameters: dict[str, Any]) -> tuple[str, Any]:
-    """Return its name and itself."""
+    """Return the name and the component of a core or a configuration."""
     from ninefold.hdl.catalogue import make_core
     from ninefold.hdl.configurations import is_configuration, named
 
@@ -70,7 +70,9 @@ def _component(core: str, parameters: dict[str, Any]) -> tuple[str, Any]:
 def _language(output: Path | None, named: str | None) -> str:
     meant = None if output is None else _FORMATS.get(output.suffix)
     if named is not None and meant not in (None, named):
-        raise InputError(f"{output} is for {_TITLES[meant]}, and --format says {_TITLES[named]}: leave one of them out")
+        raise InputError(
+            f"the suffix of {output} means {_TITLES[meant]}, but --format is {_TITLES[named]}: make them agree"
+        )
     if output is not None and meant is None and named is None:
         raise InputError(
             f"the output must end in {' or '.join(_FORMATS)}, or --format must be given, not {output.name!r}"

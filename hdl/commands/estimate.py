@@ -1,4 +1,4 @@
-"""``ninefold estimate``: cells, memory and speed of a configuration before it is built."""
+"""``ninefold estimate``: estimate cells, memory and speed of a configuration without building it."""
 
 import json
 from dataclasses import asdict
@@ -19,14 +19,19 @@ _CELLS = "logic cells, packed"
 @click.command()
 @click.argument("name", metavar="BOARD[/CONFIG]|FILE")
 @click.option(
-    "-p", "--parameter", "given", multiple=True, metavar="NAME=VALUE", help="Replace a parameter, as lanes=32."
+    "-p",
+    "--parameter",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Replace a parameter, e.g. lanes=32; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
-    """Predict cells, memory, cycles and queries a second of a configuration, beside the figures of its bitstream.
+    """Estimate cells, memory, cycles and queries per second of a configuration, next to the figures of its bitstream.
 
-    Cycles and blocks of memory are counted; cells are fitted to small designs. The clock is the board's, which a build
-    may miss. A query has packed nits and the maximum number of results, against a full store.
+    Cycles and memory blocks are computed exactly; cells are estimated by a fit to small designs. The clock is the
+    board's, which a build may miss. Queries have packed nits and the maximum number of results, with a full store.
     """
     from ninefold.hdl.boards import BOARDS
     from ninefold.hdl.configurations import named
@@ -37,7 +42,7 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     chosen = changed(unchanged, _values(given))
     board = name.partition("/")[0]
     if board not in BOARDS:
-        raise InputError(f"{name} has no device: name one of {', '.join(BOARDS)}")
+        raise InputError(f"{name} has no device: give a configuration of {', '.join(BOARDS)}")
     made = None if given else manifests().get(name)
     fast, taken = speed(chosen), area(chosen.miner, BOARDS[board].toolchain)
     available = AVAILABLE[BOARDS[board].device]

@@ -1,4 +1,4 @@
-"""``ninefold explore``: the Pareto-optimal configurations of a board."""
+"""``ninefold explore``: find the Pareto-optimal configurations of a board."""
 
 import importlib.util
 import json
@@ -14,6 +14,7 @@ from ninefold.spec.errors import InputError, installs, not_installed
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.hdl.explore import Exploration
@@ -44,16 +45,20 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
     "given",
     multiple=True,
     metavar="NAME=VALUES",
-    help="Search these values only, as lanes=8,16 or depth=256:4096; one value fixes a parameter.",
+    help="Search only these values, e.g. lanes=8,16 or depth=256:4096; one value fixes a parameter.",
 )
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
     default=200,
     show_default=True,
-    help="Number of trials, earlier ones included.",
+    help="Total number of trials, including earlier runs.",
 )
-@click.option("--seed", type=click.IntRange(0, _SEED_MAX), help="[default: the study's seed, else 0]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, _SEED_MAX),
+    help="Seed of the search [default: the study's seed, or 0 for a new study].",
+)
 @click.option(
     "-o",
     "--output",
@@ -63,7 +68,7 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
 @click.option(
     "--study",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File that keeps all trials, to continue from [default: study.journal in the output folder].",
+    help="File with all trials, from which a later run continues [default: study.journal in the output folder].",
 )
 @click.option(
     "--plot",
@@ -72,11 +77,11 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
     help="Plot, .svg or .png [default: front.svg in the output folder].",
 )
 @click.option("--build", "builds", type=click.IntRange(min=1), metavar="N", help="Build the N best compromises.")
-@click.option("--json", "as_json", is_flag=True, help="Print the content of front.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print the contents of front.json.")
 @click.pass_context
 def explore(
     ctx: click.Context,
-    design: str,  # noqa: ARG001  # there is one
+    design: str,  # noqa: ARG001  # the only choice
     board: str,
     wanted: str,
     given: tuple[str, ...],
@@ -91,20 +96,20 @@ def explore(
     """Find a board's Pareto-optimal configurations, and write each as a file that can be built.
 
     \b
-    qps      queries a second, UART included (most)
-    engine   queries a second of the engine, without the UART (most)
-    latency  of one query, us (least)
-    lut      LUT4 (least)
-    packed   logic cells after packing (least)
-    ram      blocks of memory, kbit (least)
-    rows     rows of the store (most)
-    k        results of a query (most)
+    qps      queries per second, including the UART (maximise)
+    engine   queries per second of the engine, without the UART (maximise)
+    latency  latency of one query, us (minimise)
+    lut      LUT4 (minimise)
+    packed   logic cells after packing (minimise)
+    ram      memory blocks, kbit (minimise)
+    rows     rows of the store (maximise)
+    k        results per query (maximise)
 
     Lanes, window and buffers are searched. Dimensions, rows and k keep the values of the board's configuration in the
-    catalogue, unless -p gives others or they are objectives. Figures are estimates, as `ninefold estimate` prints them.
-    Configurations that do not fit the device are left out. --build adds the figures that the tools report. After
-    Ctrl-C, the same command continues.
-    """  # noqa: D301  # click takes the character
+    catalogue, unless -p gives others or they are objectives. Figures are estimates, as printed by `ninefold estimate`.
+    Configurations that do not fit the device are omitted. --build adds the figures reported by the tools. After Ctrl-C,
+    the same command continues the search.
+    """  # noqa: D301  # click interprets the character
     if importlib.util.find_spec("amaranth") is None:
         raise not_installed("amaranth", installs("explore"))
     with step(f"exploring {board}"):
@@ -151,16 +156,18 @@ def _values(given: tuple[str, ...]) -> dict[str, str]:
 def _search(exploration: "Exploration", trials: int) -> None:
     left = exploration.wanted(trials) - exploration.finished
     if left <= 0:
-        click.echo(f"{printable(exploration.path)} has {exploration.finished} trials already", err=True)
+        click.echo(f"{printable(exploration.path)} already has {counted(exploration.finished, 'trial')}", err=True)
         return
     if exploration.finished:
-        click.echo(f"continuing after {exploration.finished} trials of {printable(exploration.path)}", err=True)
+        click.echo(
+            f"continuing after {counted(exploration.finished, 'trial')} of {printable(exploration.path)}", err=True
+        )
     with step("trying configurations", left) as trying:
         exploration.run(trials, lambda _: trying.advance())
 
 
 def _build(exploration: "Exploration", files: Mapping[str, Path], builds: int, folder: Path) -> None:
-    """Build the best that are not built yet, and record each once it is done."""
+    """Build the best `builds` configurations, except those built already, and record each result."""
     from ninefold.hdl.explore.built import build_one
     from ninefold.hdl.explore.report import ranked
 
@@ -176,9 +183,9 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
     if not found["front"]:
         choices, near = found["space"]["choices"], found["nearest"]
         if found["space"]["whole"]:
-            click.echo(f"of all {choices:,} choices nothing fits {found['device']}")
+            click.echo(f"no choice of {choices:,} fits {found['device']}")
         else:
-            click.echo(f"nothing that was tried fits {found['device']}: {trials['different']:,} of {choices:,} choices")
+            click.echo(f"no choice tried fits {found['device']}: tried {trials['different']:,} of {choices:,}")
         if near is not None:
             shown = ", ".join(f"{name} {value}" for name, value in near["parameters"].items())
             click.echo(f"nearest: {shown}, which needs {near['needs']}")
@@ -207,12 +214,13 @@ def _show(found: Mapping[str, Any], folder: Path, drawn: Path) -> None:
 
 
 def _effort(found: Mapping[str, Any]) -> str:
-    """Return the one statement of what was estimated and built."""
+    """Return a summary of the estimates and builds."""
     trials, choices, front = found["trials"], found["space"]["choices"], found["front"]
     built = sum(record["built"] is not None and "error" not in record["built"] for record in front)
-    kept = f"{trials['finished']:,} trials in the study, {trials['fitting']:,} of them fit"
+    kept = f"{counted(trials['finished'], 'trial')} in the study, {trials['fitting']:,} of their configurations fit"
     if found["space"]["whole"]:
-        estimated = f"estimated all {choices:,} choices, so the front is complete ({kept})"
+        every = "the only choice" if choices == 1 else f"all {choices:,} choices"
+        estimated = f"estimated {every}, so the front is complete ({kept})"
     else:
         estimated = f"estimated {trials['different']:,} of {choices:,} choices ({kept})"
     return f"{estimated}; built {built} of the {len(front)} on the front"
@@ -230,5 +238,5 @@ def _outcome(record: Mapping[str, Any]) -> str:
     if "error" in built:
         return f"{record['name']} could not be built: {built['error']}"
     verdict = "met" if built["timing_met"] else "MISSED"
-    front = "" if built["on_front"] else "; another that was built dominates it"
+    front = "" if built["on_front"] else "; dominated by another built configuration"
     return f"{record['name']}: {built['fmax_mhz']:.2f} MHz, timing {verdict}, built in {built['seconds']:.0f} s{front}"

@@ -1,4 +1,4 @@
-"""The argument CORE and the parameters of the cores as options, shared by all commands about one core."""
+"""Argument CORE and options for the parameters of cores, shared by all commands for one core."""
 
 import importlib.util
 import inspect
@@ -13,27 +13,27 @@ __all__ = ["CoreArgument", "CoreCommand", "DesignCommand"]
 
 
 class CoreArgument(click.Argument):
-    """The argument CORE; an error names it so, since the list of what it may be follows there anyway."""
+    """Argument CORE. Errors call it CORE, because the list of allowed names follows in the message."""
 
     def __init__(self, names: Iterable[str], kind: type[click.Choice[str]] = click.Choice) -> None:
         super().__init__(["core"], type=kind(list(names)))
 
     def get_error_hint(self, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """Return what an error calls it."""
+        """Return the name of the argument in errors."""
         return "'CORE'"
 
 
 class CoreCommand(click.Command):
-    """A command about one core: ``@click.command(cls=CoreCommand)``; see also `DesignCommand`.
+    """Command for one core: ``@click.command(cls=CoreCommand)``; see also `DesignCommand`.
 
-    Its function gets ``core``, the name of a core, and ``parameters``, a dict with a value for every parameter of that
-    core: from the options, which are made from the signatures of the cores, or else from ``DEFAULTS``. Options that the
-    core does not take are in it when they are given, so that ``make_core`` refuses them.
+    The command's function receives ``core``, the name of a core, and ``parameters``, a dict with a value for every
+    parameter of that core. The values come from options, which are derived from the signatures of the cores, or else
+    from ``DEFAULTS``. Given options that the core does not take are included, so that ``make_core`` rejects them.
 
-    The cores are imported when options are looked at, so that ``ninefold --help`` stays quick.
+    The cores are imported when the options are read, so that ``ninefold --help`` stays fast.
     """
 
-    #: Of CORE.
+    #: Type of CORE.
     _kind: type[click.Choice[str]] = click.Choice
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -45,14 +45,14 @@ class CoreCommand(click.Command):
         return [CoreArgument([*CORES, *self._others()], self._kind), *self._options(), *super().get_params(ctx)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Gather the options of the core into ``parameters``."""
+        """Collect the options of the core in ``parameters``, and run the command."""
         given = {str(option.name): ctx.params.pop(str(option.name)) for option in self._options()}
         chosen = {name: value for name, value in given.items() if value is not None}
         ctx.params["parameters"] = {**self._defaults().get(ctx.params["core"], {}), **chosen}
         return super().invoke(ctx)
 
     def _defaults(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the parameters of each core that are taken when they are not given."""
+        """Return the default parameters of each core."""
         from ninefold.hdl.catalogue import DEFAULTS
 
         return DEFAULTS
@@ -70,22 +70,22 @@ class CoreCommand(click.Command):
         return [_option(parameter, ", ".join(users[name])) for name, parameter in parameters.items()]
 
     def _others(self) -> list[str]:
-        """Return what may be named beside the cores."""
+        """Return the names allowed in addition to the cores."""
         return []
 
 
 class _Design(click.Choice[str]):
-    """One of the names, or the path of a file with a configuration."""
+    """Type of CORE that also accepts the path of a configuration file."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Pass on what is meant as a file; opening it says what is wrong with it."""
+        """Return the path of a file unchecked, as opening it reports errors; check any other name."""
         from ninefold.hdl.configurations import SUFFIX, full_name
 
         return value if str(value).endswith(SUFFIX) else super().convert(full_name(str(value)), param, ctx)
 
 
 class DesignCommand(CoreCommand):
-    """A command about one core, or about a configuration, by name or as a file, which has no parameters."""
+    """Command for a core, or for a configuration, given by name or file and without parameters."""
 
     _kind = _Design
 

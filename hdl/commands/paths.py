@@ -1,4 +1,4 @@
-"""A critical path as a table."""
+"""Table of a critical path."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ __all__ = ["path_table"]
 
 
 def path_table(title: str, path: Iterable[Step]) -> Table:
-    """Return the steps of a path with their delays and the sum so far."""
+    """Return a table of the steps of a path, with their delays and cumulative delay."""
     table = Table(title=title, title_justify="left")
     table.add_column("signal", overflow="fold")
     for heading in ("logic (ns)", "routing (ns)", "so far (ns)"):

@@ -1,4 +1,4 @@
-"""``ninefold synth``: cells of a core on a family of devices, and its fastest clock."""
+"""``ninefold synth``: report the cells and the maximum clock of a core on a device family."""
 
 import json
 from dataclasses import asdict
@@ -27,7 +27,7 @@ __all__ = ["synthesise"]
     type=click.Choice(["ecp5", "ice40", "gowin"]),
     default="ecp5",
     show_default=True,
-    help="Family of devices; gowin needs the extra of that name.",
+    help="Device family; gowin needs the extra gowin.",
 )
 @click.option(
     "--device",
@@ -35,16 +35,16 @@ __all__ = ["synthesise"]
     help="Device: 12k, 25k, 45k, 85k (default), um-25k, um5g-25k, ... of ecp5; up5k (default), hx1k, hx4k, hx8k, lp1k, "
     "lp4k, lp8k of ice40; GW1NR-LV9 (default), GW1NZ-LV1, GW2AR-LV18 of gowin.",
 )
-@click.option("--package", default="", help="Package; if not given, CABGA381, sg48, QN88P or another of the device.")
-@click.option("--speed", type=int, help="Speed grade of an ECP5, 6 to 8.  [default: 6]")
-@click.option("--target-mhz", type=float, default=250.0, show_default=True, help="Clock frequency to aim at.")
+@click.option("--package", default="", help="Package [default: the first of the device, e.g. CABGA381, sg48, QN88P].")
+@click.option("--speed", type=int, help="Speed grade of an ECP5, 6 to 8 [default: 6].")
+@click.option("--target-mhz", type=float, default=250.0, show_default=True, help="Target clock frequency.")
 @click.option(
     "--router",
     default="router1",
     show_default=True,
-    help="router1 gives the faster designs, router2 is much quicker on large ones.",
+    help="router1 gives faster designs; router2 runs much faster on large designs.",
 )
-@click.option("--critical-path", is_flag=True, help="Print the path that limits the best seed.")
+@click.option("--critical-path", is_flag=True, help="Print the path that limits the clock with the best seed.")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
 def synthesise(
     core: str,
@@ -59,11 +59,11 @@ def synthesise(
     critical_path: bool,
     as_json: bool,
 ) -> None:
-    """Synthesise CORE with Yosys, place and route it with nextpnr, and print their figures.
+    """Synthesise CORE with Yosys, place and route it with nextpnr, and print resources and fmax.
 
     The core is placed between shift registers, which keep pads out of its paths and are not counted. LUT4 and other
-    cells are counted in Yosys' netlist; on ECP5, TRELLIS_COMB is the number of cells after packing. fmax is nextpnr's
-    figure after routing. Memories and multipliers are mapped as for bitstreams.
+    cells are counted in Yosys' netlist; on ECP5, TRELLIS_COMB is the number of cells after packing. fmax is reported by
+    nextpnr after routing. Memories and multipliers are mapped as for bitstreams.
     """
     with step(f"implementing {core}", 1 + seeds) as implementing:
         from ninefold.hdl.catalogue import make_core

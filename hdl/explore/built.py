@@ -1,4 +1,4 @@
-"""Building configurations of a front, and comparing them with their estimates."""
+"""Builds of configurations on a front, and their comparison with the estimates."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,12 +15,12 @@ __all__ = ["build_one", "measured", "ratios"]
 
 
 def build_one(path: Path, output: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Build the bitstream of a configuration's file with seed 1, and return what is recorded of it.
+    """Build the bitstream of a configuration file with seed 1, and return a record of the result.
 
     Parameters
     ----------
     path : Path
-        The file.
+        File of the configuration.
     output : Path
         Folder for bitstream and manifest.
     say : callable, optional
@@ -30,15 +30,15 @@ def build_one(path: Path, output: Path, say: Callable[[str], None] = lambda _: N
     -------
     dict
         ``digest`` of the plan, ``timing_met``, ``fmax_mhz`` of the slowest clock, ``lut4``, ``packed``, ``blocks``,
-        ``seconds``; or ``digest`` and ``error``, the last line that the tool wrote, where it failed, as for a design
-        that does not fit.
+        ``seconds``. If a tool failed, for example because the design does not fit: ``digest`` and ``error``, the last
+        line of the tool's output.
 
     Raises
     ------
     UnavailableError
         A tool is not installed.
     FullDiskError
-        There is no room to build.
+        The disk is full.
     ReportError
         The report of a tool cannot be read.
     """
@@ -47,7 +47,7 @@ def build_one(path: Path, output: Path, say: Callable[[str], None] = lambda _: N
     try:
         made = build(planned, (1,), say)
     except (FullDiskError, ReportError):
-        # Neither is of the design: another attempt may succeed.
+        # The design is not the cause, so another attempt may succeed.
         raise
     except ToolError as error:
         return {"digest": planned.digest, "error": str(error).strip().splitlines()[-1]}
@@ -56,9 +56,9 @@ def build_one(path: Path, output: Path, say: Callable[[str], None] = lambda _: N
 
 
 def measured(point: Point, record: Mapping[str, Any], objectives: tuple[Objective, ...]) -> dict[str, float]:
-    """Return the values of the objectives by what was built; of none where building failed.
+    """Return the values of the objectives for a built configuration; empty if the build failed.
 
-    Cycles are as estimated, at the clock of the board or, where the design misses that, at the one that it reaches.
+    Cycles are the estimated ones, at the board's clock, or at the clock that the design reaches if that is lower.
     """
     if "error" in record:
         return {}
@@ -69,12 +69,12 @@ def measured(point: Point, record: Mapping[str, Any], objectives: tuple[Objectiv
 
 
 def ratios(built: Mapping[str, float], estimate: Mapping[str, float]) -> dict[str, float]:
-    """Return what was built over what was estimated, for each objective of which something was estimated."""
+    """Return the ratio of built to estimated value for each objective whose estimate is not 0."""
     return {name: value / estimate[name] for name, value in built.items() if estimate[name]}
 
 
 def _at(objective: Objective, value: float, reached: float) -> float:
-    """Return a value at a clock that is a part of the board's."""
+    """Return a value at the fraction `reached` of the board's clock."""
     if not objective.clocked:
         return value
     return value * reached if objective.direction == "maximize" else value / reached

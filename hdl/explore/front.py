@@ -1,4 +1,4 @@
-"""The Pareto front of points with several values, each to be as small as possible."""
+"""Pareto front of points with several values, each to be minimised."""
 
 import math
 from collections.abc import Sequence
@@ -7,17 +7,18 @@ __all__ = ["by_compromise", "nondominated"]
 
 
 def nondominated(costs: Sequence[Sequence[float]]) -> list[int]:
-    """Return the indices of the points that no other one dominates, in order.
+    """Return the indices of the points that no other point dominates, in ascending order.
 
-    One point dominates another if it is nowhere worse and somewhere better. Of equal points none dominates the other.
+    A point dominates another if it is worse in no value and better in at least one. Equal points do not dominate each
+    other.
 
     Parameters
     ----------
     costs : sequence of sequence of float
-        One value an objective for each point, finite, smaller is better.
+        For each point, one finite value per objective; smaller is better.
     """
     front: list[int] = []
-    # A point can be dominated only by one that is sorted before it.
+    # Only points sorted before a point can dominate it.
     for index in sorted(range(len(costs)), key=lambda i: tuple(costs[i])):
         if not any(_dominates(costs[other], costs[index]) for other in front):
             front.append(index)
@@ -27,8 +28,8 @@ def nondominated(costs: Sequence[Sequence[float]]) -> list[int]:
 def by_compromise(costs: Sequence[Sequence[float]]) -> list[int]:
     """Return the indices of points, the best compromise first.
 
-    Each objective is scaled to the range that the points span, 0 at the best of them and 1 at the worst; the point
-    closest to the best in all objectives, by Euclidean distance, comes first. Of equals the first comes first.
+    Each objective is scaled so that the best point has 0 and the worst has 1. Points are sorted by Euclidean distance
+    from 0 in all objectives; equal distances keep their order.
     """
     lows = [min(column) for column in zip(*costs, strict=True)]
     spans = [max(column) - low for column, low in zip(zip(*costs, strict=True), lows, strict=True)]

@@ -1,4 +1,4 @@
-"""Objectives of an exploration, and estimates of a configuration."""
+"""Objectives of an exploration, and estimates for configurations."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ninefold.spec.errors import InputError
 
 __all__ = ["BLOCK_KBIT", "OBJECTIVES", "Objective", "Point", "estimated", "objectives"]
 
-#: Bits of a block of memory in units of 1,024, parity included where the vendor counts it.
+#: Size of a memory block in units of 1,024 bits, including parity if the vendor counts it.
 BLOCK_KBIT: Final[Mapping[str, int]] = MappingProxyType(
     {"DP16KD": 18, "DPX9B": 18, "SB_RAM40_4K": 4, "SB_SPRAM256KA": 256}
 )
@@ -21,18 +21,19 @@ BLOCK_KBIT: Final[Mapping[str, int]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Point:
-    """A configuration on a board, with its estimates.
+    """Configuration on a board, with its estimates.
 
     Attributes
     ----------
     configuration : Configuration
         The miner and its UART.
     speed : Speed
-        Cycles, and queries a second at the clock of the board.
+        Cycles, and queries per second at the board's clock.
     area : Area
         Cells and blocks.
     overuse : float
-        Excess over the device: the sum over cells and kinds of blocks, each as a share of the device's; 0 if it fits.
+        Excess over the device: sum over cells and kinds of blocks of the excess divided by the available number; 0 if
+        the configuration fits.
     """
 
     configuration: Configuration
@@ -43,22 +44,22 @@ class Point:
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure to maximise or minimise.
+    """Figure to maximise or minimise.
 
     Attributes
     ----------
     name : str
-        On the command line.
+        Name on the command line.
     direction : {"maximize", "minimize"}
-        Which is better.
+        Direction of improvement.
     unit : str
-        Of its values.
+        Unit of the values.
     meaning : str
-        Its definition.
+        Definition.
     formula : callable
-        From a point to a number; None where it is not known on that family of devices.
+        Function from a `Point` to a number, or to None if the family of devices has no estimate.
     clocked : bool
-        True if it depends on the clock.
+        True if the value depends on the clock.
     """
 
     name: str
@@ -69,12 +70,12 @@ class Objective:
     clocked: bool = False
 
     def value(self, point: Point) -> float:
-        """Return what a point reaches.
+        """Return the value of a point.
 
         Raises
         ------
         InputError
-            It is not known on that family of devices.
+            The family of devices has no estimate.
         """
         found = self.formula(point)
         if found is None:
@@ -82,7 +83,7 @@ class Objective:
         return float(found)
 
     def cost(self, value: float) -> float:
-        """Return a value as one that is better the smaller it is."""
+        """Return a value with its sign changed if the objective is maximised, so that smaller is better."""
         return -value if self.direction == "maximize" else value
 
 
@@ -95,7 +96,7 @@ _ALL: Final = (
         "qps",
         "maximize",
         "queries/s",
-        "queries a second at saturation, UART included",
+        "queries per second at saturation, including the UART",
         lambda p: p.speed.queries_s,
         clocked=True,
     ),
@@ -103,7 +104,7 @@ _ALL: Final = (
         "engine",
         "maximize",
         "queries/s",
-        "queries a second of the engine, without the UART",
+        "queries per second of the engine, without the UART",
         lambda p: p.configuration.miner.clock_hz / p.speed.engine_cycles,
         clocked=True,
     ),
@@ -111,38 +112,38 @@ _ALL: Final = (
         "latency",
         "minimize",
         "us",
-        "from the first bit of a request to the last of its reply",
+        "time from the first bit of a request to the last bit of its reply",
         lambda p: 1e6 * p.speed.latency_cycles / p.configuration.miner.clock_hz,
         clocked=True,
     ),
-    Objective("lut", "minimize", "LUT4", "Yosys' cells of up to four inputs", lambda p: p.area.lut4),
+    Objective("lut", "minimize", "LUT4", "Yosys' LUT cells of up to four inputs", lambda p: p.area.lut4),
     Objective("packed", "minimize", "cells", "logic cells after packing", lambda p: p.area.packed),
-    Objective("ram", "minimize", "kbit", "blocks of memory", _ram_kbit),
+    Objective("ram", "minimize", "kbit", "memory blocks", _ram_kbit),
     Objective("rows", "maximize", "rows", "rows of the store", lambda p: p.configuration.miner.depth),
-    Objective("k", "maximize", "results", "most results a query", lambda p: p.configuration.miner.k),
+    Objective("k", "maximize", "results", "maximum number of results per query", lambda p: p.configuration.miner.k),
 )
-#: By name.
+#: Objectives by name.
 OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType({objective.name: objective for objective in _ALL})
 
 
 def objectives(text: str, board: Board) -> tuple[Objective, ...]:
-    """Return the objectives that are named, with commas between them.
+    """Return the objectives named in a comma-separated list.
 
     Raises
     ------
     InputError
-        There is none of a name, one is named twice, there are fewer than two, or one is not known on that board.
+        A name is unknown or repeated, there are fewer than two, or an objective is not estimated on the board.
     """
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in OBJECTIVES:
             raise InputError(f"an objective must be one of {', '.join(OBJECTIVES)}, not {name!r}")
     if len(names) < 2 or len(set(names)) < len(names):
-        raise InputError(f"objectives must be two or more different ones of {', '.join(OBJECTIVES)}, not {text!r}")
+        raise InputError(f"objectives must be two or more different names of {', '.join(OBJECTIVES)}, not {text!r}")
     if board.toolchain not in fitted()["weights"] and (cells := [name for name in names if name in {"lut", "packed"}]):
         raise InputError(
-            f"{cells[0]} is not estimated on {board.name}: the weights of {board.toolchain} are not fitted; objectives"
-            f" there are {', '.join(name for name in OBJECTIVES if name not in {'lut', 'packed'})}"
+            f"{cells[0]} is not estimated on {board.name}: the weights of {board.toolchain} are not fitted; its"
+            f" objectives are {', '.join(name for name in OBJECTIVES if name not in {'lut', 'packed'})}"
         )
     return tuple(OBJECTIVES[name] for name in names)
 

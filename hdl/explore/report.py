@@ -22,17 +22,17 @@ __all__ = ["PLOTS", "check_plot", "file_of", "plot", "ranked", "report", "write_
 
 #: Suffixes of plots.
 PLOTS: Final = (".svg", ".png")
-#: An axis on which the values span more than this is logarithmic.
+#: Ratio of the largest to the smallest value above which an axis is logarithmic.
 _DECADE: Final = 10
 
 
 def file_of(name: str) -> str:
-    """Return the name of the file that holds the configuration ``BOARD/CONFIG``."""
+    """Return the file name of the configuration ``BOARD/CONFIG``."""
     return f"{name.replace('/', '-')}.json"
 
 
 def ranked(exploration: Exploration) -> list[str]:
-    """Return the names on the front, the best compromise between the objectives first."""
+    """Return the names on the front, the best compromise first."""
     front = exploration.front()
     names = list(front)
     return [names[i] for i in by_compromise([exploration.costs(front[name]) for name in names])] if names else []
@@ -49,7 +49,7 @@ def write_configurations(exploration: Exploration, folder: Path) -> dict[str, Pa
 
 
 def report(exploration: Exploration) -> dict[str, Any]:
-    """Return all that is known: what was asked for, the trials, and the front with what was built of it."""
+    """Return the complete report: inputs, trials, and the front with the results of its builds."""
     points = exploration.points()
     return {
         "board": exploration.space.board.name,
@@ -72,7 +72,7 @@ def report(exploration: Exploration) -> dict[str, Any]:
 
 
 def _nearest(points: Mapping[str, Point], board: Board) -> dict[str, Any] | None:
-    """Return what is closest to the device where nothing fits it, and what it lacks there."""
+    """Return the point closest to fitting the device, and its needs; None if any point fits."""
     if not points or any(not point.overuse for point in points.values()):
         return None
     point = min(points.values(), key=lambda point: point.overuse)
@@ -106,7 +106,7 @@ def _front(exploration: Exploration) -> list[dict[str, Any]]:
 
 
 def _mark_built_front(exploration: Exploration, records: list[dict[str, Any]]) -> None:
-    """Say of each that was built whether, by what was built, another one of them dominates it."""
+    """Set ``on_front`` of each built record: false if another built configuration dominates it."""
     made = [record["built"] for record in records if record["built"] and "error" not in record["built"]]
     costs = [[o.cost(built["values"][o.name]) for o in exploration.objectives] for built in made]
     left = nondominated(costs)
@@ -133,9 +133,9 @@ def check_plot(path: Path) -> None:
 
 
 def plot(exploration: Exploration, path: Path) -> None:
-    """Draw the first two objectives of all that fits, the front and what was built; the third is a colour.
+    """Plot the first two objectives of configurations that fit, of the front and of builds; the third sets the colour.
 
-    The same exploration gives the same bytes.
+    The same exploration gives identical bytes.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

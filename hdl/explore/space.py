@@ -1,4 +1,4 @@
-"""The configurations of a board between which an exploration chooses."""
+"""Search space of an exploration: the configurations of a board."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,7 +19,7 @@ __all__ = ["PARAMETERS", "Space", "space"]
 
 
 def _octaves(low: int, high: int) -> tuple[int, ...]:
-    """Return integers from `low` to `high` whose binary digits behind the third are 0: four an octave."""
+    """Return the integers from `low` to `high` with at most three significant bits: four per octave."""
     steps = (share << shift >> 2 for shift in range(high.bit_length() + 1) for share in (4, 5, 6, 7))
     return tuple(sorted({value for value in steps if low <= value <= high}))
 
@@ -28,8 +28,7 @@ def _powers(low: int, high: int) -> tuple[int, ...]:
     return tuple(1 << bit for bit in range(high.bit_length()) if low <= 1 << bit <= high)
 
 
-#: The parameters that can be searched, and the values that are tried in a range of each. Even numbers from which the
-#: lanes are taken that divide the dimensions.
+#: Parameters that can be searched, with the values tried in a range. Lanes are tried if they divide the dimensions.
 PARAMETERS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {
         "dimensions": tuple(value for value in _octaves(2, DIMENSIONS_MAX) if not value % 2),
@@ -41,23 +40,23 @@ PARAMETERS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
         "reply_bytes": _powers(256, 16384),
     }
 )
-#: What is searched unless it is given, and what is searched if it is an objective; the others are what a design is for.
+#: Parameters searched by default, and parameters searched if they are objectives. The user chooses all others.
 _SEARCHED: Final = ("lanes", "window", "buffer_bytes", "reply_bytes")
 _SEARCHED_AS: Final[Mapping[str, str]] = MappingProxyType({"depth": "rows", "k": "k"})
 
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters of a search and their values.
+    """Search space: parameters and their values.
 
     Attributes
     ----------
     board : Board
         The board.
     base : Configuration
-        Values of all that is not searched.
+        Configuration with the values of all other parameters.
     values : mapping of str to tuple of int
-        The values to choose from of each parameter of ``PARAMETERS``; one where it is fixed.
+        Values to try for each parameter of ``PARAMETERS``; a single value if it is fixed.
     """
 
     board: Board
@@ -70,46 +69,46 @@ class Space:
         Raises
         ------
         InputError
-            They do not go together.
+            The combination is not allowed.
         """
         changes: dict[str, Any] = dict(chosen)
         return replace(self.base, miner=replace(self.base.miner, **changes))
 
     @property
     def size(self) -> int:
-        """Number of choices, including combinations that are refused."""
+        """Number of choices, including combinations that are not allowed."""
         return prod(map(len, self.values.values()))
 
     def choices(self) -> Iterator[dict[str, int]]:
-        """Give all of them."""
+        """Yield all choices."""
         for chosen in product(*self.values.values()):
             yield dict(zip(self.values, chosen, strict=True))
 
     @property
     def searched(self) -> list[str]:
-        """The parameters with more than one value."""
+        """Parameters with more than one value."""
         return [name for name, values in self.values.items() if len(values) > 1]
 
 
 def space(board: str, chosen: Iterable[Objective], given: Mapping[str, str]) -> Space:
     """Return the search space of a board.
 
-    Dimensions, rows and k keep the values of the board's configuration in the catalogue unless they are given; rows
-    and k are searched if they are objectives. Lanes and the sizes of buffers are searched unless they are given.
+    Parameters in `given` take the values given there. Otherwise, lanes, window and buffers are searched, and so are
+    rows and k if they are objectives. All others keep the values of the board's configuration in the catalogue.
 
     Parameters
     ----------
     board : str
-        Its name.
+        Name of the board.
     chosen : iterable of Objective
         The objectives.
     given : mapping of str to str
-        By parameter a value, several with commas between them, or a range ``LOW:HIGH``; ``baud`` has one value.
+        Parameter -> a value, a comma-separated list of values, or a range ``LOW:HIGH``; ``baud`` takes one value.
 
     Raises
     ------
     InputError
-        There is no such board or parameter, or no configuration within what is given is allowed.
+        A board or parameter is unknown, or `given` allows no configuration.
     """
     if board not in BOARDS:
         raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
@@ -147,11 +146,11 @@ def _integer(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InputError(f"{name} must be integers, as 16, 8,16 or 8:16, not {text!r}") from None
+        raise InputError(f"{name} must be integers such as 16, 8,16 or 8:16, not {text!r}") from None
 
 
 def _possible(values: Mapping[str, Sequence[int]], base: MinerParameters) -> dict[str, tuple[int, ...]]:
-    """Leave out values that no choice of the others allows."""
+    """Return the values without those that are not allowed with any choice of the others."""
     widest = {"window": 2, "buffer_bytes": PARAMETERS["buffer_bytes"][-1], "reply_bytes": PARAMETERS["reply_bytes"][-1]}
     fixed = {f.name: getattr(base, f.name) for f in fields(MinerParameters)}
     possible: dict[str, tuple[int, ...]] = {}
@@ -166,7 +165,7 @@ def _possible(values: Mapping[str, Sequence[int]], base: MinerParameters) -> dic
 def _refusal(
     name: str, value: int, values: Mapping[str, Sequence[int]], fixed: Mapping[str, Any], widest: Mapping[str, int]
 ) -> InputError | None:
-    """Return why a parameter can not have a value whatever the others are; None where it can."""
+    """Return the error for a value that is not allowed with any choice of the others, or None if one allows it."""
     sizes = {other: values[other][-1] if len(values[other]) == 1 else size for other, size in widest.items()}
     easiest = {**fixed, **sizes, "depth": values["depth"][0], "k": values["k"][0], name: value}
     first: InputError | None = None

@@ -1,4 +1,4 @@
-"""An exploration as an Optuna study in a file, which holds each finished trial."""
+"""Exploration as an Optuna study in a file, which stores each finished trial."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ninefold.hdl.explore.space import PARAMETERS, Space
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import DamagedDataError, InputError, installs, not_installed
 from ninefold.spec.progress import step
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -26,21 +27,21 @@ __all__ = ["INSTALL", "Exploration", "name_of"]
 
 INSTALL: Final = installs("explore")
 _STUDY, _ASKED, _FIRST, _BUILT = "ninefold explore miner", "asked", "first", "built "
-#: Of what is tried first.
+#: Revision of the choice of first trials.
 _REVISION: Final = 2
-#: All choices of a space that has no more are estimated before the first trial, which takes seconds.
+#: Maximum size of a space that is estimated completely before the first trial, which takes seconds.
 _WHOLE: Final = 1 << 18
-#: Trials at random before the sampler learns from them.
+#: Number of random trials before the sampler uses earlier results.
 _STARTUP: Final = 24
 
 _Named = TypeVar("_Named")
 
 
 class Exploration:
-    """A search through a space of configurations.
+    """Search through a space of configurations.
 
-    Each trial depends on the seed and on the trials before it alone, so that one that was interrupted and resumed finds
-    what it would have found at once.
+    Each trial depends only on the seed and on earlier trials, so an interrupted and resumed search finds the same
+    configurations as an uninterrupted one.
 
     Parameters
     ----------
@@ -49,16 +50,16 @@ class Exploration:
     objectives : sequence of Objective
         The objectives, two or more.
     path : Path
-        The study, a file of Optuna's journal; created if it is missing, in a folder that exists.
+        File of the study, an Optuna journal. It is created if missing; its folder must exist.
     seed : int, optional
-        The study's seed if the study exists, else 0.
+        Seed of the search; by default the seed of the existing study, or 0.
 
     Raises
     ------
     UnavailableError
         Optuna is not installed.
     InputError
-        The study that is there is of another exploration; the message names both.
+        The file is the study of another exploration; the message gives the difference.
     DamagedDataError
         The file is not a study.
     """
@@ -87,34 +88,34 @@ class Exploration:
 
     @property
     def whole(self) -> bool:
-        """True if the space is small enough to be estimated completely, so that its front is complete."""
+        """True if the space is small enough to be estimated completely; its front is then complete."""
         return self.space.size <= _WHOLE
 
     @property
     def finished(self) -> int:
-        """Trials that were estimated, or found to be impossible."""
+        """Number of trials that were estimated or found not to be allowed."""
         return len(self._finished())
 
     def wanted(self, trials: int) -> int:
-        """Return the number of trials that `run` ends at: more than asked for if the complete front has more."""
+        """Return the number of trials at which `run` stops: `trials`, or the size of the complete front if larger."""
         return max(trials, len(self._first()))
 
     def run(self, trials: int, say: Callable[[int], None] = lambda _: None) -> None:
-        """Try configurations until `trials` are finished, trials of earlier runs included.
+        """Try configurations until `trials` are finished, including trials of earlier runs.
 
-        The front of a space that is estimated `whole` comes first, the best compromise at its head; elsewhere what is
-        in the catalogue does.
+        In a space that is estimated `whole`, the points of its front are tried first, starting with the best
+        compromise. Otherwise the configuration of the catalogue is tried first.
 
         Parameters
         ----------
         trials : int
-            How many; see `wanted`.
+            Number of trials; see `wanted`.
         say : callable, optional
-            Called with the number of finished trials after each.
+            Called after each trial with the number of finished trials.
         """
         import optuna
 
-        # Trials are finished in memory and kept whole, each by one write.
+        # Trials run in memory; each finished trial is stored with one write.
         study = optuna.create_study(directions=self._kept.directions)
         study.add_trials(self._finished())
         first = self._first()
@@ -131,7 +132,7 @@ class Exploration:
             trial = study.ask()
             try:
                 point = estimated(self._suggested(trial), self.space.board)
-            except InputError:  # parameters that do not go together
+            except InputError:  # the combination is not allowed
                 told = study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
                 trial.set_constraint("overuse", point.overuse)
@@ -140,7 +141,7 @@ class Exploration:
             say(done + 1)
 
     def points(self) -> dict[str, Point]:
-        """Return all different configurations that were estimated, also those that do not fit, by their names."""
+        """Return all different estimated configurations by name, including those that do not fit."""
         found: dict[str, Point] = {}
         for trial in self._finished():
             if trial.values is not None:
@@ -153,9 +154,9 @@ class Exploration:
     def front(self) -> dict[str, Point]:
         """Return the Pareto-optimal configurations that fit the device, the best in the first objective first.
 
-        Of configurations with equal values, the one with the least memory, then with the smallest parameters, stands
-        for all. In a configuration that a trial found, each searched parameter is first lowered as far as no objective
-        gets worse.
+        In each configuration found by a trial, the searched parameters are first lowered as far as no objective gets
+        worse. Of configurations with equal values, only the one with the least memory, then with the smallest
+        parameters, is returned.
         """
         points = self.points()
         tried = self._leanest((name, points[name]) for name in sorted(points))
@@ -166,28 +167,28 @@ class Exploration:
         return {name: lean[name] for _, name in sorted(self._leanest(lean.items()))}
 
     def costs(self, point: Point) -> list[float]:
-        """Return the values of the objectives, each so that less is better."""
+        """Return the values of the objectives as costs: smaller is better."""
         return [o.cost(v) for o, v in zip(self.objectives, self._values(point), strict=True)]
 
     @property
     def built(self) -> Mapping[str, Any]:
-        """Records of built configurations, by name."""
+        """Records of built configurations by name."""
         attributes = self._kept.user_attrs.items()
         return MappingProxyType({k.removeprefix(_BUILT): v for k, v in attributes if k.startswith(_BUILT)})
 
     def record(self, name: str, result: Mapping[str, Any]) -> None:
-        """Keep the result of building a configuration in the study."""
+        """Store the result of a configuration's build in the study."""
         self._kept.set_user_attr(_BUILT + name, dict(result))
 
     def _first(self) -> list[dict[str, int]]:
-        """Return the first trials, as the study has them."""
+        """Return the first trials as indices of values, stored in the study on first use."""
         if _FIRST not in self._kept.user_attrs:
             chosen = self._best() if self.whole else self._known()
             self._kept.set_user_attr(_FIRST, [self._indices(one) for one in chosen])
         return list(self._kept.user_attrs[_FIRST])
 
     def _known(self) -> list[dict[str, int]]:
-        """Return the configuration of the catalogue, if it is in the space."""
+        """Return the configuration of the catalogue if it is in the space, otherwise nothing."""
         known = {name: getattr(self.space.base.miner, name) for name in self.space.values}
         return [known] if all(known[name] in values for name, values in self.space.values.items()) else []
 
@@ -202,11 +203,11 @@ class Exploration:
                 estimating.advance()
                 try:
                     yield chosen, estimated(self.space.configuration(chosen), self.space.board)
-                except InputError:  # they do not go together
+                except InputError:  # the combination is not allowed
                     continue
 
     def _leanest(self, points: Iterable[tuple[_Named, Point]]) -> list[tuple[tuple[float, ...], _Named]]:
-        """Return costs and names of the front of all that fits; of equals the one that needs least."""
+        """Return costs and names of the front of points that fit; of equal points, the one with the least needs."""
         leanest: dict[tuple[float, ...], tuple[tuple[float, ...], _Named]] = {}
         for name, point in points:
             needs, costs = _needs(point), tuple(self.costs(point))
@@ -216,7 +217,7 @@ class Exploration:
         return [(reached[i], leanest[reached[i]][1]) for i in nondominated(reached)]
 
     def _lean(self, name: str, point: Point) -> Point:
-        """Return a point whose searched parameters are as small as its values of the objectives allow."""
+        """Return the point with its searched parameters lowered as far as no objective gets worse."""
         if name not in self._leaned:
             before = None
             while point is not before:
@@ -227,7 +228,7 @@ class Exploration:
         return self._leaned[name]
 
     def _smaller(self, point: Point, parameter: str) -> Iterator[Point]:
-        """Give what is no worse with a smaller value of a parameter, the smallest first."""
+        """Yield points with a smaller value of a parameter that are no worse, the smallest value first."""
         chosen = {name: getattr(point.configuration.miner, name) for name in self.space.values}
         costs = self.costs(point)
         for value in self.space.values[parameter]:
@@ -235,7 +236,7 @@ class Exploration:
                 return
             try:
                 lower = estimated(self.space.configuration({**chosen, parameter: value}), self.space.board)
-            except InputError:  # they do not go together
+            except InputError:  # the combination is not allowed
                 continue
             worse = any(a > b for a, b in zip(self.costs(lower), costs, strict=True))
             if not lower.overuse and not worse and _needs(lower) < _needs(point):
@@ -264,17 +265,17 @@ class Exploration:
 
 
 def _needs(point: Point) -> tuple[float, ...]:
-    """Return memory and parameters, to compare points of equal values."""
+    """Return memory and parameters, for comparing points with equal values."""
     return OBJECTIVES["ram"].value(point), *(getattr(point.configuration.miner, name) for name in PARAMETERS)
 
 
 def name_of(board: str, configuration: Configuration) -> str:
-    """Return a name, ``BOARD/x...``, that says which configuration it is by a digest of its parameters."""
+    """Return the name of a configuration, ``BOARD/x...``, with a digest of its parameters."""
     return f"{board}/x{digest_of(described(board, configuration))[:8]}"
 
 
 def _index(name: str) -> str:
-    """Return what the study calls the position of a parameter among its values, which has an order to learn from."""
+    """Return the study's name for the index of a parameter's value; indices are ordered, so the sampler can learn."""
     return f"{name}_index"
 
 
@@ -295,21 +296,21 @@ def _opened(path: Path, directions: Sequence[Any]) -> Study:
     except (ValueError, KeyError, TypeError) as error:
         raise _no_journal(path, error) from error
     if names and _STUDY not in names:
-        raise DamagedDataError(f"{path} holds {', '.join(names)}, and no exploration of Ninefold")
+        raise DamagedDataError(f"{path} contains {', '.join(names)}, but no Ninefold exploration")
     if names:
         return optuna.load_study(study_name=_STUDY, storage=storage)
     return optuna.create_study(study_name=_STUDY, storage=storage, directions=directions)
 
 
 def _check_journal(path: Path) -> None:
-    """Refuse a file that is no journal, and remove an unfinished last line, after which Optuna would append."""
+    """Reject a file that is not a journal, and remove an unfinished last line before Optuna appends to it."""
     if not path.exists():
         return
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     try:
         if any("op_code" not in json.loads(line) for line in whole.splitlines()) or (data and not whole):
-            raise _no_journal(path, "its lines are no entries of one")
+            raise _no_journal(path, "its lines are not journal entries")
     except (ValueError, TypeError, RecursionError) as error:
         raise _no_journal(path, error) from error
     if whole != data:
@@ -328,7 +329,8 @@ def _check_same(path: Path, held: Mapping[str, Any], asked: Mapping[str, Any]) -
             there, wanted = _differing(there, wanted), _differing(wanted, there)
         if there != wanted:
             raise InputError(
-                f"{path} is a study of other {key}: {_shown(there)}, not {_shown(wanted)}; name another file by --study"
+                f"{path} is a study with other {key}: {_shown(there)}, not {_shown(wanted)}; "
+                "name another file by --study"
             )
 
 
@@ -340,5 +342,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={_shown(values)}" for name, values in value.items())
     if isinstance(value, list):
-        return ",".join(map(str, value)) if len(value) < 4 else f"{value[0]}..{value[-1]} ({len(value)} values)"
+        return (
+            ",".join(map(str, value)) if len(value) < 4 else f"{value[0]}..{value[-1]} ({counted(len(value), 'value')})"
+        )
     return str(value)

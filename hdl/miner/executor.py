@@ -25,7 +25,7 @@ class Executor(Accesses, Loads, Queries):
     A request takes 11 to 24 cycles, plus one for each byte and two for each register, query or row that it completes,
     if the engine's input is free.
 
-    Parameters and members are those of :class:`~ninefold.hdl.miner.execution.Execution`.
+    Parameters and members are as in :class:`~ninefold.hdl.miner.execution.Execution`.
     """
 
     def elaborate(self, _platform: object) -> Module:

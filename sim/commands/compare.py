@@ -63,7 +63,7 @@ class _CompareCommand(DesignCommand):
 )
 @click.option("--board", "url", help="URL of the board. Default: the configuration's virtual board.")
 @click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per level and line (JSON Lines).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per level.")
 @click.pass_context
 def compare(
     ctx: click.Context,
@@ -86,7 +86,7 @@ def compare(
     miner. Parameters of a core default to small values. The reason is printed for a level that cannot run. The golden
     model is the reference even if it is not among the levels. The exit code is 1 if a level differs from it; waveforms
     around the first difference are then written to the current folder. The exit code is 3 if a level or board given as
-    an option did not run (with all: on no core).
+    an option did not run; with all, if it ran on no core.
     """
     with step("loading the levels"):
         from ninefold.hdl.tools import together

@@ -50,7 +50,7 @@ class _MutateCommand(click.Command):
 @click.option(
     "--at-once", type=click.IntRange(1), default=_AT_ONCE, show_default=True, help="Number of simulations in parallel."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per mutant and line (JSON Lines).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per mutant.")
 @click.option(
     "--page",
     "as_page",
@@ -71,8 +71,8 @@ def mutate(
 ) -> None:
     """Plant faults in the netlist of CORE one at a time, and report which faults its testbench detects.
 
-    A mutant that passes all tests is either proved equivalent to its core, or a legal input that distinguishes it from
-    the core is found, and it has survived. Earlier verdicts are reused. The exit code is 1 if fewer than 95 % of the
+    A mutant that passes all tests is proved equivalent to its core, or it survives because a legal input distinguishes
+    it from the core. Earlier verdicts are reused. The exit code is 1 if fewer than 95 % of the
     mutants that are not equivalent are killed.
     """
     from ninefold.sim.mutation import SUBJECTS, results

@@ -35,7 +35,7 @@ class _ProveCommand(click.Command):
 
 @click.command(cls=_ProveCommand)
 @click.option("--task", "wanted", multiple=True, metavar="NAME", help="Run this task; may be repeated. Default: all.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per task and line (JSON Lines).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per task.")
 @click.option(
     "--page", "as_page", is_flag=True, help="Print the documentation page of all proofs, without running any."
 )

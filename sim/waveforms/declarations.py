@@ -124,7 +124,7 @@ def _placed(module: str, name: str, declared: Mapping[str, Declared], same: Mapp
 
 
 def _bits(text: str, declared: Mapping[str, Declared]) -> list[tuple[str, int]]:
-    """Return the bits of signals that an expression concatenates, least significant first; empty for other expressions."""
+    """Return the signal bits that an expression concatenates, least significant first; empty for other expressions."""
     bits: list[tuple[str, int]] = []
     for word in reversed(text.removeprefix("{").removesuffix("}").split(", ")):
         part = _PART.fullmatch(word.strip())

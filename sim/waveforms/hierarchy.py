@@ -29,9 +29,9 @@ class Variable:
     declared : Declared
         Direction, sign and names of values.
     low : int
-        Position of its least significant bit in the value that changes.
+        Position of its least significant bit in the value of the code.
     of : int
-        Width of that value.
+        Width of the value of the code.
     """
 
     name: str

@@ -62,7 +62,9 @@ def test_bench_over_a_pseudo_terminal(port: str) -> None:
     assert (said["clock_hz"], said["cycles_a_query"], said["queries_a_second"]) == (1_000_000, 0, 0)
     assert isinstance(run("bench", f"serial://{port}", "--queries", "0").exception, InputError)
     shown = run("bench", f"serial://{port}", "--digest", "any", "--queries", "5", "--k", "4").stdout
-    assert f"that of the board's nominal clock of {said['clock_hz'] / 1e6:g} MHz; by this computer's clock" in shown
+    assert (
+        f"computed for the board's nominal clock of {said['clock_hz'] / 1e6:g} MHz; by this computer's clock" in shown
+    )
 
 
 def test_most_bytes_to_a_board_are_queries() -> None:

@@ -172,12 +172,12 @@ def test_missed_timing_is_refused_unless_forced(folder: Path, loader: Loader) ->
     error = refused(folder)
     assert isinstance(error, InputError)
     assert str(error) == (
-        "icebreaker/small is not loaded, as its timing is missed: clk reaches 20.50 of 24 MHz; --force loads it"
+        "icebreaker/small misses its timing: clk reaches 20.50 of 24 MHz; to load it anyway, use --force"
     )
     assert not arguments.exists()
     result = CliRunner().invoke(program, ["icebreaker/small", "--from", str(folder), "--force"])
     assert result.exit_code == 0, result.output
-    assert "timing is missed: clk reaches 20.50 of 24 MHz; results may be wrong" in result.stderr
+    assert "icebreaker/small misses its timing: clk reaches 20.50 of 24 MHz; results may be wrong" in result.stderr
     assert arguments.exists()
 
 
@@ -187,7 +187,8 @@ def test_what_is_not_built_is_named(folder: Path, loader: Loader, missing: str) 
     error = refused(folder)
     assert isinstance(error, UnavailableError)
     assert str(error) == (
-        f"{folder}/icebreaker/{missing} is not there; `ninefold build icebreaker/small --output {folder}` makes it"
+        f"{folder}/icebreaker/{missing} does not exist; build it with "
+        f"`ninefold build icebreaker/small --output {folder}`"
     )
 
 
@@ -202,8 +203,10 @@ def test_what_is_not_built_is_named(folder: Path, loader: Loader, missing: str) 
 def test_what_cannot_be_built_is_not_said_to_be(folder: Path, name: str, hint: str) -> None:
     with pytest.raises(InputError) as refusal:
         checked(name, folder)
-    assert str(refusal.value) == (f"{folder}/{name}.json is not there; `ninefold build` lists what can be built{hint}")
-    with pytest.raises(UnavailableError, match=r"`ninefold build orangecrab/mid --output .*` makes it$"):
+    assert str(refusal.value) == (
+        f"{folder}/{name}.json does not exist; `ninefold build` lists what can be built{hint}"
+    )
+    with pytest.raises(UnavailableError, match=r"build it with `ninefold build orangecrab/mid --output .*`$"):
         checked("orangecrab/mid", folder)
 
 
@@ -227,7 +230,9 @@ def test_the_manifest_of_another_is_refused(folder: Path) -> None:
 def test_a_manifest_without_the_clock_of_the_miner_is_refused_even_when_forced(folder: Path) -> None:
     path = folder / "icebreaker" / "small.json"
     path.write_text(replace(MANIFEST, clocks={"enable.pll_clk": Clock(24.0, 900.0)}).to_json())
-    with pytest.raises(DamagedDataError, match="gives no frequency for the clock clk of the miner; `ninefold build"):
+    with pytest.raises(
+        DamagedDataError, match="has no frequency for the miner's clock clk; build it with `ninefold build"
+    ):
         checked("icebreaker/small", folder, force=True)
 
 

@@ -221,7 +221,7 @@ def kept_entries(tmp_path: Path, kind: str) -> list[Path]:
         ),
         (
             json.dumps({**report(30), "critical_paths": []}),
-            "critical_paths of nextpnr's report.json must hold a path from register to register of a clock",
+            "critical_paths of nextpnr's report.json must contain a path between registers of the same clock",
         ),
     ],
     ids=["truncated", "empty", "NaN", "negative", "another clock", "no path"],
@@ -246,7 +246,7 @@ def test_a_bad_report_is_an_error_and_is_not_kept(
 )
 def test_a_tool_that_writes_nothing_is_named(small: Plan, fake: Tools, tmp_path: Path, tool: str, file: str) -> None:
     fake.lacks = tool
-    with pytest.raises(ToolError, match=f"ended without a failure, and {file} is missing$"):
+    with pytest.raises(ToolError, match=f"reported no failure, but {file} is missing$"):
         build(small, (2,))
     assert kept_entries(tmp_path, "bitstreams") == []
     assert len(kept_entries(tmp_path, "netlists")) == (tool != "pyosys")
@@ -331,7 +331,7 @@ def test_missed_timing_is_an_error_that_still_writes(fake: Tools, tmp_path: Path
     result = run(NAME, "--seeds", "1", "--output", str(tmp_path))
     assert result.exit_code == 1
     assert "clk: 22.50 of 24 MHz, MISSED" in result.stdout
-    assert "timing is missed: clk reaches 22.50 of 24 MHz; `ninefold program` refuses it" in result.stderr
+    assert "misses its timing: clk reaches 22.50 of 24 MHz; `ninefold program` refuses it" in result.stderr
     assert not Manifest.from_json((tmp_path / "icebreaker" / "small.json").read_text()).timing_met
 
 

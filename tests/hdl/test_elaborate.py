@@ -202,7 +202,7 @@ def test_command_prints_verilog_without_output() -> None:
         (["topk", "-o", "none/x.v"], "the output must be in a folder that exists, not in 'none'"),
         (
             ["topk", "-o", "x.il", "--format", "verilog"],
-            "x.il is for RTLIL, and --format says Verilog: leave one of them out",
+            "the suffix of x.il means RTLIL, but --format is Verilog: make them agree",
         ),
     ],
 )

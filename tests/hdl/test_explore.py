@@ -118,7 +118,7 @@ def test_a_front_that_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Exploration(small(), BOTH, tmp_path / "study").run(1, interrupt)
     result = explore(tmp_path / "out", "--trials", "1", "--study", str(tmp_path / "study"))
-    assert f"continuing after 1 trials of {tmp_path / 'study'}" in result.stderr
+    assert f"continuing after 1 trial of {tmp_path / 'study'}" in result.stderr
     whole = Exploration(small(), BOTH, tmp_path / "whole")
     whole.run(1)
     assert whole.finished > 1
@@ -168,8 +168,8 @@ def test_what_is_searched() -> None:
     [
         ("qps,speed", "an objective must be one of qps, engine, latency, lut, packed, ram, rows, k, not 'speed'"),
         ("qps,energy", "an objective must be one of qps, engine, latency, lut, packed, ram, rows, k, not 'energy'"),
-        ("qps", "objectives must be two or more different ones of qps, .*, not 'qps'"),
-        ("qps,qps", "objectives must be two or more different ones of qps, .*, not 'qps,qps'"),
+        ("qps", "objectives must be two or more different names of qps, .*, not 'qps'"),
+        ("qps,qps", "objectives must be two or more different names of qps, .*, not 'qps,qps'"),
     ],
 )
 def test_objectives_are_refused(text: str, message: str) -> None:
@@ -187,7 +187,7 @@ def test_cells_are_refused_where_they_are_not_estimated() -> None:
     ("given", "message"),
     [
         ({"width": "2"}, "a parameter must be one of dimensions, lanes, depth, .*, reply_bytes, baud, not 'width'"),
-        ({"lanes": "many"}, "lanes must be integers, as 16, 8,16 or 8:16, not 'many'"),
+        ({"lanes": "many"}, "lanes must be integers such as 16, 8,16 or 8:16, not 'many'"),
         ({"lanes": "5"}, r"lanes must be even and divide dimensions \(384\), not 5"),
         ({"k": "300:400"}, "a range of k must be LOW:HIGH within 1:256, not 300:400"),
         ({"depth": "0"}, "depth must be an integer from 1 to 65536, not 0"),
@@ -219,7 +219,7 @@ def test_a_study_goes_on_only_with_what_it_was_begun_with(tmp_path: Path) -> Non
     for searched, wanted, seed, message in cases:
         with pytest.raises(InputError) as refusal:
             Exploration(searched, wanted, path, seed)
-        assert str(refusal.value) == f"{path} is a study of {message}; name another file by --study"
+        assert str(refusal.value) == f"{path} is a study with {message}; name another file by --study"
 
 
 @pytest.mark.parametrize("content", ["notes\n", "notes", "[]\n", '{"a": 1}\n', "1\n"])
@@ -313,10 +313,10 @@ def test_command_says_what_comes_closest_where_nothing_fits(
     found = json.loads((tmp_path / "out" / "front.json").read_text())
     choices = small().size
     if whole:
-        assert said == f"of all {choices} choices nothing fits iCE40UP5K-SG48"
+        assert said == f"no choice of {choices} fits iCE40UP5K-SG48"
     else:
-        tried = f"{found['trials']['different']} of {choices} choices"
-        assert said == f"nothing that was tried fits iCE40UP5K-SG48: {tried}"
+        tried = f"tried {found['trials']['different']} of {choices}"
+        assert said == f"no choice tried fits iCE40UP5K-SG48: {tried}"
     assert nearest.startswith("nearest: dimensions 384, lanes ")
     assert nearest.endswith(f"which needs {found['nearest']['needs']}")
     assert "SB_RAM40_4K of 30" in nearest
@@ -425,7 +425,7 @@ def test_rows_are_in_the_order_of_their_numbers_with_one_statement_of_the_effort
     (said,) = (line for line in shown.splitlines() if "trials" in line)
     assert said == (
         f"estimated all {small().size} choices, so the front is complete ({trials['finished']} trials in the study, "
-        f"{trials['fitting']} of them fit); built 0 of the {len(numbers)} on the front"
+        f"{trials['fitting']} of their configurations fit); built 0 of the {len(numbers)} on the front"
     )
 
 

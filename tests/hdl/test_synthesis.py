@@ -202,8 +202,8 @@ def test_refused_options(options: dict[str, Any], message: str) -> None:
             {"package": "TQFP144"},
             "package of 85k must be one of CABGA381, CSFBGA285, CABGA554, CABGA756, not 'TQFP144'",
         ),
-        ({"family": "ice40", "speed": 6}, "ice40 has no speed grade to choose, and speed is 6"),
-        ({"family": "gowin", "speed": 0}, "gowin has no speed grade to choose, and speed is 0"),
+        ({"family": "ice40", "speed": 6}, "ice40 has no choice of speed grades, so speed must not be given, not 6"),
+        ({"family": "gowin", "speed": 0}, "gowin has no choice of speed grades, so speed must not be given, not 0"),
     ],
 )
 def test_options_of_other_families_are_refused(options: dict[str, Any], message: str) -> None:

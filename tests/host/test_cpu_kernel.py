@@ -321,7 +321,7 @@ def test_a_compiler_that_is_none_is_named(empty_cache: Path, named: str, monkeyp
             kernel.build()
     engine, note = paths.best(1)
     assert engine.path == "openvino"
-    assert f"CXX is set to '{named}', which is no working C++ compiler" in note
+    assert f"CXX is set to '{named}', which is not a working C++ compiler" in note
 
 
 def test_an_interrupt_of_the_compiler_is_no_failure_of_it(
@@ -341,5 +341,5 @@ def test_the_reason_of_a_cache_that_cannot_be_written_is_whole(tmp_path: Path, m
     _, note = paths.best(1)
     assert note.endswith(
         f"the cache folder {cache / 'cpu-kernel'} cannot be written (Not a directory); "
-        "set NINEFOLD_CACHE or --cache-dir to another"
+        "set NINEFOLD_CACHE or --cache-dir to another folder"
     )

@@ -119,5 +119,7 @@ def test_a_compiler_that_writes_nothing_is_no_compiler(tmp_path: Path, monkeypat
     for folder in ("a", "b"):
         with pytest.raises(UnavailableError) as missing:
             build(tmp_path / folder, compilation())
-        assert str(missing.value).startswith("CXX is set to 'true', which is no working C++ compiler: it ended without")
+        assert str(missing.value).startswith(
+            "CXX is set to 'true', which is not a working C++ compiler: it reported no error"
+        )
     assert not [path for path in (tmp_path / "cache").glob("*/*") if path.suffix != ".lock"]

@@ -119,7 +119,7 @@ class TestModel:
 
     def test_a_hang_is_an_error_with_numbers(self, topk: Model) -> None:
         with pytest.raises(
-            DeviceError, match=r"no beat moved for 51 cycles, 50 allowed.*scores 2 of 2, results 2 of 3"
+            DeviceError, match=r"no beat moved for 51 cycles .50 allowed.*scores 2 of 2, results 2 of 3"
         ):
             ask(topk, [1, 2], results=3, patience=50)
         assert ask(topk, [7])[0] == [(7, 0)], "the model works again after a reset"

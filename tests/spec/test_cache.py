@@ -123,7 +123,8 @@ def test_a_folder_that_cannot_be_written_is_named_with_what_moves_it(
         BuildCache("things").get("abc", lambda _: None)
     things = tmp_path / "file" / "things"
     assert str(failed.value) == (
-        f"the cache folder {things} cannot be written (Not a directory); set NINEFOLD_CACHE or --cache-dir to another"
+        f"the cache folder {things} cannot be written (Not a directory); "
+        "set NINEFOLD_CACHE or --cache-dir to another folder"
     )
     assert failed.value.exit_code == 3
 
@@ -142,7 +143,7 @@ def test_a_write_that_fails_names_the_folder(cache: BuildCache) -> None:
 def test_a_folder_of_nobody(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where = {"NINEFOLD_CACHE": cache_folder, "NINEFOLD_DATA": data_folder}[variable]
     monkeypatch.setenv(variable, "~nobody-9/x")
-    with pytest.raises(InputError, match=rf"^{variable} names no folder: ~nobody-9/x \(Could not"):
+    with pytest.raises(InputError, match=rf"^{variable} does not name a folder: ~nobody-9/x \(Could not"):
         where()
 
     def homeless() -> Path:
@@ -174,7 +175,8 @@ def test_a_folder_that_is_not_utf8_is_refused_with_the_byte(tmp_path: Path, monk
     with pytest.raises(InputError) as refused:
         cache_folder()
     assert str(refused.value) == (
-        f"the folder {tmp_path}/caf\\xe9 is not UTF-8 (byte \\xe9), which tools need: set NINEFOLD_CACHE to another"
+        f"the path of the folder {tmp_path}/caf\\xe9 is not UTF-8 (byte \\xe9), which tools need: "
+        "set NINEFOLD_CACHE to another folder"
     )
     monkeypatch.setenv("NINEFOLD_CACHE", f"{tmp_path}/café $x \"'#\\")
     assert cache_folder().name == "café $x \"'#\\"

@@ -29,11 +29,11 @@ def test_cxx_may_have_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         (
             "false",
-            "CXX is set to 'false', which is no working C++ compiler: `{path} --version` failed with exit code 1",
+            "CXX is set to 'false', which is not a working C++ compiler: `{path} --version` failed with exit code 1",
         ),
         (
             "sh -c 'kill -9 $$'",
-            "which is no working C++ compiler: `{path} -c 'kill -9 $$' --version` was ended by SIGKILL",
+            "which is not a working C++ compiler: `{path} -c 'kill -9 $$' --version` was ended by SIGKILL",
         ),
     ],
 )
@@ -59,7 +59,7 @@ def test_what_cannot_be_run_and_what_is_no_command_line(tmp_path: Path, monkeypa
         compiler_version((str(broken),))
     monkeypatch.setenv("CXX", "g++ 'open")
     with pytest.raises(
-        UnavailableError, match=r"^CXX is set to \"g\+\+ 'open\", which is no command line \(No closing"
+        UnavailableError, match=r"^CXX is set to \"g\+\+ 'open\", which is not a valid command line \(No closing"
     ):
         found_compiler()
     monkeypatch.setenv("CXX", "no-such-compiler")
@@ -68,7 +68,7 @@ def test_what_cannot_be_run_and_what_is_no_command_line(tmp_path: Path, monkeypa
 
 def test_one_that_says_it_succeeded_and_wrote_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "true")
-    with pytest.raises(UnavailableError, match=r"^CXX is set to 'true', which .* wrote no kernel\.so; set it to"):
+    with pytest.raises(UnavailableError, match=r"^CXX is set to 'true', which .* did not write kernel\.so; set it to"):
         made(tmp_path / "kernel.so", ("/bin/true",))
     (tmp_path / "kernel.so").write_text("")
     made(tmp_path / "kernel.so", ("/bin/true",))
