@@ -156,7 +156,7 @@ def _folder(own: str, xdg: str, fallback: str) -> Path:
         try:
             return _checked(Path(value).expanduser().absolute(), own)
         except (RuntimeError, OSError) as error:  # the home of an unknown user, or a removed working folder
-            raise InputError(f"{own} does not name a folder: {value} ({error})") from error
+            raise InputError(f"{own} must be a folder, not {value} ({error})") from error
     base = os.environ.get(xdg)
     if base and Path(base).is_absolute():
         return _checked(Path(base) / "ninefold", own)

@@ -143,7 +143,7 @@ def test_a_write_that_fails_names_the_folder(cache: BuildCache) -> None:
 def test_a_folder_of_nobody(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where = {"NINEFOLD_CACHE": cache_folder, "NINEFOLD_DATA": data_folder}[variable]
     monkeypatch.setenv(variable, "~nobody-9/x")
-    with pytest.raises(InputError, match=rf"^{variable} does not name a folder: ~nobody-9/x \(Could not"):
+    with pytest.raises(InputError, match=rf"^{variable} must be a folder, not ~nobody-9/x \(Could not"):
         where()
 
     def homeless() -> Path:
