@@ -215,8 +215,9 @@ def test_other_bytes_are_refused_even_when_forced(folder: Path, loader: Loader) 
     (folder / "icebreaker" / "small.bin").write_bytes(BYTES + b"!")
     error = refused(folder, "--force")
     assert isinstance(error, DamagedDataError)
-    assert f"its SHA-256 is {hashlib.sha256(BYTES + b'!').hexdigest()}, not {MANIFEST.bitstream}; `ninefold" in str(
-        error
+    assert (
+        f"its SHA-256 is {hashlib.sha256(BYTES + b'!').hexdigest()}, not {MANIFEST.bitstream}; build it with `ninefold"
+        in str(error)
     )
     assert not arguments.exists()
 

@@ -295,7 +295,7 @@ def test_resources_of_other_families() -> None:
             json.dumps({**REPORT, "fmax": {"other": {"achieved": 9}}}),
             "nextpnr's report.json gives no frequency for the clock clk;",
         ),
-        (json.dumps({**REPORT, "fmax": {}}), "fmax of nextpnr's report.json must name the clocks of the design"),
+        (json.dumps({**REPORT, "fmax": {}}), "fmax of nextpnr's report.json must contain the clocks of the design"),
     ],
 )
 def test_a_bad_report_is_an_error_and_is_not_kept(

@@ -317,7 +317,7 @@ def test_a_kept_library_needs_no_compiler(empty_cache: Path, tmp_path: Path, mon
 def test_a_compiler_that_is_none_is_named(empty_cache: Path, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", named)
     for _ in range(2):  # nothing is left that the second time would take for a library
-        with pytest.raises(UnavailableError, match=f"^CXX is set to '{named}', which is no working C"):
+        with pytest.raises(UnavailableError, match=f"^CXX is set to '{named}', which is not a working C"):
             kernel.build()
     engine, note = paths.best(1)
     assert engine.path == "openvino"

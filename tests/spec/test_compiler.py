@@ -54,7 +54,7 @@ def test_what_cannot_be_run_and_what_is_no_command_line(tmp_path: Path, monkeypa
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     with pytest.raises(
-        UnavailableError, match=r"is no working C\+\+ compiler: .*broken cannot be started \(Exec format"
+        UnavailableError, match=r"is not a working C\+\+ compiler: .*broken cannot be started \(Exec format"
     ):
         compiler_version((str(broken),))
     monkeypatch.setenv("CXX", "g++ 'open")
