@@ -1,4 +1,4 @@
-"""Formal specifications of the cores, and the proofs that they keep to them."""
+"""Formal specifications of the cores and proofs of them."""
 
 from ninefold.sim.formal.catalogue import PROOFS, proofs_of
 from ninefold.sim.formal.proof import Method, Proof, Task

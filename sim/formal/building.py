@@ -1,4 +1,4 @@
-"""Replies: what is written for a job is its reply, a byte after another."""
+"""Proof of the replies: the bytes written for a job are its reply."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ninefold.sim.formal.streams import drive, follow
 
 __all__ = ["LITERALS_MOST", "PROOFS", "SIZE", "WORDS_MOST", "replies"]
 
-#: Bytes of a slot.
+#: Size of a slot in bytes.
 SIZE = 256
 #: What the executor asks for at most, by its proof: the words that are not registers, and the registers that follow one
 #: another.
@@ -26,27 +26,27 @@ LITERALS_MOST, WORDS_MOST = 2, 19
 _SCORE_BITS, _ID_BITS = 6, 2
 _WORD_BYTES, _RESULT_BYTES = 4, 6
 _HOLD_MOST = 255
-#: Cycles without a byte, but for those that wait for a result.
+#: Cycles without a byte, except while waiting for a result.
 _PAUSE_MOST = 1
 
 
 @dataclass(frozen=True)
 class _Reply:
-    """How far a reply is, by the rule: an element after another, each a byte after another.
+    """Progress of a reply by the rule: element by element, each byte by byte.
 
     Attributes
     ----------
     builds : Signal
-        There is a job, and its reply is not built.
+        There is a job whose reply is not built yet.
     place : Signal
-        Bytes so far.
+        Number of bytes so far.
     opened, left, whole, known : Signal
-        There is an element; how many bytes of it are missing, these bytes, and whether they are known: those of a
-        register are if it is the one that is followed.
+        There is a current element; the number of its missing bytes, these bytes, and whether they are known. The bytes
+        of a register are known if it is the followed one.
     literals, words, queries : Signal
-        Elements that were opened, and queries whose last result came.
+        Elements opened, and queries whose last result has come.
     index : Signal
-        Results of the query so far that belong to the reply.
+        Number of results of the current query that belong to the reply.
     """
 
     builds: Signal
@@ -63,14 +63,14 @@ class _Reply:
 
 @dataclass(frozen=True)
 class _Register:
-    """A register at any address, which changes only while no reply holds it.
+    """Followed register at any address, which changes only while no reply holds it.
 
     Attributes
     ----------
     where, word : Signal
-        Its address, and what it holds.
+        Address and value of the register.
     seen, chosen, shown : Signal
-        The address of the cycle before, what was chosen by the one before that, and what the register file shows.
+        Address of the previous cycle, word selected by the address before that, and output of the register file.
     """
 
     where: Signal
@@ -94,7 +94,7 @@ def _register(m: Module, core: Any) -> _Register:
 
 
 def _model(m: Module, core: Any, register: _Register, writes: Value, got: Value) -> _Reply:
-    """Make the reply of each job by the rule."""
+    """Model the reply of each job by the rule."""
     job, result = core.jobs.payload, core.results.payload
     counts = [
         Signal.like(getattr(job, name), name=f"{name}_model") for name in ("literals", "words", "queries", "results")
@@ -144,7 +144,7 @@ def _model(m: Module, core: Any, register: _Register, writes: Value, got: Value)
 
 
 def _building(m: Module, core: Any, inside: Inside) -> None:
-    """Give any jobs and results, and compare each byte that is written."""
+    """Drive any jobs and results, and compare each byte written."""
     job, writes = core.jobs.payload, inside["write__en"]
     drive(m, core.jobs)
     drive(m, core.again)
@@ -157,7 +157,7 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
     m.d.sync += taken.eq(core.built)
     m.d.comb += [
         complete.eq(~it.opened & (it.literals == job.literals) & (it.words == job.words) & (it.queries == job.queries)),
-        # Of the executor's jobs: see its proof.
+        # Proved of the executor's jobs; see its proof.
         Assume(~core.jobs.valid | (job.literals <= LITERALS_MOST) & (job.words <= WORDS_MOST)),
         Assume(~core.jobs.valid | (job.words == 0) | (job.queries == 0)),
         Assume(~got | (it.index == job.results) | (it.place + _RESULT_BYTES <= SIZE)),
@@ -195,7 +195,7 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Register, counts: Any) -> None:
-    """Say what the machine is at, which is the invariant."""
+    """Assert the invariant: the state of the machine."""
     job, (held, pauses) = core.jobs.payload, counts
     state, states = inside["fsm_state"], states_of(inside["fsm_state"])
     at = {name: state == value for name, value in states.items()}
@@ -243,7 +243,7 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
 
 
 def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Register) -> None:
-    """Say what is true between elements, and that a register is shown in time, which is the invariant too."""
+    """Assert the rest of the invariant: the state between elements, and that a register is shown in time."""
     job, state, states = core.jobs.payload, inside["fsm_state"], states_of(inside["fsm_state"])
     follows, literal, chosen, shown = Signal(), Signal(), Signal(), Signal()
     m.d.comb += [
@@ -281,7 +281,7 @@ def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
 
 
 def replies(window: int) -> Any:
-    """Make a store of replies whose memory keeps one byte that is followed."""
+    """Build a store of replies whose memory keeps only one followed byte."""
     parameters = MinerParameters(
         dimensions=4, lanes=2, depth=3, k=2, clock_hz=12_000_000, window=window, buffer_bytes=64, reply_bytes=SIZE
     )
@@ -293,11 +293,11 @@ PROOFS = (
     Proof(
         "replies",
         "building",
-        "for each job exactly the bytes of its reply are written, in order, from the beginning of its slot on: header, "
-        "literals, registers as they are while they are held, and of each query as many results as are asked for, the "
-        "others dropped; built comes once, behind the last byte, and answered once a query; the length is kept; "
-        "registers are held for less than 255 cycles, and never does a cycle pass and another without a byte, unless "
-        "for a result",
+        "for each job, exactly the bytes of its reply are written in order from the start of its slot: header, "
+        "literals, the values of the held registers, and the requested number of results of each query, with excess "
+        "results dropped. `built` is asserted once, after the last byte, and `answered` once per query. The length is "
+        "stored. Registers are held for less than 255 cycles. No two cycles in a row pass without a byte, except "
+        "while waiting for a result",
         _building,
         Method.INDUCTION,
         depth=1,

@@ -1,4 +1,4 @@
-"""All proofs, by core."""
+"""Catalogue of all proofs by core."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ALL: tuple[Proof, ...] = (
     *executor.PROOFS,
     *search.PROOFS,
 )
-#: By the names of the command line.
+#: Proofs of each core, by its command-line name.
 PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(
     {core: tuple(proof for proof in _ALL if proof.core == core) for core in dict.fromkeys(p.core for p in _ALL)}
 )
@@ -62,7 +62,7 @@ def proofs_of(core: str) -> tuple[Proof, ...]:
     Raises
     ------
     InputError
-        There are none under that name.
+        The name has no proofs.
     """
     if core not in PROOFS:
         raise InputError(f"core must be one of {', '.join(PROOFS)}, not {core!r}")

@@ -1,4 +1,4 @@
-"""CRC-32: each byte moves it as eight steps of the polynomial do, and a match is what the receiver takes it for."""
+"""Proof of the CRC-32: each byte is eight steps of the polynomial, and a match means a correct CRC."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Unit(wiring.Component):
     data, valid : In
         A byte, and whether there is one.
     start : In(1)
-        Begin anew, before this byte.
+        Restart before this byte.
     crc : Out(32)
         CRC of the bytes so far.
     match_detected : Out(1)
-        The last four bytes are the CRC of those before.
+        The last four bytes are the CRC of the preceding bytes.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class CheckModel:
     m : Module
         Gets the register.
     name : str
-        Of the register.
+        Name of the register.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class CheckModel:
         self.next = Signal(32, name=f"{name}_next")
 
     def take(self, byte: Value, valid: Value, start: Value) -> None:
-        """Take a byte where `valid`, and begin anew before it where `start`."""
+        """Take a byte if `valid`, and restart before it if `start`."""
         steps = [Signal(32, name=f"{self.state.name}_{i}") for i in range(9)]
         self._m.d.comb += steps[0].eq(Mux(start, _ONES, self.state))
         for place, (before, after) in enumerate(pairwise(steps)):
@@ -92,7 +92,7 @@ class CheckModel:
 
 
 def _behind(state: int, byte: int) -> int:
-    """Return the state behind a byte, of numbers."""
+    """Return the state after a byte, as integers."""
     state ^= byte
     for _ in range(8):
         state = (state >> 1) ^ (_POLYNOMIAL if state & 1 else 0)
@@ -100,14 +100,14 @@ def _behind(state: int, byte: int) -> int:
 
 
 def _steps(m: Module, core: Any, _inside: Inside) -> None:
-    """Give any byte at any time."""
+    """Drive any byte at any time."""
     m.d.comb += [core.data.eq(AnySeq(8)), core.valid.eq(AnySeq(1)), core.start.eq(AnySeq(1))]
     model = CheckModel(m)
     model.take(core.data, core.valid, core.start)
     m.d.comb += Assert(core.crc == model.value, "another CRC")
 
-    # From any moment on, four bytes are compared with the CRC of those before. While they agree, the state is that of
-    # then, shifted, and a constant; from the first that differs on, its highest bytes are not the constant's.
+    # From any moment on, four bytes are compared with the CRC of the bytes before. While they agree, the state is the
+    # earlier one, shifted, with a constant; from the first difference on, its highest bytes differ from the constant's.
     claimed, count, same = Signal(32), Signal(range(_BYTES + 1)), Signal()
     compares = Signal()
     with m.If(AnySeq(1)):
@@ -138,8 +138,8 @@ PROOFS = (
     Proof(
         "crc",
         "steps",
-        "the CRC-32 behind each byte is that of eight steps of the polynomial from the one before; it matches behind "
-        "four bytes or more exactly if the last four are the CRC-32 of those before, lowest byte first",
+        "each byte moves the CRC-32 by eight steps of the polynomial; `match_detected` is high after "
+        "four bytes or more exactly if the last four are the CRC-32 of the preceding bytes, lowest byte first",
         _steps,
         Method.INDUCTION,
         depth=1,

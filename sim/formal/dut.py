@@ -1,4 +1,4 @@
-"""A core under proof: elaborated with its registers in sight and its memories as sharp as they may be."""
+"""A core under proof, elaborated with visible registers and worst-case memories."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ from amaranth.hdl import Array, Elaboratable, Fragment, Module, Mux, Signal, Val
 
 __all__ = ["Dut", "Inside", "states_of", "with_parts"]
 
-#: Signals inside a core by path: names of submodules, then of the signal, with dots between. Of signals with one name,
-#: or with none ("$signal"), each has a number behind it, "#0" and so on in the order in which they are driven.
+#: Signals inside a core by path: names of submodules and of the signal, joined by dots. Signals of the same name, or of
+#: none ("$signal"), get a suffix "#0" and so on, in the order in which they are driven.
 Inside = Mapping[str, Any]
 
 
 class Dut(Elaboratable):
-    """A core, and the signals inside it by name, for the invariants of induction.
+    """Core with access to its internal signals by name, for the invariants of induction.
 
-    Memories become registers, one a word, that are named ``row_0`` and so on, and ``collides``, which tells of what
-    follows. A word that is read in the cycle in which
-    it is written, by a port that is not transparent for the write, is arbitrary: what is proved holds for any memory of
-    a device, whatever that reads then.
+    Memories become registers, one per word, named ``row_0`` and so on. A word that is read in the cycle of its write,
+    through a port that is not transparent for the write, is arbitrary, and ``collides`` is high. So a proof holds for
+    any device memory, regardless of the value read then.
 
     Parameters
     ----------
     core : wiring.Component
-        The core; it is elaborated here.
+        Core, which is elaborated here.
 
     Attributes
     ----------
     signals : Inside
-        What the core drives.
+        Signals that the core drives.
     """
 
     def __init__(self, core: Any) -> None:
@@ -54,9 +53,9 @@ class Dut(Elaboratable):
 
 
 def with_parts(kind: Any, **parts: Any) -> Any:
-    """Return a class of cores with others in the place of classes that its code, or that of its bases, names.
+    """Return a subclass of a core that uses other classes for the parts named in its code or its bases.
 
-    So a part that is proved by itself need not be proved again, and may be made as small as a proof wants it.
+    A part with a proof of its own need not be proved again, and can be as small as the proof requires.
     """
     methods = {
         name: FunctionType(sound.__code__, {**sound.__globals__, **parts}, name, sound.__defaults__, sound.__closure__)
@@ -81,10 +80,10 @@ def states_of(signal: Signal) -> Mapping[str, int]:
 
 
 class _Platform:
-    """What Amaranth asks for memories (`amaranth.lib.memory`, ``platform.get_memory``)."""
+    """Platform that Amaranth asks for memories (`amaranth.lib.memory`, ``platform.get_memory``)."""
 
     def get_memory(self, memory: Any) -> Module:
-        """Return the memory as registers."""
+        """Return the memory built of registers."""
         m = Module()
         width = len(Value.cast(memory.data[0]))
         collides = Signal()
@@ -109,7 +108,7 @@ class _Platform:
 
 
 def _constant(rows: Array, address: Any) -> Value:
-    """Return a word that is never written, without what Yosys takes for a memory: induction knows nothing of that."""
+    """Return a never-written word without logic that Yosys infers as a memory, which induction cannot constrain."""
     return reduce(or_, (Mux(address == i, row, 0) for i, row in enumerate(rows)))
 
 

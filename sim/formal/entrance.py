@@ -1,8 +1,8 @@
-"""Entrance and exit of the top-k miner, around an array that does anything that keeps to its rule.
+"""Proof of the entrance and exit of the top-k miner, around an array of any behaviour that its rule allows.
 
-The array is asked for no more than it can do: the results of a batch have left its shift register before those of the
-next are put there, and no result comes for which the queue has no room. Both hang on counters, whose limits need larger
-batches and more scores than a proof of the whole core reaches.
+The array is never overloaded: the results of a batch have left its shift register before the next batch's results
+enter, and every result has room in the queue. Both properties depend on counters, whose limits need larger batches and
+more scores than a proof of the whole core reaches.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ninefold.sim.formal.streams import Watch, drive, follow
 
 __all__ = ["PROOFS"]
 
-#: The largest number of cells whose queue has one link.
+#: Maximum number of cells whose queue has one link.
 _K = 4
 _PLACES = 17
-#: Scores inside the entrance at once: held, spilled, and in the first slot.
+#: Maximum number of scores in the entrance: held, spilled, and in the first slot.
 _INSIDE = 3
-#: A score that needs a place enters while so many were free two cycles before: two may have entered since.
+#: Free places two cycles earlier with which a score that needs one may enter: two may have entered since.
 _SPARE = 3
 
 
 def _entrance(m: Module, core: Any, inside: Inside) -> None:
-    """Offer any scores, and count places and cycles by the rule."""
+    """Offer any scores; count places and cycles by the rule."""
     accepted, left = drive(m, core.scores), follow(m, core.results)
     slot, coming = core.cells[0].slot, core.cells[-1].next_result
     enters, closes = slot.valid, slot.valid & slot.last
@@ -38,12 +38,12 @@ def _entrance(m: Module, core: Any, inside: Inside) -> None:
     with m.If(enters):
         m.d.sync += before.eq(Mux(slot.last, 0, count))
 
-    # Results of a batch leave one a cycle: so many cycles are left in which the next batch must not close.
+    # Results of a batch leave one per cycle: number of cycles in which the next batch must not close.
     busy, still = Signal(range(_K), name="busy"), Signal(range(_K), name="still")
     m.d.comb += still.eq(Mux(closes, count - 1, busy - (busy != 0)))
     m.d.sync += busy.eq(still)
 
-    # A place is taken by each of the first k scores of a batch, until its result has been accepted.
+    # Each of the first k scores of a batch takes a place until its result is accepted.
     taken, away, freed = Signal(range(2 * _PLACES), name="taken"), Signal(range(2 * _PLACES), name="away"), Signal()
     takes, arrives = enters & (before != _K), Signal(name="arrives")
     m.d.sync += [
@@ -71,7 +71,7 @@ def _entrance(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _counters(m: Module, inside: Inside, still: Value, spare: Value, count: Value, places: Any) -> None:
-    """Say what the counters are, and that no score waits without a reason, which is the invariant too."""
+    """Assert the invariant of the counters, and that no score waits without a reason."""
     taken, freed, takes = places
     m.d.comb += [
         Assert(inside["room"] == _PLACES - taken - freed),
@@ -89,7 +89,7 @@ def _counters(m: Module, inside: Inside, still: Value, spare: Value, count: Valu
 
 
 def _queue(m: Module, inside: Inside, held: Value) -> None:
-    """Say how many results are in the queue, which is the invariant."""
+    """Assert the invariant: the number of results in the queue."""
     inner, shown = inside["queue.link_0.inner_level"], inside["queue.link_0.r_rdy"]
     m.d.comb += [
         Assert(inner + shown == held),
@@ -99,7 +99,7 @@ def _queue(m: Module, inside: Inside, held: Value) -> None:
 
 
 def _order(m: Module, core: Any, inside: Inside, accepted: Value, enters: Value) -> None:
-    """Follow any score to the first slot."""
+    """Follow any one score to the first slot."""
     watch = Watch(m, accepted, enters, _INSIDE)
     score = Signal.like(Value.cast(core.scores.payload), name="score")
     slot = core.cells[0].slot
@@ -118,7 +118,7 @@ def _order(m: Module, core: Any, inside: Inside, accepted: Value, enters: Value)
 
 
 def _around_any(**given: Any) -> Any:
-    """Make a core with any cells, which are its ``cells``."""
+    """Build a core with free cells, available as ``cells``."""
     cells: list[Any] = []
 
     def cell(*given: Any, **named: Any) -> Any:
@@ -134,10 +134,11 @@ PROOFS = (
     Proof(
         "topk",
         "entrance",
-        "every score enters the array once, in order, unchanged, as soon as there are places and its batch may close, "
-        "and not before: a place is kept for each of the first k scores of a batch until its result is accepted, so "
-        "that each result finds room; and from the close of a batch of c results to that of the next pass at least c "
-        "cycles: that around an array that gives a result for each score that took a place, at any time",
+        "every score enters the array once, in order and unchanged, as soon as there are places and its batch may "
+        "close, and not before: a place is kept for each of the first k scores of a batch until its result is "
+        "accepted, so that each result finds room. At least c cycles pass between the close of a batch of c results "
+        "and the next close. This holds around any array that gives, at any time, one result for each score that took "
+        "a place",
         _entrance,
         Method.INDUCTION,
         depth=3,

@@ -1,4 +1,4 @@
-"""Executor: each request is executed once, refused without a trace, or answered again, by the rules of the link."""
+"""Proof of the executor: each request is executed once, refused without effect, or answered again, by the rules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EPOCH, _CONTROL, _THRESHOLD = BY_NAME["epoch"].address, BY_NAME["control"].addr
 
 
 def _contract(m: Module, core: Any, inside: Inside) -> None:
-    """Give any requests; what is done is compared with what the rules ask for."""
+    """Drive any requests, and compare the actions with the rules."""
     kept = Kept(_MINER)
     request = Request(m, _MINER, core, kept)
     ends, moves = drive(m, core.headers), drive(m, core.payload)
@@ -45,7 +45,7 @@ def _contract(m: Module, core: Any, inside: Inside) -> None:
         *(getattr(core, name).eq(AnySeq(1)) for name in ("built", "sent", "packing", "flushed")),
         core.sent_slot.eq(AnySeq(len(core.sent_slot))),
         core.epoch.eq(kept.epoch),
-        # Of the receiver and of the replies, by their proofs.
+        # Proved of the receiver and of the replies.
         Assume(core.headers.payload.length < _MINER.buffer_bytes),
         Assume(~core.built | (kept.waiting != 0)),
         Assume(~core.sent | kept.busy.bit_select(core.sent_slot, 1)),
@@ -62,7 +62,7 @@ def _contract(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _outcomes(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[Value, ...]) -> None:
-    """Assert that each request has one outcome, before it ends."""
+    """Assert that each request has exactly one outcome before it ends."""
     (it, kept), (ends, handed, again) = model, events
     busy = kept.busy.bit_select(it.slot, 1)
     once = it.answered | it.repeated
@@ -85,11 +85,11 @@ def _outcomes(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[V
 
 
 def _bytes(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None:
-    """Assert that bytes of rows and queries are passed on, and others are not."""
+    """Assert that exactly the bytes of rows and queries are forwarded."""
     moves, packed, grid = events
     loads, asks = it.sound & (it.kind == Kind.LOAD), it.sound & (it.kind == Kind.QUERY) & it.answered
     passed, byte = packed | grid, core.payload.payload.data
-    # The bytes of a repeat are dropped while its reply is asked for.
+    # The bytes of a repeat are dropped while its reply is requested.
     repeats = it.repeated | it.ignored | core.again.valid
     m.d.comb += [
         Assert(~moves | (core.headers.valid & (it.taken < it.length)), "a byte of the next request is taken"),
@@ -110,7 +110,7 @@ def _bytes(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None
 
 
 def _progress(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None:
-    """Count the bytes of the request, and decide what it is when its prefix is there."""
+    """Count the bytes of the request, and classify it when its prefix is complete."""
     ends, moves = events
     decides = core.headers.valid & ~it.decided & ((it.taken == PREFIX_BYTES) | (it.taken == it.length))
     with m.If(moves):
@@ -136,7 +136,7 @@ def _progress(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> N
 
 
 def _keeps(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[Value, ...]) -> None:
-    """Keep what the miner keeps, by the rules."""
+    """Model the miner's state by the rules."""
     (it, kept), (handed, packed) = model, events
     loads = it.kind == Kind.LOAD
     with m.If(core.sent):
@@ -162,7 +162,7 @@ def _keeps(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[Valu
         m.d.sync += kept.loaded.eq(0)
     with m.Elif(packed & loads):
         m.d.sync += kept.loaded.eq(kept.loaded + 1)
-    # A load that is not ended is ended by the next one before its first byte.
+    # The next load ends an unfinished one before its first byte.
     with m.If(core.restart & loads):
         m.d.sync += [kept.opened.eq(1), kept.flushes.eq(kept.opened)]
     with m.Elif(packed & core.packed.payload.last):
@@ -179,7 +179,7 @@ def _keeps(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[Valu
 
 
 def _job(m: Module, core: Any, it: Request, kept: Kept) -> None:
-    """Compare the job with the reply of the rules."""
+    """Compare the job with the reply required by the rules."""
     job, header = core.jobs.payload, core.headers.payload
     code = job.first[:8]
     resets = (it.kind == Kind.RESET) | it.controls
@@ -234,7 +234,7 @@ def _job(m: Module, core: Any, it: Request, kept: Kept) -> None:
 
 
 def _effects(m: Module, core: Any, it: Request, kept: Kept) -> None:
-    """Assert that nothing changes but by a request that is not wrong, and not before all replies are built."""
+    """Assert that only valid requests change state, and only after all replies are built."""
     loads = it.kind == Kind.LOAD
     resets = (it.kind == Kind.RESET) | it.controls
     sound = core.headers.valid & it.decided & it.sound & ~it.answered & ~it.repeated & ~it.ignored
@@ -272,7 +272,7 @@ def _effects(m: Module, core: Any, it: Request, kept: Kept) -> None:
 
 
 def _covers(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None:
-    """Reach a load and a query behind it, two loads of which the first is not ended, a repeat, a refusal, a reset."""
+    """Cover a load with a query after it, an unfinished load with another after it, a repeat, a refusal and a reset."""
     ends, handed = events
     second = Signal()
     m.d.sync += [
@@ -287,7 +287,7 @@ def _covers(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> Non
 
 
 def _executes(**_given: Any) -> Any:
-    """Make an executor whose CRC of rows is anything."""
+    """Build an executor whose CRC of rows is free."""
     parts = {
         name: sound
         for base in (Execution, Accesses, Loads, Queries, Executor)
@@ -302,14 +302,14 @@ PROOFS = (
     Proof(
         "executor",
         "requests",
-        "each request ends in one of three ways: a job, the order to send its reply again, or, while that is made or "
-        "sent, nothing; the second and third exactly if the CRC of the request is that of the one whose reply is kept "
-        "in its slot; nothing is executed while the slot is busy. It is refused exactly if a fault of the link's rules "
-        "applies, with one that does and its detail; then nothing changes. Otherwise the job is that of the rules; "
-        "registers, thresholds, resets, rows, epoch and counts change as the rules say, and only while no reply waits; "
-        "bytes of rows, once the load before is ended, and those of queries, behind their job, are passed on once, in "
-        "order, with last on the final byte of a final load; every request is taken whole, and no byte of the next. "
-        "The CRC-32 of rows is proved as crc",
+        "each request ends in one of three ways: a job, an order to repeat its reply, or nothing while that reply is "
+        "built or sent. The second and third happen exactly if the CRC of the request equals the CRC of the request "
+        "whose reply is kept in its slot. Nothing is executed while the slot is busy. A request is refused exactly if "
+        "a fault of the link's rules applies, with such a fault and its detail, and then no state changes. Otherwise "
+        "the job follows the rules. Registers, thresholds, resets, rows, epoch and counts change by the rules, and "
+        "only while no reply waits. Bytes of rows, after the end of the previous load, and bytes of queries, after "
+        "their job, are forwarded once, in order, with `last` on the final byte of a final load. Every request is "
+        "consumed completely, and no byte of the next. The CRC-32 of rows is proved as crc",
         _contract,
         Method.INDUCTION,
         depth=3,

@@ -1,4 +1,4 @@
-"""Frames: what the sender adds, and that the receiver hands on whole frames whose CRC holds, and no others."""
+"""Proofs of the frames: the sender's CRC, and a receiver that passes only whole frames with a correct CRC."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOO_LONG = _LONGEST + 2 * _ENDS + 1
 
 
 def _sender(m: Module, core: Any, inside: Inside) -> None:
-    """Compare what goes to the encoder with the frame, and behind that with its CRC-32."""
+    """Compare the encoder's input with the frame, then with its CRC-32."""
     accepted, sent = drive(m, core.frames), follow(m, core.output)
     byte, last = inside["encoder.given"][:8], inside["encoder.given"][8]
     closes, place = Signal(), Signal(range(_ENDS))
@@ -40,7 +40,7 @@ def _sender(m: Module, core: Any, inside: Inside) -> None:
         Assert(inside["fsm_state"] == closes),
         Assert(inside["index"] == place),
         Assert(closes | (place == 0)),
-        # The CRC-32 is of the frame: its unit gets these bytes, and begins anew behind them.
+        # The CRC-32 is of the frame: its unit gets these bytes and restarts after them.
         Assert(inside["valid"] == accepted),
         Assert(~accepted | (inside["data"] == core.frames.payload.data)),
         Assert(inside["start"] == ends),
@@ -54,7 +54,7 @@ def _sender(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _buffer(m: Module, core: Any, inside: Inside) -> None:
-    """Offer any bytes at all; the pointers of the buffer are the invariant."""
+    """Offer any bytes; the invariant is on the pointers of the buffer."""
     drive(m, core.input)
     follow(m, core.headers)
     follow(m, core.payload)
@@ -77,10 +77,10 @@ def _buffer(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _acceptance(m: Module, core: Any, inside: Inside) -> None:
-    """Follow any byte of any frame: into the header, the CRC or the buffer, and out of that."""
+    """Follow any byte of any frame into the header, the CRC or the buffer, and to the output."""
     took, left = drive(m, core.input), follow(m, core.payload)
     m.d.comb += core.headers.ready.eq(AnySeq(1))
-    # A piece of the decoder, a cycle later.
+    # A piece from the decoder, one cycle later.
     piece, there = Signal(PIECE), Signal()
     moves, closes = there & inside["ready"], there & inside["ready"] & piece.end
     with m.If(took & inside["decoder.output__valid"]):
@@ -90,12 +90,12 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
     m.d.comb += [
         Assert(there == inside["$signal#6"], "a piece is lost"),
         Assert(~there | (piece.as_value() == inside["$signal#5"]), "a piece changes"),
-        # The CRC-32 is of the frame: its unit gets these bytes, and begins anew behind them.
+        # The CRC-32 is of the frame: its unit gets these bytes and restarts after them.
         Assert(inside["valid"] == (moves & ~piece.end)),
         Assert(~moves | piece.end | (inside["data"] == piece.data)),
         Assert(inside["start"] == closes),
     ]
-    # The byte that is followed, while its frame arrives.
+    # The followed byte while its frame arrives.
     length, watched, place, byte = (Signal(n, name=f"frame_{i}") for i, n in enumerate((5, 1, 5, 8)))
     m.d.sync += length.eq(Mux(closes, 0, length + (moves & (length != _TOO_LONG))))
     waits, accepted, owed, ahead = (Signal(n, name=f"watch_{i}") for i, n in enumerate((1, 1, 5, 5)))
@@ -103,7 +103,7 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
         m.d.sync += [watched.eq(1), place.eq(length), byte.eq(piece.data)]
     with m.Elif(closes):
         m.d.sync += watched.eq(0)
-    # While it waits in the buffer, if it is of the payload.
+    # The followed byte in the buffer, if it is part of the payload.
     of_payload = watched & (place >= _ENDS) & (place + _ENDS < length)
     m.d.sync += owed.eq(owed + Mux(accepted, length - 2 * _ENDS, 0) - left)
     with m.If(accepted & of_payload):
@@ -133,17 +133,17 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
     _whereabouts(m, core, inside, (length, watched, place, byte, waits, owed, ahead))
     before = Signal()
     m.d.sync += before.eq(before | accepted)
-    # The byte of the second frame waits, and that of the first one before it.
+    # The byte of the second frame waits after a byte of the first one.
     m.d.sync += Cover(before & waits & (ahead == 1) & (place == _ENDS) & (length == 0))
 
 
 def _place(place: Value, length: Value) -> Value:
-    """Return where among the last four bytes of a frame one is."""
+    """Return the index of a byte among the last four bytes of a frame."""
     return (place + _ENDS - length)[:2]
 
 
 def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Signal, ...]) -> None:
-    """Say where the byte that is followed is, which is the invariant."""
+    """Assert the invariant: the position of the followed byte."""
     length, watched, place, byte, waits, owed, ahead = watch
     rows = Array(inside[f"buffer.row_{i}"] for i in range(_CAPACITY))
     taken, sound, end, shown = inside["taken"], inside["sound"], inside["end"], inside["$signal#9"]
@@ -196,8 +196,8 @@ PROOFS = (
     Proof(
         "frame_sender",
         "frames",
-        "the encoder gets every byte of a frame once, in order, unchanged, and behind the last one its CRC-32, lowest "
-        "byte first, whose fourth byte is marked as the last; a byte waits only while the encoder does or a CRC is "
+        "the encoder gets every byte of a frame once, in order and unchanged, followed by its CRC-32, lowest byte "
+        "first, with the fourth CRC byte marked as the last. A byte waits only while the encoder stalls or a CRC is "
         "sent. The encoder is proved as framing, the CRC-32 as crc",
         _sender,
         Method.INDUCTION,
@@ -209,8 +209,8 @@ PROOFS = (
     Proof(
         "frame_receiver",
         "buffer",
-        "whatever bytes come, headers and payloads stand until they are accepted, the buffer does not overflow, "
-        "nothing is read from it before its frame was found sound, and no word while it is written",
+        "for any input bytes, headers and payloads stay stable until accepted, the buffer does not overflow, "
+        "no word is read before its frame is found valid, and none in the cycle of its write",
         _buffer,
         Method.INDUCTION,
         depth=3,
@@ -220,12 +220,12 @@ PROOFS = (
     Proof(
         "frame_receiver",
         "acceptance",
-        "a header is shown for a frame exactly if no group of it was cut, it has 8 bytes or more, its payload has room "
-        "in an empty buffer, and its CRC-32 matches: header and CRC are its first and last four bytes, length is that "
-        "of what is between, and these bytes leave the buffer once, in order, unchanged; each other frame is counted "
-        "once. By the proof crc, a frame that was not sent is shown only if its last four bytes happen to be the "
-        "CRC-32 of those before; a frame that was sent has that by the proof of the sender. The queue of headers is "
-        "proved as queue",
+        "a header is offered for a frame exactly if none of its groups is truncated, it has 8 bytes or more, its "
+        "payload fits an empty buffer, and its CRC-32 matches. Header and CRC are its first and last four bytes. "
+        "`length` is the length of the payload, the bytes between, which leave the buffer once, in order and "
+        "unchanged. Every other frame is counted once. By the proof of the CRC, a frame that was not sent is offered "
+        "only if its last four bytes happen to be the CRC-32 of the bytes before. By the proof of the sender, a sent "
+        "frame has it. The queue of headers is proved as queue",
         _acceptance,
         Method.INDUCTION,
         depth=2,

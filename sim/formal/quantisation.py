@@ -1,4 +1,4 @@
-"""Quantiser: each word comes out with the nits that the threshold rule gives."""
+"""Proof of the quantiser: each word leaves with the nits of the threshold rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MODE: Mode = "tanh"
 
 
 def _rule(m: Module, core: Any, inside: Inside) -> None:
-    """Follow any word, with the nit of its acceptance, while thresholds are written at any time."""
+    """Follow any word with the expected nit at its acceptance, while thresholds are written at any time."""
     accepted, left = drive(m, core.values), follow(m, core.nits)
     m.d.comb += [
         core.threshold.valid.eq(AnySeq(1)),
@@ -30,7 +30,7 @@ def _rule(m: Module, core: Any, inside: Inside) -> None:
     write = core.threshold.payload
     with m.If(core.threshold.valid):
         m.d.sync += thresholds[write.index].eq(write.value)
-    # A write holds for the word that is accepted with it.
+    # A write applies to the word accepted in the same cycle.
     holding = [Mux(core.threshold.valid & (write.index == i), write.value, t) for i, t in enumerate(thresholds)]
     grid = core.values.payload.grid[0]
     magnitude = Signal(17)
@@ -50,11 +50,11 @@ def _rule(m: Module, core: Any, inside: Inside) -> None:
         Assert(core.threshold.ready, "a threshold waits"),
     ]
     stages = _stages(m, inside, (watch, nit, last), thresholds)
-    # Nothing stays inside: an offer is made 5 cycles after the word before it could have been.
+    # No word stays inside: it is offered within 5 cycles after it could follow the previous word.
     waiting = Signal(range(7))
     m.d.sync += waiting.eq(Mux((watch.inside != 0) & ~core.nits.valid, waiting + 1, 0))
     m.d.comb += Assert(waiting < 5, "a word is not offered in time")
-    # Why that is: the first word goes on in each cycle, from stage to stage.
+    # Reason: the first word advances one stage per cycle.
     most = Mux(inside["queue.queue.inner_level"] != 0, 3, Mux(stages[2], 2, stages[1]))
     m.d.comb += Assert(core.nits.valid | (waiting <= most))
     m.d.sync += [
@@ -64,10 +64,10 @@ def _rule(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _stages(m: Module, inside: Inside, followed: tuple[Watch, Signal, Signal], thresholds: Any) -> Value:
-    """Say in which stage the word is that is followed, and as what, which is the invariant; returns which are full."""
+    """Assert the invariant: stage and value of the followed word; return the full stages."""
     watch, nit, last = followed
     full, lasts = inside["accepted"][1:], inside["last"][1:]
-    # One bit a stage.
+    # One bit per stage.
     at = Signal(len(full))
     m.d.sync += at.eq(Cat(watch.begins, at))
     held = follow_fifo(
@@ -96,8 +96,8 @@ PROOFS = (
     Proof(
         "quantiser",
         "rule",
-        "every word comes out once, in order and in time, with its last and with the nits that the threshold rule "
-        "gives by the thresholds of its acceptance, for every grid value and whatever is written; it stands until "
+        "every word leaves once, in order and in time, with its `last` and with the nits that the threshold rule "
+        "gives for the thresholds at its acceptance, for every grid value and any writes. It stays stable until "
         "accepted",
         _rule,
         Method.INDUCTION,

@@ -1,4 +1,4 @@
-"""Queues: nothing is lost, repeated or reordered, for ever."""
+"""Unbounded proofs of the queues: no element is lost, repeated or reordered."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _DEPTH = 4
 
 
 def _block_queue(m: Module, core: Any, inside: Inside) -> None:
-    """Follow any word; where it is, in the memory or behind it, is the invariant."""
+    """Follow any word; the invariant is its position in the memory or after it."""
     accepted, left = drive(m, core.input), follow(m, core.output)
     watch = Watch(m, accepted, left, _DEPTH + 2)
     word = Signal.like(Value.cast(core.input.payload), name="followed")
     given, taken, shown = (inside[name] for name in ("given", "taken", "shown"))
     rows = Array(inside[f"memory.row_{i}"] for i in range(_DEPTH))
-    # What is behind the memory's output, the nearest to the exit first.
+    # Registers after the memory's output, from the exit backwards.
     behind = [(shown, inside["memory.read__data"])]
     if "offered" in inside:
         behind.insert(0, (inside["offered"], inside["word"]))
@@ -44,7 +44,7 @@ def _block_queue(m: Module, core: Any, inside: Inside) -> None:
     m.d.sync += waiting.eq(Mux((watch.inside != 0) & ~core.output.valid, waiting + 1, 0))
     m.d.comb += [
         Assert(waiting <= len(behind), "a word is not offered in time"),
-        # Why it is: each cycle brings the first word a step nearer.
+        # Reason: each cycle moves the first word one step.
         Assert((waiting != len(behind)) | core.output.valid),
         Assert((waiting == 0) | (out != 0)),
     ]
@@ -61,22 +61,22 @@ def _block_queue(m: Module, core: Any, inside: Inside) -> None:
 
 
 def follow_fifo(m: Module, inside: Inside, path: str, depth: int, waits: Value, ahead: Value, word: Value) -> Value:
-    """Assert where a word is inside a `SyncFIFOBuffered`, as an invariant; returns how many words are.
+    """Assert the position of a word inside a `SyncFIFOBuffered`, as an invariant; return its number of words.
 
     Parameters
     ----------
     m : Module
-        Gets the assertions.
+        Module that receives the assertions.
     inside : Inside
         Signals of the core.
     path : str
-        Of the queue in the core, with a dot behind it.
+        Path of the queue in the core, with a trailing dot.
     depth : int
-        That of the queue.
+        Depth of the queue.
     waits, ahead : Value
-        Whether the word is inside, if fewer are before it than are inside; words before it.
+        Whether the word is inside, provided that `ahead` is below the number of words; words before it.
     word : Value
-        What it is.
+        Value of the word.
     """
     inner, shown = inside[f"{path}inner_level"], inside[f"{path}r_rdy"]
     produce, consume = inside[f"{path}produce"], inside[f"{path}consume"]
@@ -95,7 +95,7 @@ def follow_fifo(m: Module, inside: Inside, path: str, depth: int, waits: Value, 
 
 
 def _credit_queue(m: Module, core: Any, inside: Inside) -> None:
-    """Elements come up to three cycles after their credit was taken, as behind a pipeline."""
+    """Deliver elements up to three cycles after their credit is taken, as a pipeline does."""
     element = Value.cast(core.element)
     left = follow(m, core.output)
     coming = Signal(3)
@@ -114,7 +114,7 @@ def _credit_queue(m: Module, core: Any, inside: Inside) -> None:
     with m.If(core.push):
         m.d.comb += Assert(inside["queue.w_rdy"], "an element finds no room")
 
-    # Every element that may come has its place: the credits left, the way and the queue are `depth` together.
+    # Every element has its place: free credits, elements in flight and the queue add up to `depth`.
     under_way = sum(coming[i] for i in range(3))
     held = follow_fifo(m, inside, "queue.", _DEPTH, watch.waits, watch.ahead, word)
     m.d.comb += [
@@ -128,7 +128,7 @@ PROOFS = (
     Proof(
         "queue",
         "order",
-        "every word that is accepted is offered once, in order, unchanged, until it is accepted; a word is taken "
+        "every accepted word is offered once, in order and unchanged, until it is accepted; a word is taken "
         "whenever there is room, and offered at most 2 cycles later",
         _block_queue,
         Method.INDUCTION,
@@ -140,7 +140,7 @@ PROOFS = (
     Proof(
         "queue",
         "registered",
-        "the same of the queue with a register behind its memory, at most 3 cycles later",
+        "the same for the queue with a register after its memory, at most 3 cycles later",
         _block_queue,
         Method.INDUCTION,
         depth=4,
@@ -151,8 +151,8 @@ PROOFS = (
     Proof(
         "credit",
         "order",
-        "every element whose credit was taken finds room, however late it comes; it is offered once, in order, "
-        "unchanged, until it is accepted; no credit is lost or made up",
+        "every element whose credit was taken finds room, however late it comes; it is offered once, in order and "
+        "unchanged, until it is accepted; no credit is lost or created",
         _credit_queue,
         Method.INDUCTION,
         depth=3,

@@ -1,4 +1,4 @@
-"""Registers: what is written is read, what is counted is shown, and rows are counted as they come."""
+"""Proofs of the registers, the counters and the row counter."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MINER = MinerParameters(
     dimensions=4, lanes=2, depth=3, k=2, mode=_MODE, clock_hz=12_000_000, digest=bytes(range(1, 33))
 )
 _HOLD_MOST = 255
-#: The counter soon wraps around.
+#: Start value shortly before the counter wraps around.
 _COUNT_FROM = -3
 
 
 def _counter(m: Module, core: Any, inside: Inside) -> None:
-    """Count beside it; it is held for any time up to the longest."""
+    """Compare with a model count; the counter is held for any time up to the maximum."""
     m.d.comb += [core.event.eq(AnySeq(1)), core.hold.eq(AnySeq(1)), core.clear.eq(AnySeq(1))]
     begun, held = Signal(), Signal(range(_HOLD_MOST + 1))
     total, shown = Signal.like(core.value), Signal.like(core.value)
@@ -54,7 +54,7 @@ def _counter(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _rows(m: Module, core: Any, inside: Inside) -> None:
-    """Count bytes beside it, and keep the length of a row as the difference."""
+    """Compare with a model count of bytes; the row length is kept as the difference."""
     m.d.comb += [core.input.valid.eq(AnySeq(1)), core.input.payload.data.eq(AnySeq(8)), core.restart.eq(AnySeq(1))]
     most = _MINER.depth * _MINER.row_bytes
     count = Signal(range(most + 1))
@@ -65,7 +65,7 @@ def _rows(m: Module, core: Any, inside: Inside) -> None:
         Assert(core.rows * _MINER.row_bytes + core.row_bytes == count, "another count of rows"),
         Assert(core.row_bytes < _MINER.row_bytes, "a row is too long"),
         Assert(core.check == inside["crc.crc"], "another CRC"),
-        # It is of these bytes: its unit gets them, and begins anew with a restart.
+        # The CRC is of these bytes: its unit gets them and restarts with a restart.
         Assert(inside["valid"] == core.input.valid),
         Assert(inside["data"] == core.input.payload.data),
         Assert(inside["start"] == core.restart),
@@ -75,7 +75,7 @@ def _rows(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _file(m: Module, core: Any, inside: Inside) -> None:
-    """Read any register at any time, and compare with a naive table."""
+    """Read any register at any time and compare with a naive table."""
     for name in ("hold", "write", "clear", "clear_epoch", "rows", "load_bytes", "load_check"):
         m.d.comb += getattr(core, name).eq(AnySeq(len(getattr(core, name))))
     address = Signal(6)
@@ -91,7 +91,7 @@ def _file(m: Module, core: Any, inside: Inside) -> None:
     table = _table(m, core, inside)
     cleared = Signal(init=1)
     m.d.sync += cleared.eq(core.clear)
-    # Each counter gets its event, and is held with the others.
+    # Each counter gets its event and is held with the others.
     events = (
         core.events.queries,
         core.events.stalls,
@@ -122,7 +122,7 @@ def _file(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _table(m: Module, core: Any, inside: Inside) -> Mapping[int, Value]:
-    """Return what each register holds; counters are those that are proved by themselves."""
+    """Return the value of each register; the counters have proofs of their own."""
     table: dict[int, Value] = {
         BY_NAME[name].address + i: Const(word, 32)
         for name, words in identity_words(_MINER).items()
@@ -162,8 +162,8 @@ PROOFS = (
     Proof(
         "counter",
         "count",
-        "every event is counted once: the count is their number since it was cleared and what it counts from, but for "
-        "those in the last cycle and while it is held, and does not change while it is held, for up to 255 cycles",
+        "every event is counted once: the count is the start value plus the events since it was cleared, except "
+        "events in the last cycle and while it is held. It does not change while held, for up to 255 cycles",
         _counter,
         Method.INDUCTION,
         depth=2,
@@ -174,7 +174,7 @@ PROOFS = (
     Proof(
         "row_counter",
         "counts",
-        "bytes and rows since a restart are counted, and the CRC-32 is of these bytes; that is proved as crc",
+        "bytes and rows since a restart are counted, and the CRC-32 unit gets these bytes; the CRC-32 is proved as crc",
         _rows,
         Method.INDUCTION,
         depth=1,
@@ -185,8 +185,8 @@ PROOFS = (
     Proof(
         "registers",
         "words",
-        "every address shows the word of the register table three cycles after it is given: what the configuration "
-        "says, what was written or cleared, the counts, and 0 where there is no register; the counters are proved as "
+        "every address shows the word of the register table after three cycles: the values that the configuration "
+        "sets, the values written or cleared, the counts, and 0 for a missing register. The counters are proved as "
         "counter",
         _file,
         Method.INDUCTION,

@@ -1,4 +1,4 @@
-"""Where the bytes of a request go, and where words are kept."""
+"""Proofs of the request intake and of the word store."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _COLLECTED = 4
 
 
 def _intake(m: Module, core: Any, inside: Inside) -> None:
-    """Send the bytes of requests any way, and follow the one at any place of those that are collected."""
+    """Route the bytes of requests any way, and follow one of the collected bytes."""
     for name in ("begin", "length", "way", "restart", "ends"):
         m.d.comb += getattr(core, name).eq(AnySeq(len(getattr(core, name))))
     moves = drive(m, core.payload)
     packed, grid = follow(m, core.packed), follow(m, core.grid)
     byte, way = core.payload.payload.data, core.way
     collects = (way == Way.COLLECT) & ~core.collected
-    # The executor keeps a way until a byte has gone it, collects again when it has what was collected, and begins
-    # behind the end of a request.
+    # The executor keeps a route until a byte has taken it, collects again when it has the collected bytes, and begins
+    # after the end of a request.
     waits, went, ended = Signal(), Signal.like(way), Signal()
     offers = (core.packed.valid & ~core.packed.ready) | (core.grid.valid & ~core.grid.ready)
     m.d.sync += [waits.eq(offers), went.eq(way), ended.eq(core.ends)]
@@ -76,7 +76,7 @@ def _intake(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _store(m: Module, core: Any, inside: Inside) -> None:
-    """Write and read anything at any time, but nothing in the cycle in which it is written."""
+    """Write and read any address at any time, but never read an address in the cycle of its write."""
     for name in ("write", "write_address", "write_word", "read_address"):
         m.d.comb += getattr(core, name).eq(AnySeq(len(getattr(core, name))))
     clashes = core.write & (core.write_address == core.read_address)
@@ -88,7 +88,7 @@ def _store(m: Module, core: Any, inside: Inside) -> None:
         m.d.sync += now[core.write_address].eq(core.write_word)
     with m.If(write):
         m.d.sync += later[address].eq(word)
-    # What each address reads comes behind so many registers, and counts unless something was written there.
+    # A read value passes through these registers, and is compared unless its address was written meanwhile.
     line = [Signal(width + 1, name=f"expected_{i}") for i in range(core.latency)]
     m.d.sync += [line[0].eq((now[core.read_address] << 1) | ~clashes)]
     m.d.sync += [behind.eq(before) for before, behind in pairwise(line)]
@@ -106,9 +106,9 @@ PROOFS = (
     Proof(
         "intake",
         "ways",
-        "every byte of a request, and none of the next, goes the way that is asked for, once, in order, unchanged; "
-        "the last byte of the rows is marked, the last four bytes collected are shown, and no more are taken, if a way "
-        "is kept until a byte has gone it, and a request begins behind the end of the one before",
+        "every byte of a request, and none of the next, goes to the requested route once, in order and unchanged. The "
+        "last byte of the rows is marked, and the last four collected bytes are shown. No more are taken. This holds "
+        "if a route is kept until a byte has taken it and a request begins after the end of the previous one",
         _intake,
         Method.INDUCTION,
         depth=2,
@@ -119,8 +119,8 @@ PROOFS = (
     Proof(
         "word_store",
         "words",
-        "every address shows the word that was last written there, in its cycle, whatever is written meanwhile; that "
-        "of a word that is written in the same cycle may show anything",
+        "every address shows the word last written there, in its cycle, for any other writes. The address "
+        "of a word written in the same cycle may show any value",
         _store,
         Method.INDUCTION,
         depth=3,

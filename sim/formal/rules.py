@@ -1,4 +1,4 @@
-"""A request by the rules of ``ninefold.spec.link``: what is wrong with it, and what a miner keeps."""
+"""Model of a request by the rules of ``ninefold.spec.link``: its faults, and the miner's state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADDRESSES = 64
 
 
 class Kept:
-    """What a miner keeps from one request to the next.
+    """State of a miner between requests.
 
     Parameters
     ----------
@@ -29,17 +29,17 @@ class Kept:
     Attributes
     ----------
     known, busy : Signal
-        Slots with a reply that may be sent again, and slots whose reply is made or sent; a bit each.
+        Slots with a reply that may be repeated, and slots whose reply is being built or sent; one bit each.
     crcs : list of Signal
-        CRC of the request of each slot.
+        CRC of each slot's request.
     waiting : Signal
-        Jobs that were handed on, and whose reply is not built.
+        Number of jobs passed on whose reply is not built.
     epoch : Signal
-        The board's.
+        Epoch of the board.
     loaded : Signal
-        Bytes of the load so far.
+        Number of bytes of the load so far.
     opened, flushes : Signal
-        The engine has a part of a load; it must be told that it ends.
+        The engine has part of a load; it must be told that the load ends.
     """
 
     def __init__(self, p: MinerParameters) -> None:
@@ -52,43 +52,43 @@ class Kept:
 
 
 class Request:
-    """The request that is executed.
+    """Request in execution.
 
     Parameters
     ----------
     m : Module
-        Gets what is decided of it.
+        Module that receives the model.
     p : MinerParameters
         The miner.
     core : Any
         The executor.
     kept : Kept
-        What the miner keeps.
+        State of the miner.
 
     Attributes
     ----------
     kind, length, slot : Value
-        Of the header.
+        Fields of the header.
     prefix, recent, taken : Signal
-        First four bytes of the payload, last four of those that were taken, and how many were.
+        First four bytes of the payload, last four bytes taken, and number of bytes taken.
     address, count, offset, final, form, queries, k : Value
-        Fields of the prefix, by the kind.
+        Fields of the prefix, depending on the kind.
     again : Signal
-        It is known by slot and CRC.
+        The request is a repeat, by slot and CRC.
     faults : mapping of Fault to Signal
-        What is wrong with it, if the miner keeps what it kept before.
+        Faults of the request, given the miner's state before it.
     details : mapping of Fault to Value
-        The details.
+        Detail of each fault.
     run, total, results : Signal
-        Registers from the first address on, bytes of the load behind this block, and results of each query.
+        Consecutive registers from the first address, bytes of the load after this block, and results per query.
     decided, sound, goal : Signal
-        Its prefix is there; nothing was wrong with it then; `total` then.
+        The prefix is complete; the request had no fault then; `total` at that time.
     answered, repeated, ignored : Signal
-        Its reply was ordered; its reply was asked for again; it is a repeat, and its reply was being made or sent.
+        The reply was ordered; a repeat of it was ordered; the request repeats one whose reply is in progress.
     writes, resets : Signal
-        Registers written so far, and steps of a reset.
+        Number of registers written so far, and of steps of a reset.
     controls, begun, emptied : Signal
-        It has written a reset; it has begun a load; all bytes of its rows have left.
+        The request has written a reset; it has begun a load; all its row bytes have left.
     """
 
     def __init__(self, m: Module, p: MinerParameters, core: Any, kept: Kept) -> None:
@@ -128,7 +128,7 @@ class Request:
         }
 
     def _access(self, m: Module) -> None:
-        """Say what is wrong with the length, but for loads and queries, with the kind, or with an address."""
+        """Model the faults of kind, address, and length (except for loads and queries)."""
         kind, length, faults = self.kind, self.length, self.faults
         m.d.comb += [
             self.run.eq(Mux(kind == Kind.WRITE, run_from(self.address, "w"), run_from(self.address, "r"))),
@@ -149,7 +149,7 @@ class Request:
                 m.d.comb += wrong.eq(length != 0)
 
     def _load(self, m: Module, p: MinerParameters, core: Any, kept: Kept) -> None:
-        """Say what is wrong with a load."""
+        """Model the faults of a load."""
         loads, faults, begins = self.kind == Kind.LOAD, self.faults, self.offset == 0
         m.d.comb += [
             self.total.eq(Mux(begins, 0, kept.loaded) + self.length - PREFIX_BYTES),
@@ -159,7 +159,7 @@ class Request:
         ]
 
     def _query(self, m: Module, p: MinerParameters, core: Any, kept: Kept) -> None:
-        """Say what is wrong with a query."""
+        """Model the faults of a query."""
         faults, queries = self.faults, Signal(8, name="queries_asked")
         size = Mux(self.form == FORMAT_GRID, p.query_bytes[1] * queries, p.query_bytes[0] * queries)
         m.d.comb += [
@@ -178,8 +178,8 @@ class Request:
 
 
 def run_from(address: Value, access: str) -> Value:
-    """Return how many registers that may be read, or written, follow one another from an address on."""
+    """Return the number of consecutive readable or writable registers from an address."""
     there = {at for register in REGISTERS if access == "r" or access in register.access for at in register.addresses}
     runs = [next(n for n in range(_ADDRESSES) if at + n not in there) for at in range(_ADDRESSES)]
-    # No table, since Yosys makes a memory of it, of which induction knows nothing.
+    # Not a table, since Yosys infers a memory, which induction cannot constrain.
     return reduce(or_, (Mux(address == at, Const(run, 6), 0) for at, run in enumerate(runs)))

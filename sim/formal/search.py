@@ -1,4 +1,4 @@
-"""What joins the parts of the miner: bytes of rows and queries on their way to the engine, and the ends of loads."""
+"""Proof of the connections in the miner: row and query bytes on their way to the engine, and ends of loads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MINER = MinerParameters(
 _SIZE = _MINER.lanes // 2
 #: Bytes of grid values for a byte of packed nits, and how many may be inside the quantiser: more than are.
 _GRID_BYTES, _HELD_MOST = 4, 32
-#: Parts that do anything.
+#: Parts with free behaviour.
 _ANY = (
     BlockQueue,
     ByteQuantiser,
@@ -45,7 +45,7 @@ _ANY = (
     StreamStage,
     TopKMiner,
 )
-#: Streams that join two parts and nothing else.
+#: Streams that only connect two parts.
 _JOINED = (
     ("FrameReceiver.headers", "Executor.headers"),
     ("FrameReceiver.payload", "StreamStage.input"),
@@ -60,7 +60,7 @@ _JOINED = (
     ("SimilarityEngine.scores", "TopKMiner.scores"),
     ("TopKMiner.results", "ReplyStore.results"),
 )
-#: Signals that do: by the part that drives them, that which gets them, and their names there.
+#: Signals that only connect two parts: driving part, receiving part, and their names there.
 _WIRED = (
     ("ReplyStore", "Executor", ("built", "sent", "sent_slot")),
     ("ReplyStore", "RegisterFile", ("address", "hold")),
@@ -79,23 +79,23 @@ def _moves(stream: Any) -> Value:
 
 
 class _Word:
-    """The word that is put together from bytes of the executor, or of the quantiser, and its byte at any place.
+    """Model of the word assembled from bytes of the executor or the quantiser, with its byte at any place.
 
     Parameters
     ----------
     m : Module
-        Gets the registers.
+        Module that receives the registers.
     executor, quantiser, engine : Any
         The parts.
 
     Attributes
     ----------
     count : Signal
-        Bytes so far.
+        Number of bytes so far.
     place, byte : Signal
-        Place of the byte that is followed, and what it is.
+        Place and value of the followed byte.
     of_rows, last : Signal
-        They are of rows; the final one ends the load.
+        The bytes belong to rows; the final byte ends the load.
     """
 
     def __init__(self, m: Module, executor: Any, quantiser: Any, engine: Any) -> None:
@@ -118,7 +118,7 @@ class _Word:
 
 
 def _search(m: Module, core: Any, inside: Inside) -> None:
-    """Let the parts do anything, and look at what reaches the engine."""
+    """Let the parts behave freely, and check the inputs of the engine."""
     parts = core.parts
     executor, quantiser, engine, top = (
         parts[kind.__name__] for kind in (Executor, ByteQuantiser, SimilarityEngine, TopKMiner)
@@ -166,9 +166,9 @@ def _search(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _promises(m: Module, executor: Any, word: _Word, held: Signal) -> None:
-    """Assume what is proved of the executor, and what it may know when no reply waits.
+    """Assume the proved properties of the executor, and the state when no reply waits.
 
-    Then each query is answered: by the proofs of replies, top-k and similarity its words have reached the engine.
+    Every query is answered then: by the proofs of replies, top-k and similarity, its words have reached the engine.
     """
     packed, grid, loading = executor.packed, executor.grid, executor.loading
     was_loading, of_grid, waits, flushes = (Signal(name=f"before_{i}") for i in range(4))
@@ -193,7 +193,7 @@ def _promises(m: Module, executor: Any, word: _Word, held: Signal) -> None:
 
 
 def _stand(m: Module, engine: Any) -> None:
-    """Assert that what is offered to the engine stands."""
+    """Assert that offers to the engine stay stable."""
     for name in ("load", "query"):
         stream = getattr(engine, name)
         payload = Value.cast(stream.payload)
@@ -203,7 +203,7 @@ def _stand(m: Module, engine: Any) -> None:
 
 
 def _joined(m: Module, parts: Any, top: Any) -> None:
-    """Assert that the other streams and signals join two parts."""
+    """Assert that the other streams and signals connect two parts."""
 
     def find(name: str) -> Any:
         part, _, member = name.partition(".")
@@ -230,7 +230,7 @@ def _joined(m: Module, parts: Any, top: Any) -> None:
 
 
 def _packer(m: Module, inside: Inside, word: _Word, held: Signal, executor: Any) -> None:
-    """Say where in the packer the byte is, which is the invariant."""
+    """Assert the invariant: the position of the byte in the packer."""
     m.d.comb += [
         Assert(word.count <= _SIZE),
         Assert(inside["packer.count"] == Mux(word.count == _SIZE, 0, word.count)),
@@ -247,12 +247,12 @@ def _at(bits: Value, word: _Word) -> Value:
 
 
 def _among_any(**_given: Any) -> Any:
-    """Make a miner of parts that do anything, but for the packer; they are its ``parts``."""
+    """Build a miner of free parts except the packer, available as ``parts``."""
     parts: dict[str, Any] = {}
 
     def anything(kind: Any) -> Any:
         def make(*given: Any, **named: Any) -> Any:
-            # The second of a kind, and those behind it, go by their number.
+            # The second and later parts of a kind are named by number.
             alike = sum(name.partition(" ")[0] == kind.__name__ for name in parts)
             name = f"{kind.__name__} {alike + 1}" if alike else kind.__name__
             parts[name] = AnyCore(kind, *given, **named)
@@ -270,12 +270,12 @@ PROOFS = (
         "miner",
         "search",
         "every byte of rows, and every byte of queries, packed or from the quantiser, reaches the engine in a word of "
-        "its load, or of its queries, once, in order, unchanged; last is on the word of the load's final byte, and on "
-        "the one that ends a load which was broken off; offers to the engine and to the host stand until they are "
-        "accepted; the other streams and signals join the parts they should: that of a miner whose parts, but for the "
-        "packer, do anything that keeps to their streams, if the executor keeps to what is proved of it, and begins a "
-        "load or another format only when no query is on its way to the engine. It waits for all replies before, and "
-        "by the proofs of replies, top-k and similarity none comes before the words of its query",
+        "its load or of its queries, once, in order and unchanged. `last` is on the word of the load's final byte, "
+        "and on the word that ends an aborted load. Offers to the engine and to the host stay stable until accepted. "
+        "The other streams and signals connect the right parts. This holds for a miner whose parts, except the "
+        "packer, do anything that keeps to their streams, if the executor has its proved properties and begins a load "
+        "or another format only when no query is on its way to the engine. The executor first waits for all replies, "
+        "and by the proofs of replies, top-k and similarity, no reply comes before the words of its query",
         _search,
         Method.INDUCTION,
         depth=2,

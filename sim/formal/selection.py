@@ -1,4 +1,4 @@
-"""Top-k: each score of each batch comes out at its rank, or not at all.
+"""Proof of top-k: each score of each batch leaves at its rank, or not at all.
 
 The rank of a score is the number of scores of its batch that beat it: larger ones, and equal ones that came before it.
 If any score of rank r below k is result r of its batch, and a batch has as many results as it has scores, at most k,
@@ -23,32 +23,32 @@ __all__ = ["CLAIM", "PARAMETERS", "PROOFS", "Followed", "K", "follow_score"]
 K = 2
 _SCORE_BITS = 2
 _ID_BITS = 2
-#: Batches inside are counted with so many bits: there is room for fewer.
+#: Bits of the count of batches inside, more than fit in the core.
 _BATCH_BITS = 5
 
 
 @dataclass(frozen=True)
 class Followed:
-    """A score that is followed, its batch, and what is known of them.
+    """Followed score and its batch.
 
     Attributes
     ----------
     score, identifier : Signal
-        What it is.
+        Value and id of the score.
     starts, begun : Signal
-        The next score begins a batch; the batch of the score that is followed has begun.
+        The next score begins a batch; the followed score's batch has begun.
     mine, closed : Signal
-        Its batch enters, and has entered and not left.
+        Its batch is entering; its batch has entered and not left.
     chosen : Signal
         It has entered.
     rank, count : Signal
-        Scores of its batch that beat it, up to k + 1; scores of its batch, up to k.
+        Number of better scores in its batch, up to k + 1; number of scores in its batch, up to k.
     place : Signal
         Place of the next result in its batch.
     pending, before : Signal
-        Batches that have entered and not left, and those of them before its own.
+        Number of batches that have entered and not left, and number of these before its own.
     beaten, fresh : Signal
-        Of the score that entered last: it beats the one that is followed, and is that.
+        The latest score beats the followed one; the latest score is the followed one.
     """
 
     score: Signal
@@ -76,7 +76,7 @@ def _signals(given: Any) -> Followed:
 
 
 def follow_score(m: Module, core: Any) -> Followed:
-    """Follow any score of any batch, whose score and id are chosen beforehand, and assert that it is at its rank."""
+    """Follow any score of any batch, with score and id fixed in advance, and assert its rank."""
     accepted, left = drive(m, core.scores), follow(m, core.results)
     given, result = core.scores.payload, core.results.payload
     it = _signals(given)
@@ -121,7 +121,7 @@ def follow_score(m: Module, core: Any) -> Followed:
                 Assert(result.score == it.score, "another score is at this rank"),
                 Assert(result.id == it.identifier, "another score is at this rank"),
             ]
-    # A batch behind another has left, with more scores than k in it, of which the chosen one was not the best.
+    # A batch after another has left, with more than k scores, of which the followed one was not the best.
     m.d.sync += [
         Cover(done & later & it.chosen & (it.rank == 1) & (it.count == K)),
         Cover(core.results.valid & leaves & (it.rank == K) & it.chosen),
@@ -136,8 +136,8 @@ def _selection(m: Module, core: Any, _inside: Inside) -> None:
 
 CLAIM = (
     "each score of any batch is at its rank among the results if that is below k, with its id, and absent otherwise: "
-    "results are sorted, come from the batch, leave out nothing larger, and ties are in order of arrival; a batch has "
-    "as many results as scores, at most k; results stand until they are accepted"
+    "results are sorted, come from the batch, omit no larger score, and ties are in order of arrival. A batch has "
+    "as many results as scores, at most k. Results stay stable until accepted"
 )
 PARAMETERS = {"k": K, "score_width": _SCORE_BITS, "id_width": _ID_BITS}
 PROOFS = (

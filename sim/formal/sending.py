@@ -1,4 +1,4 @@
-"""Replies: what was written into a slot is sent, once it is built and again when asked."""
+"""Proof of the replies: a slot is sent once it is built, and again on request."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from ninefold.sim.formal.streams import drive, follow
 
 __all__ = ["PROOFS"]
 
-#: Cycles from the moment from which a slot is to be sent, or the one before is sent, to the offer of its first byte.
+#: Cycles from the request to send a slot, or the end of the previous one, to the offer of its first byte.
 _LATE_MOST = 4
 
 
 class _Orders:
-    """Slots that are to be sent, by the rule: in order, each until it is sent.
+    """Model of the slots to send, in order, each until it is sent.
 
     Parameters
     ----------
     m : Module
-        Gets the registers.
+        Module that receives the registers.
     window, bits : int
-        Slots, and bits of the number of one.
+        Number of slots, and bits of a slot number.
 
     Attributes
     ----------
     slots : list of Signal
-        The slots, the next one first.
+        Slots to send, the next one first.
     count : Signal
-        How many they are.
+        Number of slots to send.
     waiting, written : Signal
-        Slots that are among them, and those that were built; a bit each.
+        Slots to send, and slots that are built; one bit each.
     """
 
     def __init__(self, m: Module, window: int, bits: int) -> None:
@@ -46,7 +46,7 @@ class _Orders:
         self.waiting, self.written = Signal(window, name="waiting"), Signal(window, name="written")
 
     def run(self, built: Any, asked: Any, slot: Any, sent: Any) -> None:
-        """Add a slot that was built, or that is asked for again, and take the first away when it is sent."""
+        """Add a slot that is built or requested again; remove the first when it is sent."""
         m = self._m
         moved = [Signal.like(order, name=f"{order.name}_moved") for order in self.slots]
         for i, order in enumerate(moved):
@@ -71,7 +71,7 @@ class _Orders:
 
 
 def _sending(m: Module, core: Any, inside: Inside) -> None:
-    """Build anything, and follow any byte of any slot to where it is sent."""
+    """Build any replies, and follow any byte of any slot to the output."""
     job, again, offer = core.jobs.payload, core.again.payload, core.frames.payload
     drive(m, core.jobs)
     drive(m, core.results)
@@ -97,11 +97,11 @@ def _sending(m: Module, core: Any, inside: Inside) -> None:
     ]
     m.d.comb += [
         size.eq(lengths[head]),
-        # Of the executor, by its proof.
+        # Proved of the executor.
         Assume(~core.jobs.valid | core.jobs.ready | ~orders.waiting.bit_select(job.slot, 1)),
         Assume(~core.again.valid | (orders.written & ~orders.waiting).bit_select(again.slot, 1)),
         Assume(~core.again.valid | ~core.jobs.valid | (again.slot != job.slot)),
-        # No reply is longer than its slot, by the proof of what is built.
+        # No reply is longer than its slot, by the proof of the building.
         Assume(~writes | (inside["length"] < SIZE)),
         Assert(~writes | (core.jobs.valid & (address[-bits:] == job.slot)), "another slot is written"),
         Assert(~core.frames.valid | ((orders.count != 0) & (place < size)), "a byte is sent that is not asked for"),
@@ -118,7 +118,7 @@ def _sending(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _machine(m: Module, core: Any, inside: Inside, orders: _Orders, frame: tuple[Signal, ...]) -> None:
-    """Say where the queue and the bytes of the first slot are, which is the invariant."""
+    """Assert the invariant of the queue and of the first slot's bytes."""
     size, place, byte, late = frame
     state, states = inside["fsm_state"], states_of(inside["fsm_state"])
     shown, ends, offered = inside["$signal#6"], inside["$signal#7"], core.frames.valid
@@ -169,10 +169,10 @@ PROOFS = tuple(
         (
             "sending",
             4,
-            "every slot that is built, or asked for again, is sent once, in the order of these, from at most 4 cycles "
-            "behind the one before on: the bytes that were written there, all, in order, unchanged, with last on the "
-            "final one, until which nothing is written there; sent is told behind it, with the slot",
+            "every slot that is built or requested again is sent once, in that order, starting at most 4 cycles "
+            "after the previous one: all its written bytes, in order and unchanged, with `last` on the "
+            "final one. Nothing is written there before that. `sent` follows, with the slot",
         ),
-        ("sending_of_two", 2, "the same of the least window"),
+        ("sending_of_two", 2, "the same for the smallest window"),
     )
 )

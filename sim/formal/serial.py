@@ -1,4 +1,4 @@
-"""UART: the line is the byte's in every cycle, and what comes on a line in step is received, for ever."""
+"""Unbounded proofs of the UART: the transmitter's output in every cycle, and reception from a sender in step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CYCLES = 10 * _DIVISOR
 
 
 class _Byte:
-    """A byte on a line, by the rule: a start bit, eight bits, a stop bit, each `_DIVISOR` cycles long."""
+    """Model of a byte on the line: a start bit, eight bits and a stop bit of `_DIVISOR` cycles each."""
 
     def __init__(self, m: Module, name: str) -> None:
         self.busy = Signal(name=f"{name}_busy")
@@ -31,7 +31,7 @@ class _Byte:
         m.d.comb += [self.level.eq(~self.busy | places[self.place]), Assert(self.place < _CYCLES)]
 
     def run(self, m: Module, begins: Any, data: Any) -> None:
-        """Begin with a byte where `begins`, which may be so while the one before ends."""
+        """Begin a byte if `begins`, which may be high while the previous one ends."""
         with m.If(begins):
             m.d.sync += [self.busy.eq(1), self.place.eq(0), self.data.eq(data)]
         with m.Elif(self.ends):
@@ -40,14 +40,14 @@ class _Byte:
             m.d.sync += self.place.eq(self.place + 1)
 
     def behind(self, m: Module, name: str) -> _Byte:
-        """Return the same a cycle later."""
+        """Return the model one cycle later."""
         later = _Byte(m, name)
         m.d.sync += [later.busy.eq(self.busy), later.place.eq(self.place), later.data.eq(self.data)]
         return later
 
 
 def _transmitter(m: Module, core: Any, inside: Inside) -> None:
-    """Compare the line in every cycle; the invariant says where in the byte timer and shift register are."""
+    """Compare the line in every cycle; the invariant gives the state of timer and shift register."""
     model = _Byte(m, "byte")
     model.run(m, drive(m, core.input), core.input.payload.data)
     timer, left, shifted = inside["timer"], inside["left"], inside["shifted"]
@@ -69,7 +69,7 @@ def _transmitter(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _receiver(m: Module, core: Any, inside: Inside) -> None:
-    """Send bytes with any pauses from the same clock; three cycles later the receiver is in step."""
+    """Send bytes with any pauses from the same clock; the receiver follows three cycles later."""
     sender = _Byte(m, "sender")
     begins = Signal()
     m.d.comb += [begins.eq(AnySeq(1) & (~sender.busy | sender.ends)), core.rx.eq(sender.level)]
@@ -108,8 +108,8 @@ PROOFS = (
     Proof(
         "uart_transmitter",
         "line",
-        "the line is start bit, byte and stop bit in their cycles, idle otherwise, and a byte is taken exactly when "
-        "the one before ends",
+        "the output is start bit, byte and stop bit in their cycles, and idle otherwise; a byte is taken exactly when "
+        "the previous one ends",
         _transmitter,
         Method.INDUCTION,
         depth=2,
@@ -120,7 +120,7 @@ PROOFS = (
         "uart_receiver",
         "bytes",
         "every byte of a sender in step, after any pause or none, is offered once, unchanged, until it is accepted; "
-        "lost is high for a byte that ends while the one before is on offer, and never otherwise",
+        "`lost` is high for a byte that ends while the previous one is on offer, and never otherwise",
         _receiver,
         Method.INDUCTION,
         depth=6,

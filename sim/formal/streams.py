@@ -1,4 +1,4 @@
-"""Streams under proof: what a source may do, what a sink must see, and one word that is followed through."""
+"""Streams under proof: assumptions on sources, assertions at sinks, and one followed word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Watch", "drive", "follow"]
 
 
 def drive(m: Module, stream: Any) -> Value:
-    """Offer anything at any time on an input, each offer until it is accepted; returns whether one is accepted."""
+    """Offer any payload at any time, stable until accepted; return whether one is accepted."""
     payload = Value.cast(stream.payload)
     m.d.comb += [stream.valid.eq(AnySeq(1)), payload.eq(AnySeq(len(payload)))]
     waits, before = Signal(name="source_waits"), Signal(len(payload), name="source_payload")
@@ -22,7 +22,7 @@ def drive(m: Module, stream: Any) -> Value:
 
 
 def follow(m: Module, stream: Any) -> Value:
-    """Accept at any time from an output, and assert that offers stand; returns whether one is accepted."""
+    """Accept at any time, and assert that offers stay stable; return whether one is accepted."""
     payload = Value.cast(stream.payload)
     m.d.comb += stream.ready.eq(AnySeq(1))
     waits, before = Signal(name="sink_waits"), Signal(len(payload), name="sink_payload")
@@ -36,31 +36,31 @@ def follow(m: Module, stream: Any) -> Value:
 
 
 class Watch:
-    """Any one word, followed from its acceptance to its exit.
+    """One word, followed from acceptance to exit.
 
-    Which word is chosen is free, so that what holds of it holds of each.
+    The choice of the word is free, so a property that holds for it holds for every word.
 
     Parameters
     ----------
     m : Module
-        Gets the counters.
+        Module that receives the counters.
     accepted, left : Value
         Whether a word enters and one leaves in this cycle, one for one.
     most : int
-        Words that may be inside at once.
+        Maximum number of words inside.
 
     Attributes
     ----------
     inside : Signal
-        Words inside.
+        Number of words inside.
     begins : Value
-        The word that enters is the chosen one.
+        The entering word is the followed one.
     waits : Signal
-        It has entered and not left.
+        The followed word has entered and not left.
     ahead : Signal
-        Words before it.
+        Number of words before it.
     comes : Value
-        The word that is on offer is the chosen one, if there is an offer.
+        The offered word, if any, is the followed one.
     """
 
     def __init__(self, m: Module, accepted: Value, left: Value, most: int) -> None:
