@@ -11,6 +11,7 @@ from ninefold.host.bench import data as module
 from ninefold.host.bench.data import Base, base, dataset, recall
 from ninefold.host.nits import unpack
 from ninefold.spec.benchmark import Request
+from ninefold.spec.errors import InputError
 
 
 @pytest.fixture
@@ -62,3 +63,18 @@ def test_without_an_index_the_data_is_seeded_and_said_to_be(tmp_path: Path, monk
     assert len(notes) == 1
     assert notes[0].startswith("the data are seeded random numbers, whose recall is meaningless:")
     assert dataset(made, 20).name == "normal, seeded"
+
+
+def test_given_vectors_are_searched(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(2).standard_normal((40, 8)).astype(np.float16)
+    np.save(tmp_path / "mine.npy", vectors)
+    made = base(Request(data=str(tmp_path / "mine.npy")), 10)
+    assert (made.name, made.real, made.vectors.shape, made.queries.shape) == ("mine", True, (30, 8), (10, 8))
+    rows = np.concatenate([made.vectors, made.queries])
+    assert np.array_equal(np.sort(rows, axis=0), np.sort(vectors.astype(np.float32), axis=0))
+    assert made.scale > 0
+    with pytest.raises(InputError, match="mine must have at least 42 rows for 21 queries, not 40"):
+        base(Request(data=str(tmp_path / "mine.npy")), 21)
+    np.save(tmp_path / "one.npy", vectors[0])
+    with pytest.raises(InputError, match=r"one\.npy must have shape \(N, D\), not \(8,\)"):
+        base(Request(data=str(tmp_path / "one.npy")), 1)
