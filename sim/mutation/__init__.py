@@ -1,4 +1,4 @@
-"""Mutants of the cores: what their benches see, and proofs that what they do not see is no fault."""
+"""Mutants of the cores: verdicts of the testbenches, and proofs of equivalence for the mutants they pass."""
 
 from ninefold.sim.mutation.campaign import Campaign, Status, Verdict
 from ninefold.sim.mutation.catalogue import SUBJECTS, Subject, subject_of

@@ -1,4 +1,4 @@
-"""What is mutated: cores at the smallest parameters of interest, and what their inputs promise."""
+"""Catalogue of mutated cores, at the smallest useful parameters, with assumptions on their inputs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["SUBJECTS", "Subject", "subject_of"]
 
 @dataclass(frozen=True)
 class Subject:
-    """A core whose bench is measured.
+    """Core whose testbench is measured.
 
     Attributes
     ----------
     core : str
-        Name of the core, as in ``ninefold.hdl.catalogue.CORES``, and of its bench.
+        Name of the core, as in ``ninefold.hdl.catalogue.CORES``, and of its testbench.
     parameters : mapping of str to Any
-        What the core is made with.
+        Parameters of the core.
     legal : tuple of str
-        What proofs of equivalence assume of the inputs in every cycle beside the rules of streams: Verilog expressions
-        of the ports.
+        Assumptions of equivalence proofs on the inputs in every cycle, besides the rules of streams: Verilog
+        expressions of the ports.
     promise : str
-        The same for a reader; empty for nothing.
+        The assumptions in words; empty if there are none.
     large : bool
-        Whether it is too large for proofs of the whole, so that registers and memories are cut out.
+        Whether the core is too large to prove as a whole, so that registers and memories are cut out.
     """
 
     core: str
@@ -39,7 +39,7 @@ class Subject:
 
 
 def _nit(stream: str, lane: int) -> str:
-    """Return that a lane of a stream, while that offers a word, is one of the nine numbers that nits are."""
+    """Return the condition that a lane of an offered word is one of the nine nit values."""
     bits = f"{stream}__payload[{4 * lane + 3}:{4 * lane}]"
     return f"(~{stream}__valid | {bits} <= 4 | {bits} >= 12)"
 
@@ -52,20 +52,20 @@ _ALL = (
         "similarity",
         {"dimensions": 4, "lanes": 2, "depth": 3},
         tuple(_nit(stream, lane) for stream in ("load", "query") for lane in range(2)),
-        "what is offered as nits is from -4 to 4.",
+        "offered nits are from -4 to 4.",
     ),
     Subject(
         "pipeline",
         {"mode": "tanh", "dimensions": 4, "lanes": 2, "depth": 3, "k": 2},
         tuple(_nit("load", lane) for lane in range(2)),
-        "what is offered as nits of vectors is from -4 to 4.",
+        "offered nits of vectors are from -4 to 4.",
     ),
     Subject("queue", {"width": 2, "depth": 4}),
     Subject("cobs_encoder", {}, large=True),
     Subject("cobs_decoder", {}),
     Subject("frame_sender", {}, large=True),
     Subject("frame_receiver", {"capacity": 64, "frames": 2}, large=True),
-    # The smallest one that can refuse a query because of its reply. Its counters begin shortly before they wrap around.
+    # The smallest miner that can refuse a query because of its reply. Its counters start shortly before they wrap.
     Subject(
         "miner",
         {
@@ -82,21 +82,21 @@ _ALL = (
         },
         large=True,
     ),
-    # Odd, so that what is inverted in each cycle of a bit is not as before in the end.
+    # Odd, so that a value inverted in every cycle of a bit differs at the end.
     Subject("uart_transmitter", {"divisor": 5}),
     Subject("uart_receiver", {"divisor": 5}),
 )
-#: By the names of the command line.
+#: Subjects by their command-line names.
 SUBJECTS: Mapping[str, Subject] = MappingProxyType({subject.core: subject for subject in _ALL})
 
 
 def subject_of(core: str) -> Subject:
-    """Return what is mutated under that name.
+    """Return the subject of a name.
 
     Raises
     ------
     InputError
-        Nothing is.
+        The name has no subject.
     """
     if core not in SUBJECTS:
         raise InputError(f"core must be one of {', '.join(SUBJECTS)}, not {core!r}")

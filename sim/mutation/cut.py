@@ -1,4 +1,4 @@
-"""Memories and registers cut out of a netlist, so that a proof is about what lies between them."""
+"""Removal of memories and registers from a netlist, so that a proof covers only the logic between them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ninefold.sim.mutation.netlist import Netlist, Port
 __all__ = ["Cut", "cuts_of"]
 
 _STATE = re.compile(r"^  cell (\$dff|\$mem_v2) (\S+)\n((?:^    .*\n)*)", re.MULTILINE)
-#: Ports of a memory that are wider than a bit, and the parameter that says so.
+#: Ports of a memory wider than one bit, and the parameter of their width.
 _WIDTHS = {"ADDR": "ABITS", "DATA": "WIDTH", "WR_EN": "WIDTH", "D": "WIDTH", "Q": "WIDTH"}
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What is cut out of a netlist.
+    """Cells cut out of a netlist.
 
     Attributes
     ----------
     commands : str
-        Of Yosys, which take it out of ``top`` and make ports of its pins.
+        Yosys commands that remove the cells from ``top`` and expose their pins as ports.
     pins : tuple of Port
-        Those ports: what registers and memories say is an input, their other pins are outputs.
+        The exposed ports: outputs of registers and memories become inputs, their other pins become outputs.
     """
 
     commands: str
@@ -31,16 +31,16 @@ class Cut:
 
 
 def cuts_of(netlist: Netlist, cell: str) -> list[Cut]:
-    """Return cuts that get fewer: all but the registers of a cell's parts, from none to those of the whole netlist.
+    """Return cuts of decreasing size, which keep the registers of none, then more, of the parts around a cell.
 
-    All memories are cut out but those that nothing writes, which are logic.
+    All memories are cut out except those that are never written, which are logic.
 
     Parameters
     ----------
     netlist : Netlist
         The netlist.
     cell : str
-        The cell, whose name says in which parts it is.
+        Name of the cell, prefixed by its parts.
     """
     names = _path(cell).split(".")[:-1]
     parts = ["".join(f"{name}." for name in names[:depth]) for depth in range(len(names), -1, -1)]
@@ -49,7 +49,7 @@ def cuts_of(netlist: Netlist, cell: str) -> list[Cut]:
 
 
 def _cut(netlist: Netlist, kept: str | None) -> Cut:
-    """Cut all but the registers in that part of the netlist, whose name ends in a dot."""
+    """Cut all registers except those in a part of the netlist; its name ends in a dot."""
     commands, pins = ["cd top"], list[Port]()
     for number, (kind, name, body) in enumerate(_STATE.findall(netlist.text)):
         given = {key: int(value) for key, value in re.findall(r"parameter \\(\w+) (\d+)\n", body)}
@@ -68,5 +68,5 @@ def _cut(netlist: Netlist, kept: str | None) -> Cut:
 
 
 def _path(cell: str) -> str:
-    """Return the name of a cell, behind those of the parts that it is in, with dots between."""
+    """Return the name of a cell, prefixed by its parts and dots."""
     return cell.removeprefix("$flatten").replace("\\", "")

@@ -1,4 +1,4 @@
-"""Whether a mutant does the same as its core for every legal input: proved for ever, bounded, or refuted."""
+"""Equivalence of a mutant and its core for every legal input: proved without bound, bounded, or refuted."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ninefold.spec.cache import BuildCache, digest_of
 __all__ = ["Equivalence", "Relation", "compare"]
 
 _DIFFERENT, _EQUAL = "snl_SAT", "snl_UNSAT"
-# Most differences show soon, and most mutants that are equivalent differ in nothing that induction (`scorr`) does not
-# merge; the others take an invariant, or long.
+# Most differences show early, and induction (`scorr`) proves most equivalent mutants by merging all differences. The
+# others need an invariant or a long run.
 _SEARCH, _PROOF, _LONG_SEARCH = "bmc3 -F 8 -T 20", "scorr; write_aiger merged.aig; pdr -T 60", "bmc3 -F 40 -T 60"
-# Mutations of a register's output take its initial value away: all begin with 0, in a cycle of reset.
+# Mutations of a register's output remove its initial value, so all registers begin with 0 in a cycle of reset.
 _SCRIPT = """read_rtlil flat.il
 setattr -unset init w:*
 {cut}
@@ -53,28 +53,28 @@ _SOLVE = "read_aiger miter.aig; {step}; write_status status.txt"
 
 
 class Relation(StrEnum):
-    """What was found of a mutant and its core."""
+    """Relation of a mutant to its core."""
 
-    #: The same for ever, by property-directed reachability (IC3) from the initial state.
+    #: Equal in all cycles, by property-directed reachability (IC3) from the initial state.
     EQUAL = "equivalent"
-    #: No proof, and no difference in some cycles after the initial state.
+    #: No proof, and no difference in a number of cycles after the initial state.
     BOUNDED = "bounded"
-    #: A legal input tells them apart.
+    #: A legal input distinguishes them.
     DIFFERENT = "different"
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """What a proof showed.
+    """Result of a proof.
 
     Attributes
     ----------
     relation : Relation
-        Which.
+        Relation found.
     cycles : int
-        In which they do not differ, where that is bounded; the cycle of a difference; 0 for ever.
+        Cycles without a difference if bounded; the cycle of the difference if different; 0 if equal.
     cpu_s : float
-        Processor time of the run that found it.
+        Processor time of the run in seconds.
     """
 
     relation: Relation
@@ -85,33 +85,33 @@ class Equivalence:
 def compare(
     netlist: Netlist, ports: Sequence[Port], mutant: Mutant, legal: Sequence[str], *, large: bool = False
 ) -> Equivalence:
-    """Find out whether a mutant and its core can be told apart.
+    """Prove or refute the equivalence of a mutant and its core.
 
-    Of a large core memories and registers are cut out of both sides: what goes into them is compared, and what they say
-    may be anything, the same for both. Two sides that cannot differ so are the same: as long as nothing has gone in
-    that differs, nothing else can come out. A difference would show nothing, so that is looked for in the whole.
+    For a large core, memories and registers are cut out of both sides. Their inputs are compared, and their outputs are
+    free but equal on both sides. If the sides cannot differ then, they are equivalent, since equal inputs give equal
+    outputs. A difference found with cuts proves nothing, so differences are searched for in the whole core.
 
     Parameters
     ----------
     netlist : Netlist
-        The core.
+        Netlist of the core.
     ports : sequence of Port
-        Its ports.
+        Ports of the core.
     mutant : Mutant
         The mutant.
     legal : sequence of str
-        What may be assumed of the inputs in every cycle, as Verilog; see `miter`.
+        Assumptions on the inputs in every cycle, as Verilog; see `miter`.
     large : bool
-        Whether the whole is too large for proofs.
+        Whether the core is too large to prove as a whole.
 
     Raises
     ------
     UnavailableError
         Yosys is not installed.
     ToolError
-        It failed.
+        Yosys failed.
     """
-    # The less is kept, the quicker is the proof.
+    # The smaller the remaining design, the faster the proof.
     plan = [(cut, [_PROOF]) for cut in cuts_of(netlist, mutant.cell)] if large else []
     plan.append((Cut("", ()), [_SEARCH] if large else [_SEARCH, _PROOF, _LONG_SEARCH]))
     tasks = [
@@ -138,7 +138,7 @@ def compare(
 
 
 def _solve(folder: Path, steps: Sequence[str]) -> tuple[Relation, int]:
-    """Take the steps on ``miter.aig`` until one decides."""
+    """Run the steps on ``miter.aig`` until one decides."""
     bound = 0
     for step in steps:
         yosys.abc(_SOLVE.format(step=step), folder)
@@ -154,7 +154,7 @@ def _solve(folder: Path, steps: Sequence[str]) -> tuple[Relation, int]:
 
 
 def _is_constant(merged: Path) -> bool:
-    """Return whether nothing is left but an output that is always low, of which `pdr` says nothing."""
+    """Return whether only a constant low output remains, for which `pdr` reports no status."""
     if not merged.exists():
         return False
     # After the header a line for each output, here one: its literal, where 0 is low. Gates follow in binary.

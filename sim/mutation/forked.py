@@ -1,8 +1,8 @@
-"""Runs inside a simulator: the tests of a bench on many mutants, each test of each in a process of its own.
+"""Runs of a testbench on many mutants inside one simulator, with a process for each test and mutant.
 
-cocotb imports this module as if it were a bench. Python, the bench and the design are there by then, and simulated time
-has not begun, so a fork of the process is a simulation that can begin: nothing of one mutant reaches the next. The
-process of a test gets a folder of its own, which says which mutant is alive, and offers cocotb that one test.
+cocotb imports this module as a testbench. Python, the testbench and the design are loaded then, and simulated time has
+not begun, so a fork of the process is a fresh simulation, isolated from other mutants. The process of a test gets its
+own folder, which selects the active mutant, and offers cocotb that one test.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ninefold.sim.mutation.netlist import INDEX_FILE
 
 __all__ = ["VARIABLE", "Judge"]
 
-#: Environment variable with the name of the file that says what is to run.
+#: Environment variable with the name of the file with the orders.
 VARIABLE = "NINEFOLD_MUTANTS"
-#: A test that computes for longer hangs within a cycle.
+#: Processor time after which a test is considered to hang within a cycle.
 _CPU_S = 300
 _NO_RESULTS = "<testsuites/>\n"
 
 
 class Judge:
-    """Runs tests on mutants, and writes what became of each.
+    """Runner of tests on mutants that writes their verdicts.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Judge:
         self._mutants: list[int] = orders["mutants"]
 
     def run(self) -> str | None:
-        """Go through the mutants; returns None in the end, and in each fork the name of the test to run."""
+        """Run the mutants; return None at the end, and in each fork the name of the test to run."""
         for mutant in self._mutants:
             verdict: dict[str, Any] = {"mutant": mutant, "killed": None, "tests": []}
             for test, cycles in self._tests.items():
@@ -65,7 +65,7 @@ class Judge:
                 if not outcome["passed"] and mutant:
                     verdict["killed"] = test
                     break
-            # An interrupted run leaves whole files only.
+            # An interrupted run leaves only complete files.
             written = self._folder / f"{mutant}.json"
             written.write_text(json.dumps(verdict))
             shutil.move(written, self._verdicts / f".{mutant}.json")
@@ -78,14 +78,14 @@ class Judge:
         Path(INDEX_FILE).write_text(f"{mutant:x}\n")
         os.environ["COCOTB_RESULTS_FILE"] = str(folder / "results.xml")
         logging.disable(logging.CRITICAL)
-        # Verilator would wait for a thread that a fork does not have; cocotb ends Python when results are written.
+        # Verilator would wait for a thread that the fork lacks; cocotb ends Python once results are written.
         atexit.register(os._exit, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
         getattr(self._bench, test).timeout = (cycles * PERIOD_NS, "ns")
 
 
 def _outcome(folder: Path, status: int, limit: int) -> dict[str, Any]:
-    """Read what became of a test: passed, failed with a message, or crashed, when the bench gave no verdict."""
+    """Read the verdict of a test: passed, failed with a message, or crashed without a verdict."""
     results = folder / "results.xml"
     if status or not results.exists():
         return {"passed": True, "crashed": True, "message": f"the simulation ended with status {status}", "cycles": 0}

@@ -1,4 +1,4 @@
-"""A core and its mutant side by side, as Verilog: one output says that they can be told apart."""
+"""Miter of a core and its mutant, as Verilog, with one output that is high when they differ."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def miter(ports: Sequence[Port], legal: Sequence[str], pins: Sequence[Port] = ()
     Parameters
     ----------
     ports : sequence of Port
-        Of the core.
+        Ports of the core.
     legal : sequence of str
-        What else may be assumed in every cycle: expressions of the inputs.
+        Further assumptions in every cycle: expressions of the inputs.
     pins : sequence of Port
-        Of what was cut out; see `cuts_of`.
+        Pins of the cells cut out; see `cuts_of`.
     """
     inputs = [port for port in (*ports, *pins) if port.is_input]
     outputs = [port for port in (*ports, *pins) if not port.is_input]
@@ -57,7 +57,7 @@ def miter(ports: Sequence[Port], legal: Sequence[str], pins: Sequence[Port] = ()
 
 
 def _rules(ports: Sequence[Port]) -> tuple[list[str], list[str]]:
-    """Return what is needed to say that offers stand until they are accepted, and to say it."""
+    """Return declarations and conditions for offers that stay stable until accepted."""
     names = {port.name for port in ports}
     lines, rules = [], []
     for port in ports:
@@ -100,7 +100,7 @@ def _difference_in_state(pin: Port) -> str:
 
 
 def _plain(port: Port) -> str:
-    """Return the name of a port without what Verilog takes only where it is escaped."""
+    """Return the name of a port without characters that Verilog must escape."""
     return re.sub(r"\W", "_", port.name)
 
 

@@ -1,4 +1,4 @@
-"""What was found of the mutants of each core in the last full run that was kept."""
+"""Kept results of the latest full run on each core's mutants."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ninefold.spec.errors import InputError
 
 __all__ = ["WANTED", "Results", "Survivor", "keep", "kept", "reached"]
 
-#: Part of the mutants that are not equivalent that a bench must kill.
+#: Share of non-equivalent mutants that a testbench must kill.
 WANTED = 0.95
 _FOLDER = Path(__file__).with_name("kept")
 
 
 @dataclass(frozen=True)
 class Survivor:
-    """A mutant that is neither killed nor proved equivalent.
+    """Mutant that is neither killed nor proved equivalent.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Results:
-    """What was found of all mutants of a core.
+    """Results of all mutants of a core.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Results:
 
 
 def reached(verdicts: Iterable[Verdict]) -> float:
-    """Return the part of the mutants that are not proved equivalent that was killed; 1 when there are none."""
+    """Return the killed share of the mutants not proved equivalent; 1 if there are none."""
     count = Counter(verdict.status for verdict in verdicts)
     others = count.total() - count[Status.EQUIVALENT]
     return count[Status.KILLED] / others if others else 1.0
@@ -99,12 +99,12 @@ def keep(core: str, netlist: str, verdicts: Iterable[Verdict]) -> Path:
 
 
 def kept(core: str) -> Results:
-    """Return what was kept of a core.
+    """Return the kept results of a core.
 
     Raises
     ------
     InputError
-        Nothing was.
+        No results are kept.
     """
     path = _FOLDER / f"{core}.json"
     if not path.exists():

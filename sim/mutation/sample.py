@@ -1,4 +1,4 @@
-"""Mutants of a core: drawn once by Yosys' ``mutate``, kept as text, and found again in the netlist."""
+"""Samples of mutants of a core, drawn once by Yosys' ``mutate`` and kept as text."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ninefold.spec.errors import InputError
 
 __all__ = ["Mutant", "Sample", "draw", "read", "write"]
 
-#: Drawn for each core, where it has as many.
+#: Number of mutants drawn per core, if it has that many.
 SIZE = 200
 _FOLDER = Path(__file__).with_name("kept")
-#: What Yosys calls its kinds of mutation.
+#: Descriptions of Yosys' kinds of mutation.
 _KINDS = {
     "inv": "inverted",
     "const0": "stuck at 0",
@@ -34,7 +34,7 @@ class Mutant:
     number : int
         Its place in the sample, from 1.
     options : str
-        What ``mutate -mode`` takes to make it, without the module.
+        Options of ``mutate -mode`` for the mutation, without the module.
     """
 
     number: int
@@ -47,7 +47,7 @@ class Mutant:
 
     @property
     def kind(self) -> str:
-        """What is done to the bit."""
+        """Effect on the bit."""
         other = f"bit {self._option('ctrlbit')} of the port"
         return _KINDS[self.options.split()[0]].format(other=other)
 
@@ -72,7 +72,7 @@ class Sample:
     netlist : str
         Digest of the netlist that they were drawn from.
     seed : int
-        Of the draw.
+        Seed of the draw.
     mutants : tuple of Mutant
         In the order of the draw.
     """
@@ -85,8 +85,8 @@ class Sample:
 def draw(netlist: Netlist, seed: int, size: int = SIZE) -> Sample:
     """Draw mutants of a netlist.
 
-    Yosys spreads them over modules, cells, signals and lines of the source. Mutants of a clock pin are left out: what
-    a stuck or inverted clock does is no fault of the logic, and each would be killed by the first test.
+    Yosys spreads them over modules, cells, signals and lines of the source. Mutants of clock pins are left out, since
+    a stuck or inverted clock is not a fault of the logic and the first test would kill it.
 
     Parameters
     ----------
@@ -95,21 +95,21 @@ def draw(netlist: Netlist, seed: int, size: int = SIZE) -> Sample:
     seed : int
         From 0 on.
     size : int
-        How many, where the netlist has as many.
+        Number of mutants, if the netlist has that many.
 
     Raises
     ------
     ToolError
         Yosys failed.
     """
-    # Up to a fifth of what is drawn are clocks.
+    # Up to a fifth of the drawn mutations are on clock pins.
     drawn = [options for options in mutations(netlist, seed, size + size // 4) if " -port CLK " not in f"{options} "]
     kept = list(dict.fromkeys(drawn))[:size]
     return Sample(netlist.digest, seed, tuple(Mutant(i, options) for i, options in enumerate(kept, 1)))
 
 
 def read(core: str, netlist: Netlist) -> Sample:
-    """Return the sample that is kept of a core.
+    """Return the kept sample of a core.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def read(core: str, netlist: Netlist) -> Sample:
 
 
 def write(core: str, sample: Sample) -> Path:
-    """Keep a sample, in the place of one before it, and return its file."""
+    """Write a sample, replacing an earlier one, and return its file."""
     head = [f"# Mutants of {core}, drawn by `ninefold mutate {core} --draw`: options of Yosys' mutate -mode."]
     head += [f"# netlist {sample.netlist}", f"# seed {sample.seed}"]
     path = _path(core)
