@@ -178,7 +178,7 @@ def test_objectives_are_refused(text: str, message: str) -> None:
 
 
 def test_cells_are_refused_where_they_are_not_estimated() -> None:
-    with pytest.raises(InputError, match=r"^lut is not estimated on tangnano9k: .* objectives there are qps, engine"):
+    with pytest.raises(InputError, match=r"^lut is not estimated on tangnano9k: .* its objectives are qps, engine"):
         objectives("qps,lut", BOARDS["tangnano9k"])
     assert len(objectives("qps, ram", BOARDS["tangnano9k"])) == 2
 
