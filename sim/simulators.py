@@ -20,10 +20,10 @@ from xml.etree import ElementTree
 from ninefold.sim.benches.fields import PERIOD_NS
 from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.tools import Tools, find_tools
-from ninefold.sim.waveforms import convert, declarations, only_shown, prepare
+from ninefold.sim.waveforms import converting, declarations, only_shown, prepare
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import InputError, ToolError, UnavailableError, installs, not_installed, tool_failure
+from ninefold.spec.errors import InputError, UnavailableError, installs, not_installed, tool_failure
 from ninefold.spec.programs import run, stop_if_interrupted
 from ninefold.spec.progress import step
 
@@ -181,26 +181,26 @@ class Simulator(ABC):
             results = folder / "results.xml"
             raw = None if waveform is None else folder / "raw.vcd"
             try:
-                with step(f"running {bench.rpartition('.')[2]}'s tests", count=lambda: _reached(folder / "log")):
+                with (
+                    self._converting(built, raw, waveform),
+                    step(f"running {bench.rpartition('.')[2]}'s tests", count=lambda: _reached(folder / "log")),
+                ):
                     self._simulate(built, bench, seed, tests, variables or {}, plusargs, raw, results)
-            except ToolError:
-                # The waveform up to the failure helps to find the cause.
-                with contextlib.suppress(ToolError, OSError):
-                    self._convert(built, raw, waveform)
-                raise
             finally:
                 if log is not None and (folder / "log").exists():
                     shutil.copyfile(folder / "log", log)
-            self._convert(built, raw, waveform)
             outcomes = _outcomes(results)
         for test in tests:
             if test not in {outcome.name for outcome in outcomes}:
                 raise InputError(f"the testbench of {bench.rpartition('.')[2]} has no test {test!r}")
         return outcomes
 
-    def _convert(self, built: Path, raw: Path | None, waveform: Path | None) -> None:
-        if raw is not None and waveform is not None:
-            convert(raw, waveform, declarations((built / _SOURCE).read_text()))
+    def _converting(
+        self, built: Path, raw: Path | None, waveform: Path | None
+    ) -> contextlib.AbstractContextManager[None]:
+        if raw is None or waveform is None:
+            return contextlib.nullcontext()
+        return converting(raw, waveform, declarations((built / _SOURCE).read_text()))
 
     @abstractmethod
     def _recording(self, raw: Path) -> _Recording:

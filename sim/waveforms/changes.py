@@ -6,9 +6,9 @@ import ctypes
 import functools
 import os
 import platform
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from ninefold.spec.cache import BuildCache, digest_of
@@ -17,13 +17,15 @@ from ninefold.spec.errors import ToolError, UnavailableError
 from ninefold.spec.programs import run
 from ninefold.spec.progress import step
 
-__all__ = ["FstFunctions", "Target", "copy_changes", "prepare"]
+__all__ = ["FstFunctions", "Target", "copy_changes", "load", "prepare"]
 
 _SOURCE = Path(__file__).with_name("copy.cpp")
 _INSTALL = "install a C++ compiler, e.g. apt install g++, or set CXX to it"
 _OPTIONS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden")
-#: Bytes after which a call into the library returns, so that Python handles signals (Ctrl-C).
-_SLICE_BYTES = 16 << 20
+#: Megabytes after which a call into the library returns, so that Python handles signals (Ctrl-C).
+_SLICE_MB = 16
+#: Time between two looks for new changes.
+_POLL_S = 0.1
 
 
 class _Signal(ctypes.Structure):
@@ -84,8 +86,10 @@ class FstFunctions:
     name: int
 
 
-def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Path | FstFunctions) -> None:
-    """Copy the value changes of a VCD to a waveform.
+def copy_changes(
+    raw: Path, offset: int, targets: Sequence[Target], waveform: Path | FstFunctions, ended: threading.Event
+) -> None:
+    """Copy the value changes of a VCD, which a simulator may still be writing, to a waveform.
 
     Parameters
     ----------
@@ -97,6 +101,8 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
         Signals to copy; all others are omitted.
     waveform : Path or FstFunctions
         Destination: a VCD to append to, or an FST.
+    ended : threading.Event
+        Set when nothing more will be written to `raw`.
 
     Raises
     ------
@@ -105,7 +111,7 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
     ToolError
         A file could not be read or written.
     """
-    library = _library(_built())
+    library = load()
     signals = (_Signal * len(targets))()
     for index, one in enumerate(targets):
         names = "".join(f"{digits}={name}\n" for digits, name in one.names.items()).encode() or None
@@ -118,13 +124,17 @@ def copy_changes(raw: Path, offset: int, targets: Sequence[Target], waveform: Pa
     if copy is None:
         raise ToolError(f"{raw} cannot be read, or {waveform} cannot be written")
     whole = False
-    size_mb = raw.stat().st_size // 1_000_000
+    slices = 0
     try:
-        with step(f"writing the waveform of {size_mb:,} MB of changes") as progress:
-            for slices in count(1):
-                if not library.ninefold_copy_some(copy, _SLICE_BYTES):
-                    break
-                progress.at(slices * _SLICE_BYTES // 1_000_000, size_mb)
+        with step("writing the waveform, in MB", count=lambda: (slices * _SLICE_MB, raw.stat().st_size // 1_000_000)):
+            last = False
+            while not last:
+                # One more pass after the end reads the last lines.
+                last = ended.is_set()
+                while library.ninefold_copy_some(copy, _SLICE_MB * 1_000_000):
+                    slices += 1
+                if not last:
+                    ended.wait(_POLL_S)
     finally:
         whole = bool(library.ninefold_copy_close(copy))
     if not whole:
@@ -159,8 +169,9 @@ def _built() -> Path:
 
 
 @functools.cache
-def _library(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+def load() -> ctypes.CDLL:
+    """Return the compiled code, loaded once; raises as `prepare` does."""
+    library = ctypes.CDLL(str(_built()))
     handle, number = ctypes.c_void_p, ctypes.c_uint64
     library.ninefold_copy_open.restype = handle
     library.ninefold_copy_open.argtypes = [ctypes.c_char_p, number, ctypes.c_char_p, handle, handle, number]

@@ -49,6 +49,7 @@ struct Copy {
     Fst fst;
     std::unordered_map<uint64_t, std::vector<Target>> targets;
     std::string whole, digits;  // value of a change, and digits of a field
+    bool unread = false;         // reading the source failed
     char* line = nullptr;
     size_t capacity = 0;
 };
@@ -148,12 +149,17 @@ NINEFOLD_EXPORT Copy* ninefold_copy_open(
     return copy;
 }
 
-// Copies about `bytes` bytes of the source; returns 0 at its end.
+// Copies about `bytes` bytes of the source; returns 0 at its end. An incomplete line is left for the next call: the
+// simulator is still writing it, or crashed.
 NINEFOLD_EXPORT int ninefold_copy_some(Copy* copy, uint64_t bytes) {
     for (uint64_t read = 0; read < bytes;) {
         ssize_t length = getline(&copy->line, &copy->capacity, copy->source);
-        // If the simulator crashed, the last line is incomplete.
-        if (length <= 0 || copy->line[length - 1] != '\n') return 0;
+        if (length <= 0 || copy->line[length - 1] != '\n') {
+            copy->unread = copy->unread || std::ferror(copy->source);
+            std::clearerr(copy->source);
+            if (length > 0) std::fseek(copy->source, -static_cast<long>(length), SEEK_CUR);
+            return 0;
+        }
         read += static_cast<uint64_t>(length);
         copy_line(*copy, std::string_view(copy->line, static_cast<size_t>(length) - 1));
     }
@@ -162,7 +168,7 @@ NINEFOLD_EXPORT int ninefold_copy_some(Copy* copy, uint64_t bytes) {
 
 // Returns 0 if an error occurred.
 NINEFOLD_EXPORT int ninefold_copy_close(Copy* copy) {
-    bool whole = !std::ferror(copy->source);
+    bool whole = !copy->unread;
     std::fclose(copy->source);
     if (copy->vcd != nullptr) {
         whole = !std::ferror(copy->vcd) && whole;

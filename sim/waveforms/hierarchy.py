@@ -99,7 +99,7 @@ def read_header(lines: Iterable[bytes]) -> tuple[str, int]:
     header = []
     for line in lines:
         header.append(line)
-        if b"$enddefinitions" in line:
+        if b"$enddefinitions" in line and line.endswith(b"\n"):
             return b"".join(header).decode(errors="replace"), sum(map(len, header))
     raise ToolError("the simulator's VCD is incomplete: its definitions have no end")
 

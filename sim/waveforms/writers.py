@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,8 +43,8 @@ class Writer(ABC):
         self._end_of_header()
 
     @abstractmethod
-    def copy(self, raw: Path, offset: int) -> None:
-        """Copy the changes of a VCD, which start after `offset` bytes, and complete the file."""
+    def copy(self, raw: Path, offset: int, ended: threading.Event) -> None:
+        """Copy the changes of a VCD, which start after `offset` bytes, until `ended` is set, and complete the file."""
 
     @abstractmethod
     def _begin(self, header: Header) -> None: ...
@@ -120,12 +121,12 @@ class _Fst(Writer):
     def _end_of_header(self) -> None:
         pass
 
-    def copy(self, raw: Path, offset: int) -> None:
+    def copy(self, raw: Path, offset: int, ended: threading.Event) -> None:
         try:
             functions = ("TimeChange", "ValueChange", "VariableLengthValueChange")
             found = [self._ffi.addressof(self._lib, f"fstWriterEmit{name}") for name in functions]
             context, *addresses = (int(self._ffi.cast("uintptr_t", one)) for one in (self._context, *found))
-            copy_changes(raw, offset, self.targets, FstFunctions(context, *addresses))
+            copy_changes(raw, offset, self.targets, FstFunctions(context, *addresses), ended)
         finally:
             self._lib.fstWriterClose(self._context)
 
@@ -159,8 +160,8 @@ class _Vcd(Writer):
         self._print("$enddefinitions $end")
         self._file.close()
 
-    def copy(self, raw: Path, offset: int) -> None:
-        copy_changes(raw, offset, self.targets, self.path)
+    def copy(self, raw: Path, offset: int, ended: threading.Event) -> None:
+        copy_changes(raw, offset, self.targets, self.path, ended)
 
 
 _WRITERS: Mapping[str, type[Writer]] = {".fst": _Fst, ".vcd": _Vcd}

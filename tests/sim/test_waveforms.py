@@ -1,7 +1,10 @@
 """Waveforms read back with GTKWave's library: fields, signs, names of enumerations and states, and no temporaries."""
 
+import random
 import re
+import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from ninefold.sim import waveforms
 from ninefold.sim.verilated import Design, TracedModel, elaborate
-from ninefold.sim.waveforms import check_format, convert, declarations, only_shown, opening, save_files
+from ninefold.sim.waveforms import check_format, convert, converting, declarations, only_shown, opening, save_files
 from ninefold.spec.errors import InputError, ToolError, UnavailableError
 
 
@@ -184,6 +187,32 @@ def test_the_same_run_gives_the_same_bytes(recorded: tuple[Path, Design], tmp_pa
     for name in ("a", "b"):
         convert(raw, tmp_path / f"{name}.fst", declarations(design.verilog))
     assert (tmp_path / "a.fst").read_bytes() == (tmp_path / "b.fst").read_bytes()
+
+
+def test_a_vcd_is_converted_while_it_is_written(recorded: tuple[Path, Design], tmp_path: Path) -> None:
+    raw, design = recorded
+    text, growing = raw.read_text(), tmp_path / "growing.vcd"
+    pieces = random.Random(7).sample(range(1, len(text)), 12)
+    with converting(growing, tmp_path / "run.fst", declarations(design.verilog)), growing.open("w") as file:
+        for begin, end in pairwise([0, *sorted(pieces), len(text)]):
+            file.write(text[begin:end])
+            file.flush()
+            time.sleep(0.02)
+    convert(raw, tmp_path / "whole.fst", declarations(design.verilog))
+    assert (tmp_path / "run.fst").read_bytes() == (tmp_path / "whole.fst").read_bytes()
+
+
+def test_a_simulation_that_fails_leaves_what_it_recorded(recorded: tuple[Path, Design], tmp_path: Path) -> None:
+    raw, design = recorded
+    waveform = tmp_path / "run.fst"
+    with pytest.raises(RuntimeError, match="died"), converting(tmp_path / "none.vcd", waveform, {}):
+        raise RuntimeError("died before it recorded anything")
+    assert not waveform.exists()
+    with pytest.raises(RuntimeError, match="died"), converting(raw, waveform, declarations(design.verilog)):
+        raise RuntimeError("died")
+    assert [value for _, value in read(waveform)[0]["top.answers__payload.operation"]] == ["ADD", "NEGATE", "2"]
+    with pytest.raises(ToolError, match="recorded no VCD"), converting(tmp_path / "none.vcd", waveform, {}):
+        pass
 
 
 def test_what_a_dead_simulator_left_is_converted(recorded: tuple[Path, Design], tmp_path: Path) -> None:
