@@ -15,6 +15,7 @@ from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.sim.mutation import Campaign, Verdict
+    from ninefold.sim.mutation.verdicts import Judged
 
 __all__ = ["mutate"]
 
@@ -48,6 +49,11 @@ class _MutateCommand(click.Command):
 @click.option("--seed", type=click.IntRange(0, _SEEDS - 1), default=1, show_default=True, help="Seed of --draw.")
 @click.option("--keep", "keeps", is_flag=True, help="Store the verdicts on all mutants for the documentation page.")
 @click.option(
+    "--comparisons",
+    is_flag=True,
+    help="Plant faults at the comparisons in the source instead, and judge them by proofs and testbenches.",
+)
+@click.option(
     "--at-once", type=click.IntRange(1), default=_AT_ONCE, show_default=True, help="Number of simulations in parallel."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per mutant.")
@@ -65,6 +71,7 @@ def mutate(
     draw: bool,
     seed: int,
     keeps: bool,
+    comparisons: bool,
     at_once: int,
     as_json: bool,
     as_page: bool,
@@ -74,12 +81,21 @@ def mutate(
     A mutant that passes all tests is proved equivalent to its core, or it survives because a legal input distinguishes
     it from the core. Earlier verdicts are reused. The exit code is 1 if fewer than 95 % of the
     mutants that are not equivalent are killed.
+
+    With --comparisons, each comparison of signals in the source is changed by one and made constant. A proof or a
+    testbench of a core that contains it must fail. The exit code is 1 if all pass and no reason is written down.
     """
     from ninefold.sim.mutation import SUBJECTS, results
     from ninefold.sim.mutation.page import page
 
     if as_page:
         click.echo(page(), nl=False)
+        return
+    if comparisons:
+        if numbers or draw:
+            raise click.UsageError("--comparisons takes all faults, so it goes with neither --mutant nor --draw")
+        if _compare(core, keeps, at_once, as_json):
+            ctx.exit(1)
         return
     if keeps and numbers:
         raise click.UsageError("--keep stores the verdicts on all mutants and cannot be combined with --mutant")
@@ -96,6 +112,46 @@ def mutate(
             results.keep(name, campaign.netlist.digest, verdicts)
     if failed:
         ctx.exit(1)
+
+
+def _compare(core: str, keeps: bool, at_once: int, as_json: bool) -> bool:
+    """Judge the faults at comparisons; return True if one without a written reason passes."""
+    from ninefold.sim.mutation import verdicts
+    from ninefold.sim.mutation.judges import JUDGES
+    from ninefold.sim.mutation.reasons import REASONS
+
+    judges = [judge for judge in JUDGES.values() if core in ("all", judge.name.split()[1])]
+    faults = {fault for judge in judges for fault in judge.faults}
+    judged: list[Judged] = []
+    with step(f"judging faults at comparisons of {core}", count=lambda: (len(judged), len(faults))):
+        for one in verdicts.run(faults, at_once):
+            judged.append(one)
+            if as_json:
+                click.echo(_judged_json(one))
+    passing = [one for one in judged if one.judge is None]
+    unexplained = [one for one in passing if one.planted not in REASONS]
+    if not as_json:
+        for one in unexplained:
+            click.echo(f"{core} {one}")
+        counts = Counter(one.judge.partition(" ")[0] for one in judged if one.judge)
+        failing = ", ".join(f"{counts[kind]} by a {kind}" for kind in ("proof", "testbench", "cover"))
+        click.echo(f"{core:16} {len(faults)} faults at comparisons: {failing}, {len(passing)} by none")
+    if keeps:
+        verdicts.keep(judged)
+    return bool(unexplained)
+
+
+def _judged_json(one: Judged) -> str:
+    at = one.planted.comparison
+    found = {
+        "path": at.path,
+        "function": at.function,
+        "comparison": at.text,
+        "fault": one.planted.fault,
+        "judge": one.judge,
+        "said": one.said,
+    }
+    return json.dumps(found)
 
 
 def _campaign(core: str, draw: bool, seed: int) -> Campaign:

@@ -256,7 +256,7 @@ def _effects(m: Module, core: Any, it: Request, kept: Kept) -> None:
         Assert(~core.write | (it.taken == PREFIX_BYTES + 4 * (it.writes + 1)) & (core.write_word == it.recent)),
         Assert(~core.clear | (alone & resets & core.restart & (it.resets < 4)), "something is reset"),
         Assert(~core.clear_epoch | (alone & loads & core.restart & (it.offset == 0) & ~it.begun), "a load begins"),
-        Assert(~core.restart | core.clear | core.clear_epoch, "counts of rows begin anew"),
+        Assert(~core.restart | core.clear | core.clear_epoch, "counts of rows restart"),
         Assert(core.threshold.valid == (written | core.clear), "a threshold is lost or made up"),
         Assert(~written | (threshold.index == index) & (threshold.value == value), "another threshold"),
         Assert(~core.clear | (threshold.index == it.resets) & (threshold.value == initial[it.resets[:2]])),

@@ -1,4 +1,4 @@
-"""What joins cores: the order of loads and queries in the pipeline, and bytes around the quantiser."""
+"""Proofs of the connections between cores: order in the pipeline, and bytes around the quantiser."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from ninefold.spec.formats import Mode
 __all__ = ["PROOFS", "AnyCore", "AnyQuantiser"]
 
 _MODE: Mode = "tanh"
-_BEATS = 2
+#: Words of a query: no power of two, at which a counter of them would begin again by itself.
+_BEATS = 3
 
 
 class AnyCore(wiring.Component):
-    """In the place of a core: takes what it wants, and gives anything that stands until it is accepted.
+    """Replacement for a core: accepts inputs at any time, and offers any outputs, stable until accepted.
 
     Parameters
     ----------
     kind : type
-        The core's class.
+        Class of the core.
     given : Any
-        What the core is made with.
+        Parameters of the core.
     """
 
     def __init__(self, kind: Any, *given: Any, **named: Any) -> None:
@@ -39,7 +40,7 @@ class AnyCore(wiring.Component):
         super().__init__(dict(self._members))
 
     def elaborate(self, _platform: object) -> Module:
-        """Drive all that the core does."""
+        """Drive all outputs of the core."""
         m = Module()
         for name, member in self._members.items():
             stream = getattr(self, name)
@@ -69,12 +70,12 @@ class AnyCore(wiring.Component):
 
 
 class AnyQuantiser(AnyCore):
-    """In the place of a quantiser: as many words as it takes come out, at any time, as any nits.
+    """Replacement for a quantiser: emits as many words as it accepts, at any time, with any nits.
 
     Parameters
     ----------
     mode, lanes :
-        Those of the quantiser.
+        Parameters of the quantiser.
 
     Attributes
     ----------
@@ -106,15 +107,15 @@ class AnyQuantiser(AnyCore):
 
 
 def _order(m: Module, core: Any, inside: Inside) -> None:
-    """Give values and loads at any time, and look at what reaches quantiser and engine."""
+    """Offer values and loads at any time, and check what reaches quantiser and engine."""
     accepted, loaded = drive(m, core.values), drive(m, core.load)
     follow(m, core.results)
     m.d.comb += [core.threshold.valid.eq(AnySeq(1)), core.threshold.payload.as_value().eq(AnySeq(18))]
     state, held = inside["fsm_state"], inside["quantiser.inside"]
     beat = Signal(range(_BEATS))
-    m.d.sync += beat.eq(beat + accepted)
-    # A load may begin behind reset, and when one waited until there was nothing of a query; it goes on to its last
-    # word.
+    with m.If(accepted):
+        m.d.sync += beat.eq(Mux(beat == _BEATS - 1, 0, beat + 1))
+    # A load may start after reset, or after it waited until no query was inside; it continues to its last word.
     loading, waits = Signal(init=1), Signal()
     m.d.sync += waits.eq(core.load.valid & ~loading)
     with m.If(loaded & core.load.payload.last):
@@ -129,7 +130,7 @@ def _order(m: Module, core: Any, inside: Inside) -> None:
         Assert(loaded == (inside["load__valid"] & inside["engine.load__ready"]), "a word of a load is lost"),
         Assert(~loaded | (inside["load__payload"] == core.load.payload.as_value()), "another word"),
         Assert(state == Mux(loading, 0, Mux(waits, 2, 1))),
-        Assert((inside["held"] == held) & (inside["beat"] == beat)),
+        Assert((inside["held"] == held) & (inside["beat"] == beat) & (beat < _BEATS)),
         Assert((held <= Quantiser.CAPACITY) & ((held != 0) | ~inside["quantiser.nits_waits"])),
     ]
     again = Signal(2)
@@ -141,7 +142,7 @@ def _order(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _halves(m: Module, core: Any, inside: Inside) -> None:
-    """Give bytes at any time; the quantiser between gives any nits for them."""
+    """Offer bytes at any time; the quantiser between returns any nits."""
     accepted, left = drive(m, core.input), follow(m, core.output)
     m.d.comb += [core.threshold.valid.eq(AnySeq(1)), core.threshold.payload.as_value().eq(AnySeq(18))]
     byte, nit = core.input.payload.data, inside["quantiser.nits__payload"][:4]
@@ -184,9 +185,10 @@ PROOFS = (
     Proof(
         "pipeline",
         "order",
-        "a load waits until each query of which a word was accepted has been accepted as a whole and has left the "
-        "quantiser, and no query begins while one waits; words of queries and loads pass unchanged, and results stand "
-        "until accepted: that of a pipeline whose quantiser, engine and miner do anything that keeps to their streams",
+        "a load waits until each query of which a word was accepted is completely accepted and has left the "
+        "quantiser, and no query begins while one waits; words of queries and loads pass unchanged, and results are "
+        "stable until accepted, in a pipeline whose quantiser, engine and top-k core behave arbitrarily within their "
+        "streams",
         _order,
         Method.INDUCTION,
         depth=2,
@@ -198,8 +200,8 @@ PROOFS = (
         "byte_quantiser",
         "halves",
         "each two bytes make a value for the quantiser, low byte first, and each two nits of its a byte, the first in "
-        "the low half, once, in order, unchanged; bytes stand until accepted: that around a quantiser that does "
-        "anything that keeps to its streams",
+        "the low half, once, in order, unchanged; bytes are stable until accepted, around a quantiser that behaves "
+        "arbitrarily within its streams",
         _halves,
         Method.INDUCTION,
         depth=2,

@@ -1,4 +1,4 @@
-"""The documentation page on proofs, written from the catalogue."""
+"""Documentation page on proofs, generated from the catalogue."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ _HEAD = """# Proofs
 
 <!-- Written by `ninefold prove all --page`; change `sim/formal` instead. -->
 
-`ninefold prove CORE` shows by SymbiYosys and Bitwuzla that a core keeps to its specification for all inputs and any
-back-pressure, at the small parameters below; `pip install "ninefold[prove]"` brings both. A failure leaves a trace
-(VCD) and names the assertion. Results are kept by the digest of design, specification, depth and tools.
+`ninefold prove CORE` shows with SymbiYosys and Bitwuzla that a core meets its specification for all inputs and any
+back-pressure, at the small parameters below. `pip install "ninefold[prove]"` installs both. A failure leaves a trace
+(VCD) and names the assertion. Results are cached by the digest of design, specification, depth and tools.
 
-- **k-induction** holds for ever: in the first cycles after reset, and in a cycle behind any so many cycles that kept to
-  all assertions, invariants among them.
-- **bounded** holds in that many cycles after reset, whatever the inputs; the depth is one in which whole batches and
-  frames pass and others follow them. The invariants of these are still missing: what a cell of the top-k miner keeps
-  is decided two cycles before, and what engine and stuffing have inside is spread over many stages and queues.
-- **cover** shows that assumptions leave something to prove: what the specification names as worth seeing is reached,
-  with a full queue, a second batch or a lost byte for instance.
+- **k-induction** is an unbounded proof: all assertions hold in the first cycles after reset (base case), and in any
+  cycle that follows this many cycles in which all assertions, invariants included, held (induction step).
+- **bounded** proofs hold for this many cycles after reset, whatever the inputs. In that time whole batches and frames
+  pass and others follow. Their invariants are still missing: what a cell of the top-k core keeps is decided two cycles
+  earlier, and the state of the similarity engine and of COBS is spread over many stages and queues.
+- **cover** guards against vacuous proofs: the interesting states are reachable under the assumptions, such as a full
+  queue, a second batch or a lost byte.
 
-Inputs are offered at any time and stand until they are accepted; outputs are accepted at any time, and every
-specification asserts that an offer stands unchanged until then. Registers begin with their initial values. A memory
-word that is read in the cycle in which it is written is arbitrary, unless its port promises otherwise: no proof below
-needs one. Each proof has faults planted in its core that it must find (`tests/sim/test_formal.py`).
+Inputs are offered at any time and stay stable until they are accepted. Outputs are accepted at any time, and every
+specification asserts that an offer stays stable until then. Registers start with their initial values. A memory word
+that is read in the cycle in which it is written is arbitrary unless its port promises otherwise; no proof below relies
+on it. Each proof must find faults planted in its core (`tests/sim/test_formal.py`). Faults are also planted at each
+comparison in the sources of cores and link, and a proof or a testbench must fail (see [Mutation](mutation.md)).
 
-A part that is proved by itself is replaced, where its core is proved, by one that does anything that keeps to the
-part's ports (`sim/formal/parts.py`). What one proof assumes of the parts around its core is what theirs prove; that
-these fit together is read, not proved, and simulated with the miner as a whole. Nor is it proved that what waits goes
-on, where no number of cycles is named.
+A part that has its own proof is replaced in the proof of its core by one that behaves arbitrarily within the rules of
+the part's ports (`sim/formal/parts.py`). The assumptions of one proof about neighbouring parts are what their proofs
+show. That these fit together was reviewed, not proved, and is simulated with the whole miner. Liveness is not proved
+unless a number of cycles is stated.
 
 | core | parameters | proof | method | cycles | cover reached in |
 | --- | --- | --- | --- | ---: | ---: |
@@ -54,5 +55,5 @@ def _row(proof: Proof) -> str:
 
 def _claim(proof: Proof) -> str:
     claim = proof.claim[0].upper() + proof.claim[1:] + "."
-    extent = "for ever" if proof.method is Method.INDUCTION else f"for {proof.depth} cycles after reset"
-    return textwrap.fill(f"{claim} Proved {extent}.", 120)
+    extent = "all cycles" if proof.method is Method.INDUCTION else f"{proof.depth} cycles after reset"
+    return textwrap.fill(f"{claim} Proved for {extent}.", 120)

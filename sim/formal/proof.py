@@ -1,14 +1,14 @@
-"""What is proved: a core at small parameters, what must hold of it, and how far that is looked at."""
+"""Proofs: a core at small parameters, its specification, and the method and depth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import ClockDomain, Module, Signal
 
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import uncollected
@@ -18,13 +18,13 @@ __all__ = ["Method", "Proof", "Task"]
 
 
 class Method(StrEnum):
-    """How a task is done; a depth is a number of clock cycles."""
+    """Method of a task; depths are numbers of clock cycles."""
 
-    #: All assertions hold for ever: in the first ``depth`` cycles, and in a cycle behind any ``depth`` where they held.
+    #: Unbounded: assertions hold in the first ``depth`` cycles, and in a cycle after any ``depth`` in which they held.
     INDUCTION = "k-induction"
     #: All assertions hold in the first ``depth`` cycles after reset, whatever the inputs.
     BOUNDED = "bounded"
-    #: All cover statements can be reached in ``depth`` cycles: the assumptions leave something to prove.
+    #: All cover statements are reachable in ``depth`` cycles, so the proof is not vacuous.
     COVER = "cover"
 
 
@@ -35,9 +35,9 @@ class Task:
     Attributes
     ----------
     name : str
-        That of its proof, with ``.cover`` for its cover statements.
+        Name of the proof, with ``.cover`` for its cover statements.
     method : Method
-        How.
+        Method of the task.
     depth : int
         Clock cycles.
     """
@@ -49,7 +49,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Proof:
-    """A core with what must hold of it.
+    """Core with its specification.
 
     Attributes
     ----------
@@ -58,20 +58,20 @@ class Proof:
     name : str
         Name of the proof, unique for its core.
     claim : str
-        What is proved, for a reader.
+        Property that is proved, for readers.
     specify : callable
-        ``specify(m, core, inside)`` adds to the module ``m`` what drives the inputs of ``core``, what is assumed and
-        asserted, and cover statements; invariants look ``inside``.
+        ``specify(m, core, inside)`` adds to the module ``m`` the drivers of the inputs of ``core``, assumptions,
+        assertions and cover statements; invariants use signals of ``inside``.
     method : Method
-        Of the assertions.
+        Method for the assertions.
     depth : int
         Clock cycles for the assertions.
     cover : int
         Clock cycles in which the cover statements are reached.
     parameters : mapping of str to Any
-        What the core is made with.
+        Parameters of the core.
     make : callable, optional
-        Makes the core from its parameters; by default the catalogue does.
+        Constructor of the core; by default the catalogue's.
     """
 
     core: str
@@ -86,26 +86,28 @@ class Proof:
 
     @property
     def tasks(self) -> tuple[Task, Task]:
-        """The assertions, and the cover statements."""
+        """Tasks for the assertions and for the cover statements."""
         return Task(self.name, self.method, self.depth), Task(f"{self.name}.cover", Method.COVER, self.cover)
 
     def component(self) -> Any:
-        """Make the core."""
+        """Construct the core."""
         return make_core(self.core, **self.parameters) if self.make is None else self.make(**self.parameters)
 
-    def rtlil(self, core: Any = None) -> str:
+    def rtlil(self, core: Any = None, inputs: Sequence[Signal] = ()) -> str:
         """Return core and specification for the solver, as RTLIL with the top module ``top``.
 
         Parameters
         ----------
         core : wiring.Component, optional
-            Another core of the same interface in the place of this one.
+            Replacement with the same interface.
+        inputs : sequence of Signal
+            Inputs of the top module in addition to the clock.
         """
         core = self.component() if core is None else core
         m = Module()
-        # Registers begin with their initial values, and nothing resets them.
+        # Registers start with their initial values, and nothing resets them.
         m.domains.sync = clock = ClockDomain("sync", reset_less=True)
         m.submodules.dut = dut = Dut(core)
         self.specify(m, core, dut.signals)
         with uncollected():
-            return str(rtlil.convert(m, name="top", ports=[clock.clk]))
+            return str(rtlil.convert(m, name="top", ports=[clock.clk, *inputs]))

@@ -1,4 +1,4 @@
-"""From a core to a netlist that holds all mutants of a sample, one of which is alive at a time."""
+"""Netlist of a core with all mutants of a sample, one of which is active at a time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,26 @@ from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import uncollected
 from ninefold.spec.cache import BuildCache, digest_of
 
-__all__ = ["INDEX_FILE", "Netlist", "Port", "device", "flat", "lines_of", "mutations", "ports_of", "run_yosys"]
+__all__ = [
+    "INDEX_BITS",
+    "INDEX_FILE",
+    "Netlist",
+    "Port",
+    "device",
+    "flat",
+    "lines_of",
+    "mutations",
+    "ports_of",
+    "run_yosys",
+    "selected",
+]
 
-#: File in the folder of a simulation that says which mutant is alive, in hexadecimal; 0 is none.
+#: File in the simulation folder with the number of the active mutant, in hexadecimal; 0 for none.
 INDEX_FILE: Final = "mutant.hex"
+#: Bits of the input ``mutant``.
+INDEX_BITS: Final = 16
 
-_INDEX_BITS = 16
-# Notes on hierarchies that are no more take the names of cells along.
+# Notes on removed hierarchies would use up cell names.
 _FLAT = "read_rtlil top.il; prep -flatten -top top; delete t:$scopeinfo; write_rtlil flat.il"
 _MODULE = re.compile(r"^module device\((.*?)\);(.*?)^endmodule", re.MULTILINE | re.DOTALL)
 _CELL = re.compile(r"((?:^  attribute .*\n)*)^  cell \S+ (\S+)\n((?:^    .*\n)*)", re.MULTILINE)
@@ -34,14 +47,14 @@ endmodule
 
 @dataclass(frozen=True)
 class Netlist:
-    """A core as Yosys' cells, without hierarchy.
+    """Core as Yosys' cells, without hierarchy.
 
     Attributes
     ----------
     text : str
-        RTLIL with the module ``top``; places in sources are relative to the folder of their package.
+        RTLIL with the module ``top``; source paths are relative to the folder of their package.
     digest : str
-        Of the text without places in sources, so that it stays when lines move.
+        Digest of the text without source lines, so that it is stable when lines move.
     """
 
     text: str
@@ -50,7 +63,7 @@ class Netlist:
 
 @dataclass(frozen=True)
 class Port:
-    """A port of a module: its name, whether it is an input, and its bits."""
+    """Port of a module: name, direction and width."""
 
     name: str
     is_input: bool
@@ -63,7 +76,7 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
     Raises
     ------
     InputError
-        There is no such core, or a parameter is not allowed.
+        The core is unknown, or a parameter is not allowed.
     UnavailableError
         Yosys is not installed.
     ToolError
@@ -80,16 +93,16 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
         run_yosys(folder, _FLAT, **{"top.il": text})
 
     made = (BuildCache("mutation-netlists").get(digest_of(text, _FLAT, version), build) / "flat.il").read_text()
-    # The first line says which Yosys wrote it.
+    # The first line names the version of Yosys.
     return Netlist(made, digest_of(re.sub(r"^(?:#|\s*attribute \\src ).*\n", "", made, flags=re.MULTILINE)))
 
 
 def mutations(netlist: Netlist, seed: int, size: int) -> list[str]:
     """Draw mutations of a netlist, as options of ``mutate -mode`` without module and source.
 
-    Of a netlist that has few there are fewer.
+    A small netlist may have fewer.
     """
-    # Yosys never ends when it is asked for more than there are; each bit of a pin can be inverted or stuck.
+    # Yosys never ends if asked for more mutations than exist; each bit of a pin can be inverted or stuck.
     pins = sum(body.count("connect") for _, _, body in _CELL.findall(netlist.text))
     size = min(size, 3 * pins)
     script = f"read_rtlil flat.il; mutate -list {size} -seed {seed} -o list.txt"
@@ -112,7 +125,7 @@ def device(netlist: Netlist, options: Sequence[str]) -> str:
     is the first.
     """
     applied = [
-        f"mutate -mode {text} -module top -ctrl mutant {_INDEX_BITS} {number}" for number, text in enumerate(options, 1)
+        f"mutate -mode {text} -module top -ctrl mutant {INDEX_BITS} {number}" for number, text in enumerate(options, 1)
     ]
     script = "\n".join(["read_rtlil flat.il", *applied, "rename top device", "write_verilog -noattr device.v"])
     version = yosys.version()
@@ -121,28 +134,36 @@ def device(netlist: Netlist, options: Sequence[str]) -> str:
         run_yosys(folder, script, **{"flat.il": netlist.text})
 
     text = (BuildCache("mutants").get(digest_of(netlist.text, script, version), build) / "device.v").read_text()
+    return selected(text)
+
+
+def selected(text: str) -> str:
+    """Return Verilog of a module ``device`` with a ``top`` around it, which sets its input ``mutant``.
+
+    Which mutant is alive is read from ``INDEX_FILE`` at time 0; 0 is none.
+    """
     ports = [port for port in ports_of(text) if port.name != "mutant"]
     return text + _TOP.format(
         names=", ".join(port.name for port in ports),
         declarations="\n  ".join(map(_declaration, ports)),
-        bits=_INDEX_BITS - 1,
+        bits=INDEX_BITS - 1,
         file=INDEX_FILE,
         connections=", ".join(f".{port.name}({port.name})" for port in ports),
     )
 
 
 def lines_of(netlist: Netlist) -> dict[str, str]:
-    """Return the line of the source that each cell comes from, as ``hdl/cores/topk.py:58``.
+    """Return the source line of each cell, as ``hdl/cores/topk.py:58``.
 
-    A multiplexer that Yosys made of a statement says no line: it gets that of the next cell behind it that does, which
-    is mostly the register of the statement.
+    A multiplexer that Yosys made from a statement has no line. It gets the line of the next cell after it that has one,
+    usually the register of the statement.
     """
     places: dict[str, str] = {}
     outputs: dict[str, str] = {}
     readers: dict[str, list[str]] = {}
     for attributes, name, body in _CELL.findall(netlist.text):
         found = re.search(r'\\src "([^"]*)"', attributes)
-        # What Amaranth does for an FSM comes from Python's own library.
+        # Amaranth's code for an FSM is attributed to Python's standard library.
         near = [place for place in (found[1] if found else "").split("|") if place and not place.startswith("/")]
         if near:
             places[name] = next((place for place in near if place.startswith("hdl/")), near[0])
@@ -167,7 +188,7 @@ def lines_of(netlist: Netlist) -> dict[str, str]:
 
 
 def ports_of(verilog: str) -> list[Port]:
-    """Return the ports of the module ``device`` in Verilog that Yosys wrote."""
+    """Return the ports of the module ``device`` in Verilog from Yosys."""
     module = _MODULE.search(verilog)
     if module is None:
         raise ValueError("no module device")
@@ -201,7 +222,7 @@ def _relative(text: str) -> str:
     from ninefold import hdl
 
     roots = [Path(str(package.__file__)).parents[1] for package in (amaranth, hdl)]
-    # One may lie in the other.
+    # One folder may be inside the other.
     for root in sorted(roots, key=lambda root: -len(str(root))):
         text = re.sub(rf"(?<=[\"|]){re.escape(str(root))}/", "", text)
     return text

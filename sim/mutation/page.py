@@ -1,10 +1,15 @@
-"""The documentation page on mutants, written from the results that are kept."""
+"""Documentation page on mutants, generated from the stored results."""
 
 from __future__ import annotations
 
-from ninefold.sim.mutation.campaign import MORE, TIMES, Status
+from collections import Counter
+
+from ninefold.sim.mutation import verdicts
+from ninefold.sim.mutation.campaign import Status
 from ninefold.sim.mutation.catalogue import SUBJECTS, Subject
+from ninefold.sim.mutation.reasons import REASONS
 from ninefold.sim.mutation.results import WANTED, Results, kept
+from ninefold.sim.mutation.trials import MORE, TIMES
 
 __all__ = ["page"]
 
@@ -13,28 +18,28 @@ _HEAD = f"""# Mutation
 
 <!-- Written by `ninefold mutate all --page`; change `sim/mutation` instead. -->
 
-`ninefold mutate CORE` measures what the bench of a core sees. Yosys' `mutate` plants faults in its netlist, one at a
-time: a bit inverted, stuck, or inverted where another bit of its port is set or clear. A mutant is **killed** when a
-test of the bench fails on it. One that passes all tests goes to a proof, which finds it **equivalent** to its core, or
-a legal input that tells the two apart, and then it has **survived**: the bench has a gap. {WANTED:.0%} of the mutants
-that are not equivalent must be killed; the exit code is 1 if fewer are. `pip install "ninefold[sim,synth]"` brings all
+`ninefold mutate CORE` measures which faults the testbench of a core detects. Yosys' `mutate` plants faults in the
+core's netlist, one at a time: a bit inverted, stuck, or inverted while another bit of its port is set or clear. A
+mutant is **killed** when a test fails on it. A mutant that passes all tests is proved **equivalent** to its core, or it
+has **survived** because a legal input distinguishes the two, which is a gap in the testbench. {WANTED:.0%} of the
+mutants that are not equivalent must be killed, or the exit code is 1. `pip install "ninefold[sim,synth]"` installs the
 tools.
 
-- **Mutants** are drawn once, with a seed, and kept in `sim/mutation/kept`; `--draw` draws anew, which a change of the
-  netlist makes necessary. Mutants of clock pins are left out.
-- **Tests** are the cocotb tests of `ninefold sim CORE`, each begun anew for each mutant, the shortest first, until one
-  fails. One that takes {TIMES} times its cycles on the core and {MORE:,} more has failed; a simulator that ends without
+- **Mutants** are drawn once, with a seed, and stored in `sim/mutation/kept`. After a change of the netlist, draw them
+  again with `--draw`. Mutants of clock pins are left out.
+- **Tests** are the cocotb tests of `ninefold sim CORE`. Each is started for each mutant, the shortest first, until one
+  fails. A test fails if it takes {TIMES} times its cycles on the core and {MORE:,} more. A simulator that ends without
   a verdict kills nothing.
-- **Equivalent** is proved for ever, by induction or property-directed reachability (ABC, `scorr` and `pdr`), from a
-  reset on and with others at any time: `valid` and other outputs are always the same, `ready` while there is an offer,
-  payloads while they are on offer; offers stand until they are accepted. Where no proof is found, **bounded** is a
-  mutant that does not differ in so many cycles; it counts as one that was not killed.
-- **Large** cores are proved in parts: {_LARGE}. Registers and
-  memories are cut out of both sides: what goes into them is compared, also in cycles of reset, and what they say may be
-  anything, the same for both. Two sides that cannot differ so are the same, since nothing that differs ever goes in. At
-  first all registers are cut out, then all but those of the part of the mutant, then of what that is a part of, and in
-  the end only memories. A difference found so shows nothing; it is looked for in the first cycles of the whole.
-- Verdicts are kept by the digest of netlist, mutants, bench, golden models and tools, each when it is found.
+- **Equivalent** mutants are proved so for all cycles, by induction or property-directed reachability (ABC, `scorr` and
+  `pdr`), from a reset and with further resets at any time. `valid` and other outputs are always equal, `ready` during
+  offers, and payloads while they are offered; offers are stable until they are accepted. If no proof is found, a mutant
+  without a difference in a number of cycles is **bounded**; it counts as not killed.
+- **Large** cores are proved in parts: {_LARGE}.
+  Registers and memories are cut out of both sides. Their inputs are compared, also during reset, and their outputs are
+  arbitrary but equal. If the sides cannot differ then, they are equivalent, because equal inputs give equal outputs. At
+  first all registers are cut out, then all except in the mutant's part, then all except in the enclosing part, and at
+  last only memories. A difference found this way proves nothing; the first cycles of the whole core are then searched.
+- Verdicts are cached by the digest of netlist, mutants, testbench, golden models and tools, each when it is found.
 
 Parameters are small. Times are processor time of tests and proofs.
 
@@ -43,11 +48,49 @@ Parameters are small. Times are processor time of tests and proofs.
 """
 
 
+_KINDS = ("proof", "testbench", "cover", "none")
+_COMPARISONS = """
+## Faults at comparisons
+
+`ninefold mutate CORE --comparisons` plants a fault at each comparison of signals in the source of a core: its right
+operand is one more or one less, or the result is always or never true. Comparisons are found when a core is
+elaborated, so a new one needs no entry. Comparisons of parameters, which Python evaluates, are not hardware and are
+left out. A comparison that is elaborated several times has its fault everywhere. The sources of cores and link are
+covered (`hdl/cores`, `hdl/link`). Comparisons in `hdl/miner` are not: the proof of its executor takes too long to be
+run with each fault.
+
+The judges are the proofs and testbenches of all cores that contain the comparison, until one fails: first unbounded
+proofs, then testbenches, then bounded proofs, then cover statements, each with small cores first. A fault on which all
+pass is a gap, unless `sim/mutation/reasons.py` gives the reason why the core then behaves the same; bounded proofs and
+cover statements are not run on such a fault.
+
+`--keep` writes the judge of each fault to `sim/mutation/kept/comparisons.json`, with the digests of its core and of the
+judge. The tests fail if a comparison has no verdict, if a digest has changed, or if no judge sees a fault without a
+written reason. They judge some of the faults again each day.
+
+| source | comparisons | faults | seen by a proof | by a testbench | by a cover statement | equivalent |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
 def page() -> str:
     """Return the page as Markdown."""
     results = {core: kept(core) for core in SUBJECTS}
     rows = [_row(SUBJECTS[core], found) for core, found in results.items()]
-    return _HEAD + "".join(rows) + _promises() + "".join(_others(core, found) for core, found in results.items())
+    others = "".join(_others(core, found) for core, found in results.items())
+    return _HEAD + "".join(rows) + _promises() + _comparisons() + others
+
+
+def _comparisons() -> str:
+    found = verdicts.kept().verdicts
+    rows = []
+    for path in dict.fromkeys(fault.comparison.path for fault in found):
+        here = {fault: judge for fault, judge in found.items() if fault.comparison.path == path}
+        by = Counter(judge.partition(" ")[0] if judge else "none" for judge in here.values())
+        counts = [len({fault.comparison for fault in here}), len(here), *(by[kind] for kind in _KINDS)]
+        rows.append(f"| {path} | {' | '.join(map(str, counts))} |\n")
+    reasons = [f"- {fault}: {reason}.\n" for fault, reason in sorted(REASONS.items())]
+    return f"{_COMPARISONS}{''.join(rows)}\nFaults without effect:\n\n{''.join(reasons)}"
 
 
 def _row(subject: Subject, found: Results) -> str:
@@ -70,8 +113,9 @@ def _row(subject: Subject, found: Results) -> str:
 
 def _promises() -> str:
     promised = [f"- {subject.core}: {subject.promise}\n" for subject in SUBJECTS.values() if subject.promise]
-    return "\n## What inputs promise\n\nProofs assume this of inputs beside the rules of streams.\n\n" + "".join(
-        promised
+    return (
+        "\n## What inputs promise\n\nProofs assume this of inputs, in addition to the rules of streams.\n\n"
+        + "".join(promised)
     )
 
 

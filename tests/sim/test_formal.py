@@ -163,7 +163,7 @@ DEEP = {("executor", "requests")}
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, module: str, line: str, fault: str) -> ModuleType:
-    """Import a module anew with a fault in the place of a line, and let others use its classes."""
+    """Import a module again with a fault in the place of a line, and let others use its classes."""
     sound = import_module(f"ninefold.{module}")
     assert sound.__file__ is not None
     text = Path(sound.__file__).read_text()

@@ -1,0 +1,32 @@
+"""Reasons why no judge can fail on a fault at a comparison: the core with it does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted
+
+__all__ = ["REASONS"]
+
+_ALL: tuple[tuple[str, tuple[Fault, ...], str], ...] = (
+    (
+        "hdl/cores/quantiser.py Quantiser.elaborate: grid < 0 #2",
+        (Fault.MORE,),
+        "the grid value 0 is negated, which is 0 again",
+    ),
+    (
+        "hdl/cores/similarity.py SimilarityEngine.elaborate: queued != 2 #2",
+        (Fault.MORE, Fault.ALWAYS),
+        "a partly accepted query is at most the second one, so two queries are never queued then",
+    ),
+    (
+        "hdl/cores/similarity.py SimilarityEngine.elaborate: queued != 2 #2",
+        (Fault.LESS,),
+        "a partly accepted query waits until the previous one is scored, which delays a load and changes no score",
+    ),
+)
+#: By fault.
+REASONS: Mapping[Planted, str] = MappingProxyType(
+    {Planted(Comparison.read(at), fault): reason for at, faults, reason in _ALL for fault in faults}
+)

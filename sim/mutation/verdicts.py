@@ -1,0 +1,149 @@
+"""Verdicts on faults at comparisons: the judge that fails on each fault, stored beside the mutants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+from ninefold.sim.formal import Method
+from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted
+from ninefold.sim.mutation.judges import JUDGES, BenchJudge, Judge, ProofJudge
+from ninefold.sim.mutation.reasons import REASONS
+from ninefold.spec.errors import InputError
+
+__all__ = ["Judged", "Kept", "keep", "kept", "run"]
+
+_FILE: Final = Path(__file__).with_name("kept") / "comparisons.json"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdict on a fault.
+
+    Attributes
+    ----------
+    planted : Planted
+        The fault.
+    judge : str or None
+        Name of the judge that fails; None if all pass.
+    said : str
+        Message of the judge.
+    """
+
+    planted: Planted
+    judge: str | None
+    said: str
+
+    def __str__(self) -> str:
+        """Return the verdict as a line of text."""
+        return f"{self.planted}: {f'{self.judge} fails: {self.said}' if self.judge else 'nothing fails'}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Stored verdicts.
+
+    Attributes
+    ----------
+    judges : mapping of str to str
+        Digest of each judge that is named.
+    verdicts : mapping of Planted to str or None
+        The judge that fails on each fault.
+    """
+
+    judges: Mapping[str, str]
+    verdicts: Mapping[Planted, str | None]
+
+
+def run(faults: Iterable[Planted], at_once: int = 1) -> Iterator[Judged]:
+    """Judge faults by unbounded proofs, testbenches, bounded proofs and cover statements, until one fails.
+
+    Parameters
+    ----------
+    faults : iterable of Planted
+        The faults.
+    at_once : int
+        Number of processes in parallel.
+
+    Raises
+    ------
+    UnavailableError
+        A tool is not installed.
+    ToolError
+        A tool failed.
+    """
+    pending = set(faults)
+    # A fork of a process with a progress thread may wait for that thread forever.
+    with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
+        try:
+            for judge in sorted(JUDGES.values(), key=_turn):
+                # A bounded proof takes minutes to pass, which says no more than a written reason.
+                waived = REASONS.keys() if _turn(judge)[0] > 1 else frozenset()
+                asked = sorted((pending - waived) & judge.faults)
+                parts = [part for start in range(at_once) if (part := asked[start::at_once])]
+                for done in as_completed([pool.submit(_ask, judge.name, part) for part in parts]):
+                    for fault, said in done.result().items():
+                        pending.remove(fault)
+                        yield Judged(fault, judge.name, said)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for fault in sorted(pending):
+        yield Judged(fault, None, "")
+
+
+def _turn(judge: Judge) -> tuple[int, int]:
+    """Return the place of a judge: unbounded proofs, testbenches, bounded proofs, covers; small cores first."""
+    if isinstance(judge, BenchJudge):
+        return 1, len(judge.faults)
+    methods = {Method.INDUCTION: 0, Method.BOUNDED: 2, Method.COVER: 3}
+    return methods[judge.method] if isinstance(judge, ProofJudge) else 0, len(judge.faults)
+
+
+def _ask(name: str, faults: list[Planted]) -> dict[Planted, str]:
+    return JUDGES[name].fails(faults)
+
+
+def keep(judged: Iterable[Judged]) -> Path:
+    """Store verdicts, together with earlier ones on other present faults, and return the file."""
+    there = {fault for judge in JUDGES.values() for fault in judge.faults}
+    before = kept().verdicts if _FILE.exists() else {}
+    verdicts = {**before, **{one.planted: one.judge for one in judged}}
+    verdicts = {fault: verdicts[fault] for fault in sorted(verdicts) if fault in there}
+    names = sorted({name for name in verdicts.values() if name})
+    lines: dict[str, dict[str, str | None]] = {}
+    for fault, name in verdicts.items():
+        lines.setdefault(str(fault.comparison), {})[fault.fault] = name
+    text = [
+        '"judges": {\n',
+        ",\n".join(f"  {json.dumps(name)}: {json.dumps(JUDGES[name].digest)}" for name in names),
+        '\n },\n "verdicts": {\n',
+        ",\n".join(f"  {json.dumps(at)}: {json.dumps(found)}" for at, found in lines.items()),
+        "\n }\n",
+    ]
+    _FILE.write_text("{\n " + "".join(text) + "}\n")
+    return _FILE
+
+
+def kept() -> Kept:
+    """Return the stored verdicts.
+
+    Raises
+    ------
+    InputError
+        No verdicts are stored.
+    """
+    if not _FILE.exists():
+        raise InputError("no verdicts are stored; `ninefold mutate all --comparisons --keep` judges all faults")
+    found = json.loads(_FILE.read_text())
+    verdicts = {
+        Planted(Comparison.read(at), Fault(fault)): name
+        for at, faults in found["verdicts"].items()
+        for fault, name in faults.items()
+    }
+    return Kept(found["judges"], verdicts)
