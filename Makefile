@@ -38,37 +38,37 @@ times:
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(call during,checking types with mypy) $(BIN)/mypy
+	@$(call during,checking types with mypy) $(BIN)/mypy
 
 # The demo indexes the texts for the search benchmark. The earlier run is read before the new one is written.
 bench: $(VENV)/.bench
 	$(BIN)/ninefold demo
-	mkdir -p build/bench
+	@mkdir -p build/bench
 	$(BIN)/ninefold bench --html build/bench/bench.html $(if $(OLD),--compare $(OLD)) $(BENCH)
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}")'
-	$(PYTHON) -m spec.progress "creating the environment $(VENV)" $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}")'
+	@$(PYTHON) -m spec.progress "creating the environment $(VENV)" $(PYTHON) -m venv $(VENV)
 
 # pyproject.toml lists the packages, requirements.lock their versions. Metadata of an older installation in the checkout
 # would hide new entry points from programs that run in it.
 $(VENV)/.demo: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# demo: /Downloading packages for the demo: /p' requirements.lock
-	rm -rf ninefold.egg-info
-	$(call during,installing packages for the demo) $(PIP) --editable '.[demo]'
-	$(COMPILE)
+	@rm -rf ninefold.egg-info
+	@$(call during,installing packages for the demo) $(PIP) --editable '.[demo]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@sed -n 's/^# dev: /Downloading packages for development: /p' requirements.lock
-	rm -rf ninefold.egg-info
-	$(call during,installing packages for development) $(PIP) --editable '.[dev]'
-	$(COMPILE)
+	@rm -rf ninefold.egg-info
+	@$(call during,installing packages for development) $(PIP) --editable '.[dev]'
+	@$(COMPILE)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.bench: $(VENV)/.dev
-	$(call during,installing packages for the benchmark) $(PIP) --editable '.[all,bench]'
-	$(COMPILE)
+	@$(call during,installing packages for the benchmark) $(PIP) --editable '.[all,bench]'
+	@$(COMPILE)
 	@touch $@
 
 compare: $(VENV)/.dev
@@ -81,7 +81,7 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 prose: $(VENV)/.dev
-	$(PIP) proselint
+	@$(PIP) proselint
 	$(BIN)/python -m tests.docs.prose
 	$(BIN)/proselint check *.md docs
 

@@ -76,7 +76,7 @@ def demo(context: click.Context) -> None:
         context.exit(1)
     else:
         compared = f"the {K} best hits and scores of {len(QUESTIONS)} questions"
-        console.print(f"[bold green]{together} are identical[/]: {compared}. {took}")
+        console.print(f"[bold green]The answers of {together} are identical[/]: {compared}. The demo took {took}.")
 
 
 def _index(console: Console) -> Index:
