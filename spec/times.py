@@ -34,8 +34,9 @@ def note(work: str, wall_s: float, cpu_s: float) -> None:
     if not path:
         return
     line = json.dumps({"work": work, "wall_s": round(wall_s, 4), "cpu_s": round(cpu_s, 4)}) + "\n"
-    # One write to a file opened for appending, so that lines of several processes do not mix.
-    with open(path, "ab", buffering=0) as file:  # noqa: PTH123 - this is the hot path of short calls
+    # One write to a file opened for appending, so that lines of several processes do not mix. A log that cannot be
+    # written must not fail the work.
+    with contextlib.suppress(OSError), open(path, "ab", buffering=0) as file:  # noqa: PTH123 - hot path of short calls
         file.write(line.encode())
 
 

@@ -261,7 +261,7 @@ def test_command_prints_verdicts(kept: Path) -> None:
     found = json.loads(result.stdout)
     assert (found["core"], found["mutant"], found["status"]) == ("queue", number, "killed")
     result = CliRunner().invoke(cli, ["mutate", "queue", "--mutant", str(number)])
-    assert "1 mutants: 1 killed, 0 equivalent, 0 bounded, 0 survived; 100.0% of those not equivalent" in result.stdout
+    assert "1 mutant: 1 killed, 0 equivalent, 0 bounded, 0 survived; 100.0% of those not equivalent" in result.stdout
 
 
 def test_command_draws_a_sample(kept: Path) -> None:

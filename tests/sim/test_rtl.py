@@ -105,7 +105,7 @@ class TestBackend:
             Rtl().open()
 
     def test_refusals(self, device: RtlDevice) -> None:
-        with pytest.raises(InputError, match="no '1'"):
+        with pytest.raises(InputError, match="not '1'"):
             Rtl().open("1")
         with pytest.raises(UnsupportedError, match="no stateful operator"):
             device.load(State("s", 0, {}))

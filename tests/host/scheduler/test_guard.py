@@ -289,7 +289,11 @@ def test_a_log_handler_that_exits(closed: Callable[[Scheduler], None]) -> None:
 def test_errors_of_user_code_are_seen_without_any_logging(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    # Other tests of this process may have left handlers and levels.
+    for name in ("", "ninefold", "ninefold.scheduler"):
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [logging.NullHandler()])
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
     report("a done-callback raised", ValueError("the cause"), level=logging.ERROR)
     report("a quiet warning", ValueError("a fallback"))
     said = capsys.readouterr().err
