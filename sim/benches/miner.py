@@ -242,7 +242,7 @@ async def writes(dut: Any) -> None:
         bench.write(_THRESHOLD, 1, 2)
         bench.write(_CONTROL, control)
         bench.read(_THRESHOLD, 9)
-        # What is written after a reset stays, and so does what is loaded.
+        # Registers written after a reset keep their values, and rows loaded after it stay.
         bench.write(_THRESHOLD + 1, 3, 4)
         bench.read(_THRESHOLD, 9)
         bench.epoch = 0
