@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("spec", "hdl", "drivers", "host", "sim", "bitstreams")
+FOLDERS = ("spec", "numerics", "hdl", "drivers", "host", "sim", "bitstreams")
 DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.json", "*.txt")
 
 packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])]

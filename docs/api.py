@@ -18,7 +18,7 @@ from mkdocs.structure.files import File, Files
 __all__ = ["on_config", "on_files", "web_address"]
 
 _ROOT = Path(__file__).parents[1]
-_FOLDERS = ("host", "spec", "drivers", "hdl", "sim")
+_FOLDERS = ("host", "spec", "numerics", "drivers", "hdl", "sim")
 _HEAD = """# Python API
 
 Public names of each package, with the signatures and docstrings of the source. Start with

@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_package_and_only_those(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     sources = {
         str(Path("ninefold") / p.relative_to(ROOT))
-        for folder in ("spec", "hdl", "drivers", "host", "sim", "bitstreams")
+        for folder in ("spec", "numerics", "hdl", "drivers", "host", "sim", "bitstreams")
         for p in (ROOT / folder).rglob("*")
         if p.suffix in {".py", ".cl", ".cpp", ".h", ".json", ".txt"} or p.name == "py.typed"
     }

@@ -22,7 +22,7 @@ CONSOLE = [block for block in ALL if block.language == "console"]
 LINES = [command for block in CONSOLE for command in commands(block)]
 RUN = sorted({block.page for block in CONSOLE if not block.tag})
 TITLED = {page: [block for block in blocks(page) if block.title] for page in PAGES}
-FOLDERS = ("bitstreams", "drivers", "hdl", "host", "sim", "spec")
+FOLDERS = ("bitstreams", "drivers", "hdl", "host", "numerics", "sim", "spec")
 
 
 def parse(words: list[str]) -> None:
