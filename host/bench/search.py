@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.around.mine import after, before
+from ninefold.host.hooks.mine import after, before
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError

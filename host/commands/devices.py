@@ -37,9 +37,11 @@ __all__ = ["devices", "doctor"]
 @click.option("--json", "as_json", is_flag=True, help="Print the devices as JSON.")
 def devices(index: str | None, matrix: bool, as_json: bool) -> None:
     """List the devices found, and the reason for each that is missing."""
-    from ninefold.host.scheduler import Scheduler, conformance_matrix
+    from ninefold.host.scheduler import Scheduler
 
     if matrix:
+        from ninefold.host.conformance import conformance_matrix
+
         click.echo(conformance_matrix(), nl=False)
         return
     with Scheduler() as scheduler:

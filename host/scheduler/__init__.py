@@ -2,12 +2,11 @@
 
 import logging
 
-from .fleet import DeviceStatus
-from .handles import DatabaseHandle, StateHandle
-from .matrix import conformance_matrix
-from .power import sensors
+from .devices import DeviceStatus
 from .scheduler import Scheduler, run
-from .work import AUTO, Future
+from .states import DatabaseHandle, StateHandle
+from .tasks import AUTO, Future
+from .telemetry import sensors
 
 __all__ = [
     "AUTO",
@@ -16,7 +15,6 @@ __all__ = [
     "Future",
     "Scheduler",
     "StateHandle",
-    "conformance_matrix",
     "run",
     "sensors",
 ]

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ninefold.host import around
+import numpy as np
+
+from ninefold.host import hooks
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InterruptError, NinefoldError
 from ninefold.spec.protocols import Backend, Device, Found
 from ninefold.spec.signature import Call
 
-from .events import Events
+from .costs import Costs
 from .guard import is_interrupt, report, text_of
 from .residents import Residents, key_of, nbytes_of, residents_of
-from .work import Job
+from .tasks import Job
+from .telemetry import Telemetry
 
-__all__ = ["LOADING", "Execution", "Running"]
+__all__ = ["LOADING", "Executor", "Running", "WorkerContext"]
 
 #: Time limits of opening and closing a device in seconds, and slowest accepted transfer in bytes per second.
 OPEN_S: Final = 60.0
@@ -29,6 +33,47 @@ SLOWEST_BYTES_S: Final = 20e6
 LOADING: Final = "load"
 #: Multiple of its usual time after which a measured call counts as hung.
 PATIENCE: Final = 10.0
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """Objects that a worker shares with its scheduler, and callbacks for its reports.
+
+    Attributes
+    ----------
+    lock : threading.Lock
+        Lock that guards every queue, breaker and cost; held briefly, never during a call.
+    clock : callable
+        Monotonic clock in seconds.
+    costs : Costs
+        Measured times.
+    telemetry : Telemetry
+        Telemetry.
+    generator : numpy.random.Generator
+        Generator that chooses the rows of spot checks, used under the lock.
+    check_every : int
+        Check one in this number of answers, in addition to trials; 1 checks all.
+    watch : callable
+        ``watch(time)``, called under the lock: wake the supervisor at that time or earlier.
+    answered : callable
+        ``answered(pairs, device) -> bool``, called without the lock with jobs and their answers: returns True if a step
+        of a state was committed.
+    moved : callable
+        ``moved(job, device, error)``, called without the lock: the device did not answer.
+    failed : callable
+        ``failed(job, error)``, called without the lock: the task of a job ends with an error.
+    """
+
+    lock: threading.Lock
+    clock: Callable[[], float]
+    costs: Costs
+    telemetry: Telemetry
+    generator: np.random.Generator
+    check_every: int
+    watch: Callable[[float], None]
+    answered: Callable[[list[tuple[Job, Answer]], str], bool]
+    moved: Callable[[Job, str, Exception | InterruptError], None]
+    failed: Callable[[Job, Exception], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -76,7 +121,7 @@ class Running:
     measured: list[tuple[str, float]] = field(default_factory=list)
 
 
-class Execution:
+class Executor:
     """Execution of a worker's actions, without the scheduler's lock and independent of queues and other devices.
 
     Parameters
@@ -85,15 +130,15 @@ class Execution:
         The device.
     backend : Backend
         Backend that opens it.
-    events : Events
+    context : WorkerContext
         Objects and callbacks of the scheduler.
     """
 
-    def __init__(self, found: Found, backend: Backend, events: Events) -> None:
+    def __init__(self, found: Found, backend: Backend, context: WorkerContext) -> None:
         self.name = found.device
         self.found = found
         self.backend = backend
-        self._events = events
+        self._context = context
 
     def outcome(self, running: Running) -> Answer | Exception | InterruptError:
         """Run a call or an errand; return the answer or the error."""
@@ -127,13 +172,13 @@ class Execution:
         running.seconds = time.perf_counter() - started
         if not isinstance(answer, Answer):
             raise DeviceError(f"{self.name} returned {type(answer).__name__}, not an Answer")
-        self._events.seen.ran(self.name, call, started, running.seconds, len(running.jobs))
+        self._context.telemetry.ran(self.name, call, started, running.seconds, len(running.jobs))
         if call.operator.stateful:
             _check_step(self.name, call, answer)
         if running.checked and self.found.computes:
-            with self._events.lock:
-                generator = self._events.generator.spawn(1)[0]
-            if flaw := around.flaw(call, answer, generator):
+            with self._context.lock:
+                generator = self._context.generator.spawn(1)[0]
+            if flaw := hooks.check(call, answer, generator):
                 raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
         return answer
 
@@ -142,7 +187,7 @@ class Execution:
             self.watch(running, "opening it", OPEN_S)
             started = time.perf_counter()
             running.device = self.backend.open(self.name.partition(":")[2])
-            self._events.seen.prepared(self.name, "open", started)
+            self._context.telemetry.prepared(self.name, "open", started)
         return running.device
 
     def _bring(
@@ -156,7 +201,7 @@ class Execution:
         running.residents.bring(device, resident, [key_of(other) for other in together])
         if not there:
             running.measured.append((f"{LOADING}{size.bit_length()}", time.perf_counter() - started))
-            self._events.seen.prepared(self.name, f"load {size:,} bytes", started)
+            self._context.telemetry.prepared(self.name, f"load {size:,} bytes", started)
 
     def _run_errand(self, running: Running, device: Device) -> None:
         if running.errand is None:
@@ -177,20 +222,20 @@ class Execution:
         if self.found.timeout_s is None:
             return float("inf")
         # Joined jobs take only a little longer than one of them, since small calls are mostly overhead.
-        usual = self._events.costs.expected_s(self.name, job.size) if job is not None else None
+        usual = self._context.costs.expected_s(self.name, job.size) if job is not None else None
         return max(self.found.timeout_s, PATIENCE * (usual or 0.0))
 
     def watch(self, running: Running, doing: str, limit_s: float) -> None:
         """Start an action with a time limit; raise `DeviceError` if the worker's call was given up in the meantime."""
         limited = not running.lent and limit_s != float("inf")
         # Without a limit before or now the lock is not needed, which saves time for small tasks.
-        with self._events.lock if limited or running.limit_at is not None else contextlib.nullcontext():
+        with self._context.lock if limited or running.limit_at is not None else contextlib.nullcontext():
             if running.given_up:
                 raise DeviceError(f"{self.name}: {running.doing} was given up")
             running.doing, running.limit_s, running.limit_at = doing, limit_s, None
             if limited:
-                running.limit_at = self._events.clock() + limit_s
-                self._events.watch(running.limit_at)
+                running.limit_at = self._context.clock() + limit_s
+                self._context.watch(running.limit_at)
 
     def forget_states(self, running: Running) -> None:
         """Drop the states of a call without a valid answer, since the device may have changed them."""

@@ -1,47 +1,254 @@
-"""Placement of jobs on devices, first and after failures."""
+"""Placement of calls on devices: the choice of one, the split over several, and fallback after failures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from ninefold.spec.data import Database
+from ninefold.spec.data import Candidate, Database
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.signature import Call
 
-from .choice import Choice, choose, consider, refusal, refusal_key
-from .costs import Costs
-from .fleet import LAST_RESORT, Fleet
-from .residents import residents_of
-from .seen import Seen
-from .work import AUTO, Job, Pending
+from .batching import rows_of
+from .costs import Costs, size_class
+from .devices import LAST_RESORT, Devices
+from .execution import LOADING
+from .residents import key_of, nbytes_of, residents_of
+from .tasks import AUTO, Job, Pending
+from .telemetry import Telemetry
 from .worker import Worker
 
-__all__ = ["Placement"]
+__all__ = ["Choice", "Placer", "choose", "consider", "refusal", "refusal_key", "score", "shares"]
+
+#: Answered calls of a class before a device that must first be opened or loaded gets its trial.
+TRIAL_AFTER: Final = 3
+#: Expected time of a transfer without a measurement: seconds to start, and bytes per second.
+LOAD_S, LOAD_BYTES_S = 0.05, 1e9
+#: Rating of an operator for which a backend states none.
+_UNRATED: Final = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Chosen device for a call.
+
+    Attributes
+    ----------
+    worker : Worker or None
+        Device; None if no device is left.
+    why : str
+        Reason for the choice.
+    trial : bool
+        True if this is the device's first such call.
+    ahead : tuple of Worker
+        Devices that would be faster with the residents, to be loaded in the meantime.
+    considered : tuple of Candidate
+        All candidates.
+    """
+
+    worker: Worker | None
+    why: str
+    trial: bool = False
+    ahead: tuple[Worker, ...] = ()
+    considered: tuple[Candidate, ...] = ()
+
+
+def score(worker: Worker, operator: str, prefer: str | None, depth: int) -> float:
+    """Return 5 * capability + 3 * rating / 10 + 2 * available - 4 * utilisation.
+
+    Capability is 1, or 1.5 for the preferred class. Utilisation is n / (n + 1) with n tasks on the same hardware.
+    """
+    capability = 1.5 if prefer == worker.found.kind else 1.0
+    rating = worker.found.ratings.get(operator, _UNRATED)
+    available = not worker.gone and worker.breaker.allows
+    return 5 * capability + 3 * rating / 10 + 2 * available - 4 * depth / (depth + 1)
+
+
+def refusal_key(call: Call) -> str:
+    """Return a key that is equal for calls that a device refuses alike: the size class and the residents."""
+    return " ".join([size_class(call), *(key_of(resident) for resident in residents_of(call))])
+
+
+def refusal(worker: Worker, call: Call) -> str:
+    """Return the reason that a device cannot run a call, or an empty string."""
+    if worker.gone:
+        return worker.gone
+    name = call.operator.name
+    if name not in worker.operators:
+        return f"{worker.name} does not know the operator {name}"
+    reason = worker.operators[name] or worker.breaker.refusal
+    return reason or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
+
+
+def consider(
+    workers: Iterable[Worker], call: Call, size: str, costs: Costs, prefer: str | None
+) -> list[tuple[Candidate, Worker]]:
+    """Return every device open to choice, with its score, expected times and reason for refusing, if any."""
+    workers = list(workers)
+    waits: dict[str, float] = {}
+    depths: dict[str, int] = {}
+    for worker in workers:
+        waits[worker.unit] = waits.get(worker.unit, 0.0) + worker.wait_s
+        depths[worker.unit] = depths.get(worker.unit, 0) + worker.depth
+    wanted = residents_of(call)
+    listed = []
+    for worker in workers:
+        if worker.found.named_only:
+            continue
+        load_s = 0.0
+        for resident in wanted:
+            if not worker.residents.holds(resident):
+                nbytes = nbytes_of(resident)
+                measured = costs.expected_s(worker.name, f"{LOADING}{nbytes.bit_length()}")
+                load_s += LOAD_S + nbytes / LOAD_BYTES_S if measured is None else measured
+        candidate = Candidate(
+            worker.name,
+            score(worker, call.operator.name, prefer, depths[worker.unit]),
+            costs.expected_s(worker.name, size),
+            load_s,
+            waits[worker.unit],
+            refusal(worker, call),
+        )
+        listed.append((candidate, worker))
+    return listed
+
+
+def choose(
+    listed: Sequence[tuple[Candidate, Worker]],
+    tried: Mapping[str, int],
+    answered: int,
+    *,
+    trials: bool,
+    prefer: str | None,
+) -> Choice:
+    """Choose among candidates.
+
+    Before any measurement the highest score wins. Afterwards the earliest expected completion wins, and a device
+    without a measurement gets one trial. A preferred class takes precedence over both.
+
+    Parameters
+    ----------
+    listed : sequence of (Candidate, Worker)
+        Result of `consider`.
+    tried : mapping of str to int
+        Devices already tried, which are left out.
+    answered : int
+        Number of such calls answered by this scheduler.
+    trials : bool
+        True if this call may be a trial.
+    prefer : str or None
+        Preferred class of device.
+    """
+    considered = tuple(candidate for candidate, _ in listed)
+    able = [(c, w) for c, w in listed if not c.refused and w.name not in tried]
+    if prefer is not None:
+        able = [(c, w) for c, w in able if w.found.kind == prefer] or able
+    if not able:
+        return Choice(None, "no device is left", considered=considered)
+    measured = [(c, w) for c, w in able if c.run_s is not None and not w.breaker.cooled]
+    fresh = [(c, w) for c, w in able if c.run_s is None or w.breaker.cooled]
+    if trials or not measured:
+        ready = [(c, w) for c, w in fresh if (w.opened and not c.load_s) or not measured or answered >= TRIAL_AFTER]
+        idle = [(c, w) for c, w in ready if not w.depth] or ([] if measured else ready)
+        if idle:
+            best, worker = max(idle, key=lambda pair: pair[0].score)
+            why = (
+                f"rated highest, {best.score:.1f}; no such call has been measured yet"
+                if not measured
+                else "its one trial"
+            )
+            return Choice(worker, why, True, considered=considered)
+    best, worker = min(measured, key=lambda pair: pair[0].completion_s or 0.0)
+    ahead = tuple(w for c, w in measured if c.load_s and (c.run_s or 0.0) < (best.run_s or 0.0) and w is not worker)
+    why = f"earliest expected completion, {_ms(best.completion_s or 0.0)}"
+    if len(able) == 1:
+        why = "the only device that can run it"
+    elif len(measured) == 1:
+        why = f"the only device with a measurement, {_ms(best.run_s or 0.0)}"
+    return Choice(worker, why, ahead=ahead, considered=considered)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms"
+
+
+#: A call is split if one device is expected to need at least this time, and several at most this fraction of it.
+WORTHWHILE_S: Final = 0.02
+GAIN: Final = 0.8
+
+
+def shares(
+    call: Call, workers: Iterable[Worker], costs: Costs, prefer: str | None
+) -> list[tuple[Worker, slice, float]]:
+    """Divide the rows of a call so that all devices are expected to end at the same time.
+
+    Only idle devices with measurements of such calls and with the residents take part, one for each piece of hardware.
+    Call under the scheduler's lock.
+
+    Returns
+    -------
+    list of (Worker, slice, float)
+        Device, rows and expected seconds; empty if the call should not be split.
+    """
+    rows = rows_of(call)
+    if rows is None or rows < 2 or prefer is not None:
+        return []
+    size = size_class(call)
+    fastest: dict[str, tuple[float, Worker]] = {}
+    busy = set()
+    for worker in workers:
+        seconds = costs.expected_s(worker.name, size)
+        if worker.depth:
+            busy.add(worker.unit)
+        if seconds is None or worker.found.named_only or worker.breaker.state != "closed" or refusal(worker, call):
+            continue
+        if all(worker.residents.holds(resident) for resident in residents_of(call)):
+            fastest[worker.unit] = min(
+                fastest.get(worker.unit, (seconds, worker)), (seconds, worker), key=lambda p: p[0]
+            )
+    able = [pair for unit, pair in fastest.items() if unit not in busy]
+    if len(able) < 2:
+        return []
+    alone = min(seconds for seconds, _ in able)
+    together = 1 / sum(1 / max(seconds, 1e-9) for seconds, _ in able)
+    if alone < WORTHWHILE_S or together > GAIN * alone:
+        return []
+    parts: list[tuple[Worker, slice, float]] = []
+    first, portion = 0, 0.0
+    for seconds, worker in able:
+        portion += together / seconds
+        last = round(rows * portion)
+        if last > first:
+            parts.append((worker, slice(first, last), together))
+        first = last
+    return parts if len(parts) > 1 else []
+
 
 #: Number of size classes after which the counts of answered calls are reset.
 _CLASSES: Final = 10_000
 
 
-class Placement:
+class Placer:
     """Placement of jobs on devices; used under the scheduler's lock.
 
     Parameters
     ----------
-    fleet : Fleet
+    devices : Devices
         Devices.
     costs : Costs
         Measured times.
-    seen : Seen
+    telemetry : Telemetry
         Telemetry.
     retries : int
         Number of retries of a strict task on its device, and of any task on the last resort.
     """
 
-    def __init__(self, fleet: Fleet, costs: Costs, seen: Seen, retries: int) -> None:
-        self._fleet = fleet
+    def __init__(self, devices: Devices, costs: Costs, telemetry: Telemetry, retries: int) -> None:
+        self._devices = devices
         self._costs = costs
-        self._seen = seen
+        self._telemetry = telemetry
         self._retries = retries
         self._answered: dict[str, int] = {}
 
@@ -58,10 +265,10 @@ class Placement:
     def choose(self, job: Job) -> Choice:
         """Return the choice for a job that names no device."""
         task = job.pending.task
-        listed = consider(self._fleet.workers.values(), job.call, job.size, self._costs, task.prefer)
+        listed = consider(self._devices.workers.values(), job.call, job.size, self._costs, task.prefer)
         trials = not job.moving and task.deadline_s is None
         choice = choose(listed, job.tried, self.answered(job.size), trials=trials, prefer=task.prefer)
-        if self._fleet.surveyed or not job.pending.open_choice or job.moving or choice.worker is None:
+        if self._devices.surveyed or not job.pending.open_choice or job.moving or choice.worker is None:
             return choice
         expected_s = self._costs.expected_s(choice.worker.name, job.size) or 0.0
         return replace(choice, why=f"measured at {expected_s * 1e3:.3g} ms; other devices were not probed")
@@ -74,13 +281,13 @@ class Placement:
                 return error
             if not job.moving:
                 self._note(job, pending, error, str(pending.task.device))
-        elif (absent := self._fleet.last_resort_absent) is not None and not job.moving:
+        elif (absent := self._devices.last_resort_absent) is not None and not job.moving:
             # Another device answers, but the user should know that the processor cannot.
             self._note(job, pending, absent, LAST_RESORT)
         choice = self.choose(job)
         worker = choice.worker
         if worker is None:
-            worker = self._fleet.last_resort()
+            worker = self._devices.last_resort()
             if worker is None or refusal(worker, job.call) or job.tried.get(worker.name, 0) > self._retries:
                 return self._exhausted(job, pending, choice)
         pending.considered = pending.considered or choice.considered
@@ -95,9 +302,9 @@ class Placement:
 
     def _place_named(self, job: Job, pending: Pending) -> Exception | None:  # noqa: PLR0911 - one per reason
         """Queue a job on the device that it names, or return the error."""
-        worker = pending.named
-        if worker is None:
+        if pending.named is None:
             return pending.absent
+        worker = self._devices.workers[pending.named]
         tries = job.tried.get(worker.name, 0)
         reason = refusal(worker, job.call)
         if not reason and tries <= (self._retries if pending.task.strict else 0):
@@ -125,7 +332,7 @@ class Placement:
     def _note(self, job: Job, pending: Pending, error: Exception, device: str) -> None:
         """Record that the expected device did not get the task."""
         pending.note(device, error)
-        self._seen.fallback(pending.task.operator, device, error, pending.task.device or AUTO)
+        self._telemetry.fallback(pending.task.operator, device, error, pending.task.device or AUTO)
         job.moving = True
 
     @staticmethod

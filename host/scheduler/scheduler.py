@@ -12,25 +12,23 @@ from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
 
-from ninefold.host import around
+from ninefold.host import hooks
 from ninefold.spec.data import Answer, Database, Result, State, Task
 from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Operator
 
+from .admission import Admission, bound, check_settings, signature_of, task_of
 from .breaker import COOL_S, FAILURES, Breaker
-from .choice import Choice, refusal
 from .costs import Costs, costs_file
-from .fleet import DeviceStatus
-from .flow import Flow
+from .devices import DeviceStatus
+from .dispatch import Dispatcher
 from .guard import in_callback, start_thread
-from .handles import DatabaseHandle, StateHandle
-from .intake import bound, check_settings, signature_of, task_of
-from .power import energy
-from .room import Room
-from .seen import Seen
-from .work import AUTO, Future, Job, Pending
+from .placement import Choice, refusal
+from .states import DatabaseHandle, StateHandle
+from .tasks import AUTO, Future, Job, Pending
+from .telemetry import Telemetry, energy
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -105,26 +103,26 @@ class Scheduler:
         self._operators = OPERATORS if operators is None else operators
         self._clock = clock
         self._lock = threading.Lock()
-        self._room = Room(self._lock, queue_size)
+        self._admission = Admission(self._lock, queue_size)
         self._costs = Costs(costs_file() if costs == "" else Path(costs) if costs else None)
-        self._seen = Seen(timeline)
+        self._telemetry = Telemetry(timeline)
         breaker = partial(Breaker, clock, failures=failures, cool_s=cool_s)
-        self._flow = Flow(
+        self._dispatcher = Dispatcher(
             backends=backends,
             lock=self._lock,
             clock=clock,
-            room=self._room,
+            admission=self._admission,
             costs=self._costs,
-            seen=self._seen,
+            telemetry=self._telemetry,
             breaker=breaker,
             generator=np.random.default_rng(seed),
             check_every=check_every,
             retries=retries,
             refresh_s=refresh_s,
         )
-        self._fleet = self._flow.fleet
-        self._seen.add(self._fleet.gauges)
-        self._seen.add(energy)
+        self._devices = self._dispatcher.devices
+        self._telemetry.add(self._devices.gauges)
+        self._telemetry.add(energy)
 
     # Tasks.
 
@@ -162,9 +160,9 @@ class Scheduler:
         """Run a task without blocking the event loop, even when the queue is full; see `submit`."""
         task = self.task(operator, *arguments, **keywords)
         pending = self._prepare(task)
-        while (turn := self._room.enter_or_queue(pending)) is not None:
+        while (turn := self._admission.enter_or_queue(pending)) is not None:
             await turn
-        self._flow.start(pending)
+        self._dispatcher.start(pending)
         return await pending.future
 
     def task(self, operator: str, *arguments: Any, **keywords: Any) -> Task:
@@ -193,8 +191,8 @@ class Scheduler:
         pending = self._prepare(task)
         pending.waited_for = waited_for
         # Waiting in a callback would block the thread that makes room; the ended task has already left its place.
-        self._room.enter(pending, wait=not in_callback())
-        self._flow.start(pending)
+        self._admission.enter(pending, wait=not in_callback())
+        self._dispatcher.start(pending)
         return pending.future
 
     def check_task(self, task: Task) -> None:
@@ -207,15 +205,16 @@ class Scheduler:
         """Return the current choice for a task and its candidates, without running it."""
         task = self.task(operator, *arguments, **keywords)
         pending = self._prepare(task)
-        call = around.before(pending.call)
+        call = hooks.before(pending.call)
         if isinstance(call, Answer):
             return Choice(None, "there is nothing to compute")
-        self._fleet.survey()
+        self._devices.survey()
         job = Job(call, pending)
         with self._lock:
-            if pending.named is not None and not refusal(pending.named, call):
-                return Choice(pending.named, "asked for by name")
-            return self._flow.placement.choose(job)
+            named = self._devices.workers.get(pending.named or "")
+            if named is not None and not refusal(named, call):
+                return Choice(named, "asked for by name")
+            return self._dispatcher.placer.choose(job)
 
     # Residents and devices.
 
@@ -245,46 +244,46 @@ class Scheduler:
             return DatabaseHandle(resident)
         if not isinstance(resident, State):
             raise InputError(f"a resident must be a Database or a State, not {type(resident).__name__}")
-        return self._flow.states.hold(resident)
+        return self._dispatcher.states.hold(resident)
 
     def unload(self, handle: DatabaseHandle | StateHandle) -> None:
         """Drop a resident from every device after its current call; a state is released."""
         if isinstance(handle, StateHandle):
-            self._flow.states.release(handle)
+            self._dispatcher.states.release(handle)
         key = handle.database.digest if isinstance(handle, DatabaseHandle) else handle.state.id
         with self._lock:
-            for worker in self._fleet.workers.values():
+            for worker in self._devices.workers.values():
                 worker.drop(key)
 
     def devices(self) -> list[DeviceStatus]:
         """Return every found or missing device with its state, queue and residents."""
-        self._fleet.survey()
-        return self._fleet.status()
+        self._devices.survey()
+        return self._devices.status()
 
     def refresh(self) -> None:
         """Search for devices again, to add new ones and remove vanished ones."""
-        self._fleet.survey(again=True)
+        self._devices.survey(again=True)
 
     # Telemetry.
 
     @property
     def registry(self) -> CollectorRegistry:
         """Registry of this scheduler's Prometheus metrics."""
-        return self._seen.registry
+        return self._telemetry.registry
 
     @property
     def hung(self) -> int:
         """Number of calls and probes that were given up and have not returned."""
         with self._lock:
-            return self._fleet.hung
+            return self._devices.hung
 
     def metrics(self) -> str:
         """Return all metrics in Prometheus' text format."""
-        return self._seen.metrics()
+        return self._telemetry.metrics()
 
     def write_timeline(self, path: str | Path) -> None:
-        """Write the timeline of a scheduler created with ``timeline=True``; see `Seen.write_timeline`."""
-        self._seen.write_timeline(Path(path))
+        """Write the timeline of a scheduler created with ``timeline=True``; see `Telemetry.write_timeline`."""
+        self._telemetry.write_timeline(Path(path))
 
     # Closing.
 
@@ -302,15 +301,15 @@ class Scheduler:
             # Closing waits for the thread that runs the callback.
             start_thread(partial(self.close, cancel=cancel), "ninefold close", daemon=False)
             return
-        inside = self._room.close()
+        inside = self._admission.close()
         waiting = inside if cancel else []
         for pending in waiting:
             pending.future.cancel()
-        self._room.wait_until_empty(_GRACE_S if cancel else None)
-        self._flow.stop(_GRACE_S if cancel else float("inf"))
+        self._admission.wait_until_empty(_GRACE_S if cancel else None)
+        self._dispatcher.stop(_GRACE_S if cancel else float("inf"))
         self._costs.save()
         for pending in waiting:
-            self._flow.settle(pending, DeviceError("the scheduler was closed while the task ran"))
+            self._dispatcher.settle(pending, DeviceError("the scheduler was closed while the task ran"))
 
     def __enter__(self) -> Self:
         return self
@@ -327,7 +326,7 @@ class Scheduler:
         pending = Pending(task, call, Future(), self._clock())
         if task.device not in (None, AUTO):
             pending.open_choice = False
-            pending.named, pending.absent = self._fleet.named(str(task.device))
+            pending.named, pending.absent = self._devices.named(str(task.device))
         return pending
 
 

@@ -1,17 +1,68 @@
-"""States and their steps, which run one at a time, each from the last committed version."""
+"""Handles of residents, and the states that a scheduler holds with their steps, which run one at a time."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from ninefold.spec.data import State
+from ninefold.spec.data import Database, State
 from ninefold.spec.errors import InputError
 
-from .handles import Chain, StateHandle
-from .work import Pending
+from .tasks import Pending
 
-__all__ = ["States"]
+__all__ = ["Chain", "DatabaseHandle", "StateHandle", "States"]
+
+
+@dataclass(frozen=True, eq=False)
+class DatabaseHandle:
+    """Handle of a database, for use as an argument of tasks.
+
+    Attributes
+    ----------
+    database : Database
+        The database.
+    """
+
+    database: Database
+
+
+@dataclass(eq=False)
+class Chain:
+    """State and its steps, which run one at a time.
+
+    Attributes
+    ----------
+    state : State
+        Last committed version.
+    steps : deque of Pending
+        Waiting steps.
+    current : Pending or None
+        Running step.
+    """
+
+    state: State
+    steps: deque[Pending] = field(default_factory=deque)
+    current: Pending | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StateHandle:
+    """Handle of a state that a scheduler holds, for use as an argument of tasks.
+
+    Attributes
+    ----------
+    chain : Chain
+        State and steps, managed by the scheduler.
+    """
+
+    chain: Chain
+
+    @property
+    def state(self) -> State:
+        """Last committed version of the state."""
+        return self.chain.state
 
 
 class States:

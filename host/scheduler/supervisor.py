@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ninefold.spec.errors import DeadlineError, DeviceError
 
 from .guard import report, start_thread
-from .seen import Seen
-from .work import Job, Pending
+from .tasks import Job, Pending
+from .telemetry import Telemetry
 from .worker import Worker
 
 __all__ = ["Supervisor"]
@@ -36,10 +36,10 @@ class Supervisor:
         Monotonic clock in seconds.
     workers : mapping of str to Worker
         Workers whose calls are supervised; the mapping may grow.
-    seen : Seen
+    telemetry : Telemetry
         Telemetry.
     moved : callable
-        ``moved(job, worker, error)``, called without the lock: the worker will not answer.
+        ``moved(job, device, error)``, called without the lock: the device will not answer.
     late : callable
         ``late(pending, error)``, called without the lock: a deadline has passed.
     """
@@ -49,14 +49,14 @@ class Supervisor:
         lock: threading.Lock,
         clock: Callable[[], float],
         workers: Mapping[str, Worker],
-        seen: Seen,
-        moved: Callable[[Job, Worker, Exception], None],
+        telemetry: Telemetry,
+        moved: Callable[[Job, str, Exception], None],
         late: Callable[[Pending, Exception], None],
     ) -> None:
         self._lock = lock
         self._clock = clock
         self._workers = workers
-        self._seen = seen
+        self._telemetry = telemetry
         self._moved = moved
         self._late = late
         self._alarm = threading.Condition(lock)
@@ -103,11 +103,11 @@ class Supervisor:
                     self._wake_at = self._next()
                     self._alarm.wait(None if self._wake_at == float("inf") else self._wake_at - now)
                     continue
-            self._seen.say()
+            self._telemetry.log_events()
             for entry in hung:
                 report("a call hangs and is given up", device=entry.worker.name, reason=str(entry.error))
                 for job in entry.jobs:
-                    self._moved(job, entry.worker, entry.error)
+                    self._moved(job, entry.worker.name, entry.error)
             for pending in late:
                 text = f"{pending.task.operator} was not answered within {pending.task.deadline_s:g} s"
                 self._late(pending, DeadlineError(text))

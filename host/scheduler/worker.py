@@ -19,14 +19,12 @@ from ninefold.spec.errors import (
 )
 from ninefold.spec.protocols import Backend, Device, Found
 
-from .batches import join, share
+from .batching import join, share
 from .breaker import Breaker
-from .events import Events
-from .execution import Execution, Running
+from .execution import Executor, Running, WorkerContext
 from .guard import report, start_thread, text_of
-from .queue import Queue
 from .residents import Residents
-from .work import Job
+from .tasks import Job, Queue
 
 __all__ = ["Worker"]
 
@@ -42,7 +40,7 @@ class Worker:
         Backend that opens it.
     operators : mapping of str to str or None
         Operator -> None, or the reason that it is not run.
-    events : Events
+    context : WorkerContext
         Objects and callbacks of the scheduler.
     breaker : Breaker
         Circuit breaker of the device.
@@ -56,7 +54,12 @@ class Worker:
     """
 
     def __init__(
-        self, found: Found, backend: Backend, operators: Mapping[str, str | None], events: Events, breaker: Breaker
+        self,
+        found: Found,
+        backend: Backend,
+        operators: Mapping[str, str | None],
+        context: WorkerContext,
+        breaker: Breaker,
     ) -> None:
         self.name = found.device
         self.found = found
@@ -65,12 +68,12 @@ class Worker:
         self.residents = Residents()
         self.gone = ""
         self.refusals: dict[str, str] = {}
-        self._events = events
-        self._execution = Execution(found, backend, events)
+        self._context = context
+        self._executor = Executor(found, backend, context)
         self._queue = Queue()
         self._ahead: set[str] = set()
         self._running: Running | None = None
-        self._wake = threading.Condition(events.lock)
+        self._wake = threading.Condition(context.lock)
         self._waiting = False
         self._thread: threading.Thread | None = None
         self._device: Device | None = None
@@ -178,7 +181,7 @@ class Worker:
         reason = f"{running.doing} did not end within {running.limit_s:g} s"
         self.breaker.hung += 1
         self.breaker.trip(reason)
-        self._events.seen.breaker(self.name, "open", reason)
+        self._context.telemetry.breaker(self.name, "open", reason)
         return running.jobs, DeviceError(f"{self.name}: {reason}")
 
     def _lose_device(self) -> Device | None:
@@ -200,15 +203,15 @@ class Worker:
 
     def join(self, patience_s: float = float("inf")) -> None:
         """Wait until the thread has ended, its call has been given up, or the time is up."""
-        until = self._events.clock() + patience_s
+        until = self._context.clock() + patience_s
         while True:
-            with self._events.lock:
+            with self._context.lock:
                 thread, limit_at = self._thread, min(until, self.limit_at or float("inf"))
-            left = limit_at - self._events.clock()
+            left = limit_at - self._context.clock()
             if thread is None:
                 self._close_unattended()
                 return
-            if until <= self._events.clock():
+            if until <= self._context.clock():
                 return
             # The supervisor gives up the call at its limit; the margin leaves it time to do so.
             thread.join(None if left == float("inf") else max(left, 0.0) + 0.01)
@@ -216,11 +219,11 @@ class Worker:
     def run_lent(self, running: Running) -> None:
         """Run the result of `lend` on the caller's thread, which an interrupt can leave at once."""
         try:
-            self._finish(running, self._execution.outcome(running))
+            self._finish(running, self._executor.outcome(running))
         finally:
             # Jobs queued in the meantime woke the worker's thread, which found the device lent.
             if self._running is running or self._queue or self._queue.errands or self._stopping:
-                with self._events.lock:
+                with self._context.lock:
                     if self._running is running:  # an interrupt
                         self._running, self._device = None, running.device
                     self._wake.notify()
@@ -235,7 +238,7 @@ class Worker:
 
     def _serve(self) -> None:
         while (running := self._next()) is not None:
-            outcome = self._execution.outcome(running)
+            outcome = self._executor.outcome(running)
             try:
                 goes_on = self._finish(running, outcome)
             except BaseException as error:  # it concerns one task: later tasks must still be answered
@@ -243,11 +246,11 @@ class Worker:
             if not goes_on:
                 return
         if self._retire():
-            with self._events.lock:
+            with self._context.lock:
                 self._thread = None
 
     def _next(self) -> Running | None:
-        with self._events.lock:
+        with self._context.lock:
             while True:
                 # Wait while the device is lent.
                 while self._running is not None or not (self._queue or self._queue.errands or self._stopping):
@@ -276,56 +279,56 @@ class Worker:
                 del jobs[1:]
         self._answers += len(jobs)
         trial = self.breaker.begin() or any(job.trial for job in jobs)
-        checked = trial or self._answers % self._events.check_every < len(jobs)
+        checked = trial or self._answers % self._context.check_every < len(jobs)
         return Running(jobs, call, checked=checked, device=self._device, residents=self.residents)
 
     def _finish(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
         """Update the device's state by the outcome and pass the jobs on; return False if the call had been given up."""
         drained: list[Job] = []
-        with self._events.lock:
+        with self._context.lock:
             if running.given_up:
                 self.breaker.hung -= 1
             else:
                 self._running, self._device = None, running.device
                 opened = self._judge(running, outcome)
                 drained = self.drain() if opened else []
-        self._events.seen.say()
+        self._context.telemetry.log_events()
         if running.given_up:
             report("a hung call returned", device=self.name)
-            self._execution.close(running.device)
+            self._executor.close(running.device)
             return False
         if not opened and not isinstance(outcome, Answer):
-            self._execution.forget_states(running)
+            self._executor.forget_states(running)
         if isinstance(outcome, Answer):
             self._hand_out(running, outcome)
         else:
             for job in running.jobs:
-                self._events.moved(job, self, outcome)
+                self._context.moved(job, self.name, outcome)
         for job in drained:
-            self._events.moved(job, self, DeviceError(f"{self.name} is {self.breaker.refusal or 'open'}"))
+            self._context.moved(job, self.name, DeviceError(f"{self.name} is {self.breaker.refusal or 'open'}"))
         # A failing device is closed, and reopened after its breaker has cooled down.
         return self._retire() if opened else True
 
     def _recover(self, running: Running, error: BaseException) -> bool:
         """Pass on jobs after an error in handling their outcome; return False if the call had been given up."""
         report(f"ending a call of {self.name} failed: {text_of(error)}", error, level=logging.ERROR, device=self.name)
-        with self._events.lock:
+        with self._context.lock:
             if self._running is running:
                 self._running, self._device = None, running.device
-        failure = self._execution.raised(error)
+        failure = self._executor.raised(error)
         for job in () if running.given_up else running.jobs:
             try:
-                self._events.moved(job, self, failure)
+                self._context.moved(job, self.name, failure)
             except BaseException as again:
-                self._events.failed(job, self._execution.raised(again))
+                self._context.failed(job, self._executor.raised(again))
         return not running.given_up
 
     def _retire(self, *, lent: bool = False) -> bool:
         """Close the device if it is open; return False if closing hung and was given up."""
-        with self._events.lock:
+        with self._context.lock:
             closing = self._running = Running(device=self._lose_device(), lent=lent)
-        self._execution.end(closing)
-        with self._events.lock:
+        self._executor.end(closing)
+        with self._context.lock:
             if closing.given_up:
                 self.breaker.hung -= 1
                 return False
@@ -334,16 +337,16 @@ class Worker:
 
     def _judge(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
         """Record measurements and success or failure; return True if the breaker opened."""
-        breaker, seen = self.breaker, self._events.seen
+        breaker, telemetry = self.breaker, self._context.telemetry
         for size, seconds in running.measured:
-            self._events.costs.record(self.name, size, seconds)
+            self._context.costs.record(self.name, size, seconds)
         if isinstance(outcome, Answer):
             if running.jobs:
                 # Joined jobs are of (almost) the same class.
                 each = running.seconds / len(running.jobs)
-                self._events.costs.record(self.name, running.jobs[0].size, each)
+                self._context.costs.record(self.name, running.jobs[0].size, each)
             if breaker.succeed():
-                seen.breaker(self.name, "closed", "its trial succeeded")
+                telemetry.breaker(self.name, "closed", "its trial succeeded")
             return False
         if isinstance(outcome, InputError | DamagedDataError | UnsupportedError | InterruptError) or (
             isinstance(outcome, UnavailableError) and running.device is not None
@@ -353,20 +356,20 @@ class Worker:
         reason, lost = text_of(outcome), isinstance(outcome, LostDeviceError | UnavailableError)
         opened = breaker.trip(reason) if lost else breaker.fail(reason)
         if opened:
-            seen.breaker(self.name, "open", reason)
+            telemetry.breaker(self.name, "open", reason)
         return opened
 
     def _hand_out(self, running: Running, answer: Answer) -> None:
         if len(running.jobs) == 1:
-            committed = self._events.answered([(running.jobs[0], answer)], self)
+            committed = self._context.answered([(running.jobs[0], answer)], self.name)
             if answer.state is not None and committed:
                 self.residents.advance(answer.state)
             elif answer.state is not None:
-                self._execution.forget_states(running)
+                self._executor.forget_states(running)
             return
         shares, first = [], 0
         for job in running.jobs:
             last = first + job.rows
             shares.append((job, share(answer, slice(first, last))))
             first = last
-        self._events.answered(shares, self)
+        self._context.answered(shares, self.name)

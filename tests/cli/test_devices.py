@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ninefold.host.backends.null import Null
-from ninefold.host.scheduler import conformance_matrix
+from ninefold.host.conformance import conformance_matrix
 from ninefold.spec import registry
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ninefold.host.around import shape_of
+from ninefold.host.hooks import shape_of
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.operators import OPERATORS

@@ -138,7 +138,7 @@ class Fake:
         return sum(len(device.calls) for device in self.opened)
 
 
-def fleet(*fakes: Fake) -> dict[str, Any]:
+def backends(*fakes: Fake) -> dict[str, Any]:
     """Return backends by name."""
     return {fake.name: fake for fake in fakes}
 

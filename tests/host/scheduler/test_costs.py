@@ -19,7 +19,7 @@ from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
 from tests.host.accidents import ACCIDENTS, Accidents, damaged
 
-from .fakes import Fake, cpu, database, fleet, queries
+from .fakes import Fake, backends, cpu, database, queries
 
 
 def test_the_class_of_a_call_is_the_bit_length_of_its_sizes() -> None:
@@ -226,7 +226,7 @@ CALL = (queries(5), database(40))
 
 
 def test_a_quick_call_waits_for_no_survey(tmp_path: Path) -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9))
+    fakes = backends(cpu(), Fake("gpu", rating=9))
     with Scheduler(backends=fakes, costs=known(tmp_path / "costs", cpu=0.001, gpu=0.0001)) as s:
         for _ in range(3):
             result = s.run("mine", *CALL)
@@ -240,7 +240,7 @@ def test_a_quick_call_waits_for_no_survey(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", ["slow", "unknown", "preferred", "surveyed", "explained"])
 def test_a_survey_is_waited_for(tmp_path: Path, case: str) -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9))
+    fakes = backends(cpu(), Fake("gpu", rating=9))
     seconds = {"slow": {"cpu": 0.5}, "unknown": {"gpu": 0.1}}.get(case, {"cpu": 0.001})
     with Scheduler(backends=fakes, costs=known(tmp_path / "costs", **seconds)) as s:
         if case == "surveyed":
@@ -256,7 +256,7 @@ def test_when_the_quick_cpu_fails_the_others_are_looked_for(tmp_path: Path) -> N
     def fail(*_: object) -> None:
         raise DeviceError("it broke")
 
-    fakes = fleet(Fake("cpu", fail, kind="cpu"), Fake("gpu"))
+    fakes = backends(Fake("cpu", fail, kind="cpu"), Fake("gpu"))
     with Scheduler(backends=fakes, costs=known(tmp_path / "costs", cpu=0.001)) as s:
         result = s.run("mine", *CALL)
     assert (result.answered_by, result.fallbacks) == ("gpu", ("cpu: it broke",))

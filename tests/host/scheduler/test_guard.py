@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninefold.host import around
+from ninefold.host import hooks
 from ninefold.host.scheduler import Future, Scheduler
 from ninefold.host.scheduler.guard import report
 from ninefold.spec.data import Answer
@@ -19,7 +19,7 @@ from ninefold.spec.errors import DeadlineError, DeviceError, InterruptError
 from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.signature import Call
 
-from .fakes import Fake, FakeDevice, cpu, database, fleet, queries, total
+from .fakes import Fake, FakeDevice, backends, cpu, database, queries, total
 
 DATA = database()
 #: Seconds that a test waits for what must happen at once.
@@ -65,7 +65,7 @@ def test_a_callback_that_raises(
     error: BaseException, closed: Callable[[Scheduler], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     go, seen = threading.Event(), threading.Event()
-    s = Scheduler(backends=fleet(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None)
+    s = Scheduler(backends=backends(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None)
     future = submit(s)
     future.add_done_callback(thrower(error))
     future.add_done_callback(lambda _: seen.set())
@@ -84,7 +84,7 @@ def test_a_callback_that_raises_when_the_task_is_late_or_cancelled(
     error: BaseException, closed: Callable[[Scheduler], None]
 ) -> None:
     go = threading.Event()
-    s = Scheduler(backends=fleet(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None)
+    s = Scheduler(backends=backends(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None)
     first, second, third = submit(s), submit(s, deadline_s=0.05), submit(s)
     for future in (second, third):
         future.add_done_callback(thrower(error))
@@ -100,7 +100,7 @@ def test_a_callback_that_raises_when_the_task_is_late_or_cancelled(
 def test_a_callback_that_closes(closed: Callable[[Scheduler], None]) -> None:
     go, called = threading.Event(), threading.Event()
     fake = cpu(behaviour=lambda *_: go.wait(SOON_S) and None)
-    s = Scheduler(backends=fleet(fake), costs=None)
+    s = Scheduler(backends=backends(fake), costs=None)
     first, second = submit(s), submit(s, k=2, priority=1)
     first.add_done_callback(lambda _: (s.close(), called.set()))
     go.set()
@@ -112,7 +112,7 @@ def test_a_callback_that_closes(closed: Callable[[Scheduler], None]) -> None:
 
 def test_callbacks_that_submit_and_cancel(closed: Callable[[Scheduler], None]) -> None:
     go, more = threading.Event(), []
-    s = Scheduler(backends=fleet(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None, queue_size=2)
+    s = Scheduler(backends=backends(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None, queue_size=2)
     first, second = submit(s), submit(s, k=2, priority=1)
     submitted = threading.Event()
 
@@ -132,7 +132,7 @@ def test_callbacks_that_submit_and_cancel(closed: Callable[[Scheduler], None]) -
 def test_a_callback_that_runs_a_task_is_told_to_submit_it(
     closed: Callable[[Scheduler], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    s = Scheduler(backends=fleet(cpu()), costs=None)
+    s = Scheduler(backends=backends(cpu()), costs=None)
     future = submit(s)
     future.result(SOON_S)
     future.add_done_callback(lambda _: s.run("mine", queries(), DATA, k=3))
@@ -142,7 +142,7 @@ def test_a_callback_that_runs_a_task_is_told_to_submit_it(
 
 def test_an_event_loop_that_is_closed_before_the_answer(closed: Callable[[Scheduler], None]) -> None:
     go = threading.Event()
-    s = Scheduler(backends=fleet(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None)
+    s = Scheduler(backends=backends(cpu(behaviour=lambda *_: go.wait(SOON_S) and None)), costs=None)
     future = submit(s)
 
     async def wait() -> None:
@@ -157,13 +157,13 @@ def test_an_event_loop_that_is_closed_before_the_answer(closed: Callable[[Schedu
 
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("hook", ["before", "after", "flaw"])
+@pytest.mark.parametrize("hook", ["before", "after", "check"])
 def test_a_hook_that_raises(
     hook: str, error: BaseException, closed: Callable[[Scheduler], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s = Scheduler(backends=fleet(cpu(), Fake("gpu", rating=9)), costs=None, check_every=1)
+    s = Scheduler(backends=backends(cpu(), Fake("gpu", rating=9)), costs=None, check_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr(around, hook, thrower(error))
+        patch.setattr(hooks, hook, thrower(error))
         if hook == "before" and not isinstance(error, Exception):  # on the caller's thread it is the caller's
             with pytest.raises(type(error)):
                 submit(s, device="gpu")
@@ -179,7 +179,7 @@ def test_a_device_that_raises_anything(
     method: str, error: BaseException, closed: Callable[[Scheduler], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = Fake("gpu", rating=9)
-    s = Scheduler(backends=fleet(cpu(), gpu), costs=None)
+    s = Scheduler(backends=backends(cpu(), gpu), costs=None)
     monkeypatch.setattr(Fake if method == "open" else FakeDevice, method, _only("gpu", method, error))
     db = s.load(DATA)
     fails = method in ("open", "load", "run")
@@ -205,7 +205,7 @@ def _only(name: str, method: str, error: BaseException) -> Callable[..., Any]:
 @pytest.mark.parametrize("error", [SystemExit(4), GeneratorExit()], ids=lambda error: type(error).__name__)
 def test_a_lent_device_that_exits_falls_back(error: BaseException, closed: Callable[[Scheduler], None]) -> None:
     broken = cpu(behaviour=thrower(error))
-    s = Scheduler(backends=fleet(broken, Fake("gpu")), costs=None)
+    s = Scheduler(backends=backends(broken, Fake("gpu")), costs=None)
     s.refresh()
     result = s.run("mine", queries(), DATA, k=3, device="cpu")
     assert result.answered_by == "gpu"
@@ -222,7 +222,7 @@ def test_a_state_whose_device_fails_to_drop_it(closed: Callable[[Scheduler], Non
             raise RuntimeError("segment")
         return None
 
-    s = Scheduler(backends=fleet(cpu(), Fake("gpu", fail, rating=9)), operators=ALL, costs=None)
+    s = Scheduler(backends=backends(cpu(), Fake("gpu", fail, rating=9)), operators=ALL, costs=None)
     handle = s.load(total())
     numbers = np.arange(3)
     results = [s.submit("running_sum", numbers, handle, device="gpu").result(SOON_S) for _ in range(2)]
@@ -233,7 +233,7 @@ def test_a_state_whose_device_fails_to_drop_it(closed: Callable[[Scheduler], Non
 @pytest.mark.parametrize("answer", [None, {"ids": 1}, "text"], ids=["none", "dict", "text"])
 def test_an_answer_of_another_type(answer: Any, closed: Callable[[Scheduler], None]) -> None:
     gpu = Fake("gpu", rating=9)
-    s = Scheduler(backends=fleet(cpu(), gpu), costs=None, check_every=1000)
+    s = Scheduler(backends=backends(cpu(), gpu), costs=None, check_every=1000)
     s.run("mine", queries(), DATA, k=3, device="gpu")
     gpu.device.run = lambda _call: answer  # type: ignore[method-assign]
     result = submit(s, device="gpu").result(SOON_S)
@@ -249,7 +249,7 @@ def test_an_answer_that_cannot_be_shared_out(closed: Callable[[Scheduler], None]
         go.wait(SOON_S)
         return Answer({"ids": 3, "scores": 4, "count": 5}) if call.sizes["Q"] > 1 else None
 
-    s = Scheduler(backends=fleet(cpu(), Fake("gpu", misshapen, rating=9, timeout_s=None)), costs=None)
+    s = Scheduler(backends=backends(cpu(), Fake("gpu", misshapen, rating=9, timeout_s=None)), costs=None)
     futures = [submit(s, device="gpu") for _ in range(4)]
     go.set()
     assert {future.result(SOON_S).values["ids"].shape for future in futures} == {(1, 3)}
@@ -262,7 +262,7 @@ def test_a_probe_that_exits(closed: Callable[[Scheduler], None], monkeypatch: py
         def probe(self) -> list[Found | Missing]:
             raise SystemExit(7)
 
-    s = Scheduler(backends=fleet(cpu(), Exiting("gpu")), costs=None)
+    s = Scheduler(backends=backends(cpu(), Exiting("gpu")), costs=None)
     assert submit(s).result(SOON_S).answered_by == "cpu"
     (status,) = [status for status in s.devices() if status.device == "gpu"]
     assert isinstance(status.entry, Missing)
@@ -277,7 +277,7 @@ class _Broken(logging.Handler):
 
 def test_a_log_handler_that_exits(closed: Callable[[Scheduler], None]) -> None:
     logger, handler = logging.getLogger("ninefold.scheduler"), _Broken()
-    s = Scheduler(backends=fleet(cpu(), Fake("gpu", thrower(RuntimeError("x")), rating=9)), costs=None)
+    s = Scheduler(backends=backends(cpu(), Fake("gpu", thrower(RuntimeError("x")), rating=9)), costs=None)
     logger.addHandler(handler)
     try:
         assert [submit(s, device="gpu").result(SOON_S).answered_by for _ in range(7)] == ["cpu"] * 7
@@ -303,7 +303,7 @@ def test_errors_of_user_code_are_seen_without_any_logging(
 
 
 def test_no_thread_can_be_started(closed: Callable[[Scheduler], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    s = Scheduler(backends=fleet(cpu(), Fake("gpu", rating=9)), costs=None)
+    s = Scheduler(backends=backends(cpu(), Fake("gpu", rating=9)), costs=None)
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
@@ -328,7 +328,7 @@ def test_no_thread_can_be_started(closed: Callable[[Scheduler], None], monkeypat
 
 def test_an_interrupt_of_a_program_is_the_callers_and_no_failure(closed: Callable[[Scheduler], None]) -> None:
     gpu = Fake("gpu", thrower(InterruptError("c++ was interrupted")), rating=9)
-    s = Scheduler(backends=fleet(cpu(), gpu), costs=None, failures=1)
+    s = Scheduler(backends=backends(cpu(), gpu), costs=None, failures=1)
     assert isinstance(submit(s, device="gpu").exception(SOON_S), InterruptError)
     with pytest.raises(KeyboardInterrupt):
         s.run("mine", queries(), DATA, k=3, device="gpu")

@@ -21,7 +21,7 @@ from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.signature import Call
 
-from .fakes import ALL, Fake, FakeDevice, cpu, database, fleet, queries, total
+from .fakes import ALL, Fake, FakeDevice, backends, cpu, database, queries, total
 
 DATA = database()
 
@@ -54,7 +54,7 @@ def gate() -> Iterator[Gate]:
 
 def test_the_answer_says_who_and_why(threads: None) -> None:
     wanted = golden.answer(OPERATORS["mine"].bind({"q": queries(2), "database": DATA}, {"k": 3}))
-    with Scheduler(backends=fleet(cpu(), Fake("gpu")), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu")), costs=None) as s:
         db = s.load(DATA)
         future = s.submit("mine", queries(2), db, k=3, device="gpu")
         result = future.result()
@@ -65,7 +65,7 @@ def test_the_answer_says_who_and_why(threads: None) -> None:
 
 
 def test_arguments_by_place_and_by_name() -> None:
-    with Scheduler(backends=fleet(cpu()), costs=None) as s:
+    with Scheduler(backends=backends(cpu()), costs=None) as s:
         by_name = s.run("mine", database=DATA, q=queries(), k=3)
         assert np.array_equal(by_name.values["ids"], s.run("mine", queries(), DATA, k=3).values["ids"])
         with pytest.raises(InputError, match=r"^mine takes 2 arguments \(q, database\), not 3$"):
@@ -89,14 +89,14 @@ def test_arguments_by_place_and_by_name() -> None:
     ],
 )
 def test_bad_tasks(settings: dict[str, Any], message: str) -> None:
-    with Scheduler(backends=fleet(cpu()), costs=None) as s, pytest.raises(InputError, match=message):
+    with Scheduler(backends=backends(cpu()), costs=None) as s, pytest.raises(InputError, match=message):
         s.run(settings.pop("operator", "mine"), queries(), DATA, **settings)
 
 
 def test_bad_settings() -> None:
     with pytest.raises(InputError, match=r"^queue_size must be at least 1, not 0$"):
         Scheduler(queue_size=0)
-    with Scheduler(backends=fleet(cpu()), costs=None) as s:
+    with Scheduler(backends=backends(cpu()), costs=None) as s:
         with pytest.raises(InputError, match=r"^a resident must be a Database or a State, not dict$"):
             s.load({})  # type: ignore[arg-type]
         with pytest.raises(InputError, match=r"^database must be a database, not ndarray$"):
@@ -105,7 +105,7 @@ def test_bad_settings() -> None:
 
 @pytest.mark.parametrize(("count", "rows"), [(2, 0), (0, 3), (0, 0)])
 def test_nothing_to_compute_is_answered_without_a_device(count: int, rows: int) -> None:
-    fakes = fleet(cpu())
+    fakes = backends(cpu())
     with Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(count), database(rows), k=4)
     assert (result.answered_by, result.why) == ("host", "there is nothing to compute")
@@ -115,7 +115,7 @@ def test_nothing_to_compute_is_answered_without_a_device(count: int, rows: int) 
 
 def test_calls_of_a_device_come_from_one_thread() -> None:
     fake = Fake("gpu")
-    with Scheduler(backends=fleet(fake), costs=None) as s:
+    with Scheduler(backends=backends(fake), costs=None) as s:
         clients = [threading.Thread(target=s.run, args=("mine", queries(), DATA)) for _ in range(8)]
         for client in clients:
             client.start()
@@ -128,7 +128,7 @@ def test_calls_of_a_device_come_from_one_thread() -> None:
 
 def test_a_database_is_loaded_once_and_unloaded() -> None:
     fake = cpu()
-    with Scheduler(backends=fleet(fake), costs=None) as s:
+    with Scheduler(backends=backends(fake), costs=None) as s:
         db = s.load(DATA)
         for _ in range(3):
             s.run("mine", queries(), db)
@@ -143,7 +143,7 @@ def test_a_database_is_loaded_once_and_unloaded() -> None:
 
 
 def test_a_device_that_is_too_small() -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9, capacity=100))
+    fakes = backends(cpu(), Fake("gpu", rating=9, capacity=100))
     with Scheduler(backends=fakes, costs=None) as s:
         with pytest.raises(UnsupportedError, match=rf"^gpu holds at most 100 bytes, but {DATA.nbytes} must be loaded$"):
             s.run("mine", queries(), DATA, device="gpu", strict=True)
@@ -152,7 +152,7 @@ def test_a_device_that_is_too_small() -> None:
 
 def test_small_equal_tasks_are_joined(gate: Gate) -> None:
     fake = Fake("gpu", gate)
-    with Scheduler(backends=fleet(cpu(), fake), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), fake), costs=None) as s:
         first = s.submit("mine", queries(seed=0), DATA, k=3, device="gpu")
         gate.entered.wait()
         rest = [s.submit("mine", queries(seed=i), DATA, k=3, device="gpu") for i in range(1, 20)]
@@ -167,7 +167,7 @@ def test_small_equal_tasks_are_joined(gate: Gate) -> None:
 
 def test_priorities_go_first_and_equals_in_order(gate: Gate) -> None:
     fake, order = Fake("gpu", gate), []
-    with Scheduler(backends=fleet(cpu(), fake), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), fake), costs=None) as s:
         s.submit("mine", queries(), DATA, device="gpu")
         gate.entered.wait()
         for k, priority in ((11, 1), (12, 5), (13, 10), (14, 10), (15, 5)):
@@ -178,7 +178,7 @@ def test_priorities_go_first_and_equals_in_order(gate: Gate) -> None:
 
 
 def test_a_deadline_that_passes(gate: Gate) -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", gate)), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", gate)), costs=None) as s:
         running = s.submit("mine", queries(), DATA, device="gpu", deadline_s=0.1)
         waiting = s.submit("mine", queries(), DATA, k=3, device="gpu", deadline_s=0.1)
         for future in (running, waiting):
@@ -191,7 +191,7 @@ def test_a_deadline_that_passes(gate: Gate) -> None:
 
 def test_cancelling_what_waits(gate: Gate) -> None:
     fake = Fake("gpu", gate)
-    with Scheduler(backends=fleet(cpu(), fake), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), fake), costs=None) as s:
         running = s.submit("mine", queries(), DATA, device="gpu")
         gate.entered.wait()
         waiting = s.submit("mine", queries(), DATA, k=3, device="gpu")
@@ -205,7 +205,7 @@ def test_cancelling_what_waits(gate: Gate) -> None:
 
 
 def test_a_full_queue_lets_submitters_wait(gate: Gate) -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", gate)), costs=None, queue_size=2) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", gate)), costs=None, queue_size=2) as s:
         first = [s.submit("mine", queries(), DATA, device="gpu") for _ in range(2)]
         entered = threading.Event()
 
@@ -224,7 +224,7 @@ def test_a_full_queue_lets_submitters_wait(gate: Gate) -> None:
 
 
 def test_a_cancelled_task_makes_room(gate: Gate) -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", gate)), costs=None, queue_size=2) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", gate)), costs=None, queue_size=2) as s:
         s.submit("mine", queries(), DATA, device="gpu")
         gate.entered.wait()
         s.submit("mine", queries(), DATA, device="gpu").cancel()
@@ -238,7 +238,7 @@ def test_from_coroutines(threads: None) -> None:
         return [result.answered_by for result in results]
 
     # Far more tasks than places: each waits for room without blocking the loop.
-    with Scheduler(backends=fleet(cpu()), costs=None, queue_size=3) as s:
+    with Scheduler(backends=backends(cpu()), costs=None, queue_size=3) as s:
         assert asyncio.run(main(s)) == ["cpu"] * 50
 
 
@@ -252,7 +252,7 @@ def test_a_coroutine_that_is_cancelled_while_it_waits_for_room(gate: Gate) -> No
         await asyncio.wait(waiters, timeout=10)
         return ", ".join("cancelled" if w.cancelled() else w.result().answered_by for w in waiters)
 
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", gate)), costs=None, queue_size=1) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", gate)), costs=None, queue_size=1) as s:
         assert asyncio.run(main(s)) == "cancelled, gpu, gpu"
 
 
@@ -260,13 +260,13 @@ def test_a_future_can_be_awaited() -> None:
     async def main(s: Scheduler) -> str:
         return (await s.submit("mine", queries(), DATA)).answered_by
 
-    with Scheduler(backends=fleet(cpu()), costs=None) as s:
+    with Scheduler(backends=backends(cpu()), costs=None) as s:
         assert asyncio.run(main(s)) == "cpu"
 
 
 def test_from_many_threads() -> None:
     answers: list[bool] = []
-    with Scheduler(backends=fleet(cpu(), Fake("gpu")), costs=None, queue_size=16) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu")), costs=None, queue_size=16) as s:
         wanted = [s.run("mine", queries(seed=i), DATA, k=3, device="cpu").values["ids"] for i in range(10)]
 
         def client(number: int) -> None:
@@ -284,7 +284,7 @@ def test_from_many_threads() -> None:
 
 
 def test_leaving_the_block_waits_and_leaves_no_thread(threads: None) -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu")), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu")), costs=None) as s:
         futures = [s.submit("mine", queries(seed=i), DATA) for i in range(30)]
     assert all(future.done() for future in futures)
     with pytest.raises(InputError, match=r"^the scheduler is closed$"):
@@ -294,7 +294,7 @@ def test_leaving_the_block_waits_and_leaves_no_thread(threads: None) -> None:
 
 def test_leaving_the_block_by_an_error_cancels(gate: Gate) -> None:
     def leave() -> tuple[Scheduler, Future, Future]:
-        with Scheduler(backends=fleet(cpu(), Fake("gpu", gate)), costs=None) as s:
+        with Scheduler(backends=backends(cpu(), Fake("gpu", gate)), costs=None) as s:
             try:
                 first = s.submit("mine", queries(), DATA, device="gpu")
                 gate.entered.wait()
@@ -318,7 +318,7 @@ def test_leaving_the_block_by_an_error_cancels(gate: Gate) -> None:
 
 
 def test_the_cpu_does_the_work_of_a_missing_device_and_says_so() -> None:
-    fakes = fleet(cpu(), Fake("fpga", missing="no board on any port"))
+    fakes = backends(cpu(), Fake("fpga", missing="no board on any port"))
     with Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(), DATA, device="fpga")
         with pytest.raises(UnavailableError, match=r"^fpga is not available: no board on any port; plug fpga in$"):
@@ -329,7 +329,7 @@ def test_the_cpu_does_the_work_of_a_missing_device_and_says_so() -> None:
 
 
 def test_an_operator_that_the_device_does_not_run() -> None:
-    fakes = fleet(cpu(), Fake("gpu", reasons={"mine": "its kernels sort nothing"}))
+    fakes = backends(cpu(), Fake("gpu", reasons={"mine": "its kernels sort nothing"}))
     with Scheduler(backends=fakes, costs=None) as s:
         with pytest.raises(UnsupportedError, match=r"^gpu does not run mine: its kernels sort nothing$"):
             s.run("mine", queries(), DATA, device="gpu", strict=True)
@@ -354,7 +354,7 @@ def test_a_name_that_no_probe_gives_is_opened() -> None:
                 raise UnavailableError("board has no nowhere", "plug it in")
             return super().open(instance)
 
-    with Scheduler(backends=fleet(cpu(), Named("board")), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Named("board")), costs=None) as s:
         assert s.run("mine", queries(), DATA, device="board:A7").answered_by == "board:A7"
         with pytest.raises(UnavailableError, match=r"^board has no nowhere; plug it in$"):
             s.run("mine", queries(), DATA, device="board:nowhere", strict=True)
@@ -373,13 +373,13 @@ def test_the_shape_of_null() -> None:
 
 def test_a_state_must_be_handed_over_first() -> None:
     refused = r"^running_sum takes state by handle: load the state sum first$"
-    with Scheduler(backends=fleet(cpu()), operators=ALL, costs=None) as s, pytest.raises(InputError, match=refused):
+    with Scheduler(backends=backends(cpu()), operators=ALL, costs=None) as s, pytest.raises(InputError, match=refused):
         s.run("running_sum", np.arange(3), total())
 
 
 def test_the_timeout_of_a_task_is_not_the_last_resorts(gate: Gate) -> None:
     slow = cpu(behaviour=lambda *_: time.sleep(0.3))
-    with Scheduler(backends=fleet(slow, Fake("gpu", gate)), costs=None) as s:
+    with Scheduler(backends=backends(slow, Fake("gpu", gate)), costs=None) as s:
         result = s.run("mine", queries(), DATA, device="gpu", timeout_s=0.1)
         assert result.answered_by == "cpu"
         with pytest.raises(DeviceError, match=r"^cpu: the call did not end within 0.1 s$"):
@@ -388,7 +388,7 @@ def test_the_timeout_of_a_task_is_not_the_last_resorts(gate: Gate) -> None:
 
 
 def test_a_task_is_checked_before_it_is_made() -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("fpga", missing="no board")), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("fpga", missing="no board")), costs=None) as s:
         s.check_task(s.task("mine", queries(), DATA))
         s.check_task(s.task("mine", queries(), DATA, device="fpga"))
         with pytest.raises(UnavailableError, match="no board"):
@@ -404,7 +404,7 @@ def test_a_device_goes_by_other_names_of_its_backend() -> None:
                 raise UnavailableError(f"gpu:{instance} is no device here")
             return "gpu"
 
-    fakes = fleet(cpu(), Named("gpu"))
+    fakes = backends(cpu(), Named("gpu"))
     with Scheduler(backends=fakes, costs=None) as s:
         assert s.run("mine", queries(), DATA, device="gpu:big").answered_by == "gpu"
         assert s.run("mine", queries(), DATA, device="gpu:small").fallbacks == ("gpu:small is no device here",)
@@ -419,7 +419,7 @@ def test_a_device_that_no_probe_lists_is_told_of_by_its_backend() -> None:
         def resolve(self, instance: str) -> Found:
             return Found(f"fpga:{instance}", "a board at that port", {"mine": 9}, named_only=True, kind="fpga")
 
-    fakes = fleet(cpu(), Unlisted("fpga"))
+    fakes = backends(cpu(), Unlisted("fpga"))
     with Scheduler(backends=fakes, costs=None) as s:
         for _ in range(2):
             result = s.run("mine", queries(), DATA, device="fpga:tcp://there:1")
@@ -432,7 +432,7 @@ def test_a_device_that_no_probe_lists_is_told_of_by_its_backend() -> None:
 
 
 def test_a_missing_processor_is_worth_a_word() -> None:
-    fakes = fleet(cpu(missing="NINEFOLD_CPU_PATH must be one of avx2, numpy, not 'nonsense'"), Fake("gpu"))
+    fakes = backends(cpu(missing="NINEFOLD_CPU_PATH must be one of avx2, numpy, not 'nonsense'"), Fake("gpu"))
     with Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(), DATA)
     assert result.answered_by == "gpu"
@@ -441,7 +441,7 @@ def test_a_missing_processor_is_worth_a_word() -> None:
 
 def test_an_idle_device_that_is_never_given_up_is_lent_to_who_waits() -> None:
     fake = cpu()
-    with Scheduler(backends=fleet(fake, Fake("gpu")), costs=None) as s:
+    with Scheduler(backends=backends(fake, Fake("gpu")), costs=None) as s:
         wanted = s.run("mine", queries(), DATA, device="cpu")  # opens and loads it, too
         assert fake.device.threads == {threading.get_ident()}
         s.run("mine", queries(), DATA, device="gpu")
@@ -468,7 +468,7 @@ def test_an_idle_device_that_is_never_given_up_is_lent_to_who_waits() -> None:
 
 def test_a_device_that_was_only_lent_is_closed_with_the_scheduler(threads: None) -> None:
     fake, before = cpu(), set(threading.enumerate())
-    with Scheduler(backends=fleet(fake), costs=None) as s:
+    with Scheduler(backends=backends(fake), costs=None) as s:
         s.run("mine", queries(), DATA, device="cpu", strict=True)
         assert not {thread.name for thread in set(threading.enumerate()) - before}
         assert not fake.device.closed
@@ -480,7 +480,7 @@ def test_what_fails_on_a_lent_device_moves_on() -> None:
         if len(device.calls) == 2:
             raise DeviceError("no memory")
 
-    fakes = fleet(cpu(behaviour=second), Fake("gpu"))
+    fakes = backends(cpu(behaviour=second), Fake("gpu"))
     with Scheduler(backends=fakes, costs=None) as s:
         s.run("mine", queries(), DATA, device="gpu")
         s.run("mine", queries(), DATA, device="cpu")
@@ -495,7 +495,7 @@ def test_an_interrupt_leaves_a_lent_device_at_once(threads: None) -> None:
             raise KeyboardInterrupt
 
     fake = cpu(behaviour=interrupted)
-    with Scheduler(backends=fleet(fake), costs=None) as s:
+    with Scheduler(backends=backends(fake), costs=None) as s:
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
                 s.run("mine", queries(), DATA)

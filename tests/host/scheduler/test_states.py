@@ -12,7 +12,7 @@ from ninefold.spec.data import Answer
 from ninefold.spec.errors import DeadlineError, DeviceError, InputError, LostDeviceError
 from ninefold.spec.signature import Call
 
-from .fakes import ALL, Behaviour, Fake, FakeDevice, cpu, fleet, total
+from .fakes import ALL, Behaviour, Fake, FakeDevice, backends, cpu, total
 
 
 def after(steps: int, error: BaseException) -> Behaviour:
@@ -31,7 +31,7 @@ def x(value: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def scheduler(*fakes: Fake) -> Scheduler:
-    return Scheduler(backends=fleet(*fakes), operators=ALL, costs=None)
+    return Scheduler(backends=backends(*fakes), operators=ALL, costs=None)
 
 
 def test_steps_run_in_order_each_from_the_last_version() -> None:

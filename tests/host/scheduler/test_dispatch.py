@@ -22,7 +22,7 @@ from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, Unava
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.signature import Call
 
-from .fakes import Behaviour, Fake, FakeDevice, cpu, database, fleet, queries
+from .fakes import Behaviour, Fake, FakeDevice, backends, cpu, database, queries
 
 DATA = database()
 WANTED = golden.answer(OPERATORS["mine"].bind({"q": queries(), "database": DATA}, {"k": 3}))
@@ -80,7 +80,7 @@ def hang() -> Iterator[Hang]:
     ],
 )
 def test_a_device_that_raises(error: BaseException, said: str, caplog: pytest.LogCaptureFixture) -> None:
-    fakes = fleet(cpu(), Fake("gpu", raises(error), rating=9))
+    fakes = backends(cpu(), Fake("gpu", raises(error), rating=9))
     with caplog.at_level(logging.WARNING, "ninefold.scheduler"), Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(), DATA, k=3)
     assert right(result)
@@ -93,7 +93,7 @@ def test_a_device_that_raises(error: BaseException, said: str, caplog: pytest.Lo
 
 
 def test_five_failures_open_the_breaker_and_the_sixth_task_does_not_try() -> None:
-    fakes = fleet(cpu(), Fake("gpu", raises(DeviceError("no"))))
+    fakes = backends(cpu(), Fake("gpu", raises(DeviceError("no"))))
     with Scheduler(backends=fakes, costs=None) as s:
         results = [s.run("mine", queries(), DATA, k=3, device="gpu") for _ in range(8)]
         assert "ninefold_breaker_state" in s.metrics()
@@ -107,11 +107,11 @@ def test_five_failures_open_the_breaker_and_the_sixth_task_does_not_try() -> Non
 
 
 def test_strict_retries_on_its_device_and_then_fails() -> None:
-    fakes = fleet(cpu(), Fake("gpu", raises(DeviceError("flaky"), times=1)))
+    fakes = backends(cpu(), Fake("gpu", raises(DeviceError("flaky"), times=1)))
     with Scheduler(backends=fakes, costs=None, retries=1) as s:
         result = s.run("mine", queries(), DATA, k=3, device="gpu", strict=True)
         assert (result.answered_by, result.fallbacks) == ("gpu", ("gpu: flaky",))
-    fakes = fleet(cpu(), Fake("gpu", raises(DeviceError("broken"))))
+    fakes = backends(cpu(), Fake("gpu", raises(DeviceError("broken"))))
     with Scheduler(backends=fakes, costs=None, retries=2) as s:
         with pytest.raises(DeviceError, match=r"^broken$"):
             s.run("mine", queries(), DATA, device="gpu", strict=True)
@@ -120,7 +120,7 @@ def test_strict_retries_on_its_device_and_then_fails() -> None:
 
 
 def test_a_device_that_hangs_is_left_within_its_timeout(hang: Hang) -> None:
-    fakes = fleet(cpu(), Fake("gpu", hang, rating=9, timeout_s=0.2))
+    fakes = backends(cpu(), Fake("gpu", hang, rating=9, timeout_s=0.2))
     start = time.monotonic()
     s = Scheduler(backends=fakes, costs=None)
     result = s.run("mine", queries(), DATA, k=3)
@@ -142,7 +142,7 @@ def test_a_device_that_hangs_is_left_within_its_timeout(hang: Hang) -> None:
 
 
 def test_the_answer_of_a_call_that_hung_is_dropped(hang: Hang) -> None:
-    fakes = fleet(cpu(), Fake("gpu", hang, rating=9, timeout_s=0.1))
+    fakes = backends(cpu(), Fake("gpu", hang, rating=9, timeout_s=0.1))
     with Scheduler(backends=fakes, costs=None) as s:
         future = s.submit("mine", queries(), DATA, k=3)
         given: list[Any] = []
@@ -157,7 +157,7 @@ def test_the_answer_of_a_call_that_hung_is_dropped(hang: Hang) -> None:
 
 
 def test_a_task_may_state_its_own_patience(hang: Hang) -> None:
-    fakes = fleet(cpu(), Fake("gpu", hang, timeout_s=None))
+    fakes = backends(cpu(), Fake("gpu", hang, timeout_s=None))
     with Scheduler(backends=fakes, costs=None) as s:
         result = s.run("mine", queries(), DATA, k=3, device="gpu", timeout_s=0.1)
         assert result.fallbacks == ("gpu: the call did not end within 0.1 s",)
@@ -172,7 +172,7 @@ def test_opening_that_hangs() -> None:
             release.wait(30)
             return super().open(instance)
 
-    fakes = fleet(cpu(), Slow("gpu", rating=9))
+    fakes = backends(cpu(), Slow("gpu", rating=9))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ninefold.host.scheduler.execution.OPEN_S", 0.1)
         with Scheduler(backends=fakes, costs=None) as s:
@@ -191,7 +191,7 @@ def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
             release.wait(30)
 
     gpu = Fake("gpu", rating=9, timeout_s=0.1, hook=hook)
-    with Scheduler(backends=fleet(cpu(), gpu), costs=None, cool_s=0.05) as s:
+    with Scheduler(backends=backends(cpu(), gpu), costs=None, cool_s=0.05) as s:
         result = s.run("mine", queries(), DATA, k=3, device="gpu")
         assert result.fallbacks == (f"gpu: loading {DATA.nbytes} bytes did not end within 0.1 s",)
         (thread,) = [t for t in threading.enumerate() if t.name == "ninefold gpu"]
@@ -214,7 +214,7 @@ def test_closing_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
             release.wait(30)
 
     gpu = Fake("gpu", raises(LostDeviceError("gone")), rating=9, hook=hook)
-    s = Scheduler(backends=fleet(cpu(), gpu), costs=None)
+    s = Scheduler(backends=backends(cpu(), gpu), costs=None)
     assert s.run("mine", queries(), DATA, k=3).fallbacks == ("gpu: gone",)
     s.close()
     assert s.hung == 1
@@ -237,7 +237,7 @@ def test_closing_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_a_wrong_answer_is_seen_by_the_spot_check(change: Callable[[Any], None], flaw: str) -> None:
-    fakes = fleet(cpu(), Fake("gpu", wrong(change), rating=9))
+    fakes = backends(cpu(), Fake("gpu", wrong(change), rating=9))
     with Scheduler(backends=fakes, costs=None, check_every=1) as s:
         result = s.run("mine", queries(), DATA, k=3)
     assert right(result)
@@ -251,7 +251,7 @@ def test_a_device_that_dies_in_the_middle_of_a_batch() -> None:
         if len(device.calls) == 3:
             raise LostDeviceError("the board does not answer any more")
 
-    fakes = fleet(cpu(), Fake("gpu", dies))
+    fakes = backends(cpu(), Fake("gpu", dies))
     with Scheduler(backends=fakes, costs=None) as s:
         futures = [s.submit("mine", queries(seed=i), DATA, k=i % 7 + 1, device="gpu") for i in range(40)]
         results = [future.result() for future in futures]
@@ -266,7 +266,7 @@ def test_a_device_that_dies_in_the_middle_of_a_batch() -> None:
 
 
 def test_a_part_of_a_split_batch_moves_on_alone() -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9), Fake("npu"))
+    fakes = backends(cpu(), Fake("gpu", rating=9), Fake("npu"))
     q = queries(60)
     with Scheduler(backends=fakes, costs=None) as s:
         whole = s.run("mine", q, DATA, k=3, device="cpu")
@@ -284,7 +284,7 @@ def test_a_part_of_a_split_batch_moves_on_alone() -> None:
 
 def test_a_device_that_vanishes_and_comes_back() -> None:
     gpu = Fake("gpu", rating=9)
-    with Scheduler(backends=fleet(cpu(), gpu), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), gpu), costs=None) as s:
         assert s.run("mine", queries(), DATA, k=3).answered_by == "gpu"
         gpu.missing = "it was unplugged"
         s.refresh()
@@ -300,7 +300,7 @@ def test_a_device_that_vanishes_and_comes_back() -> None:
 
 def test_devices_are_looked_for_again_while_tasks_come() -> None:
     gpu = Fake("gpu", rating=9, missing="not yet")
-    with Scheduler(backends=fleet(cpu(), gpu), costs=None, refresh_s=0.01) as s:
+    with Scheduler(backends=backends(cpu(), gpu), costs=None, refresh_s=0.01) as s:
         s.run("mine", queries(), DATA)
         gpu.missing = ""
         deadline = time.monotonic() + 10
@@ -312,7 +312,7 @@ def test_devices_are_looked_for_again_while_tasks_come() -> None:
 
 
 def test_all_devices_but_the_cpu_fail(hang: Hang) -> None:
-    fakes = fleet(
+    fakes = backends(
         cpu(),
         Fake("a", raises(DeviceError("a fails"))),
         Fake("b", raises(LostDeviceError("b is gone"))),
@@ -328,7 +328,7 @@ def test_all_devices_but_the_cpu_fail(hang: Hang) -> None:
 
 
 def test_even_the_cpu_fails() -> None:
-    fakes = fleet(
+    fakes = backends(
         cpu(behaviour=raises(DeviceError("no memory"))), Fake("gpu", raises(DeviceError("no link")), rating=9)
     )
     with Scheduler(backends=fakes, costs=None, retries=1) as s:
@@ -339,7 +339,7 @@ def test_even_the_cpu_fails() -> None:
 
 
 def test_bad_data_is_the_users_and_moves_nothing() -> None:
-    fakes = fleet(cpu(), Fake("gpu", raises(InputError("nits must be -4 to 4, not 7 at (0, 3)")), rating=9))
+    fakes = backends(cpu(), Fake("gpu", raises(InputError("nits must be -4 to 4, not 7 at (0, 3)")), rating=9))
     with Scheduler(backends=fakes, costs=None) as s, pytest.raises(InputError, match="not 7"):
         s.run("mine", queries(), DATA)
     assert not fakes["cpu"].opened
@@ -348,10 +348,10 @@ def test_bad_data_is_the_users_and_moves_nothing() -> None:
 def test_a_damaged_cost_file_costs_the_measurements_only(tmp_path: Path) -> None:
     path = tmp_path / "costs.json"
     path.write_text('{"version": 1, "devices": {"cpu"')
-    with Scheduler(backends=fleet(cpu()), costs=path) as s:
+    with Scheduler(backends=backends(cpu()), costs=path) as s:
         assert right(s.run("mine", queries(), DATA, k=3))
     assert '"cpu"' in path.read_text()
-    with Scheduler(backends=fleet(cpu()), costs=path) as s:
+    with Scheduler(backends=backends(cpu()), costs=path) as s:
         assert s.run("mine", queries(), DATA, k=3).why.startswith("measured at ")
 
 
@@ -380,7 +380,7 @@ class Erratic:
 @pytest.mark.parametrize("seed", [1])
 def test_ten_thousand_mixed_tasks_while_a_third_of_the_devices_fails(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    fakes = fleet(
+    fakes = backends(
         cpu(),
         *(Fake(f"good{i}", rating=6) for i in range(3)),
         *(Fake(f"bad{i}", Erratic(seed + i), rating=9) for i in range(2)),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ninefold.host.scheduler import Scheduler
-from ninefold.host.scheduler.choice import TRIAL_AFTER
+from ninefold.host.scheduler.placement import TRIAL_AFTER
 from ninefold.spec.data import Result
 from ninefold.spec.errors import InputError
 
-from .fakes import Fake, cpu, database, fleet, queries
+from .fakes import Fake, backends, cpu, database, queries
 
 
 def ask(s: Scheduler, times: int = 1, **settings: object) -> list[Result]:
@@ -23,7 +23,7 @@ def measured(s: Scheduler, device: str, seconds: float) -> None:
 
 
 def test_before_any_measurement_the_highest_score_wins() -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6)), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6)), costs=None) as s:
         (result,) = ask(s)
     assert result.answered_by == "gpu"
     assert result.why == "rated highest, 9.7; no such call has been measured yet"
@@ -33,7 +33,7 @@ def test_before_any_measurement_the_highest_score_wins() -> None:
 
 
 def test_the_preferred_class_gets_half_a_capability_more() -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", rating=9), Fake("npu", kind="npu", rating=1)), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", rating=9), Fake("npu", kind="npu", rating=1)), costs=None) as s:
         (result,) = ask(s, prefer="npu")
         assert result.answered_by == "npu"
         assert next(c.score for c in result.considered if c.device == "npu") == pytest.approx(7.5 + 0.3 + 2)
@@ -42,7 +42,7 @@ def test_the_preferred_class_gets_half_a_capability_more() -> None:
 
 
 def test_after_measurements_the_earliest_completion_wins() -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", rating=9)), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", rating=9)), costs=None) as s:
         s.devices()
         measured(s, "cpu", 0.001)
         measured(s, "gpu", 0.5)
@@ -56,8 +56,8 @@ def test_after_measurements_the_earliest_completion_wins() -> None:
 
 def test_a_candidate_without_a_measurement_gets_one_trial_that_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[str] = []
-    monkeypatch.setattr("ninefold.host.around.flaw", lambda call, *_: checked.append(call.operator.name) or "")
-    fakes = fleet(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6))
+    monkeypatch.setattr("ninefold.host.hooks.check", lambda call, *_: checked.append(call.operator.name) or "")
+    fakes = backends(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6))
     with Scheduler(backends=fakes, costs=None, check_every=1000) as s:
         measured(s, "cpu", 0.02)
         results = ask(s, TRIAL_AFTER + 6)
@@ -70,7 +70,7 @@ def test_a_candidate_without_a_measurement_gets_one_trial_that_is_checked(monkey
 
 
 def test_named_only_devices_are_never_chosen() -> None:
-    fakes = fleet(cpu(), Fake("rtl", rating=10, named_only=True))
+    fakes = backends(cpu(), Fake("rtl", rating=10, named_only=True))
     with Scheduler(backends=fakes, costs=None) as s:
         results = ask(s, 2 * TRIAL_AFTER)
         assert {r.answered_by for r in results} == {"cpu"}
@@ -80,7 +80,7 @@ def test_named_only_devices_are_never_chosen() -> None:
 
 
 def test_devices_that_do_not_run_the_operator_say_why() -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9, reasons={"mine": "its kernels sort nothing"}))
+    fakes = backends(cpu(), Fake("gpu", rating=9, reasons={"mine": "its kernels sort nothing"}))
     with Scheduler(backends=fakes, costs=None) as s:
         (result,) = ask(s)
     assert result.answered_by == "cpu"
@@ -88,7 +88,7 @@ def test_devices_that_do_not_run_the_operator_say_why() -> None:
 
 
 def test_explaining_runs_nothing() -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9))
+    fakes = backends(cpu(), Fake("gpu", rating=9))
     with Scheduler(backends=fakes, costs=None) as s:
         choice = s.explain("mine", queries(), database(), k=3)
         assert choice.worker is not None
@@ -100,7 +100,7 @@ def test_explaining_runs_nothing() -> None:
 
 
 def test_a_faster_device_is_loaded_while_another_answers() -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9))
+    fakes = backends(cpu(), Fake("gpu", rating=9))
     data = database()
     with Scheduler(backends=fakes, costs=None) as s:
         s.devices()
@@ -117,7 +117,7 @@ def test_a_faster_device_is_loaded_while_another_answers() -> None:
 
 
 def test_a_large_batch_is_split_over_devices_by_their_speed() -> None:
-    fakes = fleet(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6))
+    fakes = backends(cpu(), Fake("gpu", rating=9), Fake("npu", rating=6))
     data, q = database(), queries(60)
     with Scheduler(backends=fakes, costs=None) as s:
         whole = s.run("mine", q, data, k=3, device="cpu")
@@ -133,7 +133,7 @@ def test_a_large_batch_is_split_over_devices_by_their_speed() -> None:
 
 
 def test_devices_on_the_same_hardware_do_not_split() -> None:
-    fakes = fleet(cpu(unit="host"), Fake("opencl", unit="host"))
+    fakes = backends(cpu(unit="host"), Fake("opencl", unit="host"))
     data, q = database(), queries(60)
     with Scheduler(backends=fakes, costs=None) as s:
         for device in fakes:

@@ -1,4 +1,4 @@
-"""Work of the host before and after a device, and spot checks of answers: one module per operator, found by scanning.
+"""Hooks of operators: work of the host before and after a device, and spot checks, found by scanning.
 
 A module has the name of its operator and defines any of
 
@@ -26,7 +26,7 @@ from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.signature import Call, Tensor
 
-__all__ = ["SAMPLED_ROWS", "after", "before", "empty_lists", "flaw", "shape_of"]
+__all__ = ["SAMPLED_ROWS", "after", "before", "check", "empty_lists", "shape_of"]
 
 #: Number of rows that a spot check recomputes.
 SAMPLED_ROWS = 64
@@ -46,7 +46,7 @@ def after(call: Call, answer: Answer) -> Answer:
     return found
 
 
-def flaw(call: Call, answer: Answer, generator: np.random.Generator) -> str:
+def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:
     """Return the fault that a spot check finds in an answer, or an empty string.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninefold.host import around
+from ninefold.host import hooks
 from ninefold.spec.data import Answer
 from ninefold.spec.operators import OPERATORS
 from tests.conformance.cases import calls_of
@@ -16,14 +16,14 @@ from tests.conformance.judge import expected
 
 def flaw(operator: str, case: str, **changed: Any) -> str:
     values = {name: np.asarray(value) for name, value in expected(operator, case).items()}
-    return around.flaw(calls_of(operator)[case], Answer({**values, **changed}), np.random.default_rng(1))
+    return hooks.check(calls_of(operator)[case], Answer({**values, **changed}), np.random.default_rng(1))
 
 
 @pytest.mark.parametrize("operator", sorted(OPERATORS))
 def test_every_golden_answer_passes(operator: str) -> None:
     checked = 0
     for case, call in calls_of(operator).items():
-        if isinstance(around.before(call), Answer):
+        if isinstance(hooks.before(call), Answer):
             continue  # never goes to a device
         assert flaw(operator, case) == "", case
         checked += 1
@@ -77,7 +77,7 @@ def test_mine_sees_what_was_left_out() -> None:
     values = golden.answer(longer)
     cut = {name: values[name][:, 1:] for name in ("ids", "scores")}
     seen = [
-        around.flaw(call, Answer({**cut, "count": values["count"] - 1}), np.random.default_rng(seed))
+        hooks.check(call, Answer({**cut, "count": values["count"] - 1}), np.random.default_rng(seed))
         for seed in range(9)
     ]
     assert any("omits row" in text for text in seen)

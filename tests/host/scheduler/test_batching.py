@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.host.scheduler import batches
-from ninefold.host.scheduler.batches import join, rows_of, share, stack, take
+from ninefold.host.scheduler import batching
+from ninefold.host.scheduler.batching import join, rows_of, share, stack, take
 from ninefold.sim import golden
 from ninefold.spec.data import Answer
 from ninefold.spec.operators import OPERATORS
@@ -27,7 +27,7 @@ def answered(call: Call) -> Answer:
 
 
 def joining_key(call: Call) -> object:
-    return batches.joining_key(call, rows_of(call))
+    return batching.joining_key(call, rows_of(call))
 
 
 def same(a: Answer, b: Answer) -> bool:

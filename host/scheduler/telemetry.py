@@ -1,7 +1,8 @@
-"""Telemetry of a scheduler: Prometheus metrics, structured log records, and a timeline for Perfetto."""
+"""Telemetry of a scheduler: metrics, log records, a timeline for Perfetto, and the machine's energy counters."""
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import logging
@@ -10,7 +11,8 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,9 +24,9 @@ from .guard import report, text_of
 if TYPE_CHECKING:
     # Imported on the first request for metrics: a search from the command line needs none.
     from prometheus_client import CollectorRegistry
-    from prometheus_client.core import Metric
+    from prometheus_client.core import GaugeMetricFamily, Metric
 
-__all__ = ["Readings", "Seen"]
+__all__ = ["Readings", "Sensor", "Telemetry", "energy", "sensors"]
 
 _LOG = logging.getLogger("ninefold.scheduler")
 #: Events kept for a timeline; the oldest are dropped first.
@@ -61,7 +63,7 @@ class _Ended:
         self.seconds = 0.0
 
 
-class Seen:
+class Telemetry:
     """Telemetry of one scheduler. Thread-safe.
 
     Parameters
@@ -82,7 +84,7 @@ class Seen:
         self._moved: dict[tuple[str, str, str], int] = {}
         self._lock = threading.Lock()
         self._readings: list[Readings] = [self._tasks, self._fallbacks]
-        self._unsaid: deque[tuple[str, dict[str, Any]]] = deque()
+        self._unlogged: deque[tuple[str, dict[str, Any]]] = deque()
         self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
         self._started = time.perf_counter()
 
@@ -164,27 +166,27 @@ class Seen:
             self._event("X", what, device, started, dur=round((time.perf_counter() - started) * 1e6, 3))
 
     def fallback(self, operator: str, device: str, error: Exception, asked_for: str) -> None:
-        """Record that a device did not answer a task; `say` logs it."""
+        """Record that a device did not answer a task; `log_events` logs it."""
         kind, reason = type(error).__name__, text_of(error)
         with self._lock:
             self._moved[operator, device, kind] = self._moved.get((operator, device, kind), 0) + 1
         extra = {"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason}
-        self._unsaid.append(("a task falls back from a device", extra))
+        self._unlogged.append(("a task falls back from a device", extra))
         if self._events is not None:
             self._event("i", f"{operator} falls back", device, time.perf_counter(), s="t", args={"reason": reason})
 
     def breaker(self, device: str, state: str, reason: str) -> None:
-        """Record a transition of a circuit breaker; `say` logs it."""
+        """Record a transition of a circuit breaker; `log_events` logs it."""
         extra = {"device": device, "state": state, "reason": reason}
-        self._unsaid.append(("a circuit breaker changed", extra))
+        self._unlogged.append(("a circuit breaker changed", extra))
         if self._events is not None:
             self._event("i", f"breaker {state}", device, time.perf_counter(), s="t", args={"reason": reason})
 
-    def say(self) -> None:
+    def log_events(self) -> None:
         """Log the recorded events, without the scheduler's lock: a log handler may be slow or call the scheduler."""
-        while self._unsaid:
+        while self._unlogged:
             try:
-                message, extra = self._unsaid.popleft()
+                message, extra = self._unlogged.popleft()
             except IndexError:  # another thread was faster
                 return
             report(message, **extra)
@@ -217,3 +219,86 @@ class Seen:
         if events is not None:
             at_us = round((at - self._started) * 1e6, 3)
             events.append({"ph": phase, "name": name, "pid": 1, "tid": device, "ts": at_us, **extra})
+
+
+#: Folder of the processors' energy counters in Linux (running average power limit).
+RAPL = Path("/sys/class/powercap")
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Energy counter.
+
+    Attributes
+    ----------
+    name : str
+        Name of the sensor, e.g. ``rapl:package-0`` or ``nvml:0``.
+    joules : callable
+        ``joules()`` returns the energy since an arbitrary time; RAPL's counters wrap around.
+    """
+
+    name: str
+    joules: Callable[[], float]
+
+
+def sensors(rapl: Path = RAPL) -> tuple[list[Sensor], list[str]]:
+    """Return the readable sensors, and the reason for each kind that cannot be read.
+
+    Parameters
+    ----------
+    rapl : Path
+        Folder of the processors' counters.
+    """
+    processors, why_no_rapl = _rapl(rapl)
+    cards, why_no_nvml = _nvml()
+    return processors + cards, [reason for reason in (why_no_rapl, why_no_nvml) if reason]
+
+
+def energy() -> Iterator[GaugeMetricFamily]:
+    """Yield a metric with the energy counted by each sensor."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily("ninefold_energy_joules", "Energy counters of this machine.", labels=("sensor",))
+    for sensor in sensors()[0]:
+        family.add_metric((sensor.name,), sensor.joules())
+    yield family
+
+
+def _rapl(folder: Path) -> tuple[list[Sensor], str]:
+    counters = sorted(folder.glob("*-rapl:*/energy_uj"))
+    if not counters:
+        return [], f"RAPL: no counter in {folder}"
+    found: list[Sensor] = []
+    for counter in counters:
+        try:
+            name = (counter.parent / "name").read_text().strip()
+            int(counter.read_text())
+        except (OSError, ValueError) as error:
+            return found, f"RAPL: {counter} cannot be read: {getattr(error, 'strerror', None) or error}"
+        found.append(Sensor(f"rapl:{name}", partial(_joules, counter)))
+    return found, ""
+
+
+def _joules(counter: Path) -> float:
+    return int(counter.read_text()) / 1e6
+
+
+def _nvml() -> tuple[list[Sensor], str]:
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+    except ImportError:
+        return [], "NVML: pynvml is not installed"
+    try:
+        nvml.nvmlInit()
+        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        found: list[Sensor] = []
+        for number, handle in enumerate(handles):
+            nvml.nvmlDeviceGetTotalEnergyConsumption(handle)  # raises if the card has no counter
+            found.append(Sensor(f"nvml:{number}", partial(_card_joules, nvml, handle)))
+    except nvml.NVMLError as error:
+        return [], f"NVML: {error}"
+    return found, "" if found else "NVML: no card"
+
+
+def _card_joules(nvml: Any, handle: Any) -> float:
+    return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3

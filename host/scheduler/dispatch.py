@@ -8,31 +8,28 @@ from typing import Final
 
 import numpy as np
 
-from ninefold.host import around
+from ninefold.host import hooks
 from ninefold.spec.data import Answer, Result
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, InterruptError, UnsupportedError
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Call
 from ninefold.spec.text import counted
 
-from .batches import stack, take
+from .admission import Admission, bound
+from .batching import stack, take
 from .breaker import Breaker
-from .choice import TRIAL_AFTER, refusal, refusal_key
 from .costs import Costs, size_class
-from .events import Events
-from .fleet import Fleet
+from .devices import Devices
+from .execution import WorkerContext
 from .guard import is_interrupt, text_of
-from .intake import bound
-from .placement import Placement
-from .room import Room
-from .seen import Seen
-from .split import shares
+from .placement import TRIAL_AFTER, Placer, refusal, refusal_key, shares
 from .states import States
 from .supervisor import Supervisor
-from .work import AUTO, Job, Pending
+from .tasks import AUTO, Job, Pending
+from .telemetry import Telemetry
 from .worker import Worker
 
-__all__ = ["Flow"]
+__all__ = ["Dispatcher"]
 
 #: Device reported for answers without computation.
 _HOST: Final = "host"
@@ -40,22 +37,22 @@ _HOST: Final = "host"
 SURVEY_S: Final = 0.2
 
 
-class Flow:
+class Dispatcher:
     """Dispatcher of tasks between the scheduler's parts. The first to claim a task gives its future the one answer.
 
     Parameters
     ----------
     backends : mapping of str to Backend or None
-        As in `Inventory`.
+        As in `Prober`.
     lock : threading.Lock
         Lock that guards all state here; held briefly, never during a call.
     clock : callable
         Monotonic clock in seconds.
-    room : Room
+    admission : Admission
         Limit of tasks in flight.
     costs : Costs
         Measured times.
-    seen : Seen
+    telemetry : Telemetry
         Telemetry.
     breaker : callable
         Factory of circuit breakers.
@@ -66,8 +63,8 @@ class Flow:
 
     Attributes
     ----------
-    fleet : Fleet
-    placement : Placement
+    devices : Devices
+    placer : Placer
     states : States
     """
 
@@ -77,29 +74,30 @@ class Flow:
         backends: Mapping[str, Backend] | None,
         lock: threading.Lock,
         clock: Callable[[], float],
-        room: Room,
+        admission: Admission,
         costs: Costs,
-        seen: Seen,
+        telemetry: Telemetry,
         breaker: Callable[[], Breaker],
         generator: np.random.Generator,
         check_every: int,
         retries: int,
         refresh_s: float | None,
     ) -> None:
-        self._lock, self._clock, self._room, self._costs, self._seen = lock, clock, room, costs, seen
+        self._lock, self._clock, self._admission = lock, clock, admission
+        self._costs, self._telemetry = costs, telemetry
         workers: dict[str, Worker] = {}
-        self._supervisor = Supervisor(lock, clock, workers, seen, self._move, self.settle)
+        self._supervisor = Supervisor(lock, clock, workers, telemetry, self._move, self.settle)
         watch = self._supervisor.watch
         reports = (watch, self._answer, self._move, self._fail)
-        events = Events(lock, clock, costs, seen, generator, check_every, *reports)
-        self.fleet = Fleet(backends, workers, events, breaker, refresh_s)
-        self.placement = Placement(self.fleet, costs, seen, retries)
+        context = WorkerContext(lock, clock, costs, telemetry, generator, check_every, *reports)
+        self.devices = Devices(backends, workers, context, breaker, refresh_s)
+        self.placer = Placer(self.devices, costs, telemetry, retries)
         self.states = States(lock, self._start_step)
 
     def stop(self, patience_s: float) -> None:
         """End every worker, with `patience_s` for running calls, and every other thread."""
         with self._lock:
-            workers = list(self.fleet.workers.values())
+            workers = list(self.devices.workers.values())
             for worker in workers:
                 worker.stop()
         for worker in workers:
@@ -107,9 +105,9 @@ class Flow:
         with self._lock:
             for worker in workers:
                 worker.give_up()
-        self._seen.say()
+        self._telemetry.log_events()
         self._supervisor.stop()
-        self.fleet.join()
+        self.devices.join()
 
     def start(self, pending: Pending) -> None:
         """Send an admitted task to its device, or queue it for its state."""
@@ -123,7 +121,7 @@ class Flow:
                 pending.waited_for = False
                 self.states.enqueue(pending)
                 return
-            call = around.before(pending.call)
+            call = hooks.before(pending.call)
             if isinstance(call, Answer):
                 pending.why = "there is nothing to compute"
                 pending.answered_by = (_HOST,)
@@ -154,27 +152,27 @@ class Flow:
         """Find all devices for an open choice, or a fallback for a named device."""
         if pending.open_choice:
             if not self._cpu_is_quick(pending):
-                self.fleet.survey()
+                self.devices.survey()
         elif not pending.task.strict:
-            self.fleet.at_least_one()
+            self.devices.at_least_one()
 
     def _cpu_is_quick(self, pending: Pending) -> bool:
         """Return True if the idle CPU is known to answer before a first survey of the devices would end."""
-        if self.fleet.surveyed or pending.task.prefer is not None:
+        if self.devices.surveyed or pending.task.prefer is not None:
             return False
-        self.fleet.at_least_one()
+        self.devices.at_least_one()
         with self._lock:
-            worker, size = self.fleet.last_resort(), size_class(pending.call)
-            if self.fleet.surveyed or worker is None or worker.depth or refusal(worker, pending.call):
+            worker, size = self.devices.last_resort(), size_class(pending.call)
+            if self.devices.surveyed or worker is None or worker.depth or refusal(worker, pending.call):
                 return False
             expected_s = self._costs.expected_s(worker.name, size)
             # After `TRIAL_AFTER` answers another device may get a trial.
-            return expected_s is not None and expected_s < SURVEY_S and self.placement.answered(size) < TRIAL_AFTER
+            return expected_s is not None and expected_s < SURVEY_S and self.placer.answered(size) < TRIAL_AFTER
 
     def _split(self, pending: Pending, call: Call) -> bool:
         """Split a large call over devices if that is expected to end earlier; return True if split."""
         with self._lock:
-            parts = shares(call, self.fleet.workers.values(), self._costs, pending.task.prefer)
+            parts = shares(call, self.devices.workers.values(), self._costs, pending.task.prefer)
             if not parts:
                 return False
             pending.answers = [None] * len(parts)
@@ -194,10 +192,10 @@ class Flow:
             return
         with self._lock:
             try:
-                error = self.placement.place(job, pending)
+                error = self.placer.place(job, pending)
             except DeviceError as failure:  # no thread could be started
                 error = failure
-        self._seen.say()
+        self._telemetry.log_events()
         pending.waited_for = False  # later work is not on the waiting thread
         if error is not None:
             self.settle(pending, error)
@@ -211,21 +209,21 @@ class Flow:
 
     # Called after a device.
 
-    def _answer(self, pairs: list[tuple[Job, Answer]], worker: Worker) -> bool:
+    def _answer(self, pairs: list[tuple[Job, Answer]], device: str) -> bool:
         """Take the answers of one call; return True if a step was committed."""
         with self._lock:
-            claimed = [self._claim(job, worker, answer) for job, answer in pairs]
+            claimed = [self._claim(job, device, answer) for job, answer in pairs]
         final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
         self._deliver(final)
         return bool(final) and pairs[0][0].call.operator.stateful
 
-    def _claim(self, job: Job, worker: Worker, answer: Answer) -> Answer | None:
+    def _claim(self, job: Job, device: str, answer: Answer) -> Answer | None:
         """Take an answer under the lock; return the whole answer if this completes the task, else None."""
         pending = job.pending
         if pending.settled:
             return None
-        self.placement.count(job)
-        pending.answered_by += (worker.name,)
+        self.placer.count(job)
+        pending.answered_by += (device,)
         if pending.answers is not None:
             pending.answers[job.part] = answer
             parts = [part for part in pending.answers if part is not None]
@@ -242,7 +240,7 @@ class Flow:
         outcomes: list[tuple[Pending, Result | BaseException]] = []
         for pending, answer in answered:
             try:
-                outcomes.append((pending, pending.result(around.after(pending.call, answer))))
+                outcomes.append((pending, pending.result(hooks.after(pending.call, answer))))
             except BaseException as error:
                 # This runs on the caller's thread then, and the future passes the interrupt to the caller.
                 passed = isinstance(error, Exception) or is_interrupt(error)
@@ -257,8 +255,8 @@ class Flow:
         for pending, outcome in outcomes:
             pending.give(outcome)
 
-    def _move(self, job: Job, worker: Worker, error: Exception | InterruptError) -> None:
-        """Send a job to another device after `worker` did not answer."""
+    def _move(self, job: Job, device: str, error: Exception | InterruptError) -> None:
+        """Send a job to another device after `device` did not answer."""
         pending = job.pending
         if pending.settled:
             return
@@ -267,15 +265,15 @@ class Flow:
             return
         with self._lock:
             if isinstance(error, UnsupportedError):
-                worker.refusals[refusal_key(job.call)] = text_of(error)
-            job.tried = {**job.tried, worker.name: job.tried.get(worker.name, 0) + 1}
+                self.devices.workers[device].refusals[refusal_key(job.call)] = text_of(error)
+            job.tried = {**job.tried, device: job.tried.get(device, 0) + 1}
             job.moving = True
-            pending.note(worker.name, error)
-        self._seen.fallback(pending.task.operator, worker.name, error, pending.task.device or AUTO)
+            pending.note(device, error)
+        self._telemetry.fallback(pending.task.operator, device, error, pending.task.device or AUTO)
         if pending.open_choice:
-            self.fleet.survey()
+            self.devices.survey()
         else:
-            self.fleet.at_least_one()
+            self.devices.at_least_one()
         self._dispatch(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
@@ -298,20 +296,20 @@ class Flow:
         now = self._clock()
         for pending in ended:
             pending.settled = True
-        left = self._room.leave(ended)
-        seen = []
+        left = self._admission.leave(ended)
+        ended_tasks = []
         for pending in left:
             pending.future.pending = None  # a cycle that only the garbage collector would free
             device = pending.answered_by[-1] if pending.answered_by else ""
-            seen.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
-        self._seen.ended(seen)
+            ended_tasks.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
+        self._telemetry.ended(ended_tasks)
         for pending in left:
             if pending.call.operator.stateful:
                 self.states.ended(pending)
 
 
 def _raised(pending: Pending, error: BaseException) -> DeviceError:
-    """Return the error of a task after code around it raised a ``BaseException`` that is no ``Exception``."""
+    """Return the error of a task after a hook or a callback raised a ``BaseException`` that is no ``Exception``."""
     made = DeviceError(f"{pending.task.operator} was aborted by {type(error).__name__}: {text_of(error)}")
     made.__cause__ = error
     return made

@@ -1,25 +1,23 @@
-"""Tasks in flight: the user's future, the task behind it, and its parts on devices."""
+"""Tasks in flight: the user's future, the task behind it, its parts on devices, and the queue of one device."""
 
 from __future__ import annotations
 
 import concurrent.futures
+import heapq
 import itertools
 from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ninefold.spec.data import Answer, Candidate, Result, Task
+from ninefold.spec.data import Answer, Candidate, Database, Result, Task
 from ninefold.spec.signature import Call
 
-from .batches import joining_key, rows_of
+from .batching import JOINED_ROWS, joining_key, rows_of
 from .costs import size_class
 from .guard import guarded, text_of
 
-if TYPE_CHECKING:
-    from .worker import Worker
-
-__all__ = ["AUTO", "Future", "Job", "Pending"]
+__all__ = ["AUTO", "Future", "Job", "Pending", "Queue"]
 
 #: Device name that leaves the choice open.
 AUTO: Final = "auto"
@@ -86,7 +84,7 @@ class Pending:
     considered : tuple of Candidate
     open_choice : bool
         True if no device was asked for by name.
-    named : Worker or None
+    named : str or None
         Device asked for by name, if it is available.
     absent : Exception or None
         Reason that it is not available.
@@ -111,7 +109,7 @@ class Pending:
     why: str = ""
     considered: tuple[Candidate, ...] = ()
     open_choice: bool = True
-    named: Worker | None = None
+    named: str | None = None
     absent: Exception | None = None
     waited_for: bool = False
     begun: bool = False
@@ -227,3 +225,55 @@ class Job:
         """Return True if the two can be run as one call."""
         same = self.moving == other.moving and self.pending.task.timeout_s == other.pending.task.timeout_s
         return same and self.key == other.key
+
+
+class Queue:
+    """Jobs by priority, then in order of submission, and errands for idle times. Used under the scheduler's lock.
+
+    Attributes
+    ----------
+    cost_s : float
+        Expected time of all waiting jobs, in seconds.
+    errands : dict of str to Database or None
+        Key of a resident -> the database to load ahead, or None to drop it.
+    """
+
+    def __init__(self) -> None:
+        # The interpreter compares tuples faster than a method would compare jobs; no two jobs have equal orders.
+        self._heap: list[tuple[tuple[int, int], Job]] = []
+        self.cost_s = 0.0
+        self.errands: dict[str, Database | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def put(self, job: Job) -> None:
+        """Add a job."""
+        job.queued()
+        heapq.heappush(self._heap, (job.order, job))
+        self.cost_s += job.cost_s
+
+    def drain(self) -> list[Job]:
+        """Remove and return all jobs."""
+        jobs, self._heap, self.cost_s = [job for _, job in self._heap], [], 0.0
+        return jobs
+
+    def take(self) -> list[Job]:
+        """Take the first job that is not cancelled, and the jobs directly after it that can be joined to it."""
+        jobs: list[Job] = []
+        rows = 0
+        while self._heap and rows < JOINED_ROWS:
+            job = self._heap[0][1]
+            if jobs and not (job.key is not None and job.joins(jobs[0])):
+                break
+            heapq.heappop(self._heap)
+            self.cost_s -= job.cost_s
+            if not job.pending.begin():
+                continue
+            jobs.append(job)
+            if job.key is None:
+                break
+            rows += job.rows
+        if not self._heap:
+            self.cost_s = 0.0  # removes rounding errors
+        return jobs

@@ -1,21 +1,24 @@
-"""Telemetry: metrics in Prometheus' format, structured records, a timeline, the devices."""
+"""Telemetry: metrics in Prometheus' format, structured records, a timeline, the devices, and energy from sensors."""
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ninefold.host.scheduler import Scheduler
+from ninefold.host.scheduler.telemetry import energy, sensors
 from ninefold.spec.errors import DeviceError, LostDeviceError
 from ninefold.spec.protocols import Missing
 from ninefold.spec.signature import Call
 
-from .fakes import Fake, FakeDevice, cpu, database, fleet, queries
+from .fakes import Fake, FakeDevice, backends, cpu, database, queries
 
 DATA = database()
 
@@ -33,7 +36,7 @@ def fails(_device: FakeDevice, _call: Call) -> None:
 
 
 def test_metrics() -> None:
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", fails)), costs=None) as s:
         for _ in range(3):
             s.run("mine", queries(), DATA)
         s.run("mine", queries(), DATA, device="gpu")
@@ -67,7 +70,7 @@ def test_a_log_handler_may_ask_the_scheduler() -> None:
     handler, logger = Asks(), logging.getLogger("ninefold.scheduler")
     logger.addHandler(handler)
     try:
-        with Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None) as s:
+        with Scheduler(backends=backends(cpu(), Fake("gpu", fails)), costs=None) as s:
             assert s.submit("mine", queries(), DATA, device="gpu").result(60).answered_by == "cpu"
     finally:
         logger.removeHandler(handler)
@@ -76,7 +79,7 @@ def test_a_log_handler_may_ask_the_scheduler() -> None:
 
 
 def test_records_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
-    s = Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None)
+    s = Scheduler(backends=backends(cpu(), Fake("gpu", fails)), costs=None)
     with caplog.at_level(logging.DEBUG, "ninefold.scheduler"), s:
         s.run("mine", queries(), DATA, device="gpu")
     by_message = {record.message: record.__dict__ for record in caplog.records}
@@ -90,7 +93,7 @@ def test_records_carry_fields(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_timeline_of_calls_on_a_track_for_each_device(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
-    with Scheduler(backends=fleet(cpu(), Fake("gpu", fails)), costs=None, timeline=True) as s:
+    with Scheduler(backends=backends(cpu(), Fake("gpu", fails)), costs=None, timeline=True) as s:
         s.run("quantise", np.zeros((2, 4), np.float32), scale=1.0, device="cpu")
         s.run("mine", queries(), DATA, k=3, device="gpu")
         s.write_timeline(path)
@@ -105,7 +108,9 @@ def test_a_timeline_of_calls_on_a_track_for_each_device(tmp_path: Path) -> None:
 
 
 def test_devices_with_what_is_on_them() -> None:
-    fakes = fleet(cpu(), Fake("gpu", capacity=1000), Fake("npu", missing="openvino sees CPU only"), Fake("fpga", fails))
+    fakes = backends(
+        cpu(), Fake("gpu", capacity=1000), Fake("npu", missing="openvino sees CPU only"), Fake("fpga", fails)
+    )
     with Scheduler(backends=fakes, costs=None) as s:
         s.run("mine", queries(), DATA, device="gpu")
         s.run("mine", queries(), DATA, device="fpga")
@@ -118,3 +123,68 @@ def test_devices_with_what_is_on_them() -> None:
     assert listed["npu"].state == "missing"
     assert isinstance(listed["npu"].entry, Missing)
     assert listed["npu"].entry.install == "plug npu in"
+
+
+@pytest.fixture
+def rapl(tmp_path: Path) -> Path:
+    for number, microjoules in enumerate((2_500_000, 7_000_000)):
+        folder = tmp_path / f"intel-rapl:{number}"
+        folder.mkdir()
+        (folder / "name").write_text(f"package-{number}\n")
+        (folder / "energy_uj").write_text(f"{microjoules}\n")
+    return tmp_path
+
+
+class NVMLError(Exception):
+    pass
+
+
+def nvml(**changes: object) -> SimpleNamespace:
+    functions = {
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetCount": lambda: 1,
+        "nvmlDeviceGetHandleByIndex": lambda i: f"card {i}",
+        "nvmlDeviceGetTotalEnergyConsumption": lambda handle: {"card 0": 12_000}[handle],
+        "NVMLError": NVMLError,
+    }
+    return SimpleNamespace(**{**functions, **changes})
+
+
+def test_processors(rapl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    found, reasons = sensors(rapl)
+    assert {sensor.name: sensor.joules() for sensor in found} == {"rapl:package-0": 2.5, "rapl:package-1": 7.0}
+    assert reasons == ["NVML: pynvml is not installed"]
+    (rapl / "intel-rapl:0" / "energy_uj").write_text("3500000")
+    assert found[0].joules() == 3.5
+
+
+def test_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml())
+    found, reasons = sensors(tmp_path)
+    assert [(sensor.name, sensor.joules()) for sensor in found] == [("nvml:0", 12.0)]
+    assert reasons == [f"RAPL: no counter in {tmp_path}"]
+
+
+def test_a_card_without_a_counter_and_a_machine_without_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_handle: object) -> int:
+        raise NVMLError("Not Supported")
+
+    monkeypatch.setitem(sys.modules, "pynvml", nvml(nvmlDeviceGetTotalEnergyConsumption=none))
+    assert sensors(tmp_path)[1][1] == "NVML: Not Supported"
+    monkeypatch.setitem(sys.modules, "pynvml", nvml(nvmlDeviceGetCount=lambda: 0))
+    assert sensors(tmp_path)[1][1] == "NVML: no card"
+
+
+def test_a_counter_that_may_not_be_read(rapl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    (rapl / "intel-rapl:1" / "energy_uj").write_text("")
+    found, reasons = sensors(rapl)
+    assert [sensor.name for sensor in found] == ["rapl:package-0"]
+    assert "intel-rapl:1/energy_uj cannot be read" in reasons[0]
+
+
+def test_it_is_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml())
+    (family,) = energy()
+    assert [s.value for s in family.samples if s.labels == {"sensor": "nvml:0"}] == [12.0]
