@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ninefold.drivers.board import Board
-from ninefold.drivers.known_answer import pack_nits
+from ninefold.numerics.nits import pack
 from ninefold.spec.formats import NIT_MAX, NIT_MIN
 
 __all__ = ["Measured", "measure"]
@@ -74,7 +74,7 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     board.check_k(k)
     identity, rng = board.identity, np.random.default_rng(_SEED)
     nits = rng.integers(NIT_MIN, NIT_MAX, (identity.depth + queries, identity.dimensions), np.int8, endpoint=True)
-    packed = pack_nits(nits)
+    packed = pack(nits)
     started = time.perf_counter()
     board.load(packed[: identity.depth], identity.dimensions)
     loaded = time.perf_counter()

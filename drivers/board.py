@@ -17,7 +17,8 @@ from ninefold.drivers.link import TIMEOUT_S, TRIES, BoardResetError, Link, LinkS
 from ninefold.drivers.loading import holds, load, read_register, write_register
 from ninefold.drivers.pages import Mined, Page, merged
 from ninefold.drivers.protocol import Found, Identity, ProtocolError, Statistics, replies, requests
-from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests, widened
+from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests
+from ninefold.numerics.nits import widened
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.link import EPOCH_MAX, EPOCH_RESET, FORMAT_GRID, PREFIX_BYTES, Fault, Kind

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.numerics.nits import pack, signed_nibbles
+from ninefold.numerics.ranked import best
 from ninefold.spec.formats import NIT_MAX, NIT_MIN
 
-__all__ = ["KnownAnswer", "answer_of", "known_answer", "pack_nits"]
+__all__ = ["KnownAnswer", "answer_of", "known_answer"]
 
 _SEED = 9
 _RANDOM_QUERIES = 3
@@ -50,7 +52,7 @@ def known_answer(dimensions: int, depth: int, k: int) -> KnownAnswer:
     count = min(depth, 2 * k)
     rows = rng.integers(NIT_MIN, NIT_MAX, (count, dimensions), endpoint=True).astype(np.int8)
     rows[count // 2] = NIT_MAX  # together with the extreme queries: the largest and the smallest possible score
-    return answer_of(pack_nits(rows), k)
+    return answer_of(pack(rows), k)
 
 
 def answer_of(rows: npt.NDArray[np.uint8], k: int) -> KnownAnswer:
@@ -61,19 +63,5 @@ def answer_of(rows: npt.NDArray[np.uint8], k: int) -> KnownAnswer:
     random = rng.integers(NIT_MIN, NIT_MAX, (_RANDOM_QUERIES, dimensions), endpoint=True).astype(np.int8)
     queries = np.concatenate([random, extremes])
     # Floats multiply faster and represent these sums exactly.
-    scores = (queries.astype(np.float32) @ _unpacked(rows).T).astype(np.int32)
-    ids = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return KnownAnswer(rows, pack_nits(queries), ids, np.take_along_axis(scores, ids, axis=1))
-
-
-def pack_nits(nits: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
-    """Return rows of an even number of nits as packed nits, two per byte, the first in the low nibble."""
-    nibbles = nits.view(np.uint8) & np.uint8(15)
-    return nibbles[..., 0::2] | nibbles[..., 1::2] << np.uint8(4)
-
-
-def _unpacked(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    # Shifting signed bytes up and down extends the sign of a nibble.
-    signed = rows.view(np.int8)
-    nits = np.stack([signed << np.int8(4) >> np.int8(4), signed >> np.int8(4)], axis=-1)
-    return nits.reshape(len(rows), -1).astype(np.float32)
+    scores = (queries.astype(np.float32) @ signed_nibbles(rows).astype(np.float32).T).astype(np.int32)
+    return KnownAnswer(rows, pack(queries), *best(scores, k))

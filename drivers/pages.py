@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.drivers.protocol import Found
+from ninefold.numerics import ranked
 
 __all__ = ["Mined", "Page", "merged"]
 
@@ -60,6 +61,4 @@ def merged(pages: Sequence[Page], k: int) -> Mined:
     cycles = sum(page.cycles for page in pages)
     if len(pages) == 1:  # in the board's order, correct or not
         return Mined(ids, scores, cycles)
-    # Parts are in order of rows and sorted within, so a stable sort keeps equal scores in order of rows.
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return Mined(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1), cycles)
+    return Mined(*ranked.merged(ids, scores, k), cycles)

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from ninefold.drivers.link import Request
 from ninefold.drivers.protocol import Found, Identity, replies, requests
+from ninefold.numerics.nits import check, widened
 from ninefold.spec.errors import InputError, UnsupportedError
-from ninefold.spec.formats import GRID_MAX, NIT_MAX, NIT_MIN
+from ninefold.spec.formats import GRID_MAX
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, Kind
 
-__all__ = ["as_grid", "check_packed", "encode_queries", "queries_a_frame", "query_requests", "widened"]
+__all__ = ["as_grid", "check_packed", "encode_queries", "queries_a_frame", "query_requests"]
 
 
 def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity: Identity) -> None:
@@ -27,18 +28,10 @@ def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity:
     UnsupportedError
         There are too many dimensions.
     """
-    width = (dimensions + 1) // 2
-    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != width or dimensions < 1:
-        raise InputError(
-            f"{name} of {dimensions} dimensions must be uint8 of shape (..., {width}), not {packed.dtype.name} of"
-            f" {packed.shape}"
-        )
+    if packed.ndim != 2:
+        raise InputError(f"{name} must be rows of packed nits, not an array of shape {packed.shape}")
     _check_dimensions(dimensions, identity)
-    # Adding 4 maps nibbles of nits, and no others, to 0 to 8.
-    shifted = np.maximum((packed + np.uint8(4)) & np.uint8(15), ((packed >> np.uint8(4)) + np.uint8(4)) & np.uint8(15))
-    if shifted.size and shifted.max() > NIT_MAX - NIT_MIN:
-        row, column = (int(i) for i in np.argwhere(shifted > NIT_MAX - NIT_MIN)[0])
-        raise InputError(f"{name} hold {packed[row, column]:#04x}, no pair of nits, at byte {column} of row {row}")
+    check(packed, dimensions, name)
 
 
 def encode_queries(
@@ -110,13 +103,6 @@ def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int)
         some = data[first : first + each]
         payload = requests.query(form, len(some), kept, some.tobytes())
         yield Request(Kind.QUERY, payload, parse(len(some)))
-
-
-def widened(rows: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
-    """Return rows of bytes padded with zeros to a width."""
-    filled = np.zeros((len(rows), width), np.uint8)
-    filled[:, : rows.shape[1]] = rows
-    return filled
 
 
 def _check_dimensions(dimensions: int, identity: Identity) -> None:

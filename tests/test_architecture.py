@@ -60,6 +60,46 @@ def test_imports(path: Path) -> None:
         assert not [n for n in names if "sim.golden" in n], "a backend that calls its judge tests nothing"
 
 
+def module_of(name: str) -> Path | None:
+    """Return the file of the module that an imported name is, or is in; None outside the project."""
+    folder, *rest = name.removeprefix("ninefold.").split(".")
+    for end in range(len(rest), -1, -1):
+        stem = ROOT.joinpath(folder, *rest[:end])
+        for path in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if name.startswith("ninefold.") and path.is_file():
+                return path
+    return None
+
+
+def reached(paths: list[Path]) -> set[Path]:
+    """Return these files and all files of the project that they import, directly or not."""
+    found: set[Path] = set()
+    waiting = list(paths)
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            names = imports_of(path.read_text(), ["ninefold", *path.relative_to(ROOT).parent.parts])
+            waiting += [module for name in names if (module := module_of(name)) is not None]
+    return found
+
+
+@pytest.mark.parametrize("folder", ["sim/golden", "host/around"])
+def test_what_judges_shares_no_code_with_what_is_judged(folder: str) -> None:
+    judges = sorted((ROOT / folder).rglob("*.py"))
+    assert judges
+    judged = [
+        path
+        for path in (str(path.relative_to(ROOT)) for path in reached(judges))
+        if path.startswith(("numerics/", "host/backends/", "sim/rtl/"))
+    ]
+    assert judged == [], f"{folder} imports, directly or not, {', '.join(judged)}"
+
+
+def test_an_import_at_second_hand_is_seen() -> None:
+    assert ROOT / "numerics" / "ranked.py" in reached([ROOT / "host" / "backends" / "loihi" / "__init__.py"])
+
+
 @pytest.mark.parametrize(
     ("folder", "source"),
     [

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from ninefold.host.index import Index
 from ninefold.host.index.write import calibrated_scale
-from ninefold.host.nits import pack
-from ninefold.host.quantise import quantise
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources.vectors import check_rows, claims, load
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import quantise
 from ninefold.spec.benchmark import Request
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError, InputError

@@ -6,7 +6,7 @@ Run with ``ninefold bench loihi``. The rows are seeded and many of them are equa
 import numpy as np
 
 from ninefold.host.backends.loihi import Loihi
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request
 from ninefold.spec.data import Database
 from ninefold.spec.operators import OPERATORS

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.benchmark import Figure
 from ninefold.spec.data import Database
 from ninefold.spec.errors import ToolError

@@ -15,8 +15,8 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.host.backends.opencl import OpenCl
 from ninefold.host.backends.opencl.device import OpenClDevice
-from ninefold.host.nits import pack
-from ninefold.host.quantise import quantise
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import quantise
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DeviceError

@@ -12,8 +12,8 @@ import numpy as np
 
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.openvino import OpenVino
-from ninefold.host.nits import pack
-from ninefold.host.quantise import quantise
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import quantise
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DeviceError

@@ -139,7 +139,7 @@ def _faiss(
 def _same_nits(data: Dataset, threads: int) -> Built:
     import faiss
 
-    from ninefold.host.quantise import quantise
+    from ninefold.numerics.quantise import quantise
 
     faiss.omp_set_num_threads(threads)
     kind = faiss.ScalarQuantizer.QT_8bit_direct_signed

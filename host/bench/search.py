@@ -280,7 +280,7 @@ def _mine(
 
 def _check(name: str, device: Device, data: Dataset) -> None:
     """Compare some answers with a stable sort of all dot products, which are exact in float32."""
-    from ninefold.host.quantise import quantise
+    from ninefold.numerics.quantise import quantise
 
     attributes = data.database.attributes
     q = data.queries[:_CHECKED]

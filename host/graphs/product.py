@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.selection import Selection, empty
+from ninefold.numerics.ranked import Selection, empty
 
 from .target import Target
 

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.arrays import mapped
-from ninefold.host.quantise import quantise
 from ninefold.host.scheduler import Scheduler, run
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
+from ninefold.numerics.quantise import quantise
 from ninefold.spec.data import Database, Result, Task
 from ninefold.spec.errors import DamagedDataError, InputError
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host import sources
-from ninefold.host.nits import pack
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry, Skipped
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION, MODES, Mode

@@ -7,10 +7,11 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.numerics.quantise import grid
+from ninefold.numerics.ranked import empty, merged
 from ninefold.sim.rtl.device import RtlDevice, Store
-from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid, grid_words, nit_words
+from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid_words, nit_words
 from ninefold.spec.data import Answer, Database
-from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.signature import Call
 
 __all__ = ["run"]
@@ -23,8 +24,7 @@ def run(device: RtlDevice, call: Call) -> Answer:
     q = np.asarray(call.arguments["q"])
     rows = call.sizes["N"]
     kept = min(rows, k)
-    ids = np.full((len(q), k), NO_ID, np.int64)
-    scores = np.full((len(q), k), INT32_MIN, np.int32)
+    ids, scores = empty(len(q), k, np.int32)
     cycles = loading = 0
     if len(q) and rows:
         store = device.store(database, k)
@@ -40,12 +40,8 @@ def run(device: RtlDevice, call: Call) -> Answer:
             found_ids.append(page_ids[:, :k] + page * DEPTH)
             found_scores.append(page_scores[:, :k])
             cycles += used
-        all_ids, all_scores = np.concatenate(found_ids, axis=1), np.concatenate(found_scores, axis=1)
-        # Pages are in order of id, and each page's results are sorted, so a stable sort keeps equal scores in order of
-        # id.
-        order = np.argsort(-all_scores, axis=1, kind="stable")[:, :kept]
-        ids[:, :kept] = np.take_along_axis(all_ids, order, axis=1)
-        scores[:, :kept] = np.take_along_axis(all_scores, order, axis=1)
+        found = np.concatenate(found_ids, axis=1), np.concatenate(found_scores, axis=1)
+        ids[:, :kept], scores[:, :kept] = merged(*found, kept)
     values = {"ids": ids, "scores": scores, "count": np.full(len(q), kept, np.int64)}
     metrics = {"cycles": cycles + loading, "load_cycles": loading, "seconds": perf_counter() - started}
     return Answer(values, device.path, metrics)

@@ -6,8 +6,10 @@ from time import perf_counter
 
 import numpy as np
 
+from ninefold.numerics.nits import signed_nibbles
+from ninefold.numerics.quantise import grid
 from ninefold.sim.rtl.device import RtlDevice
-from ninefold.sim.rtl.words import LANES, ends, grid, grid_words, nits_of_bytes
+from ninefold.sim.rtl.words import LANES, ends, grid_words
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
@@ -28,6 +30,6 @@ def run(device: RtlDevice, call: Call) -> Answer:
         beats = stream.pack(len(words), {"grid": words, "last": ends(len(words), len(words))})
         done = device.simulate(model, {"values": beats}, {"nits": len(words)}, patience=10_000)
         packed = model.streams["nits"].unpack_bytes(done.outputs["nits"], "nits")
-        values = nits_of_bytes(packed).reshape(-1)[: x.size].reshape(x.shape)
+        values = signed_nibbles(packed).reshape(-1)[: x.size].reshape(x.shape)
         cycles = done.cycles
     return Answer({"nits": values}, device.path, {"cycles": cycles, "seconds": perf_counter() - started})

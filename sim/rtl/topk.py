@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ninefold.numerics.ranked import empty, sortable
 from ninefold.sim.rtl.device import KS, RtlDevice
 from ninefold.sim.rtl.words import check_last, ends, fitting
 from ninefold.spec.data import Answer
-from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.signature import Call
 
-__all__ = ["keys", "run"]
+__all__ = ["run"]
 
 #: Id bits, so that a beat with 32 bits of score and ``last`` takes 64 bits. The id is the position in the row.
 _ID_WIDTH = 31
-
-
-def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Return int32 keys that order as the scores do, equal for equal scores (-0 equals 0)."""
-    if scores.dtype != np.float32:
-        return scores.astype(np.int32, copy=False)
-    bits = (scores + np.float32(0)).view(np.int32)  # -0 + 0 is 0
-    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
 
 
 def run(device: RtlDevice, call: Call) -> Answer:
@@ -36,13 +26,12 @@ def run(device: RtlDevice, call: Call) -> Answer:
     k = call.options["k"]
     size = fitting(k, KS)
     kept = min(n, k)
-    best_ids = np.full((queries, k), NO_ID, np.int64)
-    best = np.full((queries, k), -np.inf if scores.dtype == np.float32 else INT32_MIN, scores.dtype)
+    best_ids, best = empty(queries, k, scores.dtype)
     cycles = 0
     if queries and n:
         model = device.model("topk", k=size, score_width=32, id_width=_ID_WIDTH)
         columns = {
-            "score": keys(scores).reshape(-1),
+            "score": sortable(scores).reshape(-1),
             "id": np.tile(np.arange(n), queries),
             "last": ends(queries * n, n),
         }

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.embedding import Embedder
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.formats import INT32_MIN, MODES, NIT_MAX, NIT_MIN, Mode
 from ninefold.spec.operators import OPERATORS

@@ -5,8 +5,8 @@ import pytest
 
 from ninefold.drivers.board import Board
 from ninefold.drivers.boards import open_board
-from ninefold.drivers.known_answer import pack_nits
 from ninefold.drivers.transports import open_transport
+from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError
 from ninefold.spec.formats import THRESHOLDS
 
@@ -31,15 +31,15 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
         assert str(board.condition) == "nothing loaded"
         # Fewer dimensions, and more rows than the store holds.
         stored, asked = nits(150, 30), nits(40, 30)
-        board.load(pack_nits(stored), 30)
+        board.load(pack(stored), 30)
         for k in (1, 5, board.identity.k):
             before = board.statistics().cycles
-            mined = board.search(pack_nits(asked), k)
+            mined = board.search(pack(asked), k)
             assert np.array_equal(mined.ids, best(asked, stored, k))
             # Scoring a row takes 4 cycles; loads are not counted.
             assert 40 * 150 * 4 < mined.cycles < board.statistics().cycles - before - 64 * 16
         with pytest.raises(UnsupportedError, match=rf"^k must be 1 to {board.identity.k} on this board, not 9$"):
-            board.search(pack_nits(asked), 9)
+            board.search(pack(asked), 9)
         grid = RNG.integers(-7000, 7000, (40, 30)).astype(np.int16)
         reached = sum((np.abs(grid.astype(int)) >= t).astype(int) for t in THRESHOLDS["tanh"].reached_at)
         assert np.array_equal(board.search(grid, 4).ids, best(np.sign(grid) * reached, stored, 4))
@@ -49,7 +49,7 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
         assert board.link_statistics.repeats == board.reloads == 0
         board.reset()
         assert board.statistics().queries == 0
-        assert np.array_equal(board.search(pack_nits(asked), 2).ids, best(asked, stored, 2))
+        assert np.array_equal(board.search(pack(asked), 2).ids, best(asked, stored, 2))
     finally:
         board.close()
 
@@ -67,8 +67,8 @@ def test_no_query_is_lost_or_wrong_on_a_bad_link(faults: str, reloads: int) -> N
     board = Board(open_transport(f"{BOARD}?{faults}"), timeout_s=2, seed=7)
     try:
         stored, asked = nits(64, 32), nits(2000, 32)
-        board.load(pack_nits(stored), 32)
-        assert np.array_equal(board.search(pack_nits(asked), 8).ids, best(asked, stored, 8))
+        board.load(pack(stored), 32)
+        assert np.array_equal(board.search(pack(asked), 8).ids, best(asked, stored, 8))
         assert board.reloads == reloads
         assert board.link_statistics.repeats > 0
     finally:
@@ -80,8 +80,8 @@ def test_ten_thousand_queries_through_every_fault() -> None:
     board = Board(open_transport(f"{BOARD}?{faults}"), timeout_s=2, seed=9)
     try:
         stored, asked = nits(64, 32), nits(10_000, 32)
-        board.load(pack_nits(stored), 32)
-        mined = board.search(pack_nits(asked), 2)
+        board.load(pack(stored), 32)
+        mined = board.search(pack(asked), 2)
         assert np.array_equal(mined.ids, best(asked, stored, 2))
         assert board.reloads == 1
         assert board.link_statistics.repeats > 20
@@ -93,9 +93,9 @@ def test_ten_thousand_queries_through_every_fault() -> None:
 def test_a_board_that_hangs_is_reported() -> None:
     board = Board(open_transport(f"{BOARD}?hang=5000"), timeout_s=0.2, tries=6)
     try:
-        board.load(pack_nits(nits(64, 32)), 32)
+        board.load(pack(nits(64, 32)), 32)
         with pytest.raises(LostDeviceError, match=r"^the link is dead: QUERY was sent 6 times"):
-            board.search(pack_nits(nits(2000, 32)), 8)
+            board.search(pack(nits(2000, 32)), 8)
     finally:
         board.close()
 

@@ -22,7 +22,7 @@ from ninefold.drivers.boards import open_board
 from ninefold.drivers.transports import usb
 from ninefold.host import Scheduler
 from ninefold.host.backends.board import BoardDevice, Boards
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.sim.board import catalogue
 from ninefold.spec.data import Database

@@ -1,6 +1,5 @@
 """The CPU backend's operators against the golden models, and how its device is found, opened and refused."""
 
-import itertools
 import os
 import subprocess
 import sys
@@ -9,14 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
-from ninefold.host.nits import pack
-from ninefold.host.selection import Selection
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.operators import OPERATORS
@@ -55,24 +50,6 @@ def test_topk_over_many_blocks_with_ids(device: CpuDevice, k: int) -> None:
     rng = np.random.default_rng(k)
     scores = rng.integers(-3, 4, (3, 50_000), dtype=np.int32)
     assert_golden(device, "topk", {"scores": scores, "ids": rng.permutation(50_000)}, k=k)
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    scores=hnp.arrays(np.int32, st.tuples(st.just(2), st.integers(1, 60)), elements=st.integers(-3, 3)),
-    cuts=st.lists(st.integers(0, 60), max_size=5),
-    k=st.integers(1, 12),
-)
-def test_selection_does_not_depend_on_how_scores_are_cut(
-    scores: npt.NDArray[np.int32], cuts: list[int], k: int
-) -> None:
-    edges = sorted({0, scores.shape[1], *(c for c in cuts if c < scores.shape[1])})
-    selection = Selection(2, k, np.int32)
-    for first, last in itertools.pairwise(edges):
-        selection.offer(scores[:, first:last], first)
-    count = min(k, scores.shape[1])
-    assert selection.count == count
-    np.testing.assert_array_equal(selection.ids[:, :count], np.argsort(-scores, axis=1, kind="stable")[:, :k])
 
 
 @pytest.mark.parametrize("mode", ["tanh", "linear"])

@@ -14,7 +14,7 @@ import pytest
 
 from ninefold.host.backends.cpu import kernel, paths
 from ninefold.host.backends.cpu.engines import Engine, Hits
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.errors import InputError, InterruptError, ToolError, UnavailableError
 from ninefold.spec.formats import INT32_MIN, NO_ID
 

@@ -13,7 +13,7 @@ from ninefold.host.commands.evaluate import warnings
 from ninefold.host.evaluate import count_rows, evaluate, exact, ndcg
 from ninefold.host.index import Index, build, write
 from ninefold.host.index.format import Manifest
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.sim.golden.calibrate import best
 from ninefold.sim.golden.mine import float_score
 from ninefold.sim.golden.quantise import quantise

@@ -14,7 +14,7 @@ from ninefold.host.embedding.graph import compiled
 from ninefold.host.embedding.sequences import embed
 from ninefold.host.graphs import Product, Target, one_line, search
 from ninefold.host.graphs.store import stored
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
 

@@ -15,7 +15,7 @@ from ninefold.host import Index, build
 from ninefold.host.index import locate, write
 from ninefold.host.index.atomic import new_folder
 from ninefold.host.index.format import MANIFEST, NITS, VECTORS, Manifest, sha256_of
-from ninefold.host.nits import unpack
+from ninefold.numerics.nits import unpack
 from ninefold.sim.golden.calibrate import calibrate
 from ninefold.sim.golden.quantise import quantise
 from ninefold.spec.data import content_digest

@@ -18,7 +18,7 @@ from ninefold.host.backends.loihi.library import library
 from ninefold.host.backends.loihi.rows import Rows
 from ninefold.host.backends.loihi.topk import keys
 from ninefold.host.bench.loihi import loihi as bench
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.spec.benchmark import Request
 from ninefold.spec.data import Answer, Database, State

@@ -24,7 +24,7 @@ from ninefold.host.backends.loihi.chip import (
 from ninefold.host.backends.loihi.library import NumpyView, failures, library
 from ninefold.host.backends.loihi.rows import Rows
 from ninefold.host.backends.loihi.topk import Sorter
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DeviceError, UnsupportedError
 from ninefold.spec.operators import OPERATORS

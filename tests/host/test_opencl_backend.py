@@ -10,7 +10,7 @@ import pytest
 from ninefold.host.backends.opencl import OpenCl, memory, mine, similarity, topk
 from ninefold.host.backends.opencl.device import OpenClDevice
 from ninefold.host.backends.opencl.quantise import reached
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN, NO_ID

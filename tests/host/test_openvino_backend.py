@@ -12,7 +12,7 @@ from ninefold.host.backends.openvino import OpenVino
 from ninefold.host.backends.openvino import device as backend_device
 from ninefold.host.backends.openvino.device import OpenVinoDevice
 from ninefold.host.graphs import BLOCK, Graph, Product, Target
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.spec.data import Database, State
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError, UnsupportedError

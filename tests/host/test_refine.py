@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ninefold.host import refine as module
-from ninefold.host.nits import pack
 from ninefold.host.refine import adaptive, float_scores, refine, rerank
 from ninefold.host.scheduler import run
+from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.sim.golden.mine import float_score, passes_threshold
 from ninefold.spec.data import Database, Task

@@ -10,7 +10,7 @@ import numpy as np
 
 from ninefold.drivers.board import Board
 from ninefold.drivers.boards import bitstream, open_board
-from ninefold.host.nits import check_database
+from ninefold.host.backends.residents import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError
 from ninefold.spec.formats import THRESHOLDS

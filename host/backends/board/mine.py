@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.nits import pack
-from ninefold.host.quantise import grid, quantise
-from ninefold.host.selection import empty
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import grid, quantise
+from ninefold.numerics.ranked import empty
 from ninefold.spec.data import Answer
 from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED

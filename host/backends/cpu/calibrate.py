@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.nits import pack
-from ninefold.host.quantise import quantise
-from ninefold.host.selection import Selection
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import quantise
+from ninefold.numerics.ranked import Selection
 from ninefold.spec.data import Answer
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION

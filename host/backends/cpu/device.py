@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from ninefold.host.nits import check_database
+from ninefold.host.backends.residents import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import HOST, Found, Missing

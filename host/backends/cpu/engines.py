@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.selection import Selection, empty
+from ninefold.numerics.ranked import Selection, empty
 
 __all__ = ["Engine", "Hits", "NumpyEngine", "blocks"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.selection import empty
+from ninefold.numerics.ranked import empty
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import NAMES, compiler_version, found_compiler, made, named_compiler
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.nits import reciprocals
+from ninefold.numerics.similarity import reciprocals
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.selection import Selection, empty
+from ninefold.numerics.ranked import Selection, empty
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import NO_ID
 from ninefold.spec.signature import Call

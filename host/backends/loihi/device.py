@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.nits import check_database, unpack
+from ninefold.host.backends.residents import check_database
+from ninefold.numerics.nits import unpack
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.quantise import quantise
-from ninefold.host.selection import empty
+from ninefold.numerics.quantise import quantise
+from ninefold.numerics.ranked import empty
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 

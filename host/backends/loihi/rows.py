@@ -7,6 +7,8 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.numerics.ranked import merged
+
 from .board import Activity, Board, Core
 from .chip import Chip
 
@@ -133,8 +135,7 @@ class Rows:
                 rows = np.flatnonzero(fired) + page.rows.start
                 ids = np.concatenate([ids, rows])
                 scores = np.concatenate([scores, np.full(len(rows), score, np.int32)])
-            order = np.argsort(-scores, kind="stable")[:k]
-            ids, scores = ids[order], scores[order]
+            ids, scores = merged(ids, scores, k)
         return ids, scores
 
 

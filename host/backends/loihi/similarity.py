@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.nits import reciprocals
+from ninefold.numerics.similarity import normalised, reciprocals
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
@@ -24,6 +24,6 @@ def run(device: "LoihiDevice", call: Call) -> Answer:
         for query, row in zip(q, scores, strict=True):
             row[:] = rows.scores(query)
         if call.options["normalised"]:
-            scores = ((scores * reciprocals(c.astype(np.float32))) >> 8).astype(np.int32)
+            scores = normalised(scores, reciprocals(c.astype(np.float32)))
             path += ", normalised on the host"
     return Answer({"scores": scores}, path, metrics)

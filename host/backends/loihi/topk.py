@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.selection import empty
+from ninefold.numerics.ranked import empty, sortable
 from ninefold.spec.data import Answer
 from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.signature import Call
@@ -45,11 +45,7 @@ def run(device: "LoihiDevice", call: Call) -> Answer:
 
 def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
     """Return uint32 keys in the order of int32 or float32 scores, equal for equal scores (-0 equals 0)."""
-    top = np.uint32(1 << 31)
-    if scores.dtype == np.int32:
-        return scores.view(np.uint32) ^ top
-    bits = (scores + np.float32(0)).view(np.uint32)  # -0 + 0 is 0
-    return np.where(bits & top, ~bits, bits | top)
+    return sortable(scores).view(np.uint32) ^ np.uint32(1 << 31)
 
 
 class Sorter:

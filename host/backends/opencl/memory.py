@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.nits import check_database
+from ninefold.host.backends.residents import check_database
 from ninefold.spec.data import Database
 from ninefold.spec.errors import UnsupportedError
 

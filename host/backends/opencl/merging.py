@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.selection import empty
+from ninefold.numerics.ranked import empty
 
 __all__ = ["best_keys", "positions", "results"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.quantise import quantise
+from ninefold.numerics.quantise import quantise
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 

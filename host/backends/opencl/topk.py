@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.selection import empty
+from ninefold.numerics.ranked import empty
 from ninefold.spec.data import Answer
 from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.formats import NO_ID

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ninefold.host.graphs import Product
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError
 
 from .quantise import quantise

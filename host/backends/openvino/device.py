@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from ninefold.host.backends.residents import check_database
 from ninefold.host.graphs import BLOCK, Graph, Product, Target, one_line
 from ninefold.host.graphs.runtime import load
-from ninefold.host.nits import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing

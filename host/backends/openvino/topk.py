@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.graphs import Graph, Target
-from ninefold.host.selection import empty
+from ninefold.numerics.ranked import empty
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN
 from ninefold.spec.signature import Call

@@ -9,7 +9,7 @@ import pytest
 
 from ninefold.host.bench import data as module
 from ninefold.host.bench.data import Base, base, dataset, recall
-from ninefold.host.nits import unpack
+from ninefold.numerics.nits import unpack
 from ninefold.spec.benchmark import Request
 from ninefold.spec.errors import InputError
 

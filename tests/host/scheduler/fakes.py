@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ninefold.host.backends.cpu import Cpu
-from ninefold.host.nits import pack
+from ninefold.numerics.nits import pack
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.operators import OPERATORS

@@ -1,4 +1,4 @@
-"""Exact selection of the k largest scores, block by block, ties by arrival, without sorting all scores."""
+"""Ranked lists: the k largest scores by (score descending, id ascending), their merge, and empty lists."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
-__all__ = ["Selection", "empty"]
+__all__ = ["Selection", "best", "empty", "merged", "sortable"]
 
 
 def empty(queries: int, k: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
@@ -16,8 +16,50 @@ def empty(queries: int, k: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray[np.in
     return np.full((queries, k), NO_ID, np.int64), np.full((queries, k), nothing, dtype)
 
 
+def best(scores: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Return columns and values of the k largest scores of each row (..., N), at most N, ties by column."""
+    columns = np.argsort(_descending(scores), axis=-1, kind="stable")[..., :k]
+    return columns, np.take_along_axis(scores, columns, axis=-1)
+
+
+def merged(
+    ids: npt.NDArray[np.int64], scores: npt.NDArray[Any], k: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Return the k best results of several lists, by (score descending, id ascending).
+
+    Parameters
+    ----------
+    ids : int64 array of shape (..., N)
+        Ids of the results of all lists, side by side in any order; NO_ID in empty slots.
+    scores : array of shape (..., N)
+        Scores of these ids, of any real type.
+    k : int
+        Number of results to keep.
+
+    Returns
+    -------
+    ids : int64 array of shape (..., min(k, N))
+        Best first, empty slots last.
+    scores : array of shape (..., min(k, N))
+        Scores of these ids.
+    """
+    # Read as an unsigned number, NO_ID is the largest id, so an empty slot follows a result with the lowest score.
+    order = np.lexsort((ids.view(np.uint64), _descending(scores)))[..., :k]
+    return np.take_along_axis(ids, order, axis=-1), np.take_along_axis(scores, order, axis=-1)
+
+
+def sortable(scores: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Return int32 keys in the order of int32 or float32 scores, equal for equal scores (-0 equals 0)."""
+    if scores.dtype != np.float32:
+        return scores.astype(np.int32, copy=False)
+    bits = (scores + np.float32(0)).view(np.int32)  # -0 + 0 is 0
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+
+
 class Selection:
-    """The k best scores so far, for several queries at once.
+    """The k best scores so far, for several queries at once, block by block, without sorting all scores.
+
+    Ties are broken by arrival.
 
     Parameters
     ----------

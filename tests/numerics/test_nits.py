@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ninefold.host.nits import check, pack, unpack
+from ninefold.numerics.nits import check, pack, signed_nibbles, unpack, widened
 from ninefold.sim.golden import packed as golden
 from ninefold.spec.errors import InputError
 
@@ -54,7 +54,7 @@ def test_a_corrupted_nibble_is_refused_with_its_position(nits: npt.NDArray[np.in
 def test_a_padding_nibble_that_is_not_0_is_refused() -> None:
     packed = pack(np.zeros((3, 5), np.int8))
     packed[1, 2] |= 0x10
-    with pytest.raises(InputError, match=r"^the padding nibble at \(1, 5\) must be 0, not 1$"):
+    with pytest.raises(InputError, match=r"^the padding nibble of packed nits at \(1, 5\) must be 0, not 1$"):
         unpack(packed, 5)
 
 
@@ -105,3 +105,20 @@ def test_bytes_are_taken_if_and_only_if_they_are_what_pack_gives(rows: list[list
     else:
         with pytest.raises(InputError, match=r"must be .*, not -?\d+( at \(\d+, \d+\))?$"):
             unpack(packed, dimensions)
+
+
+@given(hnp.arrays(np.uint8, (3, 4)), st.integers(7, 8))
+def test_signed_nibbles_are_read_from_any_bytes(packed: npt.NDArray[np.uint8], count: int) -> None:
+    nibbles = [[n - 16 * (n > 7) for byte in row for n in (byte & 15, byte >> 4)] for row in packed.tolist()]
+    assert signed_nibbles(packed, count).tolist() == [row[:count] for row in nibbles]
+    assert signed_nibbles(packed).tolist() == nibbles
+
+
+def test_a_message_names_the_array() -> None:
+    with pytest.raises(InputError, match=r"^queries must be -4 to 4, not -5 at \(0, 1\)$"):
+        check(np.array([[0xB1]], np.uint8), 2, "queries")
+
+
+def test_widened_rows_end_in_zeros_of_their_type() -> None:
+    wide = widened(np.array([[1, -2]], "<i2"), 4)
+    assert (wide.tolist(), wide.dtype) == ([[1, -2, 0, 0]], np.dtype("<i2"))

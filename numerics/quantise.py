@@ -1,4 +1,4 @@
-"""Quantiser in NumPy, shared by all parts of the host."""
+"""Quantiser: grid values and nits of numbers, in NumPy."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _BLOCK = 1 << 16
 
 
 def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
-    """Return the nits of `x`, int8 of its shape; only the real part of complex numbers counts."""
+    """Return the nits of `x` (as `grid` takes it), int8 of its shape; only the real part of complex numbers counts."""
     flat = x.real.reshape(-1)
     nits = np.empty(flat.shape, np.int8)
     for first in range(0, len(flat), _BLOCK):
@@ -23,9 +23,17 @@ def quantise(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.in
 
 
 def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int16]:
-    """Return the grid values of real numbers, int16 of their shape: saturated, with 12 bits of fraction."""
+    """Return the grid values of numbers, int16 of their shape: one float32 product, saturated, 12 bits of fraction.
+
+    Parameters
+    ----------
+    x : array
+        Real numbers without NaN, or complex numbers, whose imaginary part is ignored.
+    scale : float
+        A normal float32 number.
+    """
     with np.errstate(over="ignore", under="ignore"):  # an overflow becomes infinite and saturates
-        y = x.astype(np.float32) * np.float32(scale)
+        y = x.real.astype(np.float32) * np.float32(scale)
         y *= np.float32(1 << GRID_FRACTION_BITS)  # exact: a power of two
     return np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
 

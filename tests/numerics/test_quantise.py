@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.host import quantise as module
-from ninefold.host.quantise import grid, quantise
+from ninefold.numerics import quantise as module
+from ninefold.numerics.quantise import grid, quantise
 from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, MODES, THRESHOLDS, Mode
 
 NUMBERS = st.lists(st.floats(-40, 40, width=32) | st.floats(allow_nan=False, width=32), min_size=1, max_size=30)
