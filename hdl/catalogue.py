@@ -9,11 +9,20 @@ from typing import Any
 from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
-from ninefold.hdl.cores import Pipeline, Quantiser, SimilarityEngine, TopKMiner
-from ninefold.hdl.link import CobsDecoder, CobsEncoder, FrameReceiver, FrameSender, UartReceiver, UartTransmitter
-from ninefold.hdl.link.queue import BlockQueue
-from ninefold.hdl.miner import Miner, MinerParameters
-from ninefold.hdl.miner.insertion import InsertionTopK
+from ninefold.hdl.cores.cobs_decoder import CobsDecoder
+from ninefold.hdl.cores.cobs_encoder import CobsEncoder
+from ninefold.hdl.cores.frame_receiver import FrameReceiver
+from ninefold.hdl.cores.frame_sender import FrameSender
+from ninefold.hdl.cores.insertion import Insertion
+from ninefold.hdl.cores.miner import Miner
+from ninefold.hdl.cores.pipeline import Pipeline
+from ninefold.hdl.cores.quantiser import Quantiser
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.cores.topk import TopK
+from ninefold.hdl.cores.uart_receiver import UartReceiver
+from ninefold.hdl.cores.uart_transmitter import UartTransmitter
+from ninefold.hdl.miner import MinerParameters
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import Mode
 
@@ -23,8 +32,8 @@ __all__ = ["CORES", "DEFAULTS", "make_core", "parameters_of"]
 warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 
-def _queue(width: int, depth: int) -> BlockQueue:
-    return BlockQueue(width, depth)
+def _queue(width: int, depth: int) -> Queue:
+    return Queue(width, depth)
 
 
 def _miner(
@@ -47,10 +56,10 @@ def _miner(
 CORES: Mapping[str, Callable[..., wiring.Component]] = MappingProxyType(
     {
         "quantiser": Quantiser,
-        "similarity": SimilarityEngine,
-        "topk": TopKMiner,
+        "similarity": Similarity,
+        "topk": TopK,
         "pipeline": Pipeline,
-        "insertion": InsertionTopK,
+        "insertion": Insertion,
         "queue": _queue,
         "cobs_encoder": CobsEncoder,
         "cobs_decoder": CobsDecoder,

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.miner import Miner, MinerParameters, SerialMiner
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.cores.miner import Miner
+from ninefold.hdl.miner import MinerParameters
+from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.spec.errors import InputError
 
 __all__ = [

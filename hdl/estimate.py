@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from math import ceil, log2
 from typing import Any, Final
 
+from ninefold.hdl.checks import check_integer
 from ninefold.hdl.configurations import Configuration
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.cores.relay import relays_to
-from ninefold.hdl.miner.miner import registers_stores, selects_by_insertion
+from ninefold.hdl.cores.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.parts.relay import relays_to
 from ninefold.spec.errors import InputError
 from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES, PREFIX_BYTES, RESULT_BYTES
 

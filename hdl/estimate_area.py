@@ -14,7 +14,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from ninefold.hdl.miner.miner import registers_stores, selects_by_insertion
+from ninefold.hdl.cores.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.spec.formats import score_bits
 

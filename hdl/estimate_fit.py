@@ -19,7 +19,8 @@ from ninefold.hdl.bitstream.recipes import script
 from ninefold.hdl.configurations import configuration
 from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.estimate_area import TERMS, Family, terms
-from ninefold.hdl.miner import MinerParameters, SerialMiner
+from ninefold.hdl.miner import MinerParameters
+from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.hdl.spram import SpramMemories
 
 __all__ = ["DESIGNS", "fit", "measure"]

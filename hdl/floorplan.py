@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ninefold.hdl.cores.relay import NEAR
+from ninefold.hdl.parts.relay import NEAR
 
 __all__ = ["REVISION", "Sites", "pin_memories"]
 

@@ -16,7 +16,7 @@ class SpramMemories:
 
     A memory with more bits than all block RAM, one write port and one read port is built from SB_SPRAM256KA, each 16
     bits wide. Read latency is one cycle, as in block RAM. If both ports are enabled in a cycle, only the write happens,
-    which suits an exclusive :class:`ninefold.hdl.cores.store.WordStore`. The content after power-on is undefined.
+    which suits an exclusive :class:`ninefold.hdl.parts.store.WordStore`. The content after power-on is undefined.
     """
 
     def get_memory(self, memory: Any) -> Any:

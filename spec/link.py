@@ -1,7 +1,7 @@
 """The link between host and miner: frame layout, commands, errors and limits.
 
 Constants and layouts only; the codecs of the host (``ninefold.drivers.protocol``) and of the fabric
-(``ninefold.hdl.link``) are implemented separately and checked against the bytes in ``tests/fixtures/link``.
+(``ninefold.hdl.cores``) are implemented separately and checked against the bytes in ``tests/fixtures/link``.
 ``docs/link.md`` is generated from this module and from the register table.
 
 A frame on the wire is ``COBS(header | payload | CRC-32) 0x00``. The header is type, sequence, priority and epoch, one

@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.quantiser import Quantiser
-from ninefold.hdl.cores.similarity import SimilarityEngine
-from ninefold.hdl.cores.topk import TopKMiner
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.cores.topk import TopK
 from ninefold.spec.formats import Mode, score_bits
 
 __all__ = ["Pipeline"]
@@ -15,7 +15,7 @@ __all__ = ["Pipeline"]
 class Pipeline(wiring.Component):
     """Search for the k nearest vectors of each query, given as grid values.
 
-    The operator ``mine`` on the fabric: :class:`Quantiser`, :class:`SimilarityEngine` and :class:`TopKMiner` in series.
+    The operator ``mine`` on the fabric: :class:`Quantiser`, :class:`Similarity` and :class:`TopK` in series.
     A query is ``beats = dimensions / lanes`` words of ``values``. A load waits until all queries that began before it
     was offered, or in the same cycle, are accepted completely and scored. Later queries are scored against its vectors.
 
@@ -65,8 +65,8 @@ class Pipeline(wiring.Component):
         self.depth = depth
         self.k = k
         self._quantiser = Quantiser(mode, lanes)
-        self._engine = SimilarityEngine(dimensions, lanes, depth)
-        self._miner = TopKMiner(k, score_bits(dimensions), max(1, (depth - 1).bit_length()), signed=True)
+        self._engine = Similarity(dimensions, lanes, depth)
+        self._miner = TopK(k, score_bits(dimensions), max(1, (depth - 1).bit_length()), signed=True)
         super().__init__(
             {
                 "values": In(self._quantiser.values.signature.flip()),

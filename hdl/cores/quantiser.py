@@ -4,8 +4,8 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer, check_mode
-from ninefold.hdl.cores.credit import CreditQueue
+from ninefold.hdl.checks import check_integer, check_mode
+from ninefold.hdl.parts.credit import CreditQueue
 from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, THRESHOLDS, Mode
 
 __all__ = ["Quantiser"]

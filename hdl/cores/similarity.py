@@ -6,22 +6,22 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.cores.credit import CreditQueue
-from ninefold.hdl.cores.dot import DotProduct, trit_pair
-from ninefold.hdl.cores.relay import relay, relays_to
-from ninefold.hdl.cores.store import WordStore
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.parts.credit import CreditQueue
+from ninefold.hdl.parts.dot import DotProduct, trit_pair
+from ninefold.hdl.parts.relay import relay, relays_to
+from ninefold.hdl.parts.store import WordStore
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, score_bits
 
-__all__ = ["SimilarityEngine"]
+__all__ = ["Similarity"]
 
 _DEPTH_MAX = 2**20
 #: Lanes per group, which share a part of each store.
 _GROUP = 32
 
 
-class SimilarityEngine(wiring.Component):
+class Similarity(wiring.Component):
     """Scores of queries against every vector of a store: exact integer dot products of nits.
 
     A vector or query consists of ``beats = dimensions / lanes`` words of ``lanes`` nits, with element 0 in lane 0 of

@@ -6,12 +6,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.chain import ChainedFIFO
-from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.parts.chain import ChainedFIFO
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import K_MAX
 
-__all__ = ["TopKCell", "TopKMiner"]
+__all__ = ["TopK", "TopKCell"]
 
 _SCORE_WIDTH_MAX = 64
 _ID_WIDTH_MAX = 64
@@ -107,7 +107,7 @@ class TopKCell(wiring.Component):
         return m
 
 
-class TopKMiner(wiring.Component):
+class TopK(wiring.Component):
     """Streaming selection of the k largest scores of each batch, largest first, equal scores in order of arrival.
 
     A systolic array of ``k`` cells sorts the batch as it enters. The array never stalls: an entry enters only if there

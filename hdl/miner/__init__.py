@@ -1,7 +1,5 @@
-"""Miner: the search accelerator in our bitstreams."""
+"""Parts of the miner, the search accelerator in our bitstreams; the core itself is `ninefold.hdl.cores.miner`."""
 
-from ninefold.hdl.miner.miner import Miner
 from ninefold.hdl.miner.parameters import MinerParameters
-from ninefold.hdl.miner.serial import SerialMiner
 
-__all__ = ["Miner", "MinerParameters", "SerialMiner"]
+__all__ = ["MinerParameters"]

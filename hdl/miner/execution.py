@@ -6,11 +6,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, HEADER
 from ninefold.hdl.miner.intake import Intake
 from ninefold.hdl.miner.jobs import job_layout, slot_bits
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.rows import RowCounter
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE, HEADER
 from ninefold.hdl.states import OneHot
 from ninefold.spec.formats import K_MAX
 from ninefold.spec.link import ERROR, REPLY, Fault, Kind

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
 
 __all__ = ["Intake", "Way"]
 

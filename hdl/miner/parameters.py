@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ninefold.hdl.cores.checks import check_integer, check_mode
+from ninefold.hdl.checks import check_integer, check_mode
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
 from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, ROWS_MAX

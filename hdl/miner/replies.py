@@ -4,9 +4,9 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.layouts import FRAME_BYTE
 from ninefold.hdl.miner.jobs import job_layout, slot_bits
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.parts.layouts import FRAME_BYTE
 
 __all__ = ["ReplyStore"]
 

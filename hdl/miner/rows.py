@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.layouts import BYTE
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.parts.layouts import BYTE
 
 __all__ = ["RowCounter"]
 

@@ -4,8 +4,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.uart import UartReceiver, UartTransmitter
-from ninefold.hdl.miner.miner import Miner
+from ninefold.hdl.cores.miner import Miner
+from ninefold.hdl.cores.uart_receiver import UartReceiver
+from ninefold.hdl.cores.uart_transmitter import UartTransmitter
 from ninefold.hdl.miner.parameters import MinerParameters
 
 __all__ = ["SerialMiner"]

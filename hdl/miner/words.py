@@ -5,8 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.quantiser import Quantiser
-from ninefold.hdl.cores.relay import relay, relays_to
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
+from ninefold.hdl.parts.relay import relay, relays_to
 from ninefold.spec.formats import NIT_BITS, Mode
 
 __all__ = ["ByteQuantiser", "WordPacker"]

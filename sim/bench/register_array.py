@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.checks import check_integer
 from ninefold.spec.formats import K_MAX
 
 __all__ = ["RegisterArrayTopK"]

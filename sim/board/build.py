@@ -21,7 +21,7 @@ __all__ = ["board_design", "from_files", "identity"]
 _FILES: dict[str, str] = {}
 
 #: Sources that determine the Verilog text of a miner.
-_PACKAGES = ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner")
+_PACKAGES = ("ninefold.hdl.cores", "ninefold.hdl.parts", "ninefold.hdl.miner")
 _MODULES = (
     "ninefold.spec.formats",
     "ninefold.spec.link",
@@ -75,7 +75,7 @@ def board_design(name: str, digest: bytes) -> Design:
 
 def _write(folder: Path, name: str, digest: bytes) -> None:
     from ninefold.hdl.configurations import configuration
-    from ninefold.hdl.miner import Miner
+    from ninefold.hdl.cores.miner import Miner
     from ninefold.sim.board.wired import WiredMiner
     from ninefold.sim.verilated import elaborate
 

@@ -4,9 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link import UartReceiver, UartTransmitter
-from ninefold.hdl.link.layouts import BYTE
-from ninefold.hdl.miner import MinerParameters, SerialMiner
+from ninefold.hdl.cores.uart_receiver import UartReceiver
+from ninefold.hdl.cores.uart_transmitter import UartTransmitter
+from ninefold.hdl.miner import MinerParameters
+from ninefold.hdl.miner.serial import SerialMiner
+from ninefold.hdl.parts.layouts import BYTE
 
 __all__ = ["WiredMiner"]
 

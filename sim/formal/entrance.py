@@ -11,7 +11,7 @@ from typing import Any
 
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 
-from ninefold.hdl.cores.topk import TopKCell, TopKMiner
+from ninefold.hdl.cores.topk import TopK, TopKCell
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.joints import AnyCore
 from ninefold.sim.formal.proof import Method, Proof
@@ -125,7 +125,7 @@ def _around_any(**given: Any) -> Any:
         cells.append(AnyCore(TopKCell, *given, **named))
         return cells[-1]
 
-    core = with_parts(TopKMiner, TopKCell=cell)(**given)
+    core = with_parts(TopK, TopKCell=cell)(**given)
     core.cells = cells
     return core
 

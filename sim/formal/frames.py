@@ -7,9 +7,9 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Cover, Module, Mux, Signal, Value
 
-from ninefold.hdl.link.layouts import PIECE
-from ninefold.hdl.link.receiver import FrameReceiver
-from ninefold.hdl.link.sender import FrameSender
+from ninefold.hdl.cores.frame_receiver import FrameReceiver
+from ninefold.hdl.cores.frame_sender import FrameSender
+from ninefold.hdl.parts.layouts import PIECE
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.parts import AnyCheck, Direct, Passage
 from ninefold.sim.formal.proof import Method, Proof
@@ -189,7 +189,7 @@ def _sends() -> Any:
 
 
 def _receives(**given: int) -> Any:
-    return with_parts(FrameReceiver, BlockQueue=Direct, CRC32_ISO_HDLC=AnyCheck)(**given)
+    return with_parts(FrameReceiver, Queue=Direct, CRC32_ISO_HDLC=AnyCheck)(**given)
 
 
 PROOFS = (

@@ -8,8 +8,9 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link import CobsDecoder, CobsEncoder
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, PIECE
+from ninefold.hdl.cores.cobs_decoder import CobsDecoder
+from ninefold.hdl.cores.cobs_encoder import CobsEncoder
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE, PIECE
 from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import Watch, drive, follow

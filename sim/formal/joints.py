@@ -10,7 +10,10 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores import Pipeline, Quantiser, SimilarityEngine, TopKMiner
+from ninefold.hdl.cores.pipeline import Pipeline
+from ninefold.hdl.cores.quantiser import Quantiser
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.cores.topk import TopK
 from ninefold.hdl.miner.words import ByteQuantiser
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
@@ -177,7 +180,7 @@ def _around_any(mode: Mode) -> Any:
 
 
 def _among_any(**given: Any) -> Any:
-    parts = {"SimilarityEngine": partial(AnyCore, SimilarityEngine), "TopKMiner": partial(AnyCore, TopKMiner)}
+    parts = {"Similarity": partial(AnyCore, Similarity), "TopK": partial(AnyCore, TopK)}
     return with_parts(Pipeline, Quantiser=AnyQuantiser, **parts)(**given)
 
 

@@ -9,7 +9,7 @@ from amaranth.hdl import Elaboratable, Module, Mux, ShapeLike, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
 
 __all__ = ["AnyCheck", "Direct", "FollowedMemory", "Passage"]
 

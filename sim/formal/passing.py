@@ -8,8 +8,8 @@ from typing import Any
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
 
-from ninefold.hdl.link.stage import StreamStage
 from ninefold.hdl.miner.words import WordPacker
+from ninefold.hdl.parts.stage import StreamStage
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import Watch, drive, follow

@@ -9,8 +9,8 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 
-from ninefold.hdl.cores.dot import DotProduct, trit_pair
-from ninefold.hdl.cores.similarity import SimilarityEngine
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.parts.dot import DotProduct, trit_pair
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import drive, follow
@@ -148,7 +148,7 @@ def _scores(m: Module, core: Any, inside: Inside) -> None:
 
 
 def _scored(**given: Any) -> Any:
-    return with_parts(SimilarityEngine, DotProduct=FollowedDot)(**given)
+    return with_parts(Similarity, DotProduct=FollowedDot)(**given)
 
 
 PROOFS = (

@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Cat, Cover, Module, Mux, Signal, Value, signed
 
-from ninefold.hdl.cores import Quantiser
+from ninefold.hdl.cores.quantiser import Quantiser
 from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.queues import follow_fifo

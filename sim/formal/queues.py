@@ -7,8 +7,8 @@ from typing import Any
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Array, Assert, Cover, Module, Mux, Signal, Value
 
-from ninefold.hdl.cores.credit import CreditQueue
-from ninefold.hdl.link.queue import BlockQueue
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.parts.credit import CreditQueue
 from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import Watch, drive, follow
@@ -135,7 +135,7 @@ PROOFS = (
         depth=4,
         cover=16,
         parameters={"shape": 2, "depth": _DEPTH},
-        make=BlockQueue,
+        make=Queue,
     ),
     Proof(
         "queue",
@@ -146,7 +146,7 @@ PROOFS = (
         depth=4,
         cover=18,
         parameters={"shape": 2, "depth": _DEPTH, "registered": True},
-        make=BlockQueue,
+        make=Queue,
     ),
     Proof(
         "credit",

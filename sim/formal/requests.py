@@ -8,9 +8,9 @@ from typing import Any
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Array, Assert, Assume, Cover, Module, Mux, Signal
 
-from ninefold.hdl.cores.store import WordStore
 from ninefold.hdl.miner.intake import Intake, Way
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.parts.store import WordStore
 from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import drive, follow

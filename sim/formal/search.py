@@ -7,18 +7,18 @@ from typing import Any
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, Value
 
-from ninefold.hdl.cores.similarity import SimilarityEngine
-from ninefold.hdl.cores.topk import TopKMiner
-from ninefold.hdl.link.queue import BlockQueue
-from ninefold.hdl.link.receiver import FrameReceiver
-from ninefold.hdl.link.sender import FrameSender
-from ninefold.hdl.link.stage import StreamStage
+from ninefold.hdl.cores.frame_receiver import FrameReceiver
+from ninefold.hdl.cores.frame_sender import FrameSender
+from ninefold.hdl.cores.miner import Miner
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.cores.topk import TopK
 from ninefold.hdl.miner.executor import Executor
-from ninefold.hdl.miner.miner import Miner
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.hdl.miner.replies import ReplyStore
 from ninefold.hdl.miner.words import ByteQuantiser
+from ninefold.hdl.parts.stage import StreamStage
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.joints import AnyCore
 from ninefold.sim.formal.proof import Method, Proof
@@ -34,16 +34,16 @@ _SIZE = _MINER.lanes // 2
 _GRID_BYTES, _HELD_MOST = 4, 32
 #: Parts with free behaviour.
 _ANY = (
-    BlockQueue,
+    Queue,
     ByteQuantiser,
     Executor,
     FrameReceiver,
     FrameSender,
     RegisterFile,
     ReplyStore,
-    SimilarityEngine,
+    Similarity,
     StreamStage,
-    TopKMiner,
+    TopK,
 )
 #: Streams that only connect two parts.
 _JOINED = (
@@ -53,12 +53,12 @@ _JOINED = (
     ("ReplyStore.frames", "StreamStage 2.input"),
     ("StreamStage 2.output", "FrameSender.frames"),
     ("FrameSender.output", "StreamStage 3.input"),
-    ("Executor.jobs", "BlockQueue.input"),
-    ("BlockQueue.output", "ReplyStore.jobs"),
+    ("Executor.jobs", "Queue.input"),
+    ("Queue.output", "ReplyStore.jobs"),
     ("Executor.again", "ReplyStore.again"),
     ("Executor.grid", "ByteQuantiser.input"),
-    ("SimilarityEngine.scores", "TopKMiner.scores"),
-    ("TopKMiner.results", "ReplyStore.results"),
+    ("Similarity.scores", "TopK.scores"),
+    ("TopK.results", "ReplyStore.results"),
 )
 #: Signals that only connect two parts: driving part, receiving part, and their names there.
 _WIRED = (
@@ -120,9 +120,7 @@ class _Word:
 def _search(m: Module, core: Any, inside: Inside) -> None:
     """Let the parts behave freely, and check the inputs of the engine."""
     parts = core.parts
-    executor, quantiser, engine, top = (
-        parts[kind.__name__] for kind in (Executor, ByteQuantiser, SimilarityEngine, TopKMiner)
-    )
+    executor, quantiser, engine, top = (parts[kind.__name__] for kind in (Executor, ByteQuantiser, Similarity, TopK))
     drive(m, core.rx)
     follow(m, core.tx)
     word = _Word(m, executor, quantiser, engine)

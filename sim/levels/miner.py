@@ -11,7 +11,8 @@ import numpy as np
 
 from ninefold.drivers.protocol import frames, replies
 from ninefold.drivers.protocol.errors import ProtocolError
-from ninefold.hdl.miner import Miner, MinerParameters
+from ninefold.hdl.cores.miner import Miner
+from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.golden.packed import pack
 from ninefold.sim.levels.case import Case, Place, Reading

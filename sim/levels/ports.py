@@ -8,8 +8,9 @@ from amaranth.hdl import Module, Shape
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link import UartReceiver, UartTransmitter
-from ninefold.hdl.link.layouts import BYTE
+from ninefold.hdl.cores.uart_receiver import UartReceiver
+from ninefold.hdl.cores.uart_transmitter import UartTransmitter
+from ninefold.hdl.parts.layouts import BYTE
 
 __all__ = ["Loop", "StreamsOnly"]
 

@@ -55,9 +55,9 @@ _COMPARISONS = """
 `ninefold mutate CORE --comparisons` plants a fault at each comparison of signals in the source of a core: its right
 operand is one more or one less, or the result is always or never true. Comparisons are found when a core is
 elaborated, so a new one needs no entry. Comparisons of parameters, which Python evaluates, are not hardware and are
-left out. A comparison that is elaborated several times has its fault everywhere. The sources of cores and link are
-covered (`hdl/cores`, `hdl/link`). Comparisons in `hdl/miner` are not: the proof of its executor takes too long to be
-run with each fault.
+left out. A comparison that is elaborated several times has its fault everywhere. The sources of cores and of their
+parts are covered (`hdl/cores`, `hdl/parts`). Comparisons of the miner (`hdl/miner`, `hdl/cores/miner.py`,
+`hdl/cores/insertion.py`) are not: the proof of its executor takes too long to be run with each fault.
 
 The judges are the proofs and testbenches of all cores that contain the comparison, until one fails: first unbounded
 proofs, then testbenches, then bounded proofs, then cover statements, each with small cores first. A fault on which all

@@ -16,12 +16,12 @@ _ALL: tuple[tuple[str, tuple[Fault, ...], str], ...] = (
         "the grid value 0 is negated, which is 0 again",
     ),
     (
-        "hdl/cores/similarity.py SimilarityEngine.elaborate: queued != 2 #2",
+        "hdl/cores/similarity.py Similarity.elaborate: queued != 2 #2",
         (Fault.MORE, Fault.ALWAYS),
         "a partly accepted query is at most the second one, so two queries are never queued then",
     ),
     (
-        "hdl/cores/similarity.py SimilarityEngine.elaborate: queued != 2 #2",
+        "hdl/cores/similarity.py Similarity.elaborate: queued != 2 #2",
         (Fault.LESS,),
         "a partly accepted query waits until the previous one is scored, which delays a load and changes no score",
     ),

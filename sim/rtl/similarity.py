@@ -1,4 +1,4 @@
-"""``similarity`` on the SimilarityEngine core."""
+"""``similarity`` on the Similarity core."""
 
 from __future__ import annotations
 

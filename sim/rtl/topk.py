@@ -1,4 +1,4 @@
-"""``topk`` on the TopKMiner core."""
+"""``topk`` on the TopK core."""
 
 from __future__ import annotations
 

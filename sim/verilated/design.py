@@ -121,7 +121,7 @@ def _sources() -> list[str]:
     """Return the inputs that determine every core's text: sources of cores and formats, this module, tool versions."""
     # Locate the modules without importing them: the import would load Amaranth even if nothing is elaborated.
     files = [Path(ninefold.spec.formats.__file__), Path(__file__)]
-    for name in ("ninefold.hdl.cores", "ninefold.hdl.link", "ninefold.hdl.miner"):
+    for name in ("ninefold.hdl.cores", "ninefold.hdl.parts", "ninefold.hdl.miner"):
         package = importlib.util.find_spec(name)
         if package is None or package.submodule_search_locations is None:
             raise UnavailableError(f"{name} is not installed", "install ninefold again")

@@ -13,8 +13,8 @@ from amaranth.lib import data, wiring
 from ninefold.hdl import block_ram, yosys
 from ninefold.hdl.block_ram import absorb_registers
 from ninefold.hdl.configurations import CONFIGURATIONS
+from ninefold.hdl.cores.queue import Queue
 from ninefold.hdl.elaborate import allow_collisions, rtlil
-from ninefold.hdl.link.queue import BlockQueue
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.sim.levels.netlist import cell_models
 from ninefold.sim.verilated import Design, Gaps, Model, elaborate
@@ -62,8 +62,8 @@ def test_a_store_reads_what_was_written_in_as_many_cycles(depth: int, tmp_path: 
 def test_a_queue_whose_register_has_an_enable_of_its_own(tmp_path: Path) -> None:
     layout = data.StructLayout({"word": 20})
 
-    def queue() -> BlockQueue:
-        return BlockQueue(layout, 1024, registered=True)
+    def queue() -> Queue:
+        return Queue(layout, 1024, registered=True)
 
     netlist = mapped(queue(), tmp_path)
     assert absorb_registers(netlist) == 20

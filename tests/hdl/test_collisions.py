@@ -8,8 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator, SimulatorContext
 
+from ninefold.hdl.cores.frame_receiver import FrameReceiver
 from ninefold.hdl.elaborate import allow_collisions, rtlil
-from ninefold.hdl.link import FrameReceiver
 from tests.hdl.collisions import Colliding
 
 

@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from ninefold.hdl.boards import BOARDS
 from ninefold.hdl.commands.estimate import estimate
 from ninefold.hdl.configurations import Configuration, configuration
+from ninefold.hdl.cores.miner import Miner
 from ninefold.hdl.estimate import changed, speed
 from ninefold.hdl.estimate_area import AVAILABLE, Family, area, fitted
 from ninefold.hdl.estimate_fit import DESIGNS, design, fit, measure
-from ninefold.hdl.miner import Miner, MinerParameters
+from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.verilated import Model, elaborate
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import manifests

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ninefold.hdl.miner.insertion import InsertionTopK
+from ninefold.hdl.cores.insertion import Insertion
 from ninefold.spec.errors import InputError
 from tests.hdl.streams import Bench
 
@@ -37,7 +37,7 @@ def random_batches(random: Random) -> Batches:
 @pytest.mark.parametrize("k", [1, 2, 7, 8, 20])
 @pytest.mark.parametrize("rates", [(1, 1), (1, 0.2), (0.1, 1), (0.5, 0.5)])
 def test_batches_under_back_pressure(k: int, rates: tuple[float, float]) -> None:
-    core = InsertionTopK(k, 8, 5)
+    core = Insertion(k, 8, 5)
     bench = Bench(core, seed=k, limit=20_000)
     batches = [*random_batches(bench.random), list(range(-16, 16)), list(range(15, -17, -1)), [3] * 32]
     expected = best(batches, k)
@@ -49,7 +49,7 @@ def test_batches_under_back_pressure(k: int, rates: tuple[float, float]) -> None
 
 def test_cycles() -> None:
     k = 6
-    core = InsertionTopK(k, 8, 6)
+    core = Insertion(k, 8, 6)
     bench = Bench(core, seed=1)
     # Each score is the best so far, then none is.
     accepted = bench.send(core.scores, words([list(range(40)), list(range(40, 0, -1))]))
@@ -74,12 +74,12 @@ def test_cycles() -> None:
 )
 def test_refusals(parameters: tuple[int, int, int], message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        InsertionTopK(*parameters)
+        Insertion(*parameters)
 
 
 def test_the_miner_takes_it_where_it_keeps_up() -> None:
     from ninefold.hdl.configurations import CONFIGURATIONS
-    from ninefold.hdl.miner.miner import selects_by_insertion
+    from ninefold.hdl.cores.miner import selects_by_insertion
 
     chosen: dict[str, Any] = {name: selects_by_insertion(c.miner) for name, c in CONFIGURATIONS.items()}
     assert {name for name, by_insertion in chosen.items() if by_insertion} == {"icebreaker/small", "tangnano9k/small"}

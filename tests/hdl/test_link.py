@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from ninefold.hdl.link import CobsDecoder, CobsEncoder, FrameReceiver, FrameSender, UartReceiver, UartTransmitter
-from ninefold.hdl.link.layouts import BYTE
-from ninefold.hdl.link.queue import BlockQueue
+from ninefold.hdl.cores.cobs_decoder import CobsDecoder
+from ninefold.hdl.cores.cobs_encoder import CobsEncoder
+from ninefold.hdl.cores.frame_receiver import FrameReceiver
+from ninefold.hdl.cores.frame_sender import FrameSender
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.cores.uart_receiver import UartReceiver
+from ninefold.hdl.cores.uart_transmitter import UartTransmitter
+from ninefold.hdl.parts.layouts import BYTE
 from ninefold.spec.errors import InputError
 from tests.hdl.streams import Bench
 
@@ -119,7 +124,7 @@ def test_decoder_marks_a_frame_that_is_cut_and_is_in_step_again() -> None:
 
 @pytest.mark.parametrize("rates", RATES)
 def test_queue(rates: tuple[float, float]) -> None:
-    bench = Bench(core := BlockQueue(BYTE, 4), seed=10)
+    bench = Bench(core := Queue(BYTE, 4), seed=10)
     sent = [{"data": byte} for byte in bench.random.randbytes(100)]
     accepted = bench.send(core.input, sent, rates[0])
     got, cycles = bench.receive(core.output, len(sent), rates[1])
@@ -317,7 +322,7 @@ def test_uart_receiver_ignores_noise_and_drops_a_byte_without_a_stop_bit() -> No
         (FrameReceiver, (8,), "capacity must be an integer from 16 to 32768, not 8"),
         (FrameReceiver, (24,), "capacity must be a power of two, not 24"),
         (FrameReceiver, (64, 3), "frames must be a power of two, not 3"),
-        (BlockQueue, (8, 6), "depth must be a power of two, not 6"),
+        (Queue, (8, 6), "depth must be a power of two, not 6"),
         (FrameReceiver, (64, 0), "frames must be an integer from 2 to 256, not 0"),
     ],
 )

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from ninefold.hdl.configurations import CONFIGURATIONS, configuration
-from ninefold.hdl.miner import Miner, MinerParameters
+from ninefold.hdl.cores.miner import Miner
+from ninefold.hdl.miner import MinerParameters
 from ninefold.hdl.miner.registers import identity_words
 from ninefold.sim.verilated import Gaps, Model, elaborate
 from ninefold.spec.errors import InputError

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.sim import Simulator
 from amaranth.sim import SimulatorContext as Context
 
-from ninefold.hdl.cores.relay import NEAR, relay, relays_to
+from ninefold.hdl.parts.relay import NEAR, relay, relays_to
 
 
 @pytest.mark.parametrize("relays", range(3))

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from amaranth.sim import Simulator
 
-from ninefold.hdl.cores import relay, similarity
-from ninefold.hdl.cores.adders import AdderTree
-from ninefold.hdl.cores.similarity import SimilarityEngine
+from ninefold.hdl.cores import similarity
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.parts import relay
+from ninefold.hdl.parts.adders import AdderTree
 from ninefold.spec.errors import InputError
 from tests.hdl.streams import Bench, words_of
 
@@ -39,7 +40,7 @@ def scored(queries: Vectors, vectors: Vectors) -> list[tuple[Any, ...]]:
 
 
 def run(
-    core: SimilarityEngine, jobs: list[tuple[Vectors, Vectors]], rates: tuple[float, float, float], seed: int
+    core: Similarity, jobs: list[tuple[Vectors, Vectors]], rates: tuple[float, float, float], seed: int
 ) -> tuple[list[list[int]], list[int]]:
     """Load and query in turn, and compare; returns the cycles of the query words of each job, and of the scores."""
     bench = Bench(core, seed)
@@ -64,7 +65,7 @@ def run(
 
 def test_every_product_of_two_nits() -> None:
     every = [[nit] for nit in range(-4, 5)]
-    run(SimilarityEngine(1, 1, 9), [(every, every)], (1, 1, 1), seed=0)
+    run(Similarity(1, 1, 9), [(every, every)], (1, 1, 1), seed=0)
 
 
 @pytest.mark.parametrize("rates", [(1, 1, 1), (1, 1, 0.2), (0.3, 0.3, 1), (0.6, 0.6, 0.6)])
@@ -81,7 +82,7 @@ def test_loads_and_queries_under_back_pressure(
     # A full store, one vector, and some; each database replaces the one before it.
     sizes = [(depth, 3), (1, 4), ((depth + 1) // 2, 2), (depth, 1)]
     jobs = [(nits(random, n, dimensions), nits(random, q, dimensions)) for n, q in sizes]
-    run(SimilarityEngine(dimensions, lanes, depth, registered), jobs, rates, seed=3)
+    run(Similarity(dimensions, lanes, depth, registered), jobs, rates, seed=3)
 
 
 @pytest.mark.parametrize("rates", [(1, 1, 1), (1, 1, 0.2), (0.3, 0.6, 1)])
@@ -92,7 +93,7 @@ def test_many_groups_of_lanes_are_reached_by_relays(
     monkeypatch.setattr(relay, "NEAR", 4)
     random = Random(7)
     jobs = [(nits(random, n, 20), nits(random, q, 20)) for n, q in [(4, 5), (1, 9), (3, 2), (4, 1)]]
-    accepted, cycles = run(SimilarityEngine(20, 10, 4), jobs, rates, seed=4)
+    accepted, cycles = run(Similarity(20, 10, 4), jobs, rates, seed=4)
     if rates == (1, 1, 1):
         assert cycles[0] == accepted[0][1] + 2 + 4 + 13
         assert [b - a for a, b in pairwise(cycles[:20])] == [2] * 19
@@ -102,7 +103,7 @@ def test_many_groups_of_lanes_are_reached_by_relays(
 def test_extreme_scores_fit(dimensions: int, lanes: int) -> None:
     ends = [[4] * dimensions, [-4] * dimensions, [4, -4] * (dimensions // 2) + [4] * (dimensions % 2)]
     assert scored(ends[:1], ends[:2]) == [(16 * dimensions, 0, 0), (-16 * dimensions, 1, 1)]
-    run(SimilarityEngine(dimensions, lanes, 3), [(ends, ends)], (1, 1, 1), seed=0)
+    run(Similarity(dimensions, lanes, 3), [(ends, ends)], (1, 1, 1), seed=0)
 
 
 @pytest.mark.parametrize("registered", [False, True])
@@ -112,7 +113,7 @@ def test_extreme_scores_fit(dimensions: int, lanes: int) -> None:
 def test_no_bubble_at_saturation(dimensions: int, lanes: int, rows: int, registered: bool) -> None:
     random = Random(1)
     beats = dimensions // lanes
-    core = SimilarityEngine(dimensions, lanes, rows, registered)
+    core = Similarity(dimensions, lanes, rows, registered)
     jobs = [(nits(random, rows, dimensions), nits(random, 40, dimensions))]
     (accepted,), cycles = run(core, jobs, (1, 1, 1), seed=0)
     assert [b - a for a, b in pairwise(cycles)] == [beats] * (len(cycles) - 1)
@@ -123,7 +124,7 @@ def test_no_bubble_at_saturation(dimensions: int, lanes: int, rows: int, registe
 
 
 def test_one_word_is_loaded_a_cycle() -> None:
-    core = SimilarityEngine(8, 2, 16)
+    core = Similarity(8, 2, 16)
     bench = Bench(core, seed=2)
     vectors = nits(bench.random, 16, 8)
     accepted = bench.send(core.load, load_words(vectors, 2))
@@ -132,7 +133,7 @@ def test_one_word_is_loaded_a_cycle() -> None:
 
 
 def test_words_past_the_store_have_no_effect() -> None:
-    core = SimilarityEngine(4, 2, 3)
+    core = Similarity(4, 2, 3)
     bench = Bench(core, seed=7)
     vectors, queries = nits(bench.random, 9, 4), nits(bench.random, 3, 4)
     later = nits(bench.random, 2, 4)
@@ -153,7 +154,7 @@ def test_words_past_the_store_have_no_effect() -> None:
 
 @pytest.mark.parametrize("score_rate", [1, 0.2])
 def test_a_load_waits_for_the_queries_before_it_and_the_queries_after_it_wait(score_rate: float) -> None:
-    core = SimilarityEngine(6, 2, 4)
+    core = Similarity(6, 2, 4)
     bench = Bench(core, seed=9)
     old, new = nits(bench.random, 4, 6), nits(bench.random, 3, 6)
     queries = nits(bench.random, 6, 6)
@@ -189,7 +190,7 @@ def test_a_load_waits_for_the_queries_before_it_and_the_queries_after_it_wait(sc
 
 
 def test_queries_wait_for_the_first_load() -> None:
-    core = SimilarityEngine(2, 2, 2)
+    core = Similarity(2, 2, 2)
     bench = Bench(core, seed=0)
     asked = bench.send(core.query, query_words([[1, 2]], 2))
     loaded: list[int] = []
@@ -207,7 +208,7 @@ def test_queries_wait_for_the_first_load() -> None:
 
 
 def test_ready_does_not_follow_other_ports_within_a_cycle() -> None:
-    core = SimilarityEngine(2, 2, 2)
+    core = Similarity(2, 2, 2)
     bench = Bench(core, seed=0)
 
     async def stall(ctx: Any) -> None:
@@ -265,12 +266,12 @@ def test_adder_tree(operands: int) -> None:
 )
 def test_refusals(dimensions: Any, lanes: Any, depth: Any, message: str) -> None:
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
-        SimilarityEngine(dimensions, lanes, depth)
+        Similarity(dimensions, lanes, depth)
 
 
 def test_parameters_and_widths() -> None:
-    core = SimilarityEngine(384, 16, 512)
+    core = Similarity(384, 16, 512)
     assert (core.dimensions, core.lanes, core.depth) == (384, 16, 512)
     payload = core.scores.payload.shape()
     assert {name: payload[name].width for name in ("score", "id")} == {"score": 14, "id": 9}
-    assert SimilarityEngine(1, 1, 1).scores.payload.shape()["id"].width == 1
+    assert Similarity(1, 1, 1).scores.payload.shape()["id"].width == 1

@@ -7,8 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl import yosys
-from ninefold.hdl.cores.store import WordStore
 from ninefold.hdl.elaborate import verilog
+from ninefold.hdl.parts.store import WordStore
 from ninefold.hdl.spram import SpramMemories
 from ninefold.sim.verilated import Design, Model, elaborate
 

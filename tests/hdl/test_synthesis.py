@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from ninefold.hdl import reports, tools
 from ninefold.hdl.commands.synthesise import synthesise
-from ninefold.hdl.cores import TopKMiner
-from ninefold.hdl.cores.store import WordStore
+from ninefold.hdl.cores.topk import TopK
 from ninefold.hdl.elaborate import rtlil
 from ninefold.hdl.harness import Harness
+from ninefold.hdl.parts.store import WordStore
 from ninefold.hdl.reports import ReportError, Resources, Step
 from ninefold.hdl.synthesis import Flow, Implementation, implement
 from ninefold.spec.errors import FullDiskError, InputError, ToolError, UnavailableError
@@ -377,7 +377,7 @@ def test_command_refusals(arguments: list[str], message: str) -> None:
 
 
 def test_the_harness_reaches_every_port() -> None:
-    made = TopKMiner(**TINY)  # type: ignore[arg-type]
+    made = TopK(**TINY)  # type: ignore[arg-type]
     text = rtlil(Harness(made))
     # 4 score, 2 id and last in, valid, and ready of the results; 7 bits of results, valid, and ready of the scores.
     assert "wire width 9 \\shifted" in text

@@ -9,7 +9,7 @@ import pytest
 from amaranth.lib import wiring
 from amaranth.sim import Simulator, SimulatorContext
 
-from ninefold.hdl.cores import TopKMiner
+from ninefold.hdl.cores.topk import TopK
 from ninefold.spec.errors import InputError
 
 # A component that is made in order to be refused is never elaborated.
@@ -37,7 +37,7 @@ class Run:
     delivered: list[int] = field(default_factory=list)
 
 
-def run(core: TopKMiner, batches: list[Batch], offers: Callable[[], bool], takes: Callable[[], bool]) -> Run:
+def run(core: TopK, batches: list[Batch], offers: Callable[[], bool], takes: Callable[[], bool]) -> Run:
     """Stream `batches` through the core; `offers` and `takes` say each cycle whether either side is willing."""
     seen = Run()
     words = [(*entry, int(i == len(batch) - 1)) for batch in batches for i, entry in enumerate(batch)]
@@ -77,7 +77,7 @@ def run(core: TopKMiner, batches: list[Batch], offers: Callable[[], bool], takes
     return seen
 
 
-def random_batches(rng: random.Random, core: TopKMiner, sizes: list[int], spread: int | None = None) -> list[Batch]:
+def random_batches(rng: random.Random, core: TopK, sizes: list[int], spread: int | None = None) -> list[Batch]:
     """Return batches of those sizes; scores from the whole range, or from `spread` values around its middle."""
     low = -(1 << (core.score_width - 1)) if core.signed else 0
     count = 1 << core.score_width
@@ -99,7 +99,7 @@ def chance(rng: random.Random, probability: float) -> Callable[[], bool]:
 @pytest.mark.parametrize("signed", [True, False])
 def test_results_under_random_back_pressure(k: int, offer: float, take: float, signed: bool) -> None:
     rng = random.Random(f"{k} {offer} {take} {signed}")
-    core = TopKMiner(k, 5, 10, signed)
+    core = TopK(k, 5, 10, signed)
     sizes = [1, 1, k, k + 1, max(1, k - 1), 1, 2 * k, 3 * k + 2, *(rng.randint(1, 3 * k + 1) for _ in range(8))]
     batches = random_batches(rng, core, sizes)
     assert run(core, batches, chance(rng, offer), chance(rng, take)).results == expected(batches, k)
@@ -109,7 +109,7 @@ def test_results_under_random_back_pressure(k: int, offer: float, take: float, s
 @pytest.mark.parametrize("k", [4, 20])
 def test_results_blocked_for_long_and_released_in_bursts(k: int, blocked: int) -> None:
     rng = random.Random(blocked)
-    core = TopKMiner(k, 6, 10)
+    core = TopK(k, 6, 10)
     batches = random_batches(rng, core, [rng.choice([k, k + 1, 2 * k, 1]) for _ in range(12)])
     burst = cycle([False] * blocked + [True] * rng.randint(1, 2 * k) + [False] * blocked + [True])
     assert run(core, batches, always, lambda: next(burst)).results == expected(batches, k)
@@ -118,14 +118,14 @@ def test_results_blocked_for_long_and_released_in_bursts(k: int, blocked: int) -
 @pytest.mark.parametrize("spread", [1, 2])
 def test_ties_rank_by_arrival(spread: int) -> None:
     rng = random.Random(spread)
-    core = TopKMiner(5, 6, 12)
+    core = TopK(5, 6, 12)
     batches = random_batches(rng, core, [5, 20, 3, 40, 1, 12], spread)
     assert run(core, batches, always, chance(rng, 0.7)).results == expected(batches, 5)
 
 
 @pytest.mark.parametrize("signed", [True, False])
 def test_the_lowest_score_and_zero_compete(signed: bool) -> None:
-    core = TopKMiner(4, 4, 4, signed)
+    core = TopK(4, 4, 4, signed)
     low, high = (-8, 7) if signed else (0, 15)
     batches: list[Batch] = [[(low, 1), (low, 2)], [(low, 3)] * 6, [(0, 4), (low, 5), (high, 6)], [(low, 7)], [(0, 8)]]
     assert run(core, batches, always, always).results == expected(batches, 4)
@@ -134,7 +134,7 @@ def test_the_lowest_score_and_zero_compete(signed: bool) -> None:
 @pytest.mark.parametrize("k", [1, 2, 4, 5, 11, 12, 19, 20])
 def test_no_bubble_between_batches_of_k_or_more(k: int) -> None:
     rng = random.Random(k)
-    core = TopKMiner(k, 8, 8)
+    core = TopK(k, 8, 8)
     sizes = [k] * 6 + [k + n for n in range(k + 3)] + [2 * k, k, k]
     batches = random_batches(rng, core, sizes)
     seen = run(core, batches, always, always)
@@ -145,7 +145,7 @@ def test_no_bubble_between_batches_of_k_or_more(k: int) -> None:
 def test_a_shorter_batch_waits_for_the_results_before_it() -> None:
     k = 6
     rng = random.Random(0)
-    core = TopKMiner(k, 8, 8)
+    core = TopK(k, 8, 8)
     sizes = [20, 1, 1, 3, 2, 2, 9, 4, 4, 5]
     batches = random_batches(rng, core, sizes)
     seen = run(core, batches, always, always)
@@ -159,20 +159,20 @@ def test_a_shorter_batch_waits_for_the_results_before_it() -> None:
 
 @pytest.mark.parametrize("k", [1, 2, 7, 32])
 def test_latency(k: int) -> None:
-    core = TopKMiner(k, 8, 8)
+    core = TopK(k, 8, 8)
     batches = random_batches(random.Random(k), core, [2 * k])
     seen = run(core, batches, always, always)
     assert seen.delivered == [seen.accepted[-1] + core.latency + i for i in range(k)]
 
 
 def test_latency_is_what_the_docstring_says() -> None:
-    assert [TopKMiner(k, 4, 4).latency for k in (1, 5, 6, 8, 64, 256)] == [8, 14, 15, 17, 87, 331]
+    assert [TopK(k, 4, 4).latency for k in (1, 5, 6, 8, 64, 256)] == [8, 14, 15, 17, 87, 331]
 
 
 @pytest.mark.parametrize("k", [64, 100])
 def test_large_k(k: int) -> None:
     rng = random.Random(k)
-    core = TopKMiner(k, 10, 9)
+    core = TopK(k, 10, 9)
     batches = random_batches(rng, core, [k, k - 1, k + 40])
     assert run(core, batches, always, chance(rng, 0.8)).results == expected(batches, k)
 
@@ -191,11 +191,11 @@ def test_large_k(k: int) -> None:
 )
 def test_refused_parameters(parameters: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as refusal:
-        TopKMiner(**({"k": 4, "score_width": 8, "id_width": 8} | parameters))  # type: ignore[arg-type]
+        TopK(**({"k": 4, "score_width": 8, "id_width": 8} | parameters))  # type: ignore[arg-type]
     assert str(refusal.value) == message
 
 
 def test_is_a_component_with_its_parameters() -> None:
-    core = TopKMiner(k=3, score_width=7, id_width=2, signed=False)
+    core = TopK(k=3, score_width=7, id_width=2, signed=False)
     assert isinstance(core, wiring.Component)
     assert (core.k, core.score_width, core.id_width, core.signed) == (3, 7, 2, False)

@@ -6,8 +6,8 @@ from amaranth.hdl import Mux, Value
 
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.cores import similarity as engine
-from ninefold.hdl.cores.dot import trit_pair
 from ninefold.hdl.elaborate import verilog
+from ninefold.hdl.parts.dot import trit_pair
 from ninefold.sim.benches.fields import VARIABLE
 from ninefold.sim.simulation import repeat_command, simulate
 from ninefold.sim.simulators import Outcome, find_simulator

@@ -23,7 +23,7 @@ from tests.sampling import turn
 EVERY = 50
 SEEN = sorted(fault for fault, judge in kept().verdicts.items() if judge and not judge.startswith("testbench"))
 QUEUE = {"width": 2, "depth": 4}
-EMPTY = Comparison("hdl/link/queue.py", "BlockQueue.elaborate", "given != taken")
+EMPTY = Comparison("hdl/cores/queue.py", "Queue.elaborate", "given != taken")
 
 
 def test_every_comparison_has_a_verdict_on_the_present_cores() -> None:
@@ -101,7 +101,7 @@ def test_what_is_0_has_no_fault_below() -> None:
 
 
 def test_verdicts_name_the_first_judge_that_fails() -> None:
-    fault = Planted(Comparison("hdl/cores/credit.py", "CreditQueue.elaborate", "credits != 0"), Fault.MORE)
+    fault = Planted(Comparison("hdl/parts/credit.py", "CreditQueue.elaborate", "credits != 0"), Fault.MORE)
     (judged,) = verdicts.run([fault])
     assert (judged.planted, judged.judge) == (fault, "proof credit order")
     assert str(judged) == f"{fault}: proof credit order fails: {judged.said}"

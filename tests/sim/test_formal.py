@@ -34,50 +34,50 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.cores.topk", "room >= 3", "room >= 2"),
     ],
     ("insertion", "selection"): [
-        ("hdl.miner.insertion", "held.score > above.score", "held.score >= above.score"),
-        ("hdl.miner.insertion", "last.eq(left == 1)", "last.eq(left == 2)"),
+        ("hdl.cores.insertion", "held.score > above.score", "held.score >= above.score"),
+        ("hdl.cores.insertion", "last.eq(left == 1)", "last.eq(left == 2)"),
     ],
     ("quantiser", "rule"): [
         ("hdl.cores.quantiser", "magnitude >= threshold", "magnitude > threshold"),
         ("hdl.cores.quantiser", "Mux(negative[1], -count, count)", "Mux(negative[0], -count, count)"),
     ],
-    ("dot", "sum"): [("hdl.cores.dot", "high.sum + (high.sum << 1)", "high.sum << 1")],
+    ("dot", "sum"): [("hdl.parts.dot", "high.sum + (high.sum << 1)", "high.sum << 1")],
     ("similarity", "scores"): [
         ("hdl.cores.similarity", "Mux(new, 0, score) + dot.sum", "score + dot.sum"),
         ("hdl.cores.similarity", "Mux(final, 0, identifier + 1)", "identifier + 1"),
     ],
     ("uart_transmitter", "line"): [
-        ("hdl.link.uart", "Mux(left == 1, 0, self.divisor - 1)", "self.divisor - 1"),
-        ("hdl.link.uart", "(left <= 1)", "(left <= 2)"),
+        ("hdl.cores.uart_transmitter", "Mux(left == 1, 0, self.divisor - 1)", "self.divisor - 1"),
+        ("hdl.cores.uart_transmitter", "(left <= 1)", "(left <= 2)"),
     ],
     ("uart_receiver", "bytes"): [
-        ("hdl.link.uart", "timer.eq(self.divisor // 2 - 1)", "timer.eq(0)"),
-        ("hdl.link.uart", "shifted.eq(Cat(shifted[1:], line))", "shifted.eq(Cat(line, shifted[:-1]))"),
+        ("hdl.cores.uart_receiver", "timer.eq(self.divisor // 2 - 1)", "timer.eq(0)"),
+        ("hdl.cores.uart_receiver", "shifted.eq(Cat(shifted[1:], line))", "shifted.eq(Cat(line, shifted[:-1]))"),
     ],
     ("framing", "round_trip"): [
-        ("hdl.link.cobs", "byte != self.group + 1", "1"),
-        ("hdl.link.cobs", "empty_due.eq(zero & last)", "empty_due.eq(0)"),
+        ("hdl.cores.cobs_decoder", "byte != self.group + 1", "1"),
+        ("hdl.cores.cobs_encoder", "empty_due.eq(zero & last)", "empty_due.eq(0)"),
     ],
-    ("frame_receiver", "buffer"): [("hdl.link.receiver", "(taken != sound)", "(taken != end)")],
+    ("frame_receiver", "buffer"): [("hdl.cores.frame_receiver", "(taken != sound)", "(taken != end)")],
     ("frame_receiver", "acceptance"): [
-        ("hdl.link.receiver", "_HEADER_BYTES + _CRC_BYTES - 1)", "_HEADER_BYTES + _CRC_BYTES - 2)"),
+        ("hdl.cores.frame_receiver", "_HEADER_BYTES + _CRC_BYTES - 1)", "_HEADER_BYTES + _CRC_BYTES - 2)"),
         (
-            "hdl.link.receiver",
+            "hdl.cores.frame_receiver",
             "queue.input.valid.eq(closes & counted & matches)",
             "queue.input.valid.eq(closes & counted)",
         ),
     ],
     ("frame_sender", "frames"): [
-        ("hdl.link.sender", "last.eq(index == 3)", "last.eq(index == 2)"),
-        ("hdl.link.sender", "crc.start.eq(1)", "crc.start.eq(0)"),
+        ("hdl.cores.frame_sender", "last.eq(index == 3)", "last.eq(index == 2)"),
+        ("hdl.cores.frame_sender", "crc.start.eq(1)", "crc.start.eq(0)"),
     ],
     ("crc", "steps"): [
         ("sim.formal.checksums", "catalog.CRC32_ISO_HDLC", "catalog.CRC32_ISCSI"),
         ("sim.formal.checksums", "unit.start.eq(self.start)", "unit.start.eq(0)"),
     ],
     ("stage", "order"): [
-        ("hdl.link.stage", "Mux(spills, spilled, self.input.payload)", "self.input.payload"),
-        ("hdl.link.stage", "spills | self.input.valid", "self.input.valid"),
+        ("hdl.parts.stage", "Mux(spills, spilled, self.input.payload)", "self.input.payload"),
+        ("hdl.parts.stage", "spills | self.input.valid", "self.input.valid"),
     ],
     ("word_packer", "words"): [
         ("hdl.miner.words", "pending.eq(count == self._bytes - 1)", "pending.eq(count == self._bytes - 2)"),
@@ -85,7 +85,7 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
     ("word_packer", "long_words"): [
         ("hdl.miner.words", "Cat(self.pending, settled)[-1]", "Cat(self.pending, settled)[-2]"),
     ],
-    ("word_packer", "longest_words"): [("hdl.cores.relay", "regions[i // _NEIGHBOURS]", "pulse")],
+    ("word_packer", "longest_words"): [("hdl.parts.relay", "regions[i // _NEIGHBOURS]", "pulse")],
     ("counter", "count"): [("hdl.miner.counters", "pending.eq(pending + self.event)", "pending.eq(pending)")],
     ("row_counter", "counts"): [
         ("hdl.miner.rows", "crc.start.eq(self.restart)", "crc.start.eq(0)"),
@@ -99,7 +99,7 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.intake", "self.ends & rows & (left == 1)", "self.ends & (left == 1)"),
         ("hdl.miner.intake", "self.more.eq(left != 1)", "self.more.eq(left != 0)"),
     ],
-    ("word_store", "words"): [("hdl.cores.store", "written_before.eq(written)", "written_before.eq(0)")],
+    ("word_store", "words"): [("hdl.parts.store", "written_before.eq(written)", "written_before.eq(0)")],
     ("pipeline", "order"): [
         ("hdl.cores.pipeline", "(beat == 0) & (held == 0)", "beat == 0"),
         ("hdl.cores.pipeline", "values_pass.eq(beat != 0)", "values_pass.eq(1)"),
@@ -109,13 +109,13 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.words", "nits.ready.eq(~second_next | self.output.ready)", "nits.ready.eq(1)"),
     ],
     ("queue", "order"): [
-        ("hdl.link.queue", "room.eq(advance | (room", "room.eq(1 | (room"),
-        ("hdl.link.queue", "(given != taken) & (~shown | moves)", "~shown | moves"),
-        ("hdl.link.queue", "read.en.eq(advance)", "read.en.eq(1)"),
+        ("hdl.cores.queue", "room.eq(advance | (room", "room.eq(1 | (room"),
+        ("hdl.cores.queue", "(given != taken) & (~shown | moves)", "~shown | moves"),
+        ("hdl.cores.queue", "read.en.eq(advance)", "read.en.eq(1)"),
     ],
     ("queue", "registered"): [
-        ("hdl.link.queue", "moves.eq(shown & (~offered | self.output.ready))", "moves.eq(shown)"),
-        ("hdl.link.queue", "offered.eq(moves | (offered & ~self.output.ready))", "offered.eq(moves)"),
+        ("hdl.cores.queue", "moves.eq(shown & (~offered | self.output.ready))", "moves.eq(shown)"),
+        ("hdl.cores.queue", "offered.eq(moves | (offered & ~self.output.ready))", "offered.eq(moves)"),
     ],
     ("replies", "building"): [
         ("hdl.miner.replies", "Mux(literals == job.literals, job.first, job.second)", "job.first"),
@@ -146,15 +146,15 @@ FAULTS: dict[tuple[str, str], list[tuple[str, str, str]]] = {
         ("hdl.miner.queries", "faults[Fault.EMPTY].eq(self._rows == 0)", "faults[Fault.EMPTY].eq(0)"),
     ],
     ("miner", "search"): [
-        ("hdl.miner.miner", "executor.of_grid & ~executor.loading", "executor.of_grid"),
-        ("hdl.miner.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(0)"),
-        ("hdl.miner.miner", "packer.words.payload.last | executor.flush", "packer.words.payload.last"),
-        ("hdl.miner.miner", "packer.words.valid & ~executor.loading", "packer.words.valid"),
-        ("hdl.miner.miner", "replies.word.eq(registers.word)", "replies.word.eq(registers.word[1:])"),
+        ("hdl.cores.miner", "executor.of_grid & ~executor.loading", "executor.of_grid"),
+        ("hdl.cores.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(0)"),
+        ("hdl.cores.miner", "packer.words.payload.last | executor.flush", "packer.words.payload.last"),
+        ("hdl.cores.miner", "packer.words.valid & ~executor.loading", "packer.words.valid"),
+        ("hdl.cores.miner", "replies.word.eq(registers.word)", "replies.word.eq(registers.word[1:])"),
     ],
     ("credit", "order"): [
-        ("hdl.cores.credit", "credits != 0", "1"),
-        ("hdl.cores.credit", "self.take & ~given", "self.take"),
+        ("hdl.parts.credit", "credits != 0", "1"),
+        ("hdl.parts.credit", "self.take & ~given", "self.take"),
     ],
 }
 
@@ -233,7 +233,7 @@ def test_command_prints_what_was_proved(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_command_keeps_the_trace_of_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    planted(monkeypatch, "hdl.link.cobs", "empty_due.eq(zero & last)", "empty_due.eq(0)")
+    planted(monkeypatch, "hdl.cores.cobs_encoder", "empty_due.eq(zero & last)", "empty_due.eq(0)")
     result = CliRunner().invoke(cli, ["prove", "framing", "--task", "round_trip"])
     assert result.exit_code == 1
     assert "FAILED" in result.output

@@ -39,12 +39,12 @@ RESIDUE = 0x2144DF1C
 FAULTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
     "similarity": {
         "a credit is lost when one comes back": [
-            ("hdl.cores.credit", "self.take & ~given", "self.take & (~given | FAULT)")
+            ("hdl.parts.credit", "self.take & ~given", "self.take & (~given | FAULT)")
         ],
         "a credit too many when one is taken": [
-            ("hdl.cores.credit", "~self.take & given", "(~self.take | FAULT) & given")
+            ("hdl.parts.credit", "~self.take & given", "(~self.take | FAULT) & given")
         ],
-        "credits are not asked for": [("hdl.cores.credit", "credits != 0", "(credits != 0) | FAULT")],
+        "credits are not asked for": [("hdl.parts.credit", "credits != 0", "(credits != 0) | FAULT")],
         "a load does not wait for a query that is accepted in part": [
             (
                 "hdl.cores.similarity",
@@ -107,13 +107,13 @@ FAULTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
     "frame_receiver": {
         "a bit of the CRC is not compared": [
             (
-                "hdl.link.receiver",
+                "hdl.cores.frame_receiver",
                 "matches.eq(crc.match_detected)",
                 f"matches.eq(crc.match_detected | (FAULT & (crc.crc == {RESIDUE ^ CRC_BIT})))",
             )
         ],
         "what follows a frame that is too long is too long": [
-            ("hdl.link.receiver", "too_long.eq(0)]", "too_long.eq(too_long & FAULT)]")
+            ("hdl.cores.frame_receiver", "too_long.eq(0)]", "too_long.eq(too_long & FAULT)]")
         ],
     },
     "miner": {
@@ -123,7 +123,7 @@ FAULTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
             ("hdl.miner.loads", "m.If(~begun | ", "m.If(~begun | FAULT | "),
         ],
         "half a word of a load that is broken off stays": [
-            ("hdl.miner.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(executor.restart & ~FAULT)")
+            ("hdl.cores.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(executor.restart & ~FAULT)")
         ],
         "a load leaves the epoch": [("hdl.miner.loads", "self.clear_epoch.eq(1)", "self.clear_epoch.eq(~FAULT)")],
         "a load goes on with the CRC of the one before": [

@@ -81,12 +81,12 @@ def test_a_draw_repeats_itself(queue: Netlist) -> None:
 
 
 def test_the_digest_of_a_netlist_does_not_hang_on_lines(queue: Netlist) -> None:
-    assert re.search(r'src "hdl/link/queue\.py:\d+', queue.text)
+    assert re.search(r'src "hdl/cores/queue\.py:\d+', queue.text)
     assert str(ROOT) not in queue.text
     assert flat("queue", {"width": 3, "depth": 4}).digest != queue.digest
     moved = re.sub(r"queue\.py:(\d+)", r"queue.py:9\1", queue.text)
     places = lines_of(Netlist(moved, queue.digest))
-    assert {place for place in places.values() if place.startswith("hdl/link/queue.py:9")}
+    assert {place for place in places.values() if place.startswith("hdl/cores/queue.py:9")}
 
 
 def test_a_sample_of_another_netlist_is_refused(queue: Netlist, kept: Path) -> None:

@@ -4,14 +4,14 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.checks import check_integer
 from ninefold.spec.formats import K_MAX
 
-__all__ = ["InsertionTopK"]
+__all__ = ["Insertion"]
 
 
-class InsertionTopK(wiring.Component):
-    """Streaming selection of the k largest scores of each batch, as :class:`ninefold.hdl.cores.TopKMiner`, in memory.
+class Insertion(wiring.Component):
+    """Streaming selection of the k largest scores of each batch, as :class:`ninefold.hdl.cores.TopK`, in memory.
 
     A memory holds the best scores of a batch in order. A new score is compared with them from the lowest up, and
     smaller entries move down by one. The memory holds two batches, so one leaves while the next enters.

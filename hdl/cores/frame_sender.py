@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.link.cobs import CobsEncoder
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE
+from ninefold.hdl.cores.cobs_encoder import CobsEncoder
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
 
 __all__ = ["FrameSender"]
 

@@ -1,16 +1,16 @@
-"""UART, 8N1, least significant bit first."""
+"""UART receiver, 8N1, least significant bit first."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.link.layouts import BYTE
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.parts.layouts import BYTE
 
-__all__ = ["UartReceiver", "UartTransmitter"]
+__all__ = ["DIVISOR_MAX", "UartReceiver"]
 
-_DIVISOR_MAX = 65535
+DIVISOR_MAX = 65535
 
 
 class UartReceiver(wiring.Component):
@@ -45,7 +45,7 @@ class UartReceiver(wiring.Component):
     """
 
     def __init__(self, divisor: int) -> None:
-        self.divisor = check_integer("divisor", divisor, 4, _DIVISOR_MAX)
+        self.divisor = check_integer("divisor", divisor, 4, DIVISOR_MAX)
         super().__init__({"rx": In(1), "output": Out(stream.Signature(BYTE)), "lost": Out(1)})
 
     def elaborate(self, _platform: object) -> Module:
@@ -84,57 +84,4 @@ class UartReceiver(wiring.Component):
                 m.next = "IDLE"
         with m.If(done & (~self.output.valid | self.output.ready)):
             m.d.sync += [self.output.valid.eq(1), self.output.payload.data.eq(shifted)]
-        return m
-
-
-class UartTransmitter(wiring.Component):
-    """UART transmitter.
-
-    Throughput is one byte in ``10 * divisor`` cycles, without gaps. The start bit begins in the cycle after the byte
-    was accepted.
-
-    Parameters
-    ----------
-    divisor : int
-        Cycles per bit, 4 to 65535.
-
-    Members
-    -------
-    input : In(stream.Signature({data: 8}))
-        The bytes.
-    tx : Out(1, init=1)
-        Serial output, 1 when idle.
-
-    Raises
-    ------
-    InputError
-        A parameter outside what is allowed.
-    """
-
-    def __init__(self, divisor: int) -> None:
-        self.divisor = check_integer("divisor", divisor, 4, _DIVISOR_MAX)
-        super().__init__({"input": In(stream.Signature(BYTE)), "tx": Out(1, init=1)})
-
-    def elaborate(self, _platform: object) -> Module:
-        """Build the timer and the shift register, which ends with the stop bit."""
-        m = Module()
-        timer = Signal(range(self.divisor))
-        left = Signal(range(11))
-        shifted = Signal(10, init=0x3FF)
-        ends = (timer == 0) & (left <= 1)
-        m.d.comb += [self.tx.eq(shifted[0]), self.input.ready.eq(ends)]
-        with m.If(self.input.valid & self.input.ready):
-            m.d.sync += [
-                shifted.eq(Cat(Const(0, 1), self.input.payload.data, Const(1, 1))),
-                left.eq(10),
-                timer.eq(self.divisor - 1),
-            ]
-        with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
-        with m.Elif(left != 0):
-            m.d.sync += [
-                shifted.eq(Cat(shifted[1:], Const(1, 1))),
-                left.eq(left - 1),
-                timer.eq(Mux(left == 1, 0, self.divisor - 1)),
-            ]
         return m

@@ -4,13 +4,13 @@ from amaranth.hdl import Module, Shape, ShapeLike, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
+from ninefold.hdl.checks import check_integer
 from ninefold.spec.errors import InputError
 
-__all__ = ["BlockQueue"]
+__all__ = ["Queue"]
 
 
-class BlockQueue(wiring.Component):
+class Queue(wiring.Component):
     """FIFO with its elements in one memory, which saves area if they are wide.
 
     Throughput is one element a cycle. Latency is 2 cycles: an element accepted in cycle t by an empty queue is offered

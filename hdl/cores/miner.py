@@ -6,20 +6,20 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.cores.similarity import SimilarityEngine
-from ninefold.hdl.cores.topk import TopKMiner
-from ninefold.hdl.link.layouts import BYTE
-from ninefold.hdl.link.queue import BlockQueue
-from ninefold.hdl.link.receiver import FrameReceiver
-from ninefold.hdl.link.sender import FrameSender
-from ninefold.hdl.link.stage import StreamStage
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.cores.frame_receiver import FrameReceiver
+from ninefold.hdl.cores.frame_sender import FrameSender
+from ninefold.hdl.cores.insertion import Insertion
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.cores.similarity import Similarity
+from ninefold.hdl.cores.topk import TopK
 from ninefold.hdl.miner.executor import Executor
-from ninefold.hdl.miner.insertion import InsertionTopK
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.hdl.miner.replies import ReplyStore
 from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
+from ninefold.hdl.parts.layouts import BYTE
+from ninefold.hdl.parts.stage import StreamStage
 from ninefold.spec.formats import score_bits
 
 __all__ = ["Miner", "registers_stores", "selects_by_insertion"]
@@ -31,7 +31,7 @@ _SLOW_HZ = 30_000_000
 
 
 def selects_by_insertion(parameters: MinerParameters) -> bool:
-    """Return True if scores arrive slowly enough for the small :class:`InsertionTopK`."""
+    """Return True if scores arrive slowly enough for the small :class:`Insertion`."""
     return parameters.dimensions // parameters.lanes >= parameters.k + 2
 
 
@@ -87,7 +87,7 @@ class Miner(wiring.Component):
         self._staged(m, "frames_stage", replies.frames, sender.frames)
         self._staged(m, "sent_stage", sender.output, wiring.flipped(self.tx))
 
-        m.submodules.jobs = jobs = BlockQueue(executor.jobs.payload.shape(), _QUEUED)
+        m.submodules.jobs = jobs = Queue(executor.jobs.payload.shape(), _QUEUED)
         wiring.connect(m, executor.jobs, jobs.input)
         wiring.connect(m, jobs.output, replies.jobs)
         m.d.comb += [
@@ -125,9 +125,9 @@ class Miner(wiring.Component):
         p = self.parameters
         m.submodules.quantiser = quantiser = ByteQuantiser(p.mode)
         m.submodules.packer = packer = WordPacker(p.lanes)
-        m.submodules.engine = engine = SimilarityEngine(p.dimensions, p.lanes, p.depth, registers_stores(p))
+        m.submodules.engine = engine = Similarity(p.dimensions, p.lanes, p.depth, registers_stores(p))
         small = selects_by_insertion(p)
-        m.submodules.topk = topk = (InsertionTopK if small else TopKMiner)(p.k, score_bits(p.dimensions), id_bits)
+        m.submodules.topk = topk = (Insertion if small else TopK)(p.k, score_bits(p.dimensions), id_bits)
         wiring.connect(m, executor.grid, quantiser.input)
         wiring.connect(m, executor.threshold, quantiser.threshold)
         wiring.connect(m, engine.scores, topk.scores)

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.adders import AdderTree
+from ninefold.hdl.parts.adders import AdderTree
 from ninefold.spec.formats import NIT_BITS, score_bits
 
 __all__ = ["TRIT_PAIR", "DotProduct", "trit_pair"]

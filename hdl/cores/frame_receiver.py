@@ -5,10 +5,10 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.link.cobs import CobsDecoder
-from ninefold.hdl.link.layouts import BYTE, HEADER, PIECE
-from ninefold.hdl.link.queue import BlockQueue
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.cores.cobs_decoder import CobsDecoder
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.parts.layouts import BYTE, HEADER, PIECE
 from ninefold.spec.errors import InputError
 
 __all__ = ["FrameReceiver"]
@@ -76,7 +76,7 @@ class FrameReceiver(wiring.Component):
         m = Module()
         m.submodules.decoder = decoder = CobsDecoder()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        m.submodules.queue = queue = BlockQueue(HEADER, self.frames)
+        m.submodules.queue = queue = Queue(HEADER, self.frames)
         m.submodules.buffer = buffer = memory.Memory(shape=8, depth=self.capacity, init=[])
         write, read = buffer.write_port(), buffer.read_port()
         wiring.connect(m, wiring.flipped(self.input), decoder.input)

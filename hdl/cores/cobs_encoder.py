@@ -1,74 +1,20 @@
-"""Consistent overhead byte stuffing (COBS): removes zero bytes from frames, so that 0 can delimit them.
+"""COBS encoder: bytes of frames to stuffed bytes.
 
-S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999. A frame
-is divided into groups: a code byte c, then c - 1 nonzero bytes. A 0 is implied between groups, except after c = 255.
+Consistent overhead byte stuffing removes zero bytes from frames, so that 0 can delimit them: S. Cheshire and M. Baker,
+"Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999. A frame is divided into groups: a
+code byte c, then c - 1 nonzero bytes. A 0 is implied between groups, except after c = 255.
 """
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.cores.checks import check_integer
-from ninefold.hdl.link.layouts import BYTE, FRAME_BYTE, PIECE
-from ninefold.hdl.link.queue import BlockQueue
+from ninefold.hdl.checks import check_integer
+from ninefold.hdl.cores.queue import Queue
+from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
+from ninefold.spec.link import COBS_RUN
 
-__all__ = ["CobsDecoder", "CobsEncoder"]
-
-#: Maximum number of bytes in a group, without its code.
-_GROUP = 254
-
-
-class CobsDecoder(wiring.Component):
-    """COBS decoder: stuffed bytes to bytes and ends of frames.
-
-    Throughput is one byte a cycle, latency 0: an input byte produces at most one output, in the cycle in which it is
-    offered. A 0 ends a frame, whatever came before, so the decoder resynchronises after any garbage. A frame that ends
-    within a group is marked. Consecutive zeros produce no output.
-
-    Parameters
-    ----------
-    group : int
-        Maximum number of bytes in a group without its code, 2 to 254; below 254 only for tests of short groups.
-
-    Members
-    -------
-    input : In(stream.Signature({data: 8}))
-        Stuffed bytes.
-    output : Out(stream.Signature({data: 8, end: 1, damaged: 1}))
-        Bytes of the frame, then one transfer with ``end``, which carries no byte; ``damaged`` marks an incomplete
-        group.
-    """
-
-    def __init__(self, group: int = _GROUP) -> None:
-        self.group = check_integer("group", group, 2, _GROUP)
-        super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(PIECE))})
-
-    def elaborate(self, _platform: object) -> Module:
-        """Build the counter of bytes left in the group."""
-        m = Module()
-        byte, piece = self.input.payload.data, self.output.payload
-        left = Signal(8)
-        begun = Signal()
-        zero_due = Signal()
-        ends = byte == 0
-        gives = Mux(ends, begun, (left != 0) | zero_due)
-        moves = Signal()
-        m.d.comb += [
-            piece.data.eq(Mux(left != 0, byte, 0)),
-            piece.end.eq(ends),
-            piece.damaged.eq(ends & (left != 0)),
-            self.output.valid.eq(self.input.valid & gives),
-            self.input.ready.eq(self.output.ready | ~gives),
-            moves.eq(self.input.valid & self.input.ready),
-        ]
-        with m.If(moves):
-            with m.If(ends):
-                m.d.sync += [left.eq(0), begun.eq(0), zero_due.eq(0)]
-            with m.Elif(left != 0):
-                m.d.sync += left.eq(left - 1)
-            with m.Else():
-                m.d.sync += [left.eq(byte - 1), begun.eq(1), zero_due.eq(byte != self.group + 1)]
-        return m
+__all__ = ["CobsEncoder"]
 
 
 class CobsEncoder(wiring.Component):
@@ -92,17 +38,17 @@ class CobsEncoder(wiring.Component):
         Bytes to send.
     """
 
-    def __init__(self, group: int = _GROUP) -> None:
-        self.group = check_integer("group", group, 2, _GROUP)
+    def __init__(self, group: int = COBS_RUN) -> None:
+        self.group = check_integer("group", group, 2, COBS_RUN)
         super().__init__({"input": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
         """Build the queue of bytes, the queue of codes, and the merging of both."""
         m = Module()
         # Holds two groups: one leaves while the next is collected.
-        m.submodules.held = held = BlockQueue(BYTE, 1 << (2 * self.group - 1).bit_length(), registered=True)
+        m.submodules.held = held = Queue(BYTE, 1 << (2 * self.group - 1).bit_length(), registered=True)
         code_layout = data.StructLayout({"code": 8, "end": 1})
-        m.submodules.codes = codes = BlockQueue(code_layout, 4)
+        m.submodules.codes = codes = Queue(code_layout, 4)
         self._collect(m, held, codes)
 
         group = codes.output.payload
@@ -139,7 +85,7 @@ class CobsEncoder(wiring.Component):
                     m.next = "CODE"
         return m
 
-    def _collect(self, m: Module, held: BlockQueue, codes: BlockQueue) -> None:
+    def _collect(self, m: Module, held: Queue, codes: Queue) -> None:
         """Store the nonzero bytes, and a code at the end of each group."""
         # Compares with 0 and with the maximum length are registered one cycle early.
         byte, last, zero, waits = Signal(8, reset_less=True), Signal(), Signal(), Signal()

@@ -1,0 +1,1 @@
+"""Parts that cores are made of."""
