@@ -95,16 +95,24 @@ class Runners:
         Operator -> ``function(device, call) -> Answer``.
     reasons : mapping of str to str
         Operator -> reason why the backend does not run it.
+    stated : mapping of str to int or mapping of str to int
+        Operator -> rating from 1 to 10, or one rating for each class of device (`protocols.KINDS`).
     """
 
     run: Mapping[str, Callable[[Any, Call], Answer]]
     reasons: Mapping[str, str]
+    stated: Mapping[str, int | Mapping[str, int]]
 
     def operators(self) -> dict[str, str | None]:
         """Return, for every operator, None or the reason why it is not run."""
         from .operators import OPERATORS
 
         return {name: self.reasons.get(name) for name in OPERATORS}
+
+    def ratings(self, kind: str) -> dict[str, int]:
+        """Return the rating of each operator on a class of device, as far as it is stated; see `Found.ratings`."""
+        by_kind = {name: {kind: said} if isinstance(said, int) else said for name, said in self.stated.items()}
+        return {name: said[kind] for name, said in by_kind.items() if kind in said}
 
     def __call__(self, device: Any, call: Call) -> Answer:
         """Run a call on a device, or raise `UnsupportedError` with the reason."""
@@ -117,26 +125,41 @@ class Runners:
 def scan(package: str) -> Runners:
     """Find a backend's operators: one module each, named after the operator.
 
-    A module defines ``run(device, call)`` (``step`` for a stateful operator), or ``REASON``, a sentence explaining why
-    the backend does not run the operator. An operator without a module is not run, and its reason says so.
+    A module defines ``run(device, call)`` (``step`` for a stateful operator). It may state a ``RATING`` from 1 to 10,
+    or one for each class of device. An operator without a module is not run. The package states the reason: in
+    ``REASONS``, by the name of the operator, or in ``REASON`` for all others.
 
     Parameters
     ----------
     package : str
         Name of the backend's package.
+
+    Raises
+    ------
+    ValueError
+        A rating is not from 1 to 10.
     """
     from .operators import OPERATORS
 
     run: dict[str, Callable[[Any, Call], Answer]] = {}
     reasons: dict[str, str] = {}
-    present = {info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)}
+    stated: dict[str, int | Mapping[str, int]] = {}
+    found = importlib.import_module(package)
+    other = getattr(found, "REASON", f"{package} has no module for it yet")
+    present = {info.name for info in pkgutil.iter_modules(found.__path__)}
     for name, operator in OPERATORS.items():
         if name not in present:
-            reasons[name] = f"{package} has no module for it yet"
+            reasons[name] = getattr(found, "REASONS", {}).get(name, other)
             continue
         module = importlib.import_module(f"{package}.{name}")
-        if hasattr(module, "REASON"):
-            reasons[name] = module.REASON
-        else:
-            run[name] = module.step if operator.stateful else module.run
-    return Runners(run, reasons)
+        run[name] = module.step if operator.stateful else module.run
+        if (rating := getattr(module, "RATING", None)) is not None:
+            _check_rating(module.__name__, rating)
+            stated[name] = rating
+    return Runners(run, reasons, stated)
+
+
+def _check_rating(module: str, rating: int | Mapping[str, int]) -> None:
+    for value in (rating,) if isinstance(rating, int) else rating.values():
+        if not 1 <= value <= 10:
+            raise ValueError(f"RATING in {module} must be 1 to 10, not {value}")

@@ -2,4 +2,11 @@
 
 from ninefold.sim.rtl.device import Rtl, RtlDevice
 
-__all__ = ["Rtl", "RtlDevice"]
+__all__ = ["REASON", "REASONS", "Rtl", "RtlDevice"]
+
+#: Reason why an operator is not run, unless `REASONS` has a better one.
+REASON = "no core that computes it is known to this backend"
+REASONS = {
+    "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",
+    "embed": "no core computes the sentence model: the fabric starts at quantising embeddings",
+}

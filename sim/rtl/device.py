@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from time import perf_counter
 
 import numpy as np
@@ -25,6 +26,7 @@ KS = (16, 64, 256)
 TIMEOUT_S = 900.0
 
 
+@lru_cache
 def _runners() -> Runners:
     return scan("ninefold.sim.rtl")
 
@@ -193,8 +195,8 @@ class Rtl:
         description = f"only cores in the cache: {tools}"
         if isinstance(tools, Tools):
             description = f"cores compiled by Verilator {tools.verilator_version} with {tools.compiler_version}"
-        ratings = {name: 1 for name, reason in self.operators().items() if reason is None}
         kind = "simulation"
+        ratings = _runners().ratings(kind)
         return [Found("rtl", description, ratings, named_only=True, kind=kind, unit=HOST, timeout_s=TIMEOUT_S)]
 
     def operators(self) -> Mapping[str, str | None]:

@@ -14,7 +14,9 @@ from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 1
 
 
 def run(device: RtlDevice, call: Call) -> Answer:

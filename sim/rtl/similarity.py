@@ -13,7 +13,9 @@ from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, nit_
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 1
 
 
 def run(device: RtlDevice, call: Call) -> Answer:

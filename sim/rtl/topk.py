@@ -12,7 +12,9 @@ from ninefold.sim.rtl.words import check_last, ends, fitting
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 1
 
 #: Id bits, so that a beat with 32 bits of score and ``last`` takes 64 bits. The id is the position in the row.
 _ID_WIDTH = 31

@@ -13,8 +13,6 @@ from .device import BoardDevice
 
 __all__ = ["Boards"]
 
-#: Ratings from 1 to 10: the fabric is built for searching; a simulated board computes slowly on the processor.
-_RATINGS, _SIMULATED = {"mine": 9}, {"mine": 1}
 #: Time limit of an identification request in seconds, and number of times it is sent.
 _PROBE_S, _PROBE_TRIES = 0.15, 4
 #: Separator between a name or URL and the digest of a bitstream that no manifest describes.
@@ -67,14 +65,14 @@ class Boards:
         if place is not None and _MARK not in instance:
             return f"board:{place.name}"
         url = url_of(instance.partition(_MARK)[0]) if place is None else place.url
-        simulated = url.startswith("sim://")
+        kind = "simulation" if url.startswith("sim://") else "fpga"
         return Found(
             f"board:{instance}",
             f"a board at {instance}",
-            _SIMULATED if simulated else _RATINGS,
+            _runners().ratings(kind),
             named_only=True,
-            kind="simulation" if simulated else "fpga",
-            unit=HOST if simulated else "",
+            kind=kind,
+            unit=HOST if kind == "simulation" else "",
             timeout_s=None,
         )
 
@@ -106,7 +104,7 @@ class Boards:
         return Found(
             f"board:{place.name}",
             f"simulated: {place.description}",
-            _SIMULATED,
+            _runners().ratings("simulation"),
             named_only=True,
             kind="simulation",
             unit=HOST,
@@ -128,7 +126,7 @@ class Boards:
                 return Missing(device, held, f"program it: `ninefold program`, or use the name {device}{_MARK}DIGEST")
             text = f"{place.description}: {_described(name, board.identity)}"
             # The driver gives up a dead link in bounded time, so the scheduler needs no limit.
-            self._identified[place] = Found(device, text, _RATINGS, kind="fpga", timeout_s=None)
+            self._identified[place] = Found(device, text, _runners().ratings("fpga"), kind="fpga", timeout_s=None)
         return self._identified[place]
 
 

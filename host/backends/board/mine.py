@@ -15,7 +15,10 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import BoardDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+#: The fabric is built for searching; a simulated board computes slowly on the processor.
+RATING = {"fpga": 9, "simulation": 1}
 
 
 def run(device: "BoardDevice", call: Call) -> Answer:

@@ -2,4 +2,7 @@
 
 from .device import Cpu
 
-__all__ = ["Cpu"]
+__all__ = ["REASON", "Cpu"]
+
+#: Reason why an operator is not run.
+REASON = "no code for the processor is written for it"

@@ -18,7 +18,10 @@ from .engines import blocks
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+#: High: the C++ kernel searches.
+RATING = 8
 
 #: Rows of the sample scored together, so that the sums of `CALIBRATION.rows` rows stay in the processor's cache.
 _COLUMNS = 512

@@ -19,9 +19,6 @@ from .paths import PATHS, best, default_threads, make, processor, why_not
 
 __all__ = ["Cpu", "CpuDevice"]
 
-#: Ratings from 1 to 10: highest for the operators that the kernel speeds up.
-_RATINGS = {"quantise": 6, "similarity": 6, "topk": 6, "mine": 8, "calibrate": 8, "embed": 6}
-
 
 class Cpu:
     """The backend ``cpu``: ``cpu`` uses the best path, ``cpu:PATH`` only the given path.
@@ -54,7 +51,7 @@ class Cpu:
         if wanted in usable:
             processors = counted(len(os.sched_getaffinity(0)), "processor")
             text = f"{name} ({processors}; {' '.join(shown) or 'no AVX2'}), path {wanted}"
-            found.append(Found("cpu", text, _RATINGS, unit=HOST, timeout_s=None))
+            found.append(Found("cpu", text, _runners().ratings("cpu"), unit=HOST, timeout_s=None))
         else:
             reason = why_not(wanted) if wanted in PATHS else None
             text = f"NINEFOLD_CPU_PATH must be one of {', '.join(PATHS)}, not {wanted!r}"

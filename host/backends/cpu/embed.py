@@ -8,7 +8,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 6
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:  # noqa: ARG001 - OpenVINO finds the processor by itself

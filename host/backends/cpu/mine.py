@@ -11,7 +11,10 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+#: High: the C++ kernel searches.
+RATING = 8
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:

@@ -11,7 +11,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 6
 
 
 def run(device: "CpuDevice", call: Call) -> Answer:

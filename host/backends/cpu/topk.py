@@ -14,7 +14,9 @@ from .engines import blocks
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 6
 
 _QUERIES, _COLUMNS = 256, 1 << 14
 

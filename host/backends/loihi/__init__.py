@@ -2,4 +2,13 @@
 
 from .device import Loihi
 
-__all__ = ["Loihi"]
+__all__ = ["REASON", "REASONS", "Loihi"]
+
+#: Reason why an operator is not run, unless `REASONS` has a better one.
+REASON = "no network of neurons is written for it"
+REASONS = {
+    "calibrate": "the scale is chosen once per database by a floating-point search, before the chip is loaded",
+    "embed": "the sentence model is a floating-point transformer, and the chip adds integers",
+    "quantise": "its first step is a float32 product, and a membrane adds integers; "
+    "mine quantises its queries on the host",
+}

@@ -27,8 +27,6 @@ from .topk import Sorter
 
 __all__ = ["Loihi", "LoihiDevice"]
 
-#: Ratings from 1 to 10: the lowest of the scheduler's three grades, as for any neuromorphic chip.
-_RATINGS = {"mine": 3, "similarity": 3, "topk": 3}
 #: Time limit of a call in seconds; the emulator computes every time step of the chip.
 TIMEOUT_S = 600.0
 
@@ -53,9 +51,9 @@ class Loihi:
         if not installed():
             return [Missing("loihi:emulator", "the package nengo-loihi is not installed", INSTALL), hardware]
         text = f"the Loihi chip in nengo-loihi {_version()}'s emulator, strict; {self._chip.cores} cores per chip"
-        found = Found(
-            "loihi:emulator", text, _RATINGS, named_only=True, kind="neuromorphic", unit=HOST, timeout_s=TIMEOUT_S
-        )
+        kind = "neuromorphic"
+        ratings = _runners().ratings(kind)
+        found = Found("loihi:emulator", text, ratings, named_only=True, kind=kind, unit=HOST, timeout_s=TIMEOUT_S)
         return [found, hardware]
 
     def operators(self) -> Mapping[str, str | None]:

@@ -12,7 +12,10 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import LoihiDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+#: The lowest of the scheduler's three grades, as for any neuromorphic chip.
+RATING = 3
 
 
 def run(device: "LoihiDevice", call: Call) -> Answer:

@@ -11,7 +11,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import LoihiDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = 3
 
 
 def run(device: "LoihiDevice", call: Call) -> Answer:

@@ -18,7 +18,9 @@ from .library import library
 if TYPE_CHECKING:
     from .device import LoihiDevice
 
-__all__ = ["AXONS", "Sorter", "keys", "run"]
+__all__ = ["AXONS", "RATING", "Sorter", "keys", "run"]
+
+RATING = 3
 
 #: Axons of a neuron: the bits of a digit, and one that marks participation.
 AXONS = 4

@@ -2,4 +2,12 @@
 
 from .device import OpenCl
 
-__all__ = ["OpenCl"]
+__all__ = ["REASON", "REASONS", "OpenCl"]
+
+#: Reason why an operator is not run, unless `REASONS` has a better one.
+REASON = "no OpenCL kernel is written for it"
+REASONS = {
+    "calibrate": "its reference ranking sums float64 products in index order, and many OpenCL devices have no double "
+    "precision; the scale is chosen once per database, so the CPU does it",
+    "embed": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",
+}

@@ -27,12 +27,6 @@ __all__ = ["OpenCl", "OpenClDevice"]
 
 #: Time limit of a call in seconds; the first call may build kernels and load a database.
 TIMEOUT_S = 60.0
-#: Ratings from 1 to 10. On a processor the backend ``cpu`` does the same without a second copy of the database.
-_RATINGS = {
-    "gpu": {"quantise": 4, "similarity": 6, "topk": 5, "mine": 7},
-    "npu": {"quantise": 3, "similarity": 5, "topk": 4, "mine": 5},
-    "cpu": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 5},
-}
 _FAMILIES = ("vector", "group")
 
 
@@ -59,7 +53,7 @@ class OpenCl:
                 Found(
                     f"opencl:{entry.index}",
                     entry.description,
-                    _RATINGS[entry.kind],
+                    _runners().ratings(entry.kind),
                     kind=entry.kind,
                     unit=entry.unit,
                     timeout_s=TIMEOUT_S,

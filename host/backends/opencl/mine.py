@@ -13,7 +13,10 @@ from .merging import best_keys, results
 if TYPE_CHECKING:
     from .device import OpenClDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+#: On a processor the backend ``cpu`` does the same without a second copy of the database.
+RATING = {"gpu": 7, "npu": 5, "cpu": 5}
 
 #: Queries and products of nits in one launch: enough to keep a device busy, but at most about a second on a slow one,
 #: so that a call can be interrupted and no driver considers it stuck.

@@ -15,7 +15,9 @@ from .memory import Out
 if TYPE_CHECKING:
     from .device import OpenClDevice
 
-__all__ = ["reached", "run"]
+__all__ = ["RATING", "reached", "run"]
+
+RATING = {"gpu": 4, "npu": 3, "cpu": 3}
 
 #: Numbers in one launch.
 _BLOCK = 1 << 24

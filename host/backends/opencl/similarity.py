@@ -11,7 +11,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import OpenClDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = {"gpu": 6, "npu": 5, "cpu": 3}
 
 #: Vectors and queries in one launch, so that the scores on the device stay below 65 MiB.
 _ROWS, _QUERIES = 1 << 16, 256

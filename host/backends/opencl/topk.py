@@ -16,7 +16,9 @@ from .merging import best_keys, positions
 if TYPE_CHECKING:
     from .device import OpenClDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = {"gpu": 5, "npu": 4, "cpu": 3}
 
 #: Scores in one launch.
 _SCORES = 1 << 24

@@ -2,4 +2,11 @@
 
 from .device import OpenVino
 
-__all__ = ["OpenVino"]
+__all__ = ["REASON", "REASONS", "OpenVino"]
+
+#: Reason why an operator is not run, unless `REASONS` has a better one.
+REASON = "no OpenVINO graph is written for it"
+REASONS = {
+    "calibrate": "calibrating needs float64 sums in a fixed order, which no graph guarantees, "
+    "and runs once per database",
+}

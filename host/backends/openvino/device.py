@@ -26,13 +26,8 @@ __all__ = ["OpenVino", "OpenVinoDevice"]
 
 #: Time limit of a call in seconds; the first call compiles graphs, and on a GPU or NPU the sentence model.
 TIMEOUT_S = 120.0
-#: Kinds of devices, best first, and their ratings per operator (1 to 10). The processor is rated below the kernel of
-#: the backend ``cpu``.
-_RATINGS: Final[Mapping[str, Mapping[str, int]]] = {
-    "GPU": {"quantise": 6, "similarity": 6, "topk": 6, "mine": 6, "embed": 3},
-    "NPU": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 3, "embed": 9},
-    "CPU": {"quantise": 3, "similarity": 3, "topk": 3, "mine": 3, "embed": 3},
-}
+#: Kinds of devices, best first.
+_KINDS: Final = ("GPU", "NPU", "CPU")
 #: Kind -> (path of its hardware in Linux, remedy if OpenVINO does not see it).
 _DRIVERS: Final = {
     "GPU": ("/dev/dri", "an Intel GPU needs Intel's compute runtime (intel-opencl-icd) and membership in group render"),
@@ -56,13 +51,13 @@ class OpenVino:
         """Return the devices that OpenVINO sees, best first, and each usual kind of device that it does not see."""
         if importlib.util.find_spec("openvino") is None:
             reason = "the package openvino is not installed"
-            return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _RATINGS]
+            return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _KINDS]
         try:
             core, version = _core()
             names = _devices(core)
         except Exception as error:  # drivers' libraries raise any type, and a probe must not raise
             reason = f"openvino is installed but does not start: {one_line(error)}"
-            return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _RATINGS]
+            return [Missing(f"openvino:{kind}", reason, _INSTALL) for kind in _KINDS]
         seen = f"openvino {version} sees {', '.join(names) or 'no device'}{' only' if len(names) == 1 else ''}"
         found: list[Found | Missing] = []
         for name in names:
@@ -70,9 +65,16 @@ class OpenVino:
             kind = _kind(name)
             unit = HOST if kind == "CPU" else ""
             found.append(
-                Found(f"openvino:{name}", text, _RATINGS[kind], kind=kind.lower(), unit=unit, timeout_s=TIMEOUT_S)
+                Found(
+                    f"openvino:{name}",
+                    text,
+                    _runners().ratings(kind.lower()),
+                    kind=kind.lower(),
+                    unit=unit,
+                    timeout_s=TIMEOUT_S,
+                )
             )
-        for kind in _RATINGS:
+        for kind in _KINDS:
             if kind not in map(_kind, names):
                 place, install = _DRIVERS[kind]
                 note = "" if Path(place).exists() else f", and there is no {place}"
@@ -264,8 +266,8 @@ def _core() -> tuple[Any, str]:
 
 def _devices(core: Any) -> list[str]:
     """Return the devices of known kinds that a core sees, best kind first."""
-    order = list(_RATINGS)
-    return sorted((n for n in core.available_devices if _kind(n) in order), key=lambda n: (order.index(_kind(n)), n))
+    known = (name for name in core.available_devices if _kind(name) in _KINDS)
+    return sorted(known, key=lambda name: (_KINDS.index(_kind(name)), name))
 
 
 def _kind(name: str) -> str:

@@ -9,7 +9,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import OpenVinoDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = {"gpu": 3, "npu": 9, "cpu": 3}
 
 
 def run(device: "OpenVinoDevice", call: Call) -> Answer:

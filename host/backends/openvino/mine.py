@@ -13,7 +13,10 @@ from .quantise import quantise
 if TYPE_CHECKING:
     from .device import OpenVinoDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+#: The processor is rated below the kernel of the backend ``cpu``.
+RATING = {"gpu": 6, "npu": 3, "cpu": 3}
 
 
 def run(device: "OpenVinoDevice", call: Call) -> Answer:

@@ -13,7 +13,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import OpenVinoDevice
 
-__all__ = ["quantise", "run"]
+__all__ = ["RATING", "quantise", "run"]
+
+RATING = {"gpu": 6, "npu": 3, "cpu": 3}
 
 
 def run(device: "OpenVinoDevice", call: Call) -> Answer:

@@ -12,7 +12,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import OpenVinoDevice
 
-__all__ = ["run"]
+__all__ = ["RATING", "run"]
+
+RATING = {"gpu": 6, "npu": 3, "cpu": 3}
 
 #: Bytes of float32 vectors, and of scores, in one call of the graph; and queries in one call.
 _BLOCK_BYTES = 1 << 24

@@ -14,7 +14,9 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import OpenVinoDevice
 
-__all__ = ["run", "topk"]
+__all__ = ["RATING", "run", "topk"]
+
+RATING = {"gpu": 6, "npu": 3, "cpu": 3}
 
 #: Queries of one selection, and scores in a group, which is skipped if its largest score is too low.
 _QUERIES, _GROUP = 64, 32
