@@ -16,7 +16,7 @@ from ninefold.drivers.known_answer import KnownAnswer, answer_of, known_answer
 from ninefold.drivers.link import TIMEOUT_S, TRIES, BoardResetError, Link, LinkStatistics, RefusedError, Request
 from ninefold.drivers.loading import holds, load, read_register, write_register
 from ninefold.drivers.pages import Mined, Page, merged
-from ninefold.drivers.protocol import Found, Identity, ProtocolError, Statistics, replies, requests
+from ninefold.drivers.protocol import Identity, ProtocolError, QueryReply, Statistics, replies, requests
 from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests
 from ninefold.numerics.nits import widened
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
@@ -347,7 +347,7 @@ class Board:
                 resets += 1
                 self.reloads += 1
                 self._fill(page)
-        return Page(page * self.identity.depth, Found(ids, scores), cycles)
+        return Page(page * self.identity.depth, QueryReply(ids, scores), cycles)
 
     def _try(self, known: KnownAnswer, thresholds: Sequence[int] | None) -> None:
         """Run the known-answer test on the first page in each format, and measure the board's real speed."""

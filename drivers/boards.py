@@ -10,7 +10,8 @@ from typing import Protocol
 
 from ninefold.drivers.board import Board
 from ninefold.drivers.link import TIMEOUT_S, TRIES
-from ninefold.drivers.transports import open_transport, split
+from ninefold.drivers.transports import open_transport
+from ninefold.drivers.transports.urls import split
 from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError, did_you_mean
 from ninefold.spec.manifest import manifests
 from ninefold.spec.progress import step
@@ -19,7 +20,7 @@ from ninefold.spec.registry import entries
 __all__ = [
     "ANY",
     "BOARDS",
-    "Place",
+    "Address",
     "Source",
     "bitstream",
     "only_board",
@@ -38,7 +39,7 @@ ANY = "any"
 
 
 @dataclass(frozen=True)
-class Place:
+class Address:
     """Address of a board.
 
     Attributes
@@ -62,7 +63,7 @@ class Place:
 class Source(Protocol):
     """Source of boards; a module can be one."""
 
-    def places(self) -> Sequence[Place]:
+    def places(self) -> Sequence[Address]:
         """Return the boards that are available now, quickly and without opening one.
 
         Raises
@@ -77,9 +78,9 @@ class Source(Protocol):
         ...
 
 
-def places() -> dict[str, Sequence[Place] | UnavailableError]:
+def places() -> dict[str, Sequence[Address] | UnavailableError]:
     """Return for each source, by name, its boards or the reason why there is none."""
-    found: dict[str, Sequence[Place] | UnavailableError] = {}
+    found: dict[str, Sequence[Address] | UnavailableError] = {}
     for name, entry in entries(BOARDS).items():
         try:
             found[name] = _source(entry).places()
@@ -128,7 +129,7 @@ def url_of(name: str) -> str:
     return f"serial://{bare}"
 
 
-def only_board() -> Place:
+def only_board() -> Address:
     """Return the one board that is plugged in, or else the first one that can be simulated.
 
     Raises
@@ -148,7 +149,7 @@ def only_board() -> Place:
     return (real or listed)[0]
 
 
-def why_simulated(found: Mapping[str, Sequence[Place] | UnavailableError]) -> str:
+def why_simulated(found: Mapping[str, Sequence[Address] | UnavailableError]) -> str:
     """Return the reason why a simulated board replaces one that is plugged in."""
     missing = [some for some in found.values() if isinstance(some, UnavailableError)]
     return "; ".join(error.what for error in missing) or "no board is plugged in"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.drivers.protocol import Found
+from ninefold.drivers.protocol import QueryReply
 from ninefold.numerics import ranked
 
 __all__ = ["Mined", "Page", "merged"]
@@ -42,14 +42,14 @@ class Page:
     ----------
     first : int
         First row of the part in the database.
-    found : Found
+    found : QueryReply
         Results, with rows counted from `first`.
     cycles : int
         Clock cycles, as in `Mined`.
     """
 
     first: int
-    found: Found
+    found: QueryReply
     cycles: int
 
 

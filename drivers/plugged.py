@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.drivers.boards import Place
+from ninefold.drivers.boards import Address
 from ninefold.drivers.transports import usb
 
 __all__ = ["identities", "places"]
 
 
-def places() -> Sequence[Place]:
+def places() -> Sequence[Address]:
     """Return the boards on USB, named by serial number, or by the path of the port without one.
 
     Raises
@@ -21,7 +21,9 @@ def places() -> Sequence[Place]:
     found = usb.ports()
     if not found:
         raise usb.no_board()
-    return [Place(name, f"serial://{name}", str(port)) for port in found for name in [port.serial_number or port.path]]
+    return [
+        Address(name, f"serial://{name}", str(port)) for port in found for name in [port.serial_number or port.path]
+    ]
 
 
 def identities() -> Mapping[str, str]:

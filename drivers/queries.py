@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.drivers.link import Request
-from ninefold.drivers.protocol import Found, Identity, replies, requests
+from ninefold.drivers.protocol import Identity, QueryReply, replies, requests
 from ninefold.numerics.nits import check, widened
 from ninefold.spec.errors import InputError, UnsupportedError
 from ninefold.spec.formats import GRID_MAX
@@ -93,10 +93,10 @@ def queries_a_frame(identity: Identity, form: int, kept: int) -> int:
     return min(there, back, 255)
 
 
-def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int) -> Iterator[Request[Found]]:
+def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int) -> Iterator[Request[QueryReply]]:
     """Yield the requests for rows of bytes, with `each` queries per frame."""
 
-    def parse(count: int) -> Callable[[bytes], Found]:
+    def parse(count: int) -> Callable[[bytes], QueryReply]:
         return lambda payload: replies.found(payload, count, kept)
 
     for first in range(0, len(data), each):

@@ -7,24 +7,25 @@ import numpy.typing as npt
 
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
-__all__ = ["Selection", "best", "empty", "merged", "sortable"]
+__all__ = ["Ranked", "Selection", "best", "empty", "merged", "sortable"]
+
+#: Ids int64 (..., k) and scores (..., k), best first. Empty slots hold NO_ID, and INT32_MIN or minus infinity.
+Ranked = tuple[npt.NDArray[np.int64], npt.NDArray[Any]]
 
 
-def empty(queries: int, k: int, dtype: npt.DTypeLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def empty(queries: int, k: int, dtype: npt.DTypeLike) -> Ranked:
     """Return ids (Q, k) and scores (Q, k) of empty results."""
     nothing = -np.inf if np.dtype(dtype).kind == "f" else INT32_MIN
     return np.full((queries, k), NO_ID, np.int64), np.full((queries, k), nothing, dtype)
 
 
-def best(scores: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def best(scores: npt.NDArray[Any], k: int) -> Ranked:
     """Return columns and values of the k largest scores of each row (..., N), at most N, ties by column."""
     columns = np.argsort(_descending(scores), axis=-1, kind="stable")[..., :k]
     return columns, np.take_along_axis(scores, columns, axis=-1)
 
 
-def merged(
-    ids: npt.NDArray[np.int64], scores: npt.NDArray[Any], k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def merged(ids: npt.NDArray[np.int64], scores: npt.NDArray[Any], k: int) -> Ranked:
     """Return the k best results of several lists, by (score descending, id ascending).
 
     Parameters

@@ -4,14 +4,14 @@ from ninefold.drivers.protocol.cobs import decode as cobs_decode
 from ninefold.drivers.protocol.cobs import encode as cobs_encode
 from ninefold.drivers.protocol.errors import ProtocolError
 from ninefold.drivers.protocol.frames import Damage, Decoder, encode
-from ninefold.drivers.protocol.replies import Found, Identity, Refusal, Statistics
+from ninefold.drivers.protocol.replies import Identity, QueryReply, Refusal, Statistics
 
 __all__ = [
     "Damage",
     "Decoder",
-    "Found",
     "Identity",
     "ProtocolError",
+    "QueryReply",
     "Refusal",
     "Statistics",
     "cobs_decode",

@@ -24,8 +24,8 @@ from ninefold.spec.link import (
 from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
 
 __all__ = [
-    "Found",
     "Identity",
+    "QueryReply",
     "Refusal",
     "Statistics",
     "found",
@@ -112,7 +112,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Found:
+class QueryReply:
     """Results of the queries of one frame.
 
     Attributes
@@ -169,7 +169,7 @@ def load(payload: bytes) -> int:
     return int.from_bytes(payload, "little")
 
 
-def found(payload: bytes, count: int, results: int) -> Found:
+def found(payload: bytes, count: int, results: int) -> QueryReply:
     """Return the results of a QUERY reply, which must hold `results` results for each of `count` queries."""
     if len(payload) < PREFIX_BYTES:
         raise ProtocolError(f"a QUERY reply has at least {PREFIX_BYTES} bytes, not {len(payload)}")
@@ -179,7 +179,7 @@ def found(payload: bytes, count: int, results: int) -> Found:
         raise ProtocolError(f"a QUERY reply must hold {count} queries with {results} results, not {found}")
     _sized("QUERY", payload, PREFIX_BYTES + RESULT_BYTES * count * results)
     table = np.frombuffer(payload, _FOUND, offset=PREFIX_BYTES).reshape(count, results)
-    return Found(table["id"].astype(np.uint16), table["score"].astype(np.int32))
+    return QueryReply(table["id"].astype(np.uint16), table["score"].astype(np.int32))
 
 
 def refusal(payload: bytes) -> Refusal:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from ninefold.drivers.transports import check_options
+from ninefold.drivers.transports.urls import check_options
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, LostDeviceError, UnavailableError
 from ninefold.spec.protocols import Transport
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ninefold.drivers.transports import check_options
 from ninefold.drivers.transports.descriptor import DescriptorTransport
+from ninefold.drivers.transports.urls import check_options
 from ninefold.drivers.transports.usb import INSTALL, Port, find, ports, udev_rule
 from ninefold.spec.errors import InputError, UnavailableError, not_installed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
-from ninefold.drivers.transports import check_options
 from ninefold.drivers.transports.descriptor import DescriptorTransport
+from ninefold.drivers.transports.urls import check_options
 from ninefold.spec.errors import InputError, UnavailableError
 
 __all__ = ["open_tcp"]

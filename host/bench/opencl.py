@@ -154,7 +154,7 @@ def _copier(device: OpenClDevice, size: int) -> Callable[[], None]:
     source, target = device.memory.allocate(size), device.memory.allocate(size)
 
     def copy() -> None:
-        cl.enqueue_copy(device.queue, target, source, byte_count=size).wait()
+        cl.enqueue_copy(device.launcher.queue, target, source, byte_count=size).wait()
 
     return copy
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.graphs.runtime import load
-from ninefold.host.graphs.store import stored
-from ninefold.host.graphs.target import one_line
+from ninefold.host.openvino_runtime.runtime import load
+from ninefold.host.openvino_runtime.store import stored
+from ninefold.host.openvino_runtime.target import one_line
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnavailableError
 
 from .model import Model

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.graphs.target import one_line
+from ninefold.host.openvino_runtime.target import one_line
 from ninefold.spec.data import Answer
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.signature import Call

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from ninefold.drivers.boards import Place
+from ninefold.drivers.boards import Address
 from ninefold.sim.board.build import from_files, identity
 from ninefold.sim.verilated import Tools, tools_or_reason
 from ninefold.spec.errors import UnavailableError
@@ -25,7 +25,7 @@ SIZES: Final = {
 }
 
 
-def places() -> Sequence[Place]:
+def places() -> Sequence[Address]:
     """Return the boards that can be simulated, without compiling anything.
 
     Raises
@@ -35,7 +35,7 @@ def places() -> Sequence[Place]:
     """
     tools = tools_or_reason()
     by = f"Verilator {tools.verilator_version}" if isinstance(tools, Tools) else f"if it is in the cache: {tools}"
-    return [Place(name, f"sim://{name}", f"{name}, {size}; {by}", simulated=True) for name, size in SIZES.items()]
+    return [Address(name, f"sim://{name}", f"{name}, {size}; {by}", simulated=True) for name, size in SIZES.items()]
 
 
 def identities() -> Mapping[str, str]:

@@ -23,7 +23,7 @@ def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, 
     CONFIGURATION may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first line of output is
     the URL for other processes.
     """
-    from ninefold.drivers.transports import once, split
+    from ninefold.drivers.transports.urls import once, split
     from ninefold.hdl.configurations import full_name
 
     if as_pty and tcp is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from ninefold.drivers.link import BoardResetError, Link, RefusedError, Request
 from ninefold.drivers.loading import load
-from ninefold.drivers.protocol import Found, encode, replies, requests
+from ninefold.drivers.protocol import QueryReply, encode, replies, requests
 from ninefold.spec.errors import InputError, LostDeviceError
 from ninefold.spec.link import FORMAT_PACKED, Fault, Frame, Kind
 from ninefold.spec.registers import BY_NAME
@@ -54,14 +54,14 @@ def fill(link: Link, rows: np.ndarray = ROWS, epoch: int = 1) -> None:
     load(link, rows.tobytes(), 16, 200, epoch)
 
 
-def queries(count: int, each: int = 8) -> Iterator[Request[Found]]:
+def queries(count: int, each: int = 8) -> Iterator[Request[QueryReply]]:
     for first in range(0, count, each):
         data = ASKED[first : first + each].tobytes()
         payload = requests.query(FORMAT_PACKED, each, 4, data)
         yield Request(Kind.QUERY, payload, lambda p: replies.found(p, each, 4))
 
 
-def check(answers: list[Found], count: int) -> None:
+def check(answers: list[QueryReply], count: int) -> None:
     """Nothing lost, nothing wrong, everything in order."""
     ids = np.concatenate([a.ids for a in answers])
     assert np.array_equal(ids, BEST[:count])
@@ -142,7 +142,7 @@ def test_a_hung_board_is_reported_in_bounded_time() -> None:
     link, _board, clock = linked(event=hang, tries=5)
     identify(link)
     fill(link)
-    answers: list[Found] = []
+    answers: list[QueryReply] = []
     hung_from = 0.0
 
     def ask() -> None:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ninefold.host.backends.loihi import Loihi
-from ninefold.host.backends.loihi.board import Activity, Board, Core
 from ninefold.host.backends.loihi.chip import GLOBAL_AXONS, Chip
 from ninefold.host.backends.loihi.device import LoihiDevice
 from ninefold.host.backends.loihi.library import library
+from ninefold.host.backends.loihi.network import Activity, Core, Network
 from ninefold.host.backends.loihi.rows import Rows
 from ninefold.host.backends.loihi.topk import keys
 from ninefold.host.bench.loihi import loihi as bench
@@ -69,24 +69,24 @@ def spikes(q: npt.NDArray[np.int8]) -> list[list[list[int]]]:
 
 def test_membranes_hold_the_dot_products() -> None:
     q, c = random_nits(1, 64), random_nits(2, 300, 64)
-    (board,) = Rows(c, Chip(), Activity()).boards
-    score, fired = next(board.race(spikes(q), board.bound, [board.bound]))
-    assert score == board.bound
+    (network,) = Rows(c, Chip(), Activity()).networks
+    score, fired = next(network.race(spikes(q), network.bound, [network.bound]))
+    assert score == network.bound
     assert not fired.any()
     # A sum of `bound` would have reached the threshold of 2 * bound + 1 with this first step of the ramp.
-    np.testing.assert_array_equal(board.voltages, 64 * (board.bound + 1 + c.astype(np.int64) @ q) + 1)
+    np.testing.assert_array_equal(network.voltages, 64 * (network.bound + 1 + c.astype(np.int64) @ q) + 1)
 
 
 def test_each_neuron_fires_once_at_its_score() -> None:
     q, c = random_nits(3, 16), random_nits(4, 40, 16)
     rows = Rows(c, SMALL, Activity())
     seen = np.zeros(len(c), np.int64)
-    for page, board in enumerate(rows.boards):
+    for page, network in enumerate(rows.networks):
         part = c[page * 15 : (page + 1) * 15].astype(np.int64)
-        for score, fired in board.race(spikes(q), board.bound, range(board.bound, -board.bound - 1, -1)):
+        for score, fired in network.race(spikes(q), network.bound, range(network.bound, -network.bound - 1, -1)):
             seen[page * 15 : page * 15 + len(part)] += fired
             np.testing.assert_array_equal(fired, part @ q == score)
-        assert score == -board.bound
+        assert score == -network.bound
     np.testing.assert_array_equal(seen, 1)
 
 
@@ -129,7 +129,7 @@ def test_an_interrupted_step_leaves_nothing(monkeypatch: pytest.MonkeyPatch, par
     c, q = random_nits(24, 20, 12), random_nits(25, 12)
     rows = Rows(c, Chip(), Activity())
     owner, _, method = part.partition(".")
-    state = getattr(rows.boards[0]._emulator, owner)
+    state = getattr(rows.networks[0]._emulator, owner)
     calls = iter([None] * step)
 
     def interrupted(*arguments: Any) -> None:
@@ -145,10 +145,10 @@ def test_an_interrupted_step_leaves_nothing(monkeypatch: pytest.MonkeyPatch, par
 
 
 def test_a_neuron_that_fires_before_the_ramp_is_an_error() -> None:
-    board = Board([Core(np.full((1, 2), 4))], 4, Chip(), Activity())
+    network = Network([Core(np.full((1, 2), 4))], 4, Chip(), Activity())
     with pytest.raises(DeviceError, match=r"^2 neurons of the Loihi network fired before the ramp began$"):
-        next(board.race([[[0]]], 3, [3]))  # the sum is 4, and 3 was promised
-    assert [fired.all() for _, fired in board.race([[[0]]], 4, range(4, -5, -1))] == [True] + [False] * 8
+        next(network.race([[[0]]], 3, [3]))  # the sum is 4, and 3 was promised
+    assert [fired.all() for _, fired in network.race([[[0]]], 4, range(4, -5, -1))] == [True] + [False] * 8
 
 
 # ---- operators
@@ -184,7 +184,7 @@ def test_rows_spread_over_cores_and_pages_over_chips() -> None:
     c, q = random_nits(14, 100, 10, most=1), random_nits(15, 2, 10)
     rows = Rows(c, SMALL, Activity())
     assert rows.cores == 20
-    assert [board.cores for board in rows.boards] == [3] * 6 + [2]
+    assert [network.cores for network in rows.networks] == [3] * 6 + [2]
     for query in q:
         scores = c.astype(np.int64) @ query
         wanted = np.argsort(-scores, kind="stable")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from ninefold.host.backends.loihi import Loihi
-from ninefold.host.backends.loihi.board import Activity, Board, Core
 from ninefold.host.backends.loihi.chip import (
     COARSE,
     FINE,
@@ -22,8 +21,9 @@ from ninefold.host.backends.loihi.chip import (
     axon_bits,
 )
 from ninefold.host.backends.loihi.library import NumpyView, failures, library
+from ninefold.host.backends.loihi.network import Activity, Core, Network
 from ninefold.host.backends.loihi.rows import Rows
-from ninefold.host.backends.loihi.topk import Sorter
+from ninefold.host.backends.loihi.sorter import Sorter
 from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DeviceError, UnsupportedError
@@ -47,8 +47,8 @@ def test_limits_name_the_numbers() -> None:
     )
     Chip().check_bound(65535)
     assert error(lambda: Chip.check_weights(-4, 8)) == "weights of 4 bits must be -7 to 7, not -4 to 8"
-    assert error(lambda: Board([Core(np.full((1, 2), 9))], 9, Chip(), Activity())).endswith("not 9 to 9")
-    assert error(lambda: Board([Core(np.ones((1, 2)))], 9, Chip(threshold=18), Activity())).endswith("need 19")
+    assert error(lambda: Network([Core(np.full((1, 2), 9))], 9, Chip(), Activity())).endswith("not 9 to 9")
+    assert error(lambda: Network([Core(np.ones((1, 2)))], 9, Chip(threshold=18), Activity())).endswith("need 19")
 
 
 def test_limits_are_checked_before_anything_runs() -> None:
@@ -63,12 +63,12 @@ def test_limits_are_checked_before_anything_runs() -> None:
 
 def test_memory_is_counted_as_nengo_loihi_counts_it() -> None:
     for rows, dimensions in ((1, 1), (13, 5), (64, 7), (65, 7), (300, 16)):
-        (board,) = Rows(np.ones((rows, dimensions), np.int8), Chip(), Activity()).boards
-        (block,) = board._emulator.block_info.blocks
+        (network,) = Rows(np.ones((rows, dimensions), np.int8), Chip(), Activity()).networks
+        (block,) = network._emulator.block_info.blocks
         used, most = block.utilization()["synapses"]
         assert used == Chip().memory_bits(rows, 2 * dimensions)
         assert most == Chip().synapse_bits
-    (block,) = Sorter(1, Chip(), Activity())._board._emulator.block_info.blocks
+    (block,) = Sorter(1, Chip(), Activity())._network._emulator.block_info.blocks
     assert block.utilization()["synapses"][0] == Chip().memory_bits(1021, 0, 4)
     assert block.utilization()["in-axons"] == (4 * 1021 + GLOBAL_AXONS, 4096)
 
@@ -89,9 +89,9 @@ def test_what_the_emulator_raises_is_a_device_error_of_one_line() -> None:
     with pytest.raises(DeviceError, match=r"^the Loihi emulator failed: Overflow in q0$"), failures():
         raise SimulationError("Overflow in q0\nmore of it")
     # The emulator is strict: an accumulator that overflows raises, where it would only warn otherwise.
-    board = Board([Core(np.full((4000, 1), 7))], 30_000, Chip(), Activity())
+    network = Network([Core(np.full((4000, 1), 7))], 30_000, Chip(), Activity())
     with pytest.raises(DeviceError, match="Overflow in q0"):
-        list(board.race([[list(range(4000)) * 2]], 30_000, []))
+        list(network.race([[list(range(4000)) * 2]], 30_000, []))
 
 
 def test_the_view_of_numpy_is_nengo_loihis_alone() -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from ninefold.host.backends.opencl import OpenCl, icd, platforms, programs
 from ninefold.host.backends.opencl.failures import guarded
-from ninefold.host.backends.opencl.platforms import Entry, choose
+from ninefold.host.backends.opencl.platforms import DeviceEntry, choose
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import HOST, Backend, Device, Found, Missing
 
 
-def entry(index: int, kind: str, device: str, platform: str, vendor: str = "") -> Entry:
+def entry(index: int, kind: str, device: str, platform: str, vendor: str = "") -> DeviceEntry:
     made: Any = SimpleNamespace(
         name=device,
         vendor=vendor,
@@ -29,7 +29,7 @@ def entry(index: int, kind: str, device: str, platform: str, vendor: str = "") -
         global_mem_size=3 << 30,
         platform=SimpleNamespace(name=platform, vendor=vendor, version=f"OpenCL 3.0 {platform}"),
     )
-    return Entry(index, kind, made)
+    return DeviceEntry(index, kind, made)
 
 
 THREE = [
@@ -70,10 +70,10 @@ def test_units() -> None:
     card: Any = SimpleNamespace(
         pci_bus_info_khr=SimpleNamespace(pci_domain=0, pci_bus=0x3B, pci_device=0, pci_function=1)
     )
-    assert Entry(0, "gpu", card).unit == "pci:0000:3b:00.1"
+    assert DeviceEntry(0, "gpu", card).unit == "pci:0000:3b:00.1"
     older: Any = SimpleNamespace(pci_bus_id_nv=59, pci_slot_id_nv=8)
-    assert Entry(0, "gpu", older).unit == "pci:0000:3b:01.0"
-    assert Entry(0, "gpu", SimpleNamespace()).unit == ""  # type: ignore[arg-type]
+    assert DeviceEntry(0, "gpu", older).unit == "pci:0000:3b:01.0"
+    assert DeviceEntry(0, "gpu", SimpleNamespace()).unit == ""  # type: ignore[arg-type]
     assert THREE[2].unit == HOST
 
 
@@ -269,7 +269,7 @@ def test_a_binary_is_named_by_source_options_and_driver() -> None:
     other = [
         programs.key(device.entry, "text ", ("-D A",)),
         programs.key(device.entry, "text", ("-D B",)),
-        programs.key(Entry(0, "gpu", device.entry.device), "text", ("-D A",)),
+        programs.key(DeviceEntry(0, "gpu", device.entry.device), "text", ("-D A",)),
     ]
     assert len({key, *other}) == 4
 

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from ninefold.host.backends.openvino import OpenVino
-from ninefold.host.backends.openvino import device as backend_device
+from ninefold.host.backends.openvino import backend as backend_module
+from ninefold.host.backends.openvino import device as device_module
 from ninefold.host.backends.openvino.device import OpenVinoDevice
-from ninefold.host.graphs import BLOCK, Graph, Product, Target
+from ninefold.host.openvino_runtime import BLOCK, Graph, Product, Target
 from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.spec.data import Database, State
@@ -159,7 +160,8 @@ def seen(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         return f"{name} of {device}"
 
     core = SimpleNamespace(available_devices=list(names), get_property=full_name)
-    monkeypatch.setattr(backend_device, "_core", lambda: (core, "2026.4.1"))
+    for module in (backend_module, device_module):
+        monkeypatch.setattr(module, "start", lambda: (core, "2026.4.1"))
 
 
 def test_protocols_and_operators(device: OpenVinoDevice) -> None:
@@ -213,7 +215,7 @@ def test_an_openvino_that_does_not_start_is_missing(monkeypatch: pytest.MonkeyPa
     def broken() -> Any:
         raise RuntimeError("Exception from src/core.cpp:1:\nlibze_loader.so.1: wrong version\n\n")
 
-    monkeypatch.setattr(backend_device, "_core", broken)
+    monkeypatch.setattr(backend_module, "start", broken)
     text = "openvino is installed but does not start: libze_loader.so.1: wrong version"
     assert {entry.reason for entry in OpenVino().probe() if isinstance(entry, Missing)} == {text}
     with pytest.raises(UnavailableError, match=f"^{text}"):

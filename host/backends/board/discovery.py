@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from ninefold.drivers.boards import ANY, Place, bitstream, open_board, places, url_of
+from ninefold.drivers.boards import ANY, Address, bitstream, open_board, places, url_of
 from ninefold.drivers.protocol import Identity
 from ninefold.spec.errors import DeviceError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
@@ -31,12 +31,12 @@ class Boards:
 
     def __init__(self) -> None:
         #: Identities of the boards that are plugged in, by URL and port.
-        self._identified: dict[Place, Found] = {}
+        self._identified: dict[Address, Found] = {}
 
     def probe(self) -> Sequence[Found | Missing]:
         """Return the boards; a board on a port is identified once, and a simulated board is not compiled."""
         listed: list[Found | Missing] = []
-        seen: set[Place] = set()
+        seen: set[Address] = set()
         for source, found in places().items():
             if isinstance(found, UnavailableError):
                 listed.append(Missing(f"board:{source}", found.what, found.install))
@@ -100,7 +100,7 @@ class Boards:
                 raise UnavailableError(f"{name} cannot be used: {error}", "see `ninefold board info`") from error
         return device
 
-    def _simulated(self, place: Place) -> Found:
+    def _simulated(self, place: Address) -> Found:
         return Found(
             f"board:{place.name}",
             f"simulated: {place.description}",
@@ -111,7 +111,7 @@ class Boards:
             timeout_s=None,
         )
 
-    def _plugged_in(self, place: Place) -> Found | Missing:
+    def _plugged_in(self, place: Address) -> Found | Missing:
         device = f"board:{place.name}"
         if place not in self._identified:
             try:
@@ -130,7 +130,7 @@ class Boards:
         return self._identified[place]
 
 
-def _located(instance: str) -> tuple[Place | None, UnavailableError | None]:
+def _located(instance: str) -> tuple[Address | None, UnavailableError | None]:
     """Return the board of a name, or the error of its source; neither for a URL, which only opening can check."""
     bare = instance.partition(_MARK)[0]
     if "://" in bare:

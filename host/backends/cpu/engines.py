@@ -5,16 +5,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.ranked import Selection, empty
+from ninefold.numerics.ranked import Ranked, Selection, empty
 
-__all__ = ["Engine", "Hits", "NumpyEngine", "blocks"]
+__all__ = ["Engine", "NumpyEngine", "blocks"]
 
 #: Queries scored together, and bytes of float32 nits unpacked together, which stay in the processor's cache.
 _QUERIES, _BLOCK_BYTES = 256, 4 << 20
-
-
-#: Results of a search: ids int64 (Q, k) and scores int32 (Q, k), best first, NO_ID and INT32_MIN in empty slots.
-Hits = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 class Engine(Protocol):
@@ -23,7 +19,7 @@ class Engine(Protocol):
     #: Name of the path in results.
     path: str
 
-    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
+    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
         """Return the k rows of `packed` (N, ceil(D/2)) with the largest dot products with each of `nits` (Q, D).
 
         Largest first, of equal scores the lower row first. Control returns to Python often enough for interrupts.
@@ -41,7 +37,7 @@ class NumpyEngine:
 
     path = "numpy"
 
-    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
+    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
         """See `Engine.mine`."""
         ids, scores = empty(len(nits), k, np.int32)
         for part in blocks(len(nits), _QUERIES):

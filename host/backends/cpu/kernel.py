@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.ranked import empty
+from ninefold.numerics.ranked import Ranked, empty
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import NAMES, compiler_version, found_compiler, made, named_compiler
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
@@ -18,7 +18,7 @@ from ninefold.spec.programs import ended_by, execute
 from ninefold.spec.progress import step
 from ninefold.spec.text import tail
 
-from .engines import Hits, blocks
+from .engines import blocks
 
 __all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compile_shared", "compiler", "kept"]
 
@@ -146,7 +146,7 @@ class KernelEngine:
         self._threads = threads
         self._mine = _load(build()).ninefold_mine
 
-    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
+    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
         """See `Engine.mine`."""
         ids, scores = empty(len(nits), k, np.int32)
         packed = np.ascontiguousarray(packed)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.graphs import BLOCK, Product, Target, search
+from ninefold.host.openvino_runtime import BLOCK, Product, Target, search
+from ninefold.numerics.ranked import Ranked
 
-from .engines import Hits, blocks
+from .engines import blocks
 
 __all__ = ["OpenVinoEngine"]
 
@@ -39,7 +40,7 @@ class OpenVinoEngine:
         self._lock = threading.Lock()  # a product serves one caller at a time
         self._kept: dict[int, tuple[weakref.ref[Any], dict[tuple[int, int], Product]]] = {}
 
-    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Hits:
+    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
         """See `Engine.mine`."""
         with self._lock:
             return search(nits, self._products(packed, nits.shape[1]), k)

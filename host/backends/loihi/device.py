@@ -19,11 +19,11 @@ from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
 
-from .board import Activity
 from .chip import Chip
 from .library import INSTALL, installed, library
+from .network import Activity
 from .rows import Rows
-from .topk import Sorter
+from .sorter import Sorter
 
 __all__ = ["Loihi", "LoihiDevice"]
 

@@ -7,18 +7,15 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.ranked import merged
+from ninefold.numerics.ranked import Ranked, merged
 
-from .board import Activity, Board, Core
 from .chip import Chip
+from .network import Activity, Core, Network
 
 __all__ = ["Rows"]
 
 #: Step of the coarse ramp. A first race finds groups of 16 scores that occur, and a second finds the exact scores.
 _STRIDE = 16
-
-#: Ids int64 and scores int32 of the results of one query, best first.
-Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class _Page:
 
     Attributes
     ----------
-    board : Board
+    network : Network
         Network of the chip.
     rows : slice
         Range of the rows.
@@ -35,7 +32,7 @@ class _Page:
         Largest sum of squares of a row.
     """
 
-    board: Board
+    network: Network
     rows: slice
     longest: int
 
@@ -47,23 +44,23 @@ class _Page:
         The query is sent twice. A ramp in steps of `_STRIDE` finds the groups of scores that occur, and a ramp in steps
         of 1 then visits only these. Scores below `least` are left out.
         """
-        least = -self.board.bound if least is None else least
+        least = -self.network.bound if least is None else least
         # Cauchy-Schwarz bounds the scores of the query, also after only some of its spikes.
         squares = int(np.square(query, dtype=np.int64).sum())
-        top = min(isqrt(squares * self.longest), self.board.bound)
+        top = min(isqrt(squares * self.longest), self.network.bound)
         if top < least:
             return
         spikes = _spikes(query)
         stops = []
         found = 0
-        for stop, fired in self.board.race(spikes, top, range(top - _STRIDE + 1, least - _STRIDE, -_STRIDE)):
+        for stop, fired in self.network.race(spikes, top, range(top - _STRIDE + 1, least - _STRIDE, -_STRIDE)):
             stops += [stop] if fired.any() else []
             found += int(np.count_nonzero(fired))
             if found >= k:
                 break
         ramp = (score for stop in stops for score in range(stop + _STRIDE - 1, max(stop, least) - 1, -1))
         found = 0
-        for score, fired in self.board.race(spikes, top, ramp):
+        for score, fired in self.network.race(spikes, top, ramp):
             yield score, fired
             found += int(np.count_nonzero(fired))
             if found >= k:
@@ -103,19 +100,19 @@ class Rows:
                 Core(np.concatenate([part.T, -part.T]))
                 for part in (page[first : first + size] for first in range(0, len(page), size))
             ]
-            board = Board(cores, bound, chip, activity)
+            network = Network(cores, bound, chip, activity)
             longest = int(np.square(page).sum(axis=1).max())
-            self._pages.append(_Page(board, slice(start, start + len(page)), longest))
+            self._pages.append(_Page(network, slice(start, start + len(page)), longest))
 
     @property
     def cores(self) -> int:
         """Number of cores in use."""
-        return sum(page.board.cores for page in self._pages)
+        return sum(page.network.cores for page in self._pages)
 
     @property
-    def boards(self) -> list[Board]:
+    def networks(self) -> list[Network]:
         """Network of each chip."""
-        return [page.board for page in self._pages]
+        return [page.network for page in self._pages]
 
     def scores(self, query: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
         """Return all dot products with a query (D,), int32 of shape (N,)."""
@@ -126,7 +123,7 @@ class Rows:
                 part[fired] = score
         return scores
 
-    def best(self, query: npt.NDArray[np.int8], k: int) -> Found:
+    def best(self, query: npt.NDArray[np.int8], k: int) -> Ranked:
         """Return the k rows with the largest dot products, whose neurons fire first; ties by row."""
         ids, scores = np.zeros(0, np.int64), np.zeros(0, np.int32)
         for page in self._pages:

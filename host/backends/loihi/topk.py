@@ -1,6 +1,5 @@
-"""``topk`` on Loihi: a radix selection with three bits of the scores per race, the most significant first."""
+"""``topk`` on Loihi."""
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,26 +7,16 @@ import numpy.typing as npt
 
 from ninefold.numerics.ranked import empty, sortable
 from ninefold.spec.data import Answer
-from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.signature import Call
 
-from .board import Activity, Board, Core
-from .chip import Chip
-from .library import library
+from .sorter import DIGIT_BITS
 
 if TYPE_CHECKING:
     from .device import LoihiDevice
 
-__all__ = ["AXONS", "RATING", "Sorter", "keys", "run"]
+__all__ = ["RATING", "keys", "run"]
 
 RATING = 3
-
-#: Axons of a neuron: the bits of a digit, and one that marks participation.
-AXONS = 4
-_DIGIT_BITS, _KEY_BITS = 3, 32
-#: Limit of cores in a network. More scores are processed in parts, and only the best k of each meet the next part. The
-#: emulator is faster this way than with a network for all scores.
-_CORES = 8
 
 
 def run(device: "LoihiDevice", call: Call) -> Answer:
@@ -42,101 +31,9 @@ def run(device: "LoihiDevice", call: Call) -> Answer:
             row_best[:count] = row[positions]
             row_ids[:count] = positions if names is None else np.asarray(names)[positions]
     values = {"ids": ids, "scores": best, "count": np.full(len(scores), count, np.int64)}
-    return Answer(values, f"{device.path}, {_DIGIT_BITS} bits of the scores per race", metrics)
+    return Answer(values, f"{device.path}, {DIGIT_BITS} bits of the scores per race", metrics)
 
 
 def keys(scores: npt.NDArray[Any]) -> npt.NDArray[np.uint32]:
     """Return uint32 keys in the order of int32 or float32 scores, equal for equal scores (-0 equals 0)."""
     return sortable(scores).view(np.uint32) ^ np.uint32(1 << 31)
-
-
-class Sorter:
-    """Neurons with four axons each, which race by one digit of their scores at a time.
-
-    Parameters
-    ----------
-    cores : int
-        Number of cores, as returned by `cores_for`.
-    chip : Chip
-        Limits of the chip.
-    activity : Activity
-        Counters of the network's activity.
-    """
-
-    def __init__(self, cores: int, chip: Chip, activity: Activity) -> None:
-        self._each = chip.neurons_a_core(0, AXONS)
-        self.cores = cores
-        self.size = cores * self._each
-        n = np.arange(self._each)
-        axons = AXONS * n[:, None] + np.arange(AXONS)
-        weights = np.tile([1, 2, 4, 1], self._each)
-        shape = (AXONS * self._each, self._each)
-        matrix = library().csr_matrix((weights, (axons.ravel(), np.repeat(n, AXONS))), shape)
-        # A sum is 1 to 8, or 0 for a neuron that does not participate.
-        self._board = Board([Core(matrix, source) for source in range(self.cores)], 1 << _DIGIT_BITS, chip, activity)
-
-    @staticmethod
-    def cores_for(size: int, chip: Chip) -> int:
-        """Return the number of cores for `size` scores, at most `_CORES`; more scores are processed in parts."""
-        return max(1, min(-(-size // chip.neurons_a_core(0, AXONS)), chip.cores, _CORES))
-
-    def best(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
-        """Return the positions of the k largest of `keys` (N,), largest first, ties by position.
-
-        Raises
-        ------
-        UnsupportedError
-            The scores are processed in parts and k is not below the size of a part.
-        """
-        if self.size <= k < len(keys):
-            raise UnsupportedError(f"k must be below {self.size}, the number of scores that race together, not {k}")
-        kept = np.arange(min(len(keys), self.size))
-        taken = len(kept)
-        kept = kept[self._select(keys[kept], k)]
-        while taken < len(keys):
-            part = np.arange(taken, min(len(keys), taken + self.size - len(kept)))
-            taken += len(part)
-            kept = np.concatenate([kept, part])
-            kept = kept[self._select(keys[kept], k)]
-        return kept
-
-    def _select(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
-        """Return the positions of the k largest keys.
-
-        `groups` lists positions, the larger keys first; the keys of a group are equal in all digits so far. A race
-        splits each group by the firing times of its neurons, and groups after the first k positions are dropped.
-        """
-        groups = [np.arange(len(keys))]
-        for shift in range(_DIGIT_BITS * ((_KEY_BITS - 1) // _DIGIT_BITS), -1, -_DIGIT_BITS):
-            tied = [group for group in groups if len(group) > 1]
-            if not tied:
-                break
-            order = self._race(np.concatenate(tied), keys >> np.uint32(shift) & np.uint32((1 << _DIGIT_BITS) - 1))
-            split = []
-            ahead = 0
-            for group in groups:
-                parts = [group[fired[group]] for fired in order] if len(group) > 1 else [group]
-                for part in parts:
-                    if len(part) and ahead < k:
-                        split.append(part)
-                        ahead += len(part)
-            groups = split
-        return np.concatenate(groups)[:k]
-
-    def _race(self, racing: npt.NDArray[np.int64], digits: npt.NDArray[np.uint32]) -> list[npt.NDArray[np.bool_]]:
-        """Race some neurons by their digits; return the neurons that fired at each step, until all have fired."""
-        bits = np.stack([digits[racing] >> np.uint32(bit) & np.uint32(1) for bit in range(_DIGIT_BITS)], axis=1)
-        spiking = np.concatenate([bits != 0, np.ones((len(racing), 1), np.bool_)], axis=1)
-        axons = np.sort((AXONS * racing[:, None] + np.arange(AXONS))[spiking])
-        width = AXONS * self._each
-        edges = np.searchsorted(axons, width * np.arange(self.cores + 1))
-        step = [(axons[a:b] - width * core).tolist() for core, (a, b) in enumerate(pairwise(edges.tolist()))]
-        order = []
-        most = 1 << _DIGIT_BITS
-        waiting = len(racing)
-        for _, fired in self._board.race([step], most, range(most, 0, -1)):
-            order.append(fired)
-            waiting -= int(np.count_nonzero(fired))
-            if not waiting:
-                break
-        return order

@@ -4,9 +4,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
@@ -14,14 +11,9 @@ from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.registry import Runners, scan
 from ninefold.spec.signature import Call
 
-from . import programs
-from .failures import guarded
 from .kernels import Group, Kernels, Vector
-from .memory import Memory, Out
-from .platforms import INSTALL, Entry, choose, entries
-
-if TYPE_CHECKING:
-    import pyopencl as cl
+from .launcher import Launcher
+from .platforms import INSTALL, DeviceEntry, choose, entries
 
 __all__ = ["OpenCl", "OpenClDevice"]
 
@@ -98,36 +90,30 @@ class OpenClDevice:
     ----------
     name : str
         Name of the device.
-    entry : Entry
+    entry : DeviceEntry
         The device.
     family : str or None
         As in `OpenCl`.
 
     Attributes
     ----------
-    entry : Entry
+    entry : DeviceEntry
         The device.
-    queue : pyopencl.CommandQueue
-        Command queue of the device.
+    launcher : Launcher
+        Queue and kernels of the device.
     memory : Memory
         Memory of the device.
     """
 
-    def __init__(self, name: str, entry: Entry, family: str | None = None) -> None:
-        import pyopencl as cl
-
+    def __init__(self, name: str, entry: DeviceEntry, family: str | None = None) -> None:
         self.name = name
         self.entry = entry
-        with guarded(name, f"opening {entry.description}"):
-            self._context = cl.Context([entry.device])
-            self.queue = cl.CommandQueue(self._context)
-        self.memory = Memory(name, entry, self._context, self.queue)
-        self._vectors = Vector(self) if (family or ("vector" if entry.kind == "cpu" else "group")) == "vector" else None
-        self._groups = Group(self)
-        # OpenCL C 3.0 if the device has it: extensions such as the integer dot product require it.
-        self._standard = ("-cl-std=CL3.0",) if entry.device.opencl_c_version.split()[2] >= "3" else ()
-        self._built: dict[tuple[Any, ...], cl.Kernel] = {}
-        self._build_seconds = 0.0
+        self.launcher = Launcher(name, entry)
+        self.memory = self.launcher.memory
+        self._vectors = (
+            Vector(self.launcher) if (family or ("vector" if entry.kind == "cpu" else "group")) == "vector" else None
+        )
+        self._groups = Group(self.launcher)
         self._closed = False
 
     @property
@@ -167,72 +153,17 @@ class OpenClDevice:
 
     def close(self) -> None:
         """Free everything on the device."""
-        self.memory.close()
-        self._built.clear()
+        self.launcher.close()
         self._closed = True
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[dict[str, float]]:
         """Measure a block; the mapping then holds ``build_seconds`` and ``seconds``, which excludes them."""
         metrics: dict[str, float] = {}
-        start, built = time.perf_counter(), self._build_seconds
+        start, built = time.perf_counter(), self.launcher.build_seconds
         yield metrics
-        metrics["build_seconds"] = self._build_seconds - built
+        metrics["build_seconds"] = self.launcher.build_seconds - built
         metrics["seconds"] = time.perf_counter() - start - metrics["build_seconds"]
-
-    def kernel(self, files: tuple[str, ...], name: str, **defines: int) -> "cl.Kernel":
-        """Return a kernel from files of this folder, built on first use."""
-        import pyopencl as cl
-
-        key = (files, name, *sorted(defines.items()))
-        if key not in self._built:
-            start = time.perf_counter()
-            options = (*(f"-D{macro}={value}" for macro, value in sorted(defines.items())), *self._standard)
-            with guarded(self.name, f"building {' and '.join(files)}"):
-                program = programs.build(self.entry, self._context, programs.source(files), options)
-                self._built[key] = cl.Kernel(program, name)
-            self._build_seconds += time.perf_counter() - start
-        return self._built[key]
-
-    def launch(
-        self, kernel: "cl.Kernel", size: tuple[int, ...], group: tuple[int, ...] | None, *arguments: Any
-    ) -> None:
-        """Run a kernel and wait for its end.
-
-        Parameters
-        ----------
-        kernel : pyopencl.Kernel
-            Result of `kernel`.
-        size, group : tuple of int
-            Global size and work-group size in work-items; None lets the driver choose the work-group.
-        *arguments
-            NumPy scalars, buffers or local memory. Arrays are copied to the device, and each `Out` is read back.
-        """
-        import pyopencl as cl
-
-        passed, back = [], []
-        for argument in arguments:
-            if isinstance(argument, Out):
-                back.append((argument.array, self.memory.allocate(argument.array.nbytes)))
-                passed.append(back[-1][1])
-            elif isinstance(argument, np.ndarray) and argument.ndim:
-                passed.append(self.memory.put(argument))
-            else:
-                passed.append(argument)
-        with guarded(self.name, f"running {kernel.function_name}"):
-            done = kernel(self.queue, size, group, *passed)
-            for array, buffer in back:
-                cl.enqueue_copy(self.queue, array, buffer)
-            done.wait()
-
-    def read(self, buffer: "cl.Buffer", array: Any, pitch: int) -> None:
-        """Copy rows of `pitch` elements on the device into the rows of an array (Q, B) of the host."""
-        import pyopencl as cl
-
-        whole = np.empty((len(array), pitch), array.dtype)
-        with guarded(self.name, f"reading {whole.nbytes:,} bytes"):
-            cl.enqueue_copy(self.queue, whole, buffer)
-        array[:] = whole[:, : array.shape[1]]
 
     def _check_open(self) -> None:
         if self._closed:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .launcher import Launcher
 from .layout import ROWS, byte_words, columns_of, pair_words
-from .memory import Out, Rows
+from .memory import Out, RowBuffer
 
 if TYPE_CHECKING:
     import pyopencl as cl
 
-    from .device import OpenClDevice
 
 __all__ = ["Group", "Kernels", "Vector", "shares"]
 
@@ -30,11 +30,11 @@ class Kernels(Protocol):
 
     path: str
 
-    def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
+    def mine(self, rows: RowBuffer, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """Return keys (Q, any) that include the k best rows of each query; LONG_MIN in empty slots."""
         ...
 
-    def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
+    def scores(self, rows: RowBuffer, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
         """Return a buffer of all scores, int32 (at least Q, pitch), and the pitch."""
         ...
 
@@ -54,34 +54,34 @@ def _together(queries: int) -> int:
 
 
 class Vector:
-    """Kernels with explicit vectors and one work-item per work-group (vector.cl, heap.cl).
+    """Kernels with explicit vectors and one work-item per work-group (lists.cl, vector.cl).
 
     Parameters
     ----------
-    device : OpenClDevice
-        Device that runs the kernels.
+    launcher : Launcher
+        Launcher of the device that runs the kernels.
     """
 
-    def __init__(self, device: "OpenClDevice") -> None:
-        self._device = device
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
         # Two shares per processor, so that a processor busy with other work delays the call less.
-        self._wanted = 2 * device.entry.device.max_compute_units
-        self._room = device.entry.device.local_mem_size
-        self.path = f"vector kernels on {device.entry.name}"
+        self._wanted = 2 * launcher.entry.device.max_compute_units
+        self._room = launcher.entry.device.local_mem_size
+        self.path = f"vector kernels on {launcher.entry.name}"
 
     def fit(self, dimensions: int) -> bool:
         """Return True if the device's local memory holds an unpacked block of rows of `dimensions` nits."""
         return columns_of(dimensions) * 4 * ROWS <= self._room
 
-    def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
+    def mine(self, rows: RowBuffer, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.mine`."""
         together = _together(len(nits))
         queries = pair_words(nits, together)
         groups = len(queries)
         size, count = shares(-(-rows.count // ROWS), self._wanted, -(-max(1024, 8 * k) // ROWS))
         lists = np.empty((count, groups * together, k), np.int64)
-        self._device.launch(
-            self._device.kernel(("heap.cl", "vector.cl"), "mine", QUERIES=together),
+        self._launcher.launch(
+            self._launcher.kernel(("lists.cl", "vector.cl"), "mine", QUERIES=together),
             (count,),
             (1,),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(rows.first), np.uint32(size)),
@@ -89,15 +89,15 @@ class Vector:
         )
         return lists.transpose(1, 0, 2).reshape(groups * together, -1)[: len(nits)]
 
-    def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
+    def scores(self, rows: RowBuffer, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
         """See `Kernels.scores`."""
         together = _together(len(nits))
         queries = pair_words(nits, together)
         groups, blocks = len(queries), -(-rows.count // ROWS)
         size, count = shares(blocks, self._wanted, 1)
-        out = self._device.memory.allocate(groups * together * blocks * ROWS * 4)
-        self._device.launch(
-            self._device.kernel(("heap.cl", "vector.cl"), "scores", QUERIES=together),
+        out = self._launcher.memory.allocate(groups * together * blocks * ROWS * 4)
+        self._launcher.launch(
+            self._launcher.kernel(("lists.cl", "vector.cl"), "scores", QUERIES=together),
             (count,),
             (1,),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(size)),
@@ -111,46 +111,46 @@ class Vector:
         size, count = shares(columns, -(-self._wanted // queries), max(4096, 8 * k))
         lists = np.empty((queries, count, k), np.int64)
         defines = {"FLOATS": 1} if scores.dtype.kind == "f" else {}
-        self._device.launch(
-            self._device.kernel(("heap.cl", "topk.cl"), "topk", **defines),
+        self._launcher.launch(
+            self._launcher.kernel(("lists.cl", "topk.cl"), "topk", **defines),
             (count, queries),
             (1, 1),
             *(scores, np.uint32(columns), np.uint32(first), np.uint32(size), np.int32(k), Out(lists)),
         )
         return lists.reshape(queries, -1)
 
-    def _tile(self, rows: Rows) -> "cl.LocalMemory":
+    def _tile(self, rows: RowBuffer) -> "cl.LocalMemory":
         import pyopencl as cl
 
         return cl.LocalMemory(rows.columns * 4 * ROWS)
 
 
 class Group:
-    """Kernels with work-groups of many work-items and lists in local memory (group.cl, merge.cl).
+    """Kernels with work-groups of many work-items and lists in local memory (lists.cl, group.cl).
 
     Parameters
     ----------
-    device : OpenClDevice
-        Device that runs the kernels.
+    launcher : Launcher
+        Launcher of the device that runs the kernels.
     """
 
-    def __init__(self, device: "OpenClDevice") -> None:
-        self._device = device
-        d = device.entry.device
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        d = launcher.entry.device
         self._lanes = 1 << min(7, d.max_work_group_size.bit_length() - 1)
         self._wanted = 8 * d.max_compute_units
         self._dot = {"DOT": 1} if "cl_khr_integer_dot_product" in d.extensions.split() else {}
-        self.path = f"group kernels{', integer dot product,' if self._dot else ''} on {device.entry.name}"
+        self.path = f"group kernels{', integer dot product,' if self._dot else ''} on {launcher.entry.name}"
 
-    def mine(self, rows: Rows, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
+    def mine(self, rows: RowBuffer, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.mine`."""
         together = _together(len(nits))
         queries, offsets = byte_words(nits, together)
         groups, lanes, pairs = len(queries), self._lanes, -(-rows.count // ROWS) * ROWS // 2
         size, count = shares(-(-pairs // lanes), -(-self._wanted // groups), -(-max(512, 2 * k) // lanes))
         lists = np.empty((count, groups * together, k), np.int64)
-        self._device.launch(
-            self._device.kernel(("merge.cl", "group.cl"), "mine", QUERIES=together, LANES=lanes, **self._dot),
+        self._launcher.launch(
+            self._launcher.kernel(("lists.cl", "group.cl"), "mine", QUERIES=together, LANES=lanes, **self._dot),
             (count * lanes, groups),
             (lanes, 1),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count), np.uint32(rows.first), np.uint32(size)),
@@ -158,15 +158,15 @@ class Group:
         )
         return lists.transpose(1, 0, 2).reshape(groups * together, -1)[: len(nits)]
 
-    def scores(self, rows: Rows, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
+    def scores(self, rows: RowBuffer, nits: npt.NDArray[np.int8]) -> "tuple[cl.Buffer, int]":
         """See `Kernels.scores`."""
         together = _together(len(nits))
         queries, offsets = byte_words(nits, together)
         groups, lanes = len(queries), self._lanes
         pairs = -(-rows.count // ROWS) * ROWS // 2
-        out = self._device.memory.allocate(groups * together * pairs * 8)
-        self._device.launch(
-            self._device.kernel(("merge.cl", "group.cl"), "scores", QUERIES=together, LANES=lanes, **self._dot),
+        out = self._launcher.memory.allocate(groups * together * pairs * 8)
+        self._launcher.launch(
+            self._launcher.kernel(("lists.cl", "group.cl"), "scores", QUERIES=together, LANES=lanes, **self._dot),
             (-(-pairs // lanes) * lanes, groups),
             (lanes, 1),
             *(rows.buffer, np.int32(rows.columns), np.uint32(rows.count)),
@@ -181,8 +181,8 @@ class Group:
         size, count = shares(columns, -(-self._wanted // queries), max(1024, 4 * k))
         lists = np.empty((queries, count, k), np.int64)
         defines = {"FLOATS": 1} if scores.dtype.kind == "f" else {}
-        self._device.launch(
-            self._device.kernel(("merge.cl", "topk.cl"), "topk", QUERIES=1, LANES=lanes, **defines),
+        self._launcher.launch(
+            self._launcher.kernel(("lists.cl", "topk.cl"), "topk", QUERIES=1, LANES=lanes, **defines),
             (count * lanes, queries),
             (lanes, 1),
             *(scores, np.uint32(columns), np.uint32(first), np.uint32(size), np.int32(k), Out(lists)),

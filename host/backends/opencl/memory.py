@@ -16,9 +16,9 @@ from .layout import BLOCK_BYTES, ROWS, columns_of, row_words
 if TYPE_CHECKING:
     import pyopencl as cl
 
-    from .platforms import Entry
+    from .platforms import DeviceEntry
 
-__all__ = ["ROWS_MAX", "Memory", "Out", "Rows"]
+__all__ = ["ROWS_MAX", "Memory", "Out", "RowBuffer"]
 
 #: Largest number of rows: a row's number takes 32 bits of a key, and one value marks an empty slot.
 ROWS_MAX = 2**32 - 2
@@ -27,7 +27,7 @@ _PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowBuffer:
     """Consecutive rows in one buffer, in the layout of `layout.row_words`.
 
     Attributes
@@ -60,17 +60,17 @@ class Memory:
     ----------
     name : str
         Name of the device, for errors.
-    entry : Entry
+    entry : DeviceEntry
         The device.
     context, queue
         Context and queue of pyopencl.
     """
 
-    def __init__(self, name: str, entry: "Entry", context: "cl.Context", queue: "cl.CommandQueue") -> None:
+    def __init__(self, name: str, entry: "DeviceEntry", context: "cl.Context", queue: "cl.CommandQueue") -> None:
         self._name = name
         self._context, self._queue = context, queue
         self._largest = entry.device.max_mem_alloc_size
-        self._databases: dict[str, list[Rows]] = {}
+        self._databases: dict[str, list[RowBuffer]] = {}
         self.capacity_bytes: int = entry.device.global_mem_size
 
     @property
@@ -78,7 +78,7 @@ class Memory:
         """Bytes of all databases on the device."""
         return sum(rows.buffer.size for parts in self._databases.values() for rows in parts)
 
-    def load(self, database: Database) -> list[Rows]:
+    def load(self, database: Database) -> list[RowBuffer]:
         """Return a database's rows on the device, loading them first if necessary; a list of no parts for no rows.
 
         Raises
@@ -106,10 +106,10 @@ class Memory:
         for digest in list(self._databases):
             self.unload(digest)
 
-    def rows(self, packed: npt.NDArray[np.uint8], first: int) -> Rows:
+    def rows(self, packed: npt.NDArray[np.uint8], first: int) -> RowBuffer:
         """Copy rows to the device; `first` is the number of the first row."""
         words = row_words(packed)
-        return Rows(self.put(words), words.shape[1], first, len(packed))
+        return RowBuffer(self.put(words), words.shape[1], first, len(packed))
 
     def put(self, array: npt.NDArray[Any]) -> "cl.Buffer":
         """Return a buffer with a copy of a non-empty array."""
@@ -138,18 +138,18 @@ class Memory:
                 f"{rows:,} rows of {columns} columns need {needed:,}"
             )
 
-    def _upload(self, packed: npt.NDArray[np.uint8]) -> list[Rows]:
+    def _upload(self, packed: npt.NDArray[np.uint8]) -> list[RowBuffer]:
         import pyopencl as cl
 
         columns = -(-packed.shape[1] // 2)
         block = columns * BLOCK_BYTES
         step = max(1, self._largest // block) * ROWS
         piece = max(1, _PIECE_BYTES // block) * ROWS
-        parts: list[Rows] = []
+        parts: list[RowBuffer] = []
         try:
             for first in range(0, len(packed), step):
                 count = min(step, len(packed) - first)
-                parts.append(Rows(self.allocate(-(-count // ROWS) * block), columns, first, count))
+                parts.append(RowBuffer(self.allocate(-(-count // ROWS) * block), columns, first, count))
                 for at in range(0, count, piece):
                     words = row_words(packed[first + at : first + min(at + piece, count)])
                     with guarded(self._name, f"loading {words.nbytes:,} bytes"):

@@ -18,7 +18,7 @@ from .icd import VENDORS, drivers, intel_library
 if TYPE_CHECKING:
     import pyopencl as cl
 
-__all__ = ["INSTALL", "Entry", "choose", "entries"]
+__all__ = ["INSTALL", "DeviceEntry", "choose", "entries"]
 
 INSTALL = "pip install 'ninefold[opencl]' for the processor, or install the driver of the GPU"
 #: Time limit for drivers to list their devices, in seconds.
@@ -27,7 +27,7 @@ _NO_PLATFORM = -1001
 
 
 @dataclass(frozen=True)
-class Entry:
+class DeviceEntry:
     """OpenCL device.
 
     Attributes
@@ -80,7 +80,7 @@ class Entry:
         return ""
 
 
-def entries() -> list[Entry]:
+def entries() -> list[DeviceEntry]:
     """Return every device in order.
 
     Raises
@@ -96,10 +96,10 @@ def entries() -> list[Entry]:
         found.append((("gpu", "npu", "cpu").index(kind), platform, device))
     # A loader lists drivers in the arbitrary order of its folder. Sorting by name keeps the numbers stable.
     found.sort(key=lambda item: item[:2])
-    return [Entry(i, ("gpu", "npu", "cpu")[rank], device) for i, (rank, _, device) in enumerate(found)]
+    return [DeviceEntry(i, ("gpu", "npu", "cpu")[rank], device) for i, (rank, _, device) in enumerate(found)]
 
 
-def choose(found: list[Entry], instance: str) -> Entry:
+def choose(found: list[DeviceEntry], instance: str) -> DeviceEntry:
     """Return the device with a number or with a unique part of a name; the first for an empty name.
 
     Raises

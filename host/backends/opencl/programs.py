@@ -17,7 +17,7 @@ from ninefold.spec.protocols import HOST
 if TYPE_CHECKING:
     import pyopencl as cl
 
-    from .platforms import Entry
+    from .platforms import DeviceEntry
 
 __all__ = ["build", "key", "source"]
 
@@ -31,7 +31,7 @@ def source(files: tuple[str, ...]) -> str:
     return "\n".join((folder / name).read_text() for name in files)
 
 
-def key(entry: "Entry", text: str, options: tuple[str, ...]) -> str:
+def key(entry: "DeviceEntry", text: str, options: tuple[str, ...]) -> str:
     """Return the digest that names a binary: source, options, and all properties of driver and device.
 
     Machines may share a cache, so the digest of a processor includes its instruction sets, which its name does not
@@ -43,7 +43,7 @@ def key(entry: "Entry", text: str, options: tuple[str, ...]) -> str:
     return digest_of(text, list(options), list(driver), device.name, device.extensions, flags)
 
 
-def build(entry: "Entry", context: "cl.Context", text: str, options: tuple[str, ...]) -> "cl.Program":
+def build(entry: "DeviceEntry", context: "cl.Context", text: str, options: tuple[str, ...]) -> "cl.Program":
     """Return the built program, from the cached binary if that is intact.
 
     A binary is stored with its checksum. One that does not match, or that the driver refuses, is deleted and rebuilt.
@@ -83,7 +83,7 @@ def _compile(context: "cl.Context", text: str, options: tuple[str, ...]) -> "cl.
         return program
 
 
-def _load(entry: "Entry", context: "cl.Context", folder: Path, options: tuple[str, ...]) -> "cl.Program | None":
+def _load(entry: "DeviceEntry", context: "cl.Context", folder: Path, options: tuple[str, ...]) -> "cl.Program | None":
     import pyopencl as cl
 
     with contextlib.suppress(OSError, UnicodeDecodeError, cl.Error), warnings.catch_warnings():

@@ -33,8 +33,8 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
         least = [np.uint32(bits) for bits in reached(call.options["scale"], call.options["mode"])]
         for first in range(0, len(numbers), _BLOCK):
             block, out = numbers[first : first + _BLOCK], nits[first : first + _BLOCK]
-            kernel = device.kernel(("quantise.cl",), "quantise")
-            device.launch(kernel, (len(block),), None, block, np.uint64(len(block)), *least, Out(out))
+            kernel = device.launcher.kernel(("quantise.cl",), "quantise")
+            device.launcher.launch(kernel, (len(block),), None, block, np.uint64(len(block)), *least, Out(out))
     return Answer({"nits": nits.reshape(x.shape)}, f"comparisons on {device.entry.name}", metrics)
 
 

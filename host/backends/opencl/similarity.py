@@ -30,15 +30,15 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
             lengths = None
             if call.options["normalised"]:
                 lengths = device.memory.allocate(4 * rows.count)
-                kernel = device.kernel(("normalise.cl",), "reciprocals")
+                kernel = device.launcher.kernel(("similarity.cl",), "reciprocals")
                 shape = (rows.buffer, np.int32(rows.columns), np.uint32(rows.count))
-                device.launch(kernel, (rows.count,), None, *shape, lengths)
+                device.launcher.launch(kernel, (rows.count,), None, *shape, lengths)
             for start in range(0, len(q), _QUERIES):
                 block = q[start : start + _QUERIES]
                 out, pitch = kernels.scores(rows, block)
                 if lengths is not None:
-                    kernel = device.kernel(("normalise.cl",), "normalise")
+                    kernel = device.launcher.kernel(("similarity.cl",), "normalise")
                     size = (rows.count, len(block))
-                    device.launch(kernel, size, None, out, np.uint64(pitch), np.uint32(rows.count), lengths)
-                device.read(out, scores[start : start + _QUERIES, first : first + _ROWS], pitch)
+                    device.launcher.launch(kernel, size, None, out, np.uint64(pitch), np.uint32(rows.count), lengths)
+                device.launcher.read(out, scores[start : start + _QUERIES, first : first + _ROWS], pitch)
     return Answer({"scores": scores}, kernels.path, metrics)

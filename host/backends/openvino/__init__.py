@@ -1,6 +1,6 @@
 """The OpenVINO backend: the same graphs on any device that OpenVINO finds: a GPU, an NPU or the processor."""
 
-from .device import OpenVino
+from .backend import OpenVino
 
 __all__ = ["REASON", "REASONS", "OpenVino"]
 

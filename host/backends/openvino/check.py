@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.graphs import Product
+from ninefold.host.openvino_runtime import Product
 from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.graphs import Graph, Target
+from ninefold.host.openvino_runtime import Graph, Target
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, THRESHOLDS, Mode
 from ninefold.spec.signature import Call

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.graphs import Graph, Target
+from ninefold.host.openvino_runtime import Graph, Target
 from ninefold.numerics.similarity import reciprocals
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call

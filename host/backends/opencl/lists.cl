@@ -1,11 +1,16 @@
-// The k best keys of one work-group: a sorted list in local memory. For GPUs.
+// The k best keys of a share of the work: for GPUs (LANES work-items per work-group) a sorted list in local memory, for
+// processors a heap of one work-item.
 //
-// Keys are as in heap.cl: (score descending, id ascending), LONG_MIN for an empty slot.
+// A key is a score in the high half and the complement of an id in the low half, so the order of keys is (score
+// descending, id ascending) and no two keys are equal. LONG_MIN marks an empty slot; no id below 2**32 - 1
+// has it as its key.
+
+static inline long make_key(int score, uint id) { return ((long)score << 32) | (long)~id; }
+
+#ifdef LANES
 
 #define K_MAX 256
 #define SHARE ((K_MAX + LANES - 1) / LANES)  // elements of a list for each work-item
-
-static inline long make_key(int score, uint id) { return ((long)score << 32) | (long)~id; }
 
 // Merge `count` fresh keys, in any order, into `best`, k keys in descending order. The whole work-group of LANES
 // work-items must call this. Every element computes its rank among all and moves there if the rank is below k.
@@ -66,3 +71,26 @@ static void clear_lists(__local long* best, int k, __local int* count) {
 static void write_lists(__local const long* best, int k, __global long* out) {
     for (int i = get_local_id(0); i < QUERIES * k; i += LANES) out[i] = best[i];
 }
+
+#else
+
+static inline int score_of(long key) { return (int)(key >> 32); }
+
+// Heaps have the least key on top.
+static inline void clear_heap(__global long* heap, int k) {
+    for (int i = 0; i < k; i++) heap[i] = LONG_MIN;
+}
+
+// Replace the least key by a greater one.
+static inline void replace_least(__global long* heap, int k, long key) {
+    int at = 0;
+    for (int child = 1; child < k; child = 2 * at + 1) {
+        if (child + 1 < k && heap[child + 1] < heap[child]) child++;
+        if (heap[child] >= key) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = key;
+}
+
+#endif

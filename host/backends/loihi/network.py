@@ -17,7 +17,7 @@ from ninefold.spec.errors import DeviceError
 from .chip import COARSE, COARSE_BITS, FINE, FINE_BITS, LIFT_MAX, RESET, Chip
 from .library import failures, library
 
-__all__ = ["Activity", "Board", "Core"]
+__all__ = ["Activity", "Core", "Network"]
 
 #: The chip shifts every weight left by 6: a weight of 1 moves a membrane by 64.
 _UNIT_BITS = 6
@@ -58,14 +58,14 @@ class Core:
     weights : array or sparse matrix of shape (axons, neurons)
         Weights from -7 to 7. Weights missing in a sparse matrix take no memory.
     source : int
-        Index of the board's source that drives its axons. All cores of a source have the same number of axons.
+        Index of the network's source that drives its axons. All cores of a source have the same number of axons.
     """
 
     weights: Any
     source: int = 0
 
 
-class Board:
+class Network:
     """Network on one chip, built once; each `race` starts from the same state.
 
     The network has no time constants: a neuron's current lasts one step (decay_u = 4095), and its membrane does not
@@ -81,7 +81,7 @@ class Board:
     chip : Chip
         Limits of the chip.
     activity : Activity
-        Counters of this board's activity.
+        Counters of this network's activity.
 
     Raises
     ------

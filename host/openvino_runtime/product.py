@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.ranked import Selection, empty
+from ninefold.numerics.ranked import Ranked, Selection, empty
 
 from .target import Target
 
@@ -62,9 +62,7 @@ class Product:
         return self._graph(queries, out=out.reshape(len(queries), self.rows))[0]
 
 
-def search(
-    nits: npt.NDArray[np.int8], products: Iterable[tuple[int, Product]], k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+def search(nits: npt.NDArray[np.int8], products: Iterable[tuple[int, Product]], k: int) -> Ranked:
     """Find the rows with the largest scores. The host selects, since OpenVINO's selection is slower for large k.
 
     Parameters

@@ -18,7 +18,7 @@ from .runtime import load
 
 __all__ = ["stored"]
 
-_LOG = logging.getLogger("ninefold.graphs")
+_LOG = logging.getLogger("ninefold.openvino")
 _BLOB, _DIGEST = "graph", "graph.sha256"
 #: Mapped files of this process's graphs; a graph does not keep its own file mapped.
 _mapped: list[Any] = []

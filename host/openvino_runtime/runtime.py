@@ -1,4 +1,4 @@
-"""Import of OpenVINO in a way that keeps Intel's OpenCL runtime usable in the same process."""
+"""Import of OpenVINO, in a way that keeps Intel's OpenCL runtime usable in the same process, and its devices."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["load"]
+__all__ = ["KINDS", "kind_of", "load", "start", "visible"]
 
+#: Kinds of devices, best first.
+KINDS: Final = ("GPU", "NPU", "CPU")
 _TBB: Final = "libtbb.so.12"
 
 
@@ -25,6 +27,23 @@ def load(module: str = "openvino") -> Any:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     _load_newer_tbb()
     return importlib.import_module(module)
+
+
+def start() -> tuple[Any, str]:
+    """Return a new core, which searches for devices again, and OpenVINO's version."""
+    module = load()
+    return module.Core(), str(module.__version__).partition("-")[0]
+
+
+def visible(core: Any) -> list[str]:
+    """Return the devices of known kinds that a core sees, best kind first."""
+    known = (name for name in core.available_devices if kind_of(name) in KINDS)
+    return sorted(known, key=lambda name: (KINDS.index(kind_of(name)), name))
+
+
+def kind_of(device: str) -> str:
+    """Return the kind of a device by its name, e.g. ``"GPU"`` of ``"GPU.1"``."""
+    return device.partition(".")[0]
 
 
 @cache

@@ -12,8 +12,8 @@ import pytest
 from ninefold.host.embedding import Embedder, find_model
 from ninefold.host.embedding.graph import compiled
 from ninefold.host.embedding.sequences import embed
-from ninefold.host.graphs import Product, Target, one_line, search
-from ninefold.host.graphs.store import stored
+from ninefold.host.openvino_runtime import Product, Target, one_line, search
+from ninefold.host.openvino_runtime.store import stored
 from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS

@@ -1,0 +1,7 @@
+"""OpenVINO for several backends and the sentence model: devices, compiled graphs, exact product with packed nits."""
+
+from .product import BLOCK, Product, search
+from .runtime import KINDS, kind_of, start, visible
+from .target import Graph, Target, one_line
+
+__all__ = ["BLOCK", "KINDS", "Graph", "Product", "Target", "kind_of", "one_line", "search", "start", "visible"]
