@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ninefold.spec import registry
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend, Found
+from ninefold.spec.runners import operators_of
 
 __all__ = ["conformance_matrix"]
 
@@ -26,7 +27,7 @@ def conformance_matrix() -> str:
     for name in registry.backend_names():
         try:
             found = registry.backend(name)
-            runs[name] = registry.operators_of(found)
+            runs[name] = operators_of(found)
             computing += [name] if _computes(found) else []
         except Exception as error:  # a third party's backend may raise anything
             runs.pop(name, None)
@@ -38,7 +39,7 @@ def conformance_matrix() -> str:
         for name in computing:
             reason = runs[name].get(operator)
             if reason is None:
-                cells.append(str(signature.tolerance))
+                cells.append(signature.accuracy)
             else:
                 reasons.append(f"- **{name}, {operator}**: {reason}")
                 cells.append("no")

@@ -11,7 +11,31 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["Answer", "Candidate", "Database", "Result", "State", "Task"]
+__all__ = ["Answer", "Candidate", "Database", "Kept", "RaggedArray", "Result", "State", "Task"]
+
+
+@dataclass(frozen=True, eq=False)
+class RaggedArray:
+    """Lists of different lengths: list i is ``values[offsets[i] : offsets[i + 1]]``.
+
+    Attributes
+    ----------
+    values : array of shape (M, ...)
+        Elements of all lists, in order.
+    offsets : int64 array of shape (N + 1,)
+        Start of each list, and at the end M; ascending from 0.
+    """
+
+    values: Any
+    offsets: Any
+
+    def __len__(self) -> int:
+        """Return the number of lists."""
+        return len(self.offsets) - 1
+
+    def __getitem__(self, number: int) -> Any:
+        """Return the elements of one list."""
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +56,8 @@ class Database:
     arrays: Mapping[str, Any] = field(repr=False)
     attributes: Mapping[str, int | float | str]
     known_digest: str = ""
+    #: Sizes by symbol for each layout that the arrays were checked against; see `Layout.sizes_of`.
+    checked: dict[Any, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def digest(self) -> str:
@@ -61,17 +87,41 @@ class State:
     version : int
         0 for the first version, increased by 1 with each committed step.
     arrays, attributes : mapping
-        The content, as in `Database`.
+        The content, as in `Database`. An operator's signature declares them in the `Layout` of its state, which also
+        makes the first version.
     """
 
     id: str
     version: int
     arrays: Mapping[str, Any] = field(repr=False)
     attributes: Mapping[str, int | float | str] = field(default_factory=dict)
+    #: As in `Database`.
+    checked: dict[Any, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all arrays in bytes."""
+        return sum(int(a.nbytes) for a in self.arrays.values())
 
     def next(self, arrays: Mapping[str, Any], attributes: Mapping[str, int | float | str] | None = None) -> State:
         """Return the following version with new content."""
         return State(self.id, self.version + 1, arrays, self.attributes if attributes is None else attributes)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Next version of a state that stays on the device; the host fetches a copy when it needs one.
+
+    Attributes
+    ----------
+    id : str
+        Name of the state.
+    version : int
+        Version after the step.
+    """
+
+    id: str
+    version: int
 
 
 @dataclass(slots=True)
@@ -121,14 +171,14 @@ class Answer:
         Implementation that computed them, e.g. ``"avx2"`` or ``"verilator 5.048"``.
     metrics : mapping of str to float
         Counts and times, unit in the name: ``cycles``, ``seconds``, ``spikes``.
-    state : State or None
-        Next version, from a stateful operator.
+    state : State, Kept or None
+        Next version, from a stateful operator; `Kept` if it was not copied to the host.
     """
 
     values: Mapping[str, Any]
     path: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    state: State | None = None
+    state: State | Kept | None = None
 
 
 @dataclass(frozen=True)

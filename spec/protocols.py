@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from .data import Answer, Database, State
 from .signature import Call
 
-__all__ = ["HOST", "KINDS", "TIMEOUT_S", "Backend", "Command", "Device", "Found", "Missing", "Transport"]
+__all__ = ["HOST", "KINDS", "TIMEOUT_S", "Backend", "Command", "Device", "Found", "Missing", "StateKeeper", "Transport"]
 
 #: Classes of devices.
 KINDS: Final = ("cpu", "fpga", "gpu", "neuromorphic", "npu", "simulation")
@@ -109,6 +109,21 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Free the device and everything on it."""
+        ...
+
+
+@runtime_checkable
+class StateKeeper(Protocol):
+    """Device whose steps may leave the next state on it and answer with `Kept`."""
+
+    def fetch(self, key: str) -> State:
+        """Return a copy of the version that the device holds of the state with this id.
+
+        Raises
+        ------
+        DeviceError
+            The device does not hold the state, or failed.
+        """
         ...
 
 

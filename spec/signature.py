@@ -1,220 +1,55 @@
-"""Signatures of operators: tensors, residents, options, limits and tolerance.
+"""Signatures of operators: arguments, options, limits, results, and the axes along which calls may be divided.
 
 An `Operator` is data. `Operator.bind` checks arguments against it and returns a `Call`, which every backend receives
-and never checks again. Arrays are duck-typed (``shape``, ``dtype.name``, ``min``, ``max``), so this package needs no
-NumPy.
+and never checks again. `Operator.answer_flaw` and `Layout.flaw` say what an answer must be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
+from .data import Database, State
 from .errors import InputError
-from .tolerance import EXACT, Bound, Exact, Tolerance
-
-if TYPE_CHECKING:
-    from .data import Database, State
+from .layouts import Layout, Resident
+from .options import Option
+from .tensors import Array, Derived, Ragged, Record, Tensor
+from .tolerance import EXACT, Bound, Exact, Scale, Tolerance
 
 __all__ = [
     "EXACT",
+    "FAMILIES",
+    "MERGES",
+    "Argument",
     "Array",
     "Bound",
     "Call",
+    "Declared",
+    "Derived",
     "Exact",
+    "Layout",
     "Limit",
     "Operator",
     "Option",
+    "Ragged",
+    "Record",
     "Resident",
+    "Scale",
+    "Shards",
     "Tensor",
     "Tolerance",
 ]
 
+#: Families of operators. A backend may state one reason for a whole family that it does not run.
+FAMILIES: Final = ("nonary", "embedding", "memory", "wave", "routing")
+#: Merges that join the results of the shards of a database. ``ninefold.numerics.shards`` implements each one.
+MERGES: Final = {"ranked": "lists by (score descending, id ascending), cut at k"}
 
-class Array(Protocol):
-    """Part of ``numpy.ndarray`` that the contract uses."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
-    @property
-    def dtype(self) -> Any: ...  # noqa: D102
-    @property
-    def nbytes(self) -> int: ...  # noqa: D102
-    def min(self) -> Any: ...  # noqa: D102
-    def max(self) -> Any: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Array argument or result.
-
-    Attributes
-    ----------
-    name : str
-        Name of the argument.
-    shape : tuple of str or int
-        Sizes, as numbers or symbols. A symbol has the same value throughout a call. A leading ``"..."`` stands for any
-        number of axes.
-    dtypes : tuple of str
-        Allowed NumPy dtype names; the first is canonical.
-    low, high : int or None
-        Inclusive range of the values.
-    nan : bool
-        True if NaN is allowed.
-    optional : bool
-        True if the argument may be omitted; it is then None.
-    doc : str
-        One line for the generated documentation.
-    """
-
-    name: str
-    shape: tuple[str | int, ...]
-    dtypes: tuple[str, ...]
-    low: int | None = None
-    high: int | None = None
-    nan: bool = False
-    optional: bool = False
-    doc: str = ""
-
-    def check(self, value: Any, sizes: dict[str, int]) -> None:
-        """Raise `InputError` unless `value` fits; add newly determined symbols to `sizes`."""
-        try:
-            shape, dtype = value.shape, value.dtype
-        except AttributeError:
-            raise InputError(f"{self.name} must be an array, not {type(value).__name__}") from None
-        if (name := _name_of(dtype)) not in self.dtypes:
-            raise InputError(f"{self.name} must have dtype {' or '.join(self.dtypes)}, not {name}")
-        self._check_shape(shape, sizes)
-        if 0 not in shape:
-            self._check_values(value, dtype.kind)
-
-    def _check_shape(self, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
-        wanted = self.shape
-        if wanted and wanted[0] == "...":
-            wanted = wanted[1:]
-            fits = len(shape) >= len(wanted)
-            shape = shape[len(shape) - len(wanted) :] if fits else shape
-        else:
-            fits = len(shape) == len(wanted)
-        if not fits:
-            raise InputError(f"{self.name} must have shape {_shape_text(self.shape)}, not {shape}")
-        for symbol, size in zip(wanted, shape, strict=True):
-            expected = symbol if isinstance(symbol, int) else sizes.setdefault(symbol, size)
-            if size != expected:
-                raise InputError(f"{self.name} must have {symbol} = {expected}, not {size} (shape {shape})")
-
-    def _check_values(self, value: Any, kind: str) -> None:
-        # The minimum of an array with a NaN is NaN, which takes one pass and no array of flags. Only NaN differs from
-        # itself.
-        if not self.nan and kind in "fc" and (least := value.min()) != least:
-            raise InputError(f"{self.name} must not contain NaN")
-        if self.low is not None and value.min() < self.low:
-            raise InputError(f"{self.name} must be {self.low} to {self.high}, not {value.min()}")
-        if self.high is not None and value.max() > self.high:
-            raise InputError(f"{self.name} must be {self.low} to {self.high}, not {value.max()}")
-
-
-@dataclass(frozen=True)
-class Resident:
-    """Argument that is kept on the device and used by handle.
-
-    Attributes
-    ----------
-    name : str
-        Name of the argument.
-    kind : {'database', 'state'}
-        `Database` (immutable, named by digest) or `State` (versioned).
-    sizes : mapping of str to str
-        Attribute of the resident -> symbol of the signature, e.g. ``{"dimensions": "D"}``.
-    doc : str
-        One line for the generated documentation.
-    """
-
-    name: str
-    kind: Literal["database", "state"]
-    sizes: Mapping[str, str] = field(default_factory=dict)
-    doc: str = ""
-
-    def check(self, value: Any, sizes: dict[str, int]) -> None:
-        """Raise `InputError` unless `value` is a resident of this kind whose sizes agree with `sizes`."""
-        from .data import Database, State
-
-        if not isinstance(value, Database if self.kind == "database" else State):
-            raise InputError(f"{self.name} must be a {self.kind}, not {type(value).__name__}")
-        for attribute, symbol in self.sizes.items():
-            size = int(value.attributes[attribute])
-            expected = sizes.setdefault(symbol, size)
-            if size != expected:
-                raise InputError(f"{self.name} has {symbol} = {size} where the other arguments have {expected}")
-
-
-@dataclass(frozen=True)
-class Option:
-    """Keyword option of an operator.
-
-    Attributes
-    ----------
-    name : str
-        Name of the keyword.
-    type : type
-        int, float, str or bool.
-    default : object
-        Default value; `Option.REQUIRED` if there is none.
-    low, high : number or None
-        Inclusive range.
-    positive : bool
-        True if the value must be finite and greater than 0.
-    choices : tuple of str
-        Allowed values of a string.
-    doc : str
-        One line for the generated documentation.
-    """
-
-    REQUIRED = object()
-
-    name: str
-    type: type
-    default: Any = None
-    low: float | None = None
-    high: float | None = None
-    positive: bool = False
-    choices: tuple[str, ...] = ()
-    doc: str = ""
-
-    def check(self, value: Any) -> Any:
-        """Return `value` converted to the option's type, or raise `InputError` naming it and the allowed values."""
-        if value is None and self.default is None:
-            return None
-        if self.choices and value not in self.choices:
-            raise InputError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}")
-        converted: Any = value if type(value) is self.type else self._converted(value)
-        if self.positive and not 0 < converted < float("inf"):
-            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
-        low, high = self.low, self.high
-        if (low is not None and converted < low) or (high is not None and converted > high):
-            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
-        return converted
-
-    def _converted(self, value: Any) -> Any:
-        try:
-            converted = self.type(value)
-        except (TypeError, ValueError, OverflowError):
-            converted = None
-        if converted is None or converted != value or isinstance(value, bool) is not (self.type is bool):
-            raise InputError(f"{self.name} must be {self._allowed()}, not {value!r}")
-        return converted
-
-    def _allowed(self) -> str:
-        noun = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}[self.type]
-        if self.positive:
-            return f"{noun}, finite and greater than 0"
-        if self.low is not None and self.high is not None:
-            return f"{noun} from {self.low} to {self.high}"
-        if self.low is not None:
-            return f"{noun} of at least {self.low}"
-        return noun
+#: Declaration of an array argument or of a result.
+Declared = Tensor | Record | Ragged
+Argument = Declared | Resident
 
 
 @dataclass(frozen=True)
@@ -244,6 +79,22 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Shards:
+    """Axis of a database along which it may be divided, and the merge that joins the results of its parts.
+
+    Attributes
+    ----------
+    axis : str
+        Symbol of the database's rows. Fields and arguments that have it are divided along it.
+    merge : str
+        One of `MERGES`.
+    """
+
+    axis: str
+    merge: str
+
+
+@dataclass(frozen=True)
 class Call:
     """Checked call of an operator, passed to a backend.
 
@@ -251,7 +102,7 @@ class Call:
     ----------
     operator : Operator
         The operator to run.
-    arguments : mapping of str to array, Database or State
+    arguments : mapping of str to array, record, RaggedArray, Database or State
         Arguments by name; None for an omitted optional argument.
     options : mapping of str to object
         All options of the operator, with defaults filled in.
@@ -265,17 +116,17 @@ class Call:
     sizes: Mapping[str, int]
 
     def with_options(self, **options: Any) -> Call:
-        """Return the call with some options changed, after checking it."""
-        return self.operator.bind(self.arguments, {**self.options, **options})
+        """Return the call with some options changed, after checking them; the arguments are not checked again."""
+        return self.operator.settled(self.arguments, {**self.options, **options}, self.sizes)
 
-    def database(self, name: str = "database") -> Database:
-        """Return the database among the arguments."""
-        value: Database = self.arguments[name]
+    def database(self, name: str = "") -> Database:
+        """Return the database among the arguments; by default the only one."""
+        value: Database = self.arguments[name or self.operator.database_name]
         return value
 
-    def state(self, name: str = "state") -> State:
+    def state(self) -> State:
         """Return the state among the arguments."""
-        value: State = self.arguments[name]
+        value: State = self.arguments[self.operator.state_name]
         return value
 
 
@@ -289,42 +140,66 @@ class Operator:
         Name of the operator and of its file in ``spec.operators``, in the golden models and in each backend.
     summary : str
         One line of description.
-    arguments : tuple of Tensor or Resident
+    arguments : tuple of Tensor, Record, Ragged or Resident
         In the order of the definition.
-    results : tuple of Tensor
-        Results. Shapes use the symbols of the arguments and the names of options.
+    results : tuple of Tensor, Record or Ragged
+        Results, each with its tolerance. Shapes use the symbols of the arguments and the names of integer options.
     options : tuple of Option
         Keywords.
     limits : tuple of Limit
         Bounds across sizes and options.
-    tolerance : Exact or Bound
-        Allowed difference between a backend and the golden model.
     rows : str or None
         Symbol of the axis along which calls may be joined and split, because its rows do not influence each other. It
         is the first axis of every result and of each argument that has it. None if there is no such axis.
+    shards : Shards or None
+        Axis along which the database may be divided; None if it may not.
     stateful : bool
-        False: ``run(device, call) -> Answer``. True: ``step(device, call) -> Answer`` with the next `State` in it.
-        A step is never split over devices and never repeated once committed.
+        False: ``run(device, call) -> Answer``. True: ``step(device, call) -> Answer`` with the next version of the
+        call's one state in it. A step is never split over devices and never repeated once committed. An operator that
+        takes a state without being stateful reads the version that the steps before it committed.
+    family : str
+        One of `FAMILIES`; empty if the operator belongs to none.
     check : callable or None
         ``check(call)`` raises `InputError` for conditions that the fields above cannot express.
+
+    Raises
+    ------
+    InputError
+        The definition is inconsistent.
     """
 
     name: str
     summary: str
-    arguments: tuple[Tensor | Resident, ...]
-    results: tuple[Tensor, ...]
+    arguments: tuple[Argument, ...]
+    results: tuple[Declared, ...]
     options: tuple[Option, ...] = ()
     limits: tuple[Limit, ...] = ()
-    tolerance: Tolerance = EXACT
     rows: str | None = None
+    shards: Shards | None = None
     stateful: bool = False
+    family: str = ""
     check: Callable[[Call], None] | None = None
+
+    def __post_init__(self) -> None:
+        states = [a.name for a in self.arguments if isinstance(a, Resident) and a.kind == "state"]
+        if len(states) > 1 or (self.stateful and not states):
+            takes = ", ".join(states) or "none"
+            raise InputError(f"{self.name} must take one state{'' if self.stateful else ' at most'}, not {takes}")
+        if self.family and self.family not in FAMILIES:
+            raise InputError(f"family of {self.name} must be one of {', '.join(FAMILIES)}, not {self.family!r}")
+        if self.shards and self.shards.merge not in MERGES:
+            raise InputError(f"merge of {self.name} must be one of {', '.join(MERGES)}, not {self.shards.merge!r}")
+        for kind, names in (
+            ("argument or option", [*(a.name for a in self.arguments), *(o.name for o in self.options)]),
+            ("result", [r.name for r in self.results]),
+        ):
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise InputError(f"{self.name} has two of the {kind} {twice}")
 
     @cached_property
     def rowed(self) -> tuple[str, ...]:
-        """Names of the tensor arguments with the axis `rows`."""
-        tensors = (a for a in self.arguments if isinstance(a, Tensor))
-        return tuple(a.name for a in tensors if self.rows is not None and a.shape[:1] == (self.rows,))
+        """Names of the array arguments with the axis `rows`."""
+        return tuple(a.name for a in self.arguments if self.rows is not None and _first_axis(a) == self.rows)
 
     @cached_property
     def argument_names(self) -> tuple[str, ...]:
@@ -337,15 +212,45 @@ class Operator:
         return tuple(a.name for a in self.arguments if isinstance(a, Resident))
 
     @cached_property
-    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
-        return frozenset(self.argument_names), frozenset(o.name for o in self.options)
+    def state_name(self) -> str:
+        """Name of the state argument; empty if there is none."""
+        return next((a.name for a in self.arguments if isinstance(a, Resident) and a.kind == "state"), "")
+
+    @cached_property
+    def database_name(self) -> str:
+        """Name of the first database argument; empty if there is none."""
+        return next((a.name for a in self.arguments if isinstance(a, Resident) and a.kind == "database"), "")
+
+    @cached_property
+    def accuracy(self) -> str:
+        """Tolerances of all results and of the state's fields in words: ``"exact"``, or each bound."""
+        layout = self.layout_of(self.state_name) if self.stateful else None
+        declared = [*self.results, *(layout.fields if layout else ())]
+        found = {one.name: str(one.tolerance) for one in _tensors(declared) if one.tolerance is not EXACT}
+        if not found:
+            return str(EXACT)
+        if len(declared) == 1:
+            return next(iter(found.values()))
+        return ", ".join(f"{name} {text}" for name, text in found.items())
+
+    def layout_of(self, name: str) -> Layout:
+        """Return the layout of a resident argument."""
+        return next(a.layout for a in self.arguments if isinstance(a, Resident) and a.name == name)
+
+    @cached_property
+    def _argument_set(self) -> frozenset[str]:
+        return frozenset(self.argument_names)
+
+    @cached_property
+    def _keywords(self) -> Mapping[str, Option]:
+        return {option.name: option for option in self.options}
 
     def bind(self, arguments: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Call:
         """Check arguments and options against the signature.
 
         Parameters
         ----------
-        arguments : mapping of str to array, Database or State
+        arguments : mapping of str to array, record, RaggedArray, Database or State
             Arguments by name.
         options : mapping of str to object, optional
             Options by name; omitted options take their defaults.
@@ -361,45 +266,99 @@ class Operator:
             A name is missing or unknown, or a dtype, shape, value or option is not allowed; the message names the value
             and the allowed set.
         """
-        options = options or {}
-        names, keywords = self._names
-        if not names.issuperset(arguments):
-            _refuse_name(f"{self.name} argument", arguments, self.argument_names)
-        if not keywords.issuperset(options):
-            _refuse_name(f"{self.name} option", options, tuple(o.name for o in self.options))
+        if not self._argument_set.issuperset(arguments):
+            self._refuse_name("argument", arguments, self.argument_names)
         sizes: dict[str, int] = {}
         bound: dict[str, Any] = {}
         for argument in self.arguments:
-            value = arguments.get(argument.name)
-            bound[argument.name] = value
+            bound[argument.name] = value = arguments.get(argument.name)
             if value is not None:
                 argument.check(value, sizes)
-            elif not (isinstance(argument, Tensor) and argument.optional):
+            elif isinstance(argument, Resident) or not argument.optional:
                 raise InputError(f"{self.name} needs the argument {argument.name}")
+        return self.settled(bound, options or {}, sizes)
+
+    def settled(self, arguments: Mapping[str, Any], options: Mapping[str, Any], sizes: Mapping[str, int]) -> Call:
+        """Return the call of checked arguments, after checking options and limits; see `bind`."""
+        if not self._keywords.keys() >= options.keys():
+            self._refuse_name("option", options, tuple(self._keywords))
         settled: dict[str, Any] = {}
-        for option in self.options:
-            value = options.get(option.name, option.default)
-            if value is Option.REQUIRED:
-                raise InputError(f"{self.name} needs the option {option.name}")
-            settled[option.name] = option.check(value)
+        for name, option in self._keywords.items():
+            if name in options:
+                settled[name] = option.check(options[name])
+            elif option.default is Option.REQUIRED:
+                raise InputError(f"{self.name} needs the option {name}")
+            else:
+                settled[name] = option.default
         for limit in self.limits:
             limit.check(sizes, settled)
-        call = Call(self, bound, settled, sizes)
+        call = Call(self, arguments, settled, sizes)
         if self.check is not None:
             self.check(call)
         return call
 
+    def shape_of(self, result: Tensor, call: Call) -> tuple[int, ...]:
+        """Return the shape of a result: sizes and options of the call, and the leading axes of its first argument."""
+        sizes = {**call.options, **call.sizes}
+        shape: list[int] = []
+        for size in result.shape:
+            if size == "...":
+                first = next(iter(call.arguments.values()))
+                shape.extend(first.shape[: len(first.shape) - len(result.shape) + 1])
+            elif isinstance(size, str):
+                shape.append(sizes[size])
+            else:
+                shape.append(size if isinstance(size, int) else size.value(sizes))
+        return tuple(shape)
 
-def _refuse_name(what: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    unknown = next(name for name in given if name not in known)
-    raise InputError(f"{what} must be one of {', '.join(known) or 'none'}, not {unknown!r}")
+    def answer_flaw(self, call: Call, values: Mapping[str, Any], *, contents: bool = True) -> str:
+        """Return what is wrong with an answer by the signature alone, or an empty string.
+
+        Parameters
+        ----------
+        call : Call
+            Call that was answered.
+        values : mapping of str to array, record or RaggedArray
+            Results by name.
+        contents : bool
+            If False, only names, shapes and dtypes are checked, which reads no element.
+        """
+        names = [result.name for result in self.results]
+        if sorted(values) != sorted(names):
+            return f"it holds {', '.join(values) or 'nothing'}, not {', '.join(names)}"
+        sizes = {**call.options, **call.sizes}
+        for result in self.results:
+            try:
+                result.check(values[result.name], sizes, values=contents)
+            except InputError as error:
+                return str(error)
+            if isinstance(result, Tensor):
+                shape, wanted = tuple(values[result.name].shape), self.shape_of(result, call)
+                if shape != wanted:
+                    return f"{result.name} must have shape {wanted}, not {shape}"
+        return ""
+
+    def _refuse_name(self, what: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+        unknown = next(name for name in given if name not in known)
+        raise InputError(f"{self.name} {what} must be one of {', '.join(known) or 'none'}, not {unknown!r}")
 
 
-@lru_cache
-def _name_of(dtype: Any) -> str:
-    # NumPy computes the name at each access, which takes longer than all other checks of a small array.
-    return str(dtype.name)
+def _first_axis(argument: Argument) -> Any:
+    if isinstance(argument, Tensor):
+        return argument.shape[0] if argument.shape else None
+    if isinstance(argument, Ragged):
+        return argument.lists
+    if isinstance(argument, Record):
+        axes = {_first_axis(field) for field in argument.fields}
+        return axes.pop() if len(axes) == 1 else None
+    return None
 
 
-def _shape_text(shape: tuple[str | int, ...]) -> str:
-    return f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
+def _tensors(declared: list[Any]) -> list[Tensor]:
+    found: list[Tensor] = []
+    for one in declared:
+        if isinstance(one, Tensor):
+            found.append(one)
+        else:
+            found += _tensors(list(one.fields)) if isinstance(one, Record) else [one.values]
+    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ninefold.spec import registry
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError
 from ninefold.spec.protocols import Backend, Found, Missing
+from ninefold.spec.runners import operators_of
 
 from .breaker import Breaker
 from .execution import WorkerContext
@@ -136,7 +137,7 @@ class Prober:
             entries = backend.probe()
             found = tuple(entry for entry in entries if isinstance(entry, Found))
             missing = tuple(entry for entry in entries if isinstance(entry, Missing))
-            probed = Probed(backend, registry.operators_of(backend), found, missing)
+            probed = Probed(backend, operators_of(backend), found, missing)
         except BaseException as error:  # a third party's backend may raise anything
             reason = f"its probe failed: {type(error).__name__}: {text_of(error)}"
             probed = Probed(None, {}, (), (Missing(family, reason, "fix or remove the package that provides it"),))

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from ninefold.host import hooks
-from ninefold.spec.data import Answer, Result
+from ninefold.spec.data import Answer, Result, State
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, InterruptError, UnsupportedError
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Call
@@ -230,7 +230,7 @@ class Dispatcher:
             if len(parts) < len(pending.answers):
                 return None
             answer = stack(parts)
-        if answer.state is not None:
+        if isinstance(answer.state, State):
             self.states.commit(answer.state)
         pending.settled = True  # a deadline that passes now has no effect
         return answer

@@ -269,6 +269,6 @@ class Executor:
 def _check_step(device: str, call: Call, answer: Answer) -> None:
     (state,) = (resident for resident in residents_of(call) if isinstance(resident, State))
     made = answer.state
-    if made is None or (made.id, made.version) != (state.id, state.version + 1):
-        got = f"version {made.version} of {made.id}" if made else "no state"
+    if not isinstance(made, State) or (made.id, made.version) != (state.id, state.version + 1):
+        got = f"version {made.version} of {made.id}" if isinstance(made, State) else "no state"
         raise DeviceError(f"{device} returned {got}, not version {state.version + 1} of {state.id}")

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from ninefold.spec.data import Answer, Database
+from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import (
     DamagedDataError,
     DeviceError,
@@ -362,7 +362,7 @@ class Worker:
     def _hand_out(self, running: Running, answer: Answer) -> None:
         if len(running.jobs) == 1:
             committed = self._context.answered([(running.jobs[0], answer)], self.name)
-            if answer.state is not None and committed:
+            if isinstance(answer.state, State) and committed:
                 self.residents.advance(answer.state)
             elif answer.state is not None:
                 self._executor.forget_states(running)

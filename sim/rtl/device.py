@@ -15,7 +15,7 @@ from ninefold.sim.verilated import Design, Gaps, Model, Run, Tools, design, tool
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.registry import Runners, scan
+from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
 __all__ = ["KS", "Rtl", "RtlDevice", "Store"]

@@ -13,8 +13,9 @@ OPERATOR = Operator(
     name="calibrate",
     summary="Choose the scale for quantise from a sample of the database.",
     arguments=(Tensor("sample", ("N", "D"), ("float32",), doc="rows of the database"),),
+    family="nonary",
     options=(Option("mode", str, "tanh", choices=MODES, doc="thresholds of the quantiser"),),
-    results=(Tensor("scale", (), ("float64",), doc="scale for quantise"),),
+    results=(Tensor("scale", (), ("float64",), 0, doc="scale for quantise"),),
     limits=(
         Limit("N", lambda sizes, _: sizes["N"], 2, 1 << 20),
         Limit("D", lambda sizes, _: sizes["D"], 1, DIMENSIONS_MAX),

@@ -32,6 +32,7 @@ OPERATOR = Operator(
     ),
     results=(Tensor("nits", ("...", "D"), ("int8",), NIT_MIN, NIT_MAX, doc="one nit per number"),),
     rows="...",
+    family="nonary",
     limits=(Limit("D", lambda sizes, _: sizes["D"], 1, DIMENSIONS_MAX),),
     check=_check,
 )

@@ -17,5 +17,6 @@ OPERATOR = Operator(
     options=(Option("normalised", bool, False, doc="divide by the length of each vector, in fixed point"),),
     results=(Tensor("scores", ("Q", "N"), ("int32",), doc="dot products"),),
     rows="Q",
+    family="nonary",
     limits=(Limit("D", lambda sizes, _: sizes["D"], 1, DIMENSIONS_MAX),),
 )

@@ -1,6 +1,6 @@
 """``topk``: the k largest scores of each row."""
 
-from ..formats import K_MAX
+from ..formats import K_MAX, NO_ID
 from ..signature import Operator, Option, Tensor
 
 __all__ = ["OPERATOR"]
@@ -16,9 +16,10 @@ OPERATOR = Operator(
     ),
     options=(Option("k", int, Option.REQUIRED, low=1, high=K_MAX, doc="maximum number of results per row"),),
     results=(
-        Tensor("ids", ("Q", "k"), ("int64",), doc="ids, best first"),
+        Tensor("ids", ("Q", "k"), ("int64",), NO_ID, doc="ids, best first"),
         Tensor("scores", ("Q", "k"), ("int32", "float32"), doc="scores of these ids"),
-        Tensor("count", ("Q",), ("int64",), doc="number of results"),
+        Tensor("count", ("Q",), ("int64",), 0, K_MAX, doc="number of results"),
     ),
     rows="Q",
+    family="nonary",
 )

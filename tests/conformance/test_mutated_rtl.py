@@ -2,12 +2,13 @@
 
 import pytest
 
+from ninefold.sim.conformance import difference
 from ninefold.sim.rtl import Rtl
 from ninefold.spec.errors import DeviceError
 from tests.sim.test_rtl import FAULTS, planted
 
 from .cases import calls_of
-from .judge import difference, expected
+from .judge import expected
 
 #: Cases that one small model of the faulty core answers.
 CASES = {

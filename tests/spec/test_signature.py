@@ -1,14 +1,26 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ninefold.spec.data import Database, State
+from ninefold.spec.data import Database, RaggedArray
 from ninefold.spec.errors import InputError
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.signature import Bound, Limit, Operator, Option, Resident, Tensor
+from ninefold.spec.signature import (
+    Bound,
+    Layout,
+    Limit,
+    Operator,
+    Option,
+    Ragged,
+    Record,
+    Resident,
+    Shards,
+    Tensor,
+)
 
 
 def database(rows: int = 5, dimensions: int = 4) -> Database:
@@ -103,30 +115,117 @@ def test_every_operator_is_named_after_its_module_and_documented() -> None:
 
 def test_the_contract_carries_the_operators_that_come_later() -> None:
     """Stateful, float and complex operators and records are only more data: nothing in the contract is edited."""
+    lattice = Layout(
+        "lattice",
+        (Tensor("psi", ("L",), ("complex64",), doc="amplitude"),),
+        (Option("extent", int, Option.REQUIRED, low=1),),
+        {"extent": "L"},
+    )
+    bound = Bound("relative", 1e-6, reason="float32 sums in another order")
     running = Operator(
         name="wave_step",
         summary="One step of a wave.",
         arguments=(
-            Resident("state", "state", {"extent": "L"}),
+            Resident("field", "state", lattice),
             Tensor("emitters", ("L",), ("complex64",)),
-            Tensor("record", ("B",), ("uint8",)),
+            Record("places", (Tensor("x", ("B",), ("float32",)), Ragged("links", "B", Tensor("", ("M",), ("uint8",))))),
         ),
-        options=(Option("dt", float, 0.1, positive=True),),
-        results=(Tensor("psi", ("L",), ("complex64",)),),
+        options=(Option("dt", float, 0.1, positive=True), Option("shape", int, (1,), low=1, high=9, many=(1, 3))),
+        results=(Tensor("psi", ("L",), ("complex64",), tolerance=bound),),
         limits=(Limit("2 * L", lambda sizes, _: 2 * sizes["L"], 2, 64),),
-        tolerance=Bound("relative error", at_most=1e-6, reason="float32 sums in another order"),
         stateful=True,
+        family="wave",
     )
-    state = State("wave", 0, {"psi": np.zeros(8, np.complex64)}, {"extent": 8})
-    arguments = {"state": state, "emitters": np.zeros(8, np.complex64), "record": np.zeros(3, np.uint8)}
-    call = running.bind(arguments)
+    state = lattice.state("wave", {"psi": np.zeros(8, np.complex64)}, {"extent": 8})
+    places = {"x": np.zeros(3, np.float32), "links": RaggedArray(np.zeros(4, np.uint8), np.array([0, 1, 1, 4]))}
+    arguments = {"field": state, "emitters": np.zeros(8, np.complex64), "places": places}
+    call = running.bind(arguments, {"shape": [2, 4]})
     assert call.state() is state
+    assert call.options == {"dt": 0.1, "shape": (2, 4)}
+    assert call.sizes == {"L": 8, "B": 3, "M": 4}
+    assert len(places["links"]) == 3
+    assert len(places["links"][2]) == 3
     assert state.next({"psi": np.ones(8, np.complex64)}).version == 1
-    assert str(running.tolerance) == "relative error <= 1e-06"
-    with pytest.raises(InputError, match="emitters must have L = 8, not 7"):
-        running.bind({**arguments, "emitters": np.zeros(7, np.complex64)})
+    assert state.nbytes == 64
+    assert running.accuracy == "psi relative <= 1e-06"
+    for message, changed, options in (
+        ("emitters must have L = 8, not 7 (shape (7,))", {"emitters": np.zeros(7, np.complex64)}, {}),
+        ("places must hold 'links'; it holds x", {"places": {"x": places["x"]}}, {}),
+        ("places may hold x, links, not 'y'", {"places": {**places, "y": 3}}, {}),
+        ("places.links must be a RaggedArray, not list", {"places": {**places, "links": []}}, {}),
+        ("shape must be 1 to 3 integers from 1 to 9, not (2, 4, 9, 9)", {}, {"shape": (2, 4, 9, 9)}),
+        ("shape must be 1 to 3 integers from 1 to 9, not (0,)", {}, {"shape": (0,)}),
+        ("shape must be 1 to 3 integers from 1 to 9, not '12'", {}, {"shape": "12"}),
+        ("shape must be 1 to 3 integers from 1 to 9, not 3", {}, {"shape": 3}),
+    ):
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            running.bind({**arguments, **changed}, options)
     with pytest.raises(InputError, match="2 \\* L must be 2 to 8, not 16"):
         replace(running, limits=(Limit("2 * L", lambda sizes, _: 2 * sizes["L"], 2, 8),)).bind(arguments)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "message"),
+    [
+        ([0, 1, 4], "links must have 4 offsets for 3 lists, not 3"),
+        ([0, 2, 1, 4], "the offsets of links must ascend from 0 to 4, the number of its values"),
+        ([1, 1, 1, 4], "the offsets of links must ascend from 0 to 4, the number of its values"),
+        ([0, 1, 1, 3], "the offsets of links must ascend from 0 to 4, the number of its values"),
+        ([0, -1, 1, 4], "links.offsets must be at least 0, not -1"),
+    ],
+)
+def test_ragged_offsets(offsets: list[int], message: str) -> None:
+    lists = Ragged("links", "B", Tensor("", ("M",), ("uint8",)))
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        lists.check(RaggedArray(np.zeros(4, np.uint8), np.array(offsets, np.int64)), {"B": 3})
+    lists.check(RaggedArray(np.zeros(0, np.uint8), np.array([0], np.int64)), {"B": 0})
+
+
+@pytest.mark.parametrize(
+    ("define", "message"),
+    [
+        (
+            lambda: Tensor("psi", ("L",), ("float32", "complex64"), low=0),
+            "psi may not have a range: complex64 numbers have no order",
+        ),
+        (lambda: Tensor("x", ("D", "..."), ("int8",)), "x may have '...' only as its first axis, not in (D, ...)"),
+        (lambda: Bound("taxicab", 1.0, "x"), "measure must be one of absolute, relative, ulp, cosine, not 'taxicab'"),
+        (lambda: Bound("ulp", float("nan"), "x"), "limit must be a number above 0, not nan"),
+        (lambda: Bound("ulp", 1.0, ""), "reason must say why the result cannot be exact"),
+        (
+            lambda: Operator("o", "", (Tensor("x", (), ("int8",)),), (), stateful=True),
+            "o must take one state, not none",
+        ),
+        (
+            lambda: Operator("o", "", (Tensor("x", (), ("int8",)),) * 2, ()),
+            "o has two of the argument or option x",
+        ),
+        (lambda: Operator("o", "", (), (), family="fourier"), "family of o must be one of"),
+        (lambda: Operator("o", "", (), (), shards=Shards("N", "vote")), "merge of o must be one of ranked, not 'vote'"),
+    ],
+)
+def test_inconsistent_definitions_are_refused(define: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        define()
+
+
+def test_what_an_answer_must_be() -> None:
+    call = OPERATORS["topk"].bind({"scores": np.zeros((2, 5), np.int32)}, {"k": 3})
+    good = {"ids": np.zeros((2, 3), np.int64), "scores": np.zeros((2, 3), np.int32), "count": np.full(2, 3)}
+    assert call.operator.answer_flaw(call, good) == ""
+    for changed, message in (
+        ({"ids": np.zeros((2, 3), np.int32)}, "ids must have dtype int64, not int32"),
+        ({"ids": np.zeros((2, 4), np.int64)}, "ids must have k = 3, not 4 (shape (2, 4))"),
+        ({"ids": np.zeros((1, 3), np.int64)}, "ids must have Q = 2, not 1 (shape (1, 3))"),
+        ({"ids": np.full((2, 3), -2)}, "ids must be at least -1, not -2"),
+        ({"count": np.full(2, 257)}, "count must be 0 to 256, not 257"),
+        ({"more": 1}, "it holds ids, scores, count, more, not ids, scores, count"),
+    ):
+        assert call.operator.answer_flaw(call, {**good, **changed}) == message
+    assert call.operator.answer_flaw(call, {**good, "count": np.full(2, 257)}, contents=False) == ""
+    flat = OPERATORS["quantise"].bind({"x": np.zeros((2, 1, 3), np.float32)}, {"scale": 1})
+    wrong = {"nits": np.zeros((1, 2, 3), np.int8)}
+    assert flat.operator.answer_flaw(flat, wrong) == "nits must have shape (2, 1, 3), not (1, 2, 3)"
 
 
 def test_the_digest_names_the_content() -> None:

@@ -7,7 +7,7 @@ from ninefold.drivers.boards import ANY, Address, bitstream, open_board, places,
 from ninefold.drivers.protocol import Identity
 from ninefold.spec.errors import DeviceError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.registry import Runners, scan
+from ninefold.spec.runners import Runners, scan
 
 from .device import BoardDevice
 

@@ -10,7 +10,7 @@ from ninefold.host.backends.residents import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.registry import Runners, scan
+from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 from ninefold.spec.text import counted
 

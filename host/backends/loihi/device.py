@@ -16,7 +16,7 @@ from ninefold.numerics.nits import unpack
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.registry import Runners, scan
+from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
 from .chip import Chip

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from ninefold.host.hooks import shape_of
-from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.data import Answer, Database, RaggedArray, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Found, Missing
-from ninefold.spec.signature import Call
+from ninefold.spec.signature import Call, Declared, Ragged, Record
 
 __all__ = ["Null", "NullDevice"]
 
@@ -34,12 +34,23 @@ class NullDevice:
 
     def run(self, call: Call) -> Answer:
         """Return zeros; a step returns its state unchanged, as the next version."""
-        values = {result.name: np.zeros(shape_of(result, call), result.dtypes[0]) for result in call.operator.results}
+        values = {result.name: _zeros(result, call) for result in call.operator.results}
         state = call.state().next(call.state().arrays) if call.operator.stateful else None
         return Answer(values, "nothing was computed", {"seconds": 0.0}, state)
 
     def close(self) -> None:
         """Free nothing."""
+
+
+def _zeros(result: Declared, call: Call) -> Any:
+    """Return a result of zeros: of a ragged result, empty lists."""
+    if isinstance(result, Record):
+        return {field.name: _zeros(field, call) for field in result.fields}
+    if isinstance(result, Ragged):
+        lists = call.sizes[result.lists] if isinstance(result.lists, str) else result.lists
+        axes = tuple(size for size in result.values.shape[1:] if isinstance(size, int))
+        return RaggedArray(np.zeros((0, *axes), result.values.dtypes[0]), np.zeros(lists + 1, np.int64))
+    return np.zeros(call.operator.shape_of(result, call), result.dtypes[0])
 
 
 class Null:

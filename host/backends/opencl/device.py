@@ -8,7 +8,7 @@ from functools import lru_cache
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.protocols import Found, Missing
-from ninefold.spec.registry import Runners, scan
+from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
 from .kernels import Group, Kernels, Vector

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ninefold.host.openvino_runtime import KINDS, kind_of, one_line, start, visible
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.registry import Runners, scan
+from ninefold.spec.runners import Runners, scan
 
 from .check import inexact
 from .device import OpenVinoDevice

@@ -13,7 +13,7 @@ from ninefold.host.backends.residents import check_database
 from ninefold.host.openvino_runtime import BLOCK, Graph, Product, Target, kind_of, start, visible
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError
-from ninefold.spec.registry import Runners
+from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
 __all__ = ["OpenVinoDevice"]

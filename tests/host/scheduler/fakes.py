@@ -15,16 +15,18 @@ from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Device, Found, Missing
-from ninefold.spec.signature import Call, Operator, Resident, Tensor
+from ninefold.spec.signature import Call, Layout, Operator, Resident, Tensor
 
 #: What a device does with a call instead of, or before, computing it: return an answer, raise, wait, or return None.
 Behaviour = Callable[["FakeDevice", Call], Answer | None]
 
-#: Adds numbers to a total that lives on a device.
+#: The total that lives on a device.
+TOTAL = Layout("state", (Tensor("total", (), ("int64",), doc="sum of all numbers"),))
+#: Adds numbers to it.
 RUNNING_SUM = Operator(
     name="running_sum",
     summary="Add numbers to a total.",
-    arguments=(Tensor("x", ("N",), ("int64",)), Resident("state", "state")),
+    arguments=(Tensor("x", ("N",), ("int64",)), Resident("state", "state", TOTAL)),
     results=(Tensor("total", (), ("int64",)),),
     stateful=True,
 )
@@ -158,4 +160,4 @@ def queries(count: int = 1, dimensions: int = 16, seed: int = 5) -> Any:
 
 
 def total(value: int = 0, name: str = "sum") -> State:
-    return State(name, 0, {"total": np.int64(value)})
+    return TOTAL.state(name, {"total": np.int64(value)})

@@ -231,8 +231,11 @@ def test_closing_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
         (lambda v: v["ids"].__setitem__((0, 0), 40), "query 0 holds an id outside 0 to 39"),
         (lambda v: [v[n].__setitem__((0, slice(0, 2)), v[n][0, 1::-1]) for n in ("ids", "scores")], "not in order"),
         (lambda v: v["count"].__setitem__(0, 2), "the count of query 0 is 3, not 2"),
-        (lambda v: v.update(scores=v["scores"].astype(np.float32)), "scores is float32"),
-        (lambda v: v.update(ids=v["ids"][:, :2]), "ids has shape"),
+        (
+            lambda v: v.update(scores=v["scores"].astype(np.float32)),
+            "scores must have dtype int32 or float64, not float32",
+        ),
+        (lambda v: v.update(ids=v["ids"][:, :2]), "ids must have k = 3, not 2"),
         (lambda v: v.pop("count"), "it holds ids, scores"),
     ],
 )
