@@ -27,7 +27,7 @@ def check_folders(*paths: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a new file that replaces `path` when the block ends without an error.
 
     `path` keeps its content until then. After an error the new file is removed. Devices such as ``/dev/stdout`` cannot
@@ -37,6 +37,9 @@ def written_aside(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         Name of the file, in a folder that exists. A link is kept and its target is replaced.
+    durable : bool
+        Sync the file before it takes the name and its folder afterwards, so that a crash of the machine leaves the old
+        content or the new one.
 
     Raises
     ------
@@ -52,7 +55,11 @@ def written_aside(path: Path) -> Iterator[Path]:
         # Files of `tempfile` lack the permissions of an ordinary new file.
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield aside
+        if durable:
+            _sync(aside)
         aside.replace(target)
+        if durable:
+            _sync(target.parent)
     except OSError as error:
         if error.filename not in (None, str(aside)):
             raise
@@ -60,3 +67,12 @@ def written_aside(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Write a file or the names in a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

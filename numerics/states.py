@@ -1,0 +1,85 @@
+"""States in files: one ``.npz`` file, replaced atomically, with a digest of its content."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ninefold.spec.data import State, content_digest
+from ninefold.spec.errors import DamagedDataError
+from ninefold.spec.files import written_aside
+
+__all__ = ["load_state", "save_state"]
+
+#: Member of the file with everything but the arrays: UTF-8 JSON, as uint8. No field of a layout may have this name.
+_ABOUT: Final = "state.json"
+_FORMAT: Final = "ninefold state 1"
+#: What the readers of archives, arrays and JSON raise for damaged files.
+_DAMAGE: Final = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+
+
+def save_state(state: State, path: Path | str) -> None:
+    """Write a state to a file, which ``numpy.load`` can also read.
+
+    Parameters
+    ----------
+    state : State
+        Version to save. Its arrays are stored with every bit, attributes as JSON, which keeps float64 exactly.
+    path : Path or str
+        Name of the file. An existing file keeps its content until the new one is complete and synced.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+    about = {"format": _FORMAT, "id": state.id, "version": state.version, "attributes": dict(state.attributes)}
+    about["digest"] = _digest(arrays, about)
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    with written_aside(Path(path), durable=True) as aside, aside.open("wb") as file:
+        np.savez(file, **{_ABOUT: text}, **arrays)
+
+
+def load_state(path: Path | str) -> State:
+    """Read a state from a file that `save_state` wrote.
+
+    Raises
+    ------
+    DamagedDataError
+        The file is not such a file, or its content does not have the digest.
+    OSError
+        The file cannot be read.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
+        about = json.loads(arrays.pop(_ABOUT).tobytes())
+        known, wanted = about.pop("digest"), _FORMAT
+        if about["format"] != wanted:
+            raise DamagedDataError(f"{path} has the format {about['format']!r}, not {wanted!r}")
+        state = State(about["id"], about["version"], arrays, about["attributes"])
+    except OSError:
+        raise
+    except _DAMAGE as error:
+        raise DamagedDataError(f"{path} is not a complete file of a state: {error}") from error
+    if _digest(arrays, about) != known:
+        raise DamagedDataError(f"{path} is damaged: its content does not have the digest {known[:12]}")
+    return state
+
+
+def _digest(arrays: dict[str, Any], about: dict[str, Any]) -> str:
+    return content_digest(arrays, {"about": json.dumps(about, sort_keys=True)})
