@@ -45,12 +45,12 @@ def save_state(state: State, path: Path | str) -> None:
     OSError
         The file cannot be written.
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+    arrays: dict[str, Any] = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
     about = {"format": _FORMAT, "id": state.id, "version": state.version, "attributes": dict(state.attributes)}
     about["digest"] = _digest(arrays, about)
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with written_aside(Path(path), durable=True) as aside, aside.open("wb") as file:
-        np.savez(file, **{_ABOUT: text}, **arrays)
+        np.savez(file, **{_ABOUT: text, **arrays})
 
 
 def load_state(path: Path | str) -> State:
