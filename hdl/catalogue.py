@@ -1,106 +1,106 @@
-"""Catalogue of cores: constructors by command-line name, with plain parameters."""
+"""Catalogue of cores: those in ``hdl/cores``, those of installed packages, and those given as a path."""
 
+import importlib
 import inspect
+import os
+import pkgutil
+import sys
 import warnings
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
 from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
-from ninefold.hdl.cores.cobs_decoder import CobsDecoder
-from ninefold.hdl.cores.cobs_encoder import CobsEncoder
-from ninefold.hdl.cores.frame_receiver import FrameReceiver
-from ninefold.hdl.cores.frame_sender import FrameSender
-from ninefold.hdl.cores.insertion import Insertion
-from ninefold.hdl.cores.miner import Miner
-from ninefold.hdl.cores.pipeline import Pipeline
-from ninefold.hdl.cores.quantiser import Quantiser
-from ninefold.hdl.cores.queue import Queue
-from ninefold.hdl.cores.similarity import Similarity
-from ninefold.hdl.cores.topk import TopK
-from ninefold.hdl.cores.uart_receiver import UartReceiver
-from ninefold.hdl.cores.uart_transmitter import UartTransmitter
-from ninefold.hdl.miner import MinerParameters
+from ninefold.hdl import cores
+from ninefold.hdl.core import Core
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import Mode
+from ninefold.spec.registry import entries
 
-__all__ = ["CORES", "DEFAULTS", "make_core", "parameters_of"]
+__all__ = ["GROUP", "CatalogueEntry", "core_names", "find_core", "is_path", "make_core", "own_names", "parameters_of"]
+
+#: Entry points of cores in other packages: ``NAME = "PACKAGE"``.
+GROUP: Final = "ninefold.cores"
 
 # Cores may be constructed only to inspect their ports, of which Amaranth would warn at exit.
 warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 
-def _queue(width: int, depth: int) -> Queue:
-    return Queue(width, depth)
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """Core with its names.
+
+    Attributes
+    ----------
+    name : str
+        Name of the core, for files and messages.
+    given : str
+        Word that names the core on the command line: `name`, or a path.
+    core : Core
+        Description of the core.
+    module : str
+        Module that defines it.
+    package : str or None
+        Package with the parts of another party's core; None for a core of Ninefold, or one that is a single file.
+    home : str
+        Folder of the parts, for messages.
+    """
+
+    name: str
+    given: str
+    core: Core
+    module: str
+    package: str | None
+    home: str
+
+    @property
+    def own(self) -> bool:
+        """Whether the core is one of Ninefold."""
+        return self.module.startswith(f"{cores.__name__}.")
 
 
-def _miner(
-    dimensions: int,
-    lanes: int,
-    depth: int,
-    k: int,
-    mode: Mode,
-    window: int,
-    buffer_bytes: int,
-    reply_bytes: int,
-    clock_hz: int,
-    count_from: int = 0,
-) -> Miner:
-    parameters = MinerParameters(dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes)
-    return Miner(parameters, count_from)
+@cache
+def own_names() -> tuple[str, ...]:
+    """Return the names of Ninefold's cores, without importing them."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(cores.__path__)))
 
 
-#: Constructor of each core, by command-line name.
-CORES: Mapping[str, Callable[..., wiring.Component]] = MappingProxyType(
-    {
-        "quantiser": Quantiser,
-        "similarity": Similarity,
-        "topk": TopK,
-        "pipeline": Pipeline,
-        "insertion": Insertion,
-        "queue": _queue,
-        "cobs_encoder": CobsEncoder,
-        "cobs_decoder": CobsDecoder,
-        "frame_sender": FrameSender,
-        "frame_receiver": FrameReceiver,
-        "uart_transmitter": UartTransmitter,
-        "uart_receiver": UartReceiver,
-        "miner": _miner,
-    }
-)
+def core_names() -> tuple[str, ...]:
+    """Return the names of Ninefold's cores, then those of installed packages, without importing them."""
+    return (*own_names(), *(name for name in entries(GROUP) if name not in own_names()))
 
 
-#: Default parameters on the command line.
-DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "quantiser": {"mode": "tanh", "lanes": 16},
-        "similarity": {"dimensions": 384, "lanes": 64, "depth": 512, "registered": True},
-        "topk": {"k": 8, "score_width": 16, "id_width": 10, "signed": True},
-        "pipeline": {"mode": "tanh", "dimensions": 384, "lanes": 64, "depth": 512, "k": 16},
-        "insertion": {"k": 8, "score_width": 16, "id_width": 10},
-        "queue": {"width": 8, "depth": 16},
-        "cobs_encoder": {"group": 254},
-        "cobs_decoder": {"group": 254},
-        "frame_sender": {},
-        "frame_receiver": {"capacity": 2048, "frames": 8},
-        "uart_transmitter": {"divisor": 8},
-        "uart_receiver": {"divisor": 8},
-        "miner": {
-            "dimensions": 32,
-            "lanes": 8,
-            "depth": 64,
-            "k": 8,
-            "mode": "tanh",
-            "window": 8,
-            "buffer_bytes": 2048,
-            "reply_bytes": 1024,
-            "clock_hz": 100_000_000,
-            "count_from": 0,
-        },
-    }
-)
+def is_path(word: str) -> bool:
+    """Return whether a word of the command line is the path of a core: a file ``X.py``, or a package's folder."""
+    return word.endswith(".py") or os.sep in word
+
+
+def find_core(name: str) -> CatalogueEntry:
+    """Import a core and return its entry.
+
+    Parameters
+    ----------
+    name : str
+        Name of the core, or the path of its file or of its package's folder.
+
+    Raises
+    ------
+    InputError
+        There is no such core, it cannot be imported, or its module does not define ``CORE``.
+    """
+    if is_path(name):
+        return _of_path(name)
+    if name in own_names():
+        module = f"{cores.__name__}.{name}"
+        return CatalogueEntry(name, name, _core_of(module), module, None, f"sim/cores/{name}")
+    installed = entries(GROUP)
+    if name not in installed:
+        raise InputError(f"core must be one of {', '.join(core_names())}, or a path, not {name!r}")
+    return _entry(name, name, installed[name].module, f"package {installed[name].module}")
 
 
 def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
@@ -109,11 +109,9 @@ def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
     Raises
     ------
     InputError
-        There is no core with this name.
+        There is no such core.
     """
-    if name not in CORES:
-        raise InputError(f"core must be one of {', '.join(CORES)}, not {name!r}")
-    return inspect.signature(CORES[name]).parameters
+    return find_core(name).core.parameters
 
 
 def make_core(name: str, **parameters: Any) -> wiring.Component:
@@ -122,26 +120,63 @@ def make_core(name: str, **parameters: Any) -> wiring.Component:
     Parameters
     ----------
     name : str
-        Name of the core, one of ``CORES``.
+        Name or path of the core.
     **parameters
         Parameters of the core.
-
-    Returns
-    -------
-    wiring.Component
-        The core.
 
     Raises
     ------
     InputError
         The core or a parameter is unknown, a parameter is missing, or a value is not allowed.
     """
-    known = parameters_of(name)
+    entry = find_core(name)
+    known = entry.core.parameters
     unknown = [given for given in parameters if given not in known]
     if unknown:
         takes = f"its parameters are {', '.join(known)}" if known else "it has no parameters"
-        raise InputError(f"{name} does not take {', '.join(unknown)}; {takes}")
+        raise InputError(f"{entry.name} does not take {', '.join(unknown)}; {takes}")
     missing = [p.name for p in known.values() if p.default is p.empty and p.name not in parameters]
     if missing:
-        raise InputError(f"{name} needs {', '.join(missing)}; its parameters are {', '.join(known)}")
-    return CORES[name](**parameters)
+        raise InputError(f"{entry.name} needs {', '.join(missing)}; its parameters are {', '.join(known)}")
+    return entry.core.make(**parameters)
+
+
+def _of_path(given: str) -> CatalogueEntry:
+    path = Path(given)
+    file = path / "core.py" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"there is no core {given}: {file} does not exist")
+    name = path.resolve().stem
+    if not name.isidentifier():
+        raise InputError(f"the name of {given} must be letters, digits and underscores, not a digit first")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        # At the end, so that the user's files hide no module.
+        sys.path.append(folder)
+    entry = _entry(name, given, name, given)
+    found = Path(str(sys.modules[entry.module].__file__)).resolve()
+    if found != file.resolve():
+        raise InputError(f"{given} has the name of another module, {found}: rename it")
+    return entry
+
+
+def _entry(name: str, given: str, module: str, home: str) -> CatalogueEntry:
+    """Return the entry of a core in a package, whose module ``core`` defines it, or in a single module."""
+    imported = _imported(module)
+    if not hasattr(imported, "__path__"):
+        return CatalogueEntry(name, given, _core_of(module), module, None, home)
+    return CatalogueEntry(name, given, _core_of(f"{module}.core"), f"{module}.core", module, home.rstrip(os.sep))
+
+
+def _core_of(module: str) -> Core:
+    core = getattr(_imported(module), "CORE", None)
+    if not isinstance(core, Core):
+        raise InputError(f"{module} must define CORE as a ninefold.hdl.core.Core, not {core!r}")
+    return core
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise InputError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error

@@ -61,7 +61,7 @@ def simulate(
     Parameters
     ----------
     core : str
-        Name of the core and of its testbench in ``ninefold.sim.benches``.
+        Name or path of the core.
     parameters : mapping of str to Any
         Parameters of the core.
     seed : int
@@ -90,24 +90,27 @@ def simulate(
     ToolError
         The simulator failed.
     """
-    from ninefold.hdl.catalogue import make_core, parameters_of
+    from ninefold.hdl.catalogue import find_core, make_core
     from ninefold.hdl.elaborate import verilog
+    from ninefold.sim.cores import part_path
 
     if seed < 0:
         raise InputError(f"seed must be at least 0, not {seed}")
-    names = parameters_of(core)
-    there = _tests_of(core)
+    entry = find_core(core)
+    testbench = part_path(core, "testbench")
+    there = _tests_of(testbench)
     for test in tests:
         if test not in there:
-            raise InputError(f"the testbench of {core} has no test {test!r}, only {', '.join(there)}")
+            raise InputError(f"the testbench of {entry.name} has no test {test!r}, only {', '.join(there)}")
     check_format(suffix)
     installed = find_simulator(simulator)
     component = make_core(core, **parameters)
     begins()
-    defaults = {name: parameter.default for name, parameter in names.items() if name not in parameters}
-    complete = {**defaults, **parameters}
-    name = " ".join([core, *(f"{key}={value}" for key, value in parameters.items())])
-    run = _Run(installed, verilog(component), core, name, json.dumps(complete), seed, folder, suffix)
+    known = entry.core.parameters
+    complete = {**{name: one.default for name, one in known.items() if name not in parameters}, **parameters}
+    title = " ".join([entry.name, *(f"{key}={value}" for key, value in parameters.items())])
+    text = verilog(component)
+    run = _Run(installed, text, entry.name, testbench, title, json.dumps(complete), seed, folder, suffix)
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)
     outcomes = tuple(run.plain(tests))
@@ -121,10 +124,10 @@ def simulate(
     return Report(outcomes, run.waveform, run.log)
 
 
-def _tests_of(core: str) -> list[str]:
+def _tests_of(testbench: str) -> list[str]:
     """Return the names of a testbench's tests, from its source because only a simulator can import it."""
-    bench = importlib.util.find_spec(f"ninefold.sim.benches.{core}")
-    text = Path(bench.origin).read_text() if bench is not None and bench.origin is not None else ""
+    found = importlib.util.find_spec(testbench)
+    text = Path(found.origin).read_text() if found is not None and found.origin is not None else ""
     return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", text, re.MULTILINE)
 
 
@@ -146,9 +149,12 @@ def repeat_command(
 class _Run:
     simulator: Simulator
     verilog: str
+    #: Name of the core.
     core: str
+    #: Module of the tests.
+    testbench: str
     #: Name of the core with the given parameters.
-    name: str
+    title: str
     parameters: str
     seed: int
     folder: Path
@@ -163,21 +169,21 @@ class _Run:
         return self.folder.absolute() / f"{self.core}-{self.seed}.log"
 
     def plain(self, tests: Sequence[str]) -> list[Outcome]:
-        with step(f"building the simulation of {self.name}"):
+        with step(f"building the simulation of {self.title}"):
             built = self.simulator.build(self.verilog)
         return self._run(built, tests, None, None)
 
     def recorded(self, tests: Sequence[str]) -> list[Outcome]:
-        with step(f"building the simulation of {self.name} for waveforms"):
+        with step(f"building the simulation of {self.title} for waveforms"):
             built = self.simulator.build(self.verilog, waves=True)
         return self._run(built, tests, self.waveform, self.log)
 
     def _run(self, built: Path, tests: Sequence[str], waveform: Path | None, log: Path | None) -> list[Outcome]:
-        from ninefold.sim.benches.fields import VARIABLE
+        from ninefold.sim.testbench.fields import VARIABLE
 
         return self.simulator.run(
             built,
-            f"ninefold.sim.benches.{self.core}",
+            self.testbench,
             self.seed,
             tests=tests,
             variables={VARIABLE: self.parameters},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from xml.etree import ElementTree
 
-from ninefold.sim.benches.fields import PERIOD_NS
+from ninefold.sim.testbench.fields import PERIOD_NS
 from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.sim.waveforms import converting, declarations, only_shown, prepare
@@ -34,7 +36,7 @@ SIMULATORS = ("verilator", "icarus")
 
 #: File with the design's text, in the folder of its simulation.
 _SOURCE = "top.v"
-_BENCHES = Path(__file__).with_name("benches")
+_HELPERS = Path(__file__).with_name("testbench")
 _TIMESCALE = ("1ns", "1ps")  # Icarus rejects clock periods without a timescale
 # cocotb selects SystemVerilog, in which Icarus does not run `always @*` at time 0, as Yosys' Verilog requires.
 _ICARUS = ["-g2005", "-s", "waves"]
@@ -183,7 +185,7 @@ class Simulator(ABC):
             try:
                 with (
                     self._converting(built, raw, waveform),
-                    step(f"running {bench.rpartition('.')[2]}'s tests", count=lambda: _reached(folder / "log")),
+                    step(f"running {_title(bench)}'s tests", count=lambda: _reached(folder / "log")),
                 ):
                     self._simulate(built, bench, seed, tests, variables or {}, plusargs, raw, results)
             finally:
@@ -192,7 +194,7 @@ class Simulator(ABC):
             outcomes = _outcomes(results)
         for test in tests:
             if test not in {outcome.name for outcome in outcomes}:
-                raise InputError(f"the testbench of {bench.rpartition('.')[2]} has no test {test!r}")
+                raise InputError(f"the testbench of {_title(bench)} has no test {test!r}")
         return outcomes
 
     def _converting(
@@ -219,7 +221,7 @@ class Simulator(ABC):
     ) -> None:
         recording = _Recording() if raw is None else self._recording(raw)
         log = results.parent / "log"
-        with self._runner(log) as runner, times.children("simulation"):
+        with self._runner(log, bench) as runner, times.children("simulation"):
             os.environ["SIM_CMD_SUFFIX"] = recording.suffix
             runner.test(
                 test_module=bench,
@@ -238,7 +240,7 @@ class Simulator(ABC):
             )
 
     @contextlib.contextmanager
-    def _runner(self, log: Path) -> Iterator[Any]:
+    def _runner(self, log: Path, testbench: str = "") -> Iterator[Any]:
         """Yield cocotb's runner, with the environment of this process set as the runner needs it."""
         from cocotb_tools.runner import get_runner
 
@@ -246,7 +248,7 @@ class Simulator(ABC):
         before = dict(os.environ)
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         # Only testbenches contain assertions. Rewriting all modules, cocotb's default, takes as long as a short run.
-        os.environ["COCOTB_REWRITE_ASSERTION_FILES"] = str(_BENCHES / "*.py")
+        os.environ["COCOTB_REWRITE_ASSERTION_FILES"] = _asserting(testbench)
         for name in ("PYTEST_CURRENT_TEST", "WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_RANDOM_SEED"):
             os.environ.pop(name, None)
         try:
@@ -371,6 +373,19 @@ def _find_icarus() -> Simulator:
         raise UnavailableError("Icarus Verilog (iverilog and vvp) was not found on PATH", _INSTALL_ICARUS)
     said = run([str(found[0]), "-V"])
     return _Icarus(said.partition("\n")[0].strip())
+
+
+def _title(testbench: str) -> str:
+    """Return the name of a core from the module of its testbench, ``....CORE.testbench``."""
+    package, _, module = testbench.rpartition(".")
+    return package.rpartition(".")[2] if module == "testbench" else module
+
+
+def _asserting(testbench: str) -> str:
+    """Return the patterns of the files with assertions: the helpers, and the folder of a testbench."""
+    found = importlib.util.find_spec(testbench) if testbench else None
+    folders = [_HELPERS, *([Path(found.origin).parent] if found is not None and found.origin else [])]
+    return shlex.join(str(folder / "*.py") for folder in folders)
 
 
 def _reached(log: Path) -> tuple[int, int]:

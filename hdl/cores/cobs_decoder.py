@@ -5,10 +5,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.parts.layouts import BYTE, PIECE
 from ninefold.spec.link import COBS_RUN
 
-__all__ = ["CobsDecoder"]
+__all__ = ["CORE", "CobsDecoder"]
 
 
 class CobsDecoder(wiring.Component):
@@ -62,3 +63,13 @@ class CobsDecoder(wiring.Component):
             with m.Else():
                 m.d.sync += [left.eq(byte - 1), begun.eq(1), zero_due.eq(byte != self.group + 1)]
         return m
+
+
+CORE = Core(
+    CobsDecoder,
+    defaults={"group": COBS_RUN},
+    without={
+        "proof": "the proof of cobs_encoder is of both, `ninefold prove cobs_encoder`",
+        "faults": "they are planted in the proof of cobs_encoder, which is of both",
+    },
+)

@@ -10,11 +10,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.cores.queue import Queue
 from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
 from ninefold.spec.link import COBS_RUN
 
-__all__ = ["CobsEncoder"]
+__all__ = ["CORE", "CobsEncoder"]
 
 
 class CobsEncoder(wiring.Component):
@@ -119,3 +120,9 @@ class CobsEncoder(wiring.Component):
             ]
         with m.If(empty_due & codes.input.ready):
             m.d.sync += empty_due.eq(0)
+
+
+CORE = Core(
+    CobsEncoder,
+    defaults={"group": COBS_RUN},
+)

@@ -6,12 +6,13 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.cores.cobs_decoder import CobsDecoder
 from ninefold.hdl.cores.queue import Queue
 from ninefold.hdl.parts.layouts import BYTE, HEADER, PIECE
 from ninefold.spec.errors import InputError
 
-__all__ = ["FrameReceiver"]
+__all__ = ["CORE", "FrameReceiver"]
 
 _HEADER_BYTES = 4
 _CRC_BYTES = 4
@@ -167,3 +168,11 @@ class FrameReceiver(wiring.Component):
         with m.If(moves):
             m.d.sync += self.payload.payload.data.eq(read.data)
         return m
+
+
+CORE = Core(
+    FrameReceiver,
+    defaults={"capacity": 2048, "frames": 8},
+    small={"capacity": 512, "frames": 4},
+    smallest={"capacity": 64, "frames": 2},
+)

@@ -5,10 +5,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
+from ninefold.hdl.core import Core
 from ninefold.hdl.cores.cobs_encoder import CobsEncoder
 from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
 
-__all__ = ["FrameSender"]
+__all__ = ["CORE", "FrameSender"]
 
 
 class FrameSender(wiring.Component):
@@ -58,3 +59,6 @@ class FrameSender(wiring.Component):
                         m.d.comb += crc.start.eq(1)
                         m.next = "FRAME"
         return m
+
+
+CORE = Core(FrameSender)

@@ -5,9 +5,10 @@ from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.spec.formats import K_MAX
 
-__all__ = ["Insertion"]
+__all__ = ["CORE", "Insertion"]
 
 
 class Insertion(wiring.Component):
@@ -131,3 +132,11 @@ class Insertion(wiring.Component):
             m.d.sync += [left.eq(left - 1), place.eq(place + 1), last.eq(left == 1), shown.eq(1)]
         with m.Elif(self.results.ready):
             m.d.sync += shown.eq(0)
+
+
+CORE = Core(
+    Insertion,
+    defaults={"k": 8, "score_width": 16, "id_width": 10},
+    small={"k": 3, "score_width": 8, "id_width": 6},
+    smallest={"k": 3, "score_width": 3, "id_width": 2},
+)

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core, documented
 from ninefold.hdl.cores.frame_receiver import FrameReceiver
 from ninefold.hdl.cores.frame_sender import FrameSender
 from ninefold.hdl.cores.insertion import Insertion
@@ -20,9 +21,9 @@ from ninefold.hdl.miner.replies import ReplyStore
 from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
 from ninefold.hdl.parts.layouts import BYTE
 from ninefold.hdl.parts.stage import StreamStage
-from ninefold.spec.formats import score_bits
+from ninefold.spec.formats import Mode, score_bits
 
-__all__ = ["Miner", "registers_stores", "selects_by_insertion"]
+__all__ = ["CORE", "Miner", "registers_stores", "selects_by_insertion"]
 
 #: Maximum number of waiting headers and jobs: enough for any window, and enough to use block RAM.
 _QUEUED = 16
@@ -151,3 +152,59 @@ class Miner(wiring.Component):
             registers.events.accepted.eq(engine.scores.valid & engine.scores.ready),
             registers.events.stalls.eq(topk.results.valid & ~topk.results.ready),
         ]
+
+
+def _of_parameters(
+    dimensions: int,
+    lanes: int,
+    depth: int,
+    k: int,
+    mode: Mode,
+    window: int,
+    buffer_bytes: int,
+    reply_bytes: int,
+    clock_hz: int,
+    count_from: int = 0,
+) -> Miner:
+    parameters = MinerParameters(dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes)
+    return Miner(parameters, count_from)
+
+
+CORE = Core(
+    _of_parameters,
+    defaults={
+        "dimensions": 32,
+        "lanes": 8,
+        "depth": 64,
+        "k": 8,
+        "mode": "tanh",
+        "window": 8,
+        "buffer_bytes": 2048,
+        "reply_bytes": 1024,
+        "clock_hz": 100_000_000,
+        "count_from": 0,
+    },
+    small={
+        "dimensions": 8,
+        "lanes": 4,
+        "depth": 16,
+        "k": 2,
+        "window": 2,
+        "buffer_bytes": 128,
+        "reply_bytes": 256,
+    },
+    # The smallest miner that can refuse a query because of its reply. Its counters start shortly before they wrap.
+    smallest={
+        "dimensions": 4,
+        "lanes": 2,
+        "depth": 3,
+        "k": 2,
+        "mode": "tanh",
+        "window": 2,
+        "buffer_bytes": 128,
+        "reply_bytes": 256,
+        "clock_hz": 100_000_000,
+        "count_from": -100,
+    },
+    help={**documented(MinerParameters), **documented(Miner)},
+)

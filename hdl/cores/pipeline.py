@@ -4,12 +4,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ninefold.hdl.core import Core
 from ninefold.hdl.cores.quantiser import Quantiser
 from ninefold.hdl.cores.similarity import Similarity
 from ninefold.hdl.cores.topk import TopK
 from ninefold.spec.formats import Mode, score_bits
 
-__all__ = ["Pipeline"]
+__all__ = ["CORE", "Pipeline"]
 
 
 class Pipeline(wiring.Component):
@@ -120,3 +121,11 @@ class Pipeline(wiring.Component):
                 with m.If((beat == 0) & (held == 0)):
                     m.next = "LOAD"
         return m
+
+
+CORE = Core(
+    Pipeline,
+    defaults={"mode": "tanh", "dimensions": 384, "lanes": 64, "depth": 512, "k": 16},
+    small={"dimensions": 8, "lanes": 4, "depth": 8, "k": 2},
+    smallest={"mode": "tanh", "dimensions": 4, "lanes": 2, "depth": 3, "k": 2},
+)

@@ -5,10 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer, check_mode
+from ninefold.hdl.core import Core
 from ninefold.hdl.parts.credit import CreditQueue
 from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, THRESHOLDS, Mode
 
-__all__ = ["Quantiser"]
+__all__ = ["CORE", "Quantiser"]
 
 #: Registers between the input and the queue: magnitude, comparisons, nit.
 _STAGES = 3
@@ -107,3 +108,11 @@ class Quantiser(wiring.Component):
             ]
             m.d.comb += queue.element.nits[lane].eq(nit)
         return m
+
+
+CORE = Core(
+    Quantiser,
+    defaults={"mode": "tanh", "lanes": 16},
+    small={"lanes": 2},
+    smallest={"mode": "tanh", "lanes": 1},
+)

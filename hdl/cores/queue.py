@@ -5,9 +5,10 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.spec.errors import InputError
 
-__all__ = ["Queue"]
+__all__ = ["CORE", "Queue"]
 
 
 class Queue(wiring.Component):
@@ -93,3 +94,23 @@ class Queue(wiring.Component):
                 self.output.valid.eq(shown),
             ]
         return m
+
+
+def _of_words(width: int, depth: int) -> Queue:
+    """Construct a queue of plain words.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a word.
+    depth : int
+        Elements in the memory, a power of two from 2 to 65536.
+    """
+    return Queue(width, depth)
+
+
+CORE = Core(
+    _of_words,
+    defaults={"width": 8, "depth": 16},
+    smallest={"width": 2, "depth": 4},
+)

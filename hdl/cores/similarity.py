@@ -7,6 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.parts.credit import CreditQueue
 from ninefold.hdl.parts.dot import DotProduct, trit_pair
 from ninefold.hdl.parts.relay import relay, relays_to
@@ -14,7 +15,7 @@ from ninefold.hdl.parts.store import WordStore
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import DIMENSIONS_MAX, NIT_BITS, score_bits
 
-__all__ = ["Similarity"]
+__all__ = ["CORE", "Similarity"]
 
 _DEPTH_MAX = 2**20
 #: Lanes per group, which share a part of each store.
@@ -284,3 +285,11 @@ class Similarity(wiring.Component):
         line = Signal(cycles)
         m.d.sync += line.eq(Cat(value, line))
         return line[-1]
+
+
+CORE = Core(
+    Similarity,
+    defaults={"dimensions": 384, "lanes": 64, "depth": 512, "registered": True},
+    small={"dimensions": 8, "lanes": 4, "depth": 8},
+    smallest={"dimensions": 4, "lanes": 2, "depth": 3},
+)

@@ -7,11 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.parts.chain import ChainedFIFO
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import K_MAX
 
-__all__ = ["TopK", "TopKCell"]
+__all__ = ["CORE", "TopK", "TopKCell"]
 
 _SCORE_WIDTH_MAX = 64
 _ID_WIDTH_MAX = 64
@@ -253,3 +254,11 @@ class TopK(wiring.Component):
         for before, cell in pairwise(cells):
             m.d.comb += [cell.slot.eq(before.next_slot), cell.result.eq(before.next_result)]
         return cells
+
+
+CORE = Core(
+    TopK,
+    defaults={"k": 8, "score_width": 16, "id_width": 10, "signed": True},
+    small={"k": 3, "score_width": 8, "id_width": 6},
+    smallest={"k": 3, "score_width": 3, "id_width": 2, "signed": True},
+)

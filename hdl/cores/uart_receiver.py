@@ -6,9 +6,10 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.parts.layouts import BYTE
 
-__all__ = ["DIVISOR_MAX", "UartReceiver"]
+__all__ = ["CORE", "DIVISOR_MAX", "UartReceiver"]
 
 DIVISOR_MAX = 65535
 
@@ -85,3 +86,10 @@ class UartReceiver(wiring.Component):
         with m.If(done & (~self.output.valid | self.output.ready)):
             m.d.sync += [self.output.valid.eq(1), self.output.payload.data.eq(shifted)]
         return m
+
+
+CORE = Core(
+    UartReceiver,
+    defaults={"divisor": 8},
+    smallest={"divisor": 5},
+)

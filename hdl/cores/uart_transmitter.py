@@ -5,10 +5,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
+from ninefold.hdl.core import Core
 from ninefold.hdl.cores.uart_receiver import DIVISOR_MAX
 from ninefold.hdl.parts.layouts import BYTE
 
-__all__ = ["UartTransmitter"]
+__all__ = ["CORE", "UartTransmitter"]
 
 
 class UartTransmitter(wiring.Component):
@@ -62,3 +63,11 @@ class UartTransmitter(wiring.Component):
                 timer.eq(Mux(left == 1, 0, self.divisor - 1)),
             ]
         return m
+
+
+CORE = Core(
+    UartTransmitter,
+    defaults={"divisor": 8},
+    # Odd, so that a value inverted in every cycle of a bit differs at the end.
+    smallest={"divisor": 5},
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -13,22 +12,16 @@ from pathlib import Path
 from ninefold.hdl import yosys
 from ninefold.sim.verilated import Design, Stream, tools_or_reason
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.sources import sources_of
 
 __all__ = ["board_design", "from_files", "identity"]
 
 #: Digest -> path of the file, for boards that this process opened by the path of a file.
 _FILES: dict[str, str] = {}
 
-#: Sources that determine the Verilog text of a miner.
-_PACKAGES = ("ninefold.hdl.cores", "ninefold.hdl.parts", "ninefold.hdl.miner")
-_MODULES = (
-    "ninefold.spec.formats",
-    "ninefold.spec.link",
-    "ninefold.spec.registers",
-    "ninefold.sim.verilated.design",
-    "ninefold.sim.board.wired",
-)
+#: Modules that determine the Verilog text of a board, with what they import of `_PACKAGES`.
+_MODULES = ("ninefold.hdl.cores.miner", "ninefold.sim.board.wired", "ninefold.sim.verilated.design")
+_PACKAGES = ("ninefold.hdl", "ninefold.spec")
 
 
 def identity(name: str) -> bytes:
@@ -88,12 +81,5 @@ def _write(folder: Path, name: str, digest: bytes) -> None:
 
 @cache
 def _sources() -> tuple[str, ...]:
-    files: list[Path] = []
-    for name in (*_PACKAGES, *_MODULES):
-        # Locate the module without importing it: the import would load Amaranth even if nothing is elaborated.
-        found = importlib.util.find_spec(name)
-        if found is None or found.origin is None:
-            raise UnavailableError(f"{name} is not installed", "install ninefold again")
-        path = Path(found.origin)
-        files += sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
+    files = sources_of(_MODULES, _PACKAGES)
     return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +33,13 @@ _DIFFERS, _NOT_RUN = 1, 3
 class _CompareCommand(DesignCommand):
     """Command for a core (with small default parameters), a configuration, or ``all``."""
 
-    def _others(self) -> list[str]:
-        return [*super()._others(), _ALL]
+    def names(self) -> Sequence[str]:
+        return [*super().names(), _ALL]
 
-    def _defaults(self) -> Mapping[str, Mapping[str, Any]]:
-        from ninefold.sim.levels.cases import SMALL
+    def defaults(self, core: str) -> Mapping[str, Any]:
+        from ninefold.hdl.catalogue import find_core
 
-        return SMALL
+        return find_core(core).core.compared
 
 
 @click.command(cls=_CompareCommand)
@@ -89,12 +89,13 @@ def compare(
     an option did not run; with all, if it ran on no core.
     """
     with step("loading the levels"):
+        from ninefold.hdl.catalogue import own_names
         from ninefold.hdl.tools import together
-        from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER
+        from ninefold.sim.levels.cases import SMALLEST_MINER
 
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
     # The miner takes longest, so it comes first.
-    names = [SMALLEST_MINER, *(name for name in SMALL if name != "miner")] if core == _ALL else [core]
+    names = [SMALLEST_MINER, *(name for name in own_names() if name != "miner")] if core == _ALL else [core]
     if not as_json:
         click.echo(f"seed {chosen}")
 
@@ -139,8 +140,13 @@ def _run(
     case = case_of(name, parameters, vectors, seed, steps)
     board = url if url is not None else f"sim://{name}" if is_configuration(name) else ""
     why = "a miner that is not a configuration has no virtual board; give a board with --board"
-    setup = Setup(Path.cwd(), f"compare-{name.replace('/', '-')}", board, why, suffix=suffix)
+    setup = Setup(Path.cwd(), f"compare-{_stem(name)}", board, why, suffix=suffix)
     yield from run(case, setup, levels)
+
+
+def _stem(name: str) -> str:
+    """Return a name, or the path of a core, as part of a file name."""
+    return name.removesuffix(".py").strip("./").replace("/", "-")
 
 
 def _line(name: str, seed: int, result: Result) -> str:

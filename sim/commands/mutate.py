@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ninefold.spec.errors import installs, not_installed
+from ninefold.hdl.commands.parameters import NamesCommand
 from ninefold.spec.progress import step
 from ninefold.spec.text import counted
 
@@ -23,18 +23,13 @@ _SEEDS = 2**31
 _AT_ONCE = 2
 
 
-class _MutateCommand(click.Command):
-    """Command for a core with mutants; the cores are imported when the parameters are read."""
+class _MutateCommand(NamesCommand):
+    """Command for a core, or ``all``."""
 
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        import importlib.util
+    extras = ("sim", "synth")
 
-        if importlib.util.find_spec("amaranth") is None:
-            raise not_installed("amaranth", installs("sim", "synth"))
-        from ninefold.hdl.commands.parameters import CoreArgument
-        from ninefold.sim.mutation import SUBJECTS
-
-        return [CoreArgument([*SUBJECTS, "all"]), *super().get_params(ctx)]
+    def names(self) -> Sequence[str]:
+        return [*super().names(), "all"]
 
 
 @click.command(cls=_MutateCommand)
@@ -85,7 +80,7 @@ def mutate(
     With --comparisons, each comparison of signals in the source is changed by one and made constant. A proof or a
     testbench of a core that contains it must fail. The exit code is 1 if all pass and no reason is written down.
     """
-    from ninefold.sim.mutation import SUBJECTS, results
+    from ninefold.sim.mutation import results, subjects
     from ninefold.sim.mutation.page import page
 
     if as_page:
@@ -100,7 +95,7 @@ def mutate(
     if keeps and numbers:
         raise click.UsageError("--keep stores the verdicts on all mutants and cannot be combined with --mutant")
     failed = False
-    for name in SUBJECTS if core == "all" else [core]:
+    for name in subjects() if core == "all" else [core]:
         with step(f"planting faults in {name}"):
             campaign = _campaign(name, draw, seed)
         verdicts = _judge(name, campaign, numbers, at_once, as_json)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ninefold.spec.errors import InputError, installs, not_installed
+from ninefold.hdl.commands.parameters import NamesCommand
+from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 from ninefold.spec.text import counted
 
@@ -19,18 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["prove"]
 
 
-class _ProveCommand(click.Command):
-    """Command for a core with proofs; the cores are imported when the parameters are read."""
+class _ProveCommand(NamesCommand):
+    """Command for a core, a part with proofs, or ``all``."""
 
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        import importlib.util
+    extras = ("prove",)
 
-        if importlib.util.find_spec("amaranth") is None:
-            raise not_installed("amaranth", installs("prove"))
-        from ninefold.hdl.commands.parameters import CoreArgument
-        from ninefold.sim.formal import PROOFS
+    def names(self) -> Sequence[str]:
+        from ninefold.sim.formal.catalogue import proof_names
 
-        return [CoreArgument([*PROOFS, "all"]), *super().get_params(ctx)]
+        return [*proof_names(), "all"]
 
 
 @click.command(cls=_ProveCommand)
@@ -69,14 +68,14 @@ def prove(ctx: click.Context, core: str, wanted: tuple[str, ...], as_json: bool,
 
 def _tasks(core: str, wanted: tuple[str, ...]) -> list[tuple[Proof, Task]]:
     """Return the named tasks of a core, or of all cores, each with its proof; all tasks if no name is given."""
-    from ninefold.sim.formal import PROOFS, proofs_of
+    from ninefold.sim.formal.catalogue import proofs, proofs_of
 
-    proofs = [proof for name in (PROOFS if core == "all" else [core]) for proof in proofs_of(name)]
-    there = [task.name for proof in proofs for task in proof.tasks]
+    asked = [proof for name in (proofs() if core == "all" else [core]) for proof in proofs_of(name)]
+    there = [task.name for proof in asked for task in proof.tasks]
     for name in wanted:
         if name not in there:
             raise InputError(f"{core} has no task {name!r}, only {', '.join(there)}")
-    return [(proof, task) for proof in proofs for task in proof.tasks if not wanted or task.name in wanted]
+    return [(proof, task) for proof in asked for task in proof.tasks if not wanted or task.name in wanted]
 
 
 def _keep(outcome: Outcome, name: str) -> Path | None:

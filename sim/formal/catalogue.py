@@ -1,69 +1,74 @@
-"""Catalogue of all proofs by core."""
+"""Catalogue of proofs: those of each core, and those of parts in ``sim/parts``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import MappingProxyType, ModuleType
 
-from ninefold.sim.formal import (
-    building,
-    checksums,
-    entrance,
-    executor,
-    frames,
-    framing,
-    insertion,
-    joints,
-    passing,
-    products,
-    quantisation,
-    queues,
-    registers,
-    requests,
-    search,
-    selection,
-    sending,
-    serial,
-)
+from ninefold.hdl.catalogue import core_names, is_path, own_names
+from ninefold.sim import parts
+from ninefold.sim.cores import has_part, part_of
+from ninefold.sim.faults import Edit
 from ninefold.sim.formal.proof import Proof
-from ninefold.spec.errors import InputError
 
-__all__ = ["PROOFS", "proofs_of"]
-
-_ALL: tuple[Proof, ...] = (
-    *selection.PROOFS,
-    *entrance.PROOFS,
-    *insertion.PROOFS,
-    *quantisation.PROOFS,
-    *products.PROOFS,
-    *joints.PROOFS,
-    *queues.PROOFS,
-    *serial.PROOFS,
-    *checksums.PROOFS,
-    *framing.PROOFS,
-    *frames.PROOFS,
-    *passing.PROOFS,
-    *requests.PROOFS,
-    *registers.PROOFS,
-    *building.PROOFS,
-    *sending.PROOFS,
-    *executor.PROOFS,
-    *search.PROOFS,
-)
-#: Proofs of each core, by its command-line name.
-PROOFS: Mapping[str, tuple[Proof, ...]] = MappingProxyType(
-    {core: tuple(proof for proof in _ALL if proof.core == core) for core in dict.fromkeys(p.core for p in _ALL)}
-)
+__all__ = ["proof_faults", "proof_names", "proofs", "proofs_of"]
 
 
-def proofs_of(core: str) -> tuple[Proof, ...]:
-    """Return the proofs of a core.
+@cache
+def proofs() -> Mapping[str, tuple[Proof, ...]]:
+    """Return the proofs of Ninefold by the name of their core, then of their part."""
+    found = {name: part_of(name, "proof").PROOFS for name in own_names() if has_part(name, "proof")}
+    return MappingProxyType({**found, **_of_parts()})
+
+
+def proof_names() -> tuple[str, ...]:
+    """Return the names that `proofs_of` accepts: all cores, and the parts that have proofs."""
+    return (*core_names(), *_of_parts())
+
+
+def proofs_of(name: str) -> tuple[Proof, ...]:
+    """Return the proofs of a core, by its name or path, or of a part.
 
     Raises
     ------
     InputError
-        The name has no proofs.
+        There is no such core, or it has no proof; the message says where the proof belongs, or why there is none.
     """
-    if core not in PROOFS:
-        raise InputError(f"core must be one of {', '.join(PROOFS)}, not {core!r}")
-    return PROOFS[core]
+    if not is_path(name) and name in _of_parts():
+        return _of_parts()[name]
+    found: tuple[Proof, ...] = part_of(name, "proof").PROOFS
+    return found
+
+
+def proof_faults() -> Mapping[tuple[str, str], Sequence[Edit]]:
+    """Return the faults that each proof of Ninefold must find, by the names of core or part and proof."""
+    found: dict[tuple[str, str], Sequence[Edit]] = {}
+    for core, all_ in proofs().items():
+        own = getattr(part_of(core, "faults"), "PROOF_FAULTS", {}) if core in own_names() else _faults_of_parts()[core]
+        found |= {(core, proof.name): own[proof.name] for proof in all_ if proof.name in own}
+    return found
+
+
+@cache
+def _of_parts() -> Mapping[str, tuple[Proof, ...]]:
+    found: dict[str, tuple[Proof, ...]] = {}
+    for module in _modules_of_parts():
+        for proof in getattr(module, "PROOFS", ()):
+            found[proof.core] = (*found.get(proof.core, ()), proof)
+    return MappingProxyType(found)
+
+
+def _faults_of_parts() -> Mapping[str, Mapping[str, Sequence[Edit]]]:
+    found: dict[str, Mapping[str, Sequence[Edit]]] = {}
+    for module in _modules_of_parts():
+        for proof in getattr(module, "PROOFS", ()):
+            found[proof.core] = {**found.get(proof.core, {}), **module.PROOF_FAULTS}
+    return found
+
+
+def _modules_of_parts() -> list[ModuleType]:
+    names = sorted(one.name for one in pkgutil.iter_modules(parts.__path__))
+    return [importlib.import_module(f"{parts.__name__}.{name}") for name in names]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import textwrap
 
-from ninefold.sim.formal.catalogue import PROOFS
+from ninefold.sim.formal.catalogue import proofs
 from ninefold.sim.formal.proof import Method, Proof
 
 __all__ = ["page"]
 
 _HEAD = """# Proofs
 
-<!-- Written by `ninefold prove all --page`; change `sim/formal` instead. -->
+<!-- Written by `ninefold prove all --page`; change `sim/cores` or `sim/parts` instead. -->
 
 `ninefold prove CORE` shows with SymbiYosys and Bitwuzla that a core meets its specification for all inputs and any
 back-pressure, at the small parameters below. `pip install "ninefold[prove]"` installs both. A failure leaves a trace
@@ -32,9 +32,9 @@ on it. Each proof must find faults planted in its core (`tests/sim/test_formal.p
 comparison in the sources of cores and link, and a proof or a testbench must fail (see [Mutation](mutation.md)).
 
 A part that has its own proof is replaced in the proof of its core by one that behaves arbitrarily within the rules of
-the part's ports (`sim/formal/parts.py`). The assumptions of one proof about neighbouring parts are what their proofs
-show. That these fit together was reviewed, not proved, and is simulated with the whole miner. Liveness is not proved
-unless a number of cycles is stated.
+the part's ports (`sim/formal/stand_ins.py`). The assumptions of one proof about neighbouring parts are what their
+proofs show. That these fit together was reviewed, not proved, and is simulated with the whole miner. Liveness is not
+proved unless a number of cycles is stated.
 
 | core | parameters | proof | method | cycles | cover reached in |
 | --- | --- | --- | --- | ---: | ---: |
@@ -43,9 +43,9 @@ unless a number of cycles is stated.
 
 def page() -> str:
     """Return the page as Markdown."""
-    proofs = [proof for group in PROOFS.values() for proof in group]
-    claims = [f"\n## {proof.core}: {proof.name}\n\n{_claim(proof)}\n" for proof in proofs]
-    return _HEAD + "".join(map(_row, proofs)) + "".join(claims)
+    found = [proof for group in proofs().values() for proof in group]
+    claims = [f"\n## {proof.core}: {proof.name}\n\n{_claim(proof)}\n" for proof in found]
+    return _HEAD + "".join(map(_row, found)) + "".join(claims)
 
 
 def _row(proof: Proof) -> str:

@@ -54,7 +54,7 @@ class Proof:
     Attributes
     ----------
     core : str
-        Name of the core, as in ``ninefold.hdl.catalogue.CORES``, or of a part of cores.
+        Name of the core, or of a part of cores.
     name : str
         Name of the proof, unique for its core.
     claim : str

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Assert, Assume, Module, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Module, Signal, Value
 
-__all__ = ["Watch", "drive", "follow"]
+from ninefold.sim.formal.dut import Inside
+
+__all__ = ["Watch", "drive", "follow", "follow_fifo"]
 
 
 def drive(m: Module, stream: Any) -> Value:
@@ -82,3 +84,37 @@ class Watch:
             Assert(~left | (self.inside != 0), "more words left than entered"),
             Assert(~self.waits | (self.ahead < self.inside)),
         ]
+
+
+def follow_fifo(m: Module, inside: Inside, path: str, depth: int, waits: Value, ahead: Value, word: Value) -> Value:
+    """Assert the position of a word inside a `SyncFIFOBuffered`, as an invariant; return its number of words.
+
+    Parameters
+    ----------
+    m : Module
+        Module that receives the assertions.
+    inside : Inside
+        Signals of the core.
+    path : str
+        Path of the queue in the core, with a trailing dot.
+    depth : int
+        Depth of the queue.
+    waits, ahead : Value
+        Whether the word is inside, provided that `ahead` is below the number of words; words before it.
+    word : Value
+        Value of the word.
+    """
+    inner, shown = inside[f"{path}inner_level"], inside[f"{path}r_rdy"]
+    produce, consume = inside[f"{path}produce"], inside[f"{path}consume"]
+    rows = Array(inside[f"{path}storage.row_{i}"] for i in range(depth - 1))
+    place = Signal(range(2 * depth + 2))
+    m.d.comb += [
+        place.eq(consume + ahead - shown),
+        Assert((produce < depth - 1) & (consume < depth - 1) & (inner < depth)),
+        Assert(consume + inner == produce + (depth - 1) * ((consume + inner) >= depth - 1)),
+    ]
+    with m.If(waits & (ahead == 0) & shown):
+        m.d.comb += Assert(inside[f"{path}r_data"] == word)
+    with m.Elif(waits & (ahead < inner + shown)):
+        m.d.comb += Assert(rows[place - (depth - 1) * (place >= depth - 1)] == word)
+    return inner + shown

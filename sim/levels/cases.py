@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-from ninefold.hdl.catalogue import DEFAULTS, make_core
-from ninefold.hdl.configurations import CONFIGURATIONS, configuration, is_configuration
-from ninefold.hdl.miner import MinerParameters
+from ninefold.hdl.catalogue import find_core, make_core
+from ninefold.hdl.configurations import configuration, is_configuration
+from ninefold.sim.cores import part_of
 from ninefold.sim.levels.case import Case
-from ninefold.sim.levels.engine import Pipeline, Similarity
-from ninefold.sim.levels.framing import CORES, framing_case
-from ninefold.sim.levels.miner import miner_case
-from ninefold.sim.levels.quantiser import Quantiser
-from ninefold.sim.levels.search import SearchCore
-from ninefold.sim.levels.topk import TopK
 from ninefold.spec.errors import InputError
 
-__all__ = ["SMALL", "SMALLEST_MINER", "case_of"]
+__all__ = ["SMALLEST_MINER", "case_of"]
 
 #: Configuration that represents all miners.
 SMALLEST_MINER = "virtual/tiny"
-_CHANGED: Mapping[str, Mapping[str, Any]] = {
-    "quantiser": {"lanes": 2},
-    "similarity": {"dimensions": 8, "lanes": 4, "depth": 8},
-    "topk": {"k": 3, "score_width": 8, "id_width": 6},
-    "pipeline": {"dimensions": 8, "lanes": 4, "depth": 8, "k": 2},
-    "insertion": {"k": 3, "score_width": 8, "id_width": 6},
-    "frame_receiver": {"capacity": 512, "frames": 4},
-    "miner": {"dimensions": 8, "lanes": 4, "depth": 16, "k": 2, "window": 2, "buffer_bytes": 128, "reply_bytes": 256},
-}
-#: Parameters small enough to synthesise and compare all cores in minutes.
-SMALL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {core: {**parameters, **_CHANGED.get(core, {})} for core, parameters in DEFAULTS.items()}
-)
-
-_SEARCH: Mapping[str, type[SearchCore]] = {
-    "quantiser": Quantiser,
-    "similarity": Similarity,
-    "topk": TopK,
-    "insertion": TopK,
-    "pipeline": Pipeline,
-}
 
 
 def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, steps: int = 0) -> Case:
@@ -51,9 +23,9 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, s
     Parameters
     ----------
     name : str
-        Name of the core, ``BOARD/CONFIG``, or the path of a file with a configuration.
+        Name or path of the core, ``BOARD/CONFIG``, or the path of a file with a configuration.
     parameters : mapping
-        Parameters of the core, by default from `SMALL`; a configuration has none.
+        Parameters of the core, by default its small ones; a configuration has none.
     vectors : int
         Number of vectors, queries, batches or frames, 1 or more.
     seed : int
@@ -65,7 +37,7 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, s
     Raises
     ------
     InputError
-        The core, configuration or parameter does not exist, or a value is out of range.
+        The core, configuration or parameter does not exist, the core has no vectors, or a value is out of range.
     """
     if vectors < 1:
         raise InputError(f"vectors must be 1 or more, not {vectors}")
@@ -74,16 +46,8 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, s
     if is_configuration(name):
         if parameters:
             raise InputError(f"{name} does not take {', '.join(parameters)}: a configuration has no parameters")
-        return miner_case(configuration(name).miner, vectors, seed, steps)
-    if name not in SMALL:
-        raise InputError(
-            f"the core or configuration must be one of {', '.join([*SMALL, *CONFIGURATIONS])}, not {name!r}"
-        )
-    complete = {**SMALL[name], **parameters}
+        miner_case = part_of("miner", "vectors").miner_case
+        return miner_case(configuration(name).miner, vectors, seed, steps)  # type: ignore[no-any-return]
+    complete = {**find_core(name).core.compared, **parameters}
     make_core(name, **complete)  # It refuses unknown parameters.
-    if name == "miner":
-        count_from = complete.pop("count_from")
-        return miner_case(MinerParameters(**complete), vectors, seed, steps, count_from)
-    if name in CORES:
-        return framing_case(name, complete, vectors, seed, steps)
-    return _SEARCH[name](name, complete, seed).case(vectors, steps)
+    return part_of(name, "vectors").case(complete, vectors, seed, steps)  # type: ignore[no-any-return]

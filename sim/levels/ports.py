@@ -6,13 +6,9 @@ from typing import Any
 
 from amaranth.hdl import Module, Shape
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
-from ninefold.hdl.cores.uart_receiver import UartReceiver
-from ninefold.hdl.cores.uart_transmitter import UartTransmitter
-from ninefold.hdl.parts.layouts import BYTE
-
-__all__ = ["Loop", "StreamsOnly"]
+__all__ = ["StreamsOnly"]
 
 
 class StreamsOnly(wiring.Component):
@@ -48,37 +44,6 @@ class StreamsOnly(wiring.Component):
                 sink.valid.eq(source.valid),
                 source.ready.eq(sink.ready),
             ]
-        return m
-
-
-class Loop(wiring.Component):
-    """UART transmitter and receiver in loopback.
-
-    Parameters
-    ----------
-    divisor : int
-        Clock cycles per bit.
-
-    Members
-    -------
-    input : In(stream.Signature({data: 8}))
-        Bytes to send.
-    output : Out(stream.Signature({data: 8}))
-        Bytes received; a byte that is not taken before the next one is lost.
-    """
-
-    def __init__(self, divisor: int) -> None:
-        self._divisor = divisor
-        super().__init__({"input": In(stream.Signature(BYTE)), "output": Out(stream.Signature(BYTE))})
-
-    def elaborate(self, _platform: object) -> Module:
-        """Connect transmitter and receiver."""
-        m = Module()
-        m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
-        m.submodules.receiver = receiver = UartReceiver(self._divisor)
-        wiring.connect(m, wiring.flipped(self.input), transmitter.input)
-        wiring.connect(m, receiver.output, wiring.flipped(self.output))
-        m.d.comb += receiver.rx.eq(transmitter.tx)
         return m
 
 

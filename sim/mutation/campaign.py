@@ -12,10 +12,10 @@ from importlib.metadata import version
 from multiprocessing import get_context
 
 from ninefold.sim.mutation import equivalence
-from ninefold.sim.mutation.catalogue import Subject
 from ninefold.sim.mutation.netlist import Netlist, device, lines_of, ports_of
 from ninefold.sim.mutation.sample import Mutant, Sample
-from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, sources_of
+from ninefold.sim.mutation.subjects import Subject
+from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, judges_of
 from ninefold.sim.simulators import find_simulator
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
@@ -92,15 +92,15 @@ class Campaign:
 
     def __init__(self, subject: Subject, netlist: Netlist, sample: Sample, bench: str | None = None) -> None:
         self.subject, self.netlist, self.sample = subject, netlist, sample
-        bench = bench or f"ninefold.sim.benches.{subject.core}"
+        bench = bench or subject.testbench
         self._options = [mutant.options for mutant in sample.mutants]
         self._places = lines_of(netlist)
         simulator = find_simulator("verilator")
         tools = [simulator.name, simulator.version, version("cocotb")]
-        judges = [path.read_text() for path in sources_of(bench)]
+        judges = [path.read_text() for path in judges_of(bench)]
         digest = digest_of(netlist.digest, self._options, dict(subject.parameters), judges, tools, SEED, TIMES, MORE)
         folder = BuildCache("mutation-verdicts").get(digest, lambda _: None)
-        self._trials = Trials(subject.core, subject.parameters, bench, simulator, folder)
+        self._trials = Trials(subject.name, subject.parameters, bench, simulator, folder)
 
     def run(self, numbers: Iterable[int] | None = None, at_once: int = 1) -> Iterator[Verdict]:
         """Judge mutants, starting with those that have verdicts.
@@ -134,7 +134,7 @@ class Campaign:
             else:
                 later.append(number)
         if pending:
-            with step(f"running the tests of {self.subject.core} without a fault"):
+            with step(f"running the tests of {self.subject.name} without a fault"):
                 self._trials.reference(self._design)
         batches = [pending[start : start + _BATCH] for start in range(0, len(pending), _BATCH)]
         jobs = [*batches, *([number] for number in later)]
@@ -176,7 +176,8 @@ class Campaign:
             detail = f"{found['killed']}: {found['tests'][-1]['message']}"
             return Verdict(mutant, place, Status.KILLED, detail, cpu_s)
         ports = [port for port in ports_of(self._design) if port.name != "mutant"]
-        shown = equivalence.compare(self.netlist, ports, mutant, self.subject.legal, large=self.subject.large)
+        assumed = self.subject.assumptions
+        shown = equivalence.compare(self.netlist, ports, mutant, assumed.legal, large=assumed.large)
         crashed = [test["test"] for test in found["tests"] if test["crashed"]]
         crashes = f"; {', '.join(crashed)} ended without a verdict" if crashed else ""
         status, detail = {

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ninefold.sim.benches.fields import PERIOD_NS
 from ninefold.sim.mutation.netlist import INDEX_FILE
+from ninefold.sim.testbench.fields import PERIOD_NS
 
 __all__ = ["VARIABLE", "Judge"]
 

@@ -6,6 +6,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -16,13 +17,14 @@ from amaranth.lib.wiring import In
 
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import rtlil, verilog
-from ninefold.sim.formal import PROOFS, Method, Proof, Task
+from ninefold.sim.formal import Method, Proof, Task
+from ninefold.sim.formal.catalogue import proofs
 from ninefold.sim.formal.prover import solve
 from ninefold.sim.formal.variants import failing, select_input
-from ninefold.sim.mutation.catalogue import SUBJECTS, Subject
 from ninefold.sim.mutation.comparisons import Planted, faults_of, planted, selectable, watched
 from ninefold.sim.mutation.netlist import INDEX_BITS, selected
-from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, code_of, sources_of
+from ninefold.sim.mutation.subjects import Subject, subject_of, subjects
+from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, code_of, judges_of
 from ninefold.sim.simulators import find_simulator
 from ninefold.spec.cache import BuildCache, digest_of
 
@@ -30,7 +32,7 @@ __all__ = ["JUDGES", "BenchJudge", "Judge", "ProofJudge"]
 
 
 #: Testbenches at other parameters. A counter of three words does not wrap around by itself.
-_OTHERS = (Subject("similarity", {"dimensions": 6, "lanes": 2, "depth": 3}),)
+_OTHERS = (replace(subject_of("similarity"), parameters={"dimensions": 6, "lanes": 2, "depth": 3}),)
 
 
 class Judge(ABC):
@@ -136,7 +138,7 @@ class BenchJudge(Judge):
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._bench = f"ninefold.sim.benches.{subject.core}"
+        self._bench = subject.testbench
         self.name = f"testbench {subject.core}"
         if subject in _OTHERS:
             self.name += "".join(f" {name} {value}" for name, value in subject.parameters.items())
@@ -147,7 +149,7 @@ class BenchJudge(Judge):
 
     def asked(self) -> Sequence[object]:
         """Return the sources of the bench, and how it is run."""
-        sources = [code_of(path) for path in sources_of(self._bench)]
+        sources = [code_of(path) for path in judges_of(self._bench)]
         return [sources, dict(self._subject.parameters), SEED, TIMES, MORE]
 
     def fails(self, faults: Iterable[Planted]) -> dict[Planted, str]:
@@ -206,8 +208,8 @@ class _Selected(wiring.Component):
 
 
 def _all() -> list[Judge]:
-    tasks = [ProofJudge(proof, task) for proofs in PROOFS.values() for proof in proofs for task in proof.tasks]
-    return [*tasks, *map(BenchJudge, [*SUBJECTS.values(), *_OTHERS])]
+    tasks = [ProofJudge(proof, task) for found in proofs().values() for proof in found for task in proof.tasks]
+    return [*tasks, *map(BenchJudge, [*subjects().values(), *_OTHERS])]
 
 
 #: All judges by name.

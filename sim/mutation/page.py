@@ -6,17 +6,17 @@ from collections import Counter
 
 from ninefold.sim.mutation import verdicts
 from ninefold.sim.mutation.campaign import Status
-from ninefold.sim.mutation.catalogue import SUBJECTS, Subject
 from ninefold.sim.mutation.reasons import REASONS
 from ninefold.sim.mutation.results import WANTED, Results, kept
+from ninefold.sim.mutation.subjects import Subject, subjects
 from ninefold.sim.mutation.trials import MORE, TIMES
 
 __all__ = ["page"]
 
-_LARGE = ", ".join(f"`{subject.core}`" for subject in SUBJECTS.values() if subject.large)
+_LARGE = ", ".join(f"`{subject.core}`" for subject in subjects().values() if subject.assumptions.large)
 _HEAD = f"""# Mutation
 
-<!-- Written by `ninefold mutate all --page`; change `sim/mutation` instead. -->
+<!-- Written by `ninefold mutate all --page`; change `sim/mutation` or `sim/cores` instead. -->
 
 `ninefold mutate CORE` measures which faults the testbench of a core detects. Yosys' `mutate` plants faults in the
 core's netlist, one at a time: a bit inverted, stuck, or inverted while another bit of its port is set or clear. A
@@ -25,8 +25,8 @@ has **survived** because a legal input distinguishes the two, which is a gap in 
 mutants that are not equivalent must be killed, or the exit code is 1. `pip install "ninefold[sim,synth]"` installs the
 tools.
 
-- **Mutants** are drawn once, with a seed, and stored in `sim/mutation/kept`. After a change of the netlist, draw them
-  again with `--draw`. Mutants of clock pins are left out.
+- **Mutants** are drawn once, with a seed, and stored beside the testbench, in `sim/cores/CORE/mutants.txt`. After a
+  change of the netlist, draw them again with `--draw`. Mutants of clock pins are left out.
 - **Tests** are the cocotb tests of `ninefold sim CORE`. Each is started for each mutant, the shortest first, until one
   fails. A test fails if it takes {TIMES} times its cycles on the core and {MORE:,} more. A simulator that ends without
   a verdict kills nothing.
@@ -64,7 +64,7 @@ proofs, then testbenches, then bounded proofs, then cover statements, each with 
 pass is a gap, unless `sim/mutation/reasons.py` gives the reason why the core then behaves the same; bounded proofs and
 cover statements are not run on such a fault.
 
-`--keep` writes the judge of each fault to `sim/mutation/kept/comparisons.json`, with the digests of its core and of the
+`--keep` writes the judge of each fault to `sim/mutation/comparisons.json`, with the digests of its core and of the
 judge. The tests fail if a comparison has no verdict, if a digest has changed, or if no judge sees a fault without a
 written reason. They judge some of the faults again each day.
 
@@ -75,8 +75,8 @@ written reason. They judge some of the faults again each day.
 
 def page() -> str:
     """Return the page as Markdown."""
-    results = {core: kept(core) for core in SUBJECTS}
-    rows = [_row(SUBJECTS[core], found) for core, found in results.items()]
+    results = {core: kept(core) for core in subjects()}
+    rows = [_row(subjects()[core], found) for core, found in results.items()]
     others = "".join(_others(core, found) for core, found in results.items())
     return _HEAD + "".join(rows) + _promises() + _comparisons() + others
 
@@ -112,7 +112,8 @@ def _row(subject: Subject, found: Results) -> str:
 
 
 def _promises() -> str:
-    promised = [f"- {subject.core}: {subject.promise}\n" for subject in SUBJECTS.values() if subject.promise]
+    promises = {subject.name: subject.assumptions.promise for subject in subjects().values()}
+    promised = [f"- {name}: {promise}\n" for name, promise in promises.items() if promise]
     return (
         "\n## What inputs promise\n\nProofs assume this of inputs, in addition to the rules of streams.\n\n"
         + "".join(promised)

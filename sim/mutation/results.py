@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ninefold.hdl.core import PARTS
+from ninefold.sim.cores import folder_of
 from ninefold.sim.mutation.campaign import Status, Verdict
 from ninefold.spec.errors import InputError
 
@@ -15,7 +17,6 @@ __all__ = ["WANTED", "Results", "Survivor", "keep", "kept", "reached"]
 
 #: Share of non-equivalent mutants that a testbench must kill.
 WANTED = 0.95
-_FOLDER = Path(__file__).with_name("kept")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def keep(core: str, netlist: str, verdicts: Iterable[Verdict]) -> Path:
         *(f' "{status}": {json.dumps(numbers)}' for status, numbers in by_status.items()),
         f' "survivors": {json.dumps(survivors, indent=2)}',
     ]
-    path = _FOLDER / f"{core}.json"
+    path = _path(core)
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     return path
 
@@ -106,9 +107,13 @@ def kept(core: str) -> Results:
     InputError
         No results are kept.
     """
-    path = _FOLDER / f"{core}.json"
+    path = _path(core)
     if not path.exists():
         raise InputError(f"no results are kept of {core}; `ninefold mutate {core} --keep` makes some")
     found = json.loads(path.read_text())
     survivors = tuple(Survivor(**{**one, "status": Status(one["status"])}) for one in found["survivors"])
     return Results(found["netlist"], tuple(found["killed"]), tuple(found["equivalent"]), survivors, found["cpu_s"])
+
+
+def _path(core: str) -> Path:
+    return folder_of(core) / Path(PARTS["mutants"]).with_suffix(".json")

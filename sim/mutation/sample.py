@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ninefold.hdl.core import PARTS
+from ninefold.sim.cores import folder_of
 from ninefold.sim.mutation.netlist import Netlist, mutations
 from ninefold.spec.errors import InputError
 
@@ -14,7 +16,6 @@ __all__ = ["Mutant", "Sample", "draw", "read", "write"]
 
 #: Number of mutants drawn per core, if it has that many.
 SIZE = 200
-_FOLDER = Path(__file__).with_name("kept")
 #: Descriptions of Yosys' kinds of mutation.
 _KINDS = {
     "inv": "inverted",
@@ -138,7 +139,7 @@ def write(core: str, sample: Sample) -> Path:
 
 
 def _path(core: str) -> Path:
-    return _FOLDER / f"{core}.txt"
+    return folder_of(core) / PARTS["mutants"]
 
 
 def _mutants(lines: Sequence[str]) -> tuple[Mutant, ...]:

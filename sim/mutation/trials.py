@@ -14,8 +14,9 @@ from typing import Any, Final
 from ninefold.sim.mutation.forked import VARIABLE
 from ninefold.sim.simulators import Simulator
 from ninefold.spec.errors import InputError, ToolError
+from ninefold.spec.sources import sources_of
 
-__all__ = ["MORE", "SEED", "TIMES", "Trials", "code_of", "sources_of"]
+__all__ = ["MORE", "SEED", "TIMES", "Trials", "code_of", "judges_of"]
 
 SEED: Final = 1
 #: Limit on the cycles of a test on a mutant: a multiple of its cycles on the core, plus more than a testbench waits for
@@ -23,7 +24,7 @@ SEED: Final = 1
 TIMES, MORE = 4, 6000
 _UNBOUNDED = 10_000_000
 #: Packages whose sources verdicts depend on, in addition to the netlist.
-_JUDGES = ("ninefold.sim.benches", "ninefold.sim.golden", "ninefold.spec")
+_JUDGES = ("ninefold.sim.cores", "ninefold.sim.testbench", "ninefold.sim.golden", "ninefold.spec")
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,11 @@ class Trials:
         wrong = [f"{test['test']}: {test['message']}" for test in tests if not test["passed"] or test["crashed"]]
         if wrong:
             path.unlink()
-            raise InputError(f"the bench of {self.core} fails on the core itself, in {wrong[0]}")
+            raise InputError(f"the testbench of {self.core} fails on the core itself, in {wrong[0]}")
         return {test["test"]: test["cycles"] for test in sorted(tests, key=lambda test: int(test["cycles"]))}
 
     def _simulate(self, design: str, numbers: Sequence[int], limits: dict[str, int]) -> None:
-        from ninefold.sim.benches.fields import VARIABLE as PARAMETERS
+        from ninefold.sim.testbench.fields import VARIABLE as PARAMETERS
 
         built = self.simulator.build(design)
         with tempfile.TemporaryDirectory(prefix="ninefold-mutants-") as name:
@@ -110,19 +111,10 @@ class Trials:
             raise ToolError(f"the simulator left no verdict on mutants {', '.join(map(str, missing))}")
 
 
-def sources_of(module: str) -> list[Path]:
-    """Return the sources of a module and of all judges that it imports, directly or indirectly."""
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found[name] = _file_of(name)
-        for node in ast.walk(ast.parse(found[name].read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_JUDGES):
-                waiting.append(str(node.module))
-    return [found[name] for name in sorted(found)]
+def judges_of(testbench: str) -> list[Path]:
+    """Return the sources of a testbench and of all judges that it imports, directly or indirectly."""
+    package = testbench.partition(".")[0]
+    return sources_of([testbench], _JUDGES if package == "ninefold" else [*_JUDGES, package])
 
 
 def code_of(path: Path) -> str:
@@ -145,5 +137,5 @@ def _tests_of(bench: str) -> list[str]:
 def _file_of(module: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise InputError(f"there is no bench {module}")
+        raise InputError(f"there is no testbench {module}")
     return Path(spec.origin)

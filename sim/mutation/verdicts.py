@@ -18,7 +18,7 @@ from ninefold.spec.errors import InputError
 
 __all__ = ["Judged", "Kept", "keep", "kept", "run"]
 
-_FILE: Final = Path(__file__).with_name("kept") / "comparisons.json"
+_FILE: Final = Path(__file__).with_name("comparisons.json")
 
 
 @dataclass(frozen=True)

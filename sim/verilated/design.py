@@ -7,14 +7,14 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ninefold.spec.formats
 from ninefold.hdl import yosys
 from ninefold.sim.verilated.streams import Stream, streams_of
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import UnavailableError
+from ninefold.spec.sources import sources_of
 
 __all__ = ["Design", "design", "elaborate"]
 
@@ -93,17 +93,17 @@ def elaborate(core: Any) -> Design:
 
 
 def design(name: str, parameters: Mapping[str, int | str | bool]) -> Design:
-    """Return the design of one of ``ninefold.hdl.catalogue.CORES``, elaborated once and cached.
+    """Return the design of a core, elaborated once and cached.
 
     Parameters
     ----------
     name : str
-        Name of the core.
+        Name or path of the core.
     parameters : mapping
         Its parameters.
     """
     folder = BuildCache("designs").get(
-        digest_of(_sources(), name, dict(parameters)), lambda f: _write(f, name, parameters)
+        digest_of(_sources(name), name, dict(parameters)), lambda f: _write(f, name, parameters)
     )
     streams = json.loads((folder / "streams.json").read_text())
     return Design((folder / "top.v").read_text(), tuple(Stream.from_json(s) for s in streams))
@@ -117,16 +117,22 @@ def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) 
     (folder / "streams.json").write_text(json.dumps([s.to_json() for s in made.streams]))
 
 
-def _sources() -> list[str]:
-    """Return the inputs that determine every core's text: sources of cores and formats, this module, tool versions."""
-    # Locate the modules without importing them: the import would load Amaranth even if nothing is elaborated.
-    files = [Path(ninefold.spec.formats.__file__), Path(__file__)]
-    for name in ("ninefold.hdl.cores", "ninefold.hdl.parts", "ninefold.hdl.miner"):
-        package = importlib.util.find_spec(name)
-        if package is None or package.submodule_search_locations is None:
-            raise UnavailableError(f"{name} is not installed", "install ninefold again")
-        files += sorted(Path(package.submodule_search_locations[0]).glob("*.py"))
-    return [f.read_text() for f in files] + [importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)]
+@cache
+def _sources(name: str) -> tuple[str, ...]:
+    """Return the inputs that determine a core's text: its sources and their imports, this module, tool versions."""
+    module = _module_of(name)
+    files = [*sources_of([module], ["ninefold.hdl", "ninefold.spec", module.partition(".")[0]]), Path(__file__)]
+    return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)))
+
+
+def _module_of(name: str) -> str:
+    own = f"ninefold.hdl.cores.{name}"
+    # Located without its import, which would load Amaranth even if nothing is elaborated.
+    if name.isidentifier() and importlib.util.find_spec(own) is not None:
+        return own
+    from ninefold.hdl.catalogue import find_core
+
+    return find_core(name).module
 
 
 def _bits(row: Any) -> int:

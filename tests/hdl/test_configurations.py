@@ -117,7 +117,7 @@ def test_it_is_elaborated_estimated_and_planned(mine: Path, tmp_path: Path) -> N
     assert (planned.name, planned.board.name) == ("icebreaker/mine", "icebreaker")
     assert planned.configuration == configuration(str(mine))
     result = CliRunner().invoke(cli, ["elaborate", str(mine), "--lanes", "4"])
-    assert "does not take lanes: a configuration has no parameters" in result.output
+    assert "does not take --lanes: a configuration has no parameters" in result.output
 
 
 def test_one_for_no_board_is_not_planned(mine: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ninefold.hdl import yosys
-from ninefold.hdl.catalogue import CORES, DEFAULTS, make_core, parameters_of
+from ninefold.hdl.catalogue import core_names, find_core, make_core, own_names, parameters_of
 from ninefold.hdl.commands.elaborate import elaborate
 from ninefold.hdl.elaborate import digest, rtlil, verilog
 from ninefold.host.cli import cli
@@ -34,7 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "frame_receiver": {"capacity": 16, "frames": 2},
     "uart_transmitter": {"divisor": 4},
     "uart_receiver": {"divisor": 4},
-    "miner": {**DEFAULTS["miner"], "dimensions": 4, "lanes": 2, "depth": 3, "k": 2, "buffer_bytes": 64},
+    "miner": {**find_core("miner").core.defaults, "dimensions": 4, "lanes": 2, "depth": 3, "k": 2, "buffer_bytes": 64},
 }
 
 
@@ -42,7 +42,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(elaborate, arguments)
 
 
-@pytest.mark.parametrize("name", list(CORES))
+@pytest.mark.parametrize("name", own_names())
 def test_reproducible_and_free_of_paths(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for convert in (rtlil, verilog):
         text = convert(make_core(name, **SMALL[name]))
@@ -68,7 +68,7 @@ def test_the_smallest_cores_declare_no_signal_of_no_bits(name: str, parameters: 
     assert "[-1:0]" not in verilog(make_core(name, **parameters))
 
 
-@pytest.mark.parametrize("name", list(CORES))
+@pytest.mark.parametrize("name", own_names())
 def test_ports(name: str) -> None:
     core = make_core(name, **SMALL[name])
     text = verilog(core, "dut")
@@ -97,7 +97,11 @@ def test_digest_is_of_the_rtlil_and_tells_parameters_apart() -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("sorter", {}, f"core must be one of {', '.join(CORES)}, not 'sorter'"),
+        (
+            "sorter",
+            {},
+            f"core must be one of {', '.join(core_names())}, or a path, not 'sorter'",
+        ),
         ("frame_sender", {"k": 2}, "frame_sender does not take k; it has no parameters"),
         ("cobs_encoder", {"k": 2}, "cobs_encoder does not take k; its parameters are group"),
         (
@@ -115,10 +119,10 @@ def test_refusals_of_make_core(name: str, parameters: dict[str, Any], message: s
     assert str(refusal.value) == message
 
 
-@pytest.mark.parametrize("name", list(CORES))
+@pytest.mark.parametrize("name", own_names())
 def test_defaults_name_every_parameter(name: str) -> None:
-    assert list(DEFAULTS[name]) == list(parameters_of(name))
-    make_core(name, **DEFAULTS[name])
+    assert list(find_core(name).core.defaults) == list(parameters_of(name))
+    make_core(name, **find_core(name).core.defaults)
 
 
 def test_command_writes_the_format_of_the_suffix(tmp_path: Path) -> None:
@@ -195,7 +199,11 @@ def test_command_prints_verilog_without_output() -> None:
     [
         (
             ["topk", "--lanes", "4", "--depth", "2"],
-            "topk does not take lanes, depth; its parameters are k, score_width, id_width, signed",
+            "topk does not take --lanes; its parameters are --k, --score-width, --id-width, --signed",
+        ),
+        (
+            ["queue", "--formt", "rtlil"],
+            "queue does not take --formt; its parameters are --width, --depth; did you mean --format?",
         ),
         (["topk", "--k", "0"], "k must be an integer from 1 to 256, not 0"),
         (["topk", "-o", "x.txt"], "the output must end in .v or .il, or --format must be given, not 'x.txt'"),
@@ -219,17 +227,33 @@ def test_command_refusals_leave_nothing(
 def test_command_refuses_an_unknown_core_and_a_word_for_a_number() -> None:
     result = invoke("sorter")
     assert result.exit_code == 2
-    assert "Invalid value for 'CORE': 'sorter' is not one of 'quantiser', 'similarity', 'topk'," in result.output
+    assert "Invalid value for 'CORE': 'sorter' is not one of 'cobs_decoder', 'cobs_encoder'," in result.output
     result = invoke("topk", "--k", "many")
     assert result.exit_code == 2
     assert "Invalid value for '--k': 'many' is not a valid integer." in result.output
 
 
-def test_help_names_the_cores_that_take_an_option() -> None:
+def test_help_of_a_core_lists_its_own_parameters() -> None:
     result = invoke("--help")
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    assert "Parameter of topk (default 8), pipeline (default 16), insertion (default 8), miner (default 8)." in text
+    assert "CORE --help` lists the core's parameters" in text
+    assert not re.search("--(k|lanes|mode) ", text)
+    topk, pipeline, queue = (" ".join(invoke(core, "--help").output.split()) for core in ("topk", "pipeline", "queue"))
+    assert (
+        "--k INTEGER Results per batch, 1 to 256. A batch of fewer scores has as many results as scores. [default: 8]"
+        in topk
+    )
+    assert "--k INTEGER Results per query, 1 to 256. [default: 16]" in pipeline
+    assert "--width INTEGER Bits of a word. [default: 8]" in queue
+    assert "--mode [tanh|linear]" in pipeline
+    assert "--mode" not in topk
+
+
+def test_options_of_the_command_may_stand_before_the_core(tmp_path: Path) -> None:
+    output = tmp_path / "x.il"
+    assert invoke("-o", str(output), "--name=y", "topk", "--k", "2").exit_code == 0
+    assert "module \\y\n" in output.read_text()
 
 
 def test_command_writes_a_configuration(tmp_path: Path) -> None:
@@ -245,7 +269,7 @@ def test_command_writes_a_configuration(tmp_path: Path) -> None:
 
 def test_command_refuses_parameters_of_a_configuration() -> None:
     result = invoke("virtual/tiny", "--lanes", "4")
-    assert str(result.exception) == "virtual/tiny does not take lanes: a configuration has no parameters"
+    assert str(result.exception) == "virtual/tiny does not take --lanes: a configuration has no parameters"
 
 
 @pytest.mark.parametrize("name", ["", "1 bad", "a-b"])

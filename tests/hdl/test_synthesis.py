@@ -365,7 +365,7 @@ def test_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     [
         (
             ["topk", "--lanes", "4"],
-            "topk does not take lanes; its parameters are k, score_width, id_width, signed",
+            "topk does not take --lanes; its parameters are --k, --score-width, --id-width, --signed",
         ),
         (["topk", "--speed", "9"], "speed must be one of 6, 7, 8, not 9"),
     ],

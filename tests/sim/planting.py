@@ -12,10 +12,9 @@ import pytest
 from amaranth.hdl import Instance, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
+from ninefold.sim.faults import Edit
 from ninefold.sim.verilated import Design, elaborate
 
-#: A module below `ninefold`, a text of it, and that text with the fault, which is there where ``FAULT`` is 1.
-Edit = tuple[str, str, str]
 #: File in the current folder with the number of the fault that is there: from 1, or 0 for none.
 SELECTED = Path("fault")
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import rtlil
 from ninefold.host.cli import cli
-from ninefold.sim.formal import PROOFS, Method
+from ninefold.sim.formal import Method
+from ninefold.sim.formal.catalogue import proofs
 from ninefold.sim.formal.prover import solve
 from ninefold.sim.formal.variants import failing, select_input
 from ninefold.sim.mutation import verdicts
@@ -51,7 +52,7 @@ def test_the_judge_of_a_fault_fails(place: int) -> None:
 
 @pytest.mark.parametrize(("method", "depth"), [(Method.INDUCTION, 3), (Method.BOUNDED, 9)])
 def test_faults_in_one_design_are_judged_as_by_symbiyosys(method: Method, depth: int) -> None:
-    (proof,) = PROOFS["credit"]
+    (proof,) = proofs()["credit"]
     faults = sorted(JUDGES["proof credit order"].faults)
     select = select_input()
     with selectable({fault: number for number, fault in enumerate(faults, 1)}, select):

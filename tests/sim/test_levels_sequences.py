@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -14,145 +13,32 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ninefold.hdl.catalogue import own_names
 from ninefold.hdl.configurations import configuration
 from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.commands.compare import compare as command
+from ninefold.sim.cores import has_part, part_of
+from ninefold.sim.faults import Edit
 from ninefold.sim.golden.board import Board
 from ninefold.sim.golden.link import encoded
 from ninefold.sim.levels import Case, Result, Setup, compare
-from ninefold.sim.levels.cases import SMALL, SMALLEST_MINER, case_of
+from ninefold.sim.levels.cases import SMALLEST_MINER, case_of
 from ninefold.sim.verilated import Design
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.link import Kind
-from tests.sim.planting import SELECTED, Edit, planted
+from tests.sim.planting import SELECTED, planted
 
 #: Returns the reply of a board to a request, spoilt, or None.
 Spoil = Callable[[Board, bytes, bytes], bytes | None]
 
 STEPS = 16
 SEED = 1
-#: Change of the CRC of a frame with its CRC when bit 17 of that is flipped.
-CRC_BIT = zlib.crc32(bytes(8)) ^ zlib.crc32(bytes(4) + (1 << 17).to_bytes(4, "little"))
-RESIDUE = 0x2144DF1C
+#: For each core the faults by name that its vectors must find.
 
-#: For each core its faults by name.
 FAULTS: Mapping[str, Mapping[str, Sequence[Edit]]] = {
-    "similarity": {
-        "a credit is lost when one comes back": [
-            ("hdl.parts.credit", "self.take & ~given", "self.take & (~given | FAULT)")
-        ],
-        "a credit too many when one is taken": [
-            ("hdl.parts.credit", "~self.take & given", "(~self.take | FAULT) & given")
-        ],
-        "credits are not asked for": [("hdl.parts.credit", "credits != 0", "(credits != 0) | FAULT")],
-        "a load does not wait for a query that is accepted in part": [
-            (
-                "hdl.cores.similarity",
-                "(queued == 0) & (query_beat == 0)",
-                "(queued == 0) & ((query_beat == 0) | FAULT)",
-            )
-        ],
-        "a second load is not taken": [
-            ("hdl.cores.similarity", "        loaded = Signal()\n", "        loaded, closed = Signal(), Signal()\n"),
-            (
-                "hdl.cores.similarity",
-                "        last_id = self._load(m, vectors, loaded)\n",
-                "        last_id = self._load(m, vectors, loaded)\n"
-                "        with m.If(loaded):\n            m.d.sync += closed.eq(1)\n",
-            ),
-            (
-                "hdl.cores.similarity",
-                "with m.If(self.load.valid):\n                    m.next",
-                "with m.If(self.load.valid & ~(closed & FAULT)):\n                    m.next",
-            ),
-        ],
-        "the store stays full": [("hdl.cores.similarity", "full.eq(0)]", "full.eq(full & FAULT)]")],
-        "a load that is broken off leaves its place in a vector": [
-            (
-                "hdl.cores.similarity",
-                "vector.eq(0), beat.eq(0), full",
-                "vector.eq(0), beat.eq(Mux(FAULT & (beat != self._beats - 1), beat + 1, 0)), full",
-            )
-        ],
-    },
-    "topk": {
-        "a credit too many when a score enters": [
-            ("hdl.cores.topk", "freed & ~reserved", "freed & (~reserved | FAULT)")
-        ],
-        "a credit is lost when a score enters": [
-            ("hdl.cores.topk", "reserved & ~freed", "reserved & (~freed | FAULT)")
-        ],
-        "a batch stays full": [("hdl.cores.topk", "full.eq(0), gap", "full.eq(full & FAULT), gap")],
-        "a batch does not wait for the one before": [
-            ("hdl.cores.topk", "(~held.last | clear)", "(~held.last | clear | FAULT)")
-        ],
-    },
-    "quantiser": {
-        "thresholds outlive a reset": [
-            (
-                "hdl.cores.quantiser",
-                "        for lane in range(self.lanes):\n",
-                "        sticky = Array(Signal(16, init=t.init, reset_less=True) for t in thresholds)\n"
-                "        with m.If(self.threshold.valid):\n"
-                "            m.d.sync += sticky[self.threshold.payload.index].eq(self.threshold.payload.value)\n"
-                "        for lane in range(self.lanes):\n",
-            ),
-            (
-                "hdl.cores.quantiser",
-                "Cat(magnitude >= threshold for threshold in thresholds)",
-                "Cat(magnitude >= Mux(FAULT, s, t) for s, t in zip(sticky, thresholds))",
-            ),
-        ],
-    },
-    "frame_receiver": {
-        "a bit of the CRC is not compared": [
-            (
-                "hdl.cores.frame_receiver",
-                "matches.eq(crc.match_detected)",
-                f"matches.eq(crc.match_detected | (FAULT & (crc.crc == {RESIDUE ^ CRC_BIT})))",
-            )
-        ],
-        "what follows a frame that is too long is too long": [
-            ("hdl.cores.frame_receiver", "too_long.eq(0)]", "too_long.eq(too_long & FAULT)]")
-        ],
-    },
-    "miner": {
-        "a write after a reset resets": [("hdl.miner.accesses", "resets.eq(0)]", "resets.eq(resets & FAULT)]")],
-        "a load that is broken off is not flushed": [
-            ("hdl.miner.loads", "self.flush.eq(begun & ", "self.flush.eq(begun & ~FAULT & "),
-            ("hdl.miner.loads", "m.If(~begun | ", "m.If(~begun | FAULT | "),
-        ],
-        "half a word of a load that is broken off stays": [
-            ("hdl.cores.miner", "packer.restart.eq(executor.restart)", "packer.restart.eq(executor.restart & ~FAULT)")
-        ],
-        "a load leaves the epoch": [("hdl.miner.loads", "self.clear_epoch.eq(1)", "self.clear_epoch.eq(~FAULT)")],
-        "a load goes on with the CRC of the one before": [
-            ("hdl.miner.rows", "crc.start.eq(self.restart)", "crc.start.eq(self.restart & ~FAULT)")
-        ],
-        "a reset leaves the registers of thresholds": [
-            (
-                "hdl.miner.registers",
-                "with m.If(self.clear):\n            m.d.sync += [signal",
-                "with m.If(self.clear & ~FAULT):\n            m.d.sync += [signal",
-            )
-        ],
-        "a reset leaves the thresholds of the quantiser": [
-            ("hdl.miner.accesses", "self.threshold.valid.eq(1)", "self.threshold.valid.eq(~FAULT)")
-        ],
-        "a reset leaves rows": [("hdl.miner.accesses", "self._rows.eq(0)", "self._rows.eq(Mux(FAULT, self._rows, 0))")],
-        "a reset leaves counters": [
-            ("hdl.miner.registers", "clear.eq(self.clear | ", "clear.eq((self.clear & ~FAULT) | ")
-        ],
-        "a reset leaves kept replies": [
-            ("hdl.miner.accesses", "self._known.eq(0)", "self._known.eq(Mux(FAULT, self._known, 0))")
-        ],
-        "events are lost while counters are held": [
-            ("hdl.miner.counters", "pending.eq(pending + self.event)", "pending.eq(pending + (self.event & ~FAULT))")
-        ],
-        "a bit of the CRCs of repeats is not compared": [
-            ("hdl.miner.executor", "(difference == 0)", "((difference == 0) | (FAULT & (difference == 1 << 13)))")
-        ],
-    },
+    core: part_of(core, "faults").VECTOR_FAULTS
+    for core in own_names()
+    if has_part(core, "faults") and hasattr(part_of(core, "faults"), "VECTOR_FAULTS")
 }
 EACH = [(core, name) for core, faults in FAULTS.items() for name in faults]
 
@@ -193,7 +79,7 @@ def test_a_planted_fault_is_found(core: str, name: str, tmp_path: Path, monkeypa
     assert found.divergence.operation != "vectors"
 
 
-@pytest.mark.parametrize("name", [*SMALL, SMALLEST_MINER])
+@pytest.mark.parametrize("name", [*own_names(), SMALLEST_MINER])
 def test_a_short_sequence_begins_a_long_one(name: str) -> None:
     short, long = (case_of(name, {}, 2, SEED, steps) for steps in (5, 8))
     # The last operation of each also fills the core.

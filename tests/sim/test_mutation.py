@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ninefold.host.cli import cli
-from ninefold.sim.mutation import SUBJECTS, Campaign, Status, Subject, equivalence, results, sample, subject_of
+from ninefold.sim.mutation import Campaign, Status, equivalence, results, sample, subject_of, subjects
 from ninefold.sim.mutation.cut import cuts_of
 from ninefold.sim.mutation.equivalence import Relation
 from ninefold.sim.mutation.miter import miter
@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[2]
 #: Cores of which each run judges one mutant in `EVERY`; the day decides which ones.
 JUDGED = ("topk", "queue", "uart_transmitter")
 EVERY = 8
-QUEUE = SUBJECTS["queue"]
+QUEUE = subject_of("queue")
 
 
 def netlist_of(core: str) -> Netlist:
-    return flat(core, SUBJECTS[core].parameters)
+    return flat(core, subject_of(core).parameters)
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def queue() -> Netlist:
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let samples and results be kept elsewhere."""
-    monkeypatch.setattr(sample, "_FOLDER", tmp_path)
-    monkeypatch.setattr(results, "_FOLDER", tmp_path)
+    for module in (sample, results):
+        monkeypatch.setattr(module, "folder_of", lambda _: tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("core", SUBJECTS)
+@pytest.mark.parametrize("core", subjects())
 def test_sample_and_results_are_of_the_netlist(core: str) -> None:
     netlist = netlist_of(core)
     drawn = sample.read(core, netlist)
@@ -103,7 +103,7 @@ def test_a_sample_of_another_netlist_is_refused(queue: Netlist, kept: Path) -> N
 WEAK = """
 import cocotb
 
-from ninefold.sim.benches.streams import Bench
+from ninefold.sim.testbench.streams import Bench
 
 
 @cocotb.test()
@@ -141,7 +141,7 @@ def test_a_bench_that_fails_on_the_core_itself_is_named(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     campaign = Campaign(QUEUE, queue, sample.read("queue", queue), bench="wrong_bench")
-    with pytest.raises(InputError, match=r"the bench of queue fails on the core itself, in first_word: output, word 0"):
+    with pytest.raises(InputError, match=r"testbench of queue fails on the core itself, in first_word: output, word 0"):
         next(campaign.run([1]))
 
 
@@ -174,7 +174,7 @@ def test_proofs_agree_with_the_bench(queue: Netlist, status: Status) -> None:
     numbers = (found.killed if status is Status.KILLED else found.equivalent)[:3]
     assert numbers
     for number in numbers:
-        shown = equivalence.compare(queue, ports, drawn.mutants[number - 1], QUEUE.legal)
+        shown = equivalence.compare(queue, ports, drawn.mutants[number - 1], QUEUE.assumptions.legal)
         assert (shown.relation is Relation.DIFFERENT) == (status is Status.KILLED)
 
 
@@ -254,7 +254,7 @@ def test_a_memory_is_written_in_reset_too(tmp_path: Path) -> None:
 
 def test_command_prints_verdicts(kept: Path) -> None:
     for suffix in ("txt", "json"):
-        shutil.copy(ROOT / "sim" / "mutation" / "kept" / f"queue.{suffix}", kept)
+        shutil.copy(ROOT / "sim" / "cores" / "queue" / f"mutants.{suffix}", kept)
     number = results.kept("queue").killed[0]
     result = CliRunner().invoke(cli, ["mutate", "queue", "--mutant", str(number), "--json", "--at-once", "1"])
     assert result.exit_code == 0, result.output
@@ -267,7 +267,7 @@ def test_command_prints_verdicts(kept: Path) -> None:
 def test_command_draws_a_sample(kept: Path) -> None:
     result = CliRunner().invoke(cli, ["mutate", "queue", "--draw", "--seed", "5", "--mutant", "9999"])
     assert "mutant must be from 1 to 200, not 9999" in result.output
-    text = (kept / "queue.txt").read_text()
+    text = (kept / "mutants.txt").read_text()
     assert "# seed 5" in text
     assert text.count("-cell") == 200
 
@@ -279,6 +279,5 @@ def test_command_refuses_a_mutant_that_there_is_not() -> None:
 
 
 def test_an_unknown_core_is_refused() -> None:
-    with pytest.raises(InputError, match=r"core must be one of topk, .*, not 'x'"):
+    with pytest.raises(InputError, match=r"core must be one of cobs_decoder, .*, not 'x'"):
         subject_of("x")
-    assert all(isinstance(subject, Subject) for subject in SUBJECTS.values())

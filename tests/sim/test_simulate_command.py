@@ -13,7 +13,7 @@ from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.waveforms import opening, save_files
 from ninefold.spec.errors import ToolError
 from tests.sim.planted import FAULTS, wrapped
-from tests.sim.test_benches import SIMULATORS, STREAMS, TOPK
+from tests.sim.test_testbenches import SIMULATORS, STREAMS, TOPK
 from tests.sim.test_waveforms import moved, read
 
 TOPK_4 = ["sim", "topk", "--k", "4", "--score-width", "8", "--id-width", "5"]
@@ -133,7 +133,7 @@ def test_a_missing_simulator_is_named_with_what_to_install(monkeypatch: pytest.M
             "the testbench of topk has no test 'nosuch', only directed, orders, every_short_sequence, each_",
         ),
         (["--k", "0"], "k must be an integer from 1 to 256, not 0"),
-        (["--lanes", "4"], "topk does not take lanes"),
+        (["--lanes", "4"], "topk does not take --lanes; its parameters are --k, "),
         (["--seed", "-1"], "-1 is not in the range"),
     ],
 )

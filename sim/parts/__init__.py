@@ -1,0 +1,1 @@
+"""Proofs of parts of cores, by the names of the parts."""
