@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from .data import Answer
 from .errors import UnsupportedError
 from .operators import OPERATORS, module_of
 from .protocols import Backend
-from .signature import Call
+from .signature import Call, Operator
 
 __all__ = ["Runners", "operators_of", "scan"]
 
@@ -31,38 +32,63 @@ def operators_of(backend: Backend) -> Mapping[str, str | None]:
 
 
 @dataclass(frozen=True)
-class Runners:
-    """The operators of one backend, found by scanning its package.
+class _Entry:
+    """An operator in a backend: its module, or the reason that there is none."""
 
-    Attributes
+    module: ModuleType | None
+    reason: str | None
+    rating: int | Mapping[str, int] | None
+
+
+class Runners:
+    """The operators of one backend, found in its package by name.
+
+    Parameters
     ----------
-    run : mapping of str to callable
-        Operator -> ``function(device, call) -> Answer``.
-    reasons : mapping of str to str
-        Operator -> reason why the backend does not run it.
-    stated : mapping of str to int or mapping of str to int
-        Operator -> rating from 1 to 10, or one rating for each class of device (`protocols.KINDS`).
+    package : str
+        Name of the backend's package.
     """
 
-    run: Mapping[str, Callable[[Any, Call], Answer]]
-    reasons: Mapping[str, str]
-    stated: Mapping[str, int | Mapping[str, int]]
+    def __init__(self, package: str) -> None:
+        self.package = package
+        # By operator, so that another package's operator may be added at any time.
+        self._entries: dict[Operator, _Entry] = {}
 
     def operators(self) -> dict[str, str | None]:
         """Return, for every operator, None or the reason why it is not run."""
-        return {name: self.reasons.get(name) for name in OPERATORS}
+        return {name: self._entry(operator).reason for name, operator in OPERATORS.items()}
 
     def ratings(self, kind: str) -> dict[str, int]:
         """Return the rating of each operator on a class of device, as far as it is stated; see `Found.ratings`."""
-        by_kind = {name: {kind: said} if isinstance(said, int) else said for name, said in self.stated.items()}
-        return {name: said[kind] for name, said in by_kind.items() if kind in said}
+        stated = {name: self._entry(operator).rating for name, operator in OPERATORS.items()}
+        by_kind = {name: {kind: said} if isinstance(said, int) else said for name, said in stated.items()}
+        return {name: said[kind] for name, said in by_kind.items() if said is not None and kind in said}
 
     def __call__(self, device: Any, call: Call) -> Answer:
         """Run a call on a device, or raise `UnsupportedError` with the reason."""
-        name = call.operator.name
-        if name not in self.run:
-            raise UnsupportedError(f"{device.name} does not run {name}: {self.reasons[name]}")
-        return self.run[name](device, call)
+        operator = call.operator
+        entry = self._entries.get(operator) or self._entry(operator)
+        if entry.module is None:
+            raise UnsupportedError(f"{device.name} does not run {operator.name}: {entry.reason}")
+        answer: Answer = (entry.module.step if operator.stateful else entry.module.run)(device, call)
+        return answer
+
+    def _entry(self, operator: Operator) -> _Entry:
+        if operator not in self._entries:
+            self._entries[operator] = self._look(operator)
+        return self._entries[operator]
+
+    def _look(self, operator: Operator) -> _Entry:
+        module = module_of(operator.name, self.package, self.package.rpartition(".")[2])
+        if module is None:
+            package = importlib.import_module(self.package)
+            said = getattr(package, "REASONS", {})
+            other = getattr(package, "REASON", f"{self.package} has no module for it yet")
+            return _Entry(None, said.get(operator.name) or said.get(operator.family, other), None)
+        rating = getattr(module, "RATING", None)
+        if rating is not None:
+            _check_rating(module.__name__, rating)
+        return _Entry(module, None, rating)
 
 
 def scan(package: str) -> Runners:
@@ -83,22 +109,9 @@ def scan(package: str) -> Runners:
     ValueError
         A rating is not from 1 to 10.
     """
-    run: dict[str, Callable[[Any, Call], Answer]] = {}
-    reasons: dict[str, str] = {}
-    stated: dict[str, int | Mapping[str, int]] = {}
-    found = importlib.import_module(package)
-    other = getattr(found, "REASON", f"{package} has no module for it yet")
-    said = getattr(found, "REASONS", {})
-    for name, operator in OPERATORS.items():
-        module = module_of(name, package, package.rpartition(".")[2])
-        if module is None:
-            reasons[name] = said.get(name) or said.get(operator.family, other)
-            continue
-        run[name] = module.step if operator.stateful else module.run
-        if (rating := getattr(module, "RATING", None)) is not None:
-            _check_rating(module.__name__, rating)
-            stated[name] = rating
-    return Runners(run, reasons, stated)
+    runners = Runners(package)
+    runners.operators()
+    return runners
 
 
 def _check_rating(module: str, rating: int | Mapping[str, int]) -> None:

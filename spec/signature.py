@@ -130,7 +130,7 @@ class Call:
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operator:
     """Signature of one computation.
 

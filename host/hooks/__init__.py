@@ -22,7 +22,7 @@ import numpy as np
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.operators import module_of
-from ninefold.spec.signature import Call
+from ninefold.spec.signature import Call, Operator
 
 __all__ = ["SAMPLED_ROWS", "after", "before", "check", "empty_lists"]
 
@@ -32,14 +32,14 @@ SAMPLED_ROWS = 64
 
 def before(call: Call) -> Call | Answer:
     """Return the call for the device, or the answer if no device is needed."""
-    hook = _hook_of(call.operator.name, "before")
+    hook = _hook_of(call.operator, "before")
     found: Call | Answer = call if hook is None else hook(call)
     return found
 
 
 def after(call: Call, answer: Answer) -> Answer:
     """Return the final answer to `call` from a device's answer to the result of `before`."""
-    hook = _hook_of(call.operator.name, "after")
+    hook = _hook_of(call.operator, "after")
     found: Answer = answer if hook is None else hook(call, answer)
     return found
 
@@ -58,7 +58,7 @@ def check(call: Call, answer: Answer, generator: np.random.Generator) -> str:
     """
     if text := call.operator.answer_flaw(call, answer.values):
         return text
-    hook = _hook_of(call.operator.name, "check")
+    hook = _hook_of(call.operator, "check")
     return "" if hook is None else str(hook(call, answer, generator))
 
 
@@ -79,6 +79,6 @@ def empty_lists(queries: int, k: int, dtype: Any) -> Answer:
 
 
 @cache
-def _hook_of(operator: str, kind: str) -> Callable[..., Any] | None:
-    hook: Callable[..., Any] | None = getattr(module_of(operator, __name__, "hooks"), kind, None)
+def _hook_of(operator: Operator, kind: str) -> Callable[..., Any] | None:
+    hook: Callable[..., Any] | None = getattr(module_of(operator.name, __name__, "hooks"), kind, None)
     return hook

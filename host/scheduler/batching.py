@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
-import numpy as np
-
+from ninefold.numerics import rows
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
@@ -23,14 +22,16 @@ def rows_of(call: Call) -> int | None:
     operator = call.operator
     if not operator.rowed or operator.stateful:
         return None
+    first = call.arguments[operator.rowed[0]]
     # With "..." for rows, an array of one axis has no rows.
-    shape = call.arguments[operator.rowed[0]].shape
-    return int(shape[0]) if len(shape) > 1 else None
+    if operator.rows == "..." and len(first.shape) == 1:
+        return None
+    return rows.count(first)
 
 
-def joining_key(call: Call, rows: int | None) -> Hashable | None:
+def joining_key(call: Call, number: int | None) -> Hashable | None:
     """Return a key that is equal for calls that can be joined; None if the call is too large or cannot be joined."""
-    if rows is None or not 0 < rows <= SMALL_ROWS:
+    if number is None or not 0 < number <= SMALL_ROWS:
         return None
     rowed = call.operator.rowed
     parts: list[Hashable] = [call.operator.name, *call.options.values()]
@@ -38,10 +39,9 @@ def joining_key(call: Call, rows: int | None) -> Hashable | None:
         if name not in rowed:
             parts.append(id(value))
         elif value is not None:
-            if value.nbytes > SMALL_BYTES:
+            if rows.size(value) > SMALL_BYTES:
                 return None
-            parts += value.shape[1:]
-            parts.append(value.dtype)
+            parts.append(rows.form(value))
     return tuple(parts)
 
 
@@ -50,26 +50,27 @@ def join(calls: Sequence[Call]) -> Call:
     first = calls[0]
     arguments = dict(first.arguments)
     for name in _present(first):
-        arguments[name] = np.concatenate([call.arguments[name] for call in calls])
+        arguments[name] = rows.join([call.arguments[name] for call in calls])
     return _with_rows(first, arguments)
 
 
-def take(call: Call, rows: slice) -> Call:
+def take(call: Call, part: slice) -> Call:
     """Return a call with some of the rows."""
     arguments = dict(call.arguments)
     for name in _present(call):
-        arguments[name] = arguments[name][rows]
+        arguments[name] = rows.take(arguments[name], part)
     return _with_rows(call, arguments)
 
 
-def share(answer: Answer, rows: slice) -> Answer:
+def share(answer: Answer, part: slice) -> Answer:
     """Return the part of an answer that belongs to some of the rows."""
-    return Answer({name: value[rows] for name, value in answer.values.items()}, answer.path, answer.metrics)
+    values = {name: rows.take(value, part) for name, value in answer.values.items()}
+    return Answer(values, answer.path, answer.metrics)
 
 
 def stack(answers: Sequence[Answer]) -> Answer:
     """Return the answers of a split call as one; metrics are added, except seconds, whose maximum is used."""
-    values = {name: np.concatenate([np.asarray(a.values[name]) for a in answers]) for name in answers[0].values}
+    values = {name: rows.join([answer.values[name] for answer in answers]) for name in answers[0].values}
     metrics: dict[str, float] = {}
     for answer in answers:
         for name, value in answer.metrics.items():
@@ -85,5 +86,5 @@ def _with_rows(call: Call, arguments: dict[str, Any]) -> Call:
     sizes = dict(call.sizes)
     axis = call.operator.rows
     if axis in sizes:
-        sizes[axis] = len(arguments[call.operator.rowed[0]])
+        sizes[axis] = rows.count(arguments[call.operator.rowed[0]])
     return Call(call.operator, arguments, call.options, sizes)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
 
 from ninefold.spec.data import State
+from ninefold.spec.errors import InputError
+from ninefold.spec.operators import PACKAGES, module_of
 from ninefold.spec.signature import Call, Operator
 
-__all__ = ["Case", "Sequence", "Step"]
+__all__ = ["Case", "Sequence", "Step", "cases_of"]
+
+#: Seed of the generator that the functions of cases take.
+SEED: Final = 20261121
 
 
 @dataclass(frozen=True)
@@ -44,3 +52,28 @@ class Sequence:
 
 
 Case = Call | Sequence
+
+
+@cache
+def cases_of(operator: str, home: str) -> Mapping[str, Case]:
+    """Return every case of an operator by name, the same in every run.
+
+    Parameters
+    ----------
+    operator : str
+        Name of the operator.
+    home : str
+        Package with one module of cases for each of our operators. Another's operator has its own module ``cases``. The
+        module defines ``cases(generator)``, which yields pairs of a name and a case.
+
+    Raises
+    ------
+    InputError
+        There is no such module, or it yields nothing.
+    """
+    module = module_of(operator, home, "cases")
+    found = dict(module.cases(np.random.default_rng(SEED))) if module is not None else {}
+    if not found:
+        place = f"{PACKAGES.get(operator, home)}.{'cases' if operator in PACKAGES else operator}"
+        raise InputError(f"{operator} has no cases: {place} must define cases(generator), which yields names and cases")
+    return found

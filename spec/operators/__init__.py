@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..registry import entries
 from ..signature import Operator
 
-__all__ = ["GROUP", "OPERATORS", "PACKAGES", "UNUSABLE", "add", "module_of"]
+__all__ = ["GROUP", "OPERATORS", "PACKAGES", "UNUSABLE", "add", "module_of", "remove"]
 
 #: Group of entry points.
 GROUP: Final = "ninefold.operators"
@@ -79,6 +79,13 @@ def add(package: str | Path) -> Operator:
         raise InputError(f"{package} may not take the name {operator.name}, which is that of another operator")
     _found[operator.name], _packages[operator.name] = operator, name
     return operator
+
+
+def remove(name: str) -> None:
+    """Forget the operator of another package; open devices that found it keep their functions."""
+    if name not in _packages:
+        raise InputError(f"operator must be one of {', '.join(_packages) or 'none'}, not {name!r}")
+    del _found[name], _packages[name]
 
 
 def _imported(folder: Path) -> str:

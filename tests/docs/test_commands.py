@@ -22,7 +22,7 @@ CONSOLE = [block for block in ALL if block.language == "console"]
 LINES = [command for block in CONSOLE for command in commands(block)]
 RUN = sorted({block.page for block in CONSOLE if not block.tag})
 TITLED = {page: [block for block in blocks(page) if block.title] for page in PAGES}
-FOLDERS = ("bitstreams", "drivers", "hdl", "host", "numerics", "sim", "spec")
+FOLDERS = ("bitstreams", "drivers", "hdl", "host", "numerics", "sim", "spec", "tests")
 
 
 def parse(words: list[str]) -> None:
@@ -123,6 +123,7 @@ def set_up(page: str, folder: Path) -> dict[str, str]:
         for name in FOLDERS:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "typing", folder / "typing", symlinks=True)
+        shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
         environment["PYTHONPATH"] = str(folder / "typing")
     for block in shown:
         (folder / block.title).write_text(block.text)

@@ -1,0 +1,164 @@
+"""Arguments of operators from files and words, and results to files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ninefold.host.arrays import mapped
+from ninefold.numerics.states import load_state
+from ninefold.spec.data import Database, RaggedArray
+from ninefold.spec.errors import InputError, did_you_mean
+from ninefold.spec.files import written_aside
+from ninefold.spec.signature import Argument, Layout, Operator, Option, Ragged, Record, Resident, Tensor
+
+__all__ = ["describe", "parse_option", "read_argument", "write_results"]
+
+_WORDS: Final = {"true": True, "false": False}
+
+
+def describe(argument: Argument) -> str:
+    """Return the type of an argument or result in words, e.g. ``"int32 or float32 (Q, N)"``."""
+    if isinstance(argument, Resident):
+        return argument.kind
+    if isinstance(argument, Record):
+        return f"record of {', '.join(f'{field.name} {describe(field)}' for field in argument.fields)}"
+    if isinstance(argument, Ragged):
+        return f"{argument.lists} lists of {describe(argument.values)}"
+    sizes = f"({', '.join(str(size) for size in argument.shape)}{',' if len(argument.shape) == 1 else ''})"
+    return f"{' or '.join(argument.dtypes)} {sizes}"
+
+
+def read_argument(argument: Argument, text: str) -> Any:
+    """Return the value of an argument from the command line.
+
+    Parameters
+    ----------
+    argument : Tensor, Record, Ragged or Resident
+        Declaration.
+    text : str
+        For a tensor a ``.npy`` file, or JSON numbers such as ``3`` or ``[[1, 2]]``, which take the first dtype. For a
+        record a ``.npz`` file with its columns, of which a ragged one is ``NAME.values`` and ``NAME.offsets``. For
+        ragged lists a ``.npz`` file with ``values`` and ``offsets``. For a database the name or path of an index, or a
+        ``.npz`` file with its arrays, and attributes as arrays without axes. For a state a file that a step has saved.
+
+    Raises
+    ------
+    InputError
+        There is no such file, or it is of another kind; the message names the argument and the file.
+    DamagedDataError
+        The file of a state is damaged.
+    """
+    if isinstance(argument, Resident):
+        if argument.kind == "state":
+            return load_state(_existing(argument.name, text))
+        return _database(argument.name, argument.layout, text)
+    if isinstance(argument, Tensor):
+        return _tensor(argument, text)
+    with _members(argument.name, text) as members:
+        if isinstance(argument, Ragged):
+            return _ragged(argument.name, "", members)
+        return {
+            field.name: _ragged(argument.name, f"{field.name}.", members)
+            if isinstance(field, Ragged)
+            else members[field.name]
+            for field in argument.fields
+            if field.name in members or f"{field.name}.values" in members
+        }
+
+
+def parse_option(option: Option, text: str) -> Any:
+    """Return the value of an option from a word; a tuple is separated by commas.
+
+    Raises
+    ------
+    InputError
+        The word does not stand for an allowed value.
+    """
+
+    def one(word: str) -> Any:
+        if option.type is bool:
+            return _WORDS.get(word, word)
+        try:
+            return option.type(word)
+        except ValueError:
+            return word  # the option's own check refuses it
+
+    return option.check(one(text) if option.many is None else tuple(one(word) for word in text.split(",")))
+
+
+def write_results(operator: Operator, values: Mapping[str, Any], path: Path) -> None:
+    """Write results to a ``.npz`` file that is complete or absent: columns of a record as ``RESULT.COLUMN``."""
+    members: dict[str, Any] = {}
+    for result in operator.results:
+        value = values[result.name]
+        columns = (
+            {f"{result.name}.{key}": column for key, column in value.items()} if isinstance(value, Mapping) else {}
+        )
+        for name, array in (columns or {result.name: value}).items():
+            if isinstance(array, RaggedArray):
+                members |= {f"{name}.values": array.values, f"{name}.offsets": array.offsets}
+            else:
+                members[name] = array
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, **members)
+
+
+def _existing(name: str, text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        near = did_you_mean(
+            path.name, [p.name for p in path.parent.glob("*") if p.is_file()] if path.parent.is_dir() else []
+        )
+        raise InputError(f"{name} must be a file, and there is no file {text}{near}")
+    return path
+
+
+def _tensor(argument: Tensor, text: str) -> Any:
+    with contextlib.suppress(ValueError):
+        value = json.loads(text)
+        if not isinstance(value, str | dict):
+            return np.array(value, argument.dtypes[0])
+    path = _existing(argument.name, text)
+    try:
+        return mapped(path)
+    except ValueError as error:
+        raise InputError(f"{argument.name} cannot be read from {text}: {error}") from error
+
+
+@contextlib.contextmanager
+def _members(name: str, text: str) -> Iterator[Any]:
+    path = _existing(name, text)
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            if not isinstance(members, np.lib.npyio.NpzFile):
+                raise InputError(f"{name} must be a .npz file, and {text} is a .npy file")
+            yield members
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name} cannot be read from {text}: {error}") from error
+
+
+def _ragged(name: str, prefix: str, members: Any) -> RaggedArray:
+    if missing := [key for key in (f"{prefix}values", f"{prefix}offsets") if key not in members]:
+        raise InputError(f"the file of {name} must hold {' and '.join(missing)}; it holds {', '.join(members)}")
+    return RaggedArray(members[f"{prefix}values"], members[f"{prefix}offsets"])
+
+
+def _database(name: str, layout: Layout, text: str) -> Database:
+    if not text.endswith(".npz"):
+        from ninefold.host.index import Index
+
+        return Index.open(text).database
+    known = {option.name for option in layout.attributes}
+    with _members(name, text) as members:
+        everything = {key: members[key] for key in members}
+    attributes = {key: array.item() for key, array in everything.items() if key in known and array.ndim == 0}
+    return Database({key: array for key, array in everything.items() if key not in attributes}, attributes)
