@@ -140,7 +140,7 @@ class Simulator(ABC):
     def run(
         self,
         built: Path,
-        bench: str,
+        testbench: str,
         seed: int,
         *,
         tests: Sequence[str] = (),
@@ -155,7 +155,7 @@ class Simulator(ABC):
         ----------
         built : Path
             Folder returned by `build`.
-        bench : str
+        testbench : str
             Module of the cocotb tests.
         seed : int
             Seed of every stimulus. The stimulus of a test does not depend on the selection of tests.
@@ -185,16 +185,16 @@ class Simulator(ABC):
             try:
                 with (
                     self._converting(built, raw, waveform),
-                    step(f"running {_title(bench)}'s tests", count=lambda: _reached(folder / "log")),
+                    step(f"running {_title(testbench)}'s tests", count=lambda: _reached(folder / "log")),
                 ):
-                    self._simulate(built, bench, seed, tests, variables or {}, plusargs, raw, results)
+                    self._simulate(built, testbench, seed, tests, variables or {}, plusargs, raw, results)
             finally:
                 if log is not None and (folder / "log").exists():
                     shutil.copyfile(folder / "log", log)
             outcomes = _outcomes(results)
         for test in tests:
             if test not in {outcome.name for outcome in outcomes}:
-                raise InputError(f"the testbench of {_title(bench)} has no test {test!r}")
+                raise InputError(f"the testbench of {_title(testbench)} has no test {test!r}")
         return outcomes
 
     def _converting(
@@ -211,7 +211,7 @@ class Simulator(ABC):
     def _simulate(
         self,
         built: Path,
-        bench: str,
+        testbench: str,
         seed: int,
         tests: Sequence[str],
         variables: Mapping[str, str],
@@ -221,10 +221,10 @@ class Simulator(ABC):
     ) -> None:
         recording = _Recording() if raw is None else self._recording(raw)
         log = results.parent / "log"
-        with self._runner(log, bench) as runner, times.children("simulation"):
+        with self._runner(log, testbench) as runner, times.children("simulation"):
             os.environ["SIM_CMD_SUFFIX"] = recording.suffix
             runner.test(
-                test_module=bench,
+                test_module=testbench,
                 hdl_toplevel="top",
                 hdl_toplevel_lang="verilog",
                 build_dir=built,

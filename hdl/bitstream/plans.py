@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ninefold.hdl import block_ram, floorplan, tools
 from ninefold.hdl.bitstream.recipes import Recipe, recipe
-from ninefold.hdl.boards import BOARDS, Board, BoardTop
+from ninefold.hdl.boards import BOARDS, BoardTop, FpgaBoard
 from ninefold.hdl.configurations import CONFIGURATIONS, SUFFIX, Configuration, is_configuration, named
 from ninefold.hdl.elaborate import allow_collisions, uncollected
 from ninefold.spec.cache import digest_of
@@ -21,7 +21,7 @@ class Plan:
     ----------
     name : str
         ``BOARD/CONFIG``.
-    board : Board
+    board : FpgaBoard
         Target board.
     configuration : Configuration
         Configuration of the miner, with zeros for its digest.
@@ -34,7 +34,7 @@ class Plan:
     """
 
     name: str
-    board: Board
+    board: FpgaBoard
     configuration: Configuration
     recipe: Recipe
     versions: dict[str, str]
@@ -82,7 +82,7 @@ def plan(name: str) -> Plan:
     return Plan(full, board, configuration, made_by, versions, digest)
 
 
-def _sources(board: Board, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
+def _sources(board: FpgaBoard, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
     # Clock of the whole miner. Our constraint takes precedence over the one derived from the PLL.
     aim = {} if board.aim_hz is None else {"add_preferences": f'FREQUENCY NET "clk" {board.aim_hz / 1e6:g} MHZ;'}
     with uncollected():

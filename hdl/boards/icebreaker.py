@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Instance, Module, Signal
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-from ninefold.hdl.boards.board import Board
+from ninefold.hdl.boards.board import FpgaBoard
 from ninefold.hdl.spram import SpramMemories
 
 __all__ = ["BOARD"]
@@ -32,4 +32,4 @@ def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
     )
 
 
-BOARD = Board("icebreaker", "iCE40UP5K", "SG48", "", "ice40", 12_000_000, 24_000_000, _Platform, _pll)
+BOARD = FpgaBoard("icebreaker", "iCE40UP5K", "SG48", "", "ice40", 12_000_000, 24_000_000, _Platform, _pll)

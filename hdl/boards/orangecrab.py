@@ -4,7 +4,7 @@ from amaranth.build import Attrs, PinsN, Resource
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
-from ninefold.hdl.boards.board import Board
+from ninefold.hdl.boards.board import FpgaBoard
 from ninefold.hdl.boards.ecp5_pll import ecp5_pll
 
 __all__ = ["BOARD"]
@@ -20,7 +20,7 @@ class _Platform(OrangeCrabR0_2_25FPlatform):
     ]
 
 
-BOARD = Board(
+BOARD = FpgaBoard(
     "orangecrab",
     "LFE5U-25F",
     "CSFBGA285",

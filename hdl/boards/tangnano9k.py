@@ -6,7 +6,7 @@ from amaranth.hdl import Const, Instance, Module, Shape, Signal
 from amaranth.lib import io
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
-from ninefold.hdl.boards.board import Board
+from ninefold.hdl.boards.board import FpgaBoard
 
 __all__ = ["BOARD"]
 
@@ -62,4 +62,4 @@ def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
     )
 
 
-BOARD = Board("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, 48_000_000, _Platform, _pll)
+BOARD = FpgaBoard("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, 48_000_000, _Platform, _pll)

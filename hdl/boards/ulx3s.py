@@ -3,7 +3,7 @@
 from amaranth.build import Attrs, Pins, Resource
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from ninefold.hdl.boards.board import Board
+from ninefold.hdl.boards.board import FpgaBoard
 from ninefold.hdl.boards.ecp5_pll import ecp5_pll
 from ninefold.hdl.floorplan import Sites
 
@@ -19,7 +19,7 @@ class _Platform(ULX3S_85F_Platform):
     ]
 
 
-BOARD = Board(
+BOARD = FpgaBoard(
     "ulx3s",
     "LFE5U-85F",
     "CABGA381",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from ninefold.hdl.boards import Board
+from ninefold.hdl.boards import FpgaBoard
 from ninefold.hdl.configurations import Configuration
 from ninefold.hdl.estimate import Speed, speed
 from ninefold.hdl.estimate_area import AVAILABLE, Area, area, fitted
@@ -126,7 +126,7 @@ _ALL: Final = (
 OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType({objective.name: objective for objective in _ALL})
 
 
-def objectives(text: str, board: Board) -> tuple[Objective, ...]:
+def objectives(text: str, board: FpgaBoard) -> tuple[Objective, ...]:
     """Return the objectives named in a comma-separated list.
 
     Raises
@@ -148,7 +148,7 @@ def objectives(text: str, board: Board) -> tuple[Objective, ...]:
     return tuple(OBJECTIVES[name] for name in names)
 
 
-def estimated(configuration: Configuration, board: Board) -> Point:
+def estimated(configuration: Configuration, board: FpgaBoard) -> Point:
     """Estimate a configuration on a board."""
     taken = area(configuration.miner, board.toolchain)
     wanted = {"packed": taken.packed or 0, **taken.blocks}

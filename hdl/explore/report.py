@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ninefold.hdl.boards import Board
+from ninefold.hdl.boards import FpgaBoard
 from ninefold.hdl.configurations import described
 from ninefold.hdl.estimate_area import AVAILABLE
 from ninefold.hdl.explore.built import measured, ratios
@@ -71,7 +71,7 @@ def report(exploration: Exploration) -> dict[str, Any]:
     }
 
 
-def _nearest(points: Mapping[str, Point], board: Board) -> dict[str, Any] | None:
+def _nearest(points: Mapping[str, Point], board: FpgaBoard) -> dict[str, Any] | None:
     """Return the point closest to fitting the device, and its needs; None if any point fits."""
     if not points or any(not point.overuse for point in points.values()):
         return None

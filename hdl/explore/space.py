@@ -7,7 +7,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Any, Final
 
-from ninefold.hdl.boards import BOARDS, Board
+from ninefold.hdl.boards import BOARDS, FpgaBoard
 from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
 from ninefold.hdl.explore.objectives import Objective
 from ninefold.hdl.miner import MinerParameters
@@ -51,7 +51,7 @@ class Space:
 
     Attributes
     ----------
-    board : Board
+    board : FpgaBoard
         The board.
     base : Configuration
         Configuration with the values of all other parameters.
@@ -59,7 +59,7 @@ class Space:
         Values to try for each parameter of ``PARAMETERS``; a single value if it is fixed.
     """
 
-    board: Board
+    board: FpgaBoard
     base: Configuration
     values: Mapping[str, tuple[int, ...]]
 

@@ -20,7 +20,7 @@ __all__ = ["board_design", "from_files", "identity"]
 _FILES: dict[str, str] = {}
 
 #: Modules that determine the Verilog text of a board, with what they import of `_PACKAGES`.
-_MODULES = ("ninefold.hdl.cores.miner", "ninefold.sim.board.wired", "ninefold.sim.verilated.design")
+_MODULES = ("ninefold.hdl.cores.miner", "ninefold.sim.board.uart_miner", "ninefold.sim.verilated.design")
 _PACKAGES = ("ninefold.hdl", "ninefold.spec")
 
 
@@ -69,12 +69,12 @@ def board_design(name: str, digest: bytes) -> Design:
 def _write(folder: Path, name: str, digest: bytes) -> None:
     from ninefold.hdl.configurations import configuration
     from ninefold.hdl.cores.miner import Miner
-    from ninefold.sim.board.wired import WiredMiner
+    from ninefold.sim.board.uart_miner import UartMiner
     from ninefold.sim.verilated import elaborate
 
     chosen = configuration(name)
     parameters = replace(chosen.miner, digest=digest)
-    made = elaborate(Miner(parameters) if chosen.divisor is None else WiredMiner(parameters, chosen.divisor))
+    made = elaborate(Miner(parameters) if chosen.divisor is None else UartMiner(parameters, chosen.divisor))
     (folder / "top.v").write_text(made.verilog)
     (folder / "streams.json").write_text(json.dumps([s.to_json() for s in made.streams]))
 

@@ -16,7 +16,7 @@ from ninefold.spec.progress import step
 from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
-    from ninefold.sim.formal import Outcome, Proof, Task
+    from ninefold.sim.formal import Proof, ProofOutcome, Task
 
 __all__ = ["prove"]
 
@@ -78,11 +78,11 @@ def _tasks(core: str, wanted: tuple[str, ...]) -> list[tuple[Proof, Task]]:
     return [(proof, task) for proof in asked for task in proof.tasks if not wanted or task.name in wanted]
 
 
-def _keep(outcome: Outcome, name: str) -> Path | None:
+def _keep(outcome: ProofOutcome, name: str) -> Path | None:
     return None if outcome.trace is None else Path(shutil.copyfile(outcome.trace, Path.cwd() / name))
 
 
-def _line(core: str, task: Task, outcome: Outcome, trace: Path | None) -> str:
+def _line(core: str, task: Task, outcome: ProofOutcome, trace: Path | None) -> str:
     verdict = "passed" if outcome.passed else "FAILED"
     how = f"{task.method}, {counted(task.depth, 'cycle')}"
     when = f"{outcome.seconds:.0f} s{', earlier' if outcome.cached else ''}"
@@ -92,7 +92,7 @@ def _line(core: str, task: Task, outcome: Outcome, trace: Path | None) -> str:
     return "\n".join(lines)
 
 
-def _json(core: str, task: Task, outcome: Outcome, trace: Path | None) -> str:
+def _json(core: str, task: Task, outcome: ProofOutcome, trace: Path | None) -> str:
     found: dict[str, Any] = {
         "core": core,
         "task": task.name,

@@ -1,6 +1,6 @@
 """Formal specifications of the cores and proofs of them."""
 
 from ninefold.sim.formal.proof import Method, Proof, Task
-from ninefold.sim.formal.prover import Outcome, prove
+from ninefold.sim.formal.prover import ProofOutcome, prove
 
-__all__ = ["Method", "Outcome", "Proof", "Task", "prove"]
+__all__ = ["Method", "Proof", "ProofOutcome", "Task", "prove"]

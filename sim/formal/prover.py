@@ -20,7 +20,7 @@ from ninefold.spec.errors import InputError, installs, tool_failure
 from ninefold.spec.programs import execute
 from ninefold.spec.progress import step
 
-__all__ = ["Outcome", "prove", "solve"]
+__all__ = ["ProofOutcome", "prove", "solve"]
 
 _INSTALL = installs("prove")
 _SOLVER = "bitwuzla"
@@ -52,8 +52,8 @@ _PASSED = {"PASS": True, "FAIL": False, "UNKNOWN": False}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Outcome of a task.
+class ProofOutcome:
+    """ProofOutcome of a task.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Outcome:
     trace: Path | None
 
 
-def prove(proof: Proof, task: Task) -> Outcome:
+def prove(proof: Proof, task: Task) -> ProofOutcome:
     """Run a task of a proof, or return its cached outcome.
 
     Raises
@@ -90,7 +90,7 @@ def prove(proof: Proof, task: Task) -> Outcome:
         return solve(proof.rtlil(), task.method, task.depth)
 
 
-def solve(rtlil: str, method: Method, depth: int) -> Outcome:
+def solve(rtlil: str, method: Method, depth: int) -> ProofOutcome:
     """Run a task on the design and specification in `rtlil`; see `prove`."""
     script = _SCRIPT.format(mode=_MODES[method], depth=depth, timeout=_TIMEOUT_S, solver=_SOLVER)
     versions = [version_of(package, _INSTALL) for package in _PACKAGES]
@@ -106,7 +106,7 @@ def solve(rtlil: str, method: Method, depth: int) -> Outcome:
     entry = BuildCache("proofs").get(digest_of(text, script, versions), build)
     found = json.loads((entry / "outcome.json").read_text())
     trace = entry / "trace.vcd"
-    return Outcome(
+    return ProofOutcome(
         found["passed"], tuple(found["problems"]), found["seconds"], cached, trace if trace.exists() else None
     )
 
@@ -145,7 +145,7 @@ def _line(place: str) -> str:
     number = number.partition(".")[0]
     lines = Path(path).read_text().splitlines() if Path(path).is_file() else []
     said = lines[int(number) - 1].strip() if number.isdigit() and int(number) <= len(lines) else ""
-    return f"{Path(path).name}:{number}: {said}"
+    return f"{'/'.join(Path(path).parts[-2:])}:{number}: {said}"
 
 
 def _links() -> Path:

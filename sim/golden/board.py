@@ -15,7 +15,7 @@ from .quantise import nits_by_thresholds
 from .similarity import similarity
 from .topk import topk
 
-__all__ = ["Board"]
+__all__ = ["GoldenBoard"]
 
 
 class _RefusedError(Exception):
@@ -24,7 +24,7 @@ class _RefusedError(Exception):
         self.fault, self.detail = fault, detail
 
 
-class Board:
+class GoldenBoard:
     """A board with a zero digest and no sensor.
 
     Counters of cycles and stalls depend on time and read as 0. The other counters count the received and answered

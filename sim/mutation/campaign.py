@@ -81,7 +81,7 @@ class Campaign:
         Netlist of the core.
     sample : Sample
         Mutants of the core.
-    bench : str, optional
+    testbench : str, optional
         Module of the tests; the core's testbench by default.
 
     Raises
@@ -90,17 +90,17 @@ class Campaign:
         A simulator or Yosys is not installed.
     """
 
-    def __init__(self, subject: Subject, netlist: Netlist, sample: Sample, bench: str | None = None) -> None:
+    def __init__(self, subject: Subject, netlist: Netlist, sample: Sample, testbench: str | None = None) -> None:
         self.subject, self.netlist, self.sample = subject, netlist, sample
-        bench = bench or subject.testbench
+        testbench = testbench or subject.testbench
         self._options = [mutant.options for mutant in sample.mutants]
         self._places = lines_of(netlist)
         simulator = find_simulator("verilator")
         tools = [simulator.name, simulator.version, version("cocotb")]
-        judges = [path.read_text() for path in judges_of(bench)]
+        judges = [path.read_text() for path in judges_of(testbench)]
         digest = digest_of(netlist.digest, self._options, dict(subject.parameters), judges, tools, SEED, TIMES, MORE)
         folder = BuildCache("mutation-verdicts").get(digest, lambda _: None)
-        self._trials = Trials(subject.name, subject.parameters, bench, simulator, folder)
+        self._trials = Trials(subject.name, subject.parameters, testbench, simulator, folder)
 
     def run(self, numbers: Iterable[int] | None = None, at_once: int = 1) -> Iterator[Verdict]:
         """Judge mutants, starting with those that have verdicts.

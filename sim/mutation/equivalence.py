@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ninefold.hdl import yosys
-from ninefold.sim.mutation.cut import Cut, cuts_of
+from ninefold.sim.mutation.cutpoints import Cut, cutpoints_of
 from ninefold.sim.mutation.miter import miter
 from ninefold.sim.mutation.netlist import Netlist, Port, run_yosys
 from ninefold.sim.mutation.sample import Mutant
@@ -112,7 +112,7 @@ def compare(
         Yosys failed.
     """
     # The smaller the remaining design, the faster the proof.
-    plan = [(cut, [_PROOF]) for cut in cuts_of(netlist, mutant.cell)] if large else []
+    plan = [(cut, [_PROOF]) for cut in cutpoints_of(netlist, mutant.cell)] if large else []
     plan.append((Cut("", ()), [_SEARCH] if large else [_SEARCH, _PROOF, _LONG_SEARCH]))
     tasks = [
         (_SCRIPT.format(options=mutant.options, cut=cut.commands), miter(ports, legal, cut.pins), steps)

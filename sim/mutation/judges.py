@@ -28,7 +28,7 @@ from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, code_of, jud
 from ninefold.sim.simulators import find_simulator
 from ninefold.spec.cache import BuildCache, digest_of
 
-__all__ = ["JUDGES", "BenchJudge", "Judge", "ProofJudge"]
+__all__ = ["JUDGES", "Judge", "ProofJudge", "TestbenchJudge"]
 
 
 #: Testbenches at other parameters. A counter of three words does not wrap around by itself.
@@ -127,8 +127,8 @@ class ProofJudge(Judge):
         return None if outcome.passed else "; ".join(outcome.problems)
 
 
-class BenchJudge(Judge):
-    """The bench of a core: all faults are in one design, which is built once.
+class TestbenchJudge(Judge):
+    """The testbench of a core: all faults are in one design, which is built once.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class BenchJudge(Judge):
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._bench = subject.testbench
+        self._testbench = subject.testbench
         self.name = f"testbench {subject.core}"
         if subject in _OTHERS:
             self.name += "".join(f" {name} {value}" for name, value in subject.parameters.items())
@@ -148,12 +148,12 @@ class BenchJudge(Judge):
         return rtlil(self._core())
 
     def asked(self) -> Sequence[object]:
-        """Return the sources of the bench, and how it is run."""
-        sources = [code_of(path) for path in judges_of(self._bench)]
+        """Return the sources of the testbench, and how it is run."""
+        sources = [code_of(path) for path in judges_of(self._testbench)]
         return [sources, dict(self._subject.parameters), SEED, TIMES, MORE]
 
     def fails(self, faults: Iterable[Planted]) -> dict[Planted, str]:
-        """Run the bench on the core with each fault, until a test fails."""
+        """Run the testbench on the core with each fault, until a test fails."""
         numbers = {fault: self._numbers[fault] for fault in faults}
         trials = self._trials
         trials.run(self._design, list(numbers.values()))
@@ -179,7 +179,7 @@ class BenchJudge(Judge):
         core, simulator = self._subject.core, find_simulator("verilator")
         key = digest_of(self.digest, list(map(str, self._numbers)), simulator.name, simulator.version)
         folder = BuildCache("comparison-verdicts").get(key, lambda _: None)
-        return Trials(core, self._subject.parameters, self._bench, simulator, folder)
+        return Trials(core, self._subject.parameters, self._testbench, simulator, folder)
 
     def _core(self) -> Any:
         return make_core(self._subject.core, **self._subject.parameters)
@@ -209,7 +209,7 @@ class _Selected(wiring.Component):
 
 def _all() -> list[Judge]:
     tasks = [ProofJudge(proof, task) for found in proofs().values() for proof in found for task in proof.tasks]
-    return [*tasks, *map(BenchJudge, [*subjects().values(), *_OTHERS])]
+    return [*tasks, *map(TestbenchJudge, [*subjects().values(), *_OTHERS])]
 
 
 #: All judges by name.

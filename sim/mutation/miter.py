@@ -27,7 +27,7 @@ def miter(ports: Sequence[Port], legal: Sequence[str], pins: Sequence[Port] = ()
     legal : sequence of str
         Further assumptions in every cycle: expressions of the inputs.
     pins : sequence of Port
-        Pins of the cells cut out; see `cuts_of`.
+        Pins of the cells cut out; see `cutpoints_of`.
     """
     inputs = [port for port in (*ports, *pins) if port.is_input]
     outputs = [port for port in (*ports, *pins) if not port.is_input]

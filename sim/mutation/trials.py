@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ninefold.sim.mutation.forked import VARIABLE
+from ninefold.sim.mutation.mutant_runner import VARIABLE
 from ninefold.sim.simulators import Simulator
 from ninefold.spec.errors import InputError, ToolError
 from ninefold.spec.sources import sources_of
@@ -37,7 +37,7 @@ class Trials:
         Name of the core.
     parameters : mapping of str to Any
         Parameters of the core.
-    bench : str
+    testbench : str
         Module of the tests.
     simulator : Simulator
         Simulator that runs the tests.
@@ -47,7 +47,7 @@ class Trials:
 
     core: str
     parameters: Mapping[str, Any]
-    bench: str
+    testbench: str
     simulator: Simulator
     folder: Path
 
@@ -82,7 +82,7 @@ class Trials:
         """Return the tests and the cycles that each takes on the core, the shortest first."""
         path = self.path(0)
         if not path.exists():
-            self._simulate(design, [0], dict.fromkeys(_tests_of(self.bench), _UNBOUNDED))
+            self._simulate(design, [0], dict.fromkeys(_tests_of(self.testbench), _UNBOUNDED))
         tests = json.loads(path.read_text())["tests"]
         wrong = [f"{test['test']}: {test['message']}" for test in tests if not test["passed"] or test["crashed"]]
         if wrong:
@@ -96,7 +96,7 @@ class Trials:
         built = self.simulator.build(design)
         with tempfile.TemporaryDirectory(prefix="ninefold-mutants-") as name:
             orders = {
-                "bench": self.bench,
+                "testbench": self.testbench,
                 "folder": name,
                 "verdicts": str(self.folder),
                 "tests": limits,
@@ -105,7 +105,7 @@ class Trials:
             file = Path(name) / "orders.json"
             file.write_text(json.dumps(orders))
             variables = {VARIABLE: str(file), PARAMETERS: json.dumps(dict(self.parameters))}
-            self.simulator.run(built, "ninefold.sim.mutation.forked", SEED, variables=variables)
+            self.simulator.run(built, "ninefold.sim.mutation.mutant_runner", SEED, variables=variables)
         missing = [number for number in numbers if not self.path(number).exists()]
         if missing:
             raise ToolError(f"the simulator left no verdict on mutants {', '.join(map(str, missing))}")
@@ -128,8 +128,8 @@ def code_of(path: Path) -> str:
     return ast.unparse(tree)
 
 
-def _tests_of(bench: str) -> list[str]:
-    tree = ast.parse(_file_of(bench).read_text())
+def _tests_of(testbench: str) -> list[str]:
+    tree = ast.parse(_file_of(testbench).read_text())
     functions = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
     return [node.name for node in functions if any("cocotb.test" in ast.unparse(d) for d in node.decorator_list)]
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from ninefold.sim.formal import Method
 from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted
-from ninefold.sim.mutation.judges import JUDGES, BenchJudge, Judge, ProofJudge
+from ninefold.sim.mutation.judges import JUDGES, Judge, ProofJudge, TestbenchJudge
 from ninefold.sim.mutation.reasons import REASONS
 from ninefold.spec.errors import InputError
 
@@ -99,7 +99,7 @@ def run(faults: Iterable[Planted], at_once: int = 1) -> Iterator[Judged]:
 
 def _turn(judge: Judge) -> tuple[int, int]:
     """Return the place of a judge: unbounded proofs, testbenches, bounded proofs, covers; small cores first."""
-    if isinstance(judge, BenchJudge):
+    if isinstance(judge, TestbenchJudge):
         return 1, len(judge.faults)
     methods = {Method.INDUCTION: 0, Method.BOUNDED: 2, Method.COVER: 3}
     return methods[judge.method] if isinstance(judge, ProofJudge) else 0, len(judge.faults)

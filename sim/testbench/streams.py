@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 
 from ninefold.sim.testbench.fields import PERIOD_NS
 
-__all__ = ["PATTERNS", "Bench", "Pattern", "Pulses", "Sink", "Source", "always", "blocked", "bursts", "density"]
+__all__ = ["PATTERNS", "Pattern", "Pulses", "Sink", "Source", "Testbench", "always", "blocked", "bursts", "density"]
 
 #: Generator of the cycles on which a source may start an offer, or a sink is ready.
 Pattern = Callable[[Random], Iterator[bool]]
@@ -252,7 +252,7 @@ class Pulses:
         self.count += int(self._port.value)
 
 
-class Bench:
+class Testbench:
     """Testbench: a device with its clock, reset and streams.
 
     All streams are sampled at each rising edge, with the values before it, and driven right after it.

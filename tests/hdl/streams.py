@@ -16,7 +16,7 @@ Testbench = Callable[[Any], Awaitable[None]]
 
 
 @dataclass
-class Bench:
+class Testbench:
     """One run of a core.
 
     ``cycle`` is the number of the clock edge that the testbenches wait for.

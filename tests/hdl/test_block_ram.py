@@ -18,7 +18,7 @@ from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.sim.levels.netlist import cell_models
 from ninefold.sim.verilated import Design, Gaps, Model, elaborate
-from tests.hdl.test_spram import WIDTH, StoreBench, words
+from tests.hdl.test_spram import WIDTH, StoreTestbench, words
 
 #: Yosys has none.
 MODEL = (Path(__file__).parent / "dp16kd.v").read_text()
@@ -48,15 +48,15 @@ def design(core: wiring.Component, netlist: Path) -> Design:
 
 @pytest.mark.parametrize("depth", [1000, 4096])
 def test_a_store_reads_what_was_written_in_as_many_cycles(depth: int, tmp_path: Path) -> None:
-    netlist = mapped(StoreBench(True, depth), tmp_path)
-    cycles = words(elaborate(StoreBench(True, depth)), depth)
+    netlist = mapped(StoreTestbench(True, depth), tmp_path)
+    cycles = words(elaborate(StoreTestbench(True, depth)), depth)
     # What Yosys made works in the model of the block.
-    assert words(design(StoreBench(True, depth), netlist), depth) == cycles
+    assert words(design(StoreTestbench(True, depth), netlist), depth) == cycles
     before = len(cells(netlist, "TRELLIS_FF"))
     assert absorb_registers(netlist) == WIDTH
     assert len(cells(netlist, "TRELLIS_FF")) == before - WIDTH
     assert all("OUTREG" in cell["parameters"].values() for cell in cells(netlist, "DP16KD"))
-    assert words(design(StoreBench(True, depth), netlist), depth) == cycles
+    assert words(design(StoreTestbench(True, depth), netlist), depth) == cycles
 
 
 def test_a_queue_whose_register_has_an_enable_of_its_own(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ninefold.hdl.boards import BOARDS, Board, BoardTop
+from ninefold.hdl.boards import BOARDS, BoardTop, FpgaBoard
 from ninefold.hdl.boards.ecp5_pll import ecp5_pll
 from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
 from ninefold.hdl.miner.parameters import MinerParameters
@@ -24,12 +24,12 @@ PINS = {
 }
 
 
-def small(board: Board) -> Configuration:
+def small(board: FpgaBoard) -> Configuration:
     return Configuration(MinerParameters(32, 8, 64, 4, board.clock_hz, reply_bytes=512), board.clock_hz // 16)
 
 
 @pytest.fixture(scope="module", params=list(BOARDS))
-def made(request: pytest.FixtureRequest) -> tuple[Board, dict[str, str]]:
+def made(request: pytest.FixtureRequest) -> tuple[FpgaBoard, dict[str, str]]:
     """A board and the files of Amaranth's plan for a small miner on it."""
     board = BOARDS[request.param]
     return board, dict(board.platform().prepare(BoardTop(board, small(board)), emit_src=False).files)
@@ -45,7 +45,7 @@ def number(word: str) -> int:
     return int(word.partition("'")[2], 2) if "'" in word else int(word)
 
 
-def test_pins_are_those_of_the_board(made: tuple[Board, dict[str, str]]) -> None:
+def test_pins_are_those_of_the_board(made: tuple[FpgaBoard, dict[str, str]]) -> None:
     board, files = made
     (constraints,) = (text for name, text in files.items() if name.endswith((".pcf", ".lpf", ".cst")))
     pattern = r'(?:set_io|LOCATE COMP|IO_LOC) "?(\w+?)_0__(?:(\w+)__)?io"? (?:SITE )?"?(\w+)"?'
@@ -59,7 +59,7 @@ def test_pins_are_those_of_the_board(made: tuple[Board, dict[str, str]]) -> None
     assert found == expected
 
 
-def test_the_pll_makes_the_clock_that_the_miner_is_told(made: tuple[Board, dict[str, str]]) -> None:
+def test_the_pll_makes_the_clock_that_the_miner_is_told(made: tuple[FpgaBoard, dict[str, str]]) -> None:
     board, files = made
     text = files["top.il"]
     if board.toolchain == "ice40":
@@ -81,7 +81,7 @@ def test_the_pll_makes_the_clock_that_the_miner_is_told(made: tuple[Board, dict[
     assert allowed[0] <= oscillator <= allowed[1]
 
 
-def test_the_miner_is_at_rest_until_the_pll_is_locked(made: tuple[Board, dict[str, str]]) -> None:
+def test_the_miner_is_at_rest_until_the_pll_is_locked(made: tuple[FpgaBoard, dict[str, str]]) -> None:
     board, files = made
     modules = {
         name: " ".join(body.split())

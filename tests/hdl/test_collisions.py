@@ -39,12 +39,12 @@ def test_a_wrong_word_after_a_collision_is_seen_where_it_is_used() -> None:
     shown = []
     for core in (Careless(), Colliding(Careless())):
 
-        async def bench(ctx: SimulatorContext, core: Any = core) -> None:
+        async def tb(ctx: SimulatorContext, core: Any = core) -> None:
             shown.append([(await ctx.tick().sample(core.seen))[-1] for _ in range(4)])
 
         simulator = Simulator(core)
         simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
+        simulator.add_testbench(tb)
         simulator.run()
     plain, colliding = shown
     assert plain == [0, 3, 9, 9]

@@ -7,7 +7,7 @@ import pytest
 
 from ninefold.hdl.cores.insertion import Insertion
 from ninefold.spec.errors import InputError
-from tests.hdl.streams import Bench
+from tests.hdl.streams import Testbench
 
 # A component that refuses its parameters is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -38,24 +38,24 @@ def random_batches(random: Random) -> Batches:
 @pytest.mark.parametrize("rates", [(1, 1), (1, 0.2), (0.1, 1), (0.5, 0.5)])
 def test_batches_under_back_pressure(k: int, rates: tuple[float, float]) -> None:
     core = Insertion(k, 8, 5)
-    bench = Bench(core, seed=k, limit=20_000)
-    batches = [*random_batches(bench.random), list(range(-16, 16)), list(range(15, -17, -1)), [3] * 32]
+    tb = Testbench(core, seed=k, limit=20_000)
+    batches = [*random_batches(tb.random), list(range(-16, 16)), list(range(15, -17, -1)), [3] * 32]
     expected = best(batches, k)
-    bench.send(core.scores, words(batches), rates[0])
-    got, _ = bench.receive(core.results, len(expected), rates[1])
-    bench.run()
+    tb.send(core.scores, words(batches), rates[0])
+    got, _ = tb.receive(core.results, len(expected), rates[1])
+    tb.run()
     assert got == expected
 
 
 def test_cycles() -> None:
     k = 6
     core = Insertion(k, 8, 6)
-    bench = Bench(core, seed=1)
+    tb = Testbench(core, seed=1)
     # Each score is the best so far, then none is.
-    accepted = bench.send(core.scores, words([list(range(40)), list(range(40, 0, -1))]))
+    accepted = tb.send(core.scores, words([list(range(40)), list(range(40, 0, -1))]))
     expected = best([list(range(40)), list(range(40, 0, -1))], k)
-    got, cycles = bench.receive(core.results, len(expected))
-    bench.run()
+    got, cycles = tb.receive(core.results, len(expected))
+    tb.run()
     assert got == expected
     gaps = [b - a for a, b in pairwise(accepted)]
     assert set(gaps[k:39]) == {core.interval}

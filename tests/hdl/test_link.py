@@ -17,7 +17,7 @@ from ninefold.hdl.cores.uart_receiver import UartReceiver
 from ninefold.hdl.cores.uart_transmitter import UartTransmitter
 from ninefold.hdl.parts.layouts import BYTE
 from ninefold.spec.errors import InputError
-from tests.hdl.streams import Bench
+from tests.hdl.streams import Testbench
 
 # A component that refuses its parameters is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -79,22 +79,22 @@ def test_hand_worked_vectors_agree_with_this_file() -> None:
 @pytest.mark.parametrize("rates", RATES)
 def test_encoder(rates: tuple[float, float]) -> None:
     core = CobsEncoder()
-    bench = Bench(core, seed=1, limit=30_000)
-    frames = [frame for frame, _ in VECTORS] + random_frames(bench.random, 15, 20) + [b"\x05" * 300]
+    tb = Testbench(core, seed=1, limit=30_000)
+    frames = [frame for frame, _ in VECTORS] + random_frames(tb.random, 15, 20) + [b"\x05" * 300]
     expected = b"".join(stuff(frame) + b"\0" for frame in frames)
-    bench.send(core.input, frame_beats(frames), rates[0])
-    got, _ = bench.receive(core.output, len(expected), rates[1])
-    bench.run()
+    tb.send(core.input, frame_beats(frames), rates[0])
+    got, _ = tb.receive(core.output, len(expected), rates[1])
+    tb.run()
     assert bytes(byte for (byte,) in got) == expected
 
 
 def test_encoder_leaves_no_bubble_between_groups_of_one_length() -> None:
     core = CobsEncoder()
-    bench = Bench(core, seed=1)
-    frames = [bytes(bench.random.randrange(1, 256) for _ in range(200)) for _ in range(10)]
-    bench.send(core.input, frame_beats(frames))
-    got, cycles = bench.receive(core.output, sum(len(stuff(frame)) + 1 for frame in frames))
-    bench.run()
+    tb = Testbench(core, seed=1)
+    frames = [bytes(tb.random.randrange(1, 256) for _ in range(200)) for _ in range(10)]
+    tb.send(core.input, frame_beats(frames))
+    got, cycles = tb.receive(core.output, sum(len(stuff(frame)) + 1 for frame in frames))
+    tb.run()
     assert cycles[0] == 199 + 3
     assert cycles[-1] - cycles[0] < len(got) + 10
 
@@ -102,33 +102,33 @@ def test_encoder_leaves_no_bubble_between_groups_of_one_length() -> None:
 @pytest.mark.parametrize("rates", RATES)
 def test_decoder(rates: tuple[float, float]) -> None:
     core = CobsDecoder()
-    bench = Bench(core, seed=2, limit=30_000)
-    frames = [frame for frame, _ in VECTORS] + random_frames(bench.random, 15, 20)
+    tb = Testbench(core, seed=2, limit=30_000)
+    frames = [frame for frame, _ in VECTORS] + random_frames(tb.random, 15, 20)
     # Ends without a frame between them give nothing; a code of 255 may be followed by an empty group or by the end.
     stream = b"\0\0" + b"".join(stuff(frame) + b"\0" for frame in frames) + b"\0\xff" + b"\7" * 254 + b"\x01\0"
     expected = [(byte, 0, 0) if byte is not None else (0, 1, 0) for f in [*frames, b"\7" * 254] for byte in [*f, None]]
-    bench.send(core.input, beats(stream), rates[0])
-    got, _ = bench.receive(core.output, len(expected), rates[1])
-    bench.run()
+    tb.send(core.input, beats(stream), rates[0])
+    got, _ = tb.receive(core.output, len(expected), rates[1])
+    tb.run()
     assert got == expected
 
 
 def test_decoder_marks_a_frame_that_is_cut_and_is_in_step_again() -> None:
     core = CobsDecoder()
-    bench = Bench(core, seed=2)
-    bench.send(core.input, beats(b"\x05\x01\x02\x00\x02\x09\x00"))
-    got, _ = bench.receive(core.output, 5)
-    bench.run()
+    tb = Testbench(core, seed=2)
+    tb.send(core.input, beats(b"\x05\x01\x02\x00\x02\x09\x00"))
+    got, _ = tb.receive(core.output, 5)
+    tb.run()
     assert got == [(1, 0, 0), (2, 0, 0), (0, 1, 1), (9, 0, 0), (0, 1, 0)]
 
 
 @pytest.mark.parametrize("rates", RATES)
 def test_queue(rates: tuple[float, float]) -> None:
-    bench = Bench(core := Queue(BYTE, 4), seed=10)
-    sent = [{"data": byte} for byte in bench.random.randbytes(100)]
-    accepted = bench.send(core.input, sent, rates[0])
-    got, cycles = bench.receive(core.output, len(sent), rates[1])
-    bench.run()
+    tb = Testbench(core := Queue(BYTE, 4), seed=10)
+    sent = [{"data": byte} for byte in tb.random.randbytes(100)]
+    accepted = tb.send(core.input, sent, rates[0])
+    got, cycles = tb.receive(core.output, len(sent), rates[1])
+    tb.run()
     assert got == [(word["data"],) for word in sent]
     assert cycles[0] >= accepted[0] + 2
     if rates == (1, 1):
@@ -138,16 +138,16 @@ def test_queue(rates: tuple[float, float]) -> None:
 @pytest.mark.parametrize("rates", RATES)
 def test_sender(rates: tuple[float, float]) -> None:
     core = FrameSender()
-    bench = Bench(core, seed=3, limit=30_000)
-    frames = random_frames(bench.random, 20, 40)
+    tb = Testbench(core, seed=3, limit=30_000)
+    frames = random_frames(tb.random, 20, 40)
     expected = b"".join(stuff(crc(frame)) + b"\0" for frame in frames)
-    bench.send(core.frames, frame_beats(frames), rates[0])
-    got, _ = bench.receive(core.output, len(expected), rates[1])
-    bench.run()
+    tb.send(core.frames, frame_beats(frames), rates[0])
+    got, _ = tb.receive(core.output, len(expected), rates[1])
+    tb.run()
     assert bytes(byte for (byte,) in got) == expected
 
 
-def watch(bench: Bench, *signals: Any) -> list[int]:
+def watch(tb: Testbench, *signals: Any) -> list[int]:
     """Return the numbers of cycles in which each signal was high, filled by the run."""
     counts = [0] * len(signals)
 
@@ -157,18 +157,18 @@ def watch(bench: Bench, *signals: Any) -> list[int]:
                 counts[i] += value
 
     # In the background: the run need not wait for it.
-    bench.add_background(count)
+    tb.add_background(count)
     return counts
 
 
 def received(core: FrameReceiver, stream: bytes, frames: list[bytes], rates: tuple[float, float]) -> list[int]:
     """Send the stream and see that exactly the frames arrive; return CRC errors and drops."""
-    bench = Bench(core, seed=4, limit=60_000)
-    bench.send(core.input, beats(stream), rates[0])
-    headers, _ = bench.receive(core.headers, len(frames), rates[1])
-    payload, _ = bench.receive(core.payload, sum(len(frame) - 4 for frame in frames), rates[1])
-    counts = watch(bench, core.crc_error, core.dropped)
-    bench.run()
+    tb = Testbench(core, seed=4, limit=60_000)
+    tb.send(core.input, beats(stream), rates[0])
+    headers, _ = tb.receive(core.headers, len(frames), rates[1])
+    payload, _ = tb.receive(core.payload, sum(len(frame) - 4 for frame in frames), rates[1])
+    counts = watch(tb, core.crc_error, core.dropped)
+    tb.run()
     assert headers == [(*frame[:4], zlib.crc32(frame), len(frame) - 4) for frame in frames]
     assert bytes(byte for (byte,) in payload) == b"".join(frame[4:] for frame in frames)
     return counts
@@ -186,13 +186,13 @@ def body(frame: dict[str, Any]) -> bytes:
 
 
 def test_sender_agrees_with_the_shared_frames() -> None:
-    bench = Bench(core := FrameSender(), seed=5, limit=100_000)
+    tb = Testbench(core := FrameSender(), seed=5, limit=100_000)
     # The longest takes the simulator longer than all others.
     frames = [frame for frame in FRAMES.values() if len(frame["payload"]) < 2_000]
     expected = b"".join(bytes.fromhex(frame["encoded"]) for frame in frames)
-    bench.send(core.frames, frame_beats([body(frame) for frame in frames]))
-    got, _ = bench.receive(core.output, len(expected))
-    bench.run()
+    tb.send(core.frames, frame_beats([body(frame) for frame in frames]))
+    got, _ = tb.receive(core.output, len(expected))
+    tb.run()
     assert bytes(byte for (byte,) in got) == expected
 
 
@@ -241,21 +241,21 @@ def test_receiver_takes_the_longest_payload() -> None:
 
 
 def test_frames_pass_from_sender_to_receiver_without_a_bubble() -> None:
-    bench = Bench(receiver := FrameReceiver(256, 4), seed=6)
-    frames = [bytes([1]) + bench.random.randbytes(50) for _ in range(20)]
-    accepted = bench.send(receiver.input, beats(b"".join(stuff(crc(frame)) + b"\0" for frame in frames)))
-    bench.receive(receiver.headers, len(frames))
-    bench.receive(receiver.payload, sum(len(frame) - 4 for frame in frames))
-    bench.run()
+    tb = Testbench(receiver := FrameReceiver(256, 4), seed=6)
+    frames = [bytes([1]) + tb.random.randbytes(50) for _ in range(20)]
+    accepted = tb.send(receiver.input, beats(b"".join(stuff(crc(frame)) + b"\0" for frame in frames)))
+    tb.receive(receiver.headers, len(frames))
+    tb.receive(receiver.payload, sum(len(frame) - 4 for frame in frames))
+    tb.run()
     assert {b - a for a, b in pairwise(accepted)} == {1}
 
 
 @pytest.mark.parametrize("divisor", [4, 5, 8, 13])
 def test_uart_transmitter(divisor: int) -> None:
     core = UartTransmitter(divisor)
-    bench = Bench(core, seed=7, limit=20_000)
-    sent = bytes([0, 255, 0x55, 0x80, 1]) + bench.random.randbytes(5)
-    accepted = bench.send(core.input, beats(sent))
+    tb = Testbench(core, seed=7, limit=20_000)
+    sent = bytes([0, 255, 0x55, 0x80, 1]) + tb.random.randbytes(5)
+    accepted = tb.send(core.input, beats(sent))
     line: list[int] = []
 
     async def listen(ctx: Any) -> None:
@@ -263,8 +263,8 @@ def test_uart_transmitter(divisor: int) -> None:
             *_, tx = await ctx.tick().sample(core.tx)
             line.append(tx)
 
-    bench.add(listen)
-    bench.run()
+    tb.add(listen)
+    tb.run()
     assert {b - a for a, b in pairwise(accepted)} == {10 * divisor}
     bits = [bit for byte in sent for bit in [0, *(byte >> i & 1 for i in range(8)), 1]]
     start = line.index(0)
@@ -282,7 +282,7 @@ def levels(data: bytes, bit_cycles: float, start: float = 20) -> list[int]:
 
 def heard(divisor: int, line: list[int]) -> tuple[bytes, int]:
     core = UartReceiver(divisor)
-    bench = Bench(core, seed=8, limit=40_000)
+    tb = Testbench(core, seed=8, limit=40_000)
     got: list[int] = []
 
     async def drive(ctx: Any) -> None:
@@ -293,9 +293,9 @@ def heard(divisor: int, line: list[int]) -> tuple[bytes, int]:
             if valid:
                 got.append(byte)
 
-    bench.add(drive)
-    counts = watch(bench, core.lost)
-    bench.run()
+    tb.add(drive)
+    counts = watch(tb, core.lost)
+    tb.run()
     return bytes(got), counts[0]
 
 

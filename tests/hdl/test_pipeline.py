@@ -8,7 +8,7 @@ import pytest
 from ninefold.hdl.cores.pipeline import Pipeline
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import MODES, THRESHOLDS, Mode
-from tests.hdl.streams import Bench, words_of
+from tests.hdl.streams import Testbench, words_of
 
 # A component that refuses its parameters is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -53,46 +53,46 @@ def test_databases_and_queries_under_back_pressure(
     mode: Mode, dimensions: int, lanes: int, depth: int, k: int, rates: tuple[float, float, float]
 ) -> None:
     core = Pipeline(mode, dimensions, lanes, depth, k)
-    bench = Bench(core, seed=13)
+    tb = Testbench(core, seed=13)
     load_rate, value_rate, result_rate = rates
     sizes = [(depth, 3), (1, 4), ((depth + 1) // 2, 2), (depth, 2)]
-    jobs = [(nits(bench.random, n, dimensions), grid(bench.random, q, dimensions)) for n, q in sizes]
+    jobs = [(nits(tb.random, n, dimensions), grid(tb.random, q, dimensions)) for n, q in sizes]
     model = [mined(queries, vectors, THRESHOLDS[mode].reached_at, k) for vectors, queries in jobs]
-    got, _ = bench.receive(core.results, sum(map(len, model)), result_rate)
+    got, _ = tb.receive(core.results, sum(map(len, model)), result_rate)
 
     async def source(ctx: Any) -> None:
         for vectors, queries in jobs:
-            async for _ in bench.feed(ctx, core.load, load_words(vectors, lanes), load_rate):
+            async for _ in tb.feed(ctx, core.load, load_words(vectors, lanes), load_rate):
                 pass
-            async for _ in bench.feed(ctx, core.values, value_words(queries, lanes), value_rate):
+            async for _ in tb.feed(ctx, core.values, value_words(queries, lanes), value_rate):
                 pass
 
-    bench.add(source)
-    bench.run()
+    tb.add(source)
+    tb.run()
     assert got == [result for results in model for result in results]
 
 
 def test_thresholds_are_written_between_queries() -> None:
     core = Pipeline("tanh", 4, 2, 4, 2)
-    bench = Bench(core, seed=4)
-    vectors, queries = nits(bench.random, 4, 4), grid(bench.random, 6, 4)
+    tb = Testbench(core, seed=4)
+    vectors, queries = nits(tb.random, 4, 4), grid(tb.random, 6, 4)
     before, after = THRESHOLDS["tanh"].reached_at, (1, 4000, 5000, 32768)
 
     async def source(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.load, load_words(vectors, 2)):
+        async for _ in tb.feed(ctx, core.load, load_words(vectors, 2)):
             pass
-        async for _ in bench.feed(ctx, core.values, value_words(queries[:3], 2)):
+        async for _ in tb.feed(ctx, core.values, value_words(queries[:3], 2)):
             pass
         writes = [{"index": i, "value": value} for i, value in enumerate(after)]
-        async for _ in bench.feed(ctx, core.threshold, writes):
+        async for _ in tb.feed(ctx, core.threshold, writes):
             pass
-        async for _ in bench.feed(ctx, core.values, value_words(queries[3:], 2)):
+        async for _ in tb.feed(ctx, core.values, value_words(queries[3:], 2)):
             pass
 
     model = mined(queries[:3], vectors, before, 2) + mined(queries[3:], vectors, after, 2)
-    bench.add(source)
-    got, _ = bench.receive(core.results, len(model), 0.5)
-    bench.run()
+    tb.add(source)
+    got, _ = tb.receive(core.results, len(model), 0.5)
+    tb.run()
     assert got == model
 
 
@@ -100,51 +100,51 @@ def test_thresholds_are_written_between_queries() -> None:
 @pytest.mark.parametrize("offered_after", range(5, 9))
 def test_a_load_waits_for_the_queries_before_it(offered_after: int, result_rate: float) -> None:
     core = Pipeline("linear", 6, 2, 4, 2)
-    bench = Bench(core, seed=6)
-    old, new = nits(bench.random, 4, 6), nits(bench.random, 3, 6)
-    queries = grid(bench.random, 8, 6)
+    tb = Testbench(core, seed=6)
+    old, new = nits(tb.random, 4, 6), nits(tb.random, 3, 6)
+    queries = grid(tb.random, 8, 6)
     asked: list[int] = []
     loaded: list[int] = []
 
     async def loads(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.load, load_words(old, 2)):
+        async for _ in tb.feed(ctx, core.load, load_words(old, 2)):
             pass
         while len(asked) < offered_after:
             await ctx.tick()
-        async for _ in bench.feed(ctx, core.load, load_words(new, 2)):
-            loaded.append(bench.cycle)
+        async for _ in tb.feed(ctx, core.load, load_words(new, 2)):
+            loaded.append(tb.cycle)
 
     async def asks(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.values, value_words(queries, 2)):
-            asked.append(bench.cycle)
+        async for _ in tb.feed(ctx, core.values, value_words(queries, 2)):
+            asked.append(tb.cycle)
             if len(asked) == offered_after:
                 await ctx.tick().repeat(20)
 
-    bench.add(loads)
-    bench.add(asks)
+    tb.add(loads)
+    tb.add(asks)
     # A query of which a word is accepted comes before the load.
     before = -(-offered_after // 3)
     thresholds = THRESHOLDS["linear"].reached_at
     model = mined(queries[:before], old, thresholds, 2) + mined(queries[before:], new, thresholds, 2)
-    got, _ = bench.receive(core.results, len(model), result_rate)
-    bench.run()
+    got, _ = tb.receive(core.results, len(model), result_rate)
+    tb.run()
     assert got == model
     assert asked[3 * before - 1] < loaded[0]
 
 
 def test_queries_wait_for_the_first_load() -> None:
     core = Pipeline("linear", 1, 1, 2, 1)
-    bench = Bench(core, seed=0)
-    bench.send(core.values, [{"grid": [value], "last": 1} for value in (32767, -32768, 2049)] * 4)
+    tb = Testbench(core, seed=0)
+    tb.send(core.values, [{"grid": [value], "last": 1} for value in (32767, -32768, 2049)] * 4)
 
     async def late(ctx: Any) -> None:
         await ctx.tick().repeat(40)
-        async for _ in bench.feed(ctx, core.load, load_words([[-3], [2]], 1)):
+        async for _ in tb.feed(ctx, core.load, load_words([[-3], [2]], 1)):
             pass
 
-    bench.add(late)
-    got, _ = bench.receive(core.results, 12)
-    bench.run()
+    tb.add(late)
+    got, _ = tb.receive(core.results, 12)
+    tb.run()
     assert got == [(8, 1, 1), (12, 0, 1), (2, 1, 1)] * 4
 
 
@@ -157,21 +157,21 @@ MINER_LATENCY = {1: 8, 3: 10, 4: 11, 5: 14, 6: 15}
 )
 def test_cycles(dimensions: int, lanes: int, rows: int, k: int) -> None:
     core = Pipeline("linear", dimensions, lanes, rows, k)
-    bench = Bench(core, seed=8)
+    tb = Testbench(core, seed=8)
     beats = dimensions // lanes
-    vectors, queries = nits(bench.random, rows, dimensions), grid(bench.random, 12, dimensions)
+    vectors, queries = nits(tb.random, rows, dimensions), grid(tb.random, 12, dimensions)
     accepted: list[int] = []
 
     async def source(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.load, load_words(vectors, lanes)):
+        async for _ in tb.feed(ctx, core.load, load_words(vectors, lanes)):
             pass
-        async for _ in bench.feed(ctx, core.values, value_words(queries, lanes)):
-            accepted.append(bench.cycle)
+        async for _ in tb.feed(ctx, core.values, value_words(queries, lanes)):
+            accepted.append(tb.cycle)
 
-    bench.add(source)
+    tb.add(source)
     model = mined(queries, vectors, THRESHOLDS["linear"].reached_at, k)
-    got, cycles = bench.receive(core.results, len(model))
-    bench.run()
+    got, cycles = tb.receive(core.results, len(model))
+    tb.run()
     assert got == model
     best = cycles[:: min(rows, k)]
     assert best[0] - accepted[beats - 1] == rows * beats + (lanes - 1).bit_length() + 16 + MINER_LATENCY[k]

@@ -7,7 +7,7 @@ import pytest
 from ninefold.hdl.cores.quantiser import Quantiser
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import MODES, THRESHOLDS, Mode
-from tests.hdl.streams import Bench
+from tests.hdl.streams import Testbench
 
 # A component that refuses its parameters is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -39,37 +39,37 @@ def test_values_around_every_threshold_under_back_pressure(
 ) -> None:
     core = Quantiser(mode, lanes)
     thresholds = THRESHOLDS[mode].reached_at
-    bench = Bench(core, seed=11)
+    tb = Testbench(core, seed=11)
     values = around(thresholds)
-    bench.random.shuffle(values)
+    tb.random.shuffle(values)
     sent = words(values + around(thresholds), lanes)
-    bench.send(core.values, sent, rate_in)
-    got, _ = bench.receive(core.nits, len(sent), rate_out)
-    bench.run()
+    tb.send(core.values, sent, rate_in)
+    got, _ = tb.receive(core.nits, len(sent), rate_out)
+    tb.run()
     assert got == expected(sent, list(thresholds))
 
 
 def test_hand_worked_values() -> None:
     core = Quantiser("linear", 6)
-    bench = Bench(core, seed=0)
+    tb = Testbench(core, seed=0)
     # 2048 and 14336 lie half way between two nits and go toward zero.
-    bench.send(core.values, [{"grid": [2048, 2049, -14336, -14337, 32767, -32768], "last": 1}])
-    got, _ = bench.receive(core.nits, 1)
-    bench.run()
+    tb.send(core.values, [{"grid": [2048, 2049, -14336, -14337, 32767, -32768], "last": 1}])
+    got, _ = tb.receive(core.nits, 1)
+    tb.run()
     assert got == [([0, 1, -3, -4, 4, -4], 1)]
 
 
 @pytest.mark.parametrize("rate_out", [1, 0.3])
 def test_a_threshold_holds_from_the_cycle_of_its_write(rate_out: float) -> None:
     core = Quantiser("tanh", 2)
-    bench = Bench(core, seed=5)
-    sent = words([bench.random.choice([-32768, -600, -40, 0, 39, 40, 41, 700, 32767]) for _ in range(600)], 2)
-    accepted = bench.send(core.values, sent, 0.8)
+    tb = Testbench(core, seed=5)
+    sent = words([tb.random.choice([-32768, -600, -40, 0, 39, 40, 41, 700, 32767]) for _ in range(600)], 2)
+    accepted = tb.send(core.values, sent, 0.8)
     # They need not ascend, and the whole unsigned range counts: 32768 is reached by -32768 alone.
     writes = [(i, t) for t in (0, 40, 41, 700, 32768, 65535) for i in (3, 0, 2, 1)]
-    written = bench.send(core.threshold, [{"index": i, "value": t} for i, t in writes], 0.08)
-    got, _ = bench.receive(core.nits, len(sent), rate_out)
-    bench.run()
+    written = tb.send(core.threshold, [{"index": i, "value": t} for i, t in writes], 0.08)
+    got, _ = tb.receive(core.nits, len(sent), rate_out)
+    tb.run()
 
     assert written[-1] < accepted[-1]
     model = []
@@ -84,17 +84,17 @@ def test_a_threshold_holds_from_the_cycle_of_its_write(rate_out: float) -> None:
 
 def test_cycles() -> None:
     core = Quantiser("tanh", 1)
-    bench = Bench(core, seed=0)
-    accepted = bench.send(core.values, words(list(range(50)), 1))
-    _, cycles = bench.receive(core.nits, 50)
-    bench.run()
+    tb = Testbench(core, seed=0)
+    accepted = tb.send(core.values, words(list(range(50)), 1))
+    _, cycles = tb.receive(core.nits, 50)
+    tb.run()
     assert accepted == list(range(accepted[0], accepted[0] + 50))
     assert cycles == [cycle + 5 for cycle in accepted]
 
 
 def test_ready_does_not_follow_the_sink_within_a_cycle() -> None:
     core = Quantiser("tanh", 1)
-    bench = Bench(core, seed=0)
+    tb = Testbench(core, seed=0)
 
     async def stall(ctx: Any) -> None:
         ctx.set(core.values.valid, 1)
@@ -104,8 +104,8 @@ def test_ready_does_not_follow_the_sink_within_a_cycle() -> None:
             assert ctx.get(core.nits.valid)
             assert not ctx.get(core.values.ready)
 
-    bench.add(stall)
-    bench.run()
+    tb.add(stall)
+    tb.run()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ninefold.hdl.cores.similarity import Similarity
 from ninefold.hdl.parts import relay
 from ninefold.hdl.parts.adders import AdderTree
 from ninefold.spec.errors import InputError
-from tests.hdl.streams import Bench, words_of
+from tests.hdl.streams import Testbench, words_of
 
 # A component that refuses its parameters is never elaborated.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
@@ -43,22 +43,22 @@ def run(
     core: Similarity, jobs: list[tuple[Vectors, Vectors]], rates: tuple[float, float, float], seed: int
 ) -> tuple[list[list[int]], list[int]]:
     """Load and query in turn, and compare; returns the cycles of the query words of each job, and of the scores."""
-    bench = Bench(core, seed)
+    tb = Testbench(core, seed)
     load_rate, query_rate, score_rate = rates
     accepted: list[list[int]] = []
 
     async def source(ctx: Any) -> None:
         for vectors, queries in jobs:
-            async for _ in bench.feed(ctx, core.load, load_words(vectors, core.lanes), load_rate):
+            async for _ in tb.feed(ctx, core.load, load_words(vectors, core.lanes), load_rate):
                 pass
             accepted.append([])
-            async for _ in bench.feed(ctx, core.query, query_words(queries, core.lanes), query_rate):
-                accepted[-1].append(bench.cycle)
+            async for _ in tb.feed(ctx, core.query, query_words(queries, core.lanes), query_rate):
+                accepted[-1].append(tb.cycle)
 
     model = [score for vectors, queries in jobs for score in scored(queries, vectors)]
-    bench.add(source)
-    got, cycles = bench.receive(core.scores, len(model), score_rate)
-    bench.run()
+    tb.add(source)
+    got, cycles = tb.receive(core.scores, len(model), score_rate)
+    tb.run()
     assert got == model
     return accepted, cycles
 
@@ -125,39 +125,39 @@ def test_no_bubble_at_saturation(dimensions: int, lanes: int, rows: int, registe
 
 def test_one_word_is_loaded_a_cycle() -> None:
     core = Similarity(8, 2, 16)
-    bench = Bench(core, seed=2)
-    vectors = nits(bench.random, 16, 8)
-    accepted = bench.send(core.load, load_words(vectors, 2))
-    bench.run()
+    tb = Testbench(core, seed=2)
+    vectors = nits(tb.random, 16, 8)
+    accepted = tb.send(core.load, load_words(vectors, 2))
+    tb.run()
     assert accepted == list(range(accepted[0], accepted[0] + 64))
 
 
 def test_words_past_the_store_have_no_effect() -> None:
     core = Similarity(4, 2, 3)
-    bench = Bench(core, seed=7)
-    vectors, queries = nits(bench.random, 9, 4), nits(bench.random, 3, 4)
-    later = nits(bench.random, 2, 4)
+    tb = Testbench(core, seed=7)
+    vectors, queries = nits(tb.random, 9, 4), nits(tb.random, 3, 4)
+    later = nits(tb.random, 2, 4)
 
     async def source(ctx: Any) -> None:
         for database in (vectors, later):
-            async for _ in bench.feed(ctx, core.load, load_words(database, 2)):
+            async for _ in tb.feed(ctx, core.load, load_words(database, 2)):
                 pass
-            async for _ in bench.feed(ctx, core.query, query_words(queries, 2)):
+            async for _ in tb.feed(ctx, core.query, query_words(queries, 2)):
                 pass
 
     model = scored(queries, vectors[:3]) + scored(queries, later)
-    bench.add(source)
-    got, _ = bench.receive(core.scores, len(model))
-    bench.run()
+    tb.add(source)
+    got, _ = tb.receive(core.scores, len(model))
+    tb.run()
     assert got == model
 
 
 @pytest.mark.parametrize("score_rate", [1, 0.2])
 def test_a_load_waits_for_the_queries_before_it_and_the_queries_after_it_wait(score_rate: float) -> None:
     core = Similarity(6, 2, 4)
-    bench = Bench(core, seed=9)
-    old, new = nits(bench.random, 4, 6), nits(bench.random, 3, 6)
-    queries = nits(bench.random, 6, 6)
+    tb = Testbench(core, seed=9)
+    old, new = nits(tb.random, 4, 6), nits(tb.random, 3, 6)
+    queries = nits(tb.random, 6, 6)
     words = query_words(queries, 2)
     loaded: list[int] = []
     asked: list[int] = []
@@ -165,25 +165,25 @@ def test_a_load_waits_for_the_queries_before_it_and_the_queries_after_it_wait(sc
     offered_after = 7
 
     async def loads(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.load, load_words(old, 2)):
+        async for _ in tb.feed(ctx, core.load, load_words(old, 2)):
             pass
         while len(asked) < offered_after:
             await ctx.tick()
-        async for _ in bench.feed(ctx, core.load, load_words(new, 2)):
-            loaded.append(bench.cycle)
+        async for _ in tb.feed(ctx, core.load, load_words(new, 2)):
+            loaded.append(tb.cycle)
 
-    bench.add(loads)
+    tb.add(loads)
 
     async def asks(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.query, words):
-            asked.append(bench.cycle)
+        async for _ in tb.feed(ctx, core.query, words):
+            asked.append(tb.cycle)
             if len(asked) == offered_after:
                 await ctx.tick().repeat(20)
 
-    bench.add(asks)
+    tb.add(asks)
     model = scored(queries[:3], old) + scored(queries[3:], new)
-    got, _ = bench.receive(core.scores, len(model), score_rate)
-    bench.run()
+    got, _ = tb.receive(core.scores, len(model), score_rate)
+    tb.run()
     assert got == model
     assert asked[8] < loaded[0]
     assert loaded[-1] < asked[9]
@@ -191,28 +191,28 @@ def test_a_load_waits_for_the_queries_before_it_and_the_queries_after_it_wait(sc
 
 def test_queries_wait_for_the_first_load() -> None:
     core = Similarity(2, 2, 2)
-    bench = Bench(core, seed=0)
-    asked = bench.send(core.query, query_words([[1, 2]], 2))
+    tb = Testbench(core, seed=0)
+    asked = tb.send(core.query, query_words([[1, 2]], 2))
     loaded: list[int] = []
 
     async def late(ctx: Any) -> None:
         await ctx.tick().repeat(30)
-        async for _ in bench.feed(ctx, core.load, load_words([[3, 4], [-1, 0]], 2)):
-            loaded.append(bench.cycle)
+        async for _ in tb.feed(ctx, core.load, load_words([[3, 4], [-1, 0]], 2)):
+            loaded.append(tb.cycle)
 
-    bench.add(late)
-    got, _ = bench.receive(core.scores, 2)
-    bench.run()
+    tb.add(late)
+    got, _ = tb.receive(core.scores, 2)
+    tb.run()
     assert got == [(11, 0, 0), (-1, 1, 1)]
     assert asked[0] > loaded[-1]
 
 
 def test_ready_does_not_follow_other_ports_within_a_cycle() -> None:
     core = Similarity(2, 2, 2)
-    bench = Bench(core, seed=0)
+    tb = Testbench(core, seed=0)
 
     async def stall(ctx: Any) -> None:
-        async for _ in bench.feed(ctx, core.load, load_words([[1, 1], [2, 2]], 2)):
+        async for _ in tb.feed(ctx, core.load, load_words([[1, 1], [2, 2]], 2)):
             pass
         ctx.set(core.query.valid, 1)
         await ctx.tick().repeat(100)
@@ -224,8 +224,8 @@ def test_ready_does_not_follow_other_ports_within_a_cycle() -> None:
                 assert not ctx.get(core.query.ready)
                 assert not ctx.get(core.load.ready)
 
-    bench.add(stall)
-    bench.run()
+    tb.add(stall)
+    tb.run()
 
 
 @pytest.mark.parametrize("operands", [1, 2, 3, 5, 8, 13])

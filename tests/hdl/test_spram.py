@@ -15,7 +15,7 @@ from ninefold.sim.verilated import Design, Model, elaborate
 WIDTH, DEPTH = 24, 12_288
 
 
-class StoreBench(wiring.Component):
+class StoreTestbench(wiring.Component):
     """An exclusive store behind streams: a request writes a word, or has one read; the sink must be ready."""
 
     def __init__(self, registered: bool, depth: int = DEPTH) -> None:
@@ -44,12 +44,12 @@ class StoreBench(wiring.Component):
 
 def spram_design(registered: bool) -> Design:
     """The same in Yosys' model of the RAM."""
-    text = verilog(StoreBench(registered), platform=SpramMemories())
+    text = verilog(StoreTestbench(registered), platform=SpramMemories())
     assert len(re.findall(r"\bSB_SPRAM256KA\b", text)) == -(-WIDTH // 16)
     cells = (yosys.share() / "ice40" / "cells_sim.v").read_text()
     cell = re.search(r"^module SB_SPRAM256KA \(.*?^endmodule", cells, re.MULTILINE | re.DOTALL)
     assert cell is not None
-    return Design(text + "\n" + cell[0], elaborate(StoreBench(registered)).streams)
+    return Design(text + "\n" + cell[0], elaborate(StoreTestbench(registered)).streams)
 
 
 def words(design: Design, depth: int = DEPTH) -> int:
@@ -74,7 +74,7 @@ def words(design: Design, depth: int = DEPTH) -> int:
 
 @pytest.mark.parametrize("registered", [False, True])
 def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles(registered: bool) -> None:
-    assert words(spram_design(registered)) == words(elaborate(StoreBench(registered)))
+    assert words(spram_design(registered)) == words(elaborate(StoreTestbench(registered)))
 
 
 def test_small_memories_stay_with_amaranth() -> None:

@@ -44,7 +44,7 @@ def run(core: TopK, batches: list[Batch], offers: Callable[[], bool], takes: Cal
     wanted = sum(min(core.k, len(batch)) for batch in batches)
     limit = 400 * len(words) + 10 * core.k + 1000
 
-    async def bench(ctx: SimulatorContext) -> None:
+    async def tb(ctx: SimulatorContext) -> None:
         pending: Iterator[Result] = iter(words)
         word = next(pending, None)
         offered = False
@@ -72,7 +72,7 @@ def run(core: TopK, batches: list[Batch], offers: Callable[[], bool], takes: Cal
 
     simulator = Simulator(core)
     simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
+    simulator.add_testbench(tb)
     simulator.run()
     return seen
 

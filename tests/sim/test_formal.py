@@ -101,7 +101,7 @@ def test_command_keeps_the_trace_of_a_failure(monkeypatch: pytest.MonkeyPatch, t
     result = CliRunner().invoke(cli, ["prove", "cobs_encoder", "--task", "round_trip"])
     assert result.exit_code == 1
     assert "FAILED" in result.output
-    assert "cobs_encoder/proof.py" in result.output
+    assert re.search(r"\w+\.py:\d+: m\.d\.comb \+= Assert", result.output), "the line of the assertion"
     assert (tmp_path / "cobs_encoder-round_trip.vcd").stat().st_size > 1000
 
 

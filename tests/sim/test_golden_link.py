@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import crc32, encoded, following, pieces, receive, stuff
 from ninefold.spec.link import ERROR, LOAD_FINAL, PAYLOAD_MAX, Fault, Kind
 
@@ -44,8 +44,8 @@ def test_by_hand() -> None:
     assert receive(sent, 19) == ([], 0, 1)
 
 
-def board() -> Board:
-    return Board(4, 2, 3, 2, 1_000, "tanh", 4, 60, 252)
+def board() -> GoldenBoard:
+    return GoldenBoard(4, 2, 3, 2, 1_000, "tanh", 4, 60, 252)
 
 
 def test_a_query_by_hand() -> None:

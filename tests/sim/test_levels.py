@@ -21,7 +21,7 @@ from ninefold.sim.levels.ports import StreamsOnly
 from ninefold.sim.levels.waveform import Differing, differing, registers
 from ninefold.sim.verilated import Field, Stream
 from ninefold.spec.errors import InputError, UnsupportedError
-from tests.hdl.test_spram import StoreBench, words
+from tests.hdl.test_spram import StoreTestbench, words
 from tests.sim.test_waveforms import read
 
 TOPK = {"k": 2, "score_width": 4, "id_width": 3}
@@ -270,7 +270,7 @@ def test_registers_of_a_netlist() -> None:
 
 
 def test_large_memories_are_single_port_ram_on_ice40() -> None:
-    made = netlist(StoreBench(registered=True), "ice40")
+    made = netlist(StoreTestbench(registered=True), "ice40")
     assert "SB_SPRAM256KA" in made.verilog.partition("endmodule")[0]
     words(made)
 

@@ -19,7 +19,7 @@ from ninefold.hdl.miner import MinerParameters
 from ninefold.sim.commands.compare import compare as command
 from ninefold.sim.cores import has_part, part_of
 from ninefold.sim.faults import Edit
-from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import encoded
 from ninefold.sim.levels import Case, Result, Setup, compare
 from ninefold.sim.levels.cases import SMALLEST_MINER, case_of
@@ -29,7 +29,7 @@ from ninefold.spec.link import Kind
 from tests.sim.planting import SELECTED, planted
 
 #: Returns the reply of a board to a request, spoilt, or None.
-Spoil = Callable[[Board, bytes, bytes], bytes | None]
+Spoil = Callable[[GoldenBoard, bytes, bytes], bytes | None]
 
 STEPS = 16
 SEED = 1
@@ -112,7 +112,7 @@ class GoldenTransport:
     def __init__(self, parameters: MinerParameters, spoil: Spoil) -> None:
         p = parameters
         limits = (p.request_limit, p.reply_limit)
-        self._board = Board(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits)
+        self._board = GoldenBoard(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits)
         self._spoil, self._held, self._replies = spoil, b"", b""
 
     def write(self, data: bytes, timeout_s: float) -> None:
@@ -132,19 +132,19 @@ class GoldenTransport:
         self._held = b""
 
 
-def sound(_: Board, __: bytes, reply: bytes) -> bytes:
+def sound(_: GoldenBoard, __: bytes, reply: bytes) -> bytes:
     return reply
 
 
-def silent(_: Board, body: bytes, reply: bytes) -> bytes | None:
+def silent(_: GoldenBoard, body: bytes, reply: bytes) -> bytes | None:
     return None if body[0] == Kind.QUERY and len(body) > 100 else reply
 
 
-def keeps_epoch(board: Board, body: bytes, reply: bytes) -> bytes:
+def keeps_epoch(board: GoldenBoard, body: bytes, reply: bytes) -> bytes:
     return reply[:3] + b"\7" + reply[4:] if body[0] == Kind.LOAD and board.rows is None else reply
 
 
-def loses_events(_: Board, body: bytes, reply: bytes) -> bytes:
+def loses_events(_: GoldenBoard, body: bytes, reply: bytes) -> bytes:
     return reply[:4] + bytes(4) + reply[8:] if body[0] == Kind.STATISTICS else reply
 
 

@@ -11,7 +11,7 @@ from ninefold.drivers.link_page import link_page
 from ninefold.drivers.register_files import markdown
 from ninefold.drivers.transports import open_transport
 from ninefold.hdl.configurations import configuration
-from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import encoded as golden_encoded
 from ninefold.sim.golden.link import receive
 from ninefold.spec.link import PAYLOAD_MAX, Fault
@@ -24,7 +24,7 @@ Talk = Callable[[bytes, int], bytes]
 def golden() -> Iterator[Talk]:
     miner = configuration(NAME).miner
     parameters = (miner.dimensions, miner.lanes, miner.depth, miner.k, miner.clock_hz, miner.mode, miner.window)
-    board = Board(*parameters, miner.request_limit, miner.reply_limit)
+    board = GoldenBoard(*parameters, miner.request_limit, miner.reply_limit)
 
     def talk(data: bytes, count: int) -> bytes:
         frames = receive(data, PAYLOAD_MAX).frames

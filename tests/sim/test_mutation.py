@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from ninefold.host.cli import cli
 from ninefold.sim.mutation import Campaign, Status, equivalence, results, sample, subject_of, subjects
-from ninefold.sim.mutation.cut import cuts_of
+from ninefold.sim.mutation.cutpoints import cutpoints_of
 from ninefold.sim.mutation.equivalence import Relation
 from ninefold.sim.mutation.miter import miter
 from ninefold.sim.mutation.netlist import Netlist, Port, device, flat, lines_of, ports_of, run_yosys
@@ -99,21 +99,21 @@ def test_a_sample_of_another_netlist_is_refused(queue: Netlist, kept: Path) -> N
         sample.read("queue", queue)
 
 
-#: A bench of the queue that looks at the first word only, and lets any number of others go unseen.
+#: A testbench of the queue that looks at the first word only, and lets any number of others go unseen.
 WEAK = """
 import cocotb
 
-from ninefold.sim.testbench.streams import Bench
+from ninefold.sim.testbench.streams import Testbench
 
 
 @cocotb.test()
 async def first_word(dut):
-    bench = Bench(dut)
-    source, sink = bench.source("input", lambda _: None), bench.sink("output", hex)
-    await bench.reset()
+    testbench = Testbench(dut)
+    source, sink = testbench.source("input", lambda _: None), testbench.sink("output", hex)
+    await testbench.reset()
     source.send([1])
     sink.expected.append(1)
-    await bench.finish()
+    await testbench.finish()
 """
 
 
@@ -122,12 +122,12 @@ def test_a_weak_bench_lets_mutants_survive(queue: Netlist, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     drawn = sample.read("queue", queue)
-    weak = Campaign(QUEUE, queue, drawn, bench="weak_bench")
+    weak = Campaign(QUEUE, queue, drawn, testbench="weak_bench")
     numbers = range(1, 15)
     verdicts = {verdict.mutant.number: verdict for verdict in weak.run(numbers, at_once=2)}
     assert weak.simulated(numbers) == weak.simulated() == len(numbers)
     survivors = [verdict for verdict in verdicts.values() if verdict.status is Status.SURVIVED]
-    assert len(survivors) > 3, "the weak bench kills too much to be one"
+    assert len(survivors) > 3, "the weak testbench kills too much to be one"
     assert {one.mutant.number for one in survivors} <= {*results.kept("queue").killed}
     assert results.reached(verdicts.values()) < results.WANTED
     for one in survivors:
@@ -140,7 +140,7 @@ def test_a_bench_that_fails_on_the_core_itself_is_named(
     (tmp_path / "wrong_bench.py").write_text(WEAK.replace("append(1)", "append(2)"))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    campaign = Campaign(QUEUE, queue, sample.read("queue", queue), bench="wrong_bench")
+    campaign = Campaign(QUEUE, queue, sample.read("queue", queue), testbench="wrong_bench")
     with pytest.raises(InputError, match=r"testbench of queue fails on the core itself, in first_word: output, word 0"):
         next(campaign.run([1]))
 
@@ -191,7 +191,7 @@ def test_assumptions_hide_what_no_legal_input_shows(queue: Netlist) -> None:
 def test_cuts_begin_with_everything_and_end_with_memories() -> None:
     sender = netlist_of("frame_sender")
     cell = next(name for name in lines_of(sender) if name.startswith("$flatten\\encoder.\\held.$"))
-    cuts = cuts_of(sender, cell)
+    cuts = cutpoints_of(sender, cell)
     assert len(cuts) == 4, "all registers, those outside of the queue, those outside of the encoder, none"
     assert [len(cut.pins) for cut in cuts] == sorted((len(cut.pins) for cut in cuts), reverse=True)
     memories = {pin.name.partition("__")[0] for pin in cuts[-1].pins}

@@ -103,9 +103,11 @@ def test_core_passes_its_testbench(core: str, parameters: dict[str, object], sim
 
 def spoilt(core: str, design: str, test: str, plusargs: list[str]) -> Outcome:
     simulator = find_simulator("verilator")
-    bench = f"ninefold.sim.cores.{core}.testbench"
+    testbench = f"ninefold.sim.cores.{core}.testbench"
     variables = {VARIABLE: json.dumps(PARAMETERS[core])}
-    (outcome,) = simulator.run(simulator.build(design), bench, 1, tests=[test], variables=variables, plusargs=plusargs)
+    (outcome,) = simulator.run(
+        simulator.build(design), testbench, 1, tests=[test], variables=variables, plusargs=plusargs
+    )
     return outcome
 
 

@@ -10,14 +10,14 @@ import cocotb
 from ninefold.sim.golden.link import pieces, stuff
 from ninefold.sim.testbench.fields import join, split
 from ninefold.sim.testbench.frames import FULL, corners, nearly_full, random_frames
-from ninefold.sim.testbench.streams import PATTERNS, Bench, always, blocked
+from ninefold.sim.testbench.streams import PATTERNS, Testbench, always, blocked
 
-__all__ = ["DecoderBench"]
+__all__ = ["CobsDecoderTestbench"]
 
 _WIDTHS = (8, 1, 1)
 
 
-class DecoderBench(Bench):
+class CobsDecoderTestbench(Testbench):
     """The decoder; a piece leaves in the cycle of its byte, so all of them are due when they are sent."""
 
     def __init__(self, dut: Any) -> None:
@@ -31,98 +31,98 @@ class DecoderBench(Bench):
         self.output.expected.extend(join(zip(piece, _WIDTHS, strict=True)) for piece in pieces(stream))
 
 
-async def started(dut: Any) -> DecoderBench:
+async def started(dut: Any) -> CobsDecoderTestbench:
     """Return a testbench with the device reset."""
-    bench = DecoderBench(dut)
-    await bench.reset()
-    return bench
+    tb = CobsDecoderTestbench(dut)
+    await tb.reset()
+    return tb
 
 
 @cocotb.test()
 async def directed(dut: Any) -> None:
     """A stream with pieces written by hand: a frame, a cut one, ends in a row, an empty group after a full one."""
-    bench = await started(dut)
+    tb = await started(dut)
     stream = (
         b"\x03\x11\x22\x02\x33\x00" + b"\x05\x01\x02\x00" + b"\x00\x00" + b"\x01\x01\x00" + b"\xff" + FULL + b"\x01\x00"
     )
     first = [(0x11, 0, 0), (0x22, 0, 0), (0, 0, 0), (0x33, 0, 0), (0, 1, 0), (1, 0, 0), (2, 0, 0), (0, 1, 1)]
     second = [(0, 0, 0), (0, 1, 0), *((byte, 0, 0) for byte in FULL), (0, 1, 0)]
     assert [tuple(map(int, piece)) for piece in pieces(stream)] == [*first, *second], "the model disagrees"
-    bench.send(stream)
-    await bench.finish()
+    tb.send(stream)
+    await tb.finish()
 
 
 @cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Frames of many sizes under each pattern of the source crossed with each of the sink."""
-    bench = await started(dut)
+    tb = await started(dut)
     for offered, taken in itertools.product(PATTERNS.values(), repeat=2):
-        bench.pace(offered, taken)
-        bench.send(b"".join(map(stuff, random_frames(bench.random, 4, 12))))
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.pace(offered, taken)
+        tb.send(b"".join(map(stuff, random_frames(tb.random, 4, 12))))
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def full_groups(dut: Any) -> None:
     """Groups around the longest one, at full pace and with pauses on either side."""
-    bench = await started(dut)
+    tb = await started(dut)
     for offered, taken in itertools.product([always, PATTERNS["bursts"]], repeat=2):
-        bench.pace(offered, taken)
-        bench.send(b"".join(map(stuff, corners())))
-        await bench.finish()
+        tb.pace(offered, taken)
+        tb.send(b"".join(map(stuff, corners())))
+        await tb.finish()
 
 
 @cocotb.test()
 async def codes_close_to_the_longest(dut: Any) -> None:
     """Codes that differ in one bit from the code of a full group, the only one without a following 0."""
-    bench = await started(dut)
-    bench.send(b"".join(map(stuff, nearly_full())))
-    await bench.finish()
+    tb = await started(dut)
+    tb.send(b"".join(map(stuff, nearly_full())))
+    await tb.finish()
 
 
 @cocotb.test()
 async def what_gives_nothing_waits_for_nothing(dut: Any) -> None:
     """A code, and an end without a frame, are accepted while the sink is blocked; a byte is not."""
-    bench = await started(dut)
-    bench.pace(always, blocked(30))
-    bench.send(b"\0\0" + stuff(b"\5\6"))
-    await bench.steps(20)
-    assert len(bench.input.accepted) == 3
-    await bench.finish()
+    tb = await started(dut)
+    tb.pace(always, blocked(30))
+    tb.send(b"\0\0" + stuff(b"\5\6"))
+    await tb.steps(20)
+    assert len(tb.input.accepted) == 3
+    await tb.finish()
 
 
 @cocotb.test()
 async def garbage(dut: Any) -> None:
     """Any bytes at all, each run ended by a 0: what is cut is marked, and the next frame is sound."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(20):
-        bench.pace(bench.random.choice(list(PATTERNS.values())), always)
-        low = bytes(bench.random.randrange(8) for _ in range(bench.random.randint(1, 60)))
-        bench.send(bench.random.choice([low, bench.random.randbytes(40), b"\xff" * 300]) + b"\0")
-        bench.send(b"".join(map(stuff, random_frames(bench.random, 2, 9))))
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.pace(tb.random.choice(list(PATTERNS.values())), always)
+        low = bytes(tb.random.randrange(8) for _ in range(tb.random.randint(1, 60)))
+        tb.send(tb.random.choice([low, tb.random.randbytes(40), b"\xff" * 300]) + b"\0")
+        tb.send(b"".join(map(stuff, random_frames(tb.random, 2, 9))))
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """A piece is offered in the cycle of its byte, and bytes are accepted at one a cycle."""
-    bench = await started(dut)
-    bench.send(stuff(b"\x05" * 40))
-    await bench.finish()
-    assert bench.output.offered == bench.input.accepted[1:]
-    assert bench.input.bubbles == 0
+    tb = await started(dut)
+    tb.send(stuff(b"\x05" * 40))
+    await tb.finish()
+    assert tb.output.offered == tb.input.accepted[1:]
+    assert tb.input.bubbles == 0
 
 
 @cocotb.test()
 async def reset_in_mid_frame(dut: Any) -> None:
     """After a reset nothing is left of a frame that was entering."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(12):
-        bench.pace(always, bench.random.choice([always, blocked(1000)]))
-        bench.send(stuff(FULL))
-        await bench.steps(bench.random.randint(1, 200))
-        await bench.reset()
-        bench.send(stuff(b"\x01\x00\x02"))
-        await bench.finish()
+        tb.pace(always, tb.random.choice([always, blocked(1000)]))
+        tb.send(stuff(FULL))
+        await tb.steps(tb.random.randint(1, 200))
+        await tb.reset()
+        tb.send(stuff(b"\x01\x00\x02"))
+        await tb.finish()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ninefold.drivers.protocol import requests
 from ninefold.hdl.miner import MinerParameters
-from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import encoded
 from ninefold.sim.golden.packed import pack, unpack
 from ninefold.sim.golden.quantise import nits_by_thresholds, nits_of_grid
@@ -99,7 +99,9 @@ class Conversation:
         """Set the golden board to its power-on state."""
         p = self.p
         limits = (p.request_limit, p.reply_limit)
-        self.board = Board(p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits, self._count_from)
+        self.board = GoldenBoard(
+            p.dimensions, p.lanes, p.depth, p.k, p.clock_hz, p.mode, p.window, *limits, self._count_from
+        )
 
     def plain(self, vectors: int, epoch: int) -> npt.NDArray[Any]:
         """Add a load and `count` queries, alternating between both formats; return their grid values."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from ninefold.sim.golden.board import Board
+from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.testbench.fields import parameters
-from ninefold.sim.testbench.streams import Bench, Sink
+from ninefold.sim.testbench.streams import Sink, Testbench
 from ninefold.spec.formats import GRID_MAX, GRID_MIN
 from ninefold.spec.link import LOAD_FINAL, PREFIX_BYTES, RESULT_BYTES, Kind
 from ninefold.spec.registers import BY_NAME, NO_TEMPERATURE, STATISTICS
 
-__all__ = ["MinerBench", "Request", "refused"]
+__all__ = ["MinerTestbench", "Request", "refused"]
 
 #: Kind, payload and epoch.
 Request = tuple[int, bytes, int]
@@ -51,7 +51,7 @@ class _Replies(Sink):
             self.expected.appendleft(_FRAME)
 
 
-class MinerBench(Bench):
+class MinerTestbench(Testbench):
     """The miner, with a golden board that replies to a request when its last byte is accepted."""
 
     def __init__(self, dut: Any) -> None:
@@ -73,7 +73,7 @@ class MinerBench(Bench):
 
     def forget(self) -> None:
         """Reset the model."""
-        self.board = Board(**self._given)
+        self.board = GoldenBoard(**self._given)
         self.sequence = self.epoch = 0
         self.rows = 1
         self.unsound = {"crc_errors": 0, "dropped": 0}

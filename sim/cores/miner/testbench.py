@@ -9,14 +9,14 @@ from typing import Any
 
 import cocotb
 
-from ninefold.sim.cores.miner.requests import MinerBench
+from ninefold.sim.cores.miner.requests import MinerTestbench
 from ninefold.sim.golden.link import crc32, encoded, receive, stuff
 from ninefold.sim.testbench.streams import PATTERNS, always, blocked
 from ninefold.spec.formats import GRID_MAX
 from ninefold.spec.link import LOAD_FINAL, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY
 
-__all__ = ["MinerBench"]
+__all__ = ["MinerTestbench"]
 
 _EPOCH = BY_NAME["epoch"].address
 _THRESHOLD = BY_NAME["threshold"].address
@@ -27,357 +27,357 @@ _READ_CYCLES = 42
 _CRC_POLYNOMIAL = 0xEDB88320
 
 
-async def started(dut: Any) -> MinerBench:
+async def started(dut: Any) -> MinerTestbench:
     """Return a testbench with the device reset."""
-    bench = MinerBench(dut)
-    await bench.restart()
-    return bench
+    tb = MinerTestbench(dut)
+    await tb.restart()
+    return tb
 
 
 @cocotb.test()
 async def directed(dut: Any) -> None:
     """A row of ones and one of minus ones, asked with ones: the scores are written by hand."""
-    bench = await started(dut)
-    half = bench.dimensions // 2
-    bench.request(Kind.LOAD, struct.pack("<I", LOAD_FINAL) + b"\xff" * half + b"\x11" * half)
-    sent = bench.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 2) + b"\x11" * half)
-    while bench.rx.words:
-        await bench.step()
+    tb = await started(dut)
+    half = tb.dimensions // 2
+    tb.request(Kind.LOAD, struct.pack("<I", LOAD_FINAL) + b"\xff" * half + b"\x11" * half)
+    sent = tb.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 2) + b"\x11" * half)
+    while tb.rx.words:
+        await tb.step()
     (body,) = receive(sent, 999).frames
-    found = struct.pack("<BBHHiHi", 0, 1, 2, 1, bench.dimensions, 0, -bench.dimensions)
+    found = struct.pack("<BBHHiHi", 0, 1, 2, 1, tb.dimensions, 0, -tb.dimensions)
     wanted = encoded(bytes([Kind.QUERY | 0x80, 1, body[2], 0]) + found)
-    assert bytes(bench.tx.expected)[-len(wanted) :] == wanted, "the model disagrees with the values written by hand"
-    await bench.finish()
+    assert bytes(tb.tx.expected)[-len(wanted) :] == wanted, "the model disagrees with the values written by hand"
+    await tb.finish()
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """The reply to a READ of one word begins as many cycles after its last byte as the miner says."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(4):
-        place = len(bench.tx.offered)
-        bench.read(_EPOCH)
-        while not bench.tx.expected:
-            await bench.step()
+        place = len(tb.tx.offered)
+        tb.read(_EPOCH)
+        while not tb.tx.expected:
+            await tb.step()
         # COBS begins with the length of a group of bytes, which is known behind it.
-        group = bench.tx.expected[0]
-        await bench.finish()
-        waited = bench.tx.offered[place] - bench.rx.accepted[-1] - group
+        group = tb.tx.expected[0]
+        await tb.finish()
+        waited = tb.tx.offered[place] - tb.rx.accepted[-1] - group
         assert waited == _READ_CYCLES, f"the reply began after {waited} cycles and {group} for its first group"
 
 
 @cocotb.test()
 async def registers(dut: Any) -> None:
     """The identity, what may be written, and addresses without a register."""
-    bench = await started(dut)
-    bench.read(IDENTITY.start, len(IDENTITY))
+    tb = await started(dut)
+    tb.read(IDENTITY.start, len(IDENTITY))
     for address in (*BY_NAME["threshold"].addresses, _EPOCH):
-        bench.write(address, bench.random.getrandbits(16))
-        bench.read(_THRESHOLD, 5)
+        tb.write(address, tb.random.getrandbits(16))
+        tb.read(_THRESHOLD, 5)
     for address in (0x13, 0x1D, 0x29, 0x3F, 0x40, 0x100):
-        bench.read(address)
-        bench.write(address, 1)
+        tb.read(address)
+        tb.write(address, 1)
     for bit in range(16):
-        bench.read(1 << bit)
-        bench.read(IDENTITY.start, 1 << bit)
-        bench.write(_THRESHOLD | 1 << bit, 1)
-    bench.request(Kind.RESET)
-    bench.read(_THRESHOLD, 5)
-    await bench.finish()
+        tb.read(1 << bit)
+        tb.read(IDENTITY.start, 1 << bit)
+        tb.write(_THRESHOLD | 1 << bit, 1)
+    tb.request(Kind.RESET)
+    tb.read(_THRESHOLD, 5)
+    await tb.finish()
 
 
 @cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Loads and queries of several sizes under each pattern of the source crossed with each of the sink."""
-    bench = await started(dut)
+    tb = await started(dut)
     for offered, taken in itertools.product(PATTERNS.values(), repeat=2):
-        bench.pace(offered, taken)
-        bench.load(bench.random.choice([1, 2, bench.depth - 1, bench.depth]))
+        tb.pace(offered, taken)
+        tb.load(tb.random.choice([1, 2, tb.depth - 1, tb.depth]))
         for grid in (False, True):
-            bench.query(bench.random.randint(1, 3), bench.random.randint(1, bench.k), grid=grid)
-        await bench.finish(settle=1)
-    await bench.finish()
+            tb.query(tb.random.randint(1, 3), tb.random.randint(1, tb.k), grid=grid)
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def results_that_wait(dut: Any) -> None:
     """Results come faster than they leave, until all before them waits, scores and grid values alike."""
-    bench = await started(dut)
+    tb = await started(dut)
     for pause in (0, 0, 400, 1200):
-        bench.load(bench.depth)
-        bench.pace(always, blocked(pause))
+        tb.load(tb.depth)
+        tb.pace(always, blocked(pause))
         for grid in (False, True, True, False):
             # What takes long to answer holds up the results behind it.
-            bench.read(IDENTITY.start, len(IDENTITY))
-            bench.query(bench.most(grid=grid), bench.k, grid=grid)
-        await bench.finish(settle=1)
-    await bench.finish()
+            tb.read(IDENTITY.start, len(IDENTITY))
+            tb.query(tb.most(grid=grid), tb.k, grid=grid)
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def offers_before_they_are_awaited(dut: Any) -> None:
     """The first byte of a reply is on offer although the host takes none."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(3):
-        bench.pace(always, blocked(400))
-        bench.request(Kind.IDENTIFY, b"1234")
-        await bench.steps(200)
-        assert len(bench.tx.offered) > len(bench.tx.accepted), "nothing is offered"
-        await bench.finish()
+        tb.pace(always, blocked(400))
+        tb.request(Kind.IDENTIFY, b"1234")
+        await tb.steps(200)
+        assert len(tb.tx.offered) > len(tb.tx.accepted), "nothing is offered"
+        await tb.finish()
 
 
 @cocotb.test()
 async def random_requests(dut: Any) -> None:
     """Requests of every kind in a row, some refused, while the patterns change."""
-    bench = await started(dut)
-    bench.load(bench.depth)
+    tb = await started(dut)
+    tb.load(tb.depth)
     for _ in range(25):
-        bench.pace(bench.random.choice(list(PATTERNS.values())), bench.random.choice(list(PATTERNS.values())))
+        tb.pace(tb.random.choice(list(PATTERNS.values())), tb.random.choice(list(PATTERNS.values())))
         for _ in range(4):
-            bench.random_request(bench.random)
-        await bench.steps(bench.random.randint(1, 300))
-    await bench.finish()
+            tb.random_request(tb.random)
+        await tb.steps(tb.random.randint(1, 300))
+    await tb.finish()
 
 
 @cocotb.test()
 async def damaged_requests(dut: Any) -> None:
     """Requests with a flipped bit, cut short or behind garbage: what is not sound has no effect."""
-    bench = await started(dut)
-    bench.load(bench.depth)
+    tb = await started(dut)
+    tb.load(tb.depth)
     for _ in range(30):
-        queued = len(bench.rx.words)
-        bench.query(1, bench.k)
-        sent = [bench.rx.words.pop() for _ in range(len(bench.rx.words) - queued)][::-1]
-        place = bench.random.randrange(len(sent) - 1)
-        fault = bench.random.randrange(3)
+        queued = len(tb.rx.words)
+        tb.query(1, tb.k)
+        sent = [tb.rx.words.pop() for _ in range(len(tb.rx.words) - queued)][::-1]
+        place = tb.random.randrange(len(sent) - 1)
+        fault = tb.random.randrange(3)
         if fault == 0:
-            sent[place] ^= 1 << bench.random.randrange(8)
+            sent[place] ^= 1 << tb.random.randrange(8)
         elif fault == 1:
-            del sent[place : place + bench.random.randint(1, 9)]
-        bench.rx.send(sent)
-    bench.rx.send(b"\0")
-    await bench.counters()
+            del sent[place : place + tb.random.randint(1, 9)]
+        tb.rx.send(sent)
+    tb.rx.send(b"\0")
+    await tb.counters()
 
 
 @cocotb.test()
 async def repeats_are_answered_again(dut: Any) -> None:
     """A request whose reply is kept is not executed again: the same bytes come, though the epoch is another one."""
-    bench = await started(dut)
-    bench.load(2)
-    await bench.finish()
-    sent = bench.query(2, bench.k)
-    await bench.finish()
-    bench.write(_EPOCH, bench.epoch ^ 3)
-    await bench.finish()
+    tb = await started(dut)
+    tb.load(2)
+    await tb.finish()
+    sent = tb.query(2, tb.k)
+    await tb.finish()
+    tb.write(_EPOCH, tb.epoch ^ 3)
+    await tb.finish()
     for _ in range(3):
-        bench.rx.send(sent)
-        await bench.finish()
-    bench.request(Kind.IDENTIFY, b"1234")
-    bench.rx.send(sent)
-    await bench.finish()
+        tb.rx.send(sent)
+        await tb.finish()
+    tb.request(Kind.IDENTIFY, b"1234")
+    tb.rx.send(sent)
+    await tb.finish()
     # Requests are distinguished by their CRCs. That takes a large number of them, in every slot.
     for number in range(40):
-        first = bench.random.randrange(_THRESHOLD, _THRESHOLD + 4)
-        sent = bench.request(Kind.READ, struct.pack("<HH", first, 1))
-        bench.write(first, bench.random.randrange(5000))
-        await bench.finish(settle=1)
-        bench.rx.send(sent)
-        await bench.finish(settle=1)
+        first = tb.random.randrange(_THRESHOLD, _THRESHOLD + 4)
+        sent = tb.request(Kind.READ, struct.pack("<HH", first, 1))
+        tb.write(first, tb.random.randrange(5000))
+        await tb.finish(settle=1)
+        tb.rx.send(sent)
+        await tb.finish(settle=1)
         if number % 3 == 0:
-            bench.request(Kind.IDENTIFY, b"1234")
+            tb.request(Kind.IDENTIFY, b"1234")
 
 
 @cocotb.test()
 async def reset_in_mid_run(dut: Any) -> None:
     """After a reset nothing is left of a load, a query or a reply."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(10):
-        bench.pace(always, bench.random.choice([always, blocked(10_000)]))
-        bench.load(bench.depth)
-        bench.query(3, bench.k)
-        await bench.steps(bench.random.randint(1, 600))
-        await bench.restart()
-        await bench.steps(bench.random.choice([0, 40]))
-        bench.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 1) + bench.nits(1))
-        bench.load(1)
-        bench.query(1, 1)
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.pace(always, tb.random.choice([always, blocked(10_000)]))
+        tb.load(tb.depth)
+        tb.query(3, tb.k)
+        await tb.steps(tb.random.randint(1, 600))
+        await tb.restart()
+        await tb.steps(tb.random.choice([0, 40]))
+        tb.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 1) + tb.nits(1))
+        tb.load(1)
+        tb.query(1, 1)
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def refusals(dut: Any) -> None:
     """Refusals give the reason, at every limit, and change nothing."""
-    bench = await started(dut)
-    bench.query(1, 1)
-    bench.load(bench.depth)
-    await bench.finish()
-    for number, (kind, payload, epoch) in enumerate(bench.refused()):
-        bench.request(kind, payload, epoch)
+    tb = await started(dut)
+    tb.query(1, 1)
+    tb.load(tb.depth)
+    await tb.finish()
+    for number, (kind, payload, epoch) in enumerate(tb.refused()):
+        tb.request(kind, payload, epoch)
         if number % 8 == 0:
-            bench.read(_THRESHOLD, 9)
-            bench.query(1, bench.k, grid=bool(number & 8))
-            await bench.finish(settle=1)
-    bench.read(_THRESHOLD, 9)
-    await bench.finish()
+            tb.read(_THRESHOLD, 9)
+            tb.query(1, tb.k, grid=bool(number & 8))
+            await tb.finish(settle=1)
+    tb.read(_THRESHOLD, 9)
+    await tb.finish()
 
 
 @cocotb.test()
 async def writes(dut: Any) -> None:
     """Several registers at once; only bit 0 of control resets, and only once; thresholds hold for later queries."""
-    bench = await started(dut)
-    bench.load(bench.depth)
+    tb = await started(dut)
+    tb.load(tb.depth)
     for bit in range(32):
-        bench.epoch = (bit * 37 + 1) % 256
-        thresholds = [bench.random.randrange(1, GRID_MAX) for _ in range(4)]
-        bench.write(_THRESHOLD, *(t | 1 << bit & ~0x7FFF for t in thresholds), bench.epoch | 1 << bit & ~0xFF)
-        bench.write(_CONTROL, 1 << bit & ~1)
-        bench.write(_THRESHOLD + bit % 4, thresholds[bit % 4])
-        bench.read(_THRESHOLD, 9)
-        values = [bench.random.choice((-1, 1)) * (t + bench.random.randint(-1, 1)) for t in thresholds]
-        asked = struct.pack(f"<{bench.dimensions}h", *bench.random.choices(values, k=bench.dimensions))
-        bench.request(Kind.QUERY, struct.pack("<BBH", 1, 1, bench.k) + asked, bench.epoch)
-        await bench.finish(settle=1)
+        tb.epoch = (bit * 37 + 1) % 256
+        thresholds = [tb.random.randrange(1, GRID_MAX) for _ in range(4)]
+        tb.write(_THRESHOLD, *(t | 1 << bit & ~0x7FFF for t in thresholds), tb.epoch | 1 << bit & ~0xFF)
+        tb.write(_CONTROL, 1 << bit & ~1)
+        tb.write(_THRESHOLD + bit % 4, thresholds[bit % 4])
+        tb.read(_THRESHOLD, 9)
+        values = [tb.random.choice((-1, 1)) * (t + tb.random.randint(-1, 1)) for t in thresholds]
+        asked = struct.pack(f"<{tb.dimensions}h", *tb.random.choices(values, k=tb.dimensions))
+        tb.request(Kind.QUERY, struct.pack("<BBH", 1, 1, tb.k) + asked, tb.epoch)
+        await tb.finish(settle=1)
     for control in (0xFFFFFFFF, 1, 0, 0xFFFFFFFE, 1):
-        bench.write(_THRESHOLD, 1, 2)
-        bench.write(_CONTROL, control)
-        bench.read(_THRESHOLD, 9)
+        tb.write(_THRESHOLD, 1, 2)
+        tb.write(_CONTROL, control)
+        tb.read(_THRESHOLD, 9)
         # Registers written after a reset keep their values, and rows loaded after it stay.
-        bench.write(_THRESHOLD + 1, 3, 4)
-        bench.read(_THRESHOLD, 9)
-        bench.epoch = 0
-        bench.query(1, 1)
-        bench.load(1)
-        bench.write(_THRESHOLD, 5)
-        bench.query(1, 1, grid=True)
-        bench.write(_CONTROL, 0)
-        bench.write(_THRESHOLD + 3, 6)
-        bench.read(_THRESHOLD, 9)
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.write(_THRESHOLD + 1, 3, 4)
+        tb.read(_THRESHOLD, 9)
+        tb.epoch = 0
+        tb.query(1, 1)
+        tb.load(1)
+        tb.write(_THRESHOLD, 5)
+        tb.query(1, 1, grid=True)
+        tb.write(_CONTROL, 0)
+        tb.write(_THRESHOLD + 3, 6)
+        tb.read(_THRESHOLD, 9)
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def loads_in_blocks(dut: Any) -> None:
     """Blocks of every size, at every offset; one that does not continue the load is refused, one at 0 starts a load."""
-    bench = await started(dut)
-    size = bench.dimensions // 2
-    whole = bench.nits(min(bench.depth, 5))[: (bench.longest - 4) // size * size]
+    tb = await started(dut)
+    size = tb.dimensions // 2
+    whole = tb.nits(min(tb.depth, 5))[: (tb.longest - 4) // size * size]
     for step in (1, 2, 3, size, size + 1, len(whole)):
         for cut in (step, 2 * step, len(whole)):
             for offset in range(0, len(whole), step):
                 final = LOAD_FINAL if offset + step >= len(whole) else 0
-                bench.request(Kind.LOAD, struct.pack("<I", offset | final) + whole[offset : offset + step])
+                tb.request(Kind.LOAD, struct.pack("<I", offset | final) + whole[offset : offset + step])
                 if offset < cut <= offset + step:
-                    bench.read(_EPOCH, 5)
-                    bench.request(Kind.LOAD, struct.pack("<I", offset + step + 1) + b"\0")
-                    bench.request(Kind.LOAD, struct.pack("<I", offset + step | LOAD_FINAL) + bytes(len(whole) + 1))
-                    bench.query(1, 1)
-                    bench.write(_THRESHOLD, bench.random.randrange(4096))
-            bench.read(_EPOCH, 5)
-            bench.epoch = 0
-            bench.query(2, bench.k)
-            bench.request(Kind.LOAD, struct.pack("<I", 0) + whole[:step])
-            bench.read(_EPOCH, 5)
-            if bench.random.getrandbits(1):
-                bench.request(Kind.RESET)
-            await bench.finish(settle=1)
-    bench.load(bench.depth)
-    bench.query(2, bench.k)
-    await bench.finish()
+                    tb.read(_EPOCH, 5)
+                    tb.request(Kind.LOAD, struct.pack("<I", offset + step + 1) + b"\0")
+                    tb.request(Kind.LOAD, struct.pack("<I", offset + step | LOAD_FINAL) + bytes(len(whole) + 1))
+                    tb.query(1, 1)
+                    tb.write(_THRESHOLD, tb.random.randrange(4096))
+            tb.read(_EPOCH, 5)
+            tb.epoch = 0
+            tb.query(2, tb.k)
+            tb.request(Kind.LOAD, struct.pack("<I", 0) + whole[:step])
+            tb.read(_EPOCH, 5)
+            if tb.random.getrandbits(1):
+                tb.request(Kind.RESET)
+            await tb.finish(settle=1)
+    tb.load(tb.depth)
+    tb.query(2, tb.k)
+    await tb.finish()
 
 
 @cocotb.test()
 async def each_request_behind_each(dut: Any) -> None:
     """Pairs of requests, the second received while the first is executed and nothing is sent; none overtakes."""
-    bench = await started(dut)
+    tb = await started(dut)
     makers: list[Callable[[], object]] = [
-        lambda: bench.query(2, bench.k),
-        lambda: bench.query(2, 1, grid=True),
-        lambda: bench.load(bench.random.randint(1, bench.depth)),
-        lambda: bench.write(_THRESHOLD + bench.random.randrange(4), bench.random.randrange(6000)),
-        lambda: bench.read(_THRESHOLD, 9),
-        lambda: bench.request(Kind.IDENTIFY, bench.random.randbytes(4)),
-        lambda: bench.request(Kind.RESET),
+        lambda: tb.query(2, tb.k),
+        lambda: tb.query(2, 1, grid=True),
+        lambda: tb.load(tb.random.randint(1, tb.depth)),
+        lambda: tb.write(_THRESHOLD + tb.random.randrange(4), tb.random.randrange(6000)),
+        lambda: tb.read(_THRESHOLD, 9),
+        lambda: tb.request(Kind.IDENTIFY, tb.random.randbytes(4)),
+        lambda: tb.request(Kind.RESET),
     ]
-    bench.load(bench.depth)
+    tb.load(tb.depth)
     for first, second in itertools.product(makers, repeat=2):
-        bench.pace(always, blocked(bench.random.choice([0, 0, 200, 400])))
+        tb.pace(always, blocked(tb.random.choice([0, 0, 200, 400])))
         first()
         second()
-        bench.query(1, bench.k, grid=True)
+        tb.query(1, tb.k, grid=True)
         if makers[-1] in (first, second):
-            bench.load(bench.depth)
-        await bench.finish(settle=1)
-    await bench.finish()
+            tb.load(tb.depth)
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def frames_of_every_length(dut: Any) -> None:
     """Requests of no kind, as long as the buffer and longer, one behind another while the board waits."""
-    bench = await started(dut)
-    lengths = [*range(12), *range(bench.longest - 2, bench.longest + 8), *range(bench.capacity - 6, bench.capacity + 4)]
-    for length in bench.random.sample(lengths, len(lengths)):
-        bench.pace(always, blocked(bench.random.choice([0, 300])))
-        bench.request(0x3F, bench.random.randbytes(length))
+    tb = await started(dut)
+    lengths = [*range(12), *range(tb.longest - 2, tb.longest + 8), *range(tb.capacity - 6, tb.capacity + 4)]
+    for length in tb.random.sample(lengths, len(lengths)):
+        tb.pace(always, blocked(tb.random.choice([0, 300])))
+        tb.request(0x3F, tb.random.randbytes(length))
         # Groups of COBS as long as a request can have.
-        bench.request(0x3F, bytes(bench.random.choices(range(1, 256), k=min(length, bench.longest))), epoch=1)
-        bench.rx.send(bench.random.choice([b"", b"\0", b"\0\0", b"\1\0", b"\5\0"]))
-        if bench.random.getrandbits(1):
-            await bench.finish(settle=1)
-    await bench.counters()
+        tb.request(0x3F, bytes(tb.random.choices(range(1, 256), k=min(length, tb.longest))), epoch=1)
+        tb.rx.send(tb.random.choice([b"", b"\0", b"\0\0", b"\1\0", b"\5\0"]))
+        if tb.random.getrandbits(1):
+            await tb.finish(settle=1)
+    await tb.counters()
 
 
 @cocotb.test()
 async def every_bit_of_the_check_counts(dut: Any) -> None:
     """Frames whose CRC leaves a remainder that is wrong in one bit are refused."""
-    bench = await started(dut)
-    body = bytes([Kind.IDENTIFY, bench.sequence, 0, 0]) + b"1234"
+    tb = await started(dut)
+    body = bytes([Kind.IDENTIFY, tb.sequence, 0, 0]) + b"1234"
     for bit in range(32):
         # The remainder of a whole frame, 32 bits after the check: backwards through the division.
         wrong = 1 << bit
         for _ in range(32):
             wrong = (wrong ^ _CRC_POLYNOMIAL) << 1 | 1 if wrong >> 31 else wrong << 1
-        bench.rx.send(stuff(body + (crc32(body) ^ wrong).to_bytes(4, "little")))
-    assert (await bench.counters())["crc_errors"] == 32
+        tb.rx.send(stuff(body + (crc32(body) ^ wrong).to_bytes(4, "little")))
+    assert (await tb.counters())["crc_errors"] == 32
 
 
 @cocotb.test()
 async def statistics(dut: Any) -> None:
     """Queries, scores and frames that are not sound are counted, each once, also while counters are read."""
-    bench = await started(dut)
+    tb = await started(dut)
     # Before any has come far: they may begin shortly before they wrap around.
-    await bench.counters()
-    bench.load(bench.depth)
+    await tb.counters()
+    tb.load(tb.depth)
     for round_ in range(8):
         kind = (Kind.STATISTICS, Kind.READ)[round_ % 2]
-        before = await bench.counters(kind)
+        before = await tb.counters(kind)
         # Enough in one of the rounds for a long carry in a counter.
-        asked = bench.random.randint(1, 3) + 60 * (round_ == 1)
-        unsound = bench.random.randint(0, 3) + 150 * (round_ == 2)
-        cut = bench.random.randint(0, 3) + 1500 * (round_ == 0)
+        asked = tb.random.randint(1, 3) + 60 * (round_ == 1)
+        unsound = tb.random.randint(0, 3) + 150 * (round_ == 2)
+        cut = tb.random.randint(0, 3) + 1500 * (round_ == 0)
         # As many scores as there is time for while counters are held.
-        many = min(bench.most(grid=False), 8)
-        bench.request(Kind.STATISTICS)
-        bench.query(many, bench.k)
-        await bench.finish(settle=1)
-        bench.read(IDENTITY.start, len(IDENTITY))
-        bench.query(many, 1)
+        many = min(tb.most(grid=False), 8)
+        tb.request(Kind.STATISTICS)
+        tb.query(many, tb.k)
+        await tb.finish(settle=1)
+        tb.read(IDENTITY.start, len(IDENTITY))
+        tb.query(many, 1)
         for _ in range(asked):
-            bench.query(2, bench.k)
-            bench.request(Kind.STATISTICS)
+            tb.query(2, tb.k)
+            tb.request(Kind.STATISTICS)
         for count, frame in ((unsound, encoded(b"\7\0\0\0")[:-2] + b"\x7f\0"), (cut, b"\5\1\0")):
             for number in range(count):
-                bench.rx.send(frame)
+                tb.rx.send(frame)
                 if number < 3:
-                    bench.request(Kind.STATISTICS)
-        after = await bench.counters(kind)
+                    tb.request(Kind.STATISTICS)
+        after = await tb.counters(kind)
         found = [after[name] - before[name] for name in ("queries", "accepted", "crc_errors", "dropped")]
         queries = 2 * (asked + many)
-        assert found == [queries, queries * bench.rows, unsound, cut], f"{found} were counted"
+        assert found == [queries, queries * tb.rows, unsound, cut], f"{found} were counted"
         assert 0 < after["stalls"] - before["stalls"] < after["cycles"] - before["cycles"]
-    bench.request(Kind.RESET)
-    await bench.finish()
-    bench.begun, bench.epoch, bench.unsound = bench.tx.offered[-1], 0, {"crc_errors": 0, "dropped": 0}
-    after = await bench.counters()
+    tb.request(Kind.RESET)
+    await tb.finish()
+    tb.begun, tb.epoch, tb.unsound = tb.tx.offered[-1], 0, {"crc_errors": 0, "dropped": 0}
+    after = await tb.counters()
     assert not any(count for name, count in after.items() if name != "cycles"), f"{after} after a reset"

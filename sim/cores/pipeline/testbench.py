@@ -15,17 +15,17 @@ from ninefold.sim.golden.quantise import grid, nits_of_grid
 from ninefold.sim.golden.similarity import similarity
 from ninefold.sim.golden.topk import topk
 from ninefold.sim.testbench.fields import join, parameters, signed, split, words
-from ninefold.sim.testbench.streams import PATTERNS, Bench, always, blocked
+from ninefold.sim.testbench.streams import PATTERNS, Testbench, always, blocked
 from ninefold.spec.formats import GRID_MAX, GRID_MIN, MODES, NIT_BITS, NIT_MAX, NIT_MIN, THRESHOLDS, Mode, score_bits
 
-__all__ = ["PipelineBench"]
+__all__ = ["PipelineTestbench"]
 
 _GRID_BITS = 16
 
 Vector = Sequence[int]
 
 
-class PipelineBench(Bench):
+class PipelineTestbench(Testbench):
     """The pipeline with a model that follows thresholds, loads and queries in the order in which they are accepted.
 
     A query that begins in the cycle in which a load is offered, or before, is answered by the vectors of the load
@@ -178,223 +178,221 @@ class PipelineBench(Bench):
         await super().finish(settle or 4 * self.k + 60)
 
 
-async def started(dut: Any) -> PipelineBench:
+async def started(dut: Any) -> PipelineTestbench:
     """Return a testbench with the device reset."""
-    bench = PipelineBench(dut)
-    await bench.restart()
-    return bench
+    tb = PipelineTestbench(dut)
+    await tb.restart()
+    return tb
 
 
 @cocotb.test()
 async def directed(dut: Any) -> None:
     """Saturated queries on extreme vectors, with the results written by hand; ties go to the lower id."""
-    bench = await started(dut)
-    d = bench.dimensions
-    rows = [[-4] * d, [0] * d, [4] * d, [0] * d, [4] * d][: bench.depth]
+    tb = await started(dut)
+    d = tb.dimensions
+    rows = [[-4] * d, [0] * d, [4] * d, [0] * d, [4] * d][: tb.depth]
     by_hand = {GRID_MAX: [2, 4, 1, 3, 0], GRID_MIN: [0, 1, 3, 2, 4], 0: [0, 1, 2, 3, 4]}
     scores = [-16 * d, 0, 16 * d, 0, 16 * d]
-    await bench.loaded(rows)
+    await tb.loaded(rows)
     for value, ids in by_hand.items():
         sign = (value > 0) - (value < 0)
-        best = [(sign * scores[i], i) for i in ids if i < len(rows)][: bench.k]
-        bench.send([[value] * d])
-        while bench.values.words:
-            await bench.step()
-        due = [bench.describe(payload) for payload in bench.results.expected]
+        best = [(sign * scores[i], i) for i in ids if i < len(rows)][: tb.k]
+        tb.send([[value] * d])
+        while tb.values.words:
+            await tb.step()
+        due = [tb.describe(payload) for payload in tb.results.expected]
         final = len(best) - 1
         assert due == [{"score": s, "id": i, "last": int(n == final)} for n, (s, i) in enumerate(best)], "wrong model"
-        await bench.finish()
+        await tb.finish()
 
 
 @cocotb.test()
 async def embeddings(dut: Any) -> None:
     """Vectors of unit length in clusters, as embeddings are, each searched with noise and scaled to the grid."""
-    bench = await started(dut)
-    random = np.random.default_rng(bench.random.getrandbits(32))
-    shape = (bench.depth, bench.dimensions)
-    vectors = (
-        random.normal(size=shape) + 2 * random.normal(size=(3, bench.dimensions))[random.integers(3, size=shape[0])]
-    )
+    tb = await started(dut)
+    random = np.random.default_rng(tb.random.getrandbits(32))
+    shape = (tb.depth, tb.dimensions)
+    vectors = random.normal(size=shape) + 2 * random.normal(size=(3, tb.dimensions))[random.integers(3, size=shape[0])]
     scale = float(np.float32(0.6 / vectors.std()))
     for mode in MODES:
-        await bench.quantise_as(mode)
-        await bench.loaded(nits_of_grid(grid(vectors, scale), mode).tolist())
+        await tb.quantise_as(mode)
+        await tb.loaded(nits_of_grid(grid(vectors, scale), mode).tolist())
         noisy = vectors[random.permutation(shape[0])[:12]] + random.normal(size=(min(12, shape[0]), shape[1])) / 4
-        bench.send(grid(noisy, scale).tolist())
-        await bench.finish()
+        tb.send(grid(noisy, scale).tolist())
+        await tb.finish()
 
 
 @cocotb.test()
 async def every_product(dut: Any) -> None:
     """Every nit of a vector, alone, with grid values on both sides of every threshold."""
-    bench = await started(dut)
-    reached = THRESHOLDS[bench.mode].reached_at
+    tb = await started(dut)
+    reached = THRESHOLDS[tb.mode].reached_at
     values = [sign * (t - below) for t in (1, *reached) for below in (0, 1) for sign in (1, -1)]
     rows = range(NIT_MIN, NIT_MAX + 1)
     # All that are loaded at a time are among the results.
-    at_once = min(bench.k, bench.depth)
-    for position in sorted(bench.random.sample(range(bench.dimensions), min(bench.dimensions, 8))):
+    at_once = min(tb.k, tb.depth)
+    for position in sorted(tb.random.sample(range(tb.dimensions), min(tb.dimensions, 8))):
         for start in range(0, len(rows), at_once):
             nits = rows[start : start + at_once]
-            await bench.loaded([[nit if at == position else 0 for at in range(bench.dimensions)] for nit in nits])
-            queries = bench.random_queries(len(values))
+            await tb.loaded([[nit if at == position else 0 for at in range(tb.dimensions)] for nit in nits])
+            queries = tb.random_queries(len(values))
             for query, value in zip(queries, values, strict=True):
                 query[position] = value
-            bench.send(queries)
-            await bench.finish(settle=1)
-    await bench.finish()
+            tb.send(queries)
+            await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Databases of fewer and of more than k vectors under each pattern of the source crossed with each of the sink."""
-    bench = await started(dut)
-    k, depth = bench.k, bench.rows
+    tb = await started(dut)
+    k, depth = tb.k, tb.rows
     sizes = itertools.cycle(n for n in sorted({1, max(1, k - 1), k, k + 1, depth}) if n <= depth)
     for offered, taken in itertools.product(PATTERNS.values(), repeat=2):
-        bench.pace(offered, taken)
-        await bench.loaded(bench.random_database(next(sizes)))
-        bench.send(bench.random_queries(bench.random.randint(1, 4)))
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.pace(offered, taken)
+        await tb.loaded(tb.random_database(next(sizes)))
+        tb.send(tb.random_queries(tb.random.randint(1, 4)))
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def thresholds_in_mid_query(dut: Any) -> None:
     """Thresholds of no mode, written while words are accepted: each word is quantised by its cycle's thresholds."""
-    bench = await started(dut)
+    tb = await started(dut)
     patterns = list(PATTERNS.values())
     for _ in range(16):
-        await bench.loaded(bench.random_database(bench.random.randint(1, min(bench.k, bench.depth))))
-        bench.pace(bench.random.choice(patterns), bench.random.choice(patterns))
-        bench.threshold.pace(bench.random.choice(patterns))
-        written = [*bench.reached_at]
-        for _ in range(bench.random.randint(4, 16)):
-            written.append(bench.random.choice([bench.random.getrandbits(16), bench.random.randrange(8192)]))
-            bench.write((bench.random.randrange(4), written[-1]))
-        bench.send(bench.near(written) for _ in range(20))
-        await bench.finish(settle=1)
-    await bench.finish()
+        await tb.loaded(tb.random_database(tb.random.randint(1, min(tb.k, tb.depth))))
+        tb.pace(tb.random.choice(patterns), tb.random.choice(patterns))
+        tb.threshold.pace(tb.random.choice(patterns))
+        written = [*tb.reached_at]
+        for _ in range(tb.random.randint(4, 16)):
+            written.append(tb.random.choice([tb.random.getrandbits(16), tb.random.randrange(8192)]))
+            tb.write((tb.random.randrange(4), written[-1]))
+        tb.send(tb.near(written) for _ in range(20))
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def loads_between_queries(dut: Any) -> None:
     """Loads, queries and thresholds, all waiting at once, under patterns that change: none overtakes another."""
-    bench = await started(dut)
+    tb = await started(dut)
     patterns = list(PATTERNS.values())
     for round_ in range(60):
-        bench.pace(bench.random.choice(patterns), bench.random.choice(patterns))
-        bench.load.pace(bench.random.choice(patterns))
-        if round_ == 0 or bench.random.getrandbits(1):
-            bench.send_load(bench.random_database(bench.random.randint(1, bench.rows + 1)))
-        if not bench.random.randrange(4):
-            bench.write((bench.random.randrange(4), bench.random.randrange(8192)))
-        bench.send(bench.random_queries(bench.random.randint(0, 3)))
-        await bench.steps(bench.random.randint(1, 60 + bench.rows * bench.beats))
-    await bench.finish()
-    await bench.check_rate(bench.depth)
+        tb.pace(tb.random.choice(patterns), tb.random.choice(patterns))
+        tb.load.pace(tb.random.choice(patterns))
+        if round_ == 0 or tb.random.getrandbits(1):
+            tb.send_load(tb.random_database(tb.random.randint(1, tb.rows + 1)))
+        if not tb.random.randrange(4):
+            tb.write((tb.random.randrange(4), tb.random.randrange(8192)))
+        tb.send(tb.random_queries(tb.random.randint(0, 3)))
+        await tb.steps(tb.random.randint(1, 60 + tb.rows * tb.beats))
+    await tb.finish()
+    await tb.check_rate(tb.depth)
 
 
 @cocotb.test()
 async def a_load_waits_for_queries(dut: Any) -> None:
     """A load offered behind any word of queries is accepted once those that have begun are on their way, as a whole."""
-    bench = await started(dut)
-    await bench.loaded(bench.random_database(bench.rows))
-    few = min(bench.beats, 3)
-    for words_before in [*range(2 * few + 1), *range(3 * bench.beats - few, 3 * bench.beats + 1)]:
+    tb = await started(dut)
+    await tb.loaded(tb.random_database(tb.rows))
+    few = min(tb.beats, 3)
+    for words_before in [*range(2 * few + 1), *range(3 * tb.beats - few, 3 * tb.beats + 1)]:
         for pause in (0, 1, 5, 9):
-            before = len(bench.values.accepted)
-            bench.send(bench.random_queries(3 + pause))
-            while len(bench.values.accepted) < before + words_before:
-                await bench.step()
-            await bench.steps(pause)
-            bench.send_load(bench.random_database(bench.random.randint(1, bench.rows)))
-            await bench.finish(settle=1)
-            first = bench.values.accepted[before : before + bench.beats]
-            assert first[-1] - first[0] == bench.beats - 1, f"the words of a query are accepted in cycles {first}"
-    await bench.finish()
+            before = len(tb.values.accepted)
+            tb.send(tb.random_queries(3 + pause))
+            while len(tb.values.accepted) < before + words_before:
+                await tb.step()
+            await tb.steps(pause)
+            tb.send_load(tb.random_database(tb.random.randint(1, tb.rows)))
+            await tb.finish(settle=1)
+            first = tb.values.accepted[before : before + tb.beats]
+            assert first[-1] - first[0] == tb.beats - 1, f"the words of a query are accepted in cycles {first}"
+    await tb.finish()
 
 
 @cocotb.test()
 async def queries_wait_for_the_first_load(dut: Any) -> None:
     """Queries that come before the first load, or in its midst, are answered by its vectors."""
-    bench = await started(dut)
+    tb = await started(dut)
     for pattern in ("always", "one tenth"):
-        bench.send(bench.random_queries(12))
-        await bench.steps(60)
-        assert not bench.results.offered, "a result although nothing was loaded"
-        bench.load.pace(PATTERNS[pattern])
-        bench.send_load(bench.random_database(bench.rows))
-        await bench.finish()
-        await bench.restart()
+        tb.send(tb.random_queries(12))
+        await tb.steps(60)
+        assert not tb.results.offered, "a result although nothing was loaded"
+        tb.load.pace(PATTERNS[pattern])
+        tb.send_load(tb.random_database(tb.rows))
+        await tb.finish()
+        await tb.restart()
 
 
 @cocotb.test()
 async def words_past_the_store_have_no_effect(dut: Any) -> None:
     """A load of more vectors than fit keeps the first `depth` of them, and the next load is whole again."""
-    bench = await started(dut)
-    for rows in (bench.depth + 1, max(1, bench.depth - 1), 2 * bench.depth + 1, bench.depth, bench.depth + 2, 1):
-        await bench.loaded(bench.random_database(rows))
-        bench.send(bench.random_queries(3))
-        await bench.finish()
+    tb = await started(dut)
+    for rows in (tb.depth + 1, max(1, tb.depth - 1), 2 * tb.depth + 1, tb.depth, tb.depth + 2, 1):
+        await tb.loaded(tb.random_database(rows))
+        tb.send(tb.random_queries(3))
+        await tb.finish()
 
 
 @cocotb.test()
 async def queries_follow_without_a_bubble(dut: Any) -> None:
     """At saturation a query on N vectors takes N * beats cycles."""
-    bench = await started(dut)
-    for count in sorted({1, min(bench.k, bench.depth), bench.depth}):
-        await bench.restart()
-        await bench.check_rate(count)
+    tb = await started(dut)
+    for count in sorted({1, min(tb.k, tb.depth), tb.depth}):
+        await tb.restart()
+        await tb.check_rate(count)
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """From the last word of a query to its first result: the three cores and N * beats - 1 cycles."""
-    bench = await started(dut)
-    parts = [5, latency_of_scores(bench.beats, bench.lanes), latency_of_results(bench.k)]
-    for count in sorted({1, bench.depth}):
-        await bench.restart()
-        await bench.loaded(bench.random_database(count))
-        bench.send(bench.random_queries(1))
-        await bench.finish()
-        promised = sum(parts) + (count - 1) * bench.beats
-        taken = bench.results.offered[0] - bench.values.accepted[-1]
+    tb = await started(dut)
+    parts = [5, latency_of_scores(tb.beats, tb.lanes), latency_of_results(tb.k)]
+    for count in sorted({1, tb.depth}):
+        await tb.restart()
+        await tb.loaded(tb.random_database(count))
+        tb.send(tb.random_queries(1))
+        await tb.finish()
+        promised = sum(parts) + (count - 1) * tb.beats
+        taken = tb.results.offered[0] - tb.values.accepted[-1]
         assert taken == promised, f"{taken} cycles, not {promised}"
 
 
 @cocotb.test()
 async def a_blocked_sink_loses_nothing(dut: Any) -> None:
     """Results blocked for long stop the queries in the end; released, all come."""
-    bench = await started(dut)
-    await bench.loaded(bench.random_database(bench.rows))
-    blocked_for = 20 * (bench.k + 10) + 8 * bench.rows * bench.beats
-    bench.pace(always, blocked(blocked_for))
-    bench.send(bench.random_queries(30))
-    await bench.steps(blocked_for)
-    assert not bench.values.ready, f"queries are still accepted after {blocked_for} blocked cycles"
-    await bench.finish()
+    tb = await started(dut)
+    await tb.loaded(tb.random_database(tb.rows))
+    blocked_for = 20 * (tb.k + 10) + 8 * tb.rows * tb.beats
+    tb.pace(always, blocked(blocked_for))
+    tb.send(tb.random_queries(30))
+    await tb.steps(blocked_for)
+    assert not tb.values.ready, f"queries are still accepted after {blocked_for} blocked cycles"
+    await tb.finish()
 
 
 @cocotb.test()
 async def reset_in_mid_run(dut: Any) -> None:
     """After a reset in a load, a query or its results nothing is left, and the thresholds are the mode's."""
-    bench = await started(dut)
+    tb = await started(dut)
     for round_ in range(24):
-        bench.pace(always, bench.random.choice([always, blocked(1000)]))
-        bench.send_load(bench.random_database(bench.rows))
+        tb.pace(always, tb.random.choice([always, blocked(1000)]))
+        tb.send_load(tb.random_database(tb.rows))
         if round_ % 2:
-            await bench.quantise_as(bench.random.choice(MODES))
-        bench.send(bench.random_queries(5))
+            await tb.quantise_as(tb.random.choice(MODES))
+        tb.send(tb.random_queries(5))
         if round_ % 3:
-            while bench.load.words:
-                await bench.step()
-        await bench.steps(bench.random.randint(1, 6 * bench.beats + bench.k + 40))
-        await bench.restart()
-        bench.send(bench.random_queries(2))
-        await bench.steps(bench.random.choice([0, 60]))
-        assert not bench.results.offered, "a result although nothing was loaded since the reset"
-        bench.send_load(bench.random_database(bench.random.randint(1, bench.rows)))
-        await bench.finish(settle=1)
-    await bench.finish()
-    await bench.check_rate(bench.depth)
+            while tb.load.words:
+                await tb.step()
+        await tb.steps(tb.random.randint(1, 6 * tb.beats + tb.k + 40))
+        await tb.restart()
+        tb.send(tb.random_queries(2))
+        await tb.steps(tb.random.choice([0, 60]))
+        assert not tb.results.offered, "a result although nothing was loaded since the reset"
+        tb.send_load(tb.random_database(tb.random.randint(1, tb.rows)))
+        await tb.finish(settle=1)
+    await tb.finish()
+    await tb.check_rate(tb.depth)

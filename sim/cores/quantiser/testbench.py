@@ -11,10 +11,10 @@ import numpy as np
 
 from ninefold.sim.golden.quantise import nits_of_grid
 from ninefold.sim.testbench.fields import join, parameters, signed, split, word
-from ninefold.sim.testbench.streams import PATTERNS, Bench, Source, always, blocked, density
+from ninefold.sim.testbench.streams import PATTERNS, Source, Testbench, always, blocked, density
 from ninefold.spec.formats import GRID_MAX, GRID_MIN, MODES, NIT_BITS, THRESHOLDS, Mode
 
-__all__ = ["QuantiserBench"]
+__all__ = ["QuantiserTestbench"]
 
 _GRID_BITS = 16
 _GRID = range(GRID_MIN, GRID_MAX + 1)
@@ -25,7 +25,7 @@ _TABLES: dict[tuple[int, ...], list[int]] = {
 }
 
 
-class QuantiserBench(Bench):
+class QuantiserTestbench(Testbench):
     """The quantiser with a model that quantises each word, as it is accepted, by the thresholds of that moment."""
 
     def __init__(self, dut: Any) -> None:
@@ -107,148 +107,148 @@ def _clip(value: int) -> int:
     return max(GRID_MIN, min(GRID_MAX, value))
 
 
-async def started(dut: Any) -> QuantiserBench:
+async def started(dut: Any) -> QuantiserTestbench:
     """Return a testbench with the device reset."""
-    bench = QuantiserBench(dut)
-    await bench.restart()
-    return bench
+    tb = QuantiserTestbench(dut)
+    await tb.restart()
+    return tb
 
 
 @cocotb.test()
 async def directed(dut: Any) -> None:
     """Values on both sides of every threshold, with the outcome written by hand."""
-    bench = await started(dut)
-    reached = THRESHOLDS[bench.mode].reached_at
+    tb = await started(dut)
+    reached = THRESHOLDS[tb.mode].reached_at
     by_hand = {0: 0, 1: 0, -1: 0, GRID_MAX: 4, GRID_MIN: -4}
     for nit, threshold in enumerate(reached, start=1):
         by_hand |= {threshold: nit, threshold - 1: nit - 1, -threshold: -nit, 1 - threshold: 1 - nit}
     for value, nit in by_hand.items():
         for last in (0, 1):
-            bench.values.send([word([value] * bench.lanes, _GRID_BITS, last)])
-            while bench.values.words:
-                await bench.step()
-            assert bench.nits.expected[-1] == word([nit] * bench.lanes, NIT_BITS, last), "the model is wrong"
-    await bench.finish()
+            tb.values.send([word([value] * tb.lanes, _GRID_BITS, last)])
+            while tb.values.words:
+                await tb.step()
+            assert tb.nits.expected[-1] == word([nit] * tb.lanes, NIT_BITS, last), "the model is wrong"
+    await tb.finish()
 
 
 @cocotb.test()
 async def every_grid_value(dut: Any) -> None:
     """All 65,536 values in every lane, after reset, at one word a cycle."""
-    bench = await started(dut)
+    tb = await started(dut)
     # Odd strides: lanes see the values in different orders, neighbours are far apart, and each sees every value.
-    strides = [40503 + 2 * bench.random.randrange(10000) for _ in range(bench.lanes)]
-    bench.send([(n * stride) % len(_GRID) for stride in strides] for n in range(len(_GRID)))
-    await bench.finish()
-    assert bench.values.bubbles == 0, f"{bench.values.bubbles} bubbles at the input"
-    assert bench.nits.bubbles == 0, f"{bench.nits.bubbles} bubbles at the output"
+    strides = [40503 + 2 * tb.random.randrange(10000) for _ in range(tb.lanes)]
+    tb.send([(n * stride) % len(_GRID) for stride in strides] for n in range(len(_GRID)))
+    await tb.finish()
+    assert tb.values.bubbles == 0, f"{tb.values.bubbles} bubbles at the input"
+    assert tb.nits.bubbles == 0, f"{tb.nits.bubbles} bubbles at the output"
 
 
 @cocotb.test()
 async def thresholds_of_every_mode(dut: Any) -> None:
     """The thresholds of each mode, written over the reset values, at every value that they distinguish."""
-    bench = await started(dut)
+    tb = await started(dut)
     for mode in (*MODES, *reversed(MODES)):
-        bench.write(*enumerate(THRESHOLDS[mode].reached_at))
-        await bench.finish()
-        bench.send_each(bench.around())
-        await bench.finish()
+        tb.write(*enumerate(THRESHOLDS[mode].reached_at))
+        await tb.finish()
+        tb.send_each(tb.around())
+        await tb.finish()
 
 
 @cocotb.test()
 async def written_thresholds(dut: Any) -> None:
     """Each register alone at each power of two and at the ends of its range; thresholds that do not ascend."""
-    bench = await started(dut)
+    tb = await started(dut)
     for index in range(4):
-        await bench.restart()
+        await tb.restart()
         for value in (0, 1, *(1 << bit for bit in range(1, 16)), 32767, 32769, 65535):
-            bench.write((index, value))
-            await bench.finish(settle=1)
-            bench.send_each([_clip(s * (value + d)) for d in (-1, 0, 1) for s in (1, -1)])
-            await bench.finish(settle=1)
+            tb.write((index, value))
+            await tb.finish(settle=1)
+            tb.send_each([_clip(s * (value + d)) for d in (-1, 0, 1) for s in (1, -1)])
+            await tb.finish(settle=1)
     for thresholds in ((4000, 3000, 2000, 1000), (700, 700, 700, 700), (0, 65535, 0, 65535)):
-        bench.write(*enumerate(thresholds))
-        await bench.finish()
-        bench.send_each(bench.around())
-        await bench.finish()
+        tb.write(*enumerate(thresholds))
+        await tb.finish()
+        tb.send_each(tb.around())
+        await tb.finish()
 
 
 @cocotb.test()
 async def a_write_divides_the_words_at_its_cycle(dut: Any) -> None:
     """A write in the midst of traffic: it holds for the word accepted in its cycle and not for the one before."""
-    bench = await started(dut)
+    tb = await started(dut)
     for offered, taken in itertools.product((always, density(0.5)), (always, density(0.4), blocked(60))):
-        bench.pace(offered, taken)
-        bench.threshold.pace(density(0.3))
+        tb.pace(offered, taken)
+        tb.threshold.pace(density(0.3))
         for _ in range(60):
-            bench.write((bench.random.randrange(4), bench.random.choice((0, 500, 3000, 20000, 65535))))
-        bench.send([bench.random.choice((-1, 1)) * bench.random.choice((300, 700, 10000, 30000))] * bench.lanes
+            tb.write((tb.random.randrange(4), tb.random.choice((0, 500, 3000, 20000, 65535))))
+        tb.send([tb.random.choice((-1, 1)) * tb.random.choice((300, 700, 10000, 30000))] * tb.lanes
                    for _ in range(250))  # fmt: skip
-        await bench.finish()
+        await tb.finish()
 
 
 @cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Runs of several lengths under each pattern of the source crossed with each of the sink."""
-    bench = await started(dut)
+    tb = await started(dut)
     for offered, taken in itertools.product(PATTERNS.values(), repeat=2):
-        bench.pace(offered, taken)
+        tb.pace(offered, taken)
         for length in (1, 3, 6, 7, 30):
-            bench.send(bench.random_grid() for _ in range(length))
-        await bench.finish(settle=1)
-    await bench.finish()
+            tb.send(tb.random_grid() for _ in range(length))
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def random_words(dut: Any) -> None:
     """Random words, patterns and threshold writes, all changing in mid-stream."""
-    bench = await started(dut)
+    tb = await started(dut)
     patterns = list(PATTERNS.values())
     for _ in range(40):
-        bench.pace(bench.random.choice(patterns), bench.random.choice(patterns))
-        if bench.random.getrandbits(1):
-            bench.write((bench.random.randrange(4), bench.random.getrandbits(16)))
-        bench.send(bench.random_grid() for _ in range(bench.random.randint(1, 40)))
-        await bench.steps(bench.random.randint(1, 120))
-    await bench.finish()
+        tb.pace(tb.random.choice(patterns), tb.random.choice(patterns))
+        if tb.random.getrandbits(1):
+            tb.write((tb.random.randrange(4), tb.random.getrandbits(16)))
+        tb.send(tb.random_grid() for _ in range(tb.random.randint(1, 40)))
+        await tb.steps(tb.random.randint(1, 120))
+    await tb.finish()
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """A word is offered five cycles after its acceptance, alone or in a stream."""
-    bench = await started(dut)
+    tb = await started(dut)
     for length in (1, 2, 20):
-        await bench.restart()
-        bench.send(bench.random_grid() for _ in range(length))
-        await bench.finish()
-        taken = [out - entered for entered, out in zip(bench.values.accepted, bench.nits.offered, strict=True)]
+        await tb.restart()
+        tb.send(tb.random_grid() for _ in range(length))
+        await tb.finish()
+        taken = [out - entered for entered, out in zip(tb.values.accepted, tb.nits.offered, strict=True)]
         assert taken == [_LATENCY] * length, f"{taken} cycles, not {_LATENCY}"
 
 
 @cocotb.test()
 async def full_rate_returns_after_a_stall(dut: Any) -> None:
     """A blocked sink stops the input after a few words; once released, words pass at one a cycle again."""
-    bench = await started(dut)
-    bench.pace(always, blocked(100))
-    bench.send(bench.random_grid() for _ in range(200))
-    await bench.steps(100)
-    assert not bench.values.ready, "words are still accepted after 100 blocked cycles"
-    assert len(bench.values.accepted) >= _LATENCY, "fewer words enter than are under way at full rate"
-    await bench.finish()
-    late = bench.nits.accepted[20:]
+    tb = await started(dut)
+    tb.pace(always, blocked(100))
+    tb.send(tb.random_grid() for _ in range(200))
+    await tb.steps(100)
+    assert not tb.values.ready, "words are still accepted after 100 blocked cycles"
+    assert len(tb.values.accepted) >= _LATENCY, "fewer words enter than are under way at full rate"
+    await tb.finish()
+    late = tb.nits.accepted[20:]
     assert late[-1] - late[0] + 1 == len(late), "the output does not come back to one word a cycle"
 
 
 @cocotb.test()
 async def reset_in_mid_stream(dut: Any) -> None:
     """After a reset nothing is left of words in flight, and the thresholds are the mode's."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(12):
-        bench.pace(always, bench.random.choice([always, blocked(1000)]))
-        bench.write(*((index, bench.random.getrandbits(16)) for index in range(4)))
-        bench.send(bench.random_grid() for _ in range(30))
-        await bench.steps(bench.random.randint(4, 25))
-        await bench.restart()
-        await bench.steps(bench.random.choice([0, 30]))
-        bench.send_each(bench.random.sample(bench.around(), 3))
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.pace(always, tb.random.choice([always, blocked(1000)]))
+        tb.write(*((index, tb.random.getrandbits(16)) for index in range(4)))
+        tb.send(tb.random_grid() for _ in range(30))
+        await tb.steps(tb.random.randint(4, 25))
+        await tb.restart()
+        await tb.steps(tb.random.choice([0, 30]))
+        tb.send_each(tb.random.sample(tb.around(), 3))
+        await tb.finish(settle=1)
+    await tb.finish()

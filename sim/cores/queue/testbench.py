@@ -8,12 +8,12 @@ from typing import Any
 import cocotb
 
 from ninefold.sim.testbench.fields import parameters
-from ninefold.sim.testbench.streams import PATTERNS, Bench, always, blocked
+from ninefold.sim.testbench.streams import PATTERNS, Testbench, always, blocked
 
-__all__ = ["QueueBench"]
+__all__ = ["QueueTestbench"]
 
 
-class QueueBench(Bench):
+class QueueTestbench(Testbench):
     """The queue, whose model is that what is accepted is due."""
 
     def __init__(self, dut: Any) -> None:
@@ -31,72 +31,72 @@ class QueueBench(Bench):
         self.input.send(self.random.getrandbits(self.width) for _ in range(count))
 
 
-async def started(dut: Any) -> QueueBench:
+async def started(dut: Any) -> QueueTestbench:
     """Return a testbench with the device reset."""
-    bench = QueueBench(dut)
-    await bench.reset()
-    return bench
+    tb = QueueTestbench(dut)
+    await tb.reset()
+    return tb
 
 
 @cocotb.test()
 async def each_bit_counts(dut: Any) -> None:
     """Words with one bit set, and with one bit clear."""
-    bench = await started(dut)
-    ones = (1 << bench.width) - 1
-    bench.input.send(word for bit in range(bench.width) for word in (1 << bit, ones ^ (1 << bit)))
-    await bench.finish()
+    tb = await started(dut)
+    ones = (1 << tb.width) - 1
+    tb.input.send(word for bit in range(tb.width) for word in (1 << bit, ones ^ (1 << bit)))
+    await tb.finish()
 
 
 @cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Runs of words around the depth under each pattern of the source crossed with each of the sink."""
-    bench = await started(dut)
-    sizes = [1, 2, bench.depth - 1, bench.depth, bench.depth + 1, bench.depth + 2, 2 * bench.depth + 1]
+    tb = await started(dut)
+    sizes = [1, 2, tb.depth - 1, tb.depth, tb.depth + 1, tb.depth + 2, 2 * tb.depth + 1]
     for offered, taken in itertools.product(PATTERNS.values(), repeat=2):
-        bench.pace(offered, taken)
-        for size in bench.random.sample(sizes, 3):
-            bench.send(size)
-            await bench.finish(settle=bench.random.randrange(3))
-    await bench.finish()
+        tb.pace(offered, taken)
+        for size in tb.random.sample(sizes, 3):
+            tb.send(size)
+            await tb.finish(settle=tb.random.randrange(3))
+    await tb.finish()
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """A lone word is offered two cycles after its acceptance, and many pass at one a cycle."""
-    bench = await started(dut)
-    bench.send(1)
-    await bench.finish()
-    assert bench.output.offered[0] == bench.input.accepted[0] + 2
-    await bench.reset()
-    bench.send(4 * bench.depth)
-    await bench.finish()
-    assert bench.input.bubbles == bench.output.bubbles == 0
-    assert bench.output.offered[0] == bench.input.accepted[0] + 2
+    tb = await started(dut)
+    tb.send(1)
+    await tb.finish()
+    assert tb.output.offered[0] == tb.input.accepted[0] + 2
+    await tb.reset()
+    tb.send(4 * tb.depth)
+    await tb.finish()
+    assert tb.input.bubbles == tb.output.bubbles == 0
+    assert tb.output.offered[0] == tb.input.accepted[0] + 2
 
 
 @cocotb.test()
 async def fills_up_and_empties(dut: Any) -> None:
     """A blocked sink stops the input when the memory is full and one word is on offer, and not before."""
-    bench = await started(dut)
+    tb = await started(dut)
     # A source that pauses sees that room is not lost in a pause.
     for offered in (always, PATTERNS["half"], PATTERNS["half"], PATTERNS["bursts"]):
-        wait = 20 * bench.depth + 20
-        bench.pace(offered, blocked(wait + 5))
-        bench.send(bench.depth + 7)
-        await bench.steps(wait)
-        assert len(bench.input.words) == 7 - 1, "it holds one more than its memory"
-        await bench.finish()
+        wait = 20 * tb.depth + 20
+        tb.pace(offered, blocked(wait + 5))
+        tb.send(tb.depth + 7)
+        await tb.steps(wait)
+        assert len(tb.input.words) == 7 - 1, "it holds one more than its memory"
+        await tb.finish()
 
 
 @cocotb.test()
 async def reset_in_mid_stream(dut: Any) -> None:
     """After a reset nothing is left."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(10):
-        bench.pace(always, bench.random.choice([always, blocked(1000)]))
-        bench.send(2 * bench.depth)
-        await bench.steps(bench.random.randint(1, 2 * bench.depth))
-        await bench.reset()
-        await bench.steps(bench.random.choice([0, 5]))
-        bench.send(3)
-        await bench.finish()
+        tb.pace(always, tb.random.choice([always, blocked(1000)]))
+        tb.send(2 * tb.depth)
+        await tb.steps(tb.random.randint(1, 2 * tb.depth))
+        await tb.reset()
+        await tb.steps(tb.random.choice([0, 5]))
+        tb.send(3)
+        await tb.finish()

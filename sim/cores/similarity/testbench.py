@@ -11,10 +11,10 @@ import numpy as np
 
 from ninefold.sim.golden.similarity import similarity
 from ninefold.sim.testbench.fields import join, parameters, signed, split, words
-from ninefold.sim.testbench.streams import PATTERNS, Bench, always, blocked
+from ninefold.sim.testbench.streams import PATTERNS, Testbench, always, blocked
 from ninefold.spec.formats import NIT_BITS, NIT_MAX, NIT_MIN, score_bits
 
-__all__ = ["SimilarityBench", "latency_of"]
+__all__ = ["SimilarityTestbench", "latency_of"]
 
 Vector = Sequence[int]
 
@@ -24,7 +24,7 @@ def latency_of(beats: int, lanes: int) -> int:
     return beats + (lanes - 1).bit_length() + (13 if lanes > 256 else 11)
 
 
-class SimilarityBench(Bench):
+class SimilarityTestbench(Testbench):
     """The engine with a model that follows the words in the order in which the device accepts them."""
 
     def __init__(self, dut: Any) -> None:
@@ -114,191 +114,191 @@ class SimilarityBench(Bench):
             await self.step()
 
 
-async def started(dut: Any) -> SimilarityBench:
+async def started(dut: Any) -> SimilarityTestbench:
     """Return a testbench with the device reset."""
-    bench = SimilarityBench(dut)
-    await bench.restart()
-    return bench
+    tb = SimilarityTestbench(dut)
+    await tb.restart()
+    return tb
 
 
 @cocotb.test()
 async def directed(dut: Any) -> None:
     """Extremes, zeros and one-hot vectors, with the scores written by hand."""
-    bench = await started(dut)
-    d = bench.dimensions
+    tb = await started(dut)
+    d = tb.dimensions
     hot = [0] * (d - 1) + [3]
-    database = [[4] * d, [-4] * d, [0] * d, hot, [1] * d][: bench.depth]
+    database = [[4] * d, [-4] * d, [0] * d, hot, [1] * d][: tb.depth]
     by_hand = {4: [16 * d, -16 * d, 0, 12, 4 * d], -4: [-16 * d, 16 * d, 0, -12, -4 * d], 0: [0] * 5}
-    await bench.loaded(database)
+    await tb.loaded(database)
     for value, scores in by_hand.items():
-        bench.send_queries([[value] * d])
-        while bench.query.words:
-            await bench.step()
-        due = [bench.describe(payload) for payload in bench.scores.expected]
+        tb.send_queries([[value] * d])
+        while tb.query.words:
+            await tb.step()
+        due = [tb.describe(payload) for payload in tb.scores.expected]
         n = len(database)
         rows = zip(range(n), scores, strict=False)
         assert due[-n:] == [{"score": s, "id": i, "last": int(i == n - 1)} for i, s in rows], "the model is wrong"
-        await bench.finish()
+        await tb.finish()
 
 
 @cocotb.test()
 async def every_product(dut: Any) -> None:
     """Every product of two nits at every position, alone in its score."""
-    bench = await started(dut)
+    tb = await started(dut)
     nits = range(NIT_MIN, NIT_MAX + 1)
-    for position in range(bench.dimensions):
-        rows = [[nit if at == position else 0 for at in range(bench.dimensions)] for nit in nits]
-        for start in range(0, len(rows), bench.rows):
-            bench.send_load(rows[start : start + bench.rows])
-            while bench.load.words:
-                await bench.step()
+    for position in range(tb.dimensions):
+        rows = [[nit if at == position else 0 for at in range(tb.dimensions)] for nit in nits]
+        for start in range(0, len(rows), tb.rows):
+            tb.send_load(rows[start : start + tb.rows])
+            while tb.load.words:
+                await tb.step()
             for nit in nits:
-                query = list(bench.random_vector())
+                query = list(tb.random_vector())
                 query[position] = nit
-                bench.send_queries([query])
-            while bench.query.words:
-                await bench.step()
-    await bench.finish()
+                tb.send_queries([query])
+            while tb.query.words:
+                await tb.step()
+    await tb.finish()
 
 
 @cocotb.test()
 async def extremes(dut: Any) -> None:
     """Vectors of only the largest magnitudes: partial sums of every size, up to 16 a dimension."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(6):
-        values = bench.random.choice([(4,), (-4,), (4, -4), (4, 4, 4, -4), (4, 3), (-4, 2, -1)])
-        rows = [[bench.random.choice(values) for _ in range(bench.dimensions)] for _ in range(2 * bench.rows)]
-        await bench.loaded(rows[: bench.rows])
-        bench.send_queries([[4] * bench.dimensions, [-4] * bench.dimensions, *rows[bench.rows :][:4]])
-        await bench.finish(settle=1)
-    await bench.finish()
+        values = tb.random.choice([(4,), (-4,), (4, -4), (4, 4, 4, -4), (4, 3), (-4, 2, -1)])
+        rows = [[tb.random.choice(values) for _ in range(tb.dimensions)] for _ in range(2 * tb.rows)]
+        await tb.loaded(rows[: tb.rows])
+        tb.send_queries([[4] * tb.dimensions, [-4] * tb.dimensions, *rows[tb.rows :][:4]])
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Databases of several sizes under each pattern of the sources crossed with each of the sink."""
-    bench = await started(dut)
-    sizes = itertools.cycle(sorted({1, bench.rows // 2 or 1, bench.rows - 1 or 1, bench.rows}))
+    tb = await started(dut)
+    sizes = itertools.cycle(sorted({1, tb.rows // 2 or 1, tb.rows - 1 or 1, tb.rows}))
     for offered, taken in itertools.product(PATTERNS.values(), repeat=2):
-        bench.pace(offered, taken)
-        await bench.loaded(bench.random_vectors(next(sizes)))
-        bench.send_queries(bench.random_vectors(bench.random.randint(1, 3)))
-        await bench.finish(settle=1)
-    await bench.finish()
+        tb.pace(offered, taken)
+        await tb.loaded(tb.random_vectors(next(sizes)))
+        tb.send_queries(tb.random_vectors(tb.random.randint(1, 3)))
+        await tb.finish(settle=1)
+    await tb.finish()
 
 
 @cocotb.test()
 async def loads_between_queries(dut: Any) -> None:
     """Databases of changing sizes and queries, both always waiting: each query is scored on one whole database."""
-    bench = await started(dut)
+    tb = await started(dut)
     patterns = list(PATTERNS.values())
     for round_ in range(30):
-        bench.pace(bench.random.choice(patterns), bench.random.choice(patterns))
-        bench.load.pace(bench.random.choice(patterns))
-        if round_ == 0 or bench.random.getrandbits(1):
-            bench.send_load(bench.random_vectors(bench.random.randint(1, bench.rows)))
-        bench.send_queries(bench.random_vectors(bench.random.randint(0, 3)))
-        await bench.steps(bench.random.randint(1, 150))
-    await bench.finish()
+        tb.pace(tb.random.choice(patterns), tb.random.choice(patterns))
+        tb.load.pace(tb.random.choice(patterns))
+        if round_ == 0 or tb.random.getrandbits(1):
+            tb.send_load(tb.random_vectors(tb.random.randint(1, tb.rows)))
+        tb.send_queries(tb.random_vectors(tb.random.randint(0, 3)))
+        await tb.steps(tb.random.randint(1, 150))
+    await tb.finish()
 
 
 @cocotb.test()
 async def a_load_waits_for_queries(dut: Any) -> None:
     """A load offered while queries are scored, or between the words of one, is accepted once these are scored."""
-    bench = await started(dut)
-    await bench.loaded(bench.random_vectors(bench.rows))
-    for words_before in range(2 * bench.beats + 1):
-        before = len(bench.query.accepted)
-        bench.send_queries(bench.random_vectors(3))
-        while len(bench.query.accepted) < before + words_before:
-            await bench.step()
-        bench.send_load(bench.random_vectors(bench.random.randint(1, bench.rows)))
-        await bench.finish()
+    tb = await started(dut)
+    await tb.loaded(tb.random_vectors(tb.rows))
+    for words_before in range(2 * tb.beats + 1):
+        before = len(tb.query.accepted)
+        tb.send_queries(tb.random_vectors(3))
+        while len(tb.query.accepted) < before + words_before:
+            await tb.step()
+        tb.send_load(tb.random_vectors(tb.random.randint(1, tb.rows)))
+        await tb.finish()
 
 
 @cocotb.test()
 async def queries_wait_for_the_first_load(dut: Any) -> None:
     """No query is accepted after reset until the first load has ended, nor in the midst of a later one."""
-    bench = await started(dut)
-    bench.send_queries(bench.random_vectors(2))
-    await bench.steps(60)
-    assert not bench.query.accepted, "a query is accepted although nothing was loaded"
-    bench.load.pace(PATTERNS["one tenth"])
-    bench.send_load(bench.random_vectors(bench.rows))
-    await bench.finish()
+    tb = await started(dut)
+    tb.send_queries(tb.random_vectors(2))
+    await tb.steps(60)
+    assert not tb.query.accepted, "a query is accepted although nothing was loaded"
+    tb.load.pace(PATTERNS["one tenth"])
+    tb.send_load(tb.random_vectors(tb.rows))
+    await tb.finish()
 
 
 @cocotb.test()
 async def words_past_the_store_have_no_effect(dut: Any) -> None:
     """A load of more vectors than fit keeps the first `depth` of them, and the next load is whole again."""
-    bench = await started(dut)
-    for extra in (1, 2, bench.depth):
-        await bench.loaded(bench.random_vectors(bench.depth + extra))
-        bench.send_queries(bench.random_vectors(2))
-        await bench.finish()
-        await bench.loaded(bench.random_vectors(max(1, bench.depth - 1)))
-        bench.send_queries(bench.random_vectors(2))
-        await bench.finish()
+    tb = await started(dut)
+    for extra in (1, 2, tb.depth):
+        await tb.loaded(tb.random_vectors(tb.depth + extra))
+        tb.send_queries(tb.random_vectors(2))
+        await tb.finish()
+        await tb.loaded(tb.random_vectors(max(1, tb.depth - 1)))
+        tb.send_queries(tb.random_vectors(2))
+        await tb.finish()
 
 
 @cocotb.test()
 async def no_bubbles(dut: Any) -> None:
     """One word is loaded a cycle; Q queries on N vectors are scored in Q * N * beats cycles."""
-    bench = await started(dut)
-    for count in sorted({1, min(2, bench.depth), bench.depth}):
-        await bench.restart()
-        await bench.loaded(bench.random_vectors(count))
-        assert bench.load.bubbles == 0, f"{bench.load.bubbles} bubbles at the load"
-        bench.send_queries(bench.random_vectors(8))
-        await bench.finish()
-        offered = [cycle - bench.scores.offered[0] for cycle in bench.scores.offered]
-        promised = [n * bench.beats for n in range(8 * count)]
+    tb = await started(dut)
+    for count in sorted({1, min(2, tb.depth), tb.depth}):
+        await tb.restart()
+        await tb.loaded(tb.random_vectors(count))
+        assert tb.load.bubbles == 0, f"{tb.load.bubbles} bubbles at the load"
+        tb.send_queries(tb.random_vectors(8))
+        await tb.finish()
+        offered = [cycle - tb.scores.offered[0] for cycle in tb.scores.offered]
+        promised = [n * tb.beats for n in range(8 * count)]
         assert offered == promised, f"scores of {count} vectors in cycles {offered}, not {promised}"
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """The first score of a lone query is offered as long after its last word as `latency_of` says."""
-    bench = await started(dut)
-    await bench.loaded(bench.random_vectors(bench.rows))
-    promised = latency_of(bench.beats, bench.lanes)
+    tb = await started(dut)
+    await tb.loaded(tb.random_vectors(tb.rows))
+    promised = latency_of(tb.beats, tb.lanes)
     for _ in range(3):
-        place = len(bench.scores.offered)
-        bench.send_queries(bench.random_vectors(1))
-        await bench.finish()
-        taken = bench.scores.offered[place] - bench.ends[-1]
+        place = len(tb.scores.offered)
+        tb.send_queries(tb.random_vectors(1))
+        await tb.finish()
+        taken = tb.scores.offered[place] - tb.ends[-1]
         assert taken == promised, f"{taken} cycles, not {promised}"
 
 
 @cocotb.test()
 async def the_next_query_enters_during_scoring(dut: Any) -> None:
     """With the sink blocked two queries are held, no third, and nothing is lost."""
-    bench = await started(dut)
-    await bench.loaded(bench.random_vectors(bench.rows))
-    bench.pace(always, blocked(300))
-    bench.send_queries(bench.random_vectors(40))
-    await bench.steps(300)
-    assert len(bench.ends) >= 2, "the next query is not accepted while one is scored"
-    assert not bench.query.ready, "queries are still accepted after 300 blocked cycles"
-    await bench.finish()
+    tb = await started(dut)
+    await tb.loaded(tb.random_vectors(tb.rows))
+    tb.pace(always, blocked(300))
+    tb.send_queries(tb.random_vectors(40))
+    await tb.steps(300)
+    assert len(tb.ends) >= 2, "the next query is not accepted while one is scored"
+    assert not tb.query.ready, "queries are still accepted after 300 blocked cycles"
+    await tb.finish()
 
 
 @cocotb.test()
 async def reset_in_mid_run(dut: Any) -> None:
     """After a reset in a load, a query or its scoring, nothing is left and the first load starts at vector 0."""
-    bench = await started(dut)
+    tb = await started(dut)
     for round_ in range(16):
-        bench.pace(always, bench.random.choice([always, blocked(1000)]))
-        bench.send_load(bench.random_vectors(bench.rows))
+        tb.pace(always, tb.random.choice([always, blocked(1000)]))
+        tb.send_load(tb.random_vectors(tb.rows))
         if round_ % 3:
-            while bench.load.words:
-                await bench.step()
-            bench.send_queries(bench.random_vectors(5))
-        await bench.steps(bench.random.randint(1, 3 * bench.beats + 12))
-        await bench.restart()
-        bench.send_queries(bench.random_vectors(2))
-        await bench.steps(bench.random.choice([0, 0, 40]))
-        assert not bench.query.accepted, "a query is accepted although nothing was loaded since the reset"
-        bench.send_load(bench.random_vectors(bench.random.randint(1, bench.rows)))
-        await bench.finish(settle=1)
-    await bench.finish()
+            while tb.load.words:
+                await tb.step()
+            tb.send_queries(tb.random_vectors(5))
+        await tb.steps(tb.random.randint(1, 3 * tb.beats + 12))
+        await tb.restart()
+        tb.send_queries(tb.random_vectors(2))
+        await tb.steps(tb.random.choice([0, 0, 40]))
+        assert not tb.query.accepted, "a query is accepted although nothing was loaded since the reset"
+        tb.send_load(tb.random_vectors(tb.random.randint(1, tb.rows)))
+        await tb.finish(settle=1)
+    await tb.finish()

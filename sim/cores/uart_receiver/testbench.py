@@ -10,12 +10,12 @@ import cocotb
 
 from ninefold.sim.cores.uart_transmitter.testbench import levels
 from ninefold.sim.testbench.fields import parameters
-from ninefold.sim.testbench.streams import Bench, always, blocked
+from ninefold.sim.testbench.streams import Testbench, always, blocked
 
-__all__ = ["LineBench"]
+__all__ = ["UartReceiverTestbench"]
 
 
-class LineBench(Bench):
+class UartReceiverTestbench(Testbench):
     """The receiver, with the level of its line for each cycle to come."""
 
     def __init__(self, dut: Any) -> None:
@@ -52,96 +52,96 @@ class LineBench(Bench):
         assert self.lost.count == before + lost, f"{self.lost.count - before} bytes are lost, not {lost}"
 
 
-async def started(dut: Any) -> LineBench:
+async def started(dut: Any) -> UartReceiverTestbench:
     """Return a testbench with the device reset."""
-    bench = LineBench(dut)
-    await bench.reset()
-    await bench.steps(5)
-    return bench
+    tb = UartReceiverTestbench(dut)
+    await tb.reset()
+    await tb.steps(5)
+    return tb
 
 
 @cocotb.test()
 async def every_byte(dut: Any) -> None:
     """Every byte, one behind the other without a gap."""
-    bench = await started(dut)
-    bench.send(range(256))
-    await bench.run(range(256))
+    tb = await started(dut)
+    tb.send(range(256))
+    await tb.run(range(256))
 
 
 @cocotb.test()
 async def senders_that_are_off(dut: Any) -> None:
     """Senders too quick and too slow by 2 %, and by 4 % where the divisor is large, in any phase."""
-    bench = await started(dut)
-    most = 0.04 if bench.divisor >= 40 else 0.02
+    tb = await started(dut)
+    most = 0.04 if tb.divisor >= 40 else 0.02
     for off in (-most, -most / 2, most / 2, most):
         for phase in (0, 0.25, 0.5, 0.75):
-            data = b"\x00\xff\x55" + bench.random.randbytes(5)
-            bench.send(data, off, phase)
-            bench.level(1, bench.random.randint(1, 2 * bench.divisor))
-            await bench.run(data)
+            data = b"\x00\xff\x55" + tb.random.randbytes(5)
+            tb.send(data, off, phase)
+            tb.level(1, tb.random.randint(1, 2 * tb.divisor))
+            await tb.run(data)
 
 
 @cocotb.test()
 async def noise(dut: Any) -> None:
     """A start bit that is over before its middle gives nothing, and the byte behind it arrives."""
-    bench = await started(dut)
-    for length in range(1, bench.divisor // 2):
-        bench.level(0, length)
-        bench.level(1, bench.divisor)
-        bench.send([0xA5])
-        await bench.run([0xA5])
+    tb = await started(dut)
+    for length in range(1, tb.divisor // 2):
+        tb.level(0, length)
+        tb.level(1, tb.divisor)
+        tb.send([0xA5])
+        await tb.run([0xA5])
 
 
 @cocotb.test()
 async def bytes_without_a_stop_bit(dut: Any) -> None:
     """A byte without a stop bit is lost and counted; the next one needs an idle line before it."""
-    bench = await started(dut)
-    for low in (0, 1, 5 * bench.divisor):
-        bench.send([0x5A])
-        for _ in range(bench.divisor):
-            bench.line.pop()
-        bench.level(0, bench.divisor + low)
-        bench.level(1, 3)
-        bench.send([0x3C])
-        await bench.run([0x3C], lost=1)
+    tb = await started(dut)
+    for low in (0, 1, 5 * tb.divisor):
+        tb.send([0x5A])
+        for _ in range(tb.divisor):
+            tb.line.pop()
+        tb.level(0, tb.divisor + low)
+        tb.level(1, 3)
+        tb.send([0x3C])
+        await tb.run([0x3C], lost=1)
 
 
 @cocotb.test()
 async def a_slow_sink_loses_bytes(dut: Any) -> None:
     """Of bytes that come while the sink is blocked the first is kept, and the others are counted."""
-    bench = await started(dut)
+    tb = await started(dut)
     for count in (1, 2, 4):
-        bench.pace(always, blocked(10 * bench.divisor * (count + 1)))
-        data = bench.random.randbytes(count)
-        bench.send(data)
-        await bench.run(data[:1], lost=count - 1)
-        bench.send(b"\x81")
-        await bench.run(b"\x81")
+        tb.pace(always, blocked(10 * tb.divisor * (count + 1)))
+        data = tb.random.randbytes(count)
+        tb.send(data)
+        await tb.run(data[:1], lost=count - 1)
+        tb.send(b"\x81")
+        await tb.run(b"\x81")
 
 
 @cocotb.test()
 async def latency(dut: Any) -> None:
     """A byte is offered three cycles after the middle of its stop bit."""
-    bench = await started(dut)
-    begun = bench.cycle
-    bench.send([0x42])
-    await bench.run([0x42])
-    middle = begun + 9 * bench.divisor + bench.divisor // 2
-    assert bench.output.offered == [middle + 3]
+    tb = await started(dut)
+    begun = tb.cycle
+    tb.send([0x42])
+    await tb.run([0x42])
+    middle = begun + 9 * tb.divisor + tb.divisor // 2
+    assert tb.output.offered == [middle + 3]
 
 
 @cocotb.test()
 async def reset_in_mid_byte(dut: Any) -> None:
     """After a reset nothing is left of a byte that was arriving or on offer."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(12):
-        bench.pace(always, blocked(10_000))
-        bench.output.expected.append(0x77)
-        bench.send([0x77])
-        await bench.steps(bench.random.randint(1, 14 * bench.divisor))
-        bench.line.clear()
-        bench.dut.rx.value = 1
-        await bench.reset()
-        await bench.steps(4)
-        bench.send([0x42])
-        await bench.run([0x42])
+        tb.pace(always, blocked(10_000))
+        tb.output.expected.append(0x77)
+        tb.send([0x77])
+        await tb.steps(tb.random.randint(1, 14 * tb.divisor))
+        tb.line.clear()
+        tb.dut.rx.value = 1
+        await tb.reset()
+        await tb.steps(4)
+        tb.send([0x42])
+        await tb.run([0x42])

@@ -6,9 +6,9 @@ from typing import Any
 import cocotb
 
 from ninefold.sim.testbench.fields import parameters
-from ninefold.sim.testbench.streams import PATTERNS, Bench, always
+from ninefold.sim.testbench.streams import PATTERNS, Testbench, always
 
-__all__ = ["TransmitterBench", "levels"]
+__all__ = ["UartTransmitterTestbench", "levels"]
 
 
 def levels(byte: int) -> list[int]:
@@ -16,7 +16,7 @@ def levels(byte: int) -> list[int]:
     return [0, *(byte >> bit & 1 for bit in range(8)), 1]
 
 
-class TransmitterBench(Bench):
+class UartTransmitterTestbench(Testbench):
     """The transmitter; a byte's levels are due from the cycle after its acceptance on, and 1 when none are."""
 
     def __init__(self, dut: Any) -> None:
@@ -45,46 +45,46 @@ class TransmitterBench(Bench):
         await super().finish(settle or 20 * self.divisor)
 
 
-async def started(dut: Any) -> TransmitterBench:
+async def started(dut: Any) -> UartTransmitterTestbench:
     """Return a testbench with the device reset."""
-    bench = TransmitterBench(dut)
-    await bench.reset()
-    return bench
+    tb = UartTransmitterTestbench(dut)
+    await tb.reset()
+    return tb
 
 
 @cocotb.test()
 async def every_byte(dut: Any) -> None:
     """Every byte, one behind the other without a gap."""
-    bench = await started(dut)
-    bench.input.send(range(256))
-    await bench.finish()
-    assert {b - a for a, b in zip(bench.input.accepted, bench.input.accepted[1:], strict=False)} == {10 * bench.divisor}
+    tb = await started(dut)
+    tb.input.send(range(256))
+    await tb.finish()
+    assert {b - a for a, b in zip(tb.input.accepted, tb.input.accepted[1:], strict=False)} == {10 * tb.divisor}
 
 
 @cocotb.test()
 async def any_gap(dut: Any) -> None:
     """Bytes under each pattern of the source, and with every gap up to a byte's time."""
-    bench = await started(dut)
+    tb = await started(dut)
     for pattern in PATTERNS.values():
-        bench.pace(pattern, always)
-        bench.input.send(bench.random.randbytes(6))
-        await bench.finish(settle=bench.random.randint(1, 20 * bench.divisor))
-    bench.pace(always, always)
-    for gap in range(1, 11 * bench.divisor):
-        bench.input.send(bench.random.randbytes(1))
-        await bench.steps(gap)
-    await bench.finish()
+        tb.pace(pattern, always)
+        tb.input.send(tb.random.randbytes(6))
+        await tb.finish(settle=tb.random.randint(1, 20 * tb.divisor))
+    tb.pace(always, always)
+    for gap in range(1, 11 * tb.divisor):
+        tb.input.send(tb.random.randbytes(1))
+        await tb.steps(gap)
+    await tb.finish()
 
 
 @cocotb.test()
 async def reset_in_mid_byte(dut: Any) -> None:
     """After a reset the line is idle."""
-    bench = await started(dut)
+    tb = await started(dut)
     for _ in range(12):
-        bench.input.send(bench.random.randbytes(3))
-        await bench.steps(bench.random.randint(1, 20 * bench.divisor))
-        bench.due.clear()
-        await bench.reset()
-        await bench.steps(bench.random.choice([0, 15 * bench.divisor]))
-        bench.input.send(b"\x35")
-        await bench.finish()
+        tb.input.send(tb.random.randbytes(3))
+        await tb.steps(tb.random.randint(1, 20 * tb.divisor))
+        tb.due.clear()
+        await tb.reset()
+        await tb.steps(tb.random.choice([0, 15 * tb.divisor]))
+        tb.input.send(b"\x35")
+        await tb.finish()

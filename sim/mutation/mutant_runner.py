@@ -37,12 +37,12 @@ class Judge:
     Parameters
     ----------
     orders : mapping
-        ``bench``: module of the tests; ``folder``: where simulations run; ``verdicts``: folder that gets a file for
+        ``testbench``: module of the tests; ``folder``: where simulations run; ``verdicts``: folder that gets a file for
         each mutant; ``tests``: names of tests, with the cycles after which each has failed; ``mutants``: numbers.
     """
 
     def __init__(self, orders: dict[str, Any]) -> None:
-        self._bench = importlib.import_module(orders["bench"])
+        self._testbench = importlib.import_module(orders["testbench"])
         self._folder = Path(orders["folder"])
         self._verdicts = Path(orders["verdicts"])
         self._tests: dict[str, int] = orders["tests"]
@@ -81,7 +81,7 @@ class Judge:
         # Verilator would wait for a thread that the fork lacks; cocotb ends Python once results are written.
         atexit.register(os._exit, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-        getattr(self._bench, test).timeout = (cycles * PERIOD_NS, "ns")
+        getattr(self._testbench, test).timeout = (cycles * PERIOD_NS, "ns")
 
 
 def _outcome(folder: Path, status: int, limit: int) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _main() -> None:
         Path(os.environ["COCOTB_RESULTS_FILE"]).write_text(_NO_RESULTS)
         sys.stdout.flush()
         os._exit(0)
-    globals()[test] = getattr(importlib.import_module(orders["bench"]), test)
+    globals()[test] = getattr(importlib.import_module(orders["testbench"]), test)
 
 
 if VARIABLE in os.environ:

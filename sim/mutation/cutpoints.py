@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ninefold.sim.mutation.netlist import Netlist, Port
 
-__all__ = ["Cut", "cuts_of"]
+__all__ = ["Cut", "cutpoints_of"]
 
 _STATE = re.compile(r"^  cell (\$dff|\$mem_v2) (\S+)\n((?:^    .*\n)*)", re.MULTILINE)
 #: Ports of a memory wider than one bit, and the parameter of their width.
@@ -30,7 +30,7 @@ class Cut:
     pins: tuple[Port, ...]
 
 
-def cuts_of(netlist: Netlist, cell: str) -> list[Cut]:
+def cutpoints_of(netlist: Netlist, cell: str) -> list[Cut]:
     """Return cuts of decreasing size, which keep the registers of none, then more, of the parts around a cell.
 
     All memories are cut out except those that are never written, which are logic.

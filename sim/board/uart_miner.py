@@ -10,10 +10,10 @@ from ninefold.hdl.miner import MinerParameters
 from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.hdl.parts.layouts import BYTE
 
-__all__ = ["WiredMiner"]
+__all__ = ["UartMiner"]
 
 
-class WiredMiner(wiring.Component):
+class UartMiner(wiring.Component):
     """Miner with its UART, connected to the UART of a host.
 
     Parameters
