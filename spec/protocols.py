@@ -85,7 +85,7 @@ class Device(Protocol):
         ...
 
     def load(self, resident: Database | State) -> None:
-        """Load a resident onto the device; do nothing if it is loaded already."""
+        """Load a resident onto the device, a state in place of another version; do nothing if it is loaded already."""
         ...
 
     def unload(self, key: str) -> None:
@@ -93,7 +93,11 @@ class Device(Protocol):
         ...
 
     def run(self, call: Call) -> Answer:
-        """Run one call to completion, after loading residents that are missing on the device.
+        """Run one call to completion. Its residents are loaded: the caller of `load` keeps account of what is where.
+
+        A step takes the version that the device holds, and replaces it by the next. It returns the next version with
+        arrays that the device does not change later, or if the device keeps it, `Kept`. After a step of the latter kind
+        the state of the next call has no arrays.
 
         Raises
         ------

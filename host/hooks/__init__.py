@@ -3,12 +3,12 @@
 A module has the name of its operator (``hooks`` in the package of another's operator) and defines any of
 
 ``before(call) -> Call | Answer``
-    Call for the device, or the answer if there is nothing to compute.
+    Call for the device, or the answer if there is nothing to compute, for a step with the next state in it.
 ``after(call, answer) -> Answer``
     Final answer from the device's answer; `call` is the user's call.
 ``check(call, answer, generator) -> str``
     Spot check of a device's answer to the call it was given: recomputes part of it and returns the fault found, or an
-    empty string. Shapes and dtypes are checked before.
+    empty string. The answer to a step holds the next state. Shapes, dtypes and ranges are checked before.
 """
 
 from __future__ import annotations
@@ -24,10 +24,15 @@ from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.operators import module_of
 from ninefold.spec.signature import Call, Operator
 
-__all__ = ["SAMPLED_ROWS", "after", "before", "check", "empty_lists"]
+__all__ = ["SAMPLED_ROWS", "after", "before", "check", "defines", "empty_lists"]
 
 #: Number of rows that a spot check recomputes.
 SAMPLED_ROWS = 64
+
+
+def defines(kind: str, operator: Operator) -> bool:
+    """Return True if an operator has a hook: ``before``, ``after`` or ``check``."""
+    return _hook_of(operator, kind) is not None
 
 
 def before(call: Call) -> Call | Answer:

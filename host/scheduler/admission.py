@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ninefold.spec.data import State, Task
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import KINDS
-from ninefold.spec.signature import Call, Operator
+from ninefold.spec.signature import Call, Layout, Operator
 
 from .states import DatabaseHandle, StateHandle
 from .tasks import Pending
@@ -19,7 +19,7 @@ from .tasks import Pending
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Admission", "bound", "check_settings", "signature_of", "task_of"]
+__all__ = ["Admission", "bound", "check_settings", "check_state", "signature_of", "task_of"]
 
 #: Keywords that are settings of the task, not options of the operator.
 _SETTINGS: Final = ("device", "strict", "prefer", "priority", "deadline_s", "timeout_s")
@@ -65,6 +65,20 @@ def task_of(signature: Operator, arguments: tuple[Any, ...], keywords: Mapping[s
     return Task(signature.name, given, options, **settings)
 
 
+def check_state(state: State, operators: Mapping[str, Operator]) -> None:
+    """Raise `InputError` unless the content of a state is what one of the operators declares."""
+    reasons: dict[Layout, str] = {}
+    for name, operator in operators.items():
+        if operator.state_name and (layout := operator.layout_of(operator.state_name)) not in reasons:
+            try:
+                layout.sizes_of(state)
+            except InputError as error:
+                reasons[layout] = f"{name}: {error}"
+            else:
+                return
+    raise InputError(f"no operator takes the state {state.id} ({'; '.join(reasons.values()) or 'none takes a state'})")
+
+
 def bound(signature: Operator, task: Task) -> Call:
     """Bind a task's arguments, with handles replaced by their residents and states in their latest version."""
     arguments = task.arguments
@@ -73,7 +87,7 @@ def bound(signature: Operator, task: Task) -> Call:
         if isinstance(value, DatabaseHandle):
             arguments = {**arguments, name: value.database}
         elif isinstance(value, StateHandle):
-            arguments = {**arguments, name: value.state}
+            arguments = {**arguments, name: value.chain.copy}
         elif isinstance(value, State):
             raise InputError(f"{signature.name} takes {name} by handle: load the state {value.id} first")
     return signature.bind(arguments, task.options)
@@ -104,6 +118,10 @@ class Admission:
             while self._full() and wait:
                 self._changed.wait()
             self._inside.add(pending)
+
+    def admit(self, pending: Pending) -> None:
+        """Give a place to a task of the scheduler's own, even at the limit and after `close`; call under the lock."""
+        self._inside.add(pending)
 
     def enter_or_queue(self, pending: Pending) -> asyncio.Future[None] | None:
         """Take a place, or return a future to await before trying again."""

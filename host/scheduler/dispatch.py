@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -9,23 +10,30 @@ from typing import Final
 import numpy as np
 
 from ninefold.host import hooks
-from ninefold.spec.data import Answer, Result, State
-from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, InterruptError, UnsupportedError
+from ninefold.spec.data import Answer, Kept, Result, State, Task
+from ninefold.spec.errors import (
+    DamagedDataError,
+    DeviceError,
+    InputError,
+    InterruptError,
+    UnsupportedError,
+)
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Call
 from ninefold.spec.text import counted
 
-from .admission import Admission, bound
+from .admission import Admission
 from .batching import stack, take
 from .breaker import Breaker
 from .costs import Costs, size_class
 from .devices import Devices
 from .execution import WorkerContext
 from .guard import is_interrupt, text_of
-from .placement import TRIAL_AFTER, Placer, refusal, refusal_key, shares
+from .placement import TRIAL_AFTER, Choice, Placer, refusal, refusal_key, shares
+from .residents import COPY, LoggedState, at_version, detached
 from .states import States
 from .supervisor import Supervisor
-from .tasks import AUTO, Job, Pending
+from .tasks import AUTO, Future, Job, Pending
 from .telemetry import Telemetry
 from .worker import Worker
 
@@ -58,7 +66,7 @@ class Dispatcher:
         Factory of circuit breakers.
     generator : numpy.random.Generator
         Generator that chooses the rows of spot checks.
-    check_every, retries, refresh_s : int, int, float or None
+    check_every, copy_every, retries, refresh_s : int, int, int, float or None
         As in `Scheduler`.
 
     Attributes
@@ -80,6 +88,7 @@ class Dispatcher:
         breaker: Callable[[], Breaker],
         generator: np.random.Generator,
         check_every: int,
+        copy_every: int,
         retries: int,
         refresh_s: float | None,
     ) -> None:
@@ -88,11 +97,11 @@ class Dispatcher:
         workers: dict[str, Worker] = {}
         self._supervisor = Supervisor(lock, clock, workers, telemetry, self._move, self.settle)
         watch = self._supervisor.watch
-        reports = (watch, self._answer, self._move, self._fail)
-        context = WorkerContext(lock, clock, costs, telemetry, generator, check_every, *reports)
+        reports = (watch, self._claim, self._deliver, self._move, self._fail)
+        context = WorkerContext(lock, clock, costs, telemetry, generator, check_every, copy_every, *reports)
         self.devices = Devices(backends, workers, context, breaker, refresh_s)
         self.placer = Placer(self.devices, costs, telemetry, retries)
-        self.states = States(lock, self._start_step)
+        self.states = States(lock, self._start_due, self._needs_copy, self._admit_copy)
 
     def stop(self, patience_s: float) -> None:
         """End every worker, with `patience_s` for running calls, and every other thread."""
@@ -109,6 +118,21 @@ class Dispatcher:
         self._supervisor.stop()
         self.devices.join()
 
+    def explain(self, pending: Pending) -> Choice:
+        """Return the current choice for a task that was not sent."""
+        if pending.call.operator.state_name:
+            pending.call = at_version(pending.call, self.states.latest(pending))
+        call = hooks.before(pending.call)
+        if isinstance(call, Answer):
+            return Choice(None, "there is nothing to compute")
+        self.devices.survey()
+        job = Job(call, pending)
+        with self._lock:
+            named = self.devices.workers.get(pending.named or "")
+            if named is not None and not refusal(named, call):
+                return Choice(named, "asked for by name")
+            return self.placer.choose(job)
+
     def start(self, pending: Pending) -> None:
         """Send an admitted task to its device, or queue it for its state."""
         future = pending.future
@@ -117,44 +141,92 @@ class Dispatcher:
             if pending.task.deadline_s is not None:
                 with self._lock:
                     self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
-            if pending.call.operator.stateful:
+            if pending.call.operator.state_name:
                 pending.waited_for = False
+                pending.needs_content = hooks.defines("before", pending.call.operator)
                 self.states.enqueue(pending)
-                return
-            call = hooks.before(pending.call)
-            if isinstance(call, Answer):
-                pending.why = "there is nothing to compute"
-                pending.answered_by = (_HOST,)
-                pending.settled = True
-                self._deliver([(pending, call)])
-                return
-            self._know_devices(pending)
-            if not (pending.open_choice and self._split(pending, call)):
-                self._dispatch(Job(call, pending))
+            else:
+                self._begin(pending)
         except Exception as error:
             self.settle(pending, error)
         except BaseException as error:  # the caller leaves: the task must not keep its place
             self.settle(pending, _raised(pending, error))
             raise
 
-    def _start_step(self, pending: Pending) -> None:
-        """Send a step to its device, with the last committed version of the state."""
+    def _begin(self, pending: Pending) -> None:
+        """Send a task to its device, unless the hook before devices answers it."""
+        call = hooks.before(pending.call)
+        if isinstance(call, Answer):
+            self._answer_on_host(pending, call)
+            return
+        self._know_devices(pending)
+        if not (pending.open_choice and self._split(pending, call)):
+            self._dispatch(Job(call, pending))
+
+    def _answer_on_host(self, pending: Pending, answer: Answer) -> None:
+        """Take an answer that needed no device, with the next state of a step."""
+        operator = pending.call.operator
+        if operator.stateful:
+            layout, state = operator.layout_of(operator.state_name), answer.state
+            flaw = layout.flaw(pending.call.state(), state) if isinstance(state, State) else "it has no next state"
+            if flaw:
+                raise DeviceError(f"the hook before {operator.name} gave a wrong answer: {flaw}")
+        with self._lock:
+            if pending.settled:
+                return
+            pending.why = "there is nothing to compute"
+            pending.answered_by = (_HOST,)
+            self._commit(pending.call, answer)
+            pending.settled = True
+        self._deliver([(pending, answer)])
+
+    def _start_due(self, pending: Pending, state: State) -> None:
+        """Send a step, a read or a copy to its device, with the last committed version of the state."""
         try:
-            pending.call = bound(pending.call.operator, pending.task)
-            self._know_devices(pending)
-            self._dispatch(Job(pending.call, pending))
+            call = pending.call = at_version(pending.call, state)
+            if call.operator is not COPY:
+                self._begin(pending)
+            elif isinstance(state, LoggedState):
+                self._know_devices(pending)
+                self._dispatch(Job(call, pending))
+            else:
+                self._answer_on_host(pending, Answer({}, state=state))
         except BaseException as error:
             self.settle(pending, error if isinstance(error, Exception) else _raised(pending, error))
             if is_interrupt(error):
                 raise
 
+    def _needs_copy(self, pending: Pending, state: LoggedState) -> bool:
+        """Return True if the host needs a copy of a state before a step or read starts; call under the lock."""
+        if pending.needs_content:
+            return True
+        holder = self.placer.holder(state)
+        if holder is None:
+            return False  # the device of the step repeats the logged ones
+        if pending.named is not None:
+            return pending.named != holder.name
+        return pending.task.prefer not in (None, holder.found.kind)
+
+    def _admit_copy(self, call: Call, needed_by: Pending | None) -> Pending:
+        """Admit a task that copies a state; call under the lock."""
+        task = Task(call.operator.name, call.arguments, priority=10)
+        pending = Pending(task, call, Future(), self._clock(), needed_by=needed_by)
+        self._admission.admit(pending)
+        return pending
+
     def _know_devices(self, pending: Pending) -> None:
         """Find all devices for an open choice, or a fallback for a named device."""
         if pending.open_choice:
-            if not self._cpu_is_quick(pending):
+            if not (self._is_kept(pending.call) or self._cpu_is_quick(pending)):
                 self.devices.survey()
         elif not pending.task.strict:
             self.devices.at_least_one()
+
+    def _is_kept(self, call: Call) -> bool:
+        """Return True if a device keeps the state of a call."""
+        state = call.state() if call.operator.state_name else None
+        with self._lock if state is not None else contextlib.nullcontext():
+            return isinstance(state, LoggedState) and self.placer.holder(state) is not None
 
     def _cpu_is_quick(self, pending: Pending) -> bool:
         """Return True if the idle CPU is known to answer before a first survey of the devices would end."""
@@ -195,6 +267,8 @@ class Dispatcher:
                 error = self.placer.place(job, pending)
             except DeviceError as failure:  # no thread could be started
                 error = failure
+            if error is not None and not pending.task.strict:
+                error = self._lost(job.call, error)
         self._telemetry.log_events()
         pending.waited_for = False  # later work is not on the waiting thread
         if error is not None:
@@ -207,17 +281,27 @@ class Dispatcher:
                 self.settle(pending, DeviceError("the task was interrupted"))
                 raise
 
+    def _lost(self, call: Call, error: Exception) -> Exception:
+        """Return the error of a call that no device runs; if none can rebuild its state, versions are lost."""
+        state = call.state() if call.operator.state_name else None
+        if not isinstance(state, LoggedState) or self.placer.holder(state) is not None:
+            return error
+        for worker in self.devices.workers.values():
+            worker.drop(state.id)  # later steps make other versions with these numbers
+        return self.states.lose(state, error)
+
     # Called after a device.
 
-    def _answer(self, pairs: list[tuple[Job, Answer]], device: str) -> bool:
-        """Take the answers of one call; return True if a step was committed."""
+    def _claim(self, pairs: list[tuple[Job, Answer]], device: str) -> list[tuple[Pending, Answer]]:
+        """Take the answers of one call, and return those that complete a task; a step is committed then."""
+        for job, answer in pairs:
+            if isinstance(answer.state, Kept):
+                job.call = detached(job.call)
         with self._lock:
-            claimed = [self._claim(job, device, answer) for job, answer in pairs]
-        final = [(job.pending, answer) for (job, _), answer in zip(pairs, claimed, strict=True) if answer is not None]
-        self._deliver(final)
-        return bool(final) and pairs[0][0].call.operator.stateful
+            claimed = [(job.pending, self._claim_one(job, device, answer)) for job, answer in pairs]
+        return [(pending, answer) for pending, answer in claimed if answer is not None]
 
-    def _claim(self, job: Job, device: str, answer: Answer) -> Answer | None:
+    def _claim_one(self, job: Job, device: str, answer: Answer) -> Answer | None:
         """Take an answer under the lock; return the whole answer if this completes the task, else None."""
         pending = job.pending
         if pending.settled:
@@ -230,10 +314,16 @@ class Dispatcher:
             if len(parts) < len(pending.answers):
                 return None
             answer = stack(parts)
-        if isinstance(answer.state, State):
-            self.states.commit(answer.state)
+        self._commit(job.call, answer)
         pending.settled = True  # a deadline that passes now has no effect
         return answer
+
+    def _commit(self, call: Call, answer: Answer) -> None:
+        """Note the state in an answer under the lock."""
+        if call.operator is COPY and isinstance(answer.state, State):
+            self.states.keep_copy(answer.state)
+        elif answer.state is not None:
+            self.states.commit(call, answer.state)
 
     def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
         """Give claimed tasks their results."""
@@ -281,12 +371,14 @@ class Dispatcher:
         self.settle(job.pending, error)
 
     def settle(self, pending: Pending, error: Exception | InterruptError) -> None:
-        """End a task with an error unless it has already ended."""
+        """End a task with an error unless it has already ended, and the task that needs it."""
         with self._lock:
             if pending.settled:
                 return
-            pending.settled = True
-        self._give([(pending, error)])
+            ending = [one for one in (pending, pending.needed_by) if one is not None and not one.settled]
+            for one in ending:
+                one.settled = True
+        self._give([(one, error) for one in ending])
 
     def _cancelled(self, pending: Pending) -> None:
         self._leave([pending])
@@ -304,7 +396,7 @@ class Dispatcher:
             ended_tasks.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
         self._telemetry.ended(ended_tasks)
         for pending in left:
-            if pending.call.operator.stateful:
+            if pending.call.operator.state_name:
                 self.states.ended(pending)
 
 

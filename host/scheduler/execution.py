@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from ninefold.host import hooks
-from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, InterruptError, NinefoldError
+from ninefold.spec.data import Answer, Database, Kept, State
+from ninefold.spec.errors import DeviceError, InputError, InterruptError, NinefoldError
 from ninefold.spec.protocols import Backend, Device, Found
 from ninefold.spec.signature import Call
 
 from .costs import Costs
 from .guard import is_interrupt, report, text_of
-from .residents import Residents, key_of, nbytes_of, residents_of
-from .tasks import Job
+from .residents import COPY, LoggedState, Residents, fetch, kept_after, key_of, residents_of, with_state
+from .tasks import Job, Pending
 from .telemetry import Telemetry
 
 __all__ = ["LOADING", "Executor", "Running", "WorkerContext"]
@@ -53,11 +53,15 @@ class WorkerContext:
         Generator that chooses the rows of spot checks, used under the lock.
     check_every : int
         Check one in this number of answers, in addition to trials; 1 checks all.
+    copy_every : int
+        Steps of a state that its device keeps after which the host copies it.
     watch : callable
         ``watch(time)``, called under the lock: wake the supervisor at that time or earlier.
-    answered : callable
-        ``answered(pairs, device) -> bool``, called without the lock with jobs and their answers: returns True if a step
-        of a state was committed.
+    claim : callable
+        ``claim(pairs, device) -> list``, called without the lock with jobs and their answers: commits a step of a
+        state, and returns the tasks that this ends, with their answers.
+    deliver : callable
+        ``deliver(claimed)``, called without the lock with the result of `claim`: gives the tasks their results.
     moved : callable
         ``moved(job, device, error)``, called without the lock: the device did not answer.
     failed : callable
@@ -70,8 +74,10 @@ class WorkerContext:
     telemetry: Telemetry
     generator: np.random.Generator
     check_every: int
+    copy_every: int
     watch: Callable[[float], None]
-    answered: Callable[[list[tuple[Job, Answer]], str], bool]
+    claim: Callable[[list[tuple[Job, Answer]], str], list[tuple[Pending, Answer]]]
+    deliver: Callable[[list[tuple[Pending, Answer]]], None]
     moved: Callable[[Job, str, Exception | InterruptError], None]
     failed: Callable[[Job, Exception], None]
 
@@ -120,6 +126,11 @@ class Running:
     seconds: float = 0.0
     measured: list[tuple[str, float]] = field(default_factory=list)
 
+    @property
+    def takes_state(self) -> bool:
+        """True for a call of an operator that takes a state."""
+        return self.call is not None and bool(self.call.operator.state_name)
+
 
 class Executor:
     """Execution of a worker's actions, without the scheduler's lock and independent of queues and other devices.
@@ -159,28 +170,93 @@ class Executor:
 
     def _execute(self, running: Running) -> Answer:
         device = self._opened(running)
-        call = running.call
-        if call is None:
+        if running.call is None:
             self._run_errand(running, device)
             return Answer({})
-        wanted = residents_of(call)
-        for resident in wanted:
-            self._bring(running, device, resident, wanted)
-        self.watch(running, "the call", float("inf") if running.lent else self._patience(running))
+        call = self._ready(running, device, running.call, frozenset())
+        if call.operator is COPY:
+            return Answer({}, state=self._copy(running, device, call.state()))
+        spot_check = running.checked and self.found.computes
+        # The spot check of a step needs the content of both versions.
+        copied = spot_check and call.operator.stateful and hooks.defines("check", call.operator)
+        if copied:
+            call = with_state(call, self._copy(running, device, call.state()))
+        answer = self._run(running, device, call)
+        if isinstance(answer.state, Kept):
+            following = kept_after(call.state(), call)
+            if copied or len(following.log) >= self._context.copy_every:
+                answer = replace(answer, state=self._copy(running, device, following))
+        if spot_check:
+            with self._context.lock:
+                generator = self._context.generator.spawn(1)[0]
+            if flaw := hooks.check(call, answer, generator):
+                raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
+        return answer
+
+    def _ready(self, running: Running, device: Device, call: Call, keep: frozenset[str]) -> Call:
+        """Load the residents of a call, and rebuild a state that only a log leads to.
+
+        Returns
+        -------
+        Call
+            The call, with the content of a rebuilt state unless the device keeps it.
+        """
+        keep |= {key_of(resident) for resident in residents_of(call)}
+        for resident in residents_of(call):
+            if running.residents.use(resident):
+                continue
+            if isinstance(resident, LoggedState):
+                call = with_state(call, self._rebuild(running, device, resident, keep))
+            else:
+                self._load(running, device, resident, keep)
+        return call
+
+    def _rebuild(self, running: Running, device: Device, state: LoggedState, keep: frozenset[str]) -> State:
+        """Repeat the steps after the last copy of a state, and return its version on the device."""
+        current = state.copy
+        for step in state.log:
+            call = self._ready(running, device, with_state(step, current), keep)
+            try:
+                answer = self._run(running, device, call, f"repeating a step of {state.id}")
+            except InputError as error:  # not the caller's: another device took these arguments
+                raise DeviceError(f"{self.name} refuses an earlier step of {state.id}: {error}") from error
+            current = answer.state if isinstance(answer.state, State) else kept_after(current, step)
+            running.residents.advance(current)
+        return current
+
+    def _run(self, running: Running, device: Device, call: Call, doing: str = "the call") -> Answer:
+        """Run a call whose residents are on the device, and check what a step makes of its state."""
+        self.watch(running, doing, float("inf") if running.lent else self._patience(running))
         started = time.perf_counter()
         answer = device.run(call)
         running.seconds = time.perf_counter() - started
         if not isinstance(answer, Answer):
             raise DeviceError(f"{self.name} returned {type(answer).__name__}, not an Answer")
         self._context.telemetry.ran(self.name, call, started, running.seconds, len(running.jobs))
-        if call.operator.stateful:
-            _check_step(self.name, call, answer)
-        if running.checked and self.found.computes:
-            with self._context.lock:
-                generator = self._context.generator.spawn(1)[0]
-            if flaw := hooks.check(call, answer, generator):
-                raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
+        if call.operator.state_name and (flaw := self._flaw(call, answer)):
+            raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
         return answer
+
+    def _flaw(self, call: Call, answer: Answer) -> str:
+        """Return what is wrong with the answer to a step or read by its signature, or an empty string."""
+        operator, before, after = call.operator, call.state(), answer.state
+        if not operator.stateful:
+            return f"it returned a state, but {operator.name} only reads one" if after is not None else ""
+        if isinstance(after, State):
+            flaw = operator.layout_of(operator.state_name).flaw(before, after)
+        elif isinstance(after, Kept) and (after.id, after.version) == (before.id, before.version + 1):
+            flaw = ""
+        else:
+            got = f"version {after.version} of {after.id}" if isinstance(after, Kept) else "no state"
+            flaw = f"it returned {got}, not version {before.version + 1} of {before.id}"
+        return flaw or operator.answer_flaw(call, answer.values, contents=self.found.computes)
+
+    def _copy(self, running: Running, device: Device, state: State) -> State:
+        """Return a state with its content, copied from the device if necessary."""
+        if not isinstance(state, LoggedState):
+            return state
+        self.watch(running, f"copying {state.nbytes:,} bytes", self._transfer_s(running, state.nbytes))
+        return fetch(device, state)
 
     def _opened(self, running: Running) -> Device:
         if running.device is None:
@@ -190,25 +266,22 @@ class Executor:
             self._context.telemetry.prepared(self.name, "open", started)
         return running.device
 
-    def _bring(
-        self, running: Running, device: Device, resident: Database | State, together: Sequence[Database | State]
-    ) -> None:
-        """Load a resident unless the device has it, and measure the time."""
-        there, size = running.residents.holds(resident), nbytes_of(resident)
-        if not there:
-            self.watch(running, f"loading {size:,} bytes", self._patience(running) + size / SLOWEST_BYTES_S)
+    def _load(self, running: Running, device: Device, resident: Database | State, keep: frozenset[str]) -> None:
+        """Load a resident and measure the time."""
+        size = resident.nbytes
+        self.watch(running, f"loading {size:,} bytes", self._transfer_s(running, size))
         started = time.perf_counter()
-        running.residents.bring(device, resident, [key_of(other) for other in together])
-        if not there:
-            running.measured.append((f"{LOADING}{size.bit_length()}", time.perf_counter() - started))
-            self._context.telemetry.prepared(self.name, f"load {size:,} bytes", started)
+        running.residents.bring(device, resident, keep)
+        running.measured.append((f"{LOADING}{size.bit_length()}", time.perf_counter() - started))
+        self._context.telemetry.prepared(self.name, f"load {size:,} bytes", started)
 
     def _run_errand(self, running: Running, device: Device) -> None:
         if running.errand is None:
             return
         key, database = running.errand
         if database is not None:
-            self._bring(running, device, database, [database])
+            if not running.residents.use(database):
+                self._load(running, device, database, frozenset((key,)))
         else:
             self.watch(running, "unloading", self._patience(running))
             running.residents.drop(device, key)
@@ -225,6 +298,10 @@ class Executor:
         usual = self._context.costs.expected_s(self.name, job.size) if job is not None else None
         return max(self.found.timeout_s, PATIENCE * (usual or 0.0))
 
+    def _transfer_s(self, running: Running, nbytes: int) -> float:
+        """Return the time limit of a transfer in seconds."""
+        return self._patience(running) + nbytes / SLOWEST_BYTES_S
+
     def watch(self, running: Running, doing: str, limit_s: float) -> None:
         """Start an action with a time limit; raise `DeviceError` if the worker's call was given up in the meantime."""
         limited = not running.lent and limit_s != float("inf")
@@ -238,15 +315,17 @@ class Executor:
                 self._context.watch(running.limit_at)
 
     def forget_states(self, running: Running) -> None:
-        """Drop the states of a call without a valid answer, since the device may have changed them."""
-        for resident in residents_of(running.call) if running.call else ():
-            if isinstance(resident, State) and running.device is not None:
-                running.residents.forget(resident.id)
-                try:
-                    running.device.unload(resident.id)
-                except BaseException as error:  # the device has already failed; the next load replaces the state
-                    if is_interrupt(error):
-                        raise
+        """Drop the state of a call without a valid answer, since the device may have changed it."""
+        if not running.takes_state or running.call is None or running.device is None:
+            return
+        key = running.call.state().id
+        running.residents.forget(key)
+        try:
+            self.watch(running, "unloading", self._patience(running))
+            running.device.unload(key)
+        except BaseException as error:  # the device has already failed; the next load replaces the state
+            if is_interrupt(error):
+                raise
 
     def end(self, running: Running) -> None:
         """Close the device, if it is open, within a time limit."""
@@ -264,11 +343,3 @@ class Executor:
             if is_interrupt(error):
                 raise
             report("closing a device failed", device=self.name, reason=text_of(error))
-
-
-def _check_step(device: str, call: Call, answer: Answer) -> None:
-    (state,) = (resident for resident in residents_of(call) if isinstance(resident, State))
-    made = answer.state
-    if not isinstance(made, State) or (made.id, made.version) != (state.id, state.version + 1):
-        got = f"version {made.version} of {made.id}" if isinstance(made, State) else "no state"
-        raise DeviceError(f"{device} returned {got}, not version {state.version + 1} of {state.id}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from ninefold.spec.data import Candidate, Database
+from ninefold.spec.data import Candidate, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.signature import Call
 
@@ -15,7 +15,7 @@ from .batching import rows_of
 from .costs import Costs, size_class
 from .devices import LAST_RESORT, Devices
 from .execution import LOADING
-from .residents import key_of, nbytes_of, residents_of
+from .residents import COPY, LoggedState, key_of, residents_of
 from .tasks import AUTO, Job, Pending
 from .telemetry import Telemetry
 from .worker import Worker
@@ -76,10 +76,24 @@ def refusal(worker: Worker, call: Call) -> str:
     if worker.gone:
         return worker.gone
     name = call.operator.name
+    if call.operator is COPY:
+        return worker.breaker.refusal or _no_rebuild(worker, call.state())
     if name not in worker.operators:
         return f"{worker.name} does not know the operator {name}"
     reason = worker.operators[name] or worker.breaker.refusal
+    if not reason and call.operator.state_name:
+        reason = _no_rebuild(worker, call.state())
     return reason or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
+
+
+def _no_rebuild(worker: Worker, state: State) -> str:
+    """Return the reason that a device cannot rebuild a state, or an empty string if it can or need not."""
+    if not isinstance(state, LoggedState) or worker.residents.holds(state):
+        return ""
+    for step in state.log:
+        if (reason := worker.operators.get(step.operator.name, "unknown")) is not None:
+            return f"{worker.name} cannot repeat {step.operator.name} to rebuild {state.id}: {reason}"
+    return ""
 
 
 def consider(
@@ -100,7 +114,7 @@ def consider(
         load_s = 0.0
         for resident in wanted:
             if not worker.residents.holds(resident):
-                nbytes = nbytes_of(resident)
+                nbytes = resident.nbytes
                 measured = costs.expected_s(worker.name, f"{LOADING}{nbytes.bit_length()}")
                 load_s += LOAD_S + nbytes / LOAD_BYTES_S if measured is None else measured
         candidate = Candidate(
@@ -262,11 +276,22 @@ class Placer:
         """Return the number of answered jobs of a size class."""
         return self._answered.get(size, 0)
 
+    def holder(self, state: LoggedState) -> Worker | None:
+        """Return a working device that holds a version of a state, if there is one."""
+        for worker in self._devices.workers.values():
+            if not worker.gone and worker.breaker.state == "closed" and worker.residents.holds(state):
+                return worker
+        return None
+
     def choose(self, job: Job) -> Choice:
         """Return the choice for a job that names no device."""
         task = job.pending.task
         listed = consider(self._devices.workers.values(), job.call, job.size, self._costs, task.prefer)
         trials = not job.moving and task.deadline_s is None
+        state = job.call.state() if job.call.operator.state_name else None
+        holder = self.holder(state) if isinstance(state, LoggedState) else None
+        if holder is not None and holder.name not in job.tried and not refusal(holder, job.call):
+            return Choice(holder, "it keeps the state", considered=tuple(candidate for candidate, _ in listed))
         choice = choose(listed, job.tried, self.answered(job.size), trials=trials, prefer=task.prefer)
         if self._devices.surveyed or not job.pending.open_choice or job.moving or choice.worker is None:
             return choice

@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
 
-from ninefold.host import hooks
-from ninefold.spec.data import Answer, Database, Result, State, Task
+from ninefold.spec.data import Database, Result, State, Task
 from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Operator
 
-from .admission import Admission, bound, check_settings, signature_of, task_of
+from .admission import Admission, bound, check_settings, check_state, signature_of, task_of
 from .breaker import COOL_S, FAILURES, Breaker
 from .costs import Costs, costs_file
 from .devices import DeviceStatus
 from .dispatch import Dispatcher
 from .guard import in_callback, start_thread
-from .placement import Choice, refusal
+from .placement import Choice
 from .states import DatabaseHandle, StateHandle
-from .tasks import AUTO, Future, Job, Pending
+from .tasks import AUTO, Future, Pending
 from .telemetry import Telemetry, energy
 
 if TYPE_CHECKING:
@@ -63,6 +62,8 @@ class Scheduler:
         Maximum number of tasks in flight; `submit` waits at this limit.
     check_every : int
         Spot-check one in this number of a device's answers, in addition to trials; 1 checks all.
+    copy_every : int
+        Number of steps after which the host copies a state that its device keeps; see `StateHandle.state`.
     retries : int
         Number of retries of a strict task on its device, and of any task on the CPU as last resort.
     refresh_s : float or None
@@ -85,6 +86,7 @@ class Scheduler:
         costs: Path | str | None = "",
         queue_size: int = 4096,
         check_every: int = 16,
+        copy_every: int = 16,
         retries: int = 1,
         refresh_s: float | None = 30.0,
         failures: int = FAILURES,
@@ -96,6 +98,7 @@ class Scheduler:
         for name, value, low in (
             ("queue_size", queue_size, 1),
             ("check_every", check_every, 1),
+            ("copy_every", copy_every, 1),
             ("retries", retries, 0),
         ):
             if value < low:
@@ -117,6 +120,7 @@ class Scheduler:
             breaker=breaker,
             generator=np.random.default_rng(seed),
             check_every=check_every,
+            copy_every=copy_every,
             retries=retries,
             refresh_s=refresh_s,
         )
@@ -203,18 +207,7 @@ class Scheduler:
 
     def explain(self, operator: str, *arguments: Any, **keywords: Any) -> Choice:
         """Return the current choice for a task and its candidates, without running it."""
-        task = self.task(operator, *arguments, **keywords)
-        pending = self._prepare(task)
-        call = hooks.before(pending.call)
-        if isinstance(call, Answer):
-            return Choice(None, "there is nothing to compute")
-        self._devices.survey()
-        job = Job(call, pending)
-        with self._lock:
-            named = self._devices.workers.get(pending.named or "")
-            if named is not None and not refusal(named, call):
-                return Choice(named, "asked for by name")
-            return self._dispatcher.placer.choose(job)
+        return self._dispatcher.explain(self._prepare(self.task(operator, *arguments, **keywords)))
 
     # Residents and devices.
 
@@ -238,19 +231,22 @@ class Scheduler:
         Raises
         ------
         InputError
-            Any other type, or a state whose id is already held.
+            Any other type, a state that no operator's declaration fits, or one whose id is already held.
         """
         if isinstance(resident, Database):
             return DatabaseHandle(resident)
         if not isinstance(resident, State):
             raise InputError(f"a resident must be a Database or a State, not {type(resident).__name__}")
+        check_state(resident, self._operators)
         return self._dispatcher.states.hold(resident)
 
     def unload(self, handle: DatabaseHandle | StateHandle) -> None:
-        """Drop a resident from every device after its current call; a state is released."""
-        if isinstance(handle, StateHandle):
+        """Drop a resident from every device after its current call; a state is copied to the host and released."""
+        if isinstance(handle, DatabaseHandle):
+            key = handle.database.digest
+        else:
+            key = handle.state.id
             self._dispatcher.states.release(handle)
-        key = handle.database.digest if isinstance(handle, DatabaseHandle) else handle.state.id
         with self._lock:
             for worker in self._devices.workers.values():
                 worker.drop(key)
@@ -306,6 +302,7 @@ class Scheduler:
         for pending in waiting:
             pending.future.cancel()
         self._admission.wait_until_empty(_GRACE_S if cancel else None)
+        self._dispatcher.states.copy_all(_GRACE_S if cancel else None)
         self._dispatcher.stop(_GRACE_S if cancel else float("inf"))
         self._costs.save()
         for pending in waiting:

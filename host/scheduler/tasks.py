@@ -88,6 +88,10 @@ class Pending:
         Device asked for by name, if it is available.
     absent : Exception or None
         Reason that it is not available.
+    needs_content : bool
+        True if the host needs the content of the task's state.
+    needed_by : Pending or None
+        Task of a user that fails if this one, of the scheduler's own, fails.
     waited_for : bool
         True if the thread that starts the task only waits for its end.
     begun : bool
@@ -111,6 +115,8 @@ class Pending:
     open_choice: bool = True
     named: str | None = None
     absent: Exception | None = None
+    needs_content: bool = False
+    needed_by: Pending | None = None
     waited_for: bool = False
     begun: bool = False
     settled: bool = False
@@ -228,7 +234,7 @@ class Job:
 
 
 class Queue:
-    """Jobs by priority, then in order of submission, and errands for idle times. Used under the scheduler's lock.
+    """Jobs by priority, then in order of submission, and errands. Used under the scheduler's lock.
 
     Attributes
     ----------
@@ -257,6 +263,14 @@ class Queue:
         """Remove and return all jobs."""
         jobs, self._heap, self.cost_s = [job for _, job in self._heap], [], 0.0
         return jobs
+
+    def take_errand(self) -> tuple[str, Database | None] | None:
+        """Take an errand that is due: one that drops a resident, or if no job waits, any."""
+        for key, database in self.errands.items():
+            if database is None or not self._heap:
+                del self.errands[key]
+                return key, database
+        return None
 
     def take(self) -> list[Job]:
         """Take the first job that is not cancelled, and the jobs directly after it that can be joined to it."""

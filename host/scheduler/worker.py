@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import (
     DamagedDataError,
     DeviceError,
@@ -24,7 +24,7 @@ from .breaker import Breaker
 from .execution import Executor, Running, WorkerContext
 from .guard import report, start_thread, text_of
 from .residents import Residents
-from .tasks import Job, Queue
+from .tasks import Job, Pending, Queue
 
 __all__ = ["Worker"]
 
@@ -149,9 +149,9 @@ class Worker:
                 self._queue.errands[database.digest] = database
 
     def drop(self, key: str) -> None:
-        """Unload a resident after the current call."""
+        """Unload a resident after the current call, before any later one."""
         self._ahead.discard(key)
-        if self._there is not None:
+        if self._there is not None or self._running is not None:
             self._rouse()
             self._queue.errands[key] = None
 
@@ -257,11 +257,10 @@ class Worker:
                     self._waiting = True
                     self._wake.wait()
                     self._waiting = False
-                if jobs := self._queue.take():
-                    self._running = self._call_for(jobs)
-                elif self._queue.errands:
-                    errand = self._queue.errands.popitem()
+                if (errand := self._queue.take_errand()) is not None:
                     self._running = Running(errand=errand, device=self._device, residents=self.residents)
+                elif jobs := self._queue.take():
+                    self._running = self._call_for(jobs)
                 elif self._stopping:
                     return None
                 else:
@@ -285,6 +284,7 @@ class Worker:
     def _finish(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
         """Update the device's state by the outcome and pass the jobs on; return False if the call had been given up."""
         drained: list[Job] = []
+        claimed = self._claim_state(running, outcome) if running.takes_state else None
         with self._context.lock:
             if running.given_up:
                 self.breaker.hung -= 1
@@ -297,10 +297,8 @@ class Worker:
             report("a hung call returned", device=self.name)
             self._executor.close(running.device)
             return False
-        if not opened and not isinstance(outcome, Answer):
-            self._executor.forget_states(running)
         if isinstance(outcome, Answer):
-            self._hand_out(running, outcome)
+            self._context.deliver(self._claim(running, outcome) if claimed is None else claimed)
         else:
             for job in running.jobs:
                 self._context.moved(job, self.name, outcome)
@@ -359,17 +357,35 @@ class Worker:
             telemetry.breaker(self.name, "open", reason)
         return opened
 
-    def _hand_out(self, running: Running, answer: Answer) -> None:
+    def _claim(self, running: Running, answer: Answer) -> list[tuple[Pending, Answer]]:
+        """Divide an answer among the jobs; return the tasks that end with their answers."""
         if len(running.jobs) == 1:
-            committed = self._context.answered([(running.jobs[0], answer)], self.name)
-            if isinstance(answer.state, State) and committed:
-                self.residents.advance(answer.state)
-            elif answer.state is not None:
-                self._executor.forget_states(running)
-            return
+            return self._context.claim([(running.jobs[0], answer)], self.name)
         shares, first = [], 0
         for job in running.jobs:
-            last = first + job.rows
-            shares.append((job, share(answer, slice(first, last))))
-            first = last
-        self._context.answered(shares, self.name)
+            shares.append((job, share(answer, slice(first, first + job.rows))))
+            first += job.rows
+        return self._context.claim(shares, self.name)
+
+    def _claim_state(
+        self, running: Running, outcome: Answer | Exception | InterruptError
+    ) -> list[tuple[Pending, Answer]]:
+        """Commit a step, or drop the device's version of the state; return the tasks that end with their answers.
+
+        The device is not free before, since dropping a state is a call of the device, and the next step should find the
+        new version there.
+        """
+        with self._context.lock:
+            if running.given_up:
+                return []
+            running.limit_at = None  # what follows is quick, or has a limit of its own
+        if not isinstance(outcome, Answer):
+            if not isinstance(outcome, UnsupportedError):  # then the device has not begun
+                self._executor.forget_states(running)
+            return []
+        claimed = self._claim(running, outcome)
+        if claimed and outcome.state is not None:
+            self.residents.advance(outcome.state)
+        elif outcome.state is not None:
+            self._executor.forget_states(running)
+        return claimed

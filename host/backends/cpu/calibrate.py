@@ -13,8 +13,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION
 from ninefold.spec.signature import Call
 
-from .engine import blocks
-from .mine import nearest
+from .engines import blocks
 
 if TYPE_CHECKING:
     from .device import CpuDevice
@@ -46,7 +45,7 @@ def run(device: "CpuDevice", call: Call) -> Answer:
         found = []
         for scale in candidates:
             nits = quantise(sample, scale, mode)
-            ids = _without_itself(nearest(device.engine, nits[rows], pack(nits), k)[0], rows)
+            ids = _without_itself(device.engine.mine(nits[rows], pack(nits), k)[0], rows)
             found.append(int((ids[:, :, None] == truth[:, None, :]).sum()))
         best = candidates[found.index(max(found))]
     return Answer({"scale": np.float64(best)}, device.path, metrics)

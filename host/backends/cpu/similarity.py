@@ -8,7 +8,7 @@ from ninefold.numerics.similarity import reciprocals
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
-from .engine import blocks
+from .engines import blocks
 
 if TYPE_CHECKING:
     from .device import CpuDevice

@@ -1,4 +1,4 @@
-"""Backends whose behaviour a test chooses, and a stateful operator."""
+"""Backends whose behaviour a test chooses, and operators with states."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ninefold.host.backends.cpu import Cpu
 from ninefold.numerics.nits import pack
-from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.data import Answer, Database, Kept, State
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Device, Found, Missing
@@ -21,16 +21,32 @@ from ninefold.spec.signature import Call, Layout, Operator, Resident, Tensor
 Behaviour = Callable[["FakeDevice", Call], Answer | None]
 
 #: The total that lives on a device.
-TOTAL = Layout("state", (Tensor("total", (), ("int64",), doc="sum of all numbers"),))
+TOTAL = Layout("total", (Tensor("total", (), ("int64",), low=0, doc="sum of all numbers"),))
 #: Adds numbers to it.
 RUNNING_SUM = Operator(
     name="running_sum",
     summary="Add numbers to a total.",
-    arguments=(Tensor("x", ("N",), ("int64",)), Resident("state", "state", TOTAL)),
-    results=(Tensor("total", (), ("int64",)),),
+    arguments=(Tensor("x", ("N",), ("int64",)), Resident("so_far", "state", TOTAL)),
+    results=(Tensor("total", (), ("int64",), low=0),),
     stateful=True,
 )
-ALL = {**OPERATORS, "running_sum": RUNNING_SUM}
+#: Reads it.
+RUNNING_TOTAL = Operator(
+    name="running_total",
+    summary="Read the total.",
+    arguments=(Resident("read", "state", TOTAL),),
+    results=(Tensor("total", (), ("int64",)), Tensor("version", (), ("int64",))),
+)
+#: Halves a trace and adds to it.
+TRACE = Layout("trace", (Tensor("trace", ("D",), ("float32",), low=0, high=100, doc="sum of decaying values"),))
+DECAY = Operator(
+    name="decay",
+    summary="Halve a trace and add to it.",
+    arguments=(Tensor("x", ("D",), ("float32",)), Resident("memory", "state", TRACE)),
+    results=(Tensor("peak", (), ("float32",)),),
+    stateful=True,
+)
+ALL = {**OPERATORS, "running_sum": RUNNING_SUM, "running_total": RUNNING_TOTAL, "decay": DECAY}
 
 
 class FakeDevice:
@@ -45,6 +61,7 @@ class FakeDevice:
         self.held: dict[str, Database | State] = {}
         self.loads: list[str] = []
         self.unloads: list[str] = []
+        self.fetched: list[str] = []
         self.threads: set[int] = set()
         self.busy = threading.Lock()
         self.closed = False
@@ -76,20 +93,44 @@ class FakeDevice:
             self.busy.release()
 
     def compute(self, call: Call) -> Answer:
-        if not call.operator.stateful:
+        if not call.operator.state_name:
             return self.inner.run(call)
         # The device's own copy counts, as on a device that keeps its state: it must be the version that was asked for.
         state = self.held[call.state().id]
         assert isinstance(state, State)
         assert state.version == call.state().version
-        total = np.int64(state.arrays["total"] + call.arguments["x"].sum())
-        self.held[state.id] = following = state.next({"total": total})
-        return Answer({"total": total}, "fake", {"seconds": 0.0}, following)
+        if not call.operator.stateful:
+            return Answer({"total": state.arrays["total"], "version": np.int64(state.version)}, "fake")
+        if call.operator is DECAY:
+            trace = state.arrays["trace"] / np.float32(2) + call.arguments["x"]
+            values, following = {"peak": trace.max()}, state.next({"trace": trace})
+        else:
+            total = np.int64(state.arrays["total"] + call.arguments["x"].sum())
+            values, following = {"total": total}, state.next({"total": total})
+        self.held[state.id] = following
+        return Answer(values, "fake", {"seconds": 0.0}, self.given(following))
+
+    def given(self, following: State) -> State | Kept:
+        """Return what an answer says about the next version."""
+        return following
 
     def close(self) -> None:
         if self.hook is not None:
             self.hook("close")
         self.closed = True
+
+
+class KeepingDevice(FakeDevice):
+    """Device that keeps the states of its steps."""
+
+    def fetch(self, key: str) -> State:
+        state = self.held[key]
+        assert isinstance(state, State)
+        self.fetched.append(f"{key}@{state.version}")
+        return state
+
+    def given(self, following: State) -> State | Kept:
+        return Kept(following.id, following.version)
 
 
 @dataclass
@@ -104,6 +145,7 @@ class Fake:
     timeout_s: float | None = 4.0
     named_only: bool = False
     capacity: int | None = None
+    keeps: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
     opened: list[FakeDevice] = field(default_factory=list)
@@ -124,7 +166,8 @@ class Fake:
     def open(self, instance: str = "") -> FakeDevice:  # noqa: ARG002 - it has one
         if self.missing:
             raise UnavailableError(self.missing)
-        device = FakeDevice(self.name, self.behaviour, self.capacity)
+        make = KeepingDevice if self.keeps else FakeDevice
+        device = make(self.name, self.behaviour, self.capacity)
         device.hook = self.hook
         self.opened.append(device)
         return device
@@ -161,3 +204,7 @@ def queries(count: int = 1, dimensions: int = 16, seed: int = 5) -> Any:
 
 def total(value: int = 0, name: str = "sum") -> State:
     return TOTAL.state(name, {"total": np.int64(value)})
+
+
+def trace(size: int = 3, name: str = "trace") -> State:
+    return TRACE.state(name, {"trace": np.zeros(size, np.float32)})

@@ -74,7 +74,7 @@ def test_what_is_not_joined() -> None:
     one_axis = OPERATORS["quantise"].bind({"x": np.zeros(8, np.float32)}, {"scale": 1.0})
     assert rows_of(one_axis) is None
     assert rows_of(OPERATORS["calibrate"].bind({"sample": queries(4)})) is None
-    step = RUNNING_SUM.bind({"x": np.arange(3), "state": total()})
+    step = RUNNING_SUM.bind({"x": np.arange(3), "so_far": total()})
     assert rows_of(step) is None
     assert joining_key(step) is None
 

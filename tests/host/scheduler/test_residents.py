@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ninefold.host.scheduler.residents import Residents, key_of, nbytes_of
+from ninefold.host.scheduler.residents import Residents, key_of
 from ninefold.spec.errors import UnsupportedError
 
 from .fakes import FakeDevice, database, total
 
 A, B, C = (database(seed=seed) for seed in range(3))
-SIZE = nbytes_of(A)
+SIZE = A.nbytes
 
 
 def test_loaded_once() -> None:
@@ -49,7 +49,7 @@ def test_too_large_is_refused_before_anything_is_evicted() -> None:
     residents.bring(device, A)
     big = database(rows=4000)
     with pytest.raises(
-        UnsupportedError, match=rf"^fake holds at most {SIZE} bytes, but {nbytes_of(big):,} must be loaded$"
+        UnsupportedError, match=rf"^fake holds at most {SIZE} bytes, but {big.nbytes:,} must be loaded$"
     ):
         residents.bring(device, big)
     assert device.unloads == []

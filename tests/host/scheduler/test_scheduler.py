@@ -372,7 +372,7 @@ def test_the_shape_of_null() -> None:
 
 
 def test_a_state_must_be_handed_over_first() -> None:
-    refused = r"^running_sum takes state by handle: load the state sum first$"
+    refused = r"^running_sum takes so_far by handle: load the state sum first$"
     with Scheduler(backends=backends(cpu()), operators=ALL, costs=None) as s, pytest.raises(InputError, match=refused):
         s.run("running_sum", np.arange(3), total())
 

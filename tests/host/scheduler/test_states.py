@@ -1,18 +1,27 @@
-"""Steps of a state: in order, committed once, replayed from the last version after a lost device."""
+"""Steps and reads of a state: in order, checked, committed once, replayed from the last version after a lost device."""
 
 from __future__ import annotations
 
+import itertools
+import random
+import re
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ninefold.host.scheduler import Scheduler
-from ninefold.spec.data import Answer
+from ninefold.host import hooks
+from ninefold.host.scheduler import Future, Scheduler
+from ninefold.spec.data import Answer, Kept, State
 from ninefold.spec.errors import DeadlineError, DeviceError, InputError, LostDeviceError
 from ninefold.spec.signature import Call
 
-from .fakes import ALL, Behaviour, Fake, FakeDevice, backends, cpu, total
+from .fakes import ALL, Behaviour, Fake, FakeDevice, backends, cpu, total, trace
 
 
 def after(steps: int, error: BaseException) -> Behaviour:
@@ -111,7 +120,7 @@ def test_a_device_that_skips_a_version_is_refused() -> None:
     with scheduler(cpu(), Fake("gpu", skips)) as s:
         state = s.load(total())
         result = s.run("running_sum", x(4), state, device="gpu")
-        assert result.fallbacks == ("gpu returned version 2 of sum, not version 1 of sum",)
+        assert result.fallbacks == ("gpu gave a wrong answer: it returned version 2 of sum, not version 1 of sum",)
         assert int(state.state.arrays["total"]) == 4
 
 
@@ -175,6 +184,26 @@ def test_holding_and_letting_go() -> None:
         assert int(s.run("running_sum", x(1), s.load(total(7))).values["total"]) == 8
 
 
+def test_a_released_state_is_gone_from_a_busy_device() -> None:
+    release, entered = threading.Event(), threading.Event()
+
+    def slow(device: FakeDevice, call: Call) -> None:
+        if len(device.calls) == 2:
+            entered.set()
+            release.wait(10)
+
+    gpu = Fake("gpu", slow)
+    with scheduler(cpu(), gpu) as s:
+        first, other = s.load(total(5)), s.load(total(name="other"))
+        assert int(s.run("running_total", first, device="gpu").values["total"]) == 5
+        s.submit("running_total", other, device="gpu")
+        entered.wait(10)
+        s.unload(first)
+        read = s.submit("running_total", s.load(total(7)), device="gpu", strict=True)
+        release.set()
+        assert int(read.result(10).values["total"]) == 7
+
+
 def test_a_named_device_that_cannot_make_the_step() -> None:
     with scheduler(
         cpu(), Fake("gpu", reasons={"running_sum": "its kernels keep nothing"}), Fake("npu", missing="no")
@@ -183,3 +212,255 @@ def test_a_named_device_that_cannot_make_the_step() -> None:
         for device in ("gpu", "npu"):
             assert s.run("running_sum", x(1), state, device=device).answered_by == "cpu"
         assert state.state.version == 2
+
+
+PEAK = {"peak": np.float32(1)}
+
+
+def made(**arrays: Any) -> Behaviour:
+    """Answer a step of `DECAY` with these arrays as the next version."""
+    return lambda _, call: Answer(PEAK, "fake", {}, call.state().next(arrays))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "flaw"),
+    [
+        (made(rubbish=np.zeros(1)), "trace may hold trace, not 'rubbish'"),
+        (made(), "trace must hold 'trace'; it holds nothing"),
+        (made(trace=[1.0, 2.0, 3.0]), "trace.trace must be an array, not list"),
+        (made(trace=np.zeros(3)), "trace.trace must have dtype float32, not float64"),
+        (made(trace=np.zeros((1, 3), np.float32)), "trace.trace must have shape (D,), not (1, 3)"),
+        (made(trace=np.zeros(4, np.float32)), "trace has D = 4, not 3"),
+        (made(trace=np.array([0, np.nan, 0], np.float32)), "trace.trace must not contain NaN"),
+        (made(trace=np.array([0, -1, 0], np.float32)), "trace.trace must be 0 to 100, not -1.0"),
+        (lambda *_: Answer(PEAK), "it returned no state, not version 2 of trace"),
+        (
+            lambda *_: Answer(PEAK, "fake", {}, Kept("trace", 3)),
+            "it returned version 3 of trace, not version 2 of trace",
+        ),
+        (
+            lambda *_: Answer(PEAK, "fake", {}, trace(name="other")),
+            "it returned version 0 of other, not version 2 of trace",
+        ),
+        (
+            lambda _, call: Answer({"peak": np.float64(1)}, "fake", {}, call.state().next(call.state().arrays)),
+            "peak must have dtype float32, not float64",
+        ),
+    ],
+)
+def test_a_wrong_next_state_is_refused_and_never_committed(behaviour: Behaviour, flaw: str) -> None:
+    gpu = Fake("gpu", behaviour, rating=9)
+    with scheduler(cpu(), gpu) as s:
+        state = s.load(trace())
+        one = np.ones(3, np.float32)
+        results = [s.run("decay", one, state, device=device) for device in ("cpu", "gpu", "cpu")]
+        assert [r.answered_by for r in results] == ["cpu", "cpu", "cpu"]
+        assert results[1].fallbacks == (f"gpu gave a wrong answer: {flaw}",)
+        assert state.state.version == 3
+        np.testing.assert_array_equal(state.state.arrays["trace"], np.full(3, 1.75, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            State("odd", 0, {"total": np.float32(1)}),
+            "no operator takes the state odd (running_sum: total.total must have dtype int64, not float32; "
+            "decay: trace may hold trace, not 'total')",
+        ),
+        (
+            State("odd", 0, {"total": np.int64(-1)}),
+            "no operator takes the state odd (running_sum: total.total must be at least 0, not -1; "
+            "decay: trace may hold trace, not 'total')",
+        ),
+    ],
+)
+def test_a_wrong_state_is_not_loaded(state: State, message: str) -> None:
+    with scheduler(cpu()) as s, pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        s.load(state)
+
+
+def test_a_state_of_another_operator_is_refused_at_once() -> None:
+    with scheduler(cpu()) as s, pytest.raises(InputError, match=r"^total may hold total, not 'trace'$"):
+        s.submit("running_sum", x(1), s.load(trace()))
+
+
+def test_a_saved_version_continues() -> None:
+    with scheduler(cpu()) as s:
+        state = s.load(State("sum", 7, {"total": np.int64(5)}))
+        assert int(s.run("running_sum", x(1), state).values["total"]) == 6
+        assert state.state.version == 8
+
+
+# Hooks.
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Give `RUNNING_SUM` hooks."""
+
+    def define(**functions: Callable[..., Any]) -> None:
+        monkeypatch.setitem(sys.modules, "ninefold.host.hooks.running_sum", SimpleNamespace(**functions))
+        hooks._hook_of.cache_clear()
+
+    yield define
+    monkeypatch.undo()
+    hooks._hook_of.cache_clear()
+
+
+def test_hooks_run_for_steps(hook: Callable[..., None]) -> None:
+    hook(
+        before=lambda call: replace(call, arguments={**call.arguments, "x": call.arguments["x"] * 2}),
+        after=lambda call, answer: replace(answer, values={"total": answer.values["total"] - call.arguments["x"][0]}),
+    )
+    with scheduler(cpu()) as s:
+        state = s.load(total())
+        assert [int(s.run("running_sum", x(i), state).values["total"]) for i in (1, 2, 3)] == [1, 4, 9]
+        assert int(state.state.arrays["total"]) == 12
+
+
+def nothing_to_add(call: Call) -> Call | Answer:
+    if call.arguments["x"].any():
+        return call
+    arrays = call.state().arrays
+    return Answer({"total": arrays["total"]}, "host", {}, call.state().next(arrays))
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_hook_that_answers_gives_the_next_state(hook: Callable[..., None], keeps: bool) -> None:
+    hook(before=nothing_to_add)
+    gpu = Fake("gpu", keeps=keeps)
+    with scheduler(cpu(), gpu) as s:
+        state = s.load(total())
+        results = [s.run("running_sum", x(i), state, device="gpu") for i in (3, 0, 4)]
+        assert [(int(r.values["total"]), r.answered_by) for r in results] == [(3, "gpu"), (3, "host"), (7, "gpu")]
+        assert state.state.version == 3
+    assert gpu.device.loads == ["sum@0", "sum@2"]
+
+
+def test_a_step_that_needs_a_copy_ends_with_it(hook: Callable[..., None]) -> None:
+    hook(before=nothing_to_add)
+
+    def fails_once(device: FakeDevice, call: Call) -> None:
+        if len(device.calls) == 1:
+            raise DeviceError("no")
+
+    gpu = Fake("gpu", keeps=True)
+    fakes = backends(cpu(behaviour=fails_once), gpu)
+    with Scheduler(backends=fakes, operators=ALL, costs=None, retries=0) as s:
+        state = s.load(total())
+        s.run("running_sum", x(1), state, device="gpu")
+        gpu.missing = "unplugged"
+        s.refresh()
+        with pytest.raises(DeviceError, match=r"^version 1 of sum is lost: "):
+            s.run("running_sum", x(2), state, device="cpu")
+        assert int(s.run("running_sum", x(4), state, device="cpu").values["total"]) == 4
+
+
+def test_a_hook_that_answers_without_the_next_state_is_refused(hook: Callable[..., None]) -> None:
+    hook(before=lambda _: Answer({"total": np.int64(0)}))
+    with scheduler(cpu()) as s:
+        state = s.load(total(2))
+        with pytest.raises(
+            DeviceError, match=r"^the hook before running_sum gave a wrong answer: it has no next state$"
+        ):
+            s.run("running_sum", x(1), state)
+        assert (state.state.version, int(state.state.arrays["total"])) == (0, 2)
+
+
+def added(call: Call, answer: Answer, generator: np.random.Generator) -> str:
+    assert isinstance(answer.state, State)
+    right = call.state().arrays["total"] + call.arguments["x"].sum()
+    return "" if answer.state.arrays["total"] == right else f"the total is not {answer.state.arrays['total']}"
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_the_spot_check_sees_the_state(hook: Callable[..., None], keeps: bool) -> None:
+    hook(check=added)
+
+    def lies(device: FakeDevice, call: Call) -> Answer | None:
+        if len(device.calls) < 3:
+            return None
+        answer = device.compute(call)  # right values, but a wrong total on the device
+        ahead = device.held["sum"]
+        assert isinstance(ahead, State)
+        device.held["sum"] = wrong = State("sum", ahead.version, {"total": np.int64(99)})
+        return replace(answer, state=device.given(wrong))
+
+    fakes = backends(cpu(), Fake("gpu", lies, keeps=keeps))
+    with Scheduler(backends=fakes, operators=ALL, costs=None, check_every=1) as s:
+        state = s.load(total())
+        results = [s.run("running_sum", x(1), state, device="gpu") for _ in range(4)]
+        assert [int(r.values["total"]) for r in results] == [1, 2, 3, 4]
+        assert results[2].fallbacks == ("gpu gave a wrong answer: the total is not 99",)
+        assert int(state.state.arrays["total"]) == 4
+
+
+# Reads.
+
+
+def test_reads_run_together_after_the_steps_before_them_and_before_those_after() -> None:
+    together, go = threading.Barrier(2), threading.Event()
+
+    def slow(device: FakeDevice, call: Call) -> None:
+        if call.operator.stateful:
+            go.wait(10)
+        else:
+            together.wait(10)  # both reads run at the same time, or this raises
+
+    with scheduler(cpu(), Fake("gpu", slow), Fake("npu", slow)) as s:
+        state = s.load(total())
+        step = s.submit("running_sum", x(5), state, device="gpu")
+        reads = [s.submit("running_total", state, device=device, strict=True) for device in ("gpu", "npu")]
+        last = s.submit("running_sum", x(1), state, device="npu")
+        assert not step.done()
+        go.set()
+        assert [int(read.result(10).values["version"]) for read in reads] == [1, 1]
+        assert [int(read.result(10).values["total"]) for read in reads] == [5, 5]
+        assert int(last.result(10).values["total"]) == 6
+        assert state.state.version == 2
+
+
+def test_a_read_may_not_return_a_state() -> None:
+    def writes(device: FakeDevice, call: Call) -> Answer | None:
+        if call.operator.stateful:
+            return None
+        return replace(device.compute(call), state=call.state().next(call.state().arrays))
+
+    with scheduler(cpu(), Fake("gpu", writes)) as s:
+        state = s.load(total())
+        result = s.run("running_total", state, device="gpu")
+        assert result.fallbacks == ("gpu gave a wrong answer: it returned a state, but running_total only reads one",)
+        assert state.state.version == 0
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_reads_see_the_steps_before_them_from_many_threads(keeps: bool) -> None:
+    flaky = after(15, DeviceError("no"))
+    fakes = (cpu(), Fake("gpu", keeps=keeps), Fake("npu", flaky, keeps=keeps))
+    with Scheduler(backends=backends(*fakes), operators=ALL, costs=None, copy_every=4) as s:
+        state, order, steps = s.load(total()), threading.Lock(), itertools.count(1)
+        reads: list[tuple[int, Future]] = []
+        written = 0
+
+        def client(seed: int) -> None:
+            nonlocal written
+            chance = random.Random(seed)
+            for _ in range(40):
+                device = chance.choice(["auto", "gpu", "npu", "cpu"])
+                with order:
+                    if chance.random() < 0.5:
+                        written = next(steps)
+                        s.submit("running_sum", x(1), state, device=device)
+                    else:
+                        reads.append((written, s.submit("running_total", state, device=device)))
+
+        clients = [threading.Thread(target=client, args=(seed,)) for seed in range(4)]
+        for thread in clients:
+            thread.start()
+        for thread in clients:
+            thread.join()
+        for expected, read in reads:
+            values = read.result(30).values
+            assert (int(values["total"]), int(values["version"])) == (expected, expected)
+        assert int(state.state.arrays["total"]) == written

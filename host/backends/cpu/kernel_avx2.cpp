@@ -1,12 +1,8 @@
 // AVX2: products of bytes summed in pairs to 16 bits.
-#pragma once
+#include "kernel.h"
 
-#ifdef NINEFOLD_VECTORS
+#if defined(__x86_64__)
 #include <immintrin.h>
-#endif
-
-#include <cstdint>
-#include <cstring>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
@@ -14,7 +10,8 @@
 #pragma GCC target("avx2")
 #endif
 
-#ifdef NINEFOLD_VECTORS
+#include "kernel_search.h"
+
 namespace {
 
 struct Avx2 {
@@ -60,7 +57,17 @@ struct Avx2 {
     }
 };
 
-using Isa = Avx2;
-
 }  // namespace
+
+namespace ninefold {
+const Search search_avx2 = search<Avx2>;
+}
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#else
+namespace ninefold {
+const Search search_avx2 = nullptr;
+}
 #endif

@@ -1,8 +1,7 @@
 // The 512-bit primitives on arrays, so that the AVX-512 path's algorithm can be tested bit for bit on any processor.
-#pragma once
-
-#include <cstdint>
-#include <cstring>
+#include "kernel.h"
+#include "kernel_join4.h"
+#include "kernel_search.h"
 
 namespace {
 
@@ -86,8 +85,11 @@ struct Emulated {
         }
         return v;
     }
+    static void join(const Vec (&in)[4], Vec (&out)[4]) { join4<Emulated>(in, out); }
 };
 
-using Isa = Emulated;
-
 }  // namespace
+
+namespace ninefold {
+const Search search_emulated = search<Emulated>;
+}

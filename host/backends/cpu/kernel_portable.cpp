@@ -1,8 +1,6 @@
 // Vector extension of GCC and Clang, compiled to the processor's base instruction set.
-#pragma once
-
-#include <cstdint>
-#include <cstring>
+#include "kernel.h"
+#include "kernel_search.h"
 
 namespace {
 
@@ -51,6 +49,8 @@ struct Portable {
     static void join(const Vec (&in)[1], Vec (&out)[1]) { out[0] = in[0]; }
 };
 
-using Isa = Portable;
-
 }  // namespace
+
+namespace ninefold {
+const Search search_portable = search<Portable>;
+}
