@@ -29,7 +29,7 @@ Inputs are offered at any time and stay stable until they are accepted. Outputs 
 specification asserts that an offer stays stable until then. Registers start with their initial values. A memory word
 that is read in the cycle in which it is written is arbitrary unless its port promises otherwise; no proof below relies
 on it. Each proof must find faults planted in its core (`tests/sim/test_formal.py`). Faults are also planted at each
-comparison in the sources of cores and link, and a proof or a testbench must fail (see [Mutation](mutation.md)).
+comparison in the sources of all cores, and a proof or a testbench must fail (see [Mutation](mutation.md)).
 
 A part that has its own proof is replaced in the proof of its core by one that behaves arbitrarily within the rules of
 the part's ports (`sim/formal/stand_ins.py`). The assumptions of one proof about neighbouring parts are what their

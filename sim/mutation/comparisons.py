@@ -27,11 +27,8 @@ from ninefold import hdl
 
 __all__ = ["Comparison", "Fault", "Found", "Planted", "faults_of", "planted", "selectable", "watched"]
 
-#: Packages of ``ninefold.hdl`` whose comparisons are judged. The proof of the executor in ``miner`` takes too long to
-#: run it with each fault; its mutants, and the faults planted in its proof, cover it.
-_PACKAGES = ("cores", "parts")
-#: Cores whose comparisons are not judged yet.
-_LEFT_OUT = ("insertion", "miner")
+#: Packages of ``ninefold.hdl`` whose comparisons are judged.
+_PACKAGES = ("cores", "miner", "parts")
 _CALL = "_compared"
 #: Sign of the difference of two unsigned values, as ``(a - b)[-1]``: a carry chain says whether a < b.
 _BORROW = "borrow"
@@ -222,10 +219,7 @@ def _modules() -> tuple[str, ...]:
     """Return the names of all modules of the fabric."""
     packages = [importlib.import_module(f"{hdl.__name__}.{name}") for name in _PACKAGES]
     found = [
-        f"{package.__name__}.{module.name}"
-        for package in packages
-        for module in pkgutil.iter_modules(package.__path__)
-        if module.name not in _LEFT_OUT
+        module.name for package in packages for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     ]
     return tuple(sorted(found))
 

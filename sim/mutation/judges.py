@@ -28,9 +28,11 @@ from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, code_of, jud
 from ninefold.sim.simulators import find_simulator
 from ninefold.spec.cache import BuildCache, digest_of
 
-__all__ = ["JUDGES", "Judge", "ProofJudge", "TestbenchJudge"]
+__all__ = ["JUDGES", "TOGETHER", "Judge", "ProofJudge", "TestbenchJudge"]
 
 
+#: Largest number of faults of a core to prove in one design. With more, as of the executor, the solver takes hours.
+TOGETHER = 100
 #: Testbenches at other parameters. A counter of three words does not wrap around by itself.
 _OTHERS = (replace(subject_of("similarity"), parameters={"dimensions": 6, "lanes": 2, "depth": 3}),)
 
@@ -108,9 +110,14 @@ class ProofJudge(Judge):
         """Return method and depth."""
         return [self._task.method, self._task.depth]
 
+    @property
+    def large(self) -> bool:
+        """Whether the core has too many faults for one design."""
+        return len(self.faults) > TOGETHER
+
     def fails(self, faults: Iterable[Planted]) -> dict[Planted, str]:
-        """Ask the solver for all faults in one design; cover statements are looked at one fault after another."""
-        if self.covers:
+        """Ask the solver for all faults in one design; cover statements and large cores get one fault after another."""
+        if self.covers or self.large:
             return {fault: said for fault in faults if (said := self.alone(fault)) is not None}
         numbers = {fault: number for number, fault in enumerate(sorted(faults), 1)}
         select = select_input()

@@ -6,6 +6,7 @@ from collections import Counter
 
 from ninefold.sim.mutation import verdicts
 from ninefold.sim.mutation.campaign import Status
+from ninefold.sim.mutation.judges import TOGETHER
 from ninefold.sim.mutation.reasons import REASONS
 from ninefold.sim.mutation.results import WANTED, Results, kept
 from ninefold.sim.mutation.subjects import Subject, subjects
@@ -49,20 +50,22 @@ Parameters are small. Times are processor time of tests and proofs.
 
 
 _KINDS = ("proof", "testbench", "cover", "none")
-_COMPARISONS = """
+_COMPARISONS = f"""
 ## Faults at comparisons
 
 `ninefold mutate CORE --comparisons` plants a fault at each comparison of signals in the source of a core: its right
 operand is one more or one less, or the result is always or never true. Comparisons are found when a core is
 elaborated, so a new one needs no entry. Comparisons of parameters, which Python evaluates, are not hardware and are
-left out. A comparison that is elaborated several times has its fault everywhere. The sources of cores and of their
-parts are covered (`hdl/cores`, `hdl/parts`). Comparisons of the miner (`hdl/miner`, `hdl/cores/miner.py`,
-`hdl/cores/insertion.py`) are not: the proof of its executor takes too long to be run with each fault.
+left out. A comparison that is elaborated several times has its fault everywhere. All sources of cores are covered
+(`hdl/cores`, `hdl/parts` and `hdl/miner`).
 
 The judges are the proofs and testbenches of all cores that contain the comparison, until one fails: first unbounded
-proofs, then testbenches, then bounded proofs, then cover statements, each with small cores first. A fault on which all
-pass is a gap, unless `sim/mutation/reasons.py` gives the reason why the core then behaves the same; bounded proofs and
-cover statements are not run on such a fault.
+proofs, then testbenches, then unbounded proofs of large cores, then bounded proofs, then cover statements, each with
+small cores first. The solver is asked about all faults of a core in one design, which takes seconds. With more than
+{TOGETHER} faults it takes hours, so a large core (the executor) is proved with one fault at a time.
+
+A fault on which all judges pass is a gap, unless `sim/mutation/reasons.py` gives the reason why the core then behaves
+the same. Bounded proofs and cover statements are not run on such a fault.
 
 `--keep` writes the judge of each fault to `sim/mutation/comparisons.json`, with the digests of its core and of the
 judge. The tests fail if a comparison has no verdict, if a digest has changed, or if no judge sees a fault without a

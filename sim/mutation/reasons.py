@@ -11,6 +11,21 @@ __all__ = ["REASONS"]
 
 _ALL: tuple[tuple[str, tuple[Fault, ...], str], ...] = (
     (
+        "hdl/miner/queries.py Queries._query: answer <= p.reply_limit",
+        (Fault.MORE,),
+        "the size of a reply and its limit are even",
+    ),
+    (
+        "hdl/miner/queries.py Queries._query: results < self._rows",
+        (Fault.MORE,),
+        "the smaller of two equal numbers is either",
+    ),
+    (
+        "hdl/miner/replies.py ReplyStore._build: words == 0",
+        (Fault.ALWAYS,),
+        "a job with queries has no registers",
+    ),
+    (
         "hdl/cores/quantiser.py Quantiser.elaborate: grid < 0 #2",
         (Fault.MORE,),
         "the grid value 0 is negated, which is 0 again",

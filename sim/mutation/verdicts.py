@@ -6,19 +6,34 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from enum import IntEnum
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 from ninefold.sim.formal import Method
 from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted
-from ninefold.sim.mutation.judges import JUDGES, Judge, ProofJudge, TestbenchJudge
+from ninefold.sim.mutation.judges import JUDGES, Judge, ProofJudge
 from ninefold.sim.mutation.reasons import REASONS
 from ninefold.spec.errors import InputError
 
 __all__ = ["Judged", "Kept", "keep", "kept", "run"]
 
 _FILE: Final = Path(__file__).with_name("comparisons.json")
+
+
+class _Turn(IntEnum):
+    """Kinds of judges, the fastest first."""
+
+    PROOF = 0
+    TESTBENCH = 1
+    LARGE_PROOF = 2
+    BOUNDED_PROOF = 3
+    COVER = 4
+
+
+#: Kinds of judges that are not asked about faults with a written reason. They take minutes to pass, which says no more.
+_WAIVED: Final = (_Turn.BOUNDED_PROOF, _Turn.COVER)
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,7 @@ class Kept:
 
 
 def run(faults: Iterable[Planted], at_once: int = 1) -> Iterator[Judged]:
-    """Judge faults by unbounded proofs, testbenches, bounded proofs and cover statements, until one fails.
+    """Judge faults by proofs, testbenches and cover statements, the fastest first, until one fails.
 
     Parameters
     ----------
@@ -82,8 +97,7 @@ def run(faults: Iterable[Planted], at_once: int = 1) -> Iterator[Judged]:
     with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
         try:
             for judge in sorted(JUDGES.values(), key=_turn):
-                # A bounded proof takes minutes to pass, which says no more than a written reason.
-                waived = REASONS.keys() if _turn(judge)[0] > 1 else frozenset()
+                waived = REASONS.keys() if _turn(judge)[0] in _WAIVED else frozenset()
                 asked = sorted((pending - waived) & judge.faults)
                 parts = [part for start in range(at_once) if (part := asked[start::at_once])]
                 for done in as_completed([pool.submit(_ask, judge.name, part) for part in parts]):
@@ -97,12 +111,13 @@ def run(faults: Iterable[Planted], at_once: int = 1) -> Iterator[Judged]:
         yield Judged(fault, None, "")
 
 
-def _turn(judge: Judge) -> tuple[int, int]:
-    """Return the place of a judge: unbounded proofs, testbenches, bounded proofs, covers; small cores first."""
-    if isinstance(judge, TestbenchJudge):
-        return 1, len(judge.faults)
-    methods = {Method.INDUCTION: 0, Method.BOUNDED: 2, Method.COVER: 3}
-    return methods[judge.method] if isinstance(judge, ProofJudge) else 0, len(judge.faults)
+def _turn(judge: Judge) -> tuple[_Turn, int]:
+    """Return the place of a judge: by its kind, then small cores first."""
+    if not isinstance(judge, ProofJudge):
+        return _Turn.TESTBENCH, len(judge.faults)
+    if judge.method is Method.INDUCTION:
+        return _Turn.LARGE_PROOF if judge.large else _Turn.PROOF, len(judge.faults)
+    return _Turn.COVER if judge.covers else _Turn.BOUNDED_PROOF, len(judge.faults)
 
 
 def _ask(name: str, faults: list[Planted]) -> dict[Planted, str]:
@@ -110,10 +125,12 @@ def _ask(name: str, faults: list[Planted]) -> dict[Planted, str]:
 
 
 def keep(judged: Iterable[Judged]) -> Path:
-    """Store verdicts, together with earlier ones on other present faults, and return the file."""
+    """Store verdicts, together with earlier ones on other faults of unchanged judges, and return the file."""
     there = {fault for judge in JUDGES.values() for fault in judge.faults}
-    before = kept().verdicts if _FILE.exists() else {}
-    verdicts = {**before, **{one.planted: one.judge for one in judged}}
+    before = kept() if _FILE.exists() else Kept({}, {})
+    same = {None, *(name for name, digest in before.judges.items() if name in JUDGES and JUDGES[name].digest == digest)}
+    verdicts = {fault: name for fault, name in before.verdicts.items() if name in same}
+    verdicts |= {one.planted: one.judge for one in judged}
     verdicts = {fault: verdicts[fault] for fault in sorted(verdicts) if fault in there}
     names = sorted({name for name in verdicts.values() if name})
     lines: dict[str, dict[str, str | None]] = {}

@@ -30,8 +30,9 @@ from ninefold.spec.registers import BY_NAME, IDENTITY, STATISTICS
 
 __all__ = ["PROOFS", "PROOF_FAULTS"]
 
+#: The smallest miner with a request whose reply is as long as a reply may be: 28 queries of three results.
 _MINER = MinerParameters(
-    dimensions=4, lanes=2, depth=3, k=2, clock_hz=12_000_000, window=2, buffer_bytes=64, reply_bytes=256
+    dimensions=4, lanes=2, depth=3, k=3, clock_hz=12_000_000, window=2, buffer_bytes=64, reply_bytes=512
 )
 _EPOCH, _CONTROL, _THRESHOLD = BY_NAME["epoch"].address, BY_NAME["control"].address, BY_NAME["threshold"]
 
@@ -316,7 +317,15 @@ PROOFS = (
         Method.INDUCTION,
         depth=3,
         cover=80,
-        parameters={"window": 2, "dimensions": 4, "lanes": 2, "depth": 3, "k": 2, "buffer_bytes": 64},
+        parameters={
+            "window": 2,
+            "dimensions": 4,
+            "lanes": 2,
+            "depth": 3,
+            "k": 3,
+            "buffer_bytes": 64,
+            "reply_bytes": 512,
+        },
         make=_executes,
     ),
 )
@@ -337,6 +346,5 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.miner.accesses", 'self._at(m, "RESET WAIT"), m.If(self._quiet)', 'self._at(m, "RESET WAIT"), m.If(1)'),
         ("hdl.miner.loads", "begins.eq(offset == 0)", "begins.eq(offset[:8] == 0)"),
         ("hdl.miner.loads", "begun & ~(self.flush & self.flushed)", "0"),
-        ("hdl.miner.queries", "faults[Fault.EMPTY].eq(self._rows == 0)", "faults[Fault.EMPTY].eq(0)"),
     ],
 }

@@ -181,7 +181,6 @@ PROOFS = tuple(
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "sending": [
-        ("hdl.miner.replies", "ends.eq(position == final)", "ends.eq(position + 1 == final)"),
         ("hdl.miner.replies", "advance.eq(ready & ~ends & (~shown | moves))", "advance.eq(ready & (~shown | moves))"),
         ("hdl.miner.replies", "moves.eq(shown & (~offered | self.frames.ready))", "moves.eq(shown)"),
     ],

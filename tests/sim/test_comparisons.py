@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ninefold import hdl
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import rtlil
 from ninefold.host.cli import cli
@@ -13,10 +14,11 @@ from ninefold.sim.formal import Method
 from ninefold.sim.formal.catalogue import proofs
 from ninefold.sim.formal.prover import solve
 from ninefold.sim.formal.variants import failing, select_input
-from ninefold.sim.mutation import verdicts
+from ninefold.sim.mutation import comparisons, verdicts
 from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted, faults_of, planted, selectable, watched
 from ninefold.sim.mutation.judges import JUDGES, ProofJudge
 from ninefold.sim.mutation.reasons import REASONS
+from ninefold.sim.mutation.subjects import subjects
 from ninefold.sim.mutation.verdicts import Judged, kept
 from tests.sampling import turn
 
@@ -71,6 +73,18 @@ def test_comparisons_of_signals_are_found() -> None:
     texts = {comparison.text for comparison in found.comparisons}
     assert texts == {"given != taken", "(given + 1 ^ taken)[:len(given)] == self._depth"}
     assert {Comparison.read(str(comparison)) for comparison in found.comparisons} == found.comparisons
+
+
+def test_no_package_with_comparisons_of_signals_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(str(hdl.__file__)).parent
+    sources = [path for path in sorted(folder.rglob("*.py")) if "amaranth" in path.read_text()]
+    modules = [".".join((hdl.__name__, *path.relative_to(folder).with_suffix("").parts)) for path in sources]
+    monkeypatch.setattr(comparisons, "_modules", lambda: modules)
+    with watched() as found:
+        for subject in subjects().values():
+            rtlil(make_core(subject.core, **subject.parameters))
+    assert "hdl/miner/queries.py" in {comparison.path for comparison in found.comparisons}
+    assert found.comparisons <= {fault.comparison for judge in JUDGES.values() for fault in judge.faults}
 
 
 def test_comparisons_of_parameters_and_those_by_a_borrow() -> None:

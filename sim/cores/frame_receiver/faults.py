@@ -17,7 +17,6 @@ MUTATION = Assumptions(large=True)
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "buffer": [("hdl.cores.frame_receiver", "(taken != sound)", "(taken != end)")],
     "acceptance": [
-        ("hdl.cores.frame_receiver", "_HEADER_BYTES + _CRC_BYTES - 1)", "_HEADER_BYTES + _CRC_BYTES - 2)"),
         (
             "hdl.cores.frame_receiver",
             "queue.input.valid.eq(closes & counted & matches)",

@@ -11,7 +11,6 @@ MUTATION = Assumptions(large=True)
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "frames": [
-        ("hdl.cores.frame_sender", "last.eq(index == 3)", "last.eq(index == 2)"),
         ("hdl.cores.frame_sender", "crc.start.eq(1)", "crc.start.eq(0)"),
     ],
 }

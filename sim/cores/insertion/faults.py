@@ -10,6 +10,5 @@ __all__ = ["PROOF_FAULTS"]
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "selection": [
         ("hdl.cores.insertion", "held.score > above.score", "held.score >= above.score"),
-        ("hdl.cores.insertion", "last.eq(left == 1)", "last.eq(left == 2)"),
     ],
 }

@@ -226,14 +226,16 @@ def refused(dimensions: int, depth: int, k: int, longest: int, reply_limit: int,
     yield from _accesses()
     row = dimensions // 2
     for offset in (1, row, 1 << 30, 1 << 20):
-        yield Kind.LOAD, struct.pack("<I", offset) + bytes(row), 0
-        yield Kind.LOAD, struct.pack("<I", offset | LOAD_FINAL) + bytes(row), 0
+        for length in (row, row + 1):
+            yield Kind.LOAD, struct.pack("<I", offset) + bytes(length), 0
+            yield Kind.LOAD, struct.pack("<I", offset | LOAD_FINAL) + bytes(length), 0
     for length in (1, row - 1, row + 1, depth * row - 1):
         if length % row:
             yield Kind.LOAD, struct.pack("<I", LOAD_FINAL) + bytes(length), 0
     for length in (depth * row + 1, (depth + 1) * row, longest - PREFIX_BYTES):
         if depth * row < length <= longest - PREFIX_BYTES:
-            yield Kind.LOAD, struct.pack("<I", 0) + bytes(length), 0
+            for offset in (0, 1, LOAD_FINAL, LOAD_FINAL | 1):
+                yield Kind.LOAD, struct.pack("<I", offset) + bytes(length), 0
     for form, count, results, bytes_, at in _queries(row, k, longest, reply_limit, epoch):
         yield Kind.QUERY, struct.pack("<BBH", form, count, results) + bytes(bytes_), at
 
@@ -261,8 +263,15 @@ def _queries(row: int, k: int, longest: int, reply_limit: int, epoch: int) -> It
         size = row << 2 * form
         yield from ((form, 2, 1, size * 2 + more, epoch) for more in (-size, -1, 1, size))
         yield form, 1, 1, 0, epoch
-    # Only one of the two faults, so that their order does not matter.
+    # Several faults, of which the first check that fails decides.
+    for size in (0, row):
+        yield from ((2, count, 0, size, epoch ^ 1) for count in (0, 1))
+        yield from ((0, 1, 0, size, at) for at in (epoch ^ 1, epoch))
     most = (reply_limit - PREFIX_BYTES) // RESULT_BYTES
+    fit = most // k
+    if fit < 255 and (fit + 1) * row <= longest - PREFIX_BYTES:
+        # The reply is too long only if the request has as many whole queries as fit.
+        yield from ((0, fit + 1, k, size, epoch) for size in (row, fit * row - 1, fit * row, fit * row + 1))
     for count in range(1, (longest - PREFIX_BYTES) // row + 1):
         if most < count * k <= most + 2 * k:
             yield 0, count, k, count * row, epoch

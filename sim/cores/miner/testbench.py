@@ -23,6 +23,8 @@ _THRESHOLD = BY_NAME["threshold"].address
 _CONTROL = BY_NAME["control"].address
 #: Cycles from the last byte of a READ of one word to the first byte of its reply, without its first COBS group.
 _READ_CYCLES = 42
+#: Fewest cycles that a query waits because the one before it is in another format.
+_WAIT_CYCLES = 4
 #: Polynomial of CRC-32, highest power first.
 _CRC_POLYNOMIAL = 0xEDB88320
 
@@ -64,6 +66,24 @@ async def latency(dut: Any) -> None:
         await tb.finish()
         waited = tb.tx.offered[place] - tb.rx.accepted[-1] - group
         assert waited == _READ_CYCLES, f"the reply began after {waited} cycles and {group} for its first group"
+
+
+@cocotb.test()
+async def queries_of_one_format_overlap(dut: Any) -> None:
+    """A query is executed while others of its format are scored, and waits only for replies to those of the other."""
+    tb = await started(dut)
+    tb.load(tb.depth)
+    await tb.finish()
+    took, pairs = [], 10
+    for formats in ([False] * pairs + [True] * pairs, [False, True] * pairs):
+        begun = tb.cycle
+        for grid in formats:
+            tb.query(1, 1, grid=grid)
+        await tb.finish(settle=1)
+        took.append(tb.cycle - begun)
+    grouped, mixed = took
+    wanted = grouped + _WAIT_CYCLES * 2 * pairs
+    assert mixed >= wanted, f"{2 * pairs} queries took {grouped} cycles grouped by format, and {mixed} mixed"
 
 
 @cocotb.test()
@@ -207,9 +227,12 @@ async def reset_in_mid_run(dut: Any) -> None:
 
 @cocotb.test()
 async def refusals(dut: Any) -> None:
-    """Refusals give the reason, at every limit, and change nothing."""
+    """Refusals give the reason, at every limit, the first one of several, and change nothing."""
     tb = await started(dut)
     tb.query(1, 1)
+    for form in (0, 2):
+        for epoch in (0, 1):
+            tb.request(Kind.QUERY, struct.pack("<BBH", form, 1, 0) + tb.nits(1), epoch)
     tb.load(tb.depth)
     await tb.finish()
     for number, (kind, payload, epoch) in enumerate(tb.refused()):

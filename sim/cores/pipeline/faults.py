@@ -15,6 +15,5 @@ MUTATION = Assumptions(
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "order": [
         ("hdl.cores.pipeline", "(beat == 0) & (held == 0)", "beat == 0"),
-        ("hdl.cores.pipeline", "values_pass.eq(beat != 0)", "values_pass.eq(1)"),
     ],
 }

@@ -9,7 +9,6 @@ __all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "rule": [
-        ("hdl.cores.quantiser", "magnitude >= threshold", "magnitude > threshold"),
         ("hdl.cores.quantiser", "Mux(negative[1], -count, count)", "Mux(negative[0], -count, count)"),
     ],
 }

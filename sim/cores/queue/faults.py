@@ -10,7 +10,6 @@ __all__ = ["PROOF_FAULTS"]
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "order": [
         ("hdl.cores.queue", "room.eq(advance | (room", "room.eq(1 | (room"),
-        ("hdl.cores.queue", "(given != taken) & (~shown | moves)", "~shown | moves"),
         ("hdl.cores.queue", "read.en.eq(advance)", "read.en.eq(1)"),
     ],
     "registered": [

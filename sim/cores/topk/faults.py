@@ -9,15 +9,9 @@ __all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "selection": [
-        (
-            "hdl.cores.topk",
-            "(Cat(kept.score, kept_valid) - incoming)[-1]",
-            "(Cat(kept.score, kept_valid) - incoming - 1)[-1]",
-        ),
         ("hdl.cores.topk", "kept_valid & ~begins", "kept_valid"),
     ],
     "entrance": [
-        ("hdl.cores.topk", "gap <= 1", "gap <= 2"),
         ("hdl.cores.topk", "room >= 3", "room >= 2"),
     ],
 }
