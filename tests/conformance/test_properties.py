@@ -19,9 +19,10 @@ from ninefold.spec.protocols import Device
 
 from .judge import assert_golden
 
-#: Both families of OpenCL's kernels; the compiled paths of the CPU share their operators except `mine`.
+#: Both families of OpenCL's kernels; the CPU with its own code and without.
 DEVICES: Final[dict[str, Callable[[], Device]]] = {
     "cpu": lambda: Cpu(path="numpy", threads=2).open(),
+    "cpu-kernel": lambda: Cpu(path="portable", threads=2).open(),
     "opencl-vector": lambda: OpenCl("vector").open(),
     "opencl-group": lambda: OpenCl("group").open(),
     "openvino": lambda: OpenVino().open("CPU"),

@@ -12,16 +12,18 @@ import pytest
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import least_magnitudes
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, UnavailableError
+from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend, Device, Found, Missing
 from tests.conformance.judge import assert_golden
 
 
-@pytest.fixture(scope="module")
-def device() -> CpuDevice:
-    return Cpu(path="numpy", threads=2).open()
+@pytest.fixture(scope="module", params=["numpy", "portable"])
+def device(request: pytest.FixtureRequest) -> CpuDevice:
+    return Cpu(path=request.param, threads=2).open()
 
 
 def database(nits: npt.NDArray[np.int8], scale: float = 4.0, mode: str = "tanh") -> Database:
@@ -43,6 +45,38 @@ def test_quantise_saturates_infinities_whatever_the_scale(device: CpuDevice) -> 
     for scale, wanted in ((1.0, [4, -4, 0, 3, -4]), (1.2e-38, [4, -4, 0, 0, -4]), (3.4e38, [4, -4, 0, 4, -4])):
         answer = assert_golden(device, "quantise", {"x": x}, scale=scale)
         assert answer.values["nits"].tolist() == [wanted]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("scale", [1.0, 0.37, 3e38, 1.2e-38])
+def test_quantise_beside_each_threshold(device: CpuDevice, mode: Mode, scale: float) -> None:
+    bits = np.array(least_magnitudes(scale, mode), np.int64)[:, None] + np.arange(-3, 4)
+    x = np.minimum(bits, 0x7F800000).astype(np.uint32).view(np.float32)
+    assert_golden(device, "quantise", {"x": np.concatenate([x, -x])}, scale=scale, mode=mode)
+
+
+def test_quantise_of_many_numbers_that_threads_share(device: CpuDevice) -> None:
+    x = np.random.default_rng(2).normal(0, 1, (1100, 1000)).astype(np.float32)
+    assert_golden(device, "quantise", {"x": x}, scale=1.7)
+    assert_golden(device, "quantise", {"x": x[:, ::3]}, scale=1.7, mode="linear")
+
+
+@pytest.mark.parametrize("columns", [1, 63, 64, 65, 130, 400])
+def test_topk_of_rows_around_a_chunk(device: CpuDevice, columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    floats = rng.choice(np.array([-np.inf, -1.5, -0.0, 0.0, 1e-45, np.inf], np.float32), (3, columns))
+    for k in (1, 5, 64, 256):
+        assert_golden(device, "topk", {"scores": rng.integers(-9, 9, (3, columns)).astype(np.int32)}, k=k)
+        assert_golden(device, "topk", {"scores": floats}, k=k)
+        assert_golden(device, "topk", {"scores": np.full((2, columns), -(2**31), np.int32)}, k=k)
+
+
+def test_topk_of_many_rows_that_threads_share(device: CpuDevice) -> None:
+    scores = np.random.default_rng(3).integers(-50, 50, (400, 25_000), dtype=np.int32)
+    found = device.run(OPERATORS["topk"].bind({"scores": scores}, {"k": 4})).values
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :4]
+    np.testing.assert_array_equal(found["ids"], order)
+    np.testing.assert_array_equal(found["scores"], np.take_along_axis(scores, order, axis=1))
 
 
 @pytest.mark.parametrize("k", [1, 10, 256])
@@ -165,6 +199,7 @@ from pathlib import Path
 import numpy as np
 from ninefold.host.backends.cpu import Cpu
 from ninefold.spec.data import Database
+from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.operators import OPERATORS
 
 def peak():

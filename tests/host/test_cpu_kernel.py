@@ -12,20 +12,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ninefold.host.backends.cpu import kernel, paths
-from ninefold.host.backends.cpu.engines import Engine, Hits
+from ninefold.host.backends.cpu import kernel, mine, paths
+from ninefold.host.backends.cpu.engine import Engine
+from ninefold.host.backends.cpu.mine import nearest
 from ninefold.numerics.nits import pack
-from ninefold.spec.errors import InputError, InterruptError, ToolError, UnavailableError
+from ninefold.numerics.ranked import Ranked
+from ninefold.spec.errors import DeviceError, InputError, InterruptError, ToolError, UnavailableError
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
 HERE = [path for path in paths.PATHS if path not in ("avx512", "avx2")]
 if "avx2" in paths.processor()[1]:
     HERE.insert(0, "avx2")
+HERE_COMPILED = [path for path in HERE if path in kernel.KERNEL_PATHS]
 #: The real AVX-512 path is tested where it can run, with `pytest -m avx512`; its algorithm everywhere, as "emulated".
 ALL = [*HERE, pytest.param("avx512", marks=pytest.mark.avx512)]
 
 
-def expected(nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> Hits:
+def expected(nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> Ranked:
     """Return ids and scores by sorting everything."""
     scores = nits.astype(np.int64) @ rows.astype(np.int64).T
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -35,10 +38,10 @@ def expected(nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> 
 
 
 def assert_finds(engine: Engine, nits: npt.NDArray[np.int8], rows: npt.NDArray[np.int8], k: int) -> None:
-    assert_same(engine.mine(nits, pack(rows), k), expected(nits, rows, k))
+    assert_same(nearest(engine, nits, pack(rows), k), expected(nits, rows, k))
 
 
-def assert_same(found: Hits, wanted: Hits) -> None:
+def assert_same(found: Ranked, wanted: Ranked) -> None:
     for one, other in zip(found, wanted, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
@@ -76,7 +79,7 @@ def test_the_largest_magnitudes_at_4096_dimensions(engine: Engine, sign: int) ->
     rows[3::2] = -4
     nits = np.full((5, 4096), 4 * sign, np.int8)
     assert_finds(engine, nits, rows, 10)
-    ids, scores = engine.mine(nits[:1], pack(rows), 70)
+    ids, scores = nearest(engine, nits[:1], pack(rows), 70)
     assert sorted(ids[0].tolist()) == list(range(70))
     assert set(scores[0].tolist()) == {65536, -65536}
 
@@ -89,7 +92,7 @@ def test_ties_everywhere_go_to_the_lowest_rows(engine: Engine, queries: int) -> 
     nits = draw(rng, queries, 256)
     for k in (1, 10, 256):
         assert_finds(engine, nits, rows, k)
-    ids, _ = engine.mine(nits, pack(np.zeros_like(rows)), 256)
+    ids, _ = nearest(engine, nits, pack(np.zeros_like(rows)), 256)
     np.testing.assert_array_equal(ids, np.broadcast_to(np.arange(256), ids.shape))
 
 
@@ -109,10 +112,10 @@ def test_all_scores_negative_and_scores_of_zero(engine: Engine) -> None:
 
 def test_nothing_to_search_and_nothing_to_find(engine: Engine) -> None:
     nothing = np.zeros((0, 16), np.int8)
-    ids, scores = engine.mine(nothing, pack(np.ones((5, 16), np.int8)), 3)
+    ids, scores = nearest(engine, nothing, pack(np.ones((5, 16), np.int8)), 3)
     assert (ids.shape, scores.shape) == ((0, 3), (0, 3))
     for queries in (1, 4):
-        ids, scores = engine.mine(np.ones((queries, 16), np.int8), np.zeros((0, 8), np.uint8), 3)
+        ids, scores = nearest(engine, np.ones((queries, 16), np.int8), np.zeros((0, 8), np.uint8), 3)
         assert (ids == NO_ID).all()
         assert (scores == INT32_MIN).all()
 
@@ -124,13 +127,14 @@ def test_no_byte_outside_the_rows_matters(engine: Engine) -> None:
     around[:, 125 : 125 + 130 * 25] = pack(rows).ravel()
     inside = around[0, 125 : 125 + 130 * 25].reshape(130, 25)
     for queries in (nits, nits[:1]):
-        np.testing.assert_array_equal(engine.mine(queries, inside, 20)[0], expected(queries, rows, 20)[0])
+        np.testing.assert_array_equal(nearest(engine, queries, inside, 20)[0], expected(queries, rows, 20)[0])
 
 
 _GUARDED = """
 import ctypes, mmap, sys
 import numpy as np
 from ninefold.host.backends.cpu import paths
+from ninefold.host.backends.cpu.mine import nearest
 
 memory = mmap.mmap(-1, 4 * mmap.PAGESIZE)
 every = np.frombuffer(memory, np.uint8)
@@ -141,7 +145,7 @@ engine = paths.make(sys.argv[1], 1)
 for width in (3, 48, 192):
     packed = every[: 3 * mmap.PAGESIZE].reshape(-1, width)
     for queries in (1, 4):
-        ids, _ = engine.mine(np.ones((queries, 2 * width), np.int8), packed, 5)
+        ids, _ = nearest(engine, np.ones((queries, 2 * width), np.int8), packed, 5)
         print(ids[:, 0].tolist() == [0] * queries)
 """
 
@@ -154,9 +158,9 @@ def test_no_byte_after_the_last_row_is_read(engine: Engine) -> None:
 
 
 def test_many_calls_and_blocks_of_queries_merge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    if isinstance(engine, kernel.KernelEngine):
-        monkeypatch.setattr(engine, "_products", 3 * 90 * 64)
-        monkeypatch.setattr(kernel, "_QUERIES", 7)
+    if engine.kernel is not None:
+        monkeypatch.setattr(engine.kernel, "products", 3 * 90 * 64)
+    monkeypatch.setattr(mine, "_QUERIES", 7)
     rng = np.random.default_rng(8)
     assert_finds(engine, draw(rng, 17, 64, 1), draw(rng, 1000, 64, 1), 40)
 
@@ -167,7 +171,7 @@ def test_several_python_threads_search_at_once(engine: Engine) -> None:
     packed, queries = pack(rows), [draw(rng, 1 + 3 * (i % 2), 96) for i in range(4)]
     asked = queries * 4
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda nits: engine.mine(nits, packed, 20), asked))
+        found = list(pool.map(lambda nits: nearest(engine, nits, packed, 20), asked))
     for nits, hits in zip(asked, found, strict=True):
         assert_same(hits, expected(nits, rows, 20))
 
@@ -180,13 +184,14 @@ def test_openvino_answers_for_each_array_apart_and_lets_it_go() -> None:
         rows = draw(rng, 200, 40)
         packed = pack(rows)
         for _ in range(2):
-            np.testing.assert_array_equal(engine.mine(nits, packed, 5)[0], expected(nits, rows, 5)[0])
+            np.testing.assert_array_equal(nearest(engine, nits, packed, 5)[0], expected(nits, rows, 5)[0])
         rows[:, -1] = 0  # the same bytes also hold 39 dimensions, padded
         narrow = rows[:, :-1]
         packed = pack(rows)
-        assert_same(engine.mine(nits, packed, 5), expected(nits, rows, 5))
-        assert_same(engine.mine(nits[:, :-1], packed, 5), expected(nits[:, :-1], narrow, 5))
-        assert len(engine._kept) == 1  # type: ignore[attr-defined]
+        assert_same(nearest(engine, nits, packed, 5), expected(nits, rows, 5))
+        assert_same(nearest(engine, nits[:, :-1], packed, 5), expected(nits[:, :-1], narrow, 5))
+        assert engine.openvino is not None
+        assert len(engine.openvino._kept) == 1
         del packed
 
 
@@ -343,3 +348,50 @@ def test_the_reason_of_a_cache_that_cannot_be_written_is_whole(tmp_path: Path, m
         f"the cache folder {cache / 'cpu-kernel'} cannot be written (Not a directory); "
         "set NINEFOLD_CACHE or --cache-dir to another folder"
     )
+
+
+_TWICE = """
+#include "kernel.h"
+
+#ifdef NINEFOLD_PATH
+NINEFOLD_ON_PATH(void, double_all, (const std::int32_t* in, std::int64_t count, std::int32_t* out)) {
+    for (std::int64_t i = 0; i < count; i++) out[i] = 2 * in[i];
+}
+#else
+NINEFOLD_PATHS(void, double_all, (const std::int32_t* in, std::int64_t count, std::int32_t* out));
+
+NINEFOLD_INTERFACE(twice)(std::int64_t path, std::int64_t threads, const std::int32_t* in, std::int64_t count,
+                          double least, std::int32_t* out) {
+    if (count < least) return ninefold::kOutOfMemory;
+    ninefold::share(count, 7, threads, [&](int, std::int64_t begin, std::int64_t end) {
+        ninefold::double_all_paths[path](in + begin, end - begin, out + begin);
+    });
+    return 0;
+}
+#endif
+"""
+
+
+@pytest.mark.parametrize("path", HERE_COMPILED)
+def test_a_file_beside_an_operators_module_is_all_that_its_code_needs(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    folder = tmp_path / "package"
+    folder.mkdir()
+    for name in ("kernel.h", "threads.cpp", *(f"path_{path}.h" for path in kernel.KERNEL_PATHS)):
+        shutil.copy(Path(kernel.__file__).parent / name, folder / name)
+    (folder / "twice.cpp").write_text(_TWICE)
+    (folder / "twice.py").write_text("")
+    monkeypatch.setattr(kernel.resources, "files", lambda _: folder)
+    kernel._sources.cache_clear()
+    try:
+        code = kernel.Kernel(path, threads=3)
+    finally:
+        kernel._sources.cache_clear()
+    numbers, out = np.arange(100, dtype=np.int32), np.zeros(100, np.int32)
+    code("twice", numbers, len(numbers), 1.5, out)
+    np.testing.assert_array_equal(out, 2 * numbers)
+    with pytest.raises(DeviceError, match=f"^the kernel's {path} path has no memory for this call of twice$"):
+        code("twice", numbers, 1, 1.5, out)
+    with pytest.raises(ValueError, match=r"^an array of shape \(50,\) for the kernel must be C-contiguous$"):
+        code("twice", numbers[::2], 50, 1.5, out)

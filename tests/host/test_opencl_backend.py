@@ -9,8 +9,8 @@ import pytest
 
 from ninefold.host.backends.opencl import OpenCl, memory, mine, similarity, topk
 from ninefold.host.backends.opencl.device import OpenClDevice
-from ninefold.host.backends.opencl.quantise import reached
 from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import least_magnitudes
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN, NO_ID
@@ -123,7 +123,7 @@ def test_a_family_without_room_for_a_block_gives_way(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("mode", ["tanh", "linear"])
 def test_quantise_beside_each_threshold(device: OpenClDevice, mode: str, scale: float) -> None:
     # Subnormal numbers among them: a large scale makes nits of those too, which a device that flushes them would lose.
-    bits = np.array(reached(scale, mode), np.int64)[:, None] + np.arange(-3, 4)
+    bits = np.array(least_magnitudes(scale, mode), np.int64)[:, None] + np.arange(-3, 4)
     x = bits[(bits >= 0) & (bits <= 0x7F800000)].astype(np.uint32).view(np.float32)
     x = np.concatenate([x, -x, np.array([0, -0.0, np.inf, -np.inf], np.float32)])
     assert_golden(device, "quantise", {"x": x}, scale=scale, mode=mode)

@@ -13,7 +13,8 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CALIBRATION
 from ninefold.spec.signature import Call
 
-from .engines import blocks
+from .engine import blocks
+from .mine import nearest
 
 if TYPE_CHECKING:
     from .device import CpuDevice
@@ -45,7 +46,7 @@ def run(device: "CpuDevice", call: Call) -> Answer:
         found = []
         for scale in candidates:
             nits = quantise(sample, scale, mode)
-            ids = _without_itself(device.engine.mine(nits[rows], pack(nits), k)[0], rows)
+            ids = _without_itself(nearest(device.engine, nits[rows], pack(nits), k)[0], rows)
             found.append(int((ids[:, :, None] == truth[:, None, :]).sum()))
         best = candidates[found.index(max(found))]
     return Answer({"scale": np.float64(best)}, device.path, metrics)

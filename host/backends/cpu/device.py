@@ -14,7 +14,7 @@ from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 from ninefold.spec.text import counted
 
-from .engines import Engine
+from .engine import Engine
 from .paths import PATHS, best, default_threads, make, processor, why_not
 
 __all__ = ["Cpu", "CpuDevice"]
@@ -98,7 +98,7 @@ class CpuDevice:
     runners : Runners
         The operators of this backend.
     engine : Engine
-        Engine that searches packed nits.
+        Path that computes.
     note : str
         Reason that the engine is not the kernel; empty if it is.
 

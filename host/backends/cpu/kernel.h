@@ -1,58 +1,85 @@
-// Types shared by the kernel's paths: the job, and the lists of hits.
+// Conventions of the kernel: one file an operator, compiled once for each path and once for its C interface.
+//
+// In OPERATOR.cpp the part inside `#ifdef NINEFOLD_PATH` is the code that depends on the instruction set. It is compiled
+// after path_PATH.h, which selects the instructions. For code that includes products.h it also defines `Isa`, a set of
+// vector primitives; plain loops are vectorised by the compiler.
+//   NINEFOLD_ON_PATH(void, search, (const Job& job)) { ... }     // defines ninefold::search_avx2 and so on
+// The part after `#else` is compiled for every processor. It has the C interface, and calls the code of a path:
+//   NINEFOLD_PATHS(void, search, (const Job& job));              // declares them, and the array search_paths
+//   NINEFOLD_INTERFACE(operator)(std::int64_t path, std::int64_t threads, ...) { search_paths[path](job); ... }
+// Arguments are std::int64_t, double and pointers to arrays; kOutOfMemory tells that memory is exhausted.
+//
+// Code of a path uses no standard template: a linker keeps one copy of each, and the one that it keeps might be compiled
+// for instructions that the processor does not have.
 #pragma once
 
 #include <cstdint>
 
+#define NINEFOLD_JOINED(name, path) name##_##path
+#define NINEFOLD_NAMED(name, path) NINEFOLD_JOINED(name, path)
+
+#ifdef NINEFOLD_PATH
+
+#define NINEFOLD_ON_PATH(result, name, parameters)            \
+    namespace ninefold {                                      \
+    result NINEFOLD_NAMED(name, NINEFOLD_PATH) parameters;    \
+    }                                                         \
+    result ninefold::NINEFOLD_NAMED(name, NINEFOLD_PATH) parameters
+
+#else
+
+// In the order of the paths' numbers in kernel.py.
+#if defined(__x86_64__)
+#define NINEFOLD_PATHS(result, name, parameters)                                                               \
+    namespace ninefold {                                                                                       \
+    result name##_portable parameters;                                                                         \
+    result name##_emulated parameters;                                                                         \
+    result name##_avx2 parameters;                                                                             \
+    result name##_avx512 parameters;                                                                           \
+    static result(*const name##_paths[]) parameters = {name##_portable, name##_emulated, name##_avx2, name##_avx512}; \
+    }                                                                                                          \
+    static_assert(true)
+#else
+#define NINEFOLD_PATHS(result, name, parameters)                                           \
+    namespace ninefold {                                                                   \
+    result name##_portable parameters;                                                     \
+    result name##_emulated parameters;                                                     \
+    static result(*const name##_paths[]) parameters = {name##_portable, name##_emulated};  \
+    }                                                                                      \
+    static_assert(true)
+#endif
+
+#define NINEFOLD_INTERFACE(name) extern "C" __attribute__((visibility("default"))) int ninefold_##name
+
+#include <new>
+#include <vector>
+
 namespace ninefold {
 
-// Rows of packed nits and the queries to score against them. A nit in a row is read as nit + 8 (its nibble with the top
-// bit flipped, 0 to 15), because the byte products of x86 take one unsigned factor; `offsets` corrects for that.
-struct Job {
-    const std::uint8_t* packed;  // rows x row_bytes: element 2i in the low nibble of byte i, element 2i + 1 in the high
-    std::int64_t rows;
-    std::int64_t row_bytes;
-    std::int64_t first_id;       // id of row 0
-    const std::int8_t* even;     // queries x padded: elements 0, 2, 4, ... of each query, then zeros
-    const std::int8_t* odd;      // queries x padded: elements 1, 3, 5, ..., then zeros
-    std::int64_t padded;         // row_bytes rounded up to a multiple of kPadding
-    const std::int32_t* offsets; // -8 times the sum of each query
-    int queries;
-    const std::int8_t* grouped;  // the same queries by kWide, as `group_queries` lays them out; null for a few queries
-};
+constexpr int kOutOfMemory = 1;
 
-// Number of queries from which unpacking and transposing rows once for all of them pays off.
-constexpr int kTileQueries = 4;
-// Queries scored together, so that their sums stay in registers.
-constexpr int kWide = 4;
+// Work on the units from begin to end - 1, on one of several threads.
+using Work = void(void* context, int thread, std::int64_t begin, std::int64_t end);
 
-constexpr std::int64_t kPadding = 64;  // bytes of the widest vector
+// Do all takes of `take` units of `total`, on up to `threads` threads (threads.cpp).
+void share(std::int64_t total, std::int64_t take, std::int64_t threads, Work* work, void* context);
 
-struct Hit {
-    std::int32_t score;
-    std::int64_t id;
-};
+// The same with work(thread, begin, end) for a lambda.
+template <class Lambda>
+void share(std::int64_t total, std::int64_t take, std::int64_t threads, Lambda work) {
+    const auto call = [](void* context, int thread, std::int64_t begin, std::int64_t end) {
+        (*static_cast<Lambda*>(context))(thread, begin, end);
+    };
+    share(total, take, threads, call, &work);
+}
 
-// The best k hits so far of each query, best first: by score, of equal scores the lower id.
-struct Lists {
-    int k;
-    Hit* hits;            // queries x k
-    std::int32_t* count;  // number of hits
-    std::int32_t* bar;    // a later row must score more than this to enter
-
-    void insert(int query, Hit hit);
-};
-
-// Score rows first to last - 1 against all queries and insert the hits above the bar. Each path is one such function;
-// it reads no byte outside the rows of the job. `scratch` is aligned to 64 bytes.
-using Search = void (*)(const Job&, std::int64_t first, std::int64_t last, Lists&, std::uint8_t* scratch);
-
-// Scratch bytes per byte of a row: 2 for each row of the largest tile of all paths, plus copies of the last rows.
-constexpr std::int64_t kTileRows = 64;
-constexpr std::int64_t scratch_bytes(std::int64_t padded) { return kTileRows * padded * 3; }
-
-extern const Search search_portable;
-extern const Search search_emulated;  // the 512-bit code on arrays instead of registers, for tests anywhere
-extern const Search search_avx2;
-extern const Search search_avx512;
+// Number of threads, at most `threads`, for work of some elementary operations.
+inline std::int64_t useful(std::int64_t threads, std::int64_t operations) {
+    constexpr std::int64_t kPerThread = 1 << 22;  // minimum for which another thread pays off
+    const std::int64_t most = operations / kPerThread;
+    return most < 1 ? 1 : most < threads ? most : threads;
+}
 
 }  // namespace ninefold
+
+#endif

@@ -1,4 +1,8 @@
-"""The C++ kernel, compiled once for each compiler, stored in the build cache, and called through ctypes."""
+"""The C++ kernel: the ``.cpp`` files of this folder, compiled together once for each compiler and called by ctypes.
+
+A file ``OPERATOR.cpp`` beside ``OPERATOR.py`` is compiled for each path and once for its interface; see ``kernel.h``.
+Other ``.cpp`` files are compiled once.
+"""
 
 import ctypes
 import functools
@@ -6,11 +10,11 @@ import platform
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.ranked import Ranked, empty
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import NAMES, compiler_version, found_compiler, made, named_compiler
 from ninefold.spec.errors import DeviceError, ToolError, UnavailableError
@@ -18,11 +22,10 @@ from ninefold.spec.programs import ended_by, execute
 from ninefold.spec.progress import step
 from ninefold.spec.text import tail
 
-from .engines import blocks
+__all__ = ["KERNEL_PATHS", "Kernel", "build", "compile_shared", "compiler", "kept"]
 
-__all__ = ["KERNEL_PATHS", "KernelEngine", "build", "compile_shared", "compiler", "kept"]
-
-#: Paths of the kernel -> (number in its C interface, products of nits in one call of well under a second).
+#: Paths of the kernel -> (number in its C interface, products of nits in one call of well under a second). Of each path
+#: ``path_PATH.h`` defines the instructions.
 KERNEL_PATHS = {
     "portable": (0, 1 << 29),
     "emulated": (1, 1 << 27),
@@ -30,12 +33,20 @@ KERNEL_PATHS = {
     "avx512": (3, 1 << 33),
 }
 
-#: Queries searched together: their lists are small, and their nits stay in the second-level cache.
-_QUERIES = 256
-#: Queries are padded to whole vectors of this many bytes (kPadding in kernel.h).
-_PADDING = 64
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-w")
 _BUILD_SECONDS = 300
+#: Paths that only processors of the x86-64 architecture have.
+_X86 = ("avx2", "avx512")
+#: Compilation of an operator for a path.
+_UNIT = """{vectors}#define NINEFOLD_PATH {path}
+#include "path_{path}.h"
+#include "{operator}.cpp"
+#ifdef __clang__
+{end}#endif
+"""
+_END = "#pragma clang attribute pop\n"
+#: Only code with vector primitives needs the compiler's intrinsics, which take half a second to read.
+_PRIMITIVES, _VECTORS = b'#include "products.h"', "#define NINEFOLD_VECTORS\n"
 #: Kind of the cache entries for a library by any compiler, used if there is no compiler.
 _ANY = "compiled"
 
@@ -124,8 +135,8 @@ def compile_shared(
     made(folder / output, command)
 
 
-class KernelEngine:
-    """Engine that searches with the C++ kernel.
+class Kernel:
+    """Compiled code of the operators, on one path.
 
     Parameters
     ----------
@@ -133,6 +144,13 @@ class KernelEngine:
         One of `KERNEL_PATHS`, which the processor must support.
     threads : int
         Maximum number of threads of a call.
+
+    Attributes
+    ----------
+    path : str
+        The path.
+    products : int
+        Number of products of nits in a call that takes well under a second, so that interrupts are handled.
 
     Raises
     ------
@@ -142,67 +160,54 @@ class KernelEngine:
 
     def __init__(self, path: str, threads: int) -> None:
         self.path = path
-        self._number, self._products = KERNEL_PATHS[path]
+        self._number, self.products = KERNEL_PATHS[path]
         self._threads = threads
-        self._mine = _load(build()).ninefold_mine
+        self._library = _load(build())
 
-    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
-        """See `Engine.mine`."""
-        ids, scores = empty(len(nits), k, np.int32)
-        packed = np.ascontiguousarray(packed)
-        for part in blocks(len(nits), _QUERIES):
-            self._mine_together(nits[part], packed, ids[part], scores[part])
-        return ids, scores
+    def __call__(self, operator: str, *arguments: npt.NDArray[Any] | float | None) -> None:
+        """Call the interface of an operator's code.
 
-    def _mine_together(
-        self,
-        nits: npt.NDArray[np.int8],
-        packed: npt.NDArray[np.uint8],
-        ids: npt.NDArray[np.int64],
-        scores: npt.NDArray[np.int32],
-    ) -> None:
-        (queries, dimensions), (rows, width) = nits.shape, packed.shape
-        padded = -(-width // _PADDING) * _PADDING
-        even, odd = np.zeros((queries, padded), np.int8), np.zeros((queries, padded), np.int8)
-        even[:, :width], odd[:, : dimensions // 2] = nits[:, 0::2], nits[:, 1::2]
-        offsets = -8 * nits.sum(axis=1, dtype=np.int32)
-        count = np.zeros(queries, np.int32)
-        step = max(1, self._products // (queries * dimensions))
-        for part in blocks(rows, step):
-            failed = self._mine(
-                self._number,
-                packed.ctypes.data + part.start * width,
-                part.stop - part.start,
-                width,
-                part.start,
-                even.ctypes.data,
-                odd.ctypes.data,
-                padded,
-                offsets.ctypes.data,
-                queries,
-                ids.shape[1],
-                self._threads,
-                ids.ctypes.data,
-                scores.ctypes.data,
-                count.ctypes.data,
-            )
-            if failed:
-                raise DeviceError(f"the kernel's {self.path} path has no memory for {queries} lists of {ids.shape[1]}")
+        Parameters
+        ----------
+        operator : str
+            Name of the operator.
+        *arguments : array, int, float or None
+            Arguments after path and threads: C-contiguous arrays are passed as pointers, and None as a null pointer.
+
+        Raises
+        ------
+        DeviceError
+            There is no memory.
+        """
+        passed = [_passed(argument) for argument in (self._number, self._threads, *arguments)]
+        if getattr(self._library, f"ninefold_{operator}")(*passed):
+            raise DeviceError(f"the kernel's {self.path} path has no memory for this call of {operator}")
+
+
+def _passed(argument: npt.NDArray[Any] | float | None) -> Any:
+    if isinstance(argument, np.ndarray):
+        if not argument.flags.c_contiguous:
+            raise ValueError(f"an array of shape {argument.shape} for the kernel must be C-contiguous")
+        return ctypes.c_void_p(argument.ctypes.data)
+    if argument is None:
+        return ctypes.c_void_p()
+    return ctypes.c_double(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
 
 
 @functools.lru_cache
 def _sources() -> dict[str, bytes]:
     folder = resources.files(__package__)
-    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith((".cpp", ".h"))}
+    files = {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith((".cpp", ".h"))}
+    names = [name.removesuffix(".cpp") for name in files if name.endswith(".cpp")]
+    for operator in [name for name in names if (folder / f"{name}.py").is_file()]:
+        vectors = _VECTORS if _PRIMITIVES in files[f"{operator}.cpp"] else ""
+        for path in KERNEL_PATHS:
+            text = _UNIT.format(vectors=vectors, path=path, operator=operator, end=_END if path in _X86 else "")
+            text = f"#ifdef __x86_64__\n{text}#endif\n" if path in _X86 else text
+            files[f"{operator}_{path}.cpp"] = text.encode()
+    return files
 
 
 @functools.lru_cache
 def _load(library: Path) -> ctypes.CDLL:
-    loaded = ctypes.CDLL(str(library))
-    pointer, wide, narrow = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-    loaded.ninefold_mine.restype = narrow
-    loaded.ninefold_mine.argtypes = [
-        *(narrow, pointer, wide, wide, wide, pointer, pointer, wide, pointer),
-        *(narrow, narrow, narrow, pointer, pointer, pointer),
-    ]
-    return loaded
+    return ctypes.CDLL(str(library))

@@ -1,4 +1,4 @@
-"""Paths by which the CPU searches packed nits: their requirements and choice."""
+"""Paths by which the CPU computes: their requirements and choice."""
 
 import functools
 import importlib.util
@@ -10,9 +10,9 @@ from ninefold.spec.compiler import compiler_version
 from ninefold.spec.errors import InputError, NinefoldError, UnavailableError
 from ninefold.spec.text import shortened
 
-from .engines import Engine, NumpyEngine
-from .kernel import KERNEL_PATHS, KernelEngine, compiler, kept
-from .openvino_engine import OpenVinoEngine
+from .engine import Engine
+from .kernel import KERNEL_PATHS, Kernel, compiler, kept
+from .openvino_products import PackedProducts
 
 __all__ = ["PATHS", "best", "default_threads", "make", "processor", "why_not"]
 
@@ -58,8 +58,8 @@ def make(path: str, threads: int) -> Engine:
     if reason := why_not(path):
         raise UnavailableError(f"the CPU's path {path} cannot run: {reason[0]}", reason[1])
     if path in KERNEL_PATHS:
-        return KernelEngine(path, threads)
-    return OpenVinoEngine(threads) if path == "openvino" else NumpyEngine()
+        return Engine(path, kernel=Kernel(path, threads))
+    return Engine(path, openvino=PackedProducts(threads)) if path == "openvino" else Engine(path)
 
 
 def best(threads: int) -> tuple[Engine, str]:

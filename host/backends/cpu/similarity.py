@@ -8,7 +8,7 @@ from ninefold.numerics.similarity import reciprocals
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
-from .engines import blocks
+from .engine import blocks
 
 if TYPE_CHECKING:
     from .device import CpuDevice

@@ -1,8 +1,12 @@
 // AVX2: products of bytes summed in pairs to 16 bits.
-#include "kernel.h"
+#pragma once
 
-#if defined(__x86_64__)
+#ifdef NINEFOLD_VECTORS
 #include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
@@ -10,8 +14,7 @@
 #pragma GCC target("avx2")
 #endif
 
-#include "kernel_search.h"
-
+#ifdef NINEFOLD_VECTORS
 namespace {
 
 struct Avx2 {
@@ -57,17 +60,7 @@ struct Avx2 {
     }
 };
 
+using Isa = Avx2;
+
 }  // namespace
-
-namespace ninefold {
-const Search search_avx2 = search<Avx2>;
-}
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-#else
-namespace ninefold {
-const Search search_avx2 = nullptr;
-}
 #endif

@@ -1,8 +1,12 @@
 // AVX-512 VNNI: products of bytes summed in fours to 32 bits.
-#include "kernel.h"
+#pragma once
 
-#if defined(__x86_64__)
+#ifdef NINEFOLD_VECTORS
 #include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vnni"))), apply_to = function)
@@ -10,9 +14,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512vnni")
 #endif
 
-#include "kernel_join4.h"
-#include "kernel_search.h"
-
+#ifdef NINEFOLD_VECTORS
 namespace {
 
 struct Avx512 {
@@ -45,20 +47,9 @@ struct Avx512 {
     static Vec hi64(Vec a, Vec b) { return _mm512_unpackhi_epi64(a, b); }
     template <int kBlocks>
     static Vec shuffle(Vec a, Vec b) { return _mm512_shuffle_i32x4(a, b, kBlocks); }
-    static void join(const Vec (&in)[4], Vec (&out)[4]) { join4<Avx512>(in, out); }
 };
 
+using Isa = Avx512;
+
 }  // namespace
-
-namespace ninefold {
-const Search search_avx512 = search<Avx512>;
-}
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-#else
-namespace ninefold {
-const Search search_avx512 = nullptr;
-}
 #endif

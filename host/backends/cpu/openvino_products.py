@@ -1,4 +1,4 @@
-"""Engine with OpenVINO's exact product of packed nits, and our own selection."""
+"""Exact products with packed nits by OpenVINO, kept between calls."""
 
 import threading
 import weakref
@@ -11,16 +11,14 @@ import numpy.typing as npt
 from ninefold.host.openvino_runtime import BLOCK, Product, Target, search
 from ninefold.numerics.ranked import Ranked
 
-from .engines import blocks
-
-__all__ = ["OpenVinoEngine"]
+__all__ = ["PackedProducts"]
 
 #: Bytes of products that are kept between calls.
 _KEPT_BYTES = 1 << 29
 
 
-class OpenVinoEngine:
-    """Engine that searches with OpenVINO. It keeps a second packed copy of the nits while their array exists.
+class PackedProducts:
+    """Products of queries and packed nits. A second packed copy of the nits is kept while their array exists.
 
     Parameters
     ----------
@@ -33,28 +31,27 @@ class OpenVinoEngine:
         OpenVINO is not installed.
     """
 
-    path = "openvino"
-
     def __init__(self, threads: int) -> None:
         self._target = Target("CPU", {"INFERENCE_NUM_THREADS": str(threads)})
         self._lock = threading.Lock()  # a product serves one caller at a time
         self._kept: dict[int, tuple[weakref.ref[Any], dict[tuple[int, int], Product]]] = {}
 
-    def mine(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
-        """See `Engine.mine`."""
+    def nearest(self, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
+        """Return the k rows of `packed` with the largest products; see `mine.nearest`."""
         with self._lock:
             return search(nits, self._products(packed, nits.shape[1]), k)
 
     def _products(self, packed: npt.NDArray[np.uint8], dimensions: int) -> Iterator[tuple[int, Product]]:
         """Yield first row and product of each block, built if it is not kept."""
         products = self._products_of(packed)
-        for rows in blocks(len(packed), max(1, BLOCK // dimensions)):
-            product = products.get((dimensions, rows.start))
+        step = max(1, BLOCK // dimensions)
+        for first in range(0, len(packed), step):
+            product = products.get((dimensions, first))
             if product is None:
-                product = Product(self._target, np.asarray(packed[rows]))
+                product = Product(self._target, np.asarray(packed[first : first + step]))
                 if self._kept_bytes() + product.nbytes <= _KEPT_BYTES:
-                    products[dimensions, rows.start] = product
-            yield rows.start, product
+                    products[dimensions, first] = product
+            yield first, product
 
     def _products_of(self, packed: npt.NDArray[np.uint8]) -> dict[tuple[int, int], Product]:
         """Return the products built for this array, by dimensions and first row; they are freed with the array."""

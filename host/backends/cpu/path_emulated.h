@@ -1,7 +1,8 @@
 // The 512-bit primitives on arrays, so that the AVX-512 path's algorithm can be tested bit for bit on any processor.
-#include "kernel.h"
-#include "kernel_join4.h"
-#include "kernel_search.h"
+#pragma once
+
+#include <cstdint>
+#include <cstring>
 
 namespace {
 
@@ -85,11 +86,8 @@ struct Emulated {
         }
         return v;
     }
-    static void join(const Vec (&in)[4], Vec (&out)[4]) { join4<Emulated>(in, out); }
 };
 
-}  // namespace
+using Isa = Emulated;
 
-namespace ninefold {
-const Search search_emulated = search<Emulated>;
-}
+}  // namespace

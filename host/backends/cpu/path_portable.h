@@ -1,6 +1,8 @@
 // Vector extension of GCC and Clang, compiled to the processor's base instruction set.
-#include "kernel.h"
-#include "kernel_search.h"
+#pragma once
+
+#include <cstdint>
+#include <cstring>
 
 namespace {
 
@@ -49,8 +51,6 @@ struct Portable {
     static void join(const Vec (&in)[1], Vec (&out)[1]) { out[0] = in[0]; }
 };
 
-}  // namespace
+using Isa = Portable;
 
-namespace ninefold {
-const Search search_portable = search<Portable>;
-}
+}  // namespace

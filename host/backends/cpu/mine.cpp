@@ -1,0 +1,141 @@
+// The rows of packed nits with the largest dot products with each query.
+#include "products.h"
+
+namespace ninefold {
+
+struct Hit {
+    std::int32_t score;
+    std::int64_t id;
+};
+
+// The best k hits so far of each query, best first: by score, of equal scores the lower id.
+struct Lists {
+    int k;
+    Hit* hits;            // queries x k
+    std::int32_t* count;  // number of hits
+    std::int32_t* bar;    // a later row must score more than this to enter
+
+    void insert(int query, Hit hit);
+};
+
+}  // namespace ninefold
+
+#ifdef NINEFOLD_PATH
+
+namespace {
+
+// Insert the scores above the bar.
+struct Best {
+    Lists& lists;
+
+    void take(Isa::Vec scores, std::uint32_t mask, std::int64_t row, int query) {
+        mask &= Isa::above(scores, lists.bar[query]);
+        if (!mask) return;
+        alignas(64) std::int32_t values[Isa::kRows];
+        Isa::store(values, scores);
+        for (int i = 0; i < Isa::kRows; i++) {
+            if (mask >> i & 1 && values[i] > lists.bar[query]) lists.insert(query, Hit{values[i], row + i});
+        }
+    }
+};
+
+}  // namespace
+
+NINEFOLD_ON_PATH(void, search, (const Job& job, std::int64_t first, std::int64_t last, Lists& best, std::uint8_t* scratch)) {
+    Best sink{best};
+    score<Isa>(job, first, last, sink, scratch);
+}
+
+#else
+
+NINEFOLD_PATHS(void, search, (const Job& job, std::int64_t first, std::int64_t last, Lists& best, std::uint8_t* scratch));
+
+namespace ninefold {
+
+static bool better(const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
+
+void Lists::insert(int query, Hit hit) {
+    Hit* list = hits + static_cast<std::int64_t>(query) * k;
+    int at = count[query];
+    if (at == k) {
+        if (!better(hit, list[--at])) return;
+    } else {
+        count[query]++;
+    }
+    for (; at > 0 && better(hit, list[at - 1]); at--) list[at] = list[at - 1];
+    list[at] = hit;
+    if (count[query] == k && list[k - 1].score > bar[query]) bar[query] = list[k - 1].score;
+}
+
+namespace {
+
+// The lists and the scratch memory of one thread.
+struct Worker {
+    std::vector<Hit> hits;
+    std::vector<std::int32_t> count, bar;
+    Scratch scratch;
+    Lists best{};
+
+    Worker(int queries, int k, const std::vector<std::int32_t>& bars, std::int64_t padded)
+        : hits(static_cast<std::size_t>(queries) * k), count(queries), bar(bars), scratch(padded) {
+        best = Lists{k, hits.data(), count.data(), bar.data()};
+    }
+};
+
+// Rows that a thread takes at a time: few enough for an even split, enough for negligible overhead.
+constexpr std::int64_t kTake = 1024;
+
+void mine(const Job& job, std::int64_t path, std::int64_t threads, Lists& best) {
+    threads = useful(threads, job.rows * job.row_bytes * 2 * job.queries);
+    const std::vector<std::int32_t> bars(best.bar, best.bar + job.queries);
+    std::vector<Worker> workers;
+    workers.reserve(threads);
+    for (int i = 0; i < threads; i++) workers.emplace_back(job.queries, best.k, bars, job.padded);
+    share(job.rows, kTake, threads, [&](int thread, std::int64_t first, std::int64_t last) {
+        search_paths[path](job, first, last, workers[thread].best, workers[thread].scratch.get());
+    });
+    for (const Worker& worker : workers) {
+        for (int query = 0; query < job.queries; query++) {
+            const Hit* list = worker.best.hits + static_cast<std::int64_t>(query) * best.k;
+            for (int i = 0; i < worker.count[query]; i++) best.insert(query, list[i]);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace ninefold
+
+using namespace ninefold;
+
+// Search rows of packed nits (rows x row_bytes), the first of which has the id `first_id`, for int8 queries (queries x
+// dimensions), and merge the hits into ids, scores (queries x k, best first) and count (queries).
+NINEFOLD_INTERFACE(mine)(std::int64_t path, std::int64_t threads, const std::uint8_t* packed, std::int64_t rows,
+                         std::int64_t row_bytes, std::int64_t first_id, const std::int8_t* nits, std::int64_t queries,
+                         std::int64_t dimensions, std::int64_t k, std::int64_t* ids, std::int32_t* scores,
+                         std::int32_t* count) {
+    try {
+        const Queries prepared(nits, queries, dimensions, row_bytes);
+        std::vector<Hit> hits(static_cast<std::size_t>(queries) * k);
+        std::vector<std::int32_t> bar(queries, INT32_MIN);
+        // Ids count from the first row here, so the hits of earlier rows are negative.
+        for (std::int64_t query = 0; query < queries; query++) {
+            const std::int64_t at = query * k;
+            for (int i = 0; i < count[query]; i++) hits[at + i] = Hit{scores[at + i], ids[at + i] - first_id};
+            if (count[query] == k) bar[query] = hits[at + k - 1].score;
+        }
+        Lists best{static_cast<int>(k), hits.data(), count, bar.data()};
+        mine(prepared.job(packed, rows, row_bytes), path, threads, best);
+        for (std::int64_t query = 0; query < queries; query++) {
+            const std::int64_t at = query * k;
+            for (int i = 0; i < count[query]; i++) {
+                ids[at + i] = hits[at + i].id + first_id;
+                scores[at + i] = hits[at + i].score;
+            }
+        }
+    } catch (const std::bad_alloc&) {
+        return kOutOfMemory;
+    }
+    return 0;
+}
+
+#endif
