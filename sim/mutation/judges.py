@@ -112,7 +112,7 @@ class ProofJudge(Judge):
 
     @property
     def large(self) -> bool:
-        """Whether the core has too many faults for one design."""
+        """True if the core has too many faults for one design."""
         return len(self.faults) > TOGETHER
 
     def fails(self, faults: Iterable[Planted]) -> dict[Planted, str]:

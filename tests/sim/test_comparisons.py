@@ -14,7 +14,7 @@ from ninefold.sim.formal import Method
 from ninefold.sim.formal.catalogue import proofs
 from ninefold.sim.formal.prover import solve
 from ninefold.sim.formal.variants import failing, select_input
-from ninefold.sim.mutation import comparisons, verdicts
+from ninefold.sim.mutation import comparisons, judges, verdicts
 from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted, faults_of, planted, selectable, watched
 from ninefold.sim.mutation.judges import JUDGES, ProofJudge
 from ninefold.sim.mutation.reasons import REASONS
@@ -120,6 +120,33 @@ def test_verdicts_name_the_first_judge_that_fails() -> None:
     (judged,) = verdicts.run([fault])
     assert (judged.planted, judged.judge) == (fault, "proof credit order")
     assert str(judged) == f"{fault}: proof credit order fails: {judged.said}"
+
+
+def test_proofs_of_large_cores_come_after_testbenches_and_before_bounded_proofs() -> None:
+    names = [judge.name for judge in sorted(JUDGES.values(), key=verdicts._turn)]
+    order = ["proof replies building", "testbench miner", "proof executor requests", "proof topk selection"]
+    assert sorted(order, key=names.index) == order
+
+
+def test_a_large_core_is_proved_with_one_fault_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = JUDGES["proof credit order"]
+    together = judge.fails(judge.faults)
+    monkeypatch.setattr(judges, "TOGETHER", len(judge.faults) - 1)
+    alone = judge.fails(judge.faults)
+    assert alone.keys() == together.keys()
+    assert set(together.values()) == {"an assertion"}
+    assert not set(alone.values()) & {"an assertion"}, "which one is known of a fault alone"
+
+
+def test_verdicts_of_a_changed_judge_are_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = kept()
+    file = tmp_path / "comparisons.json"
+    file.write_text(verdicts._FILE.read_text().replace(before.judges["proof credit order"], "0" * 64))
+    monkeypatch.setattr(verdicts, "_FILE", file)
+    verdicts.keep([])
+    others = {fault: judge for fault, judge in before.verdicts.items() if judge != "proof credit order"}
+    assert kept().verdicts == others
+    assert len(others) < len(before.verdicts)
 
 
 @pytest.mark.parametrize(("judge", "code"), [("proof queue order", 0), (None, 1)])

@@ -70,7 +70,7 @@ async def latency(dut: Any) -> None:
 
 @cocotb.test()
 async def queries_of_one_format_overlap(dut: Any) -> None:
-    """A query is executed while others of its format are scored, and waits only for replies to those of the other."""
+    """A query is executed while others of its format are scored; after one in another format, it waits for replies."""
     tb = await started(dut)
     tb.load(tb.depth)
     await tb.finish()
