@@ -85,7 +85,10 @@ class Device(Protocol):
         ...
 
     def load(self, resident: Database | State) -> None:
-        """Load a resident onto the device, a state in place of another version; do nothing if it is loaded already."""
+        """Load a resident onto the device, a state in place of another version; do nothing if it is loaded already.
+
+        Only the scheduler loads. `residents.Residents` does what a device needs for it.
+        """
         ...
 
     def unload(self, key: str) -> None:
@@ -93,7 +96,7 @@ class Device(Protocol):
         ...
 
     def run(self, call: Call) -> Answer:
-        """Run one call to completion. Its residents are loaded: the caller of `load` keeps account of what is where.
+        """Run one call to completion. Its residents are loaded.
 
         A step takes the version that the device holds, and replaces it by the next. It returns the next version with
         arrays that the device does not change later, or if the device keeps it, `Kept`. After a step of the latter kind
@@ -105,7 +108,7 @@ class Device(Protocol):
             The backend does not run the operator (with the written reason), or the device not at this size (with both
             numbers). This is checked before anything runs.
         DeviceError
-            The device failed.
+            A resident is not loaded (the message names it), or the device failed.
         LostDeviceError
             The device is gone, or another device answers.
         """

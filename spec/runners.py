@@ -64,6 +64,10 @@ class Runners:
         by_kind = {name: {kind: said} if isinstance(said, int) else said for name, said in stated.items()}
         return {name: said[kind] for name, said in by_kind.items() if said is not None and kind in said}
 
+    def module(self, operator: Operator) -> ModuleType | None:
+        """Return the module that runs an operator, or None if it is not run."""
+        return self._entry(operator).module
+
     def __call__(self, device: Any, call: Call) -> Answer:
         """Run a call on a device, or raise `UnsupportedError` with the reason."""
         operator = call.operator

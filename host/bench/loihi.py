@@ -3,6 +3,8 @@
 Run with ``ninefold bench loihi``. The rows are seeded and many of them are equal, so that ties matter.
 """
 
+import time
+
 import numpy as np
 
 from ninefold.host.backends.loihi import Loihi
@@ -45,6 +47,9 @@ def _measure(request: Request) -> list[Figure]:
     }
     database = Database({"nits": pack(nits)}, attributes)
     device = Loihi().open()
+    start = time.perf_counter()
+    device.load(database)
+    built = time.perf_counter() - start
     answers = [device.run(OPERATORS["mine"].bind({"q": q[None], "database": database}, {"k": _K})) for q in queries]
     device.close()
     scores = (queries @ nits.T.astype(np.float32)).astype(np.int32)
@@ -84,7 +89,6 @@ def _measure(request: Request) -> list[Figure]:
         figures.append(
             Figure.timed("mine", name, quantity, values, unit, parameters=parameters, better="less", detail=detail)
         )
-    built = answers[0].metrics["build_seconds"]
     figures.append(Figure("mine", name, "built in", built, "s", parameters, detail="once a database"))
     return figures
 

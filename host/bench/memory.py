@@ -31,6 +31,7 @@ attributes = {"rows": rows, "dimensions": dimensions, "scale": 0.5, "mode": "tan
 database = Database({"nits": packed}, attributes)
 q = np.random.default_rng(1).standard_normal((64, dimensions), np.float32)
 device = Cpu().open()
+device.load(database)
 device.run(OPERATORS["mine"].bind({"q": q, "database": database}, {"k": 10}))
 # Not ru_maxrss, which a process inherits from its parent.
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024

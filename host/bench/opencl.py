@@ -62,6 +62,7 @@ def _measure(request: Request) -> list[Figure]:
     packed = np.random.default_rng(_SEED).integers(0, 5, (many, _DIMENSIONS // 2), np.uint8)
     large = Database({"nits": packed}, _attributes(many))
     cpu = Cpu(threads=request.threads).open()
+    cpu.load(database)
     figures: list[Figure] = []
     for entry in devices:
         device = backend.open(entry.device.partition(":")[2])

@@ -18,6 +18,7 @@ from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size,
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.residents import load_and_run
 
 __all__ = ["simulation"]
 
@@ -110,7 +111,7 @@ def _mine(rows: int, repetitions: int) -> list[Figure]:
     }
     call = OPERATORS["mine"].bind(arguments, {"k": _K})
     device = Rtl().open()
-    device.run(call)  # compiles the pipeline if needed, and fills the store
+    load_and_run(device, call)  # compiles the pipeline if needed, and fills the store
     answers: list[Answer] = [device.run(call) for _ in range(repetitions)]
     device.close()
     cycles = answers[0].metrics["cycles"]

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from ninefold.sim.rtl.words import DEPTH, LANES, fitting
 from ninefold.sim.verilated import Design, Gaps, Model, Run, Tools, design, tools_or_reason
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.residents import Residents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -76,9 +77,8 @@ class RtlDevice:
         self._transform = transform
         self._gaps = gaps
         self._models: dict[str, Model] = {}
-        self._databases: dict[str, Database] = {}
         self._stores: dict[tuple[str, int], Store] = {}
-        self._runners = _runners()
+        self._residents = Residents(self, _runners())
         self._build_seconds = 0.0
         self._closed = False
 
@@ -88,15 +88,13 @@ class RtlDevice:
         return None
 
     def load(self, resident: Database | State) -> None:
-        """Register a database. The first query loads its rows into a pipeline's store, where they stay if all fit."""
+        """Register a resident. The first query loads a database into a pipeline's store, where it stays if it fits."""
         self._check_open()
-        if isinstance(resident, State):
-            raise UnsupportedError("rtl runs no stateful operator, so it accepts databases only")
-        self._databases.setdefault(resident.digest, resident)
+        self._residents.load(resident)
 
     def unload(self, key: str) -> None:
-        """Drop a database and the pipelines that hold it."""
-        self._databases.pop(key, None)
+        """Drop a resident and the pipelines that hold it."""
+        self._residents.unload(key)
         for digest, size in [name for name in self._stores if name[0] == key]:
             self._stores.pop((digest, size)).model.close()
 
@@ -104,7 +102,7 @@ class RtlDevice:
         """Run one call to completion; the time of builds is in ``build_seconds`` and not in ``seconds``."""
         self._check_open()
         self._build_seconds = 0.0
-        answer = self._runners(self, call)
+        answer = self._residents.run(call)
         metrics = dict(answer.metrics)
         metrics["seconds"] -= self._build_seconds
         metrics["build_seconds"] = self._build_seconds
@@ -112,10 +110,10 @@ class RtlDevice:
 
     def close(self) -> None:
         """Free every model."""
-        for key in list(self._databases):
-            self.unload(key)
-        for model in self._models.values():
+        self._residents.clear()
+        for model in [*self._models.values(), *(store.model for store in self._stores.values())]:
             model.close()
+        self._stores.clear()
         self._models.clear()
         self._closed = True
 
@@ -128,7 +126,6 @@ class RtlDevice:
 
     def store(self, database: Database, k: int) -> Store:
         """Return the pipeline of a database that returns at least `k` results."""
-        self.load(database)
         key = (database.digest, fitting(k, KS))
         if key not in self._stores:
             dimensions = fitting(int(database.attributes["dimensions"]))

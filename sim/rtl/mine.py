@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.quantise import grid
 from ninefold.numerics.ranked import empty, merged
 from ninefold.sim.rtl.device import RtlDevice, Store
@@ -14,9 +15,14 @@ from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
-__all__ = ["RATING", "run"]
+__all__ = ["RATING", "load", "run"]
 
 RATING = 1
+
+
+def load(device: RtlDevice, database: Database) -> None:  # noqa: ARG001 - a query loads the store of its pipeline
+    """Check a database."""
+    checked_nits(database)
 
 
 def run(device: RtlDevice, call: Call) -> Answer:

@@ -11,6 +11,7 @@ from ninefold.sim.conformance import difference
 from ninefold.spec.data import Answer
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Device
+from ninefold.spec.residents import load_and_run
 
 from .cases import calls_of
 
@@ -26,9 +27,7 @@ def expected(operator: str, case: str) -> dict[str, Any]:
 def assert_golden(device: Device, operator: str, arguments: Mapping[str, Any], **options: Any) -> Answer:
     """Run a call on a device, compare it with the golden model, and return the answer."""
     call = OPERATORS[operator].bind(arguments, options)
-    for name in call.operator.residents:
-        device.load(call.arguments[name])
-    answer, wanted = device.run(call), golden.answer(call)
+    answer, wanted = load_and_run(device, call), golden.answer(call)
     assert difference(call, answer.values, wanted) == ""
     assert answer.path
     assert answer.metrics["seconds"] > 0

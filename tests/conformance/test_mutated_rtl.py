@@ -5,6 +5,7 @@ import pytest
 from ninefold.sim.conformance import difference
 from ninefold.sim.rtl import Rtl
 from ninefold.spec.errors import DeviceError
+from ninefold.spec.residents import load_and_run
 from tests.sim.test_rtl import FAULTS, planted
 
 from .cases import calls_of
@@ -26,7 +27,7 @@ def test_a_fault_in_the_rtl_fails_the_suite(operator: str, name: str, pattern: s
     for case in CASES[operator]:
         call = calls_of(operator)[case]
         try:
-            values = faulty.run(call).values
+            values = load_and_run(faulty, call).values
         except DeviceError as error:  # the core hung, or closed a batch where none ends
             found.append(str(error))
             break

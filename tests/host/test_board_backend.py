@@ -26,9 +26,10 @@ from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.sim.board import catalogue
 from ninefold.spec.data import Database
-from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.residents import load_and_run
 from ninefold.spec.signature import Call
 from tests.drivers.board_model import DIGEST, BoardModel, serve
 
@@ -52,7 +53,7 @@ def asked(data: Database, q: Any, k: int = 5) -> Call:
 
 
 def check(device: BoardDevice, call: Call) -> Any:
-    answer, wanted = device.run(call), golden.answer(call)
+    answer, wanted = load_and_run(device, call), golden.answer(call)
     for name, values in wanted.items():
         assert np.array_equal(answer.values[name], values), name
     return answer
@@ -125,8 +126,12 @@ class TestSimulated:
                 device.load(data)
                 loaded = check(device, asked(data, queries(3))).metrics["link_bytes_out"]
                 assert loaded < 700  # it is there: no byte of it went again
+            device.load(both[0])
+            again = device.run(asked(both[1], queries(3)))  # loaded, but the store holds the other one
+            assert again.metrics["link_bytes_out"] > 1024
             device.unload(both[1].digest)
-            assert check(device, asked(both[1], queries(3))).metrics["link_bytes_out"] > 1024
+            with pytest.raises(DeviceError, match=r"^database \w{12} is not loaded on board:virtual/tiny$"):
+                device.run(asked(both[1], queries(3)))
 
     def test_nothing_to_find(self) -> None:
         with opened("virtual/tiny") as device:
@@ -142,7 +147,7 @@ class TestSimulated:
     )
     def test_what_does_not_fit_is_refused_with_both_numbers(self, data: Database, k: int, message: str) -> None:
         with opened("virtual/tiny") as device, pytest.raises(UnsupportedError, match=message):
-            device.run(asked(data, queries(1, int(data.attributes["dimensions"])), k))
+            load_and_run(device, asked(data, queries(1, int(data.attributes["dimensions"])), k))
 
     def test_rerank_counts_as_results(self) -> None:
         data = database(40)
@@ -170,11 +175,11 @@ class TestSimulated:
                 assert "which no manifest describes" in result.fallbacks[0]
             assert result.fallbacks[0].startswith(f"{device} is out of use for another 30 s: ")
         with pytest.raises(LostDeviceError, match="where 0000000000000000 is expected"):
-            Boards().open(f"sim://virtual/tiny#{'00' * 32}").run(asked(data, queries(1)))
+            Boards().open(f"sim://virtual/tiny#{'00' * 32}").load(data)
 
     def test_what_is_no_board_is_the_callers_fault(self) -> None:
         with pytest.raises(InputError, match=r"configuration must be one of .*, not 'virtual/big'"):
-            Boards().open("sim://virtual/big").run(asked(database(3), queries(1)))
+            Boards().open("sim://virtual/big").load(database(3))
         with pytest.raises(InputError, match="must begin with"):
             Boards().open("http://board")
         with pytest.raises(UnavailableError, match="no board 'D00123' is plugged in"):

@@ -132,7 +132,7 @@ def test_a_damaged_database_is_refused_with_the_position(device: CpuDevice) -> N
     with pytest.raises(InputError, match=r"^packed nits must be -4 to 4, not 7 at \(5, 3\)$"):
         device.load(data)
     short = Database({"nits": np.zeros((7, 3), np.uint8)}, data.attributes)
-    with pytest.raises(InputError, match=r"^the database must hold 8 rows of packed nits, not an array of \(7, 3\)$"):
+    with pytest.raises(InputError, match=r"^database\.nits must have N = 8, not 7 \(shape \(7, 3\)\)$"):
         device.load(short)
 
 
@@ -213,6 +213,7 @@ packed[:] = np.random.default_rng(0).integers(0, 4, dimensions // 2, np.uint8)
 data = Database({"nits": packed}, {"rows": rows, "dimensions": dimensions, "scale": 1.0, "mode": "tanh"})
 q = np.random.default_rng(1).normal(size=(64, dimensions)).astype(np.float32)
 before = peak()
+device.load(data)
 device.run(OPERATORS["mine"].bind({"q": q, "database": data}, {"k": 10}))
 print(peak() - before)
 """

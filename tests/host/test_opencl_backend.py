@@ -11,10 +11,11 @@ from ninefold.host.backends.opencl import OpenCl, memory, mine, similarity, topk
 from ninefold.host.backends.opencl.device import OpenClDevice
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import least_magnitudes
-from ninefold.spec.data import Answer, Database, State
+from ninefold.spec.data import Answer, Database, RaggedArray, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.residents import load_and_run
 from tests.conformance.judge import assert_golden
 
 #: Largest D is 4096; blocks hold 32 rows, columns 8 nits, work-groups 128 rows.
@@ -45,7 +46,7 @@ def database(nits: npt.NDArray[np.int8], scale: float = 1.0) -> Database:
 def assert_mines(device: OpenClDevice, q: npt.NDArray[np.int8], nits: npt.NDArray[np.int8], k: int) -> Answer:
     """Queries of nits quantise to themselves at scale 1, linear; compare with NumPy's product and a stable sort."""
     call = OPERATORS["mine"].bind({"q": q.astype(np.float32), "database": database(nits)}, {"k": k})
-    answer = device.run(call)
+    answer = load_and_run(device, call)
     scores = q.astype(np.int32) @ nits.T.astype(np.int32)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     count = min(k, len(nits))
@@ -104,7 +105,8 @@ def test_mine_over_several_buffers_and_pieces(device: OpenClDevice, monkeypatch:
     rng = np.random.default_rng(4)
     nits = rng.integers(-1, 2, (999, 11), dtype=np.int8)
     loaded = database(nits)
-    parts = device.memory.load(loaded)
+    device.load(loaded)
+    parts = device.residents.form(loaded, mine.load)
     assert [(rows.first, rows.count) for rows in parts[:2]] == [(0, 160), (160, 160)]
     assert sum(rows.count for rows in parts) == 999
     assert_mines(device, rng.integers(-1, 2, (5, 11), dtype=np.int8), nits, 20)
@@ -195,10 +197,30 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.Monke
         opened.load(database(np.full((64, 32), value, np.int8)))
     with pytest.raises(UnsupportedError) as refused:
         opened.load(database(np.ones((65, 32), np.int8)))
-    wanted = "opencl has 2,100 bytes of memory, and other databases use 2,048: 65 rows of 8 columns need 1,536"
+    wanted = "opencl has 2,100 bytes of memory, and other residents use 2,048: 65 rows of 8 columns need 1,536"
     assert str(refused.value) == wanted
     with pytest.raises(UnsupportedError, match="numbers rows with 32 bits"):
-        opened.memory._check(2**32 - 1, 1)
+        opened.memory._check_rows(2**32 - 1, 1)
+
+
+def test_any_resident_is_copied_by_its_arrays() -> None:
+    import pyopencl as cl
+
+    opened = OpenCl().open()
+    arrays = {
+        "numbers": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "lists": RaggedArray(np.array([3, 1, 2], np.int32), np.array([0, 2, 2, 3], np.int64)),
+        "nothing": np.zeros((0, 4), np.uint8),
+    }
+    buffers = opened.memory.load(State("any", 0, arrays))
+    assert sorted(buffers) == ["lists.offsets", "lists.values", "nothing", "numbers"]
+    assert buffers["nothing"] is None
+    back = np.zeros((2, 3), np.float32)
+    cl.enqueue_copy(opened.launcher.queue, back, buffers["numbers"])
+    np.testing.assert_array_equal(back, arrays["numbers"])
+    assert opened.memory.resident_bytes == 24 + 12 + 32
+    opened.memory.free(buffers)
+    assert opened.memory.resident_bytes == 0
 
 
 def test_a_damaged_database_is_refused_before_it_is_loaded(device: OpenClDevice) -> None:
@@ -211,7 +233,7 @@ def test_a_damaged_database_is_refused_before_it_is_loaded(device: OpenClDevice)
 
 def test_states_and_calls_after_close_are_refused() -> None:
     opened = OpenCl().open()
-    with pytest.raises(UnsupportedError, match="accepts databases only"):
+    with pytest.raises(UnsupportedError, match=r"^opencl runs no operator that takes a state$"):
         opened.load(State("s", 0, {}))
     opened.load(database(np.ones((4, 4), np.int8)))
     opened.close()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ninefold.host.backends.openvino import OpenVino
+from ninefold.host.backends.openvino import OpenVino, mine
 from ninefold.host.backends.openvino import backend as backend_module
 from ninefold.host.backends.openvino import device as device_module
 from ninefold.host.backends.openvino.device import OpenVinoDevice
@@ -19,6 +19,7 @@ from ninefold.spec.data import Database, State
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import HOST, Backend, Device, Found, Missing
+from ninefold.spec.residents import load_and_run
 from tests.conformance.judge import assert_golden
 
 
@@ -82,7 +83,7 @@ def test_mine_over_several_graphs_keeps_ties_in_order(device: OpenVinoDevice) ->
     assert rows.size > BLOCK
     data = database(rows)
     device.load(data)
-    assert len(device.products(data.digest)) == 2
+    assert len(device.residents.form(data, mine.load)) == 2
     assert_golden(device, "mine", {"q": rows[:9].astype(np.float32), "database": data}, k=256)
     device.unload(data.digest)
 
@@ -107,10 +108,13 @@ def test_databases_are_held_once_and_dropped(device: OpenVinoDevice) -> None:
     data = database(random_nits(11, 100, 20))
     before = device.nbytes
     call = OPERATORS["mine"].bind({"q": np.zeros((1, 20), np.float32), "database": data})
-    assert device.run(call).metrics["build_seconds"] > 0
-    products = device.products(data.digest)
+    with pytest.raises(DeviceError, match=f"^database {data.digest[:12]} is not loaded on openvino:CPU$"):
+        device.run(call)
+    assert load_and_run(device, call).metrics["build_seconds"] == 0
+    products = device.residents.form(data, mine.load)
     device.load(database(random_nits(11, 100, 20)))
-    assert device.products(data.digest) is products
+    assert device.residents.form(data, mine.load) is products
+    del products
     assert device.nbytes == before + 1000
     assert device.run(call).metrics["build_seconds"] == 0
     device.unload(data.digest)
@@ -133,9 +137,7 @@ def test_damaged_databases_and_states_are_refused(device: OpenVinoDevice) -> Non
     data.arrays["nits"][5, 1] = 0x70
     with pytest.raises(InputError, match=r"^packed nits must be -4 to 4, not 7 at \(5, 3\)$"):
         device.load(data)
-    with pytest.raises(
-        UnsupportedError, match=r"^openvino:CPU runs no stateful operator, so it accepts databases only$"
-    ):
+    with pytest.raises(UnsupportedError, match=r"^openvino:CPU runs no operator that takes a state$"):
         device.load(State("s", 0, {}))
 
 
@@ -254,7 +256,7 @@ def test_a_device_that_rounds_is_refused_for_all_but_embedding(monkeypatch: pyte
         ("mine", {"q": np.zeros((1, 3), np.float32), "database": database(random_nits(1, 4, 3))}, {}),
     ):
         with pytest.raises(UnsupportedError, match=text):
-            device.run(OPERATORS[operator].bind(arguments, options))
+            load_and_run(device, OPERATORS[operator].bind(arguments, options))
     tokens = np.array([[101, 2000, 102]])
     call = OPERATORS["embed"].bind({"tokens": tokens, "mask": np.ones_like(tokens)})
     assert device.run(call).path == "openvino CPU, sentence model"

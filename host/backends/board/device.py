@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
-import numpy as np
-
 from ninefold.drivers.board import Board
 from ninefold.drivers.boards import bitstream, open_board
-from ninefold.host.backends.residents import check_database
+from ninefold.numerics.databases import checked_nits
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError
+from ninefold.spec.errors import DeviceError, LostDeviceError
 from ninefold.spec.formats import THRESHOLDS
+from ninefold.spec.residents import Residents
 from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
@@ -48,7 +47,7 @@ class BoardDevice:
         self.simulated = url.startswith("sim://")
         self._url = url
         self._digest = digest
-        self._runners = runners
+        self._residents = Residents(self, runners)
         self._board: Board | None = None
         self._bitstream = ""
         self._held = ""
@@ -88,30 +87,26 @@ class BoardDevice:
         return self._board
 
     def load(self, resident: Database | State) -> None:
-        """Check the packed nits of a database and load them, or as many rows as the store holds, into the board.
+        """Load a resident into the board, of a database as many rows as the store holds; see `Residents.load`.
 
         A database that the board already holds, from an earlier process, is not sent again. Before its first use a
         board must pass a known-answer test.
 
         Raises
         ------
-        InputError
-            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
-            does not accept scale or mode.
         UnsupportedError
             A row has more dimensions than the board supports; the message gives both numbers.
         LostDeviceError
             The board is lost, or fails its test.
         """
-        if isinstance(resident, State):
-            raise UnsupportedError("board runs no stateful operator, so it accepts databases only")
-        if "nits" not in resident.arrays:
-            return
         with self._lost_is_left():
-            self._load(resident)
+            if isinstance(resident, Database) and resident.digest != self._held:
+                self._residents.unload(resident.digest)  # another database may have taken its place
+            self._residents.load(resident)
 
     def unload(self, key: str) -> None:
         """Release the database with digest `key`."""
+        self._residents.unload(key)
         if key == self._held:
             self._held = ""
             if self._board is not None:
@@ -122,7 +117,7 @@ class BoardDevice:
         if self._closed:
             raise DeviceError(f"the device {self.name} is closed")
         with self._lost_is_left():
-            return self._runners(self, call)
+            return self._residents.run(call)
 
     def close(self) -> None:
         """Close the link; the board keeps its contents."""
@@ -141,18 +136,13 @@ class BoardDevice:
         metrics |= {name: count - before.get(name, 0) for name, count in self._counts().items()}
 
     def holding(self, database: Database) -> Board:
-        """Return the board with `database` loaded."""
-        self._load(database)
-        return self.connect()
-
-    def _load(self, database: Database) -> None:
+        """Return the board with a database in its store, loaded again if another one has replaced it."""
         board = self.connect()
         if self._held == database.digest:
-            return
-        check_database(database)
-        rows, dimensions = np.asarray(database.require("nits")), int(database.attributes["dimensions"])
+            return board
+        rows, dimensions = checked_nits(database), int(database.attributes["dimensions"])
         if not len(rows):
-            return
+            return board
         thresholds = THRESHOLDS[database.attributes["mode"]].reached_at  # type: ignore[index]  # checked above
         self._held = ""
         try:
@@ -165,6 +155,7 @@ class BoardDevice:
         except DeviceError as error:
             raise LostDeviceError(f"{self.name} cannot be used: {error}") from error
         self._fit, self._held = True, database.digest
+        return board
 
     def _counts(self) -> dict[str, float]:
         if self._board is None:

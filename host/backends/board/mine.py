@@ -7,7 +7,7 @@ import numpy as np
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import grid, quantise
 from ninefold.numerics.ranked import empty
-from ninefold.spec.data import Answer
+from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
 from ninefold.spec.signature import Call
@@ -15,10 +15,15 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import BoardDevice
 
-__all__ = ["RATING", "run"]
+__all__ = ["RATING", "load", "run"]
 
 #: The fabric is built for searching; a simulated board computes slowly on the processor.
 RATING = {"fpga": 9, "simulation": 1}
+
+
+def load(device: "BoardDevice", database: Database) -> None:
+    """Load the rows that fit into the board's store."""
+    device.holding(database)
 
 
 def run(device: "BoardDevice", call: Call) -> Answer:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from ninefold.host.backends.residents import check_database
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.residents import Residents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 from ninefold.spec.text import counted
@@ -112,7 +112,7 @@ class CpuDevice:
         self.name = name
         self.engine = engine
         self.path = f"{engine.path} ({note})" if note else engine.path
-        self._runners = runners
+        self._residents = Residents(self, runners)
 
     @property
     def capacity_bytes(self) -> int | None:
@@ -120,23 +120,16 @@ class CpuDevice:
         return None
 
     def load(self, resident: Database | State) -> None:
-        """Check the packed nits of a database once; nothing is copied.
-
-        Raises
-        ------
-        InputError
-            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
-            does not accept scale or mode.
-        """
-        if isinstance(resident, Database) and "nits" in resident.arrays:
-            check_database(resident)
+        """Check a resident; nothing is copied. See `Residents.load`."""
+        self._residents.load(resident)
 
     def unload(self, key: str) -> None:
-        """Do nothing: data kept for a database is freed with the database."""
+        """Forget a resident; data kept for a database is freed with the database."""
+        self._residents.unload(key)
 
     def run(self, call: Call) -> Answer:
         """Run one call."""
-        return self._runners(self, call)
+        return self._residents.run(call)
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.quantise import quantise
 from ninefold.numerics.ranked import Ranked, Selection, empty
-from ninefold.spec.data import Answer
+from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
 from .engine import Engine, blocks
@@ -16,7 +17,7 @@ from .kernel import Kernel
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["RATING", "nearest", "run"]
+__all__ = ["RATING", "load", "nearest", "run"]
 
 #: High: the C++ kernel searches.
 RATING = 8
@@ -30,7 +31,6 @@ _BLOCK_BYTES = 4 << 20
 def run(device: "CpuDevice", call: Call) -> Answer:
     """Quantise the queries and search the packed nits in place."""
     database = call.database()
-    device.load(database)
     with device.timed() as metrics:
         scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
         nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
@@ -38,6 +38,11 @@ def run(device: "CpuDevice", call: Call) -> Answer:
         ids, scores = nearest(device.engine, nits, packed, call.options["k"])
         count = np.full(len(ids), min(call.options["k"], len(packed)), np.int64)
     return Answer({"ids": ids, "scores": scores, "count": count}, device.path, metrics)
+
+
+def load(device: "CpuDevice", database: Database) -> None:  # noqa: ARG001 - rows are searched where they are
+    """Check a database."""
+    checked_nits(database)
 
 
 def nearest(engine: Engine, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:

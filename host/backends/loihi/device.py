@@ -11,11 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.backends.residents import check_database
-from ninefold.numerics.nits import unpack
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
+from ninefold.spec.residents import Residents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -94,15 +93,16 @@ class LoihiDevice:
         ``loihi:emulator``.
     path : str
         Emulator and version.
+    residents : Residents
+        Loaded databases.
     """
 
     name = "loihi:emulator"
 
     def __init__(self, runners: Runners, chip: Chip) -> None:
         self.path = f"nengo-loihi {_version()} emulator"
-        self._runners = runners
+        self.residents = Residents(self, runners)
         self._chip = chip
-        self._rows: dict[str, Rows] = {}
         self._sorters: dict[int, Sorter] = {}
         self._activity = Activity()
         self._build_seconds = 0.0
@@ -114,45 +114,25 @@ class LoihiDevice:
         return None
 
     def load(self, resident: Database | State) -> None:
-        """Check the packed nits of a database and build its network.
-
-        Raises
-        ------
-        InputError
-            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
-            does not accept scale or mode.
-        UnsupportedError
-            A vector exceeds the limits of a core; the message gives the numbers.
-        """
+        """Build the network of a database; see `Residents.load`."""
         self._check_open()
-        if isinstance(resident, State):
-            raise UnsupportedError("loihi runs no stateful operator, so it accepts databases only")
-        if "nits" in resident.arrays:
-            self.rows(resident)
+        self.residents.load(resident)
 
     def unload(self, key: str) -> None:
         """Drop the network of the database with digest `key`."""
-        self._rows.pop(key, None)
+        self.residents.unload(key)
 
     def run(self, call: Call) -> Answer:
         """Run one call; its build time counts as ``build_seconds``, not as ``seconds``."""
         self._check_open()
         self._build_seconds = 0.0
-        return self._runners(self, call)
+        return self.residents.run(call)
 
     def close(self) -> None:
         """Drop every network."""
-        self._rows.clear()
+        self.residents.clear()
         self._sorters.clear()
         self._closed = True
-
-    def rows(self, database: Database) -> Rows:
-        """Return the network of a database, built on first use."""
-        if database.digest not in self._rows:
-            check_database(database)
-            nits = unpack(np.asarray(database.require("nits")), int(database.attributes["dimensions"]))
-            self._rows[database.digest] = self.build(nits)
-        return self._rows[database.digest]
 
     def build(self, nits: npt.NDArray[np.int8]) -> Rows:
         """Return a network of rows (N, D)."""

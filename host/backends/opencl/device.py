@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.residents import Residents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -103,6 +104,8 @@ class OpenClDevice:
         Queue and kernels of the device.
     memory : Memory
         Memory of the device.
+    residents : Residents
+        Loaded databases and states.
     """
 
     def __init__(self, name: str, entry: DeviceEntry, family: str | None = None) -> None:
@@ -114,6 +117,7 @@ class OpenClDevice:
             Vector(self.launcher) if (family or ("vector" if entry.kind == "cpu" else "group")) == "vector" else None
         )
         self._groups = Group(self.launcher)
+        self.residents = Residents(self, _runners(), self.memory.load, self.memory.free)
         self._closed = False
 
     @property
@@ -126,33 +130,28 @@ class OpenClDevice:
         return self._vectors if self._vectors is not None and self._vectors.fit(dimensions) else self._groups
 
     def load(self, resident: Database | State) -> None:
-        """Check the packed nits of a database and load them into the device in its own layout.
+        """Load a resident in the forms that the backend's operators need; see `Residents.load`.
 
         Raises
         ------
-        InputError
-            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
-            does not accept scale or mode.
         UnsupportedError
-            The nits do not fit; the message gives the numbers.
+            The resident does not fit; the message gives the numbers.
         """
         self._check_open()
-        if isinstance(resident, State):
-            raise UnsupportedError("opencl runs no stateful operator, so it accepts databases only")
-        if "nits" in resident.arrays:
-            self.memory.load(resident)
+        self.residents.load(resident)
 
     def unload(self, key: str) -> None:
-        """Free the database with digest `key`."""
-        self.memory.unload(key)
+        """Free the database with digest `key`, or the state with id `key`."""
+        self.residents.unload(key)
 
     def run(self, call: Call) -> Answer:
         """Run one call to its end."""
         self._check_open()
-        return _runners()(self, call)
+        return self.residents.run(call)
 
     def close(self) -> None:
         """Free everything on the device."""
+        self.residents.clear()
         self.launcher.close()
         self._closed = True
 

@@ -53,8 +53,7 @@ class Launcher:
         self._built: dict[tuple[Any, ...], cl.Kernel] = {}
 
     def close(self) -> None:
-        """Free everything on the device."""
-        self.memory.close()
+        """Free the kernels."""
         self._built.clear()
 
     def kernel(self, files: tuple[str, ...], name: str, **defines: int) -> "cl.Kernel":

@@ -1,4 +1,4 @@
-"""Memory of a device: databases by digest, and buffers of single calls."""
+"""Memory of a device: buffers of residents and of single calls."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.backends.residents import check_database
-from ninefold.spec.data import Database
+from ninefold.spec.data import Database, RaggedArray, State
 from ninefold.spec.errors import UnsupportedError
 
 from .failures import guarded
-from .layout import BLOCK_BYTES, ROWS, columns_of, row_words
+from .layout import BLOCK_BYTES, ROWS, row_words
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -70,41 +69,59 @@ class Memory:
         self._name = name
         self._context, self._queue = context, queue
         self._largest = entry.device.max_mem_alloc_size
-        self._databases: dict[str, list[RowBuffer]] = {}
+        self._held: list[cl.Buffer] = []
         self.capacity_bytes: int = entry.device.global_mem_size
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of all databases on the device."""
-        return sum(rows.buffer.size for parts in self._databases.values() for rows in parts)
+        """Bytes of all residents on the device."""
+        return sum(buffer.size for buffer in self._held)
 
-    def load(self, database: Database) -> list[RowBuffer]:
-        """Return a database's rows on the device, loading them first if necessary; a list of no parts for no rows.
+    def load(self, resident: Database | State) -> "dict[str, cl.Buffer | None]":
+        """Copy every array of a resident to the device as it is, and return the buffers by name; None for no elements.
+
+        The buffers of a ragged array are ``NAME.values`` and ``NAME.offsets``.
 
         Raises
         ------
-        InputError
-            ``mine`` does not accept the database.
         UnsupportedError
-            The database does not fit; the message gives the numbers.
+            The arrays do not fit; the message gives the numbers.
         """
-        parts = self._databases.get(database.digest)
-        if parts is None:
-            check_database(database)
-            packed = np.asarray(database.require("nits"))
-            self._check(len(packed), columns_of(int(database.attributes["dimensions"])))
-            parts = self._databases[database.digest] = self._upload(packed)
-        return parts
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, array in resident.arrays.items():
+            if isinstance(array, RaggedArray):
+                arrays |= {f"{name}.values": np.asarray(array.values), f"{name}.offsets": np.asarray(array.offsets)}
+            else:
+                arrays[name] = np.asarray(array)
+        self._check(sum(array.nbytes for array in arrays.values()), ", ".join(arrays))
+        made: dict[str, cl.Buffer | None] = {}
+        try:
+            for name, array in arrays.items():
+                made[name] = self._keep(self.put(array)) if array.size else None
+        except BaseException:
+            self.free(made)
+            raise
+        return made
 
-    def unload(self, digest: str) -> None:
-        """Free a database if it is loaded."""
-        for rows in self._databases.pop(digest, []):
-            rows.buffer.release()
+    def load_rows(self, packed: npt.NDArray[np.uint8]) -> list[RowBuffer]:
+        """Copy rows of packed nits to the device in its own layout, in as few buffers as it allows.
 
-    def close(self) -> None:
-        """Free every database."""
-        for digest in list(self._databases):
-            self.unload(digest)
+        Raises
+        ------
+        UnsupportedError
+            The rows do not fit; the message gives the numbers.
+        """
+        rows, columns = len(packed), -(-packed.shape[1] // 2)
+        self._check_rows(rows, columns)
+        return self._upload(packed, columns)
+
+    def free(self, form: "list[RowBuffer] | dict[str, cl.Buffer | None]") -> None:
+        """Free the result of `load` or `load_rows`."""
+        buffers = form.values() if isinstance(form, dict) else [rows.buffer for rows in form]
+        for buffer in buffers:
+            if buffer is not None:
+                self._held.remove(buffer)
+                buffer.release()
 
     def rows(self, packed: npt.NDArray[np.uint8], first: int) -> RowBuffer:
         """Copy rows to the device; `first` is the number of the first row."""
@@ -126,22 +143,28 @@ class Memory:
         with guarded(self._name, f"allocating {size:,} bytes"):
             return cl.Buffer(self._context, cl.mem_flags.READ_WRITE, size)
 
-    def _check(self, rows: int, columns: int) -> None:
+    def _keep(self, buffer: "cl.Buffer") -> "cl.Buffer":
+        self._held.append(buffer)
+        return buffer
+
+    def _check_rows(self, rows: int, columns: int) -> None:
         if rows > ROWS_MAX:
             raise UnsupportedError(
                 f"{self._name} numbers rows with 32 bits, so it holds at most {ROWS_MAX:,} rows, not {rows:,}"
             )
-        needed, used = -(-rows // ROWS) * columns * BLOCK_BYTES, self.resident_bytes
+        self._check(-(-rows // ROWS) * columns * BLOCK_BYTES, f"{rows:,} rows of {columns} columns")
+
+    def _check(self, needed: int, what: str) -> None:
+        used = self.resident_bytes
         if needed + used > self.capacity_bytes:
             raise UnsupportedError(
-                f"{self._name} has {self.capacity_bytes:,} bytes of memory, and other databases use {used:,}: "
-                f"{rows:,} rows of {columns} columns need {needed:,}"
+                f"{self._name} has {self.capacity_bytes:,} bytes of memory, and other residents use {used:,}: "
+                f"{what} need {needed:,}"
             )
 
-    def _upload(self, packed: npt.NDArray[np.uint8]) -> list[RowBuffer]:
+    def _upload(self, packed: npt.NDArray[np.uint8], columns: int) -> list[RowBuffer]:
         import pyopencl as cl
 
-        columns = -(-packed.shape[1] // 2)
         block = columns * BLOCK_BYTES
         step = max(1, self._largest // block) * ROWS
         piece = max(1, _PIECE_BYTES // block) * ROWS
@@ -149,13 +172,13 @@ class Memory:
         try:
             for first in range(0, len(packed), step):
                 count = min(step, len(packed) - first)
-                parts.append(RowBuffer(self.allocate(-(-count // ROWS) * block), columns, first, count))
+                buffer = self._keep(self.allocate(-(-count // ROWS) * block))
+                parts.append(RowBuffer(buffer, columns, first, count))
                 for at in range(0, count, piece):
                     words = row_words(packed[first + at : first + min(at + piece, count)])
                     with guarded(self._name, f"loading {words.nbytes:,} bytes"):
                         cl.enqueue_copy(self._queue, parts[-1].buffer, words, dst_offset=at // ROWS * block)
         except BaseException:
-            for rows in parts:
-                rows.buffer.release()
+            self.free(parts)
             raise
         return parts

@@ -4,16 +4,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.quantise import quantise
-from ninefold.spec.data import Answer
+from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
+from .memory import RowBuffer
 from .merging import best_keys, results
 
 if TYPE_CHECKING:
     from .device import OpenClDevice
 
-__all__ = ["RATING", "run"]
+__all__ = ["RATING", "load", "run"]
 
 #: On a processor the backend ``cpu`` does the same without a second copy of the database.
 RATING = {"gpu": 7, "npu": 5, "cpu": 5}
@@ -23,10 +25,15 @@ RATING = {"gpu": 7, "npu": 5, "cpu": 5}
 _QUERIES, _PRODUCTS = 256, 1 << 36
 
 
+def load(device: "OpenClDevice", database: Database) -> list[RowBuffer]:
+    """Copy the packed nits of a database to the device in its own layout; a list of no parts for no rows."""
+    return device.memory.load_rows(checked_nits(database))
+
+
 def run(device: "OpenClDevice", call: Call) -> Answer:
     """Quantise the queries, score them against every part of the database and merge the lists."""
     database, k = call.database(), call.options["k"]
-    parts = device.memory.load(database)
+    parts: list[RowBuffer] = device.residents.form(database, load)
     kernels = device.kernels(call.sizes["D"])
     q = np.asarray(call.arguments["q"])
     with device.timed() as metrics:

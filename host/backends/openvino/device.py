@@ -2,17 +2,19 @@
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from ninefold.host.backends.residents import check_database
 from ninefold.host.openvino_runtime import BLOCK, Graph, Product, Target, kind_of, start, visible
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError
+from ninefold.spec.residents import Residents
 from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
@@ -40,15 +42,17 @@ class OpenVinoDevice:
         ``openvino:DEVICE``.
     target : Target
         Target that graphs are compiled for.
+    residents : Residents
+        Loaded databases.
     """
 
     def __init__(self, device: str, runners: Runners, inexact: Callable[["OpenVinoDevice"], str]) -> None:
         self.name = f"openvino:{device}"
         self.target = Target(device)
-        self._runners = runners
+        self.residents = Residents(self, runners)
+        self._products: weakref.WeakSet[Product] = weakref.WeakSet()
         self._judge = inexact
         self._graphs: dict[Hashable, Graph] = {}
-        self._databases: dict[str, list[tuple[int, Product]]] = {}
         self._closed = False
 
     @cached_property
@@ -60,46 +64,31 @@ class OpenVinoDevice:
     @property
     def nbytes(self) -> int:
         """Bytes of the nits on the device, half a byte each."""
-        return sum(product.nbytes for products in self._databases.values() for _, product in products)
+        return sum(product.nbytes for product in self._products)
 
     def load(self, resident: Database | State) -> None:
-        """Check a database's packed nits and compile them, still packed, into graphs that stay on the device.
+        """Load a resident in the forms that the backend's operators need; see `Residents.load`.
 
         Raises
         ------
-        InputError
-            The nits are not rows x dimensions packed nits (the message gives the first wrong position), or ``quantise``
-            does not accept scale or mode.
         UnsupportedError
-            The resident is a state, or the nits exceed the device's memory; the message gives the numbers.
+            The resident exceeds the device's memory; the message gives the numbers.
         DeviceError
             The device fails.
         """
         self._check_open()
-        if isinstance(resident, State):
-            raise UnsupportedError(f"{self.name} runs no stateful operator, so it accepts databases only")
-        if "nits" not in resident.arrays or resident.digest in self._databases:
-            return
-        check_database(resident)
-        packed = np.asarray(resident.arrays["nits"])
-        free = None if self.capacity_bytes is None else self.capacity_bytes - self.nbytes
-        if free is not None and packed.nbytes > free:
-            room = f"{free:,} of {self.capacity_bytes:,} bytes free"
-            raise UnsupportedError(f"{self.name} has {room}, but the database needs {packed.nbytes:,}")
-        step = max(1, BLOCK // (2 * packed.shape[1]))
-        starts = range(0, len(packed), step)
-        self._databases[resident.digest] = [(i, Product(self.target, packed[i : i + step])) for i in starts]
+        self.residents.load(resident)
 
     def unload(self, key: str) -> None:
         """Drop the graphs of the database with digest `key`."""
-        self._databases.pop(key, None)
+        self.residents.unload(key)
 
     def run(self, call: Call) -> Answer:
         """Run one call; its compile time counts as ``build_seconds``, not as ``seconds``."""
         self._check_open()
         built = self.target.build_seconds
         try:
-            answer = self._runners(self, call)
+            answer = self.residents.run(call)
         except DeviceError as error:
             if self.gone():
                 raise LostDeviceError(f"{self.name} is gone: {error}") from error
@@ -107,9 +96,26 @@ class OpenVinoDevice:
         seconds = answer.metrics.get("build_seconds", 0) + self.target.build_seconds - built
         return replace(answer, metrics={**answer.metrics, "build_seconds": seconds})
 
+    def products(self, packed: npt.NDArray[np.uint8]) -> list[tuple[int, Product]]:
+        """Return packed nits, still packed, as the constants of graphs: first row and graph of each block.
+
+        Raises
+        ------
+        UnsupportedError
+            They exceed the device's memory; the message gives the numbers.
+        """
+        free = None if self.capacity_bytes is None else self.capacity_bytes - self.nbytes
+        if free is not None and packed.nbytes > free:
+            room = f"{free:,} of {self.capacity_bytes:,} bytes free"
+            raise UnsupportedError(f"{self.name} has {room}, but the database needs {packed.nbytes:,}")
+        step = max(1, BLOCK // (2 * packed.shape[1]))
+        made = [(i, Product(self.target, packed[i : i + step])) for i in range(0, len(packed), step)]
+        self._products.update(product for _, product in made)
+        return made
+
     def close(self) -> None:
         """Drop every graph."""
-        self._databases.clear()
+        self.residents.clear()
         self._graphs.clear()
         self._closed = True
 
@@ -121,10 +127,6 @@ class OpenVinoDevice:
             return True
         device = self.target.device
         return device not in names and kind_of(device) not in map(kind_of, names)
-
-    def products(self, digest: str) -> list[tuple[int, Product]]:
-        """Return first row and graph of each block of a loaded database."""
-        return self._databases[digest]
 
     def graph(self, key: Hashable, make: Callable[[], Graph]) -> Graph:
         """Return the graph of a key; `make` compiles it on first use."""

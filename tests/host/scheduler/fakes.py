@@ -76,8 +76,11 @@ class FakeDevice:
         key = resident.digest if isinstance(resident, Database) else resident.id
         self.loads.append(key if isinstance(resident, Database) else f"{key}@{resident.version}")
         self.held[key] = resident
+        if isinstance(resident, Database):
+            self.inner.load(resident)
 
     def unload(self, key: str) -> None:
+        self.inner.unload(key)
         self.unloads.append(key)
         self.held.pop(key, None)
 

@@ -1,0 +1,176 @@
+"""Residents of an open device, in the forms that the backend's operators need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .data import Answer, Database, State
+from .errors import DeviceError, InputError, UnsupportedError
+from .operators import OPERATORS
+from .protocols import Device
+from .runners import Runners
+from .signature import Call, Resident
+
+__all__ = ["Residents", "load_and_run"]
+
+#: Function ``load(device, resident)`` of an operator's module: the resident in the form that the operator needs.
+Load = Callable[[Any, Any], Any]
+
+
+@dataclass
+class _Held:
+    """A resident's version (0 for a database) and its forms."""
+
+    version: int
+    forms: dict[Load | None, Any] = field(default_factory=dict)
+
+
+class Residents:
+    """Residents loaded on one device.
+
+    The module of an operator may define ``load(device, resident)``, which returns its resident in the form that the
+    device computes with; `form` returns that later. For other operators the device makes one form of all residents from
+    their declared fields.
+
+    Parameters
+    ----------
+    device : Device
+        The device.
+    runners : Runners
+        The operators of its backend.
+    copy : callable, optional
+        ``copy(resident)`` returns the form for operators without ``load``; by default None, for devices that compute
+        with the arrays of the call.
+    free : callable, optional
+        ``free(form)`` frees a form of an unloaded resident.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        runners: Runners,
+        copy: Callable[[Database | State], Any] = lambda _: None,
+        free: Callable[[Any], None] = lambda _: None,
+    ) -> None:
+        self._device = device
+        self._runners = runners
+        self._copy = copy
+        self._free = free
+        self._held: dict[str, _Held] = {}
+
+    def load(self, resident: Database | State) -> None:
+        """Make the forms of a resident for all operators that take it, unless it is loaded.
+
+        Raises
+        ------
+        InputError
+            The resident does not fit the declaration of any operator of the backend.
+        UnsupportedError
+            The backend runs no operator that takes such residents, or the device is too small.
+        """
+        key, version = _key(resident)
+        if key in self._held and self._held[key].version == version:
+            return
+        loads = self._loads(resident)
+        self.unload(key)
+        made = _Held(version)
+        try:
+            for load in loads:
+                made.forms[load] = self._made(load, resident)
+        except BaseException:
+            self._drop(made)
+            raise
+        self._held[key] = made
+
+    def unload(self, key: str) -> None:
+        """Free the resident with this digest or id, if it is loaded."""
+        if key in self._held:
+            self._drop(self._held.pop(key))
+
+    def clear(self) -> None:
+        """Free all residents."""
+        for key in list(self._held):
+            self.unload(key)
+
+    def form(self, resident: Database | State, load: Load | None = None) -> Any:
+        """Return what `load` made of a loaded resident; without it, what the device made.
+
+        Raises
+        ------
+        DeviceError
+            The resident is not loaded.
+        """
+        forms = self._require(resident).forms
+        if load not in forms:  # an operator that was added after the resident was loaded
+            forms[load] = self._made(load, resident)
+        return forms[load]
+
+    def run(self, call: Call) -> Answer:
+        """Run a call whose residents are loaded, and load the state that a step returns.
+
+        Raises
+        ------
+        DeviceError
+            A resident is not loaded.
+        """
+        if self._runners.module(call.operator) is not None:
+            for name in call.operator.residents:
+                self._require(call.arguments[name])
+        answer = self._runners(self._device, call)
+        if isinstance(answer.state, State):
+            self.load(answer.state)
+        elif answer.state is not None:  # the operator has changed its form of the state
+            self._held[answer.state.id].version = answer.state.version
+        return answer
+
+    def _require(self, resident: Database | State) -> _Held:
+        key, version = _key(resident)
+        held = self._held.get(key)
+        if held is None or held.version != version:
+            named = f"database {key[:12]}" if isinstance(resident, Database) else f"version {version} of state {key}"
+            raise DeviceError(f"{named} is not loaded on {self._device.name}")
+        return held
+
+    def _loads(self, resident: Database | State) -> list[Load | None]:
+        """Return the functions ``load`` of all operators that take a resident, None for those without."""
+        kind = "database" if isinstance(resident, Database) else "state"
+        found: dict[Load | None, None] = {}
+        refusals: dict[str, InputError] = {}
+        for operator in OPERATORS.values():
+            layouts = [a.layout for a in operator.arguments if isinstance(a, Resident) and a.kind == kind]
+            module = self._runners.module(operator) if layouts else None
+            for layout in layouts if module is not None else ():
+                try:
+                    layout.sizes_of(resident)
+                except InputError as error:
+                    refusals[operator.name] = error
+                else:
+                    found[getattr(module, "load", None)] = None
+        if found:
+            return list(found)
+        if len(refusals) == 1:
+            raise next(iter(refusals.values()))
+        if refusals:
+            reasons = "; ".join(f"{name}: {error}" for name, error in refusals.items())
+            raise InputError(f"the {kind} fits no operator of {self._device.name}: {reasons}")
+        raise UnsupportedError(f"{self._device.name} runs no operator that takes a {kind}")
+
+    def _made(self, load: Load | None, resident: Database | State) -> Any:
+        return self._copy(resident) if load is None else load(self._device, resident)
+
+    def _drop(self, held: _Held) -> None:
+        for form in held.forms.values():
+            self._free(form)
+
+
+def load_and_run(device: Device, call: Call) -> Answer:
+    """Load the residents of a call on a device and run it, where no scheduler does so."""
+    for name in call.operator.residents:
+        device.load(call.arguments[name])
+    return device.run(call)
+
+
+def _key(resident: Database | State) -> tuple[str, int]:
+    return (resident.digest, 0) if isinstance(resident, Database) else (resident.id, resident.version)

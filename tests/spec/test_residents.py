@@ -1,0 +1,164 @@
+"""Residents of a device: their forms, versions, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninefold.spec import operators
+from ninefold.spec.data import Database, State
+from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
+from ninefold.spec.residents import Residents, load_and_run
+from ninefold.spec.runners import Runners
+from ninefold.spec.signature import Call
+
+_COUNTER = """
+from ninefold.spec.signature import Layout, Operator, Resident, Tensor
+
+LAYOUT = Layout("tally", (Tensor("total", (), ("int64",)),))
+OPERATOR = Operator(
+    "tally",
+    "Add numbers to a total.",
+    (Tensor("x", ("N",), ("int64",)), Resident("state", "state", LAYOUT)),
+    (Tensor("total", (), ("int64",)),),
+    stateful=True,
+)
+"""
+_TOY = """
+import numpy as np
+from ninefold.spec.data import Answer, Kept
+
+def load(device, state):
+    return [int(state.arrays["total"])]
+
+def step(device, call):
+    form = device.residents.form(call.state(), load)
+    total = np.int64(form[0] + call.arguments["x"].sum())
+    if device.keeps:
+        form[0] = int(total)
+        return Answer({"total": total}, state=Kept(call.state().id, call.state().version + 1))
+    return Answer({"total": total}, state=call.state().next({"total": total}))
+"""
+_TOY_MINE = """
+from ninefold.spec.data import Answer
+
+def run(device, call):
+    return Answer({"form": device.residents.form(call.database())})
+"""
+
+
+class Toy:
+    """A device of a backend that runs `tally`, which has a form of its own, and `mine`, which has not."""
+
+    name = "toy"
+    capacity_bytes = None
+
+    def __init__(self, keeps: bool = False) -> None:
+        self.keeps = keeps
+        self.freed: list[Any] = []
+        self.residents = Residents(self, Runners("toy"), lambda r: sorted(r.arrays), self.freed.append)
+        self.load, self.unload, self.run = self.residents.load, self.residents.unload, self.residents.run
+
+    def close(self) -> None:
+        self.residents.clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("packages")
+    for name, files in {
+        "toy": {"__init__.py": 'REASON = "it is a toy with few parts"', "mine.py": _TOY_MINE},
+        "tally": {"__init__.py": "", "signature.py": _COUNTER, "toy.py": _TOY},
+    }.items():
+        (folder / name).mkdir()
+        for file, text in files.items():
+            (folder / name / file).write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        operators.add(Path(folder / "tally"))
+        yield
+        operators.remove("tally")
+
+
+def state(version: int = 0, total: int = 5) -> State:
+    return State("s", version, {"total": np.int64(total)})
+
+
+def step(before: State, *numbers: int) -> Call:
+    return operators.OPERATORS["tally"].bind({"x": np.array(numbers, np.int64), "state": before})
+
+
+def database(rows: int = 2) -> Database:
+    attributes = {"rows": rows, "dimensions": 4, "scale": 1.0, "mode": "tanh"}
+    return Database({"nits": np.full((rows, 2), 0x11 * (rows % 4), np.uint8)}, attributes)
+
+
+def search(data: Database) -> Call:
+    return operators.OPERATORS["mine"].bind({"q": np.zeros((1, 4), np.float32), "database": data})
+
+
+def test_a_call_needs_its_residents() -> None:
+    device, data = Toy(), database()
+    with pytest.raises(DeviceError, match=f"^database {data.digest[:12]} is not loaded on toy$"):
+        device.run(search(data))
+    with pytest.raises(DeviceError, match=r"^version 0 of state s is not loaded on toy$"):
+        device.run(step(state(), 1))
+    assert load_and_run(device, search(data)).values == {"form": ["nits"]}
+    device.unload(data.digest)
+    device.unload("never loaded")
+    assert device.freed == [["nits"]]
+    with pytest.raises(DeviceError, match="is not loaded on toy"):
+        device.run(search(data))
+
+
+def test_a_resident_is_loaded_once() -> None:
+    device, data = Toy(), database()
+    device.load(data)
+    form = device.residents.form(data)
+    device.load(database())  # of the same content
+    assert device.residents.form(data) is form
+    device.close()
+    assert device.freed == [form]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_steps_go_on_from_the_version_that_the_step_before_made(keeps: bool) -> None:
+    device = Toy(keeps)
+    first = state()
+    assert load_and_run(device, step(first, 1, 2)).values["total"] == 8
+    second = state(1, 8)
+    with pytest.raises(DeviceError, match=r"^version 0 of state s is not loaded on toy$"):
+        device.run(step(first, 1))
+    assert device.run(step(second, 10)).values["total"] == 18
+    assert device.freed == ([] if keeps else [[5], [8]])
+
+
+def test_an_earlier_version_may_be_loaded_again() -> None:
+    device = Toy()
+    load_and_run(device, step(state(), 1))
+    assert load_and_run(device, step(state(), 2)).values["total"] == 7
+
+
+def test_what_fits_no_operator_is_refused() -> None:
+    device = Toy()
+    with pytest.raises(InputError, match=r"^database must have the attribute rows$"):
+        device.load(Database({}, {}))
+    with pytest.raises(InputError, match=r"^tally"):
+        device.load(State("s", 0, {"total": np.zeros(2, np.int64)}))
+    operators.remove("tally")
+    try:
+        with pytest.raises(UnsupportedError, match=r"^toy runs no operator that takes a state$"):
+            device.load(state())
+    finally:
+        operators.add("tally")
+
+
+def test_an_operator_that_is_not_run_says_why_before_residents_matter() -> None:
+    device = Toy()
+    call = operators.OPERATORS["topk"].bind({"scores": np.zeros((1, 1), np.int32)}, {"k": 1})
+    with pytest.raises(UnsupportedError, match=r"^toy does not run topk: it is a toy with few parts$"):
+        device.run(call)
