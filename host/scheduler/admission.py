@@ -110,13 +110,16 @@ class Admission:
         self._inside: set[Pending] = set()
         self._changed = threading.Condition(lock)
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._blocked = 0  # threads in `enter`
         self._closing = False
 
     def enter(self, pending: Pending, *, wait: bool = True) -> None:
         """Take a place, waiting for a free one if `wait`; raise `InputError` after `close`."""
         with self._lock:
-            while self._full() and wait:
+            while (self._closing or len(self._inside) >= self._size) and self._full() and wait:
+                self._blocked += 1
                 self._changed.wait()
+                self._blocked -= 1
             self._inside.add(pending)
 
     def admit(self, pending: Pending) -> None:
@@ -138,15 +141,20 @@ class Admission:
 
     def leave(self, ended: Sequence[Pending]) -> list[Pending]:
         """Release places and wake waiting tasks; return the tasks that still had a place."""
+        left, waiters = [], []
         with self._lock:
-            left = [pending for pending in ended if pending in self._inside]
-            self._inside.difference_update(left)
-            waiters = [self._waiting.popleft() for _ in left if self._waiting]
+            for pending in ended:
+                if pending in self._inside:
+                    self._inside.remove(pending)
+                    left.append(pending)
+                    if self._waiting:
+                        waiters.append(self._waiting.popleft())
             if self._closing:
                 self._changed.notify_all()
-            else:
+            elif self._blocked:
                 self._changed.notify(len(left))
-        self._wake(waiters)
+        if waiters:
+            self._wake(waiters)
         return left
 
     def close(self) -> list[Pending]:

@@ -380,7 +380,7 @@ class Devices:
         worker = self.workers.get(found.device)
         self._context.costs.describe(found.device, found.description)
         if worker is not None:
-            worker.found, worker.gone = found, ""
+            worker.see(found)
         elif probed.backend is not None:
             self.workers[found.device] = self._worker(found, probed.backend, probed.operators)
 

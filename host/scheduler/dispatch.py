@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -26,14 +25,14 @@ from .admission import Admission
 from .batching import stack, take
 from .breaker import Breaker
 from .costs import Costs, size_class
-from .devices import Devices
+from .devices import LAST_RESORT, Devices
 from .execution import WorkerContext
 from .guard import is_interrupt, text_of
 from .placement import TRIAL_AFTER, Choice, Placer, refusal, refusal_key, shares
 from .residents import COPY, LoggedState, at_version, detached
 from .states import States
 from .supervisor import Supervisor
-from .tasks import AUTO, Future, Job, Pending
+from .tasks import AUTO, Job, Pending
 from .telemetry import Telemetry
 from .worker import Worker
 
@@ -135,14 +134,15 @@ class Dispatcher:
 
     def start(self, pending: Pending) -> None:
         """Send an admitted task to its device, or queue it for its state."""
-        future = pending.future
-        future.pending, future.on_cancel = pending, self._cancelled
+        if not pending.waited_for:
+            pending.promise()
         try:
             if pending.task.deadline_s is not None:
                 with self._lock:
                     self._supervisor.expect(pending, pending.submitted_s + pending.task.deadline_s)
             if pending.call.operator.state_name:
                 pending.waited_for = False
+                pending.promise()
                 pending.needs_content = hooks.defines("before", pending.call.operator)
                 self.states.enqueue(pending)
             else:
@@ -176,7 +176,8 @@ class Dispatcher:
                 return
             pending.why = "there is nothing to compute"
             pending.answered_by = (_HOST,)
-            self._commit(pending.call, answer)
+            if answer.state is not None:
+                self._commit(pending.call, answer.state)
             pending.settled = True
         self._deliver([(pending, answer)])
 
@@ -210,7 +211,8 @@ class Dispatcher:
     def _admit_copy(self, call: Call, needed_by: Pending | None) -> Pending:
         """Admit a task that copies a state; call under the lock."""
         task = Task(call.operator.name, call.arguments, priority=10)
-        pending = Pending(task, call, Future(), self._clock(), needed_by=needed_by)
+        pending = Pending(task, call, self._clock(), self.cancelled, needed_by=needed_by)
+        pending.promise()
         self._admission.admit(pending)
         return pending
 
@@ -219,14 +221,15 @@ class Dispatcher:
         if pending.open_choice:
             if not (self._is_kept(pending.call) or self._cpu_is_quick(pending)):
                 self.devices.survey()
-        elif not pending.task.strict:
+        elif not pending.task.strict and LAST_RESORT not in self.devices.workers:
             self.devices.at_least_one()
 
     def _is_kept(self, call: Call) -> bool:
         """Return True if a device keeps the state of a call."""
-        state = call.state() if call.operator.state_name else None
-        with self._lock if state is not None else contextlib.nullcontext():
-            return isinstance(state, LoggedState) and self.placer.holder(state) is not None
+        if not call.operator.state_name or not isinstance(state := call.state(), LoggedState):
+            return False
+        with self._lock:
+            return self.placer.holder(state) is not None
 
     def _cpu_is_quick(self, pending: Pending) -> bool:
         """Return True if the idle CPU is known to answer before a first survey of the devices would end."""
@@ -247,6 +250,7 @@ class Dispatcher:
             parts = shares(call, self.devices.workers.values(), self._costs, pending.task.prefer)
             if not parts:
                 return False
+            pending.promise()
             pending.answers = [None] * len(parts)
             pending.why = "a batch split by measured speed: " + ", ".join(
                 f"{worker.name} {counted(rows.stop - rows.start, 'row')}" for worker, rows, _ in parts
@@ -269,7 +273,8 @@ class Dispatcher:
                 error = failure
             if error is not None and not pending.task.strict:
                 error = self._lost(job.call, error)
-        self._telemetry.log_events()
+        if self._telemetry.unlogged:
+            self._telemetry.log_events()
         pending.waited_for = False  # later work is not on the waiting thread
         if error is not None:
             self.settle(pending, error)
@@ -297,9 +302,12 @@ class Dispatcher:
         for job, answer in pairs:
             if isinstance(answer.state, Kept):
                 job.call = detached(job.call)
+        claimed = []
         with self._lock:
-            claimed = [(job.pending, self._claim_one(job, device, answer)) for job, answer in pairs]
-        return [(pending, answer) for pending, answer in claimed if answer is not None]
+            for job, answer in pairs:
+                if (whole := self._claim_one(job, device, answer)) is not None:
+                    claimed.append((job.pending, whole))
+        return claimed
 
     def _claim_one(self, job: Job, device: str, answer: Answer) -> Answer | None:
         """Take an answer under the lock; return the whole answer if this completes the task, else None."""
@@ -314,16 +322,17 @@ class Dispatcher:
             if len(parts) < len(pending.answers):
                 return None
             answer = stack(parts)
-        self._commit(job.call, answer)
+        if answer.state is not None:
+            self._commit(job.call, answer.state)
         pending.settled = True  # a deadline that passes now has no effect
         return answer
 
-    def _commit(self, call: Call, answer: Answer) -> None:
+    def _commit(self, call: Call, state: State | Kept) -> None:
         """Note the state in an answer under the lock."""
-        if call.operator is COPY and isinstance(answer.state, State):
-            self.states.keep_copy(answer.state)
-        elif answer.state is not None:
-            self.states.commit(call, answer.state)
+        if call.operator is COPY and isinstance(state, State):
+            self.states.keep_copy(state)
+        else:
+            self.states.commit(call, state)
 
     def _deliver(self, answered: list[tuple[Pending, Answer]]) -> None:
         """Give claimed tasks their results."""
@@ -339,9 +348,11 @@ class Dispatcher:
 
     def _give(self, outcomes: Sequence[tuple[Pending, Result | BaseException]]) -> None:
         """End tasks. Metrics and queue are updated before the futures get their answers."""
+        ended = []
         for pending, outcome in outcomes:
             pending.outcome = "answered" if isinstance(outcome, Result) else "failed"
-        self._leave([pending for pending, _ in outcomes])
+            ended.append(pending)
+        self._leave(ended)
         for pending, outcome in outcomes:
             pending.give(outcome)
 
@@ -380,7 +391,8 @@ class Dispatcher:
                 one.settled = True
         self._give([(one, error) for one in ending])
 
-    def _cancelled(self, pending: Pending) -> None:
+    def cancelled(self, pending: Pending) -> None:
+        """Release the place of a task that its user has cancelled."""
         self._leave([pending])
 
     def _leave(self, ended: list[Pending]) -> None:
@@ -391,7 +403,8 @@ class Dispatcher:
         left = self._admission.leave(ended)
         ended_tasks = []
         for pending in left:
-            pending.future.pending = None  # a cycle that only the garbage collector would free
+            if pending.future is not None:
+                pending.future.pending = None  # a cycle that only the garbage collector would free
             device = pending.answered_by[-1] if pending.answered_by else ""
             ended_tasks.append((pending.call.operator.name, device, pending.outcome, now - pending.submitted_s))
         self._telemetry.ended(ended_tasks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -126,11 +125,6 @@ class Running:
     seconds: float = 0.0
     measured: list[tuple[str, float]] = field(default_factory=list)
 
-    @property
-    def takes_state(self) -> bool:
-        """True for a call of an operator that takes a state."""
-        return self.call is not None and bool(self.call.operator.state_name)
-
 
 class Executor:
     """Execution of a worker's actions, without the scheduler's lock and independent of queues and other devices.
@@ -169,11 +163,15 @@ class Executor:
         return made
 
     def _execute(self, running: Running) -> Answer:
-        device = self._opened(running)
-        if running.call is None:
+        device = running.device or self._opened(running)
+        call = running.call
+        if call is None:
             self._run_errand(running, device)
             return Answer({})
-        call = self._ready(running, device, running.call, frozenset())
+        for name in call.operator.residents:
+            if not running.residents.use(call.arguments[name]):
+                call = self._ready(running, device, call, frozenset())
+                break
         if call.operator is COPY:
             return Answer({}, state=self._copy(running, device, call.state()))
         spot_check = running.checked and self.found.computes
@@ -259,12 +257,11 @@ class Executor:
         return fetch(device, state)
 
     def _opened(self, running: Running) -> Device:
-        if running.device is None:
-            self.watch(running, "opening it", OPEN_S)
-            started = time.perf_counter()
-            running.device = self.backend.open(self.name.partition(":")[2])
-            self._context.telemetry.prepared(self.name, "open", started)
-        return running.device
+        self.watch(running, "opening it", OPEN_S)
+        started = time.perf_counter()
+        device = running.device = self.backend.open(self.name.partition(":")[2])
+        self._context.telemetry.prepared(self.name, "open", started)
+        return device
 
     def _load(self, running: Running, device: Device, resident: Database | State, keep: frozenset[str]) -> None:
         """Load a resident and measure the time."""
@@ -305,8 +302,11 @@ class Executor:
     def watch(self, running: Running, doing: str, limit_s: float) -> None:
         """Start an action with a time limit; raise `DeviceError` if the worker's call was given up in the meantime."""
         limited = not running.lent and limit_s != float("inf")
-        # Without a limit before or now the lock is not needed, which saves time for small tasks.
-        with self._context.lock if limited or running.limit_at is not None else contextlib.nullcontext():
+        if not limited and running.limit_at is None and not running.given_up:
+            # Without a limit before or now no other thread looks, and the lock would cost a small task time.
+            running.doing = doing
+            return
+        with self._context.lock:
             if running.given_up:
                 raise DeviceError(f"{self.name}: {running.doing} was given up")
             running.doing, running.limit_s, running.limit_at = doing, limit_s, None
@@ -316,7 +316,7 @@ class Executor:
 
     def forget_states(self, running: Running) -> None:
         """Drop the state of a call without a valid answer, since the device may have changed it."""
-        if not running.takes_state or running.call is None or running.device is None:
+        if running.call is None or not running.call.operator.state_name or running.device is None:
             return
         key = running.call.state().id
         running.residents.forget(key)

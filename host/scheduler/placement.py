@@ -62,7 +62,7 @@ def score(worker: Worker, operator: str, prefer: str | None, depth: int) -> floa
     """
     capability = 1.5 if prefer == worker.found.kind else 1.0
     rating = worker.found.ratings.get(operator, _UNRATED)
-    available = not worker.gone and worker.breaker.allows
+    available = not worker.gone and (worker.breaker.state == "closed" or worker.breaker.allows)
     return 5 * capability + 3 * rating / 10 + 2 * available - 4 * depth / (depth + 1)
 
 
@@ -80,7 +80,7 @@ def refusal(worker: Worker, call: Call) -> str:
         return worker.breaker.refusal or _no_rebuild(worker, call.state())
     if name not in worker.operators:
         return f"{worker.name} does not know the operator {name}"
-    reason = worker.operators[name] or worker.breaker.refusal
+    reason = worker.operators[name] or ("" if worker.breaker.state == "closed" else worker.breaker.refusal)
     if not reason and call.operator.state_name:
         reason = _no_rebuild(worker, call.state())
     return reason or (worker.refusals.get(refusal_key(call), "") if worker.refusals else "")
@@ -104,8 +104,10 @@ def consider(
     waits: dict[str, float] = {}
     depths: dict[str, int] = {}
     for worker in workers:
-        waits[worker.unit] = waits.get(worker.unit, 0.0) + worker.wait_s
-        depths[worker.unit] = depths.get(worker.unit, 0) + worker.depth
+        if not worker.idle:
+            unit = worker.unit
+            waits[unit] = waits.get(unit, 0.0) + worker.wait_s
+            depths[unit] = depths.get(unit, 0) + worker.depth
     wanted = residents_of(call)
     listed = []
     for worker in workers:
@@ -119,10 +121,10 @@ def consider(
                 load_s += LOAD_S + nbytes / LOAD_BYTES_S if measured is None else measured
         candidate = Candidate(
             worker.name,
-            score(worker, call.operator.name, prefer, depths[worker.unit]),
+            score(worker, call.operator.name, prefer, depths.get(worker.unit, 0)),
             costs.expected_s(worker.name, size),
             load_s,
-            waits[worker.unit],
+            waits.get(worker.unit, 0.0),
             refusal(worker, call),
         )
         listed.append((candidate, worker))
@@ -155,15 +157,23 @@ def choose(
     prefer : str or None
         Preferred class of device.
     """
-    considered = tuple(candidate for candidate, _ in listed)
-    able = [(c, w) for c, w in listed if not c.refused and w.name not in tried]
+    # Loops instead of comprehensions, which are function calls in Python 3.11, since this runs for each task.
+    considered: list[Candidate] = []
+    able: list[tuple[Candidate, Worker]] = []
+    measured: list[tuple[Candidate, Worker]] = []
+    fresh: list[tuple[Candidate, Worker]] = []
+    for candidate, worker in listed:
+        considered.append(candidate)
+        if not candidate.refused and worker.name not in tried:
+            able.append((candidate, worker))
     if prefer is not None:
         able = [(c, w) for c, w in able if w.found.kind == prefer] or able
     if not able:
-        return Choice(None, "no device is left", considered=considered)
-    measured = [(c, w) for c, w in able if c.run_s is not None and not w.breaker.cooled]
-    fresh = [(c, w) for c, w in able if c.run_s is None or w.breaker.cooled]
-    if trials or not measured:
+        return Choice(None, "no device is left", considered=tuple(considered))
+    for candidate, worker in able:
+        on_trial = worker.breaker.state != "closed" and worker.breaker.cooled
+        (fresh if candidate.run_s is None or on_trial else measured).append((candidate, worker))
+    if fresh and (trials or not measured):
         ready = [(c, w) for c, w in fresh if (w.opened and not c.load_s) or not measured or answered >= TRIAL_AFTER]
         idle = [(c, w) for c, w in ready if not w.depth] or ([] if measured else ready)
         if idle:
@@ -173,19 +183,27 @@ def choose(
                 if not measured
                 else "its one trial"
             )
-            return Choice(worker, why, True, considered=considered)
-    best, worker = min(measured, key=lambda pair: pair[0].completion_s or 0.0)
-    ahead = tuple(w for c, w in measured if c.load_s and (c.run_s or 0.0) < (best.run_s or 0.0) and w is not worker)
-    why = f"earliest expected completion, {_ms(best.completion_s or 0.0)}"
-    if len(able) == 1:
+            return Choice(worker, why, True, considered=tuple(considered))
+    return _earliest(measured, len(able) == 1, tuple(considered))
+
+
+def _earliest(measured: Sequence[tuple[Candidate, Worker]], only: bool, considered: tuple[Candidate, ...]) -> Choice:
+    """Choose the earliest expected completion among measured devices; `only` says that no other device is able."""
+    (best, chosen), best_s = measured[0], float("inf")
+    for candidate, worker in measured:
+        expected_s = candidate.wait_s + candidate.load_s + (candidate.run_s or 0.0)
+        if expected_s < best_s:
+            best, chosen, best_s = candidate, worker, expected_s
+    ahead = []
+    for candidate, worker in measured:
+        if candidate.load_s and (candidate.run_s or 0.0) < (best.run_s or 0.0) and worker is not chosen:
+            ahead.append(worker)
+    why = f"earliest expected completion, {best_s * 1e3:.3g} ms"
+    if only:
         why = "the only device that can run it"
     elif len(measured) == 1:
-        why = f"the only device with a measurement, {_ms(best.run_s or 0.0)}"
-    return Choice(worker, why, ahead=ahead, considered=considered)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms"
+        why = f"the only device with a measurement, {(best.run_s or 0.0) * 1e3:.3g} ms"
+    return Choice(chosen, why, ahead=tuple(ahead), considered=considered)
 
 
 #: A call is split if one device is expected to need at least this time, and several at most this fraction of it.
@@ -352,6 +370,7 @@ class Placer:
         if job.pending.waited_for and (running := worker.lend(job)) is not None:
             job.lent = partial(worker.run_lent, running)
         else:
+            job.pending.promise()
             worker.put(job)
 
     def _note(self, job: Job, pending: Pending, error: Exception, device: str) -> None:

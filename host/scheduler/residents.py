@@ -146,10 +146,8 @@ class Residents:
 
     def holds(self, resident: Database | State) -> bool:
         """Return True if the resident is on the device, a state in the same version."""
-        if isinstance(resident, Database):
-            return resident.digest in self._held
-        held = self._held.get(resident.id)
-        return held is not None and held[0] == resident.version
+        held = self._held.get(resident.digest if isinstance(resident, Database) else resident.id)
+        return held is not None and held[0] == getattr(resident, "version", 0)
 
     def sizes(self) -> dict[str, int]:
         """Return bytes by digest or id, the least recently used first."""
@@ -157,9 +155,11 @@ class Residents:
 
     def use(self, resident: Database | State) -> bool:
         """Note the use of a resident; return False if the device does not have it."""
-        if not self.holds(resident):
+        key = resident.digest if isinstance(resident, Database) else resident.id
+        held = self._held.get(key)
+        if held is None or held[0] != getattr(resident, "version", 0):
             return False
-        self._held.move_to_end(key_of(resident))
+        self._held.move_to_end(key)
         return True
 
     def bring(self, device: Device, resident: Database | State, keep: Iterable[str] = ()) -> None:

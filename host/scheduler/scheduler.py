@@ -154,7 +154,7 @@ class Scheduler:
         InputError
             Unknown operator or backend, or arguments that the operator refuses.
         """
-        return self._send(task_of(signature_of(operator, self._operators), arguments, keywords), waited_for=False)
+        return self.submit_task(self.task(operator, *arguments, **keywords))
 
     def run(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
         """Run a task and return its result; see `submit`."""
@@ -167,7 +167,7 @@ class Scheduler:
         while (turn := self._admission.enter_or_queue(pending)) is not None:
             await turn
         self._dispatcher.start(pending)
-        return await pending.future
+        return await pending.promise()
 
     def task(self, operator: str, *arguments: Any, **keywords: Any) -> Task:
         """Return the `Task` that `submit` sends for these arguments."""
@@ -175,7 +175,11 @@ class Scheduler:
 
     def submit_task(self, task: Task) -> Future:
         """Submit a task; see `submit`."""
-        return self._send(task, waited_for=False)
+        pending = self._prepare(task)
+        # Waiting in a callback would block the thread that makes room; the ended task has already left its place.
+        self._admission.enter(pending, wait=not in_callback())
+        self._dispatcher.start(pending)
+        return pending.promise()
 
     def run_task(self, task: Task) -> Result:
         """Run a task and return its result; see `submit`. Not for done-callbacks, which must not wait.
@@ -184,20 +188,18 @@ class Scheduler:
         """
         if in_callback():
             raise InputError("a done-callback may not wait for a task: call submit instead of run")
-        future = self._send(task, waited_for=True)
+        pending = self._prepare(task)
+        pending.waited_for = True
+        self._admission.enter(pending)
+        self._dispatcher.start(pending)
+        if isinstance(pending.given, Result):
+            return pending.given
+        future = pending.promise()
         try:
             return future.result()
         except BaseException:
             future.cancel()  # after an interrupt no one waits for it, so it need not start
             raise
-
-    def _send(self, task: Task, *, waited_for: bool) -> Future:
-        pending = self._prepare(task)
-        pending.waited_for = waited_for
-        # Waiting in a callback would block the thread that makes room; the ended task has already left its place.
-        self._admission.enter(pending, wait=not in_callback())
-        self._dispatcher.start(pending)
-        return pending.future
 
     def check_task(self, task: Task) -> None:
         """Raise the errors of `submit_task`, and the error of a strict task whose device is not available."""
@@ -300,7 +302,8 @@ class Scheduler:
         inside = self._admission.close()
         waiting = inside if cancel else []
         for pending in waiting:
-            pending.future.cancel()
+            if pending.future is not None:  # else its waiting thread runs it
+                pending.future.cancel()
         self._admission.wait_until_empty(_GRACE_S if cancel else None)
         self._dispatcher.states.copy_all(_GRACE_S if cancel else None)
         self._dispatcher.stop(_GRACE_S if cancel else float("inf"))
@@ -320,7 +323,7 @@ class Scheduler:
         """Check a task and find the device that it names."""
         check_settings(task)
         call = bound(signature_of(task.operator, self._operators), task)
-        pending = Pending(task, call, Future(), self._clock())
+        pending = Pending(task, call, self._clock(), self._dispatcher.cancelled)
         if task.device not in (None, AUTO):
             pending.open_choice = False
             pending.named, pending.absent = self._devices.named(str(task.device))

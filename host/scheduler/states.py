@@ -209,7 +209,7 @@ class States:
                 raise InputError(f"a done-callback may not wait for a copy of the state {chain.latest.id}")
             copy = self._copy_first(chain)
         self._next(chain)
-        copy.future.result(timeout_s)
+        copy.promise().result(timeout_s)
         return chain.copy
 
     def copy_all(self, patience_s: float | None) -> None:

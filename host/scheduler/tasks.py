@@ -68,9 +68,12 @@ class Pending:
     task : Task
     call : Call
         The user's call.
-    future : Future
     submitted_s : float
         Time of submission, by the scheduler's clock.
+    on_cancel : callable
+        ``on_cancel(pending)`` is called when the user cancels the task.
+    future : Future or None
+        Future, from the first `promise` on.
     fallbacks : tuple of str
         Messages of the devices that did not answer.
     errors : tuple of Exception
@@ -100,12 +103,15 @@ class Pending:
         True if the future has been, or is being, given its only answer.
     outcome : {'answered', 'failed', 'cancelled'}
         Outcome of the task after its end.
+    given : Result, BaseException or None
+        Its result or error after its end.
     """
 
     task: Task
     call: Call
-    future: Future
     submitted_s: float
+    on_cancel: Callable[[Pending], None]
+    future: Future | None = None
     fallbacks: tuple[str, ...] = ()
     errors: tuple[Exception, ...] = ()
     answers: list[Answer | None] | None = None
@@ -121,12 +127,30 @@ class Pending:
     begun: bool = False
     settled: bool = False
     outcome: str = "cancelled"
+    given: Result | BaseException | None = None
+
+    def promise(self) -> Future:
+        """Return the future of the task.
+
+        A task that ends on the thread that waits for it needs none, which saves time. The thread that starts a task
+        calls this before any other thread may need the future.
+        """
+        if (future := self.future) is None:
+            future = Future()
+            future.pending, future.on_cancel = self, self.on_cancel
+            if self.begun:
+                future.set_running_or_notify_cancel()
+            self.future = future
+            if self.given is not None:
+                future.pending = None
+                self.give(self.given)
+        return future
 
     def begin(self) -> bool:
         """Note the start of work; return False if the task has already ended."""
         if self.settled:
             return False
-        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        self.begun = self.begun or self.future is None or self.future.set_running_or_notify_cancel()
         return self.begun
 
     def result(self, answer: Answer) -> Result:
@@ -151,7 +175,10 @@ class Pending:
         self.errors += (error,)
 
     def give(self, outcome: Result | BaseException) -> None:
-        """Give the future its one answer."""
+        """Give the future, if there is one, its one answer."""
+        self.given = outcome
+        if self.future is None:
+            return
         try:
             if isinstance(outcome, Result):
                 self.future.set_result(outcome)
@@ -238,6 +265,8 @@ class Queue:
 
     Attributes
     ----------
+    waiting : list of (tuple, Job)
+        Jobs as a heap.
     cost_s : float
         Expected time of all waiting jobs, in seconds.
     errands : dict of str to Database or None
@@ -246,28 +275,28 @@ class Queue:
 
     def __init__(self) -> None:
         # The interpreter compares tuples faster than a method would compare jobs; no two jobs have equal orders.
-        self._heap: list[tuple[tuple[int, int], Job]] = []
+        self.waiting: list[tuple[tuple[int, int], Job]] = []
         self.cost_s = 0.0
         self.errands: dict[str, Database | None] = {}
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self.waiting)
 
     def put(self, job: Job) -> None:
         """Add a job."""
         job.queued()
-        heapq.heappush(self._heap, (job.order, job))
+        heapq.heappush(self.waiting, (job.order, job))
         self.cost_s += job.cost_s
 
     def drain(self) -> list[Job]:
         """Remove and return all jobs."""
-        jobs, self._heap, self.cost_s = [job for _, job in self._heap], [], 0.0
+        jobs, self.waiting, self.cost_s = [job for _, job in self.waiting], [], 0.0
         return jobs
 
     def take_errand(self) -> tuple[str, Database | None] | None:
         """Take an errand that is due: one that drops a resident, or if no job waits, any."""
         for key, database in self.errands.items():
-            if database is None or not self._heap:
+            if database is None or not self.waiting:
                 del self.errands[key]
                 return key, database
         return None
@@ -276,11 +305,11 @@ class Queue:
         """Take the first job that is not cancelled, and the jobs directly after it that can be joined to it."""
         jobs: list[Job] = []
         rows = 0
-        while self._heap and rows < JOINED_ROWS:
-            job = self._heap[0][1]
+        while self.waiting and rows < JOINED_ROWS:
+            job = self.waiting[0][1]
             if jobs and not (job.key is not None and job.joins(jobs[0])):
                 break
-            heapq.heappop(self._heap)
+            heapq.heappop(self.waiting)
             self.cost_s -= job.cost_s
             if not job.pending.begin():
                 continue
@@ -288,6 +317,6 @@ class Queue:
             if job.key is None:
                 break
             rows += job.rows
-        if not self._heap:
+        if not self.waiting:
             self.cost_s = 0.0  # removes rounding errors
         return jobs

@@ -84,7 +84,7 @@ class Telemetry:
         self._moved: dict[tuple[str, str, str], int] = {}
         self._lock = threading.Lock()
         self._readings: list[Readings] = [self._tasks, self._fallbacks]
-        self._unlogged: deque[tuple[str, dict[str, Any]]] = deque()
+        self.unlogged: deque[tuple[str, dict[str, Any]]] = deque()
         self._events: deque[dict[str, Any]] | None = deque(maxlen=KEPT_EVENTS) if timeline else None
         self._started = time.perf_counter()
 
@@ -171,22 +171,22 @@ class Telemetry:
         with self._lock:
             self._moved[operator, device, kind] = self._moved.get((operator, device, kind), 0) + 1
         extra = {"operator": operator, "device": device, "asked_for": asked_for, "error": kind, "reason": reason}
-        self._unlogged.append(("a task falls back from a device", extra))
+        self.unlogged.append(("a task falls back from a device", extra))
         if self._events is not None:
             self._event("i", f"{operator} falls back", device, time.perf_counter(), s="t", args={"reason": reason})
 
     def breaker(self, device: str, state: str, reason: str) -> None:
         """Record a transition of a circuit breaker; `log_events` logs it."""
         extra = {"device": device, "state": state, "reason": reason}
-        self._unlogged.append(("a circuit breaker changed", extra))
+        self.unlogged.append(("a circuit breaker changed", extra))
         if self._events is not None:
             self._event("i", f"breaker {state}", device, time.perf_counter(), s="t", args={"reason": reason})
 
     def log_events(self) -> None:
         """Log the recorded events, without the scheduler's lock: a log handler may be slow or call the scheduler."""
-        while self._unlogged:
+        while self.unlogged:
             try:
-                message, extra = self._unlogged.popleft()
+                message, extra = self.unlogged.popleft()
             except IndexError:  # another thread was faster
                 return
             report(message, **extra)

@@ -47,6 +47,9 @@ class Worker:
 
     Attributes
     ----------
+    found : Found
+    unit : str
+        Hardware that does the work.
     gone : str
         Reason that the device is no longer available; empty while it is.
     refusals : dict of str to str
@@ -62,11 +65,10 @@ class Worker:
         breaker: Breaker,
     ) -> None:
         self.name = found.device
-        self.found = found
+        self.see(found)
         self.operators = operators
         self.breaker = breaker
         self.residents = Residents()
-        self.gone = ""
         self.refusals: dict[str, str] = {}
         self._context = context
         self._executor = Executor(found, backend, context)
@@ -80,10 +82,17 @@ class Worker:
         self._answers = 0
         self._stopping = False
 
+    def see(self, found: Found) -> None:
+        """Take over the result of a probe."""
+        self.found = found
+        self.unit = found.unit or found.device
+        self._never_hangs = found.timeout_s is None or not found.computes
+        self.gone = ""
+
     @property
-    def unit(self) -> str:
-        """Hardware that does the work."""
-        return self.found.unit or self.name
+    def idle(self) -> bool:
+        """True if nothing runs or waits."""
+        return self._running is None and not (self._queue.waiting or self._queue.errands or self._stopping)
 
     @property
     def depth(self) -> int:
@@ -107,10 +116,6 @@ class Worker:
         return device.capacity_bytes if device is not None else None
 
     @property
-    def _never_hangs(self) -> bool:
-        return self.found.timeout_s is None or not self.found.computes
-
-    @property
     def _there(self) -> Device | None:
         """Device, if it is open or the current call has opened it."""
         running = self._running
@@ -130,9 +135,8 @@ class Worker:
         Switching to another thread and back takes longer than a small task. Only a device without a time limit is
         lent, since a thread that runs its own call could not be freed from a hung one.
         """
-        idle = self._running is None and not self._queue and not self._queue.errands and not self._stopping
         closed = self.breaker.state == "closed"
-        if not (self._never_hangs and idle and closed) or job.pending.task.timeout_s is not None:
+        if not (self._never_hangs and self.idle and closed) or job.pending.task.timeout_s is not None:
             return None
         if not job.pending.begin():
             return None
@@ -222,7 +226,7 @@ class Worker:
             self._finish(running, self._executor.outcome(running))
         finally:
             # Jobs queued in the meantime woke the worker's thread, which found the device lent.
-            if self._running is running or self._queue or self._queue.errands or self._stopping:
+            if self._running is running or self._queue.waiting or self._queue.errands or self._stopping:
                 with self._context.lock:
                     if self._running is running:  # an interrupt
                         self._running, self._device = None, running.device
@@ -277,14 +281,17 @@ class Worker:
                     self._queue.put(job)
                 del jobs[1:]
         self._answers += len(jobs)
-        trial = self.breaker.begin() or any(job.trial for job in jobs)
+        trial = (self.breaker.state != "closed" and self.breaker.begin()) or jobs[0].trial
+        for job in jobs[1:]:
+            trial |= job.trial
         checked = trial or self._answers % self._context.check_every < len(jobs)
         return Running(jobs, call, checked=checked, device=self._device, residents=self.residents)
 
     def _finish(self, running: Running, outcome: Answer | Exception | InterruptError) -> bool:
         """Update the device's state by the outcome and pass the jobs on; return False if the call had been given up."""
         drained: list[Job] = []
-        claimed = self._claim_state(running, outcome) if running.takes_state else None
+        takes_state = running.call is not None and running.call.operator.state_name
+        claimed = self._claim_state(running, outcome) if takes_state else None
         with self._context.lock:
             if running.given_up:
                 self.breaker.hung -= 1
@@ -292,7 +299,8 @@ class Worker:
                 self._running, self._device = None, running.device
                 opened = self._judge(running, outcome)
                 drained = self.drain() if opened else []
-        self._context.telemetry.log_events()
+        if self._context.telemetry.unlogged:
+            self._context.telemetry.log_events()
         if running.given_up:
             report("a hung call returned", device=self.name)
             self._executor.close(running.device)

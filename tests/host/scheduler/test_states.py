@@ -463,4 +463,4 @@ def test_reads_see_the_steps_before_them_from_many_threads(keeps: bool) -> None:
         for expected, read in reads:
             values = read.result(30).values
             assert (int(values["total"]), int(values["version"])) == (expected, expected)
-        assert int(state.state.arrays["total"]) == written
+    assert int(state.state.arrays["total"]) == written
