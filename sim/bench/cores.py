@@ -247,7 +247,9 @@ def _host_rates(host: Any, made: Configuration) -> list[float]:
         "mode": p.mode,
     }
     q = rng.standard_normal((_HOST_QUERIES, p.dimensions), np.float32)
-    call = OPERATORS["mine"].bind({"q": q, "database": Database({"nits": packed}, attributes)}, {"k": p.k})
+    database = Database({"nits": packed}, attributes)
+    host.load(database)
+    call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": p.k})
     rates = []
     for _ in range(_REPETITIONS + 1):
         start = perf_counter()

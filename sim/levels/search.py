@@ -18,6 +18,7 @@ from ninefold.spec.data import Database
 from ninefold.spec.formats import GRID_FRACTION_BITS, GRID_MAX, GRID_MIN, NIT_MAX, NIT_MIN
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.registry import backend
+from ninefold.spec.residents import load_and_run
 
 __all__ = [
     "NO_BOARD",
@@ -44,7 +45,7 @@ def computed(operator: str, arguments: Mapping[str, Any], **options: Any) -> Map
     """Return the results of an operator on the processor, by name."""
     device = backend("cpu").open()
     try:
-        return device.run(OPERATORS[operator].bind(arguments, options)).values
+        return load_and_run(device, OPERATORS[operator].bind(arguments, options)).values
     finally:
         device.close()
 
