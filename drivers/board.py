@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ninefold.drivers.known_answer import KnownAnswer, answer_of, known_answer
 from ninefold.drivers.link import TIMEOUT_S, TRIES, BoardResetError, Link, LinkStatistics, RefusedError, Request
 from ninefold.drivers.loading import holds, load, read_register, write_register
-from ninefold.drivers.pages import Mined, Page, merged
+from ninefold.drivers.paging import Mined, Page, merged
 from ninefold.drivers.protocol import Identity, ProtocolError, QueryReply, Statistics, replies, requests
 from ninefold.drivers.queries import as_grid, check_packed, encode_queries, queries_a_frame, query_requests
 from ninefold.numerics.nits import widened

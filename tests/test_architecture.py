@@ -84,7 +84,7 @@ def reached(paths: list[Path]) -> set[Path]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["sim/golden", "host/hooks"])
+@pytest.mark.parametrize("folder", ["sim/conformance", "sim/golden", "host/hooks"])
 def test_what_judges_shares_no_code_with_what_is_judged(folder: str) -> None:
     judges = sorted((ROOT / folder).rglob("*.py"))
     assert judges

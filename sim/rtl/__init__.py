@@ -8,5 +8,5 @@ __all__ = ["REASON", "REASONS", "Rtl", "RtlDevice"]
 REASON = "no core that computes it is known to this backend"
 REASONS = {
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",
-    "embed": "no core computes the sentence model: the fabric starts at quantising embeddings",
+    "embedding": "no core computes the sentence model: the fabric starts at quantising embeddings",
 }

@@ -9,7 +9,7 @@ __all__ = ["REASON", "REASONS", "BoardDevice", "Boards"]
 REASON = "no bitstream holds a core for it"
 REASONS = {
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",
-    "embed": "no core computes the sentence model: the fabric starts at quantising embeddings",
+    "embedding": "no core computes the sentence model: the fabric starts at quantising embeddings",
     "quantise": "a miner quantises queries for its similarity engine; no command reads the nits back",
     "similarity": "a miner returns the k best scores of a query, never all; the rtl backend runs the core alone",
     "topk": "a miner's top-k takes scores from its similarity engine, not from the link; "

@@ -8,7 +8,7 @@ __all__ = ["REASON", "REASONS", "Loihi"]
 REASON = "no network of neurons is written for it"
 REASONS = {
     "calibrate": "the scale is chosen once per database by a floating-point search, before the chip is loaded",
-    "embed": "the sentence model is a floating-point transformer, and the chip adds integers",
+    "embedding": "the sentence model is a floating-point transformer, and the chip adds integers",
     "quantise": "its first step is a float32 product, and a membrane adds integers; "
     "mine quantises its queries on the host",
 }

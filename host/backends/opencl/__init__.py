@@ -9,5 +9,5 @@ REASON = "no OpenCL kernel is written for it"
 REASONS = {
     "calibrate": "its reference ranking sums float64 products in index order, and many OpenCL devices have no double "
     "precision; the scale is chosen once per database, so the CPU does it",
-    "embed": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",
+    "embedding": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",
 }
