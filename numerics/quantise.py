@@ -37,17 +37,23 @@ def grid(x: npt.NDArray[Any], scale: float) -> npt.NDArray[np.int16]:
     with np.errstate(over="ignore", under="ignore"):  # an overflow becomes infinite and saturates
         y = x.real.astype(np.float32) * np.float32(scale)
         y *= np.float32(1 << GRID_FRACTION_BITS)  # exact: a power of two
-    return np.clip(np.rint(y, out=y), GRID_MIN, GRID_MAX, out=y).astype(np.int16)
+    saturated: npt.NDArray[np.float32] = np.rint(y, out=y).clip(GRID_MIN, GRID_MAX, out=y)
+    return saturated.astype(np.int16)
 
 
 def _decide(x: npt.NDArray[Any], scale: float, mode: Mode) -> npt.NDArray[np.int8]:
     g = grid(x, scale)
     # Thresholds reached upward minus thresholds reached downward. A magnitude of -32768 would not fit 16 bits.
     nits = np.zeros(g.shape, np.int8)
-    for t in THRESHOLDS[mode].reached_at:
+    for t in _thresholds(mode):
         nits += g >= t
         nits -= (g <= -t).view(np.int8)
     return nits
+
+
+@functools.lru_cache
+def _thresholds(mode: Mode) -> tuple[int, int, int, int]:
+    return THRESHOLDS[mode].reached_at
 
 
 @functools.lru_cache(maxsize=64)

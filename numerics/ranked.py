@@ -15,8 +15,10 @@ Ranked = tuple[npt.NDArray[np.int64], npt.NDArray[Any]]
 
 def empty(queries: int, k: int, dtype: npt.DTypeLike) -> Ranked:
     """Return ids (Q, k) and scores (Q, k) of empty results."""
-    nothing = -np.inf if np.dtype(dtype).kind == "f" else INT32_MIN
-    return np.full((queries, k), NO_ID, np.int64), np.full((queries, k), nothing, dtype)
+    ids, scores = np.empty((queries, k), np.int64), np.empty((queries, k), dtype)
+    ids[:] = NO_ID
+    scores[:] = -np.inf if scores.dtype.kind == "f" else INT32_MIN
+    return ids, scores
 
 
 def best(scores: npt.NDArray[Any], k: int) -> Ranked:

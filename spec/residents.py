@@ -120,7 +120,10 @@ class Residents:
                 self._require(call.arguments[name])
         answer = self._runners(self._device, call)
         if isinstance(answer.state, State):
-            self.load(answer.state)
+            try:
+                self.load(answer.state)
+            except InputError as error:  # the operator's fault, not the caller's
+                raise DeviceError(f"{self._device.name} returned a wrong state: {error}") from error
         elif answer.state is not None:  # the operator has changed its form of the state
             self._held[answer.state.id].version = answer.state.version
         return answer

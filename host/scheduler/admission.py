@@ -19,17 +19,10 @@ from .tasks import Pending
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Admission", "bound", "check_settings", "check_state", "signature_of", "task_of"]
+__all__ = ["Admission", "bound", "check_settings", "check_state", "task_of"]
 
 #: Keywords that are settings of the task, not options of the operator.
 _SETTINGS: Final = ("device", "strict", "prefer", "priority", "deadline_s", "timeout_s")
-
-
-def signature_of(name: str, operators: Mapping[str, Operator]) -> Operator:
-    """Return the operator with a name; raise `InputError` if there is none."""
-    if (signature := operators.get(name)) is None:
-        raise InputError(f"operator must be one of {', '.join(operators)}, not {name!r}")
-    return signature
 
 
 def check_settings(task: Task) -> None:
@@ -45,8 +38,12 @@ def check_settings(task: Task) -> None:
             raise InputError(f"{name} must be a number greater than 0, not {seconds!r}")
 
 
-def task_of(signature: Operator, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Task:
+def task_of(
+    operator: str, operators: Mapping[str, Operator], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Task:
     """Return the task for arguments in the operator's order, and keywords: arguments, options and settings."""
+    if (signature := operators.get(operator)) is None:
+        raise _unknown(operator, operators)
     names = signature.argument_names
     if len(arguments) > len(names):
         raise InputError(f"{signature.name} takes {len(names)} arguments ({', '.join(names)}), not {len(arguments)}")
@@ -79,8 +76,10 @@ def check_state(state: State, operators: Mapping[str, Operator]) -> None:
     raise InputError(f"no operator takes the state {state.id} ({'; '.join(reasons.values()) or 'none takes a state'})")
 
 
-def bound(signature: Operator, task: Task) -> Call:
-    """Bind a task's arguments, with handles replaced by their residents and states in their latest version."""
+def bound(task: Task, operators: Mapping[str, Operator]) -> Call:
+    """Bind a task's arguments, with handles replaced by their residents; a state is the last copy on the host."""
+    if (signature := operators.get(task.operator)) is None:
+        raise _unknown(task.operator, operators)
     arguments = task.arguments
     for name in signature.residents:
         value = arguments.get(name)
@@ -91,6 +90,10 @@ def bound(signature: Operator, task: Task) -> Call:
         elif isinstance(value, State):
             raise InputError(f"{signature.name} takes {name} by handle: load the state {value.id} first")
     return signature.bind(arguments, task.options)
+
+
+def _unknown(name: str, operators: Mapping[str, Operator]) -> InputError:
+    return InputError(f"operator must be one of {', '.join(operators)}, not {name!r}")
 
 
 class Admission:

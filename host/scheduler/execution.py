@@ -18,7 +18,7 @@ from ninefold.spec.signature import Call
 
 from .costs import Costs
 from .guard import is_interrupt, report, text_of
-from .residents import COPY, LoggedState, Residents, fetch, kept_after, key_of, residents_of, with_state
+from .residents import COPY, LoggedState, ResidentTable, fetch, kept_after, key_of, residents_of, with_state
 from .tasks import Job, Pending
 from .telemetry import Telemetry
 
@@ -103,7 +103,7 @@ class Running:
         True if it counted as hung, so that its outcome is dropped.
     device : Device or None
         Device; None until it is open.
-    residents : Residents
+    residents : ResidentTable
         Residents of the device.
     seconds : float
         Time of the call in seconds.
@@ -121,7 +121,7 @@ class Running:
     doing: str = "running"
     given_up: bool = False
     device: Device | None = None
-    residents: Residents = field(default_factory=Residents)
+    residents: ResidentTable = field(default_factory=ResidentTable)
     seconds: float = 0.0
     measured: list[tuple[str, float]] = field(default_factory=list)
 
@@ -230,7 +230,8 @@ class Executor:
         running.seconds = time.perf_counter() - started
         if not isinstance(answer, Answer):
             raise DeviceError(f"{self.name} returned {type(answer).__name__}, not an Answer")
-        self._context.telemetry.ran(self.name, call, started, running.seconds, len(running.jobs))
+        if self._context.telemetry.timeline:
+            self._context.telemetry.ran(self.name, call, started, running.seconds, len(running.jobs))
         if call.operator.state_name and (flaw := self._flaw(call, answer)):
             raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
         return answer

@@ -16,7 +16,7 @@ from ninefold.spec.signature import Call, Layout, Operator, Resident
 __all__ = [
     "COPY",
     "LoggedState",
-    "Residents",
+    "ResidentTable",
     "at_version",
     "detached",
     "fetch",
@@ -135,7 +135,7 @@ def fetch(device: Device, state: State) -> State:
     return found
 
 
-class Residents:
+class ResidentTable:
     """Residents of one device, and their order of use.
 
     Only the device's worker calls the methods that change them; other threads read a snapshot.

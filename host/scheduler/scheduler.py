@@ -18,7 +18,7 @@ from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend
 from ninefold.spec.signature import Operator
 
-from .admission import Admission, bound, check_settings, check_state, signature_of, task_of
+from .admission import Admission, bound, check_settings, check_state, task_of
 from .breaker import COOL_S, FAILURES, Breaker
 from .costs import Costs, costs_file
 from .devices import DeviceStatus
@@ -158,7 +158,7 @@ class Scheduler:
 
     def run(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
         """Run a task and return its result; see `submit`."""
-        return self.run_task(task_of(signature_of(operator, self._operators), arguments, keywords))
+        return self.run_task(task_of(operator, self._operators, arguments, keywords))
 
     async def run_async(self, operator: str, *arguments: Any, **keywords: Any) -> Result:
         """Run a task without blocking the event loop, even when the queue is full; see `submit`."""
@@ -171,7 +171,7 @@ class Scheduler:
 
     def task(self, operator: str, *arguments: Any, **keywords: Any) -> Task:
         """Return the `Task` that `submit` sends for these arguments."""
-        return task_of(signature_of(operator, self._operators), arguments, keywords)
+        return task_of(operator, self._operators, arguments, keywords)
 
     def submit_task(self, task: Task) -> Future:
         """Submit a task; see `submit`."""
@@ -322,7 +322,7 @@ class Scheduler:
     def _prepare(self, task: Task) -> Pending:
         """Check a task and find the device that it names."""
         check_settings(task)
-        call = bound(signature_of(task.operator, self._operators), task)
+        call = bound(task, self._operators)
         pending = Pending(task, call, self._clock(), self._dispatcher.cancelled)
         if task.device not in (None, AUTO):
             pending.open_choice = False

@@ -73,11 +73,14 @@ class Telemetry:
 
     Attributes
     ----------
+    unlogged : deque
+        Events that `log_events` has not logged yet.
     registry : prometheus_client.CollectorRegistry
         Registry for ``prometheus_client.start_http_server(port, registry=...)``.
     """
 
     def __init__(self, timeline: bool = False) -> None:
+        self.timeline = timeline
         # Counted here and converted to metrics on request: the library's counter and histogram take longer per task
         # than everything else at its end.
         self._ended: dict[tuple[str, str, str], _Ended] = {}

@@ -23,7 +23,7 @@ from .batching import join, share
 from .breaker import Breaker
 from .execution import Executor, Running, WorkerContext
 from .guard import report, start_thread, text_of
-from .residents import Residents
+from .residents import ResidentTable
 from .tasks import Job, Pending, Queue
 
 __all__ = ["Worker"]
@@ -68,7 +68,7 @@ class Worker:
         self.see(found)
         self.operators = operators
         self.breaker = breaker
-        self.residents = Residents()
+        self.residents = ResidentTable()
         self.refusals: dict[str, str] = {}
         self._context = context
         self._executor = Executor(found, backend, context)
@@ -192,7 +192,7 @@ class Worker:
         """Forget the device and its residents, and return it; the next call opens it again."""
         device, self._device = self._device, None
         # A new object: a hung call may return and change the old one.
-        self.residents = Residents()
+        self.residents = ResidentTable()
         self._ahead.clear()
         self._queue.errands.clear()
         return device

@@ -41,7 +41,8 @@ def step(device, call):
     if device.keeps:
         form[0] = int(total)
         return Answer({"total": total}, state=Kept(call.state().id, call.state().version + 1))
-    return Answer({"total": total}, state=call.state().next({"total": total}))
+    following = np.float64(total) if device.wrong else total
+    return Answer({"total": total}, state=call.state().next({"total": following}))
 """
 _TOY_MINE = """
 from ninefold.spec.data import Answer
@@ -57,8 +58,8 @@ class Toy:
     name = "toy"
     capacity_bytes = None
 
-    def __init__(self, keeps: bool = False) -> None:
-        self.keeps = keeps
+    def __init__(self, keeps: bool = False, wrong: bool = False) -> None:
+        self.keeps, self.wrong = keeps, wrong
         self.freed: list[Any] = []
         self.residents = Residents(self, Runners("toy"), lambda r: sorted(r.arrays), self.freed.append)
         self.load, self.unload, self.run = self.residents.load, self.residents.unload, self.residents.run
@@ -113,6 +114,14 @@ def test_a_call_needs_its_residents() -> None:
     assert device.freed == [["nits"]]
     with pytest.raises(DeviceError, match="is not loaded on toy"):
         device.run(search(data))
+
+
+def test_a_wrong_state_of_a_step_is_the_fault_of_the_device() -> None:
+    device = Toy(wrong=True)
+    device.load(state())
+    message = r"^toy returned a wrong state: tally.total must have dtype int64, not float64$"
+    with pytest.raises(DeviceError, match=message):
+        device.run(step(state(), 1))
 
 
 def test_a_resident_is_loaded_once() -> None:

@@ -31,4 +31,6 @@ class Engine:
 
 def blocks(total: int, step: int) -> list[slice]:
     """Return slices of at most `step` that cover `total`."""
+    if 0 < total <= step:
+        return [slice(0, total)]
     return [slice(i, min(i + step, total)) for i in range(0, total, step)]

@@ -160,8 +160,8 @@ class Kernel:
 
     def __init__(self, path: str, threads: int) -> None:
         self.path = path
-        self._number, self.products = KERNEL_PATHS[path]
-        self._threads = threads
+        number, self.products = KERNEL_PATHS[path]
+        self._number, self._threads = ctypes.c_int64(number), ctypes.c_int64(threads)
         self._library = _load(build())
 
     def __call__(self, operator: str, *arguments: npt.NDArray[Any] | float | None) -> None:
@@ -179,19 +179,19 @@ class Kernel:
         DeviceError
             There is no memory.
         """
-        passed = [_passed(argument) for argument in (self._number, self._threads, *arguments)]
+        passed: list[Any] = [self._number, self._threads]
+        # In one loop, without `ndarray.ctypes`: small calls pay for each function.
+        for argument in arguments:
+            if isinstance(argument, np.ndarray):
+                if not argument.flags.c_contiguous:
+                    raise ValueError(f"an array of shape {argument.shape} for the kernel must be C-contiguous")
+                passed.append(ctypes.c_void_p(argument.__array_interface__["data"][0]))
+            elif argument is None:
+                passed.append(ctypes.c_void_p())
+            else:
+                passed.append(ctypes.c_double(argument) if isinstance(argument, float) else ctypes.c_int64(argument))
         if getattr(self._library, f"ninefold_{operator}")(*passed):
             raise DeviceError(f"the kernel's {self.path} path has no memory for this call of {operator}")
-
-
-def _passed(argument: npt.NDArray[Any] | float | None) -> Any:
-    if isinstance(argument, np.ndarray):
-        if not argument.flags.c_contiguous:
-            raise ValueError(f"an array of shape {argument.shape} for the kernel must be C-contiguous")
-        return ctypes.c_void_p(argument.ctypes.data)
-    if argument is None:
-        return ctypes.c_void_p()
-    return ctypes.c_double(argument) if isinstance(argument, float) else ctypes.c_int64(argument)
 
 
 @functools.lru_cache

@@ -1,5 +1,6 @@
 """``mine`` on the CPU."""
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,13 +31,15 @@ _BLOCK_BYTES = 4 << 20
 
 def run(device: "CpuDevice", call: Call) -> Answer:
     """Quantise the queries and search the packed nits in place."""
+    started = time.perf_counter()
     database = call.database()
-    with device.timed() as metrics:
-        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
-        nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
-        packed = database.require("nits")
-        ids, scores = nearest(device.engine, nits, packed, call.options["k"])
-        count = np.full(len(ids), min(call.options["k"], len(packed)), np.int64)
+    scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
+    nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
+    packed = database.arrays["nits"]
+    ids, scores = nearest(device.engine, nits, packed, call.options["k"])
+    count = np.empty(len(ids), np.int64)
+    count[:] = min(call.options["k"], len(packed))
+    metrics = {"seconds": time.perf_counter() - started}
     return Answer({"ids": ids, "scores": scores, "count": count}, device.path, metrics)
 
 

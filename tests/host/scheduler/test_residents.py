@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ninefold.host.scheduler.residents import Residents, key_of
+from ninefold.host.scheduler.residents import ResidentTable, key_of
 from ninefold.spec.errors import UnsupportedError
 
 from .fakes import FakeDevice, database, total
@@ -14,7 +14,7 @@ SIZE = A.nbytes
 
 
 def test_loaded_once() -> None:
-    device, residents = FakeDevice("fake", None, None), Residents()
+    device, residents = FakeDevice("fake", None, None), ResidentTable()
     for _ in range(3):
         residents.bring(device, A)
     assert device.loads == [A.digest]
@@ -23,7 +23,7 @@ def test_loaded_once() -> None:
 
 
 def test_the_least_recently_used_goes() -> None:
-    device, residents = FakeDevice("fake", None, 2 * SIZE), Residents()
+    device, residents = FakeDevice("fake", None, 2 * SIZE), ResidentTable()
     for data in (A, B, A, C):
         residents.bring(device, data)
     assert device.unloads == [B.digest]
@@ -32,7 +32,7 @@ def test_the_least_recently_used_goes() -> None:
 
 
 def test_what_the_same_call_needs_stays() -> None:
-    device, residents = FakeDevice("fake", None, 2 * SIZE), Residents()
+    device, residents = FakeDevice("fake", None, 2 * SIZE), ResidentTable()
     residents.bring(device, A)
     residents.bring(device, B)
     residents.bring(device, C, keep=[A.digest])
@@ -45,7 +45,7 @@ def test_what_the_same_call_needs_stays() -> None:
 
 
 def test_too_large_is_refused_before_anything_is_evicted() -> None:
-    device, residents = FakeDevice("fake", None, SIZE), Residents()
+    device, residents = FakeDevice("fake", None, SIZE), ResidentTable()
     residents.bring(device, A)
     big = database(rows=4000)
     with pytest.raises(
@@ -57,7 +57,7 @@ def test_too_large_is_refused_before_anything_is_evicted() -> None:
 
 
 def test_a_state_is_there_in_one_version_only() -> None:
-    device, residents = FakeDevice("fake", None, None), Residents()
+    device, residents = FakeDevice("fake", None, None), ResidentTable()
     first = total()
     residents.bring(device, first)
     following = first.next({"total": first.arrays["total"]})

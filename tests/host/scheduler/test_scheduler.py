@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -502,3 +503,34 @@ def test_an_interrupt_leaves_a_lent_device_at_once(threads: None) -> None:
             assert s.run("mine", queries(), DATA).answered_by == "cpu"
     assert len(fake.opened) == 1, "what was opened was forgotten"
     assert fake.device.closed
+
+
+def test_a_small_task_takes_few_calls_of_python() -> None:
+    """Count the calls for one task besides those of its device, which computes nothing here."""
+    q = queries()
+    answer = Answer(golden.answer(OPERATORS["mine"].bind({"q": q, "database": DATA}, {"k": 10})))
+    calls = 0
+
+    def slow(_device: FakeDevice, _call: Call) -> Answer:
+        time.sleep(0.005)
+        return answer
+
+    def count(_frame: object, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    fakes = backends(cpu(behaviour=lambda *_: answer), Fake("gpu", slow), Fake("npu", slow))
+    with Scheduler(backends=fakes, costs=None) as s:
+        data = s.load(DATA)
+        s.devices()
+        for _ in range(20):  # until every device has had its trial
+            s.run("mine", q, data, k=10)
+        for settings, most in (({"device": "cpu"}, 75), ({}, 120)):
+            calls = 0
+            sys.setprofile(count)
+            try:
+                by = s.run("mine", q, data, k=10, **settings).answered_by
+            finally:
+                sys.setprofile(None)
+            assert by == "cpu"
+            assert calls <= most, settings
