@@ -14,11 +14,16 @@ __all__ = ["count", "form", "join", "size", "take"]
 
 def count(value: Any) -> int:
     """Return the number of rows: of a record, of its first column."""
-    return count(next(iter(value.values()))) if isinstance(value, Mapping) else len(value)
+    # Arrays first, here and below: a test for an abstract class takes longer than the rest.
+    if isinstance(value, np.ndarray) or not isinstance(value, Mapping):
+        return len(value)
+    return count(next(iter(value.values())))
 
 
 def size(value: Any) -> int:
     """Return the size in bytes."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
     if isinstance(value, Mapping):
         return sum(size(column) for column in value.values())
     if isinstance(value, RaggedArray):
@@ -28,6 +33,8 @@ def size(value: Any) -> int:
 
 def form(value: Any) -> Hashable:
     """Return what must be equal for two values to be joined: names of columns, dtypes, and shapes without rows."""
+    if isinstance(value, np.ndarray):
+        return (value.shape[1:], value.dtype)
     if isinstance(value, Mapping):
         return tuple((name, form(column)) for name, column in value.items())
     if isinstance(value, RaggedArray):
@@ -45,6 +52,8 @@ def take(value: Any, rows: slice) -> Any:
     rows : slice
         Rows; the step is 1, and the bounds are not negative.
     """
+    if isinstance(value, np.ndarray):
+        return value[rows]
     if isinstance(value, Mapping):
         return {name: take(column, rows) for name, column in value.items()}
     if isinstance(value, RaggedArray):

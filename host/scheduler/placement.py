@@ -370,7 +370,8 @@ class Placer:
         if job.pending.waited_for and (running := worker.lend(job)) is not None:
             job.lent = partial(worker.run_lent, running)
         else:
-            job.pending.promise()
+            if job.pending.future is None:
+                job.pending.promise()
             worker.put(job)
 
     def _note(self, job: Job, pending: Pending, error: Exception, device: str) -> None:

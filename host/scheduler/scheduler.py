@@ -179,7 +179,7 @@ class Scheduler:
         # Waiting in a callback would block the thread that makes room; the ended task has already left its place.
         self._admission.enter(pending, wait=not in_callback())
         self._dispatcher.start(pending)
-        return pending.promise()
+        return pending.future or pending.promise()
 
     def run_task(self, task: Task) -> Result:
         """Run a task and return its result; see `submit`. Not for done-callbacks, which must not wait.
