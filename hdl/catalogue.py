@@ -1,4 +1,4 @@
-"""Catalogue of cores: those in ``hdl/cores``, those of installed packages, and those given as a path."""
+"""Catalogue of cores, found in ``hdl/cores``, in installed packages, or by a path."""
 
 import importlib
 import inspect
@@ -59,7 +59,7 @@ class CatalogueEntry:
 
     @property
     def own(self) -> bool:
-        """Whether the core is one of Ninefold."""
+        """True for a core of Ninefold."""
         return self.module.startswith(f"{cores.__name__}.")
 
 
@@ -70,13 +70,13 @@ def own_names() -> tuple[str, ...]:
 
 
 def core_names() -> tuple[str, ...]:
-    """Return the names of Ninefold's cores, then those of installed packages, without importing them."""
+    """Return the names of Ninefold's cores, then of cores in installed packages, without importing them."""
     return (*own_names(), *(name for name in entries(GROUP) if name not in own_names()))
 
 
 def is_path(word: str) -> bool:
     """Return whether a word of the command line is the path of a core: a file ``X.py``, or a package's folder."""
-    return word.endswith(".py") or os.sep in word
+    return word.endswith(".py") or word.startswith((".", os.sep)) or (os.sep in word and Path(word).is_dir())
 
 
 def find_core(name: str) -> CatalogueEntry:
@@ -100,7 +100,7 @@ def find_core(name: str) -> CatalogueEntry:
     installed = entries(GROUP)
     if name not in installed:
         raise InputError(f"core must be one of {', '.join(core_names())}, or a path, not {name!r}")
-    return _entry(name, name, installed[name].module, f"package {installed[name].module}")
+    return _entry(name, name, installed[name].module, installed[name].module.replace(".", "/"))
 
 
 def parameters_of(name: str) -> Mapping[str, inspect.Parameter]:
@@ -153,11 +153,10 @@ def _of_path(given: str) -> CatalogueEntry:
     if folder not in sys.path:
         # At the end, so that the user's files hide no module.
         sys.path.append(folder)
-    entry = _entry(name, given, name, given)
-    found = Path(str(sys.modules[entry.module].__file__)).resolve()
-    if found != file.resolve():
+    found = getattr(_imported(name), "__file__", None) or getattr(_imported(f"{name}.core"), "__file__", None)
+    if Path(str(found)).resolve() not in (file.resolve(), file.resolve().with_name("__init__.py")):
         raise InputError(f"{given} has the name of another module, {found}: rename it")
-    return entry
+    return _entry(name, given, name, given)
 
 
 def _entry(name: str, given: str, module: str, home: str) -> CatalogueEntry:

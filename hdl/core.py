@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 
 __all__ = ["PARTS", "Core", "documented"]
 
-#: Parts that stand beside a core, each with the module or file that holds it.
+#: Parts of a core, each with the module or file that holds it.
 PARTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "testbench": "testbench.py",
@@ -38,8 +38,9 @@ class Core:
         Parameters on the command line; a parameter that is missing has the constructor's default.
     small : mapping of str to Any
         Parameters that differ from `defaults` in comparisons of levels, where the core is synthesised.
-    smallest : mapping of str to Any
-        Parameters of the core's mutants: the smallest that keep all of its logic.
+    smallest : mapping of str to Any, optional
+        Parameters of the core's mutants: the smallest that keep all of its logic. None means the
+        parameters in comparisons.
     help : mapping of str to str
         Help of options that the constructor's docstring does not describe.
     without : mapping of str to str
@@ -49,7 +50,7 @@ class Core:
     make: Callable[..., wiring.Component]
     defaults: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     small: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
-    smallest: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    smallest: Mapping[str, Any] | None = None
     help: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     without: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
 
@@ -62,6 +63,11 @@ class Core:
     def compared(self) -> Mapping[str, Any]:
         """Parameters in comparisons of levels."""
         return {**self.defaults, **self.small}
+
+    @property
+    def mutated(self) -> Mapping[str, Any]:
+        """Parameters of the core's mutants."""
+        return self.compared if self.smallest is None else self.smallest
 
     def described(self) -> Mapping[str, str]:
         """Return the description of each parameter that has one."""

@@ -56,11 +56,11 @@ def elaborate(
 
 def _component(core: str, parameters: dict[str, Any]) -> tuple[str, Any]:
     """Return the name and the component of a core or a configuration."""
-    from ninefold.hdl.catalogue import make_core
+    from ninefold.hdl.catalogue import find_core, make_core
     from ninefold.hdl.configurations import is_configuration, named
 
     if not is_configuration(core):
-        return core, make_core(core, **parameters)
+        return find_core(core).name, make_core(core, **parameters)
     if parameters:
         raise InputError(f"{core} does not take {', '.join(parameters)}: a configuration has no parameters")
     name, chosen = named(core)

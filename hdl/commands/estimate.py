@@ -38,6 +38,7 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     from ninefold.hdl.estimate import changed, speed
     from ninefold.hdl.estimate_area import AVAILABLE, REPORTED, area
 
+    _refuse_core(name)
     name, unchanged = named(name)
     chosen = changed(unchanged, _values(given))
     board = name.partition("/")[0]
@@ -89,6 +90,16 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     Console().print(table)
     if excess:
         click.echo(f"{' '.join([name, *given])} does not fit: {excess}", err=True)
+
+
+def _refuse_core(name: str) -> None:
+    from ninefold.hdl.catalogue import core_names, is_path
+    from ninefold.hdl.configurations import is_configuration
+
+    if not is_configuration(name) and (name in core_names() or is_path(name)):
+        raise InputError(
+            f"{name} is a core, and estimates are of configurations: give BOARD/CONFIG, or use `ninefold synth {name}`"
+        )
 
 
 def _values(given: tuple[str, ...]) -> dict[str, str]:

@@ -109,7 +109,7 @@ class CoreCommand(NamesCommand):
         return [core, *options, *own]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Find CORE, whose options then are those of the command, and parse."""
+        """Find CORE, add its options to the command, and parse."""
         ctx.meta[_GIVEN] = None
         ctx.meta[_GIVEN] = self._given(ctx, args)
         try:

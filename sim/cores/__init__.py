@@ -36,8 +36,8 @@ def part_of(name: str, part: str) -> ModuleType:
 def part_path(name: str, part: str) -> str:
     """Return the dotted name of a part's module without importing it; raises as `part_of`."""
     entry = find_core(name)
-    module = f"{_package_of(entry)}.{part}"
-    if not _exists(module):
+    module = _module_of(entry, part)
+    if module is None:
         raise InputError(_missing(entry, part))
     return module
 
@@ -46,7 +46,7 @@ def has_part(name: str, part: str) -> bool:
     """Return whether a core has a part."""
     entry = find_core(name)
     if PARTS[part] == f"{part}.py":
-        return _exists(f"{_package_of(entry)}.{part}")
+        return _module_of(entry, part) is not None
     return (folder_of(name) / PARTS[part]).exists()
 
 
@@ -66,15 +66,16 @@ def folder_of(name: str) -> Path:
     return Path(str(importlib.import_module(entry.module).__file__)).parent
 
 
-def _package_of(entry: CatalogueEntry) -> str:
-    return f"{__name__}.{entry.name}" if entry.own else entry.package or ""
-
-
-def _exists(module: str) -> bool:
+def _module_of(entry: CatalogueEntry, part: str) -> str | None:
+    """Return the dotted name of a part's module, or None without one."""
+    package = f"{__name__}.{entry.name}" if entry.own else entry.package
+    if package is None:
+        return None
+    module = f"{package}.{part}"
     try:
-        return importlib.util.find_spec(module) is not None
-    except (ModuleNotFoundError, ValueError):  # without its package
-        return False
+        return None if importlib.util.find_spec(module) is None else module
+    except ModuleNotFoundError:  # without its package
+        return None
 
 
 def _missing(entry: CatalogueEntry, part: str) -> str:

@@ -1,14 +1,15 @@
-"""Catalogue of proofs: those of each core, and those of parts in ``sim/parts``."""
+"""Catalogue of proofs of cores, and of parts in ``sim/parts``."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType, ModuleType
 
-from ninefold.hdl.catalogue import core_names, is_path, own_names
+from ninefold.hdl.catalogue import core_names, find_core, is_path, own_names
 from ninefold.sim import parts
 from ninefold.sim.cores import has_part, part_of
 from ninefold.sim.faults import Edit
@@ -39,8 +40,10 @@ def proofs_of(name: str) -> tuple[Proof, ...]:
     """
     if not is_path(name) and name in _of_parts():
         return _of_parts()[name]
+    make = find_core(name).core.make
     found: tuple[Proof, ...] = part_of(name, "proof").PROOFS
-    return found
+    # The name in a proof is not enough to find a core that is given as a path.
+    return tuple(replace(proof, make=make) if is_path(name) and proof.make is None else proof for proof in found)
 
 
 def proof_faults() -> Mapping[tuple[str, str], Sequence[Edit]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from ninefold.hdl import yosys
-from ninefold.hdl.catalogue import make_core
+from ninefold.hdl.catalogue import CatalogueEntry, find_core, make_core
 from ninefold.hdl.elaborate import uncollected
 from ninefold.spec.cache import BuildCache, digest_of
 
@@ -31,6 +33,9 @@ __all__ = [
 INDEX_FILE: Final = "mutant.hex"
 #: Bits of the input ``mutant``.
 INDEX_BITS: Final = 16
+
+#: More mutations than any netlist has.
+_MOST: Final = 2**30
 
 # Notes on removed hierarchies would use up cell names.
 _FLAT = "read_rtlil top.il; prep -flatten -top top; delete t:$scopeinfo; write_rtlil flat.il"
@@ -86,7 +91,7 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
 
     component = make_core(core, **parameters)
     with uncollected():
-        text = _relative(str(rtlil.convert(component, name="top", emit_src=True)))
+        text = _relative(str(rtlil.convert(component, name="top", emit_src=True)), find_core(core))
     version = yosys.version()
 
     def build(folder: Path) -> None:
@@ -102,10 +107,10 @@ def mutations(netlist: Netlist, seed: int, size: int) -> list[str]:
 
     A small netlist may have fewer.
     """
-    # Yosys never ends if asked for more mutations than exist; each bit of a pin can be inverted or stuck.
+    # Yosys never ends if asked for most of the mutations that exist; asked for more than all, it lists all.
     pins = sum(body.count("connect") for _, _, body in _CELL.findall(netlist.text))
-    size = min(size, 3 * pins)
-    script = f"read_rtlil flat.il; mutate -list {size} -seed {seed} -o list.txt"
+    every = 3 * pins < 4 * size
+    script = f"read_rtlil flat.il; mutate -list {_MOST if every else size} -seed {seed} -o list.txt"
 
     def build(folder: Path) -> None:
         run_yosys(folder, script, **{"flat.il": netlist.text})
@@ -115,7 +120,8 @@ def mutations(netlist: Netlist, seed: int, size: int) -> list[str]:
         BuildCache("mutation-lists").get(digest_of(netlist.text, script, version), build) / "list.txt"
     ).read_text()
     found = [re.sub(r"^mutate -mode | -module \S+| -src \S+", "", line) for line in listed.splitlines()]
-    return [options for options in found if not options.startswith("none")]
+    drawn = [options for options in found if not options.startswith("none")]
+    return Random(seed).sample(drawn, min(size, len(drawn))) if every else drawn  # noqa: S311
 
 
 def device(netlist: Netlist, options: Sequence[str]) -> str:
@@ -215,13 +221,15 @@ def _declaration(port: Port) -> str:
     return f"{kind} {port.name};" if port.bits == 1 else f"{kind} [{port.bits - 1}:0] {port.name};"
 
 
-def _relative(text: str) -> str:
-    """Make places in sources relative to the folder of their package: ``hdl/...`` or ``amaranth/...``."""
+def _relative(text: str, entry: CatalogueEntry) -> str:
+    """Make places in sources relative to the folder of their package: ``hdl/...``, ``amaranth/...``, or the core's."""
     import amaranth
 
     from ninefold import hdl
 
     roots = [Path(str(package.__file__)).parents[1] for package in (amaranth, hdl)]
+    if not entry.own:
+        roots.append(Path(str(sys.modules[entry.module].__file__)).parents[entry.module.count(".")])
     # One folder may be inside the other.
     for root in sorted(roots, key=lambda root: -len(str(root))):
         text = re.sub(rf"(?<=[\"|]){re.escape(str(root))}/", "", text)

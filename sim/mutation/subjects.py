@@ -57,4 +57,4 @@ def subject_of(core: str) -> Subject:
     entry = find_core(core)
     testbench = part_path(core, "testbench")
     given = getattr(part_of(core, "faults"), "MUTATION", None) if has_part(core, "faults") else None
-    return Subject(core, entry.name, testbench, entry.core.smallest, given or Assumptions())
+    return Subject(core, entry.name, testbench, entry.core.mutated, given or Assumptions())

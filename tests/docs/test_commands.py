@@ -9,11 +9,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+from ninefold.hdl import cores
+from ninefold.hdl.catalogue import own_names
 from ninefold.host.cli import cli
 from tests.docs.pages import PAGES, PARSED_ONLY, ROOT, Block, Command, blocks, commands, words_of
 
@@ -69,6 +72,30 @@ def check_all(text: str) -> None:
         check(words)
 
 
+@pytest.fixture
+def added_cores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the cores be found that the page of a command adds, by name and as a package in the current folder."""
+    page = request.getfixturevalue("command").place.rpartition(":")[0]
+    added = [block for block in TITLED[page] if block.title.startswith("hdl/cores/")]
+    for block in added:
+        package = tmp_path / Path(block.title).stem
+        package.mkdir()
+        (package / "core.py").write_text(block.text)
+        (tmp_path / "cores").mkdir(exist_ok=True)
+        shutil.copyfile(package / "core.py", tmp_path / "cores" / Path(block.title).name)
+    if added:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        monkeypatch.setattr(cores, "__path__", [*cores.__path__, str(tmp_path / "cores")])
+    own_names.cache_clear()
+    yield
+    own_names.cache_clear()
+    for block in added:
+        for name in (f"{cores.__name__}.{Path(block.title).stem}", f"{Path(block.title).stem}.core"):
+            sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("added_cores")
 @pytest.mark.parametrize("command", LINES, ids=lambda command: command.place)
 def test_a_command_is_one_that_there_is(command: Command) -> None:
     check_all(command.text)
@@ -126,6 +153,7 @@ def set_up(page: str, folder: Path) -> dict[str, str]:
         shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
         environment["PYTHONPATH"] = str(folder / "typing")
     for block in shown:
+        (folder / block.title).parent.mkdir(exist_ok=True)
         (folder / block.title).write_text(block.text)
     return environment
 

@@ -1,4 +1,4 @@
-"""Vectors of top-k by insertion: those of the top-k core."""
+"""Vectors of top-k by insertion, shared with the top-k core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vectors of the UART receiver: those of the transmitter."""
+"""Vectors of the UART receiver, shared with the transmitter."""
 
 from __future__ import annotations
 
