@@ -87,7 +87,7 @@ class Device(Protocol):
     def load(self, resident: Database | State) -> None:
         """Load a resident onto the device, a state in place of another version; do nothing if it is loaded already.
 
-        Only the scheduler loads. `residents.Residents` does what a device needs for it.
+        Only the scheduler loads. `residents.LoadedResidents` does what a device needs for it.
         """
         ...
 

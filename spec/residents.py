@@ -13,7 +13,7 @@ from .protocols import Device
 from .runners import Runners
 from .signature import Call, Resident
 
-__all__ = ["Residents", "load_and_run"]
+__all__ = ["LoadedResidents", "load_and_run"]
 
 #: Function ``load(device, resident)`` of an operator's module: the resident in the form that the operator needs.
 Load = Callable[[Any, Any], Any]
@@ -27,7 +27,7 @@ class _Held:
     forms: dict[Load | None, Any] = field(default_factory=dict)
 
 
-class Residents:
+class LoadedResidents:
     """Residents loaded on one device.
 
     The module of an operator may define ``load(device, resident)``, which returns its resident in the form that the

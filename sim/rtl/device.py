@@ -15,7 +15,7 @@ from ninefold.sim.verilated import Design, Gaps, Model, Run, Tools, design, tool
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.residents import Residents
+from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -78,7 +78,7 @@ class RtlDevice:
         self._gaps = gaps
         self._models: dict[str, Model] = {}
         self._stores: dict[tuple[str, int], Store] = {}
-        self._residents = Residents(self, _runners())
+        self._residents = LoadedResidents(self, _runners())
         self._build_seconds = 0.0
         self._closed = False
 

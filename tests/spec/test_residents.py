@@ -12,7 +12,7 @@ import pytest
 from ninefold.spec import operators
 from ninefold.spec.data import Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
-from ninefold.spec.residents import Residents, load_and_run
+from ninefold.spec.residents import LoadedResidents, load_and_run
 from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
@@ -61,7 +61,7 @@ class Toy:
     def __init__(self, keeps: bool = False, wrong: bool = False) -> None:
         self.keeps, self.wrong = keeps, wrong
         self.freed: list[Any] = []
-        self.residents = Residents(self, Runners("toy"), lambda r: sorted(r.arrays), self.freed.append)
+        self.residents = LoadedResidents(self, Runners("toy"), lambda r: sorted(r.arrays), self.freed.append)
         self.load, self.unload, self.run = self.residents.load, self.residents.unload, self.residents.run
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from ninefold.numerics.databases import checked_nits
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError
 from ninefold.spec.formats import THRESHOLDS
-from ninefold.spec.residents import Residents
+from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
@@ -47,7 +47,7 @@ class BoardDevice:
         self.simulated = url.startswith("sim://")
         self._url = url
         self._digest = digest
-        self._residents = Residents(self, runners)
+        self._residents = LoadedResidents(self, runners)
         self._board: Board | None = None
         self._bitstream = ""
         self._held = ""
@@ -87,7 +87,7 @@ class BoardDevice:
         return self._board
 
     def load(self, resident: Database | State) -> None:
-        """Load a resident into the board, of a database as many rows as the store holds; see `Residents.load`.
+        """Load a resident into the board, of a database as many rows as the store holds; see `LoadedResidents.load`.
 
         A database that the board already holds, from an earlier process, is not sent again. Before its first use a
         board must pass a known-answer test.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.residents import Residents
+from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 from ninefold.spec.text import counted
@@ -112,7 +112,7 @@ class CpuDevice:
         self.name = name
         self.engine = engine
         self.path = f"{engine.path} ({note})" if note else engine.path
-        self._residents = Residents(self, runners)
+        self._residents = LoadedResidents(self, runners)
 
     @property
     def capacity_bytes(self) -> int | None:
@@ -120,7 +120,7 @@ class CpuDevice:
         return None
 
     def load(self, resident: Database | State) -> None:
-        """Check a resident; nothing is copied. See `Residents.load`."""
+        """Check a resident; nothing is copied. See `LoadedResidents.load`."""
         self._residents.load(resident)
 
     def unload(self, key: str) -> None:

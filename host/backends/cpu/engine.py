@@ -1,4 +1,4 @@
-"""What the operators of the processor compute with: compiled code, OpenVINO, or NumPy alone."""
+"""Resources of the processor for its operators: compiled code, OpenVINO, or NumPy alone."""
 
 from dataclasses import dataclass
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
-from ninefold.spec.residents import Residents
+from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -93,7 +93,7 @@ class LoihiDevice:
         ``loihi:emulator``.
     path : str
         Emulator and version.
-    residents : Residents
+    residents : LoadedResidents
         Loaded databases.
     """
 
@@ -101,7 +101,7 @@ class LoihiDevice:
 
     def __init__(self, runners: Runners, chip: Chip) -> None:
         self.path = f"nengo-loihi {_version()} emulator"
-        self.residents = Residents(self, runners)
+        self.residents = LoadedResidents(self, runners)
         self._chip = chip
         self._sorters: dict[int, Sorter] = {}
         self._activity = Activity()
@@ -114,7 +114,7 @@ class LoihiDevice:
         return None
 
     def load(self, resident: Database | State) -> None:
-        """Build the network of a database; see `Residents.load`."""
+        """Build the network of a database; see `LoadedResidents.load`."""
         self._check_open()
         self.residents.load(resident)
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import Found, Missing
-from ninefold.spec.residents import Residents
+from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
 
@@ -104,7 +104,7 @@ class OpenClDevice:
         Queue and kernels of the device.
     memory : Memory
         Memory of the device.
-    residents : Residents
+    residents : LoadedResidents
         Loaded databases and states.
     """
 
@@ -117,7 +117,7 @@ class OpenClDevice:
             Vector(self.launcher) if (family or ("vector" if entry.kind == "cpu" else "group")) == "vector" else None
         )
         self._groups = Group(self.launcher)
-        self.residents = Residents(self, _runners(), self.memory.load, self.memory.free)
+        self.residents = LoadedResidents(self, _runners(), self.memory.load, self.memory.free)
         self._closed = False
 
     @property
@@ -130,7 +130,7 @@ class OpenClDevice:
         return self._vectors if self._vectors is not None and self._vectors.fit(dimensions) else self._groups
 
     def load(self, resident: Database | State) -> None:
-        """Load a resident in the forms that the backend's operators need; see `Residents.load`.
+        """Load a resident in the forms that the backend's operators need; see `LoadedResidents.load`.
 
         Raises
         ------

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ninefold.host.openvino_runtime import BLOCK, Graph, Product, Target, kind_of, start, visible
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, LostDeviceError, UnsupportedError
-from ninefold.spec.residents import Residents
+from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
@@ -42,14 +42,14 @@ class OpenVinoDevice:
         ``openvino:DEVICE``.
     target : Target
         Target that graphs are compiled for.
-    residents : Residents
+    residents : LoadedResidents
         Loaded databases.
     """
 
     def __init__(self, device: str, runners: Runners, inexact: Callable[["OpenVinoDevice"], str]) -> None:
         self.name = f"openvino:{device}"
         self.target = Target(device)
-        self.residents = Residents(self, runners)
+        self.residents = LoadedResidents(self, runners)
         self._products: weakref.WeakSet[Product] = weakref.WeakSet()
         self._judge = inexact
         self._graphs: dict[Hashable, Graph] = {}
@@ -67,7 +67,7 @@ class OpenVinoDevice:
         return sum(product.nbytes for product in self._products)
 
     def load(self, resident: Database | State) -> None:
-        """Load a resident in the forms that the backend's operators need; see `Residents.load`.
+        """Load a resident in the forms that the backend's operators need; see `LoadedResidents.load`.
 
         Raises
         ------
