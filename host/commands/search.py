@@ -82,7 +82,7 @@ def search(
                 scheduler.write_timeline(timeline)
             if metrics is not None:
                 metrics.write_text(scheduler.metrics())
-    for text in hits.result.fallbacks:
+    for text in hits.fallbacks:
         click.echo(f"warning: {printable(text)}", err=True)
     if device == "board":
         _say_what_stands_in(hits.result.answered_by)
@@ -157,7 +157,7 @@ def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
         "answered_by": result.answered_by,
         "why": result.why,
         "considered": [asdict(candidate) for candidate in result.considered],
-        "fallbacks": list(result.fallbacks),
+        "fallbacks": list(hits.fallbacks),
         "path": result.path,
         "metrics": dict(result.metrics),
         "embed_seconds": hits.embed_seconds,

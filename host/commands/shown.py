@@ -58,7 +58,8 @@ def details(hits: Hits) -> str:
     result = hits.result
     parts = [f"{result.answered_by} by path {result.path}: {result.why}"]
     if hits.embed_seconds:
-        parts.append(f"query embedded in {duration(hits.embed_seconds)}, including the start of the model")
+        by = f" by {hits.embedded.answered_by}" if hits.embedded is not None else ""
+        parts.append(f"query embedded{by} in {duration(hits.embed_seconds)}, including the start of the model")
     if times := timing(result):
         parts.append(times if "cycles" in result.metrics else f"searched in {times}")
     if "refine_seconds" in result.metrics:

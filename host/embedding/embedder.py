@@ -144,6 +144,17 @@ class Embedder:
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         return [np.array(encoding.ids, np.int64) for encoding in encodings]
 
+    def arguments(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the arguments of the operator ``embed`` for texts: padded token ids and mask.
+
+        Raises
+        ------
+        InputError
+            As in `embed`.
+        """
+        _check(texts)
+        return _padded(self.tokenise(texts))
+
     @cached_property
     def _key_start(self) -> bytes:
         return f"ninefold embedding 1 {self.model.digest} ".encode()
@@ -171,13 +182,17 @@ class Embedder:
             grouped = batches(np.array([len(sequence) for sequence in sequences]))
             for at in np.random.default_rng(_SEED).permutation(len(grouped)):
                 rows = grouped[at]
-                tokens = np.zeros((len(rows), len(sequences[rows[-1]])), np.int64)
-                mask = np.zeros_like(tokens)
-                for row, position in enumerate(rows):
-                    sequence = sequences[position]
-                    tokens[row, : len(sequence)] = sequence
-                    mask[row, : len(sequence)] = 1
-                yield Batch(rows + start, tokens, mask)
+                yield Batch(rows + start, *_padded([sequences[row] for row in rows]))
+
+
+def _padded(sequences: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return token ids, padded at the end, and the mask of those that are not padding."""
+    tokens = np.zeros((len(sequences), max(len(sequence) for sequence in sequences)), np.int64)
+    mask = np.zeros_like(tokens)
+    for row, sequence in enumerate(sequences):
+        tokens[row, : len(sequence)] = sequence
+        mask[row, : len(sequence)] = 1
+    return tokens, mask
 
 
 def _check(texts: Sequence[str]) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.embedding import Embedder
+from ninefold.host.scheduler import Scheduler
 from ninefold.spec.cache import cache_folder, digest_of
+from ninefold.spec.data import Result
 
-__all__ = ["embed_source", "embedder", "journal_of"]
+__all__ = ["embed_query", "embed_source", "embedder", "journal_of"]
 
 
 @cache
@@ -23,6 +25,15 @@ def journal_of(source: str, column: str | None) -> Path:
     """Return the path of the journal that keeps a source's embeddings, for continuing and for indexing it again."""
     name = source if source == "stdlib" else str(Path(source).resolve())
     return cache_folder() / "embeddings" / f"{digest_of(name, column)}.journal"
+
+
+def embed_query(text: str, scheduler: Scheduler) -> Result:
+    """Embed a text as a task; its result holds ``vectors`` of shape (1, 384).
+
+    The CPU embeds it, as it embedded the entries, and no other device is probed unless it fails.
+    """
+    tokens, mask = embedder().arguments([text])
+    return scheduler.run("embed", tokens, mask, device="cpu")
 
 
 def embed_source(

@@ -23,7 +23,7 @@ from ninefold.spec.data import Database, Result, Task
 from ninefold.spec.errors import DamagedDataError, InputError
 
 from .atomic import recover
-from .embedding import embedder
+from .embedding import embed_query, embedder
 from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
 
 __all__ = ["Hit", "Hits", "Index"]
@@ -61,11 +61,19 @@ class Hits:
         simulated hardware.
     embed_seconds : float
         Time to embed the query, including the start of the model; 0 for a query that is a vector.
+    embedded : Result or None
+        Result of the task that embedded the query; None for a query that is a vector.
     """
 
     hits: tuple[Hit, ...]
     result: Result
     embed_seconds: float
+    embedded: Result | None = None
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Devices that failed, as in `Result`, at embedding and at searching."""
+        return (self.embedded.fallbacks if self.embedded is not None else ()) + self.result.fallbacks
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -205,9 +213,9 @@ class Index:
         threshold : {None, 'adaptive'}
             Drop hits whose scores are near the mean of all scores.
         device : str
-            ``"auto"`` or a device, ``backend[:instance]``.
+            ``"auto"`` or a device for the search, ``backend[:instance]``. A text is embedded on the CPU.
         strict : bool
-            Fail instead of falling back to another device.
+            Fail instead of searching on another device.
         scheduler : Scheduler, optional
             Scheduler that keeps devices open between searches; by default a new one for this search.
 
@@ -231,10 +239,15 @@ class Index:
         if rerank:
             self.vectors  # noqa: B018 - raises if there are none
         start = time.perf_counter()
-        vector = self._vector_of(query)
-        embed_seconds = time.perf_counter() - start if isinstance(query, str) else 0.0
-        result = self.mine(vector[None], scheduler=scheduler, device=device, strict=strict, **options)
-        return Hits(self.hits(result, 0), result, embed_seconds)
+        embedded, embed_seconds = None, 0.0
+        if isinstance(query, str):
+            embedded = self._embedded(query, scheduler)
+            vectors = np.asarray(embedded.values["vectors"])
+            embed_seconds = time.perf_counter() - start
+        else:
+            vectors = self._vector_of(query)[None]
+        result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, **options)
+        return Hits(self.hits(result, 0), result, embed_seconds, embedded)
 
     def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
         """Return the hits of one query of a result of `mine`, best first."""
@@ -259,9 +272,7 @@ class Index:
     def _task(self, q: npt.NDArray[np.float32], device: str, strict: bool, options: Mapping[str, Any]) -> Task:
         return Task("mine", {"q": q, "database": self.database}, options, device=device, strict=strict)
 
-    def _vector_of(self, query: str | int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        if isinstance(query, str):
-            return self._embedded(query)
+    def _vector_of(self, query: int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, int | np.integer) and not isinstance(query, bool):
             self.entry(int(query))
             vector = np.asarray(self.vectors[query], np.float32)
@@ -292,7 +303,7 @@ class Index:
             )
         return vector
 
-    def _embedded(self, query: str) -> npt.NDArray[np.float32]:
+    def _embedded(self, query: str, scheduler: Scheduler) -> Result:
         if not self.manifest.model:
             raise InputError(f"{self.called} holds vectors: search it with a .npy file or the number of a row")
         if not query.strip():
@@ -303,8 +314,7 @@ class Index:
                 f"{self.called} was embedded by the model {there[:12]}, but {here[:12]} is in use, whose vectors are "
                 "not comparable; rebuild the index"
             )
-        vectors = embedder().embed([query])
-        return np.asarray(vectors[0])
+        return embed_query(query, scheduler)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the fields of a report: folder, source, rows, dimensions, mode and scale."""

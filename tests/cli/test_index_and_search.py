@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_texts(ninefold: Run, notes: Path) -> None:
     explained = " ".join(ninefold("search", "notes", "how to bake", "--rerank", "2", "--explain").stdout.split())
     assert "answered by cpu; score: dot product of the float vectors cpu by path numpy: " in explained
     assert re.search(
-        r"; query embedded in \S+ m?s, including the start of the model; searched in \S+ [mu]?s; ", explained
+        r"; query embedded by cpu in \S+ m?s, including the start of the model; searched in \S+ [mu]?s; ", explained
     )
     assert re.search(r"; reranked in \S+ [mu]?s ", explained)
 
@@ -131,6 +132,18 @@ def test_another_models_index_is_refused(ninefold: Run, notes: Path, monkeypatch
     result = ninefold("search", "notes", "bees")
     assert result.exit_code == 2
     assert "but 000000000000 is in use" in result.stderr
+
+
+def test_a_device_that_fails_to_embed_is_reported(ninefold: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ninefold.host.index import read
+
+    embed_query = read.embed_query
+    failed = "openvino:NPU: the compiler has no memory"
+    monkeypatch.setattr(read, "embed_query", lambda *a: replace(embed_query(*a), fallbacks=(failed,)))
+    ninefold("index", notes, "-o", "notes")
+    result = ninefold("search", "notes", "bees", "--json")
+    assert result.stderr == f"warning: {failed}\n"
+    assert json.loads(result.stdout)["fallbacks"] == [failed]
 
 
 def test_brackets_are_shown_as_they_are(ninefold: Run, folders: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ninefold.host.index import Index, read, write
+from ninefold.spec.data import Result
 from ninefold.spec.terminal import printable
 from tests.cli.conftest import Run
 
@@ -33,6 +34,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "embed_source", lambda texts, *_: Embedder().embed(texts))
     for module in (read, write):
         monkeypatch.setattr(module, "embedder", Embedder)
+    monkeypatch.setattr(read, "embed_query", lambda text, _: Result({"vectors": Embedder().embed([text])}))
 
 
 def safe(*texts: str) -> None:
