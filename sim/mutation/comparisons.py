@@ -25,7 +25,7 @@ from amaranth.hdl import Const, Mux, Value
 
 from ninefold import hdl
 
-__all__ = ["Comparison", "Fault", "Found", "Planted", "faults_of", "planted", "selectable", "watched"]
+__all__ = ["Comparison", "Fault", "FoundComparisons", "Planted", "faults_of", "planted", "selectable", "watched"]
 
 #: Packages of ``ninefold.hdl`` whose comparisons are judged.
 _PACKAGES = ("cores", "miner", "parts")
@@ -112,7 +112,7 @@ def faults_of(comparison: Comparison) -> tuple[Fault, ...]:
 
 
 @dataclass
-class Found:
+class FoundComparisons:
     """Comparisons of signals found during elaboration.
 
     Attributes
@@ -125,9 +125,9 @@ class Found:
 
 
 @contextmanager
-def watched() -> Iterator[Found]:
+def watched() -> Iterator[FoundComparisons]:
     """Record the comparisons of cores that are elaborated within the block."""
-    found = Found()
+    found = FoundComparisons()
 
     def give(at: Comparison, sound: Any, *_: Any) -> Any:
         found.comparisons.add(at)
@@ -138,9 +138,9 @@ def watched() -> Iterator[Found]:
 
 
 @contextmanager
-def planted(fault: Planted) -> Iterator[Found]:
+def planted(fault: Planted) -> Iterator[FoundComparisons]:
     """Plant a fault in cores elaborated within the block; cores without the comparison are unchanged."""
-    found = Found()
+    found = FoundComparisons()
 
     def give(at: Comparison, sound: Any, compare: _Compare, left: Any, right: Any) -> Any:
         if at != fault.comparison:

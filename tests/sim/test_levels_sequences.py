@@ -26,7 +26,7 @@ from ninefold.sim.levels.cases import SMALLEST_MINER, case_of
 from ninefold.sim.verilated import Design
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.link import Kind
-from tests.sim.planting import SELECTED, planted
+from tests.sim.source_faults import SELECTED, planted
 
 #: Returns the reply of a board to a request, spoilt, or None.
 Spoil = Callable[[GoldenBoard, bytes, bytes], bytes | None]

@@ -12,10 +12,11 @@ from ninefold.sim.simulators import _reached
 from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.waveforms import opening, save_files
 from ninefold.spec.errors import ToolError
-from tests.sim.planted import FAULTS, wrapped
-from tests.sim.test_testbenches import SIMULATORS, STREAMS, TOPK
+from tests.sim.stream_faults import FAULTS, wrapped
+from tests.sim.test_testbenches import SIMULATORS, STREAMS
 from tests.sim.test_waveforms import moved, read
 
+TOPK = STREAMS["topk"]
 TOPK_4 = ["sim", "topk", "--k", "4", "--score-width", "8", "--id-width", "5"]
 
 
@@ -30,7 +31,9 @@ def run(*arguments: str) -> Result:
 
 
 def plant_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    faulty = wrapped("topk", TOPK, *STREAMS["topk"]).replace("fault = 0", f"fault = {FAULTS['last lost']}")
+    faulty = wrapped("topk", TOPK.parameters, TOPK.source, TOPK.sink).replace(
+        "fault = 0", f"fault = {FAULTS['last lost']}"
+    )
     monkeypatch.setattr(elaborate, "verilog", lambda _core: faulty)
 
 
@@ -145,4 +148,4 @@ def test_bad_input_is_refused(arguments: list[str], said: str) -> None:
 
 
 def test_parameters_are_those_of_the_benches() -> None:
-    assert [str(v) for v in TOPK.values()][:3] == TOPK_4[3::2], "another build, and a slower test"
+    assert [str(v) for v in TOPK.parameters.values()][:3] == TOPK_4[3::2], "another build, and a slower test"

@@ -1,23 +1,28 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from amaranth.hdl import Mux, Value
 
-from ninefold.hdl.catalogue import make_core
+from ninefold.hdl.catalogue import find_core, make_core, own_names
 from ninefold.hdl.cores import similarity as engine
 from ninefold.hdl.elaborate import verilog
 from ninefold.hdl.parts.dot import trit_pair
+from ninefold.sim.cores import has_part, part_of
+from ninefold.sim.faults import StreamFaults
 from ninefold.sim.simulation import repeat_command, simulate
 from ninefold.sim.simulators import Outcome, find_simulator
 from ninefold.sim.testbench.fields import VARIABLE
-from tests.sim.planted import FAULTS, wrapped
+from tests.sim.stream_faults import FAULTS, wrapped
 
-TOPK = {"k": 4, "score_width": 8, "id_width": 5, "signed": True}
-QUANTISER = {"mode": "tanh", "lanes": 3}
-SIMILARITY = {"dimensions": 12, "lanes": 4, "depth": 9}
-PIPELINE = {"mode": "tanh", "dimensions": 8, "lanes": 4, "depth": 7, "k": 3}
-QUEUE = {"width": 5, "depth": 4}
+#: Streams that a wrapper spoils, of each core that has them.
+STREAMS: dict[str, StreamFaults] = {
+    core: part_of(core, "faults").STREAM_FAULTS
+    for core in own_names()
+    if has_part(core, "faults") and hasattr(part_of(core, "faults"), "STREAM_FAULTS")
+}
 MINER = {
     "dimensions": 8,
     "lanes": 4,
@@ -30,17 +35,9 @@ MINER = {
     "clock_hz": 100_000_000,
     "count_from": -100,
 }
-PARAMETERS: dict[str, dict[str, object]] = {
-    "topk": TOPK,
-    "quantiser": QUANTISER,
-    "similarity": SIMILARITY,
-    "pipeline": PIPELINE,
-    "queue": QUEUE,
-    "frame_sender": {},
-}
-
-CONFIGURATIONS = [
-    *PARAMETERS.items(),
+#: More parameters of some cores than the smallest.
+MORE: list[tuple[str, Mapping[str, Any]]] = [
+    *((core, streams.parameters) for core, streams in STREAMS.items()),
     ("topk", {"k": 1, "score_width": 3, "id_width": 1, "signed": False}),
     ("topk", {"k": 7, "score_width": 16, "id_width": 10, "signed": False}),
     ("topk", {"k": 64, "score_width": 6, "id_width": 8, "signed": True}),
@@ -49,48 +46,24 @@ CONFIGURATIONS = [
     ("similarity", {"dimensions": 2, "lanes": 1, "depth": 1}),
     ("pipeline", {"mode": "linear", "dimensions": 3, "lanes": 3, "depth": 16, "k": 5}),
     ("insertion", {"k": 3, "score_width": 8, "id_width": 5}),
-    ("cobs_encoder", {}),
-    ("cobs_decoder", {}),
-    ("frame_receiver", {"capacity": 64, "frames": 2}),
-    ("uart_transmitter", {"divisor": 5}),
     ("uart_receiver", {"divisor": 4}),
     ("miner", MINER),
 ]
+CONFIGURATIONS = [
+    *MORE,
+    *((core, find_core(core).core.mutated) for core in own_names() if core not in {name for name, _ in MORE}),
+]
 FEWER = ("directed", "each_bit_counts", "sizes_crossed_with_back_pressure", "latency")
 SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.icarus)]
-#: Input and output that the wrapper spoils, and the test that watches the rate of that input.
-STREAMS = {
-    "topk": ("scores", "results"),
-    "quantiser": ("values", "nits"),
-    "similarity": ("load", "scores"),
-    "pipeline": ("values", "results"),
-    "queue": ("input", "output"),
-    "frame_sender": ("frames", "output"),
-}
-#: Tests that see a fault, other than the crossing of sizes with back-pressure.
-SEEN_BY = {
-    ("topk", "input stalls"): "input_never_stalls",
-    ("quantiser", "input stalls"): "every_grid_value",
-    ("similarity", "input stalls"): "no_bubbles",
-    ("topk", "reset ignored"): "reset_in_mid_batch",
-    ("quantiser", "reset ignored"): "reset_in_mid_stream",
-    ("similarity", "reset ignored"): "reset_in_mid_run",
-    ("pipeline", "reset ignored"): "reset_in_mid_run",
-    ("queue", "input stalls"): "latency",
-    ("queue", "reset ignored"): "reset_in_mid_stream",
-    ("frame_sender", "input stalls"): "latency",
-    ("frame_sender", "reset ignored"): "reset_in_mid_frame",
-    **{(core, "one cycle later"): "latency" for core in STREAMS},
-}
 
 
 def name_of(value: object) -> str:
-    return "-".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+    return "-".join(map(str, value.values())) if isinstance(value, Mapping) else str(value)
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize(("core", "parameters"), CONFIGURATIONS, ids=name_of)
-def test_core_passes_its_testbench(core: str, parameters: dict[str, object], simulator: str, tmp_path: Path) -> None:
+def test_core_passes_its_testbench(core: str, parameters: Mapping[str, Any], simulator: str, tmp_path: Path) -> None:
     # Icarus takes many minutes for all tests of a large core.
     tests = FEWER if simulator == "icarus" and parameters.get("k") == 64 else ()
     report = simulate(core, parameters, seed=1, simulator=simulator, tests=tests, folder=tmp_path)
@@ -104,7 +77,7 @@ def test_core_passes_its_testbench(core: str, parameters: dict[str, object], sim
 def spoilt(core: str, design: str, test: str, plusargs: list[str]) -> Outcome:
     simulator = find_simulator("verilator")
     testbench = f"ninefold.sim.cores.{core}.testbench"
-    variables = {VARIABLE: json.dumps(PARAMETERS[core])}
+    variables = {VARIABLE: json.dumps(dict(STREAMS[core].parameters))}
     (outcome,) = simulator.run(
         simulator.build(design), testbench, 1, tests=[test], variables=variables, plusargs=plusargs
     )
@@ -113,15 +86,16 @@ def spoilt(core: str, design: str, test: str, plusargs: list[str]) -> Outcome:
 
 @pytest.mark.parametrize("core", STREAMS)
 def test_faults_of_streams_are_seen(core: str) -> None:
-    design = wrapped(core, PARAMETERS[core], *STREAMS[core])
+    streams = STREAMS[core]
+    design = wrapped(core, streams.parameters, streams.source, streams.sink)
     passed = spoilt(core, design, "latency", [])
     assert passed.passed, f"the wrapper itself is at fault: {passed.message}"
+    others = {"one cycle later": "latency"}
+    assert {*streams.seen_by, *streams.without} <= set(FAULTS)
     missed = []
-    for fault, number in FAULTS.items():
-        if (core, fault) == ("pipeline", "input stalls"):
-            continue  # its input waits anyway
-        test = SEEN_BY.get((core, fault), "sizes_crossed_with_back_pressure")
-        if spoilt(core, design, test, [f"+fault={number}"]).passed:
+    for fault in FAULTS.keys() - streams.without.keys():
+        test = streams.seen_by.get(fault, others.get(fault, "sizes_crossed_with_back_pressure"))
+        if spoilt(core, design, test, [f"+fault={FAULTS[fault]}"]).passed:
             missed.append(fault)
     assert missed == []
 
@@ -136,7 +110,7 @@ def test_faults_of_streams_are_seen(core: str) -> None:
     ],
 )
 def test_a_core_made_with_another_parameter_is_seen(core: str, made_with: dict[str, object], test: str) -> None:
-    outcome = spoilt(core, verilog(make_core(core, **(PARAMETERS[core] | made_with))), test, [])
+    outcome = spoilt(core, verilog(make_core(core, **{**STREAMS[core].parameters, **made_with})), test, [])
     assert not outcome.passed
     assert "was due" in outcome.message or "became" in outcome.message
 
@@ -146,6 +120,8 @@ def test_a_wrong_product_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         return trit_pair(Mux(nit == -4, -3, nit)[:4].as_signed())
 
     monkeypatch.setattr(engine, "trit_pair", wrong)
-    outcome = spoilt("similarity", verilog(make_core("similarity", **SIMILARITY)), "every_product", [])
+    outcome = spoilt(
+        "similarity", verilog(make_core("similarity", **STREAMS["similarity"].parameters)), "every_product", []
+    )
     assert not outcome.passed
     assert "was due" in outcome.message

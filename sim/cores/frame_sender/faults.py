@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.sim.faults import Assumptions, Edit
+from ninefold.sim.faults import Assumptions, Edit, StreamFaults
 
-__all__ = ["MUTATION", "PROOF_FAULTS"]
+__all__ = ["MUTATION", "PROOF_FAULTS", "STREAM_FAULTS"]
 
 MUTATION = Assumptions(large=True)
 
@@ -14,3 +14,10 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.cores.frame_sender", "crc.start.eq(1)", "crc.start.eq(0)"),
     ],
 }
+
+STREAM_FAULTS = StreamFaults(
+    {},
+    "frames",
+    "output",
+    seen_by={"input stalls": "latency", "reset ignored": "reset_in_mid_frame"},
+)

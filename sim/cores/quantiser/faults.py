@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.sim.faults import Edit
+from ninefold.sim.faults import Edit, StreamFaults
 
-__all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
+__all__ = ["PROOF_FAULTS", "STREAM_FAULTS", "VECTOR_FAULTS"]
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
@@ -31,3 +31,10 @@ VECTOR_FAULTS: Mapping[str, Sequence[Edit]] = {
         ),
     ],
 }
+
+STREAM_FAULTS = StreamFaults(
+    {"mode": "tanh", "lanes": 3},
+    "values",
+    "nits",
+    seen_by={"input stalls": "every_grid_value", "reset ignored": "reset_in_mid_stream"},
+)

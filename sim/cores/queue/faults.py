@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.sim.faults import Edit
+from ninefold.sim.faults import Edit, StreamFaults
 
-__all__ = ["PROOF_FAULTS"]
+__all__ = ["PROOF_FAULTS", "STREAM_FAULTS"]
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
@@ -17,3 +17,10 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.cores.queue", "offered.eq(moves | (offered & ~self.output.ready))", "offered.eq(moves)"),
     ],
 }
+
+STREAM_FAULTS = StreamFaults(
+    {"width": 5, "depth": 4},
+    "input",
+    "output",
+    seen_by={"input stalls": "latency", "reset ignored": "reset_in_mid_stream"},
+)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.sim.faults import Assumptions, Edit, nit_condition
+from ninefold.sim.faults import Assumptions, Edit, StreamFaults, nit_condition
 
-__all__ = ["MUTATION", "PROOF_FAULTS", "VECTOR_FAULTS"]
+__all__ = ["MUTATION", "PROOF_FAULTS", "STREAM_FAULTS", "VECTOR_FAULTS"]
 
 MUTATION = Assumptions(
     legal=tuple(nit_condition(stream, lane) for stream in ("load", "query") for lane in range(2)),
@@ -56,3 +56,10 @@ VECTOR_FAULTS: Mapping[str, Sequence[Edit]] = {
         )
     ],
 }
+
+STREAM_FAULTS = StreamFaults(
+    {"dimensions": 12, "lanes": 4, "depth": 9},
+    "load",
+    "scores",
+    seen_by={"input stalls": "no_bubbles", "reset ignored": "reset_in_mid_run"},
+)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.sim.faults import Edit
+from ninefold.sim.faults import Edit, StreamFaults
 
-__all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
+__all__ = ["PROOF_FAULTS", "STREAM_FAULTS", "VECTOR_FAULTS"]
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
@@ -25,3 +25,10 @@ VECTOR_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.cores.topk", "(~held.last | clear)", "(~held.last | clear | FAULT)")
     ],
 }
+
+STREAM_FAULTS = StreamFaults(
+    {"k": 4, "score_width": 8, "id_width": 5, "signed": True},
+    "scores",
+    "results",
+    seen_by={"input stalls": "input_never_stalls", "reset ignored": "reset_in_mid_batch"},
+)

@@ -1,6 +1,8 @@
 """Designs with a fault planted on purpose: a wrapper around a core that spoils its streams on demand."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import verilog
@@ -52,7 +54,7 @@ endmodule
 """
 
 
-def wrapped(core: str, parameters: dict[str, object], source: str, sink: str) -> str:
+def wrapped(core: str, parameters: Mapping[str, Any], source: str, sink: str) -> str:
     """Return the core as Verilog inside the wrapper, which spoils the input `source` and the output `sink`."""
     text = verilog(make_core(core, **parameters))
     header = re.search(r"^module top\((.*?)\);(.*?)^endmodule", text, re.MULTILINE | re.DOTALL)
