@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .data import Dataset
 
-__all__ = ["PEERS", "SAME_NITS", "Built", "Peer", "Search"]
+__all__ = ["PEERS", "SAME_NITS", "Peer", "PeerIndex", "Search"]
 
 #: Function of queries, float32 (Q, D), and k; returns the rows found, int64 (Q, k).
 Search = Callable[[npt.NDArray[np.float32], int], npt.NDArray[np.int64]]
@@ -36,7 +36,7 @@ _ADDED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
-class Built:
+class PeerIndex:
     """Index of a peer.
 
     Attributes
@@ -82,7 +82,7 @@ class Peer:
 
     module: str
     install: str
-    build: Callable[[Dataset, int], Built]
+    build: Callable[[Dataset, int], PeerIndex]
     graph: bool = False
     parameter: str = ""
     settings: tuple[int, ...] = ()
@@ -95,21 +95,21 @@ class Peer:
         return ""
 
 
-def _numpy(data: Dataset, _threads: int) -> Built:
+def _numpy(data: Dataset, _threads: int) -> PeerIndex:
     def search(q: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
         scores = q @ data.vectors.T
         best = np.argpartition(scores, -k, axis=1)[:, -k:]
         order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1)
         return np.take_along_axis(best, order, 1)
 
-    return Built(search)
+    return PeerIndex(search)
 
 
 def _faiss(
     make: Callable[[Any, int, int], Any],
     tune: Callable[[Any, int], object] = lambda *_: None,
     trained: Callable[[int], int] = lambda rows: max(10_000, rows // 10),
-) -> Callable[[Dataset, int], Built]:
+) -> Callable[[Dataset, int], PeerIndex]:
     """Return a function that builds a FAISS index on the float vectors.
 
     Parameters
@@ -122,7 +122,7 @@ def _faiss(
         ``trained(rows)`` returns the number of rows to train with.
     """
 
-    def build(data: Dataset, threads: int) -> Built:
+    def build(data: Dataset, threads: int) -> PeerIndex:
         import faiss
 
         faiss.omp_set_num_threads(threads)
@@ -131,12 +131,12 @@ def _faiss(
         index.train(data.vectors[: trained(rows)])
         for first in range(0, len(data.vectors), _ADDED_AT_ONCE):
             index.add(data.vectors[first : first + _ADDED_AT_ONCE])
-        return Built(lambda q, k: index.search(q, k)[1], lambda setting: tune(index, setting))
+        return PeerIndex(lambda q, k: index.search(q, k)[1], lambda setting: tune(index, setting))
 
     return build
 
 
-def _same_nits(data: Dataset, threads: int) -> Built:
+def _same_nits(data: Dataset, threads: int) -> PeerIndex:
     import faiss
 
     from ninefold.numerics.quantise import quantise
@@ -153,7 +153,7 @@ def _same_nits(data: Dataset, threads: int) -> Built:
         found: npt.NDArray[np.int64] = index.search(quantise(q, scale, mode).astype(np.float32), k)[1]  # type: ignore[arg-type]
         return found
 
-    return Built(search)
+    return PeerIndex(search)
 
 
 def _scalar(kind: str) -> Callable[[Any, int, int], Any]:
@@ -192,7 +192,7 @@ def _faiss_signs(faiss: Any, _rows: int, dimensions: int) -> Any:
     return faiss.IndexRefineFlat(rotated)
 
 
-def _usearch(data: Dataset, threads: int) -> Built:
+def _usearch(data: Dataset, threads: int) -> PeerIndex:
     from usearch.index import Index
 
     index = Index(
@@ -207,17 +207,17 @@ def _usearch(data: Dataset, threads: int) -> Built:
     def search(q: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
         return np.asarray(index.search(q, k, threads=threads).keys, np.int64).reshape(len(q), -1)
 
-    return Built(search, lambda setting: setattr(index, "expansion_search", setting))
+    return PeerIndex(search, lambda setting: setattr(index, "expansion_search", setting))
 
 
-def _hnswlib(data: Dataset, threads: int) -> Built:
+def _hnswlib(data: Dataset, threads: int) -> PeerIndex:
     import hnswlib
 
     index = hnswlib.Index(space="ip", dim=data.vectors.shape[1])
     index.init_index(max_elements=len(data.vectors), M=_LINKS, ef_construction=_BUILD_WIDTH)
     index.add_items(data.vectors, num_threads=threads)
     index.set_num_threads(threads)
-    return Built(lambda q, k: index.knn_query(q, k=k)[0].astype(np.int64), index.set_ef)
+    return PeerIndex(lambda q, k: index.knn_query(q, k=k)[0].astype(np.int64), index.set_ef)
 
 
 _BENCH = "pip install 'ninefold[bench]'"

@@ -16,7 +16,7 @@ from .compare import Comparison
 
 __all__ = [
     "BESIDE_PEERS",
-    "Target",
+    "TargetReached",
     "described",
     "figures",
     "print_comparison",
@@ -80,7 +80,7 @@ def figures(name: str, measured: Iterable[Figure]) -> Table:
     return table
 
 
-class Target(NamedTuple):
+class TargetReached(NamedTuple):
     """Figure with a target, its name, and the value or ratio that it reached."""
 
     name: str
@@ -88,11 +88,11 @@ class Target(NamedTuple):
     figure: Figure
 
 
-def targets(suites: Mapping[str, Iterable[Figure]]) -> list[Target]:
+def targets(suites: Mapping[str, Iterable[Figure]]) -> list[TargetReached]:
     """Return the figures that have a target."""
     aimed = [(suite, figure) for suite, measured in suites.items() for figure in measured if figure.target]
     return [
-        Target(
+        TargetReached(
             f"{suite}: {figure.case}, {figure.subject}, {figure.quantity}",
             quantity(figure) if figure.ratio is None else f"{shown(figure.ratio)} x {figure.beside}",
             figure,

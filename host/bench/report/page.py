@@ -12,7 +12,7 @@ from ninefold.host.bench.compare import Change, Comparison
 from ninefold.host.bench.records import Run
 from ninefold.host.bench.tables import (
     BESIDE_PEERS,
-    Target,
+    TargetReached,
     described,
     quantity,
     ratio,
@@ -162,7 +162,7 @@ def _targets(run: Run) -> str:
     return f"<h2>Targets</h2><p>{met} of {len(aimed)} met in this run.</p>{table}"
 
 
-def _target(target: Target) -> str:
+def _target(target: TargetReached) -> str:
     name, reached, figure = target
     colour, mark = ("good", "met") if figure.met else ("bad", "missed")
     return (
