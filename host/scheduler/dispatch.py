@@ -169,8 +169,10 @@ class Dispatcher:
         if operator.stateful:
             layout, state = operator.layout_of(operator.state_name), answer.state
             flaw = layout.flaw(pending.call.state(), state) if isinstance(state, State) else "it has no next state"
-            if flaw:
-                raise DeviceError(f"the hook before {operator.name} gave a wrong answer: {flaw}")
+        else:
+            flaw = "it holds a state" if answer.state is not None and operator is not COPY else ""
+        if flaw:
+            raise DeviceError(f"the hook before {operator.name} gave a wrong answer: {flaw}")
         with self._lock:
             if pending.settled:
                 return

@@ -26,9 +26,9 @@ __all__ = [
     "with_state",
 ]
 
-#: Operator of the scheduler's own tasks that copy a state from its device to the host.
+#: Operator of the scheduler's own tasks that copy a state from its device to the host. No module can have this name.
 COPY: Final = Operator(
-    "copy", "Copy a state to the host.", (Resident("state", "state", Layout("state", ())),), results=()
+    "copy state", "Copy a state to the host.", (Resident("state", "state", Layout("state", ())),), results=()
 )
 
 

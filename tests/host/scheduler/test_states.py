@@ -368,6 +368,17 @@ def test_a_hook_that_answers_without_the_next_state_is_refused(hook: Callable[..
         assert (state.state.version, int(state.state.arrays["total"])) == (0, 2)
 
 
+def test_a_hook_of_a_read_may_not_give_a_state(monkeypatch: pytest.MonkeyPatch, hook: Callable[..., None]) -> None:
+    hook()
+    module = SimpleNamespace(before=lambda call: Answer({}, state=call.state().next(call.state().arrays)))
+    monkeypatch.setitem(sys.modules, "ninefold.host.hooks.running_total", module)
+    with scheduler(cpu()) as s:
+        state = s.load(total(2))
+        with pytest.raises(DeviceError, match=r"^the hook before running_total gave a wrong answer: it holds a state$"):
+            s.run("running_total", state)
+        assert state.state.version == 0
+
+
 def added(call: Call, answer: Answer, generator: np.random.Generator) -> str:
     assert isinstance(answer.state, State)
     right = call.state().arrays["total"] + call.arguments["x"].sum()
