@@ -121,8 +121,17 @@ def _write(folder: Path, name: str, parameters: Mapping[str, int | str | bool]) 
 def _sources(name: str) -> tuple[str, ...]:
     """Return the inputs that determine a core's text: its sources and their imports, this module, tool versions."""
     module = _module_of(name)
-    files = [*sources_of([module], ["ninefold.hdl", "ninefold.spec", module.partition(".")[0]]), Path(__file__)]
+    files = [*sources_of([module], ["ninefold.hdl", "ninefold.spec", *_others(module)]), Path(__file__)]
     return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)))
+
+
+def _others(module: str) -> list[str]:
+    """Return the package of another party's core, or the modules beside the file that is one."""
+    package, dot, _ = module.partition(".")
+    spec = importlib.util.find_spec(package)
+    if dot or spec is None or spec.origin is None:
+        return [] if package == "ninefold" else [package]
+    return sorted(path.stem for path in Path(spec.origin).parent.glob("*.py"))
 
 
 def _module_of(name: str) -> str:

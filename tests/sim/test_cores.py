@@ -128,7 +128,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         name = "core.py" if place.startswith("hdl/") else Path(place).name
         (folder / name).write_text(text.replace("ninefold.hdl.cores.parity", "parity.core"))
     yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("parity", "lone")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("parity", "lone", "helper")]:
         del sys.modules[name]
     _sources.cache_clear()
 
@@ -194,6 +194,13 @@ def test_digests_of_designs_cover_the_package_of_another_party(package: Path) ->
     _sources.cache_clear()
     after = _sources("./parity")
     assert [(was, now) for was, now in zip(before, after, strict=True) if was != now] == [("ONES = 1\n", "ONES = 2\n")]
+
+
+def test_digests_of_designs_cover_the_modules_beside_a_file(package: Path) -> None:
+    (package.parent / "helper.py").write_text("ONES = 1\n")
+    Path("lone.py").write_text("import helper\n" + CORE)
+    assert "ONES = 1\n" in _sources("./lone.py")
+    assert not [text for text in _sources("./lone.py") if "class Similarity" in text]
 
 
 def test_a_file_is_a_core_without_parts(package: Path) -> None:
