@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ninefold.hdl.commands.parameters import NamesCommand
+from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 from ninefold.spec.text import counted
 
@@ -80,6 +81,7 @@ def mutate(
     With --comparisons, each comparison of signals in the source is changed by one and made constant. A proof or a
     testbench of a core that contains it must fail. The exit code is 1 if all pass and no reason is written down.
     """
+    from ninefold.hdl.catalogue import own_names
     from ninefold.sim.mutation import results, subjects
     from ninefold.sim.mutation.page import page
 
@@ -89,6 +91,8 @@ def mutate(
     if comparisons:
         if numbers or draw:
             raise click.UsageError("--comparisons takes all faults, so it goes with neither --mutant nor --draw")
+        if core not in ("all", *own_names()):
+            raise InputError(f"--comparisons judges the sources of Ninefold's cores, and {core} is not one of them")
         if _compare(core, keeps, at_once, as_json):
             ctx.exit(1)
         return

@@ -48,11 +48,16 @@ def proofs_of(name: str) -> tuple[Proof, ...]:
 
 def proof_faults() -> Mapping[tuple[str, str], Sequence[Edit]]:
     """Return the faults that each proof of Ninefold must find, by the names of core or part and proof."""
-    found: dict[tuple[str, str], Sequence[Edit]] = {}
-    for core, all_ in proofs().items():
-        own = getattr(part_of(core, "faults"), "PROOF_FAULTS", {}) if core in own_names() else _faults_of_parts()[core]
-        found |= {(core, proof.name): own[proof.name] for proof in all_ if proof.name in own}
-    return found
+    planted = dict(_faults_of_parts())
+    for name in own_names():
+        if has_part(name, "faults"):
+            planted[name] = getattr(part_of(name, "faults"), "PROOF_FAULTS", {})
+    proved = [proof for found in proofs().values() for proof in found]
+    return {
+        (proof.core, proof.name): planted[proof.core][proof.name]
+        for proof in proved
+        if proof.name in planted.get(proof.core, {})
+    }
 
 
 @cache

@@ -42,8 +42,8 @@ class Subject:
 
 @cache
 def subjects() -> Mapping[str, Subject]:
-    """Return the subjects of all cores of Ninefold by name."""
-    return MappingProxyType({name: subject_of(name) for name in own_names()})
+    """Return the subjects of all cores of Ninefold that have a testbench, by name."""
+    return MappingProxyType({name: subject_of(name) for name in own_names() if has_part(name, "testbench")})
 
 
 def subject_of(core: str) -> Subject:
