@@ -24,7 +24,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import manifests
 from ninefold.spec.registers import BY_NAME
 from tests.hdl import client
-from tests.hdl.test_miner import TINY, FpgaBoard, reply_cycles
+from tests.hdl.test_miner import TINY, Board, reply_cycles
 
 SMALL = MinerParameters(64, 2, 16, 4, 24_000_000, window=2, buffer_bytes=512, reply_bytes=256)
 WIDE = MinerParameters(64, 64, 8, 2, 100_000_000, buffer_bytes=1024, reply_bytes=256)
@@ -38,10 +38,10 @@ def label(measured: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module", params=[TINY, SMALL, WIDE], ids=["tiny", "small", "wide"])
-def board(request: pytest.FixtureRequest) -> FpgaBoard:
+def board(request: pytest.FixtureRequest) -> Board:
     """A miner behind a FIFO with a full store, loaded in two blocks."""
     p: MinerParameters = request.param
-    made = FpgaBoard(Model(elaborate(Miner(p)), quick=True))
+    made = Board(Model(elaborate(Miner(p)), quick=True))
     random = np.random.default_rng(1)
     rows = client.packed(random.integers(-4, 5, (p.depth, p.dimensions)))
     half = p.depth // 2 * p.row_bytes
@@ -52,7 +52,7 @@ def board(request: pytest.FixtureRequest) -> FpgaBoard:
     return made
 
 
-def ask(board: FpgaBoard, requests: int, count: int) -> list[int]:
+def ask(board: Board, requests: int, count: int) -> list[int]:
     p: MinerParameters = board.parameters  # type: ignore[attr-defined]
     queries = np.random.default_rng(2).integers(-4, 5, (count, p.dimensions))
     ends = reply_cycles(board, [client.query(board.sequence + i, queries, p.k, epoch=1) for i in range(requests)])
@@ -60,13 +60,13 @@ def ask(board: FpgaBoard, requests: int, count: int) -> list[int]:
     return ends
 
 
-def test_latency_is_that_of_the_simulation(board: FpgaBoard) -> None:
+def test_latency_is_that_of_the_simulation(board: Board) -> None:
     (took,) = ask(board, 1, 1)
     expected = speed(Configuration(board.parameters, None)).latency_cycles  # type: ignore[attr-defined]
     assert expected == pytest.approx(took, rel=0.15)
 
 
-def test_queries_come_as_close_as_the_engine_lets_them(board: FpgaBoard) -> None:
+def test_queries_come_as_close_as_the_engine_lets_them(board: Board) -> None:
     found = speed(Configuration(board.parameters, None))  # type: ignore[attr-defined]
     if found.interval_cycles > found.engine_cycles:
         assert board.parameters == WIDE  # type: ignore[attr-defined]
