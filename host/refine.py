@@ -1,6 +1,6 @@
 """Adaptive threshold and reranking of ``mine``, applied to a device's results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,31 @@ import numpy.typing as npt
 
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
-__all__ = ["adaptive", "float_scores", "refine", "rerank"]
+__all__ = ["DotProducts", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
 
 #: Vector components reranked together, so that intermediate results stay in the processor's cache.
 _TOGETHER = 1 << 19
 #: Below this number scores are summed row by row, otherwise all at once, one dimension after another.
 _FEW = 256
+
+
+#: Dot products of queries (Q, D) with their rows (Q, n) of vectors (N, D).
+DotProducts = Callable[
+    [npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any]], npt.NDArray[np.float64] | None
+]
+_faster: DotProducts | None = None
+
+
+def accelerate(faster: DotProducts) -> None:
+    """Use a backend's function for the dot products of reranking from now on.
+
+    Parameters
+    ----------
+    faster : callable
+        ``faster(q, ids, vectors)`` returns the same bits as this module, or None for arrays that it does not take.
+    """
+    global _faster  # noqa: PLW0603 - backends are not known here
+    _faster = faster
 
 
 def refine(
@@ -108,14 +127,24 @@ def rerank(
     scores : float64 array of shape (Q, n)
         Scores as in `float_scores`; minus infinity in empty slots.
     """
+    scores = None if _faster is None else _faster(q, ids, vectors)
+    if scores is None:
+        scores = _row_scores(q, ids, vectors)
+    order = np.lexsort((ids, -scores))
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def _row_scores(
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    """Return the dot products of each query with its rows; minus infinity in empty slots."""
     scores = np.empty(ids.shape)
     together = max(1, _TOGETHER // max(1, ids.shape[1] * vectors.shape[1]))
     for first in range(0, len(ids), together):
         part = slice(first, first + together)
         scores[part] = _dot(q[part], vectors[np.maximum(ids[part], 0)])
     scores[ids == NO_ID] = -np.inf
-    order = np.lexsort((ids, -scores))
-    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    return scores
 
 
 def float_scores(q: npt.NDArray[np.float32], vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

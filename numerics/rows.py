@@ -27,7 +27,7 @@ def size(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(size(column) for column in value.values())
     if isinstance(value, RaggedArray):
-        return int(value.values.nbytes + value.offsets.nbytes)
+        return value.nbytes
     return int(value.nbytes)
 
 

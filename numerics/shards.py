@@ -71,7 +71,7 @@ def shard(call: Call, bounds: Sequence[int]) -> list[Call]:
 
 
 def merge(call: Call, bounds: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the values of a call from those of its shards, in the order and with the bounds of `shard`."""
+    """Return the values of a call from the values of its shards, in the order and with the bounds of `shard`."""
     if call.operator.shards is None:
         raise InputError(f"the database of {call.operator.name} may not be divided")
     return MERGES[call.operator.shards.merge](call, [0, *bounds], parts)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from ninefold.spec.data import State, content_digest
+from ninefold.spec.data import RaggedArray, State, content_digest, flattened
 from ninefold.spec.errors import DamagedDataError
 from ninefold.spec.files import written_aside
 
@@ -24,6 +25,7 @@ _DAMAGE: Final = (
     EOFError,
     KeyError,
     NotImplementedError,
+    OSError,  # a position before the start of the file
     TypeError,
     ValueError,
     zipfile.BadZipFile,
@@ -45,7 +47,7 @@ def save_state(state: State, path: Path | str) -> None:
     OSError
         The file cannot be written.
     """
-    arrays: dict[str, Any] = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
+    arrays: dict[str, Any] = {name: np.asarray(array, order="C") for name, array in flattened(state.arrays).items()}
     about = {"format": _FORMAT, "id": state.id, "version": state.version, "attributes": dict(state.attributes)}
     about["digest"] = _digest(arrays, about)
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
@@ -64,21 +66,32 @@ def load_state(path: Path | str) -> State:
         The file cannot be read.
     """
     path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as members:
-            arrays = {name: members[name] for name in members.files}
-        about = json.loads(arrays.pop(_ABOUT).tobytes())
-        known, wanted = about.pop("digest"), _FORMAT
-        if about["format"] != wanted:
-            raise DamagedDataError(f"{path} has the format {about['format']!r}, not {wanted!r}")
-        state = State(about["id"], about["version"], arrays, about["attributes"])
-    except OSError:
-        raise
-    except _DAMAGE as error:
-        raise DamagedDataError(f"{path} is not a complete file of a state: {error}") from error
+    with path.open("rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as members:
+                arrays = {name: members[name] for name in members.files}
+            about = json.loads(arrays.pop(_ABOUT).tobytes())
+            known, wanted = about.pop("digest"), _FORMAT
+            if about["format"] != wanted:
+                raise DamagedDataError(f"{path} has the format {about['format']!r}, not {wanted!r}")
+            state = State(about["id"], about["version"], _joined(arrays), about["attributes"])
+        except _DAMAGE as error:
+            raise DamagedDataError(f"{path} is not a complete file of a state: {error}") from error
     if _digest(arrays, about) != known:
         raise DamagedDataError(f"{path} is damaged: its content does not have the digest {known[:12]}")
     return state
+
+
+def _joined(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arrays with each pair of ``NAME.values`` and ``NAME.offsets`` as one ragged array."""
+    joined: dict[str, Any] = {}
+    for name, array in arrays.items():
+        stem, dot, part = name.rpartition(".")
+        if dot and part == "values":
+            joined[stem] = RaggedArray(array, arrays[f"{stem}.offsets"])
+        elif not dot:
+            joined[name] = array
+    return joined
 
 
 def _digest(arrays: dict[str, Any], about: dict[str, Any]) -> str:

@@ -11,7 +11,18 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ["Answer", "Candidate", "Database", "Kept", "RaggedArray", "Result", "State", "Task"]
+__all__ = [
+    "Answer",
+    "Candidate",
+    "Database",
+    "Kept",
+    "RaggedArray",
+    "Result",
+    "State",
+    "Task",
+    "content_digest",
+    "flattened",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +39,11 @@ class RaggedArray:
 
     values: Any
     offsets: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return int(self.values.nbytes) + int(self.offsets.nbytes)
 
     def __len__(self) -> int:
         """Return the number of lists."""
@@ -239,11 +255,21 @@ class Result(Answer):
     fallbacks: tuple[str, ...] = ()
 
 
+def flattened(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain arrays by name; a ragged array NAME becomes ``NAME.values`` and ``NAME.offsets``."""
+    plain: dict[str, Any] = {}
+    for name, array in arrays.items():
+        if isinstance(array, RaggedArray):
+            plain |= {f"{name}.values": array.values, f"{name}.offsets": array.offsets}
+        else:
+            plain[name] = array
+    return plain
+
+
 def content_digest(arrays: Mapping[str, Any], attributes: Mapping[str, int | float | str]) -> str:
-    """Return the SHA-256 of named C-contiguous arrays and attributes, in hexadecimal."""
+    """Return the SHA-256 of named C-contiguous or ragged arrays and attributes, in hexadecimal."""
     digest = hashlib.sha256(json.dumps(dict(attributes), sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
+    for name, array in sorted(flattened(arrays).items()):
         digest.update(f"\0{name}\0{array.dtype.str}\0{tuple(array.shape)}\0".encode())
         if array.nbytes:
             digest.update(memoryview(array).cast("B"))

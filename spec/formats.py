@@ -10,22 +10,27 @@ from typing import Final, Literal, get_args
 
 __all__ = [
     "CALIBRATION",
+    "CANDIDATES_MAX",
     "DIMENSIONS_MAX",
     "GRID_FRACTION_BITS",
     "GRID_MAX",
     "GRID_MIN",
     "INT32_MIN",
     "K_MAX",
+    "MACRO_CLUSTERS",
+    "MICRO_CLUSTERS",
     "MODES",
     "NIT_BITS",
     "NIT_MAX",
     "NIT_MIN",
     "NO_ID",
     "RECIPROCAL_BITS",
+    "SCANS",
     "THRESHOLDS",
     "TRITS",
     "Calibration",
     "Mode",
+    "Scan",
     "Thresholds",
     "score_bits",
 ]
@@ -52,6 +57,16 @@ GRID_MAX: Final = 2**15 - 1
 
 #: ``normalised`` similarity: recip = (isqrt(2**34 // n) + 1) >> 1, then (score * recip) >> 8.
 RECIPROCAL_BITS: Final = 34
+
+#: Clusters of a clustered database, and clusters within each of them.
+MACRO_CLUSTERS: Final = 64
+MICRO_CLUSTERS: Final = 16
+#: Rows that the scan of the sign plane may keep for a query.
+CANDIDATES_MAX: Final = 8192
+
+#: Parts of a row that the first stage of a search reads: all nits, or only their signs.
+Scan = Literal["nits", "signs"]
+SCANS: Final[tuple[Scan, ...]] = get_args(Scan)
 
 Mode = Literal["tanh", "linear"]
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)

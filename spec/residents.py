@@ -44,7 +44,7 @@ class LoadedResidents:
         ``copy(resident)`` returns the form for operators without ``load``; by default None, for devices that compute
         with the arrays of the call.
     free : callable, optional
-        ``free(form)`` frees a form of an unloaded resident.
+        ``free(form)`` frees a form of an unloaded resident; None is not freed.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class LoadedResidents:
                     found[getattr(module, "load", None)] = None
         if found:
             return list(found)
-        if len(refusals) == 1:
+        if len({str(error) for error in refusals.values()}) == 1:
             raise next(iter(refusals.values()))
         if refusals:
             reasons = "; ".join(f"{name}: {error}" for name, error in refusals.items())
@@ -165,7 +165,8 @@ class LoadedResidents:
 
     def _drop(self, held: _Held) -> None:
         for form in held.forms.values():
-            self._free(form)
+            if form is not None:
+                self._free(form)
 
 
 def load_and_run(device: Device, call: Call) -> Answer:

@@ -16,7 +16,7 @@ __all__ = ["EXACT", "MEASURES", "Bound", "Exact", "Scale", "Tolerance"]
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "absolute": "largest absolute value of the difference",
-        "relative": "largest absolute value of the difference, divided by that of the golden model's element",
+        "relative": "largest absolute value of the difference, divided by the magnitude of the golden model's element",
         "ulp": "largest difference, in units in the last place of the golden model's element",
         "cosine": "smallest cosine of the angle between the two, along the last axis",
     }

@@ -1,6 +1,6 @@
 """Dot products of nits by OpenVINO, exact, with the packed nits themselves as the graph's weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ from ninefold.numerics.ranked import Ranked, Selection, empty
 
 from .target import Target
 
-__all__ = ["BLOCK", "Product", "search"]
+__all__ = ["BLOCK", "Product", "all_scores", "search"]
 
 #: Nits in one graph.
 BLOCK: Final = 1 << 22
@@ -95,3 +95,17 @@ def search(nits: npt.NDArray[np.int8], products: Iterable[tuple[int, Product]], 
     for part, selection in zip(parts, selections, strict=True):
         ids[part], scores[part, : selection.count] = selection.ids, selection.scores[:, : selection.count]
     return ids, scores
+
+
+def all_scores(nits: npt.NDArray[np.int8], products: Sequence[tuple[int, Product]]) -> npt.NDArray[np.int32]:
+    """Return the scores (Q, N) of queries (Q, D) against all rows; see `search` for `products`."""
+    rows = sum(product.rows for _, product in products)
+    scores = np.empty((len(nits), rows), np.int32)
+    for first, product in products:
+        for start in range(0, len(nits), _QUERIES):
+            some = nits[start : start + _QUERIES]
+            queries = np.zeros((len(some), product.width), np.float32)
+            queries[:, : nits.shape[1]] = some
+            memory = np.empty(len(queries) * product.rows, np.float32)
+            scores[start : start + len(some), first : first + product.rows] = product.scores(queries, memory)
+    return scores

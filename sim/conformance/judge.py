@@ -26,7 +26,7 @@ def judged(device: Device, case: Case, wanted: Mapping[str, Any] | None = None) 
     device : Device
         Open device; residents of the case are loaded on it.
     case : Call or Sequence
-        Case to run. A sequence goes on from the states that the device returns, so that each step is judged by itself.
+        Case to run. Each step of a sequence starts from the state that the device returned, so it is judged by itself.
     wanted : mapping of str to array, optional
         Values of the golden model for a call, if they are known.
     """
@@ -82,7 +82,7 @@ def difference(call: Call, values: Mapping[str, Any], wanted: Mapping[str, Any])
 
 
 def state_difference(call: Call, state: State, wanted: Mapping[str, Any]) -> str:
-    """Return the first difference of a state's arrays from those of the golden model, or an empty string."""
+    """Return the first difference of a state's arrays from the golden model's, or an empty string."""
     for field in call.operator.layout_of(call.operator.state_name).fields:
         got, want = state.arrays.get(field.name), wanted.get(field.name)
         if got is None or want is None:

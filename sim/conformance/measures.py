@@ -30,7 +30,7 @@ def absolute(got: _Array, want: _Array) -> _Array:
 
 
 def relative(got: _Array, want: _Array) -> _Array:
-    """Return the absolute value of the difference divided by that of `want`; infinity where only `want` is 0."""
+    """Return the magnitude of the difference divided by the magnitude of `want`; infinity where only `want` is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(got == want, 0.0, absolute(got, want) / np.abs(_wide(want)))
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.quantise import grid
 from ninefold.numerics.ranked import empty, merged
+from ninefold.numerics.stages import check_plain
 from ninefold.sim.rtl.device import RtlDevice, Store
 from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid_words, nit_words
 from ninefold.spec.data import Answer, Database
@@ -28,6 +29,7 @@ def load(device: RtlDevice, database: Database) -> None:  # noqa: ARG001 - a que
 def run(device: RtlDevice, call: Call) -> Answer:
     """Stream all queries through each page of the database, and merge the results of the pages."""
     started = perf_counter()
+    check_plain(call, device.name)
     database, k = call.database(), call.options["k"]
     q = np.asarray(call.arguments["q"])
     rows = call.sizes["N"]

@@ -1,4 +1,4 @@
-"""Signatures of all operators: those of this folder, and those of other packages.
+"""Signatures of all operators: the ones in this folder, and the ones of other packages.
 
 This folder is scanned for modules with an ``OPERATOR``. Another package adds operators by entry points of the group
 ``ninefold.operators``, whose value is a package with the modules ``signature`` (with ``OPERATOR``), ``golden``,
@@ -76,7 +76,7 @@ def add(package: str | Path) -> Operator:
     if not isinstance(operator, Operator):
         raise InputError(f"OPERATOR of {package} must be an Operator, not {type(operator).__name__}")
     if operator.name in _found and _packages.get(operator.name) != name:
-        raise InputError(f"{package} may not take the name {operator.name}, which is that of another operator")
+        raise InputError(f"{package} may not take the name {operator.name}, which another operator has")
     _found[operator.name], _packages[operator.name] = operator, name
     return operator
 

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from ninefold.host.embedding import Embedder
 from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
-from ninefold.spec.formats import NIT_MAX, NIT_MIN, Mode
+from ninefold.spec.formats import MACRO_CLUSTERS, MICRO_CLUSTERS, NIT_MAX, NIT_MIN, Mode
 
-__all__ = ["F32", "calibrated", "coarse", "database", "nits", "real_embeddings"]
+__all__ = ["F32", "calibrated", "clustered", "coarse", "database", "mask", "nits", "real_embeddings"]
 
 F32 = np.float32
+LISTS = MACRO_CLUSTERS * MICRO_CLUSTERS
 
 
 @cache
@@ -54,3 +55,25 @@ def database(nits: npt.NDArray[np.int8], scale: float = 1.0, mode: Mode = "tanh"
 
 def nits(rng: np.random.Generator, *shape: int, low: int = NIT_MIN, high: int = NIT_MAX) -> npt.NDArray[np.int8]:
     return rng.integers(low, high + 1, shape, dtype=np.int8)
+
+
+def clustered(rng: np.random.Generator, nits: npt.NDArray[np.int8], mode: Mode = "linear") -> Database:
+    """A database with any centroids, and lists of any length, some of them empty; any will do, as for the nits."""
+    plain = database(nits, 1.0, mode)
+    rows, dimensions = nits.shape
+    lists = np.sort(rng.integers(0, LISTS, rows) // 7 * 7)
+    clusters = {
+        "order": rng.permutation(rows),
+        "starts": np.searchsorted(lists, np.arange(LISTS + 1)),
+        "macro": pack(rng.integers(-1, 2, (MACRO_CLUSTERS, dimensions), dtype=np.int8)),
+        "micro": pack(rng.integers(-1, 2, (LISTS, dimensions), dtype=np.int8)),
+    }
+    clusters["order"] = np.concatenate(
+        [np.sort(part) for part in np.split(clusters["order"], clusters["starts"][1:-1])]
+    )
+    return Database({**plain.arrays, **clusters}, {**plain.attributes, "centroid_scale": 1.0})
+
+
+def mask(rng: np.random.Generator, rows: int, share: float) -> npt.NDArray[np.uint8]:
+    """A bit for each row, set for about this share of them."""
+    return np.packbits(rng.random(rows) < share, bitorder="little")

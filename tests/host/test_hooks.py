@@ -92,3 +92,47 @@ def test_calibrate_and_embed() -> None:
     assert "must not contain NaN" in flaw(
         "embed", "full", vectors=np.where(np.arange(5)[:, None] == 1, np.nan, vectors).astype("f4")
     )
+
+
+def test_searches_by_signs_lists_and_masks() -> None:
+    case = "signs, 5 clusters, 3 lists"
+    ids, count = (of("mine", case, name) for name in ("ids", "count"))
+    full = int(np.flatnonzero(count == ids.shape[1])[0])
+    database = calls_of("mine")[case].database()
+    outside = next(row for row in range(300) if row not in np.asarray(expected("mine", case)["ids"]))
+    wrong = ids.copy()
+    wrong[full, 0] = outside
+    assert flaw("mine", case, ids=wrong) != ""
+    masked = "2% allowed"
+    allowed = np.unpackbits(calls_of("mine")[masked].arguments["allowed"], bitorder="little")
+    wrong = of("mine", masked, "ids")
+    wrong[0, 0] = np.flatnonzero(allowed[:300] == 0)[0]
+    assert "which is not allowed" in flaw("mine", masked, ids=wrong)
+    assert "the count of query 0 is" in flaw("mine", masked, count=of("mine", masked, "count") + 1)
+    assert database.arrays["starts"][-1] == 300
+
+
+def test_candidates() -> None:
+    case = "ties, keep = 64"
+    ids, scores = (of("candidates", case, name) for name in ("ids", "scores"))
+    assert "holds a wrong score" in flaw("candidates", case, scores=scores + 2)
+    swapped = ids.copy()
+    swapped[:, [0, 1]] = swapped[:, [1, 0]]
+    assert flaw("candidates", case, ids=swapped) != ""
+    # The best row is dropped and the next one added at the end: each score and the order are right.
+    call = calls_of("candidates")[case]
+    from ninefold.sim import golden
+
+    longer = golden.answer(call.with_options(keep=65))
+    cut = {name: longer[name][:, 1:] for name in ("ids", "scores")}
+    answer = Answer({**cut, "count": longer["count"] - 1})
+    texts = [hooks.check(call, answer, np.random.default_rng(seed)) for seed in range(9)]
+    assert any("omits row" in text for text in texts)
+
+
+def test_probe() -> None:
+    case = "24 dimensions, 8 x 4"
+    ids, scores, count = (of("probe", case, name) for name in ("ids", "scores", "count"))
+    assert "not the nearest ones" in flaw("probe", case, ids=ids[:, ::-1])
+    assert "holds a wrong score" in flaw("probe", case, scores=scores - 1)
+    assert "the count of query 0 is 32, not 31" in flaw("probe", case, count=count - 1)

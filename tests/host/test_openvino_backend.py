@@ -171,7 +171,7 @@ def test_protocols_and_operators(device: OpenVinoDevice) -> None:
     assert isinstance(backend, Backend)
     assert isinstance(device, Device)
     operators = backend.operators()
-    assert [name for name, reason in operators.items() if reason] == ["calibrate"]
+    assert [name for name, reason in operators.items() if reason] == ["calibrate", "probe"]
     assert device.capacity_bytes is None
 
 

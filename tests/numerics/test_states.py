@@ -9,7 +9,7 @@ import pytest
 
 from ninefold.numerics.states import load_state, save_state
 from ninefold.spec import files
-from ninefold.spec.data import State
+from ninefold.spec.data import RaggedArray, State, flattened
 from ninefold.spec.errors import DamagedDataError
 
 
@@ -19,20 +19,24 @@ def state(version: int = 3, value: float = 0.1) -> State:
         "rows": np.arange(6, dtype=np.float16).reshape(2, 3),
         "total": np.int64(-7),
         "empty": np.zeros((0, 4), np.uint8),
+        "links": RaggedArray(np.array([5, 6, 7], np.uint8), np.array([0, 2, 2, 3], np.int64)),
     }
     return State("wave é", version, arrays, {"dt": 0.1, "extent": 2**40, "mode": "tanh"})
 
 
 def same(a: State, b: State) -> bool:
     def bits(state: State) -> object:
-        return [(name, np.asarray(x).tobytes(), x.dtype, x.shape) for name, x in state.arrays.items()]
+        return [(name, np.asarray(x).tobytes(), x.dtype, x.shape) for name, x in flattened(state.arrays).items()]
 
     return (a.id, a.version, a.attributes, bits(a)) == (b.id, b.version, b.attributes, bits(b))
 
 
 def test_every_bit_comes_back(tmp_path: Path) -> None:
     save_state(state(), tmp_path / "a.npz")
-    assert same(state(), load_state(tmp_path / "a.npz"))
+    loaded = load_state(tmp_path / "a.npz")
+    assert same(state(), loaded)
+    assert [loaded.arrays["links"][i].tolist() for i in range(3)] == [[5, 6], [], [7]]
+    assert loaded.nbytes == state().nbytes
     with np.load(tmp_path / "a.npz") as plain:
         assert plain["rows"].tolist() == [[0, 1, 2], [3, 4, 5]]
 

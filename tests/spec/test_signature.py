@@ -35,11 +35,13 @@ def refused(message: str, operator: str, arguments: dict[str, Any], **options: A
 
 X = np.zeros((2, 3), np.float32)
 NITS = np.zeros((2, 3), np.int8)
+SEARCH = {"q": np.zeros((1, 4), np.float32), "database": database()}
 
 
 def test_bind_fills_defaults_and_settles_sizes() -> None:
     call = OPERATORS["mine"].bind({"q": np.zeros((2, 4), np.float32), "database": database()})
-    assert dict(call.options) == {"k": 10, "threshold": None, "rerank": None}
+    plain = {"scan": "nits", "oversample": 32, "macro": None, "micro": None}
+    assert dict(call.options) == {"k": 10, "threshold": None, "rerank": None, **plain}
     assert dict(call.sizes) == {"Q": 2, "D": 4, "N": 5}
     assert call.with_options(k=3).options["k"] == 3
 
@@ -90,6 +92,18 @@ def test_leading_axes_may_be_any() -> None:
          {"scores": NITS.astype(np.int32), "ids": np.arange(2)}, {"k": 1}),
         ("database must be a database, not int", "mine", {"q": X, "database": 3}, {}),
         ("database has D = 4 where the other arguments have 3", "mine", {"q": X, "database": database()}, {}),
+        ("macro needs micro too: both choose the lists that are searched", "mine", SEARCH, {"macro": 3}),
+        ("micro needs macro too: both choose the lists that are searched", "mine", SEARCH, {"micro": 3}),
+        ("macro and micro need a database with clusters; this one has no order, starts, macro, micro", "mine",
+         SEARCH, {"macro": 3, "micro": 2}),
+        ("macro must be an integer from 1 to 64, not 65", "mine", SEARCH, {"macro": 65, "micro": 1}),
+        ("scan must be one of nits, signs, not 'bits'", "mine", SEARCH, {"scan": "bits"}),
+        ("rows kept by the scan of signs, k * rerank * oversample, must be 1 to 8192, not 16384", "mine",
+         SEARCH, {"scan": "signs", "k": 64, "rerank": 4, "oversample": 64}),
+        ("allowed must have ceil(N / 8) = 1, not 2 (shape (2,))", "mine",
+         {**SEARCH, "allowed": np.zeros(2, np.uint8)}, {}),
+        ("allowed has a bit set for row 5 or above, and the database has 5 rows", "mine",
+         {**SEARCH, "allowed": np.full(1, 32, np.uint8)}, {}),
         ("rerank * k must be 1 to 256, not 400", "mine",
          {"q": np.zeros((1, 4), np.float32), "database": database()}, {"k": 100, "rerank": 4}),
     ],

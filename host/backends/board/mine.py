@@ -7,6 +7,7 @@ import numpy as np
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import grid, quantise
 from ninefold.numerics.ranked import empty
+from ninefold.numerics.stages import check_plain
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
@@ -37,6 +38,7 @@ def run(device: "BoardDevice", call: Call) -> Answer:
     UnsupportedError
         More results per query or more dimensions than the board supports; the message gives both numbers.
     """
+    check_plain(call, device.name)
     database, k = call.database(), call.options["k"]
     q = np.asarray(call.arguments["q"])
     ids, scores = empty(len(q), k, np.int32)

@@ -4,8 +4,9 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from ninefold.host.refine import accelerate
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import HOST, Found, Missing
@@ -16,6 +17,7 @@ from ninefold.spec.text import counted
 
 from .engine import Engine
 from .paths import PATHS, best, default_threads, make, processor, why_not
+from .rerank import dot_products
 
 __all__ = ["Cpu", "CpuDevice"]
 
@@ -106,13 +108,17 @@ class CpuDevice:
     ----------
     path : str
         Path of a search, e.g. ``"avx2"``, with the note if there is one.
+    residents : LoadedResidents
+        Loaded databases and states.
     """
 
     def __init__(self, name: str, runners: Runners, engine: Engine, note: str = "") -> None:
         self.name = name
         self.engine = engine
         self.path = f"{engine.path} ({note})" if note else engine.path
-        self._residents = LoadedResidents(self, runners)
+        self.residents = LoadedResidents(self, runners)
+        if engine.kernel is not None:
+            accelerate(partial(dot_products, engine.kernel))
 
     @property
     def capacity_bytes(self) -> int | None:
@@ -121,15 +127,15 @@ class CpuDevice:
 
     def load(self, resident: Database | State) -> None:
         """Check a resident; nothing is copied. See `LoadedResidents.load`."""
-        self._residents.load(resident)
+        self.residents.load(resident)
 
     def unload(self, key: str) -> None:
         """Forget a resident; data kept for a database is freed with the database."""
-        self._residents.unload(key)
+        self.residents.unload(key)
 
     def run(self, call: Call) -> Answer:
         """Run one call."""
-        return self._residents.run(call)
+        return self.residents.run(call)
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""

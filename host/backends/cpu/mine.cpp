@@ -138,4 +138,51 @@ NINEFOLD_INTERFACE(mine)(std::int64_t path, std::int64_t threads, const std::uin
     return 0;
 }
 
+// Search some rows of packed nits for each query: those at rows[query * stride] and after it, number[query] of them. Rows
+// ascend, so that of equal scores the lower row comes first. Writes ids, scores (queries x k) and count (queries).
+NINEFOLD_INTERFACE(mine_among)(std::int64_t path, std::int64_t threads, const std::uint8_t* packed,
+                               std::int64_t row_bytes, const std::int64_t* rows, const std::int64_t* number,
+                               std::int64_t stride, const std::int8_t* nits, std::int64_t queries,
+                               std::int64_t dimensions, std::int64_t k, std::int64_t* ids, std::int32_t* scores,
+                               std::int32_t* count) {
+    try {
+        std::int64_t most = 1, all = 0;
+        for (std::int64_t query = 0; query < queries; query++) {
+            most = number[query] > most ? number[query] : most;
+            all += number[query];
+        }
+        threads = useful(threads, all * row_bytes * 2);
+        std::vector<std::uint8_t> copies(threads * most * row_bytes);
+        std::vector<Hit> hits(static_cast<std::size_t>(queries) * k);
+        std::vector<std::int32_t> bar(queries, INT32_MIN);
+        std::vector<Queries> prepared;
+        prepared.reserve(queries);
+        for (std::int64_t query = 0; query < queries; query++) {
+            prepared.emplace_back(nits + query * dimensions, 1, dimensions, row_bytes);
+        }
+        std::vector<Scratch> scratch;
+        for (std::int64_t i = 0; i < threads; i++) scratch.emplace_back(prepared[0].job(nullptr, 0, row_bytes).padded);
+        share(queries, 1, threads, [&](int thread, std::int64_t query, std::int64_t) {
+            constexpr std::int64_t kAhead = 8;
+            std::uint8_t* copy = &copies[thread * most * row_bytes];
+            const std::int64_t* some = rows + query * stride;
+            for (std::int64_t i = 0; i < number[query]; i++) {
+                if (i + kAhead < number[query]) __builtin_prefetch(packed + some[i + kAhead] * row_bytes);
+                std::memcpy(copy + i * row_bytes, packed + some[i] * row_bytes, row_bytes);
+            }
+            count[query] = 0;
+            Lists best{static_cast<int>(k), &hits[query * k], count + query, &bar[query]};
+            const Job job = prepared[query].job(copy, number[query], row_bytes);
+            search_paths[path](job, 0, job.rows, best, scratch[thread].get());
+            for (int i = 0; i < count[query]; i++) {
+                ids[query * k + i] = some[hits[query * k + i].id];
+                scores[query * k + i] = hits[query * k + i].score;
+            }
+        });
+    } catch (const std::bad_alloc&) {
+        return kOutOfMemory;
+    }
+    return 0;
+}
+
 #endif

@@ -1,24 +1,26 @@
 """``mine`` on the CPU."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ninefold.numerics.databases import checked_nits
-from ninefold.numerics.quantise import quantise
 from ninefold.numerics.ranked import Ranked, Selection, empty
+from ninefold.numerics.stages import candidates_call, eligible_rows, quantised
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
+from . import candidates
 from .engine import Engine, blocks
 from .kernel import Kernel
 
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["RATING", "load", "nearest", "run"]
+__all__ = ["RATING", "among", "load", "nearest", "run"]
 
 #: High: the C++ kernel searches.
 RATING = 8
@@ -32,20 +34,70 @@ _BLOCK_BYTES = 4 << 20
 def run(device: "CpuDevice", call: Call) -> Answer:
     """Quantise the queries and search the packed nits in place."""
     started = time.perf_counter()
-    database = call.database()
-    scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
-    nits = quantise(np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
-    packed = database.arrays["nits"]
-    ids, scores = nearest(device.engine, nits, packed, call.options["k"])
-    count = np.empty(len(ids), np.int64)
-    count[:] = min(call.options["k"], len(packed))
-    metrics = {"seconds": time.perf_counter() - started}
-    return Answer({"ids": ids, "scores": scores, "count": count}, device.path, metrics)
+    nits, packed, k = quantised(call), call.database().arrays["nits"], call.options["k"]
+    if call.options["scan"] == "signs":
+        first = candidates.found(device, candidates_call(call), nits)
+        kept = [np.sort(ids[:number]) for ids, number in zip(first["ids"], first["count"], strict=True)]
+        values = among(device.engine, nits, packed, kept, k)
+    elif (eligible := eligible_rows(call, nits)) is not None:
+        values = among(device.engine, nits, packed, eligible, k)
+    else:
+        ids, scores = nearest(device.engine, nits, packed, k)
+        values = {"ids": ids, "scores": scores, "count": np.full(len(ids), min(k, len(packed)), np.int64)}
+    return Answer(values, device.path, {"seconds": time.perf_counter() - started})
 
 
 def load(device: "CpuDevice", database: Database) -> None:  # noqa: ARG001 - rows are searched where they are
     """Check a database."""
     checked_nits(database)
+
+
+def among(
+    engine: Engine,
+    nits: npt.NDArray[np.int8],
+    packed: npt.NDArray[np.uint8],
+    rows: Sequence[npt.NDArray[np.int64]],
+    k: int,
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the best k of some rows for each query, as ``mine`` does; see `nearest`.
+
+    Parameters
+    ----------
+    engine, nits, packed, k : Engine, int8 array, uint8 array, int
+        As `nearest` takes them.
+    rows : sequence of int64 array
+        Rows to score for each query, ascending.
+    """
+    ids, scores = empty(len(nits), k, np.int32)
+    count = np.zeros(len(nits), np.int32)
+    if engine.kernel is not None:
+        _among_by_kernel(engine.kernel, nits, np.ascontiguousarray(packed), rows, (ids, scores), count)
+        return {"ids": ids, "scores": scores, "count": count.astype(np.int64)}
+    for query, numbers in enumerate(rows):
+        found, best = nearest(engine, nits[query : query + 1], np.asarray(packed)[numbers], k)
+        count[query] = number = min(k, len(numbers))
+        ids[query, :number], scores[query, :number] = numbers[found[0, :number]], best[0, :number]
+    return {"ids": ids, "scores": scores, "count": count.astype(np.int64)}
+
+
+def _among_by_kernel(
+    kernel: Kernel,
+    nits: npt.NDArray[np.int8],
+    packed: npt.NDArray[np.uint8],
+    rows: Sequence[npt.NDArray[np.int64]],
+    found: Ranked,
+    count: npt.NDArray[np.int32],
+) -> None:
+    ids, scores = found
+    longest = max((len(numbers) for numbers in rows), default=0)
+    for part in blocks(len(nits), max(1, kernel.products // max(1, longest * nits.shape[1]))):
+        number = np.array([len(numbers) for numbers in rows[part]], np.int64)
+        padded = np.zeros((len(number), max(1, longest)), np.int64)
+        for line, numbers in zip(padded, rows[part], strict=True):
+            line[: len(numbers)] = numbers
+        some = np.ascontiguousarray(nits[part])
+        shape = packed.shape[1], padded, number, padded.shape[1]
+        kernel("mine_among", packed, *shape, some, *some.shape, ids.shape[1], ids[part], scores[part], count[part])
 
 
 def nearest(engine: Engine, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:

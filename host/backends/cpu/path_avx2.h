@@ -58,6 +58,16 @@ struct Avx2 {
         out[0] = _mm256_permute2x128_si256(in[0], in[1], 0x20);
         out[1] = _mm256_permute2x128_si256(in[0], in[1], 0x31);
     }
+    static Vec low4(Vec v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+    static Vec high4(Vec v) { return low4(_mm256_srli_epi16(v, 4)); }
+    static Vec look_up(const std::uint8_t* table, Vec v) {
+        const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(entries), v);
+    }
+    static Vec add8(Vec a, Vec b) { return _mm256_add_epi8(a, b); }
+    static Vec add16(Vec a, Vec b) { return _mm256_add_epi16(a, b); }
+    static Vec even8(Vec v) { return _mm256_and_si256(v, _mm256_set1_epi16(255)); }
+    static Vec odd8(Vec v) { return _mm256_srli_epi16(v, 8); }
 };
 
 using Isa = Avx2;

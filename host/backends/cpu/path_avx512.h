@@ -47,6 +47,16 @@ struct Avx512 {
     static Vec hi64(Vec a, Vec b) { return _mm512_unpackhi_epi64(a, b); }
     template <int kBlocks>
     static Vec shuffle(Vec a, Vec b) { return _mm512_shuffle_i32x4(a, b, kBlocks); }
+    static Vec low4(Vec v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+    static Vec high4(Vec v) { return low4(_mm512_srli_epi16(v, 4)); }
+    static Vec look_up(const std::uint8_t* table, Vec v) {
+        const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), v);
+    }
+    static Vec add8(Vec a, Vec b) { return _mm512_add_epi8(a, b); }
+    static Vec add16(Vec a, Vec b) { return _mm512_add_epi16(a, b); }
+    static Vec even8(Vec v) { return _mm512_and_si512(v, _mm512_set1_epi16(255)); }
+    static Vec odd8(Vec v) { return _mm512_srli_epi16(v, 8); }
 };
 
 using Isa = Avx512;

@@ -86,6 +86,40 @@ struct Emulated {
         }
         return v;
     }
+    static Vec low4(Vec v) {
+        for (auto& byte : v.bytes) byte &= 15;
+        return v;
+    }
+    static Vec high4(Vec v) {
+        for (auto& byte : v.bytes) byte >>= 4;
+        return v;
+    }
+    static Vec look_up(const std::uint8_t* table, Vec v) {
+        for (auto& byte : v.bytes) byte = table[byte];
+        return v;
+    }
+    static Vec add8(Vec a, const Vec& b) {
+        for (int i = 0; i < kBytes; i++) a.bytes[i] += b.bytes[i];
+        return a;
+    }
+    static Vec add16(const Vec& a, const Vec& b) {
+        std::uint16_t x[kBytes / 2], y[kBytes / 2];
+        store(x, a);
+        store(y, b);
+        for (int i = 0; i < kBytes / 2; i++) x[i] += y[i];
+        return load(x);
+    }
+    static Vec even8(Vec v) {
+        for (int i = 1; i < kBytes; i += 2) v.bytes[i] = 0;
+        return v;
+    }
+    static Vec odd8(Vec v) {
+        for (int i = 0; i < kBytes; i += 2) {
+            v.bytes[i] = v.bytes[i + 1];
+            v.bytes[i + 1] = 0;
+        }
+        return v;
+    }
 };
 
 using Isa = Emulated;

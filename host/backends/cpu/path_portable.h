@@ -49,6 +49,17 @@ struct Portable {
     static Vec lo64(Vec a, Vec b) { return (Vec)Longs{((Longs)a)[0], ((Longs)b)[0]}; }
     static Vec hi64(Vec a, Vec b) { return (Vec)Longs{((Longs)a)[1], ((Longs)b)[1]}; }
     static void join(const Vec (&in)[1], Vec (&out)[1]) { out[0] = in[0]; }
+    using Halves __attribute__((vector_size(16))) = std::uint16_t;
+    static Vec low4(Vec v) { return v & 15; }
+    static Vec high4(Vec v) { return v >> 4; }
+    static Vec look_up(const std::uint8_t* table, Vec v) {
+        for (int i = 0; i < kBytes; i++) v[i] = table[v[i]];
+        return v;
+    }
+    static Vec add8(Vec a, Vec b) { return a + b; }
+    static Vec add16(Vec a, Vec b) { return (Vec)((Halves)a + (Halves)b); }
+    static Vec even8(Vec v) { return (Vec)((Halves)v & 255); }
+    static Vec odd8(Vec v) { return (Vec)((Halves)v >> 8); }
 };
 
 using Isa = Portable;

@@ -9,6 +9,10 @@
 //   splat32(i), add(a, b)        int32 lanes
 //   above(a, i)                  bit mask of the lanes that exceed i
 //   lo32, hi32, lo64, hi64       interleave the low or high halves of the 16-byte blocks of two vectors
+//   low4, high4                  the low or high nibble of each byte
+//   look_up(p, v)                entries of the 16-byte table at p, of which each byte of v is below 16
+//   add8, add16                  lanes of 8 and 16 bits
+//   even8, odd8                  the even or odd bytes, as lanes of 16 bits
 //   shuffle<i>(a, b)             (64 bytes) blocks of a, then of b; join(in, out) (others) transposes blocks
 #pragma once
 

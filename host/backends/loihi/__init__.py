@@ -7,6 +7,7 @@ __all__ = ["REASON", "REASONS", "Loihi"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no network of neurons is written for it"
 REASONS = {
+    "probe": "a database has 1,088 centroids, which the host scores before the chip has taken one spike",
     "calibrate": "the scale is chosen once per database by a floating-point search, before the chip is loaded",
     "embedding": "the sentence model is a floating-point transformer, and the chip adds integers",
     "quantise": "its first step is a float32 product, and a membrane adds integers; "

@@ -123,6 +123,13 @@ class Rows:
                 part[fired] = score
         return scores
 
+    def all_scores(self, queries: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+        """Return all dot products with queries (Q, D), int32 of shape (Q, N)."""
+        scores = np.zeros((len(queries), self._count), np.int32)
+        for query, row in zip(queries, scores, strict=True):
+            row[:] = self.scores(query)
+        return scores
+
     def best(self, query: npt.NDArray[np.int8], k: int) -> Ranked:
         """Return the k rows with the largest dot products, whose neurons fire first; ties by row."""
         ids, scores = np.zeros(0, np.int64), np.zeros(0, np.int32)

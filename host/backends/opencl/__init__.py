@@ -7,6 +7,7 @@ __all__ = ["REASON", "REASONS", "OpenCl"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no OpenCL kernel is written for it"
 REASONS = {
+    "probe": "a database has 1,088 centroids, which the host scores in less time than a kernel takes to start",
     "calibrate": "its reference ranking sums float64 products in index order, and many OpenCL devices have no double "
     "precision; the scale is chosen once per database, so the CPU does it",
     "embedding": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.spec.data import Database, RaggedArray, State
+from ninefold.spec.data import Database, State, flattened
 from ninefold.spec.errors import UnsupportedError
 
 from .failures import guarded
@@ -87,12 +87,7 @@ class Memory:
         UnsupportedError
             The arrays do not fit; the message gives the numbers.
         """
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for name, array in resident.arrays.items():
-            if isinstance(array, RaggedArray):
-                arrays |= {f"{name}.values": np.asarray(array.values), f"{name}.offsets": np.asarray(array.offsets)}
-            else:
-                arrays[name] = np.asarray(array)
+        arrays = {name: np.asarray(array) for name, array in flattened(resident.arrays).items()}
         self._check(sum(array.nbytes for array in arrays.values()), ", ".join(arrays))
         made: dict[str, cl.Buffer | None] = {}
         try:

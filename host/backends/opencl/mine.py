@@ -1,16 +1,19 @@
 """``mine`` on OpenCL: similarity and top-k in one kernel, so that scores never leave the device."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ninefold.numerics.databases import checked_nits
-from ninefold.numerics.quantise import quantise
+from ninefold.numerics.stages import is_plain, mined, quantised
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
+from .candidates import derive
 from .memory import RowBuffer
 from .merging import best_keys, results
+from .scoring import all_scores
 
 if TYPE_CHECKING:
     from .device import OpenClDevice
@@ -32,20 +35,36 @@ def load(device: "OpenClDevice", database: Database) -> list[RowBuffer]:
 
 def run(device: "OpenClDevice", call: Call) -> Answer:
     """Quantise the queries, score them against every part of the database and merge the lists."""
-    database, k = call.database(), call.options["k"]
+    database = call.database()
     parts: list[RowBuffer] = device.residents.form(database, load)
-    kernels = device.kernels(call.sizes["D"])
-    q = np.asarray(call.arguments["q"])
+    path = device.kernels(call.sizes["D"]).path
     with device.timed() as metrics:
-        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
-        nits = quantise(q, scale, mode)  # type: ignore[arg-type]  # load has checked the mode
-        keys = np.full((len(q), k), np.iinfo(np.int64).min)
-        step = min(_QUERIES, max(4, _PRODUCTS // max(1, call.sizes["N"] * call.sizes["D"])))
-        for first in range(0, len(q) if parts else 0, step):
-            block = nits[first : first + step]
-            found = [kernels.mine(rows, block, k) for rows in parts]
-            keys[first : first + step] = best_keys(np.concatenate(found, axis=1), k)
-        count = min(k, call.sizes["N"])
-        ids, scores = results(keys, count)
-    values = {"ids": ids, "scores": scores, "count": np.full(len(q), count, np.int64)}
-    return Answer(values, kernels.path, metrics)
+        nits = quantised(call)
+        if is_plain(call):
+            values = _listed(device, call, nits, parts)
+        else:
+            rows, form = call.sizes["N"], device.residents.form
+            path += ", selection on the host"
+            values = mined(
+                call,
+                nits,
+                lambda queries: all_scores(device, parts, queries, rows),
+                lambda queries: all_scores(device, form(database, derive), queries, rows),
+            )
+    return Answer(values, path, metrics)
+
+
+def _listed(
+    device: "OpenClDevice", call: Call, nits: npt.NDArray[np.int8], parts: list[RowBuffer]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the best rows of lists that the kernels keep, so that scores never leave the device."""
+    k, kernels = call.options["k"], device.kernels(call.sizes["D"])
+    keys = np.full((len(nits), k), np.iinfo(np.int64).min)
+    step = min(_QUERIES, max(4, _PRODUCTS // max(1, call.sizes["N"] * call.sizes["D"])))
+    for first in range(0, len(nits) if parts else 0, step):
+        block = nits[first : first + step]
+        found = [kernels.mine(rows, block, k) for rows in parts]
+        keys[first : first + step] = best_keys(np.concatenate(found, axis=1), k)
+    count = min(k, call.sizes["N"])
+    ids, scores = results(keys, count)
+    return {"ids": ids, "scores": scores, "count": np.full(len(nits), count, np.int64)}

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ninefold.host.openvino_runtime import Product, search
+from ninefold.host.openvino_runtime import Product, all_scores, search
 from ninefold.numerics.databases import checked_nits
+from ninefold.numerics.stages import is_plain, mined
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
+from .candidates import derive
 from .quantise import quantise
 
 if TYPE_CHECKING:
@@ -32,7 +34,15 @@ def run(device: "OpenVinoDevice", call: Call) -> Answer:
     with device.timed() as metrics:
         scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
         nits = quantise(device, np.asarray(call.arguments["q"]), scale, mode)  # type: ignore[arg-type]
-        ids, scores = search(nits, device.residents.form(database, load), k)
-        count = np.full(len(ids), min(k, call.sizes["N"]), np.int64)
-    path = device.path("product with packed nits, selection on the host")
-    return Answer({"ids": ids, "scores": scores, "count": count}, path, metrics)
+        if is_plain(call):
+            ids, scores = search(nits, device.residents.form(database, load), k)
+            values = {"ids": ids, "scores": scores, "count": np.full(len(ids), min(k, call.sizes["N"]), np.int64)}
+        else:
+            form = device.residents.form
+            values = mined(
+                call,
+                nits,
+                lambda queries: all_scores(queries, form(database, load)),
+                lambda queries: all_scores(queries, form(database, derive)),
+            )
+    return Answer(values, device.path("product with packed nits, selection on the host"), metrics)

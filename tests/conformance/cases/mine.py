@@ -9,7 +9,7 @@ import numpy as np
 from ninefold.spec.formats import MODES
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.signature import Call
-from tests.conformance.data import F32, calibrated, database, nits, real_embeddings
+from tests.conformance.data import F32, calibrated, clustered, database, mask, nits, real_embeddings
 
 __all__ = ["cases"]
 
@@ -33,4 +33,20 @@ def cases(rng: np.random.Generator) -> Iterator[tuple[str, Call]]:
     yield "odd dimensions", operator.bind({"q": q[:, :23], "database": database(nits(rng, 50, 23))}, {"k": 10})
     yield "one dimension", operator.bind({"q": q[:, :1], "database": database(nits(rng, 50, 1))}, {"k": 10})
     yield "infinities", operator.bind({"q": np.full((1, 24), np.inf, F32), "database": tied}, {"k": 10})
+    rough = {"scan": "signs", "k": 4, "oversample": 3}
+    yield "signs", operator.bind({"q": q, "database": tied}, rough)
+    signed = database(nits(rng, 300, 24), 1.0, "linear")
+    for oversample in (1, 64):
+        yield f"signs, {oversample} x", operator.bind({"q": q, "database": signed}, {**rough, "oversample": oversample})
+    real_search = {"q": real[::9], "database": calibrated(real, "tanh")}
+    yield "signs of embeddings", operator.bind(real_search, {"scan": "signs", "k": 5, "oversample": 4})
+    lists = clustered(rng, nits(rng, 300, 24))
+    for share in (0.0, 0.02, 0.5):
+        allowed = mask(rng, 300, share)
+        yield f"{share:.0%} allowed", operator.bind({"q": q, "database": lists, "allowed": allowed}, {"k": 9})
+        yield f"signs, {share:.0%} allowed", operator.bind({"q": q, "database": lists, "allowed": allowed}, rough)
+    for macro, micro in ((1, 1), (5, 3), (64, 16)):
+        chosen = {"macro": macro, "micro": micro}
+        yield f"{macro} clusters, {micro} lists", operator.bind({"q": q, "database": lists}, {"k": 9, **chosen})
+        yield f"signs, {macro} clusters, {micro} lists", operator.bind({"q": q, "database": lists}, {**rough, **chosen})
     yield "no queries", operator.bind({"q": q[:0], "database": tied}, {"k": 10})

@@ -506,7 +506,7 @@ def test_an_interrupt_leaves_a_lent_device_at_once(threads: None) -> None:
 
 
 def test_a_small_task_takes_few_calls_of_python() -> None:
-    """Count the calls for one task besides those of its device, which computes nothing here."""
+    """Count the calls for one task besides its device's own, which computes nothing here."""
     q = queries()
     answer = Answer(golden.answer(OPERATORS["mine"].bind({"q": q, "database": DATA}, {"k": 10})))
     calls = 0

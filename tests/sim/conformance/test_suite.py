@@ -39,11 +39,11 @@ TOTAL = '{"total": count.sum()}'
 @pytest.mark.parametrize(
     ("right", "wrong", "flaw"),
     [
-        (STATE, '{"rubbish": np.zeros(1)}', "step 1: counts may hold count, last, not 'rubbish'"),
-        (STATE, '{"count": count}', "step 1: counts must hold 'last'; it holds count"),
-        (STATE, '{"count": count * 1.0, "last": last}', "step 1: counts.count must have dtype"),
-        (STATE, '{"count": count[1:], "last": last}', "step 1: counts.count must have C = 4, not 3"),
-        (STATE, '{"count": -count, "last": last}', "step 1: counts.count must be at least 0"),
+        (STATE, '{"rubbish": np.zeros(1)}', "counts may hold count, last, not 'rubbish'"),
+        (STATE, '{"count": count}', "counts must hold 'last'; it holds count"),
+        (STATE, '{"count": count * 1.0, "last": last}', "counts.count must have dtype"),
+        (STATE, '{"count": count[1:], "last": last}', "counts.count must have C = 4, not 3"),
+        (STATE, '{"count": -count, "last": last}', "counts.count must be at least 0"),
         (f"{STATE})", f"{STATE}).next(state.arrays)", "step 1: it returned version 2"),
         (f"state.next({STATE})", "None", "step 1: it returned no state"),
         (STATE, '{"count": count[::-1].copy(), "last": last}', "step 1: count of the state[0] is"),
@@ -71,7 +71,7 @@ def test_packages_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be a package with OPERATOR in its module signature"):
         add(empty)
     taken = written(tmp_path, "takes_topk", PARITY, signature=PARITY["signature"].replace('"parity"', '"topk"'))
-    with pytest.raises(InputError, match="may not take the name topk, which is that of another operator"):
+    with pytest.raises(InputError, match="may not take the name topk, which another operator has"):
         add(taken)
     assert OPERATORS["topk"].argument_names == ("scores", "ids")
     no_cases = written(tmp_path, "no_cases", {name: text for name, text in PARITY.items() if name != "cases"})

@@ -1,0 +1,28 @@
+"""The sign plane of a database in the order in which a path reads it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.numerics.signs import sign_plane
+from ninefold.spec.data import Database
+
+__all__ = ["signs_of"]
+
+#: Rows of a block of the kernel's sign plane.
+_BLOCK_ROWS = 64
+
+
+def signs_of(database: Database, *, kernel: bool) -> npt.NDArray[np.uint8]:
+    """Return the sign plane of a database: as `sign_plane`, or for the kernel in blocks of 64 rows by list.
+
+    A block has byte 0 of all its rows, then byte 1; rows behind the last one are 0.
+    """
+    packed, dimensions = np.asarray(database.require("nits")), int(database.attributes["dimensions"])
+    plane = sign_plane(packed, dimensions)
+    if not kernel:
+        return plane
+    if "order" in database.arrays:
+        plane = plane[np.asarray(database.arrays["order"])]
+    padded = np.zeros((-(-len(plane) // _BLOCK_ROWS) * _BLOCK_ROWS, plane.shape[1]), np.uint8)
+    padded[: len(plane)] = plane
+    return np.ascontiguousarray(padded.reshape(-1, _BLOCK_ROWS, plane.shape[1]).transpose(0, 2, 1))
