@@ -4,7 +4,6 @@ import importlib
 import inspect
 import os
 import pkgutil
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from amaranth.lib import wiring
 from ninefold.hdl import cores
 from ninefold.hdl.core import Core
 from ninefold.spec.errors import InputError
+from ninefold.spec.packages import import_path
 from ninefold.spec.registry import entries
 
 __all__ = ["GROUP", "CatalogueEntry", "core_names", "find_core", "is_path", "make_core", "own_names", "parameters_of"]
@@ -146,16 +146,7 @@ def _of_path(given: str) -> CatalogueEntry:
     file = path / "core.py" if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"there is no core {given}: {file} does not exist")
-    name = path.resolve().stem
-    if not name.isidentifier():
-        raise InputError(f"the name of {given} must be letters, digits and underscores, not a digit first")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        # At the end, so that the user's files hide no module.
-        sys.path.append(folder)
-    found = getattr(_imported(name), "__file__", None) or getattr(_imported(f"{name}.core"), "__file__", None)
-    if Path(str(found)).resolve() not in (file.resolve(), file.resolve().with_name("__init__.py")):
-        raise InputError(f"{given} has the name of another module, {found}: rename it")
+    name = import_path(given)
     return _entry(name, given, name, given)
 
 

@@ -108,5 +108,6 @@ def added(package: Path) -> Iterator[Operator]:
         yield operator
     finally:
         operators.remove(operator.name)
+        sys.path.remove(str(package.resolve().parent))
         for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
             del sys.modules[name]

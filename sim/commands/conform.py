@@ -1,4 +1,4 @@
-"""``ninefold conform``: hold every installed backend to the golden model of another package's operator."""
+"""``ninefold conform``: judge the operators and cores of other packages."""
 
 from __future__ import annotations
 
@@ -22,57 +22,78 @@ __all__ = ["conform"]
 @click.option(
     "--device", "devices", multiple=True, help="Judge this device; may be repeated. Default: one of every backend."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object for each operator and device.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object for each device or part.")
 @click.pass_context
 def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, ...], as_json: bool) -> None:
-    """Compare backends with the golden models of the operators in PACKAGES, and states after every step.
+    """Judge the operators and cores of other packages.
 
-    PACKAGES are names of operators that other packages provide, or paths of such packages. By default all installed
-    ones are judged. The exit code is 1 if an answer differs. The cases of Ninefold's own operators are part of its
-    tests: run `pytest tests/conformance`.
+    An operator's cases run on every backend and are compared with its golden model, a state after every step. A core's
+    testbench, vectors and proofs run. PACKAGES are names of such operators and cores, or paths of packages; by default
+    all installed ones are judged. The exit code is 1 if anything differs. Ninefold's own operators and cores are judged
+    by its tests.
     """
     from ninefold.sim.conformance import cases_of
-    from ninefold.sim.conformance import conform as do
+    from ninefold.sim.conformance import conform as judge
 
+    operators, cores = _judged(packages)
     failed = False
-    for operator in _operators(packages):
-        cases = cases_of(operator, "")
-        for verdict in do(operator, cases, devices):
-            failed |= bool(verdict.flaws)
-            click.echo(_json(operator, verdict) if as_json else printable(_text(operator, verdict), lines=True))
+
+    def show(name: str, verdict: Verdict) -> None:
+        nonlocal failed
+        failed |= bool(verdict.flaws)
+        click.echo(_json(name, verdict) if as_json else printable(_text(name, verdict), lines=True))
+
+    for operator in operators:
+        for verdict in judge(operator, cases_of(operator, ""), devices):
+            show(operator, verdict)
+    for core in cores:
+        from ninefold.sim.cores.conformance import conform_core
+
+        for verdict in conform_core(core):
+            show(Path(core).stem, verdict)
     if failed:
         ctx.exit(1)
 
 
-def _operators(packages: tuple[str, ...]) -> list[str]:
+def _judged(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return the names of operators, and the names or paths of cores, to judge."""
     from ninefold.spec.operators import OPERATORS, PACKAGES, UNUSABLE, add
+    from ninefold.spec.registry import entries
 
+    installed = entries("ninefold.cores")
     if unusable := next(((name, why) for name, why in UNUSABLE.items() if name in packages or not packages), None):
         raise InputError(f"the package of {unusable[0]} cannot be used: {unusable[1]}")
-    if not packages and not PACKAGES:
-        raise InputError("no other package provides an operator: name the path of one")
-    names = []
-    for package in packages or tuple(PACKAGES):
+    if not packages and not PACKAGES and not installed:
+        raise InputError("no other package provides an operator or a core: name the path of one")
+    operators: list[str] = []
+    cores: list[str] = []
+    for package in packages or (*PACKAGES, *installed):
         if "/" in package:
-            names.append(add(Path(package)).name)
-        elif package in PACKAGES:
-            names.append(package)
+            parts = {path.stem for path in Path(package).glob("*.py")}
+            if not parts & {"signature", "core"}:
+                operators.append(add(Path(package)).name)  # it says what is missing
+            operators += [add(Path(package)).name] if "signature" in parts else []
+            cores += [package] if "core" in parts else []
+        elif package in PACKAGES or package in installed:
+            operators += [package] if package in PACKAGES else []
+            cores += [package] if package in installed else []
         elif package in OPERATORS:
             raise InputError(f"{package} is Ninefold's own: run `pytest tests/conformance -k {package}` in its sources")
         else:
-            known = ", ".join(PACKAGES) or "none is installed"
-            raise InputError(f"the operator must be the path of a package or one of others ({known}), not {package!r}")
-    return names
+            known = ", ".join([*PACKAGES, *installed]) or "none is installed"
+            raise InputError(f"a package must be a path, or the name of one ({known}), not {package!r}")
+    return operators, cores
 
 
-def _text(operator: str, verdict: Verdict) -> str:
+def _text(name: str, verdict: Verdict) -> str:
     if verdict.reason:
-        return f"{operator}  {verdict.device}: not run: {verdict.reason}"
-    lines = [f"{operator}  {verdict.device}: {counted(verdict.cases, 'case')}, {len(verdict.flaws) or 'none'} wrong"]
+        return f"{name}  {verdict.device}: not run: {verdict.reason}"
+    ran = {"testbench": "test", "vectors": "level", "proof": "task"}.get(verdict.device, "case")
+    lines = [f"{name}  {verdict.device}: {counted(verdict.cases, ran)}, {len(verdict.flaws) or 'none'} wrong"]
     lines += [f"  {case}: {flaw}" for case, flaw in verdict.flaws.items()]
     return "\n".join(lines)
 
 
-def _json(operator: str, verdict: Verdict) -> str:
-    found = {"operator": operator, "device": verdict.device, "cases": verdict.cases}
+def _json(name: str, verdict: Verdict) -> str:
+    found = {"name": name, "device": verdict.device, "cases": verdict.cases}
     return to_json({**found, "flaws": dict(verdict.flaws), "reason": verdict.reason}, indent=None)

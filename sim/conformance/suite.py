@@ -18,14 +18,14 @@ __all__ = ["Verdict", "conform"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Result of an operator's cases on one device.
+    """Result of an operator's cases on one device, or of one part of a core.
 
     Attributes
     ----------
     device : str
-        ``backend[:instance]``.
+        ``backend[:instance]``, or the part of a core that was run.
     cases : int
-        Number of cases that ran; 0 if the device does not run the operator.
+        Number of cases, tests, levels or tasks that ran; 0 if there is nothing to run.
     flaws : mapping of str to str
         Case -> first difference from the golden model, or the device's error.
     reason : str

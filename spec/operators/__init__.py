@@ -8,15 +8,14 @@ This folder is scanned for modules with an ``OPERATOR``. Another package adds op
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Final
 
 from ..errors import InputError
+from ..packages import import_path
 from ..registry import entries
 from ..signature import Operator
 
@@ -68,7 +67,7 @@ def add(package: str | Path) -> Operator:
     """
     name = str(package)
     if isinstance(package, Path) or "/" in name:
-        name = _imported(Path(package))
+        name = import_path(package)
     try:
         operator = importlib.import_module(f"{name}.signature").OPERATOR
     except (ImportError, AttributeError) as error:
@@ -86,22 +85,6 @@ def remove(name: str) -> None:
     if name not in _packages:
         raise InputError(f"operator must be one of {', '.join(_packages) or 'none'}, not {name!r}")
     del _found[name], _packages[name]
-
-
-def _imported(folder: Path) -> str:
-    """Import the package in a folder under the folder's name, and return the name."""
-    source, name = folder.resolve() / "__init__.py", folder.resolve().name
-    if not source.is_file():
-        raise InputError(f"{folder} must be the folder of a package, with an __init__.py")
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, source, submodule_search_locations=[str(source.parent)])
-        if spec is None or spec.loader is None:
-            raise InputError(f"{source} cannot be imported")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    elif Path(str(sys.modules[name].__file__)).resolve() != source:
-        raise InputError(f"{folder} has the name of another package, {name}: rename it")
-    return name
 
 
 def _scan() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from .conftest import Run
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove the operators that a command adds for the rest of its process."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
     yield
     cases_of.cache_clear()
-    for name in list(operators.PACKAGES):
+    for name, package in list(operators.PACKAGES.items()):
         operators.remove(name)
+        del sys.modules[package]
 
 
 def test_a_right_and_a_wrong_package(ninefold: Run, tmp_path: Path) -> None:
@@ -44,10 +47,10 @@ def test_a_right_and_a_wrong_package(ninefold: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["conform"], "no other package provides an operator: name the path of one"),
+        (["conform"], "no other package provides an operator or a core: name the path of one"),
         (["conform", "topk"], "topk is Ninefold's own: run `pytest tests/conformance -k topk` in its sources"),
-        (["conform", "tpk"], "the path of a package or one of others (none is installed), not 'tpk'"),
-        (["conform", "./none"], "none must be the folder of a package, with an __init__.py"),
+        (["conform", "tpk"], "a package must be a path, or the name of one (none is installed), not 'tpk'"),
+        (["conform", "./none"], "none must be the folder of a package or a .py file, and does not exist"),
         (["run", "tpk"], "not 'tpk'; did you mean 'topk'?"),
         (["run", "topk", "--arg", "scores"], "--arg must be NAME=VALUE, not 'scores'"),
         (["run", "topk", "--arg", "x=1"], "topk argument must be one of scores, ids, not 'x'"),

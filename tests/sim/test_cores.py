@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,10 +18,13 @@ from ninefold.hdl import catalogue
 from ninefold.hdl.catalogue import find_core, make_core, own_names
 from ninefold.hdl.core import PARTS, Core, documented
 from ninefold.host.cli import cli
+from ninefold.sim.conformance import cases_of
 from ninefold.sim.cores import has_part
 from ninefold.sim.verilated.design import _sources
+from ninefold.spec import operators
 from ninefold.spec.errors import InputError
 from tests.docs.pages import blocks
+from tests.packages import PARITY
 
 ROOT = Path(__file__).parents[2]
 #: The files of the page that adds a core, by their place.
@@ -167,6 +171,32 @@ def test_commands_take_the_package_of_another_party(package: Path) -> None:
     assert (result.exit_code, "there is no sample of mutants of ./parity; draw one with" in result.output) == (2, True)
 
 
+def test_one_package_of_an_operator_and_a_core_conforms(package: Path) -> None:
+    for module, source in PARITY.items():
+        (package / f"{module}.py").write_text(dedent(source).replace('"parity"', '"row_parity"'))
+    try:
+        result = run("conform", "./parity", "--device", "cpu")
+    finally:
+        operators.remove("row_parity")
+        cases_of.cache_clear()
+    assert result.exit_code == 0, result.output
+    shown = result.output.splitlines()
+    assert "row_parity  cpu: 3 cases, none wrong" in shown
+    assert "parity  testbench: 2 tests, none wrong" in shown
+    assert "parity  proof: 2 tasks, none wrong" in shown
+    assert any(line.startswith("parity  vectors: ") and line.endswith("none wrong") for line in shown)
+
+
+def test_a_wrong_core_does_not_conform(package: Path) -> None:
+    core = package / "core.py"
+    core.write_text(core.read_text().replace("data.xor()", "data.any()"))
+    result = run("conform", "./parity")
+    assert result.exit_code == 1
+    for part in ("testbench", "vectors", "proof"):
+        (line,) = [line for line in result.output.splitlines() if line.startswith(f"parity  {part}: ")]
+        assert "none wrong" not in line
+
+
 def test_a_wrong_core_of_another_party_fails(package: Path) -> None:
     core = package / "core.py"
     core.write_text(core.read_text().replace("data.xor()", "data.any()"))
@@ -223,7 +253,7 @@ def test_a_file_is_a_core_without_parts(package: Path) -> None:
         ("./none.py", None, "there is no core ./none.py: none.py does not exist"),
         ("./a-b.py", "", "the name of ./a-b.py must be letters, digits and underscores"),
         ("./json.py", "", "./json.py has the name of another module, "),
-        ("./lone.py", "1 / 0", "lone cannot be imported: ZeroDivisionError: division by zero"),
+        ("./lone.py", "1 / 0", "./lone.py cannot be imported: ZeroDivisionError: division by zero"),
         ("./lone.py", "CORE = 3", "lone must define CORE as a ninefold.hdl.core.Core, not 3"),
     ],
 )

@@ -65,7 +65,7 @@ def test_each_fault_of_a_step_is_seen(tmp_path: Path, right: str, wrong: str, fl
 def test_packages_that_cannot_be_used(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
-    with pytest.raises(InputError, match="must be the folder of a package"):
+    with pytest.raises(InputError, match="must be a package with OPERATOR in its module signature"):
         add(plain)
     empty = written(tmp_path, "no_signature", {})
     with pytest.raises(InputError, match="must be a package with OPERATOR in its module signature"):
