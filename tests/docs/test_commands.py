@@ -154,6 +154,7 @@ def set_up(page: str, folder: Path) -> dict[str, str]:
         environment["PYTHONPATH"] = str(folder / "typing")
     for block in shown:
         (folder / block.title).parent.mkdir(exist_ok=True)
+        (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
         (folder / block.title).write_text(block.text)
     return environment
 
@@ -194,3 +195,31 @@ def test_the_sessions_of_a_page_give_what_they_show(page: str) -> None:
 @pytest.mark.parametrize("block", [b for b in ALL if b.language == "python"], ids=lambda b: f"{b.page}:{b.line}")
 def test_python_is_python(block: Block) -> None:
     compile(block.text, block.page, "exec")
+
+
+def test_the_backend_of_its_page_is_found_and_conforms(tmp_path: Path) -> None:
+    page = "docs/howto/backend.md"
+    for block in TITLED[page]:
+        (tmp_path / block.title).parent.mkdir(exist_ok=True)
+        (tmp_path / block.title).write_text(block.text)
+    # What pip writes for the entry point of the page.
+    (entry,) = [block.text for block in blocks(page) if block.language == "toml"]
+    installed = tmp_path / "sortbox-0.1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: sortbox\nVersion: 0.1\n")
+    line = entry.splitlines()[1].replace('"', "")
+    (installed / "entry_points.txt").write_text(f"[ninefold.backends]\n{line}\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    matrix = run(str(Path(sys.executable).parent / "ninefold"), "devices", "--matrix").stdout
+    assert "| rtl | sortbox |" in matrix
+    assert "- **sortbox, mine**: sortbox has no program for it: it only sorts" in matrix
+    suite = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/conformance/test_conformance.py", "-k", "sortbox"]
+    judged = run(sys.executable, *suite)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    wrong = (tmp_path / "sortbox/topk.py").read_text().replace("best(scores, k)", "best(scores[:, ::-1], k)")
+    (tmp_path / "sortbox/topk.py").write_text(wrong)
+    assert "1 failed" in run(sys.executable, *suite).stdout
