@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ninefold.host.index import Index
 from ninefold.host.refine import float_scores, rerank
 from ninefold.host.scheduler import Scheduler
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, UnsupportedError
 from ninefold.spec.progress import step
 
 __all__ = ["Evaluation", "Quality", "count_rows", "evaluate", "exact", "ndcg"]
@@ -24,6 +24,8 @@ __all__ = ["Evaluation", "Quality", "count_rows", "evaluate", "exact", "ndcg"]
 K = 10
 RERANKED_FROM = 40
 QUERIES = 500
+#: Values of ``oversample`` whose recall is measured.
+OVERSAMPLES = (1, 2, 4, 8, 16, 32)
 SEED = 9
 #: Rows scored together, so that the sums of `QUERIES` queries stay in a core's cache.
 _BLOCK = 512
@@ -69,6 +71,9 @@ class Evaluation:
         Recall of 10 random rows: 1 for an index of up to 11 rows, whose figures have no meaning.
     qualities : tuple of Quality
         ``plain`` and ``reranked from 40``.
+    signs : tuple of Quality
+        Scans of signs that keep 1, 2, 4, ... times 40 rows, reranked from the best 40 of these by nits; empty if the
+        device does not scan signs.
     answered_by, path : str
         Device, and its method.
     seconds : float
@@ -81,6 +86,7 @@ class Evaluation:
     undecided: int
     chance: float
     qualities: tuple[Quality, ...]
+    signs: tuple[Quality, ...]
     answered_by: str
     path: str
     seconds: float
@@ -127,6 +133,7 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
         # Strict: figures of another device than requested would mislead.
         result = index.mine(q, device=device, strict=True, scheduler=scheduler, k=min(RERANKED_FROM + 1, count))
         seconds = time.perf_counter() - start
+        signs = _signs(index, scheduler, device, q, rows, truth)
     plain, reranked = [], []
     for query, row, ids in zip(q, rows, result.values["ids"], strict=True):
         others = ids[(ids != row) & (ids >= 0)][:RERANKED_FROM]
@@ -140,10 +147,32 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
         undecided=len(sample) - len(rows),
         chance=min(1.0, K / (count - 1)),
         qualities=tuple(_quality(name, found, truth) for name, found in ways),
+        signs=signs,
         answered_by=result.answered_by,
         path=result.path,
         seconds=result.metrics.get("seconds", seconds),
     )
+
+
+def _signs(
+    index: Index,
+    scheduler: Scheduler,
+    device: str,
+    q: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    truth: list[npt.NDArray[np.int64]],
+) -> tuple[Quality, ...]:
+    """Return the quality of scans of signs on a device; empty if it does not scan them."""
+    found = []
+    for oversample in OVERSAMPLES:
+        options = {"scan": "signs", "oversample": oversample, "rerank": RERANKED_FROM // K, "k": K + 1}
+        try:
+            result = index.mine(q, device=device, strict=True, scheduler=scheduler, **options)
+        except UnsupportedError:
+            return ()
+        lists = [ids[(ids != row) & (ids >= 0)][:K] for ids, row in zip(result.values["ids"], rows, strict=True)]
+        found.append(_quality(f"signs, {oversample} x {RERANKED_FROM}, reranked", lists, truth))
+    return tuple(found)
 
 
 def count_rows(vectors: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.int64], int]:

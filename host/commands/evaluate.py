@@ -36,9 +36,9 @@ _CHANCE = 0.1
 def evaluate(name: str, device: str, as_json: bool) -> None:
     """Measure recall@10, precision@10 and NDCG@10 of the index NAME against exact float search.
 
-    Searches for 500 entries chosen with a fixed seed, each excluded from its own hits, without reranking and reranked
-    from the best 40. Vectors of zeros are not searched for, and entries that tie for the tenth place do not count;
-    warnings give their numbers.
+    Searches for 500 entries chosen with a fixed seed, each excluded from its own hits: without reranking, reranked from
+    the best 40, and with scans of signs that keep more and more rows. Vectors of zeros are not searched for, and
+    entries that tie for the tenth place do not count; warnings give their numbers.
     """
     from ninefold.host.evaluate import evaluate as measure
     from ninefold.host.index import Index
@@ -54,7 +54,7 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("", "recall@10", "precision@10", "NDCG@10"):
         table.add_column(heading, justify="right" if heading else "left")
-    for quality in found.qualities:
+    for quality in (*found.qualities, *found.signs):
         table.add_row(quality.name, *(f"{v:.4f}" for v in (quality.recall, quality.precision, quality.ndcg)))
     console = Console()
     console.print(table)

@@ -32,6 +32,11 @@ DEFAULT_K = 10
 @click.argument("query")
 @click.option("-k", default=DEFAULT_K, show_default=True, help="Number of hits, 1 to 256.")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
+@click.option(
+    "--recall",
+    type=float,
+    help="Choose the cheapest search that reached this recall when the index was built, in place of --rerank.",
+)
 @click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
 @click.option(
     "--device",
@@ -55,6 +60,7 @@ def search(
     query: str,
     k: int,
     rerank: int | None,
+    recall: float | None,
     threshold: str | None,
     device: str,
     strict: bool,
@@ -68,7 +74,8 @@ def search(
     An index of vectors takes the number of a row, or a .npy file with one vector.
     """
     check_folders(timeline, metrics)
-    options: dict[str, Any] = {"rerank": rerank, "threshold": threshold, "device": device, "strict": strict}
+    options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
+    options |= {"device": device, "strict": strict}
     with step(f"searching {name}"):
         from ninefold.host.index import Index
         from ninefold.host.scheduler import Scheduler
@@ -142,6 +149,7 @@ def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
         **index.describe(),
         "query": query,
         "score": score_of(hits),
+        "setting": None if hits.setting is None else asdict(hits.setting),
         "hits": [
             {
                 "rank": rank,

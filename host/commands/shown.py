@@ -50,6 +50,8 @@ def answered(hits: Hits) -> str:
     if "cycles" in result.metrics:
         parts.append(timing(result))
     parts.append(f"score: {score_of(hits)}")
+    if hits.setting is not None:
+        parts.append(str(hits.setting))
     return printable("; ".join(parts))
 
 

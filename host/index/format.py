@@ -22,6 +22,8 @@ from ninefold.host.digests import remembered_sha256, sha256_of
 from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
 
+from .settings import Setting
+
 __all__ = [
     "FILES",
     "MANIFEST",
@@ -121,6 +123,8 @@ class Manifest:
         Ninefold version that wrote the index.
     files : mapping of str to FileRecord
         Records of all other files, by name.
+    settings : tuple of Setting
+        Settings of a search with their measured recall, the cheapest first; empty if none was measured.
     """
 
     rows: int
@@ -133,6 +137,7 @@ class Manifest:
     model: str
     ninefold: str
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    settings: tuple[Setting, ...] = ()
 
     @property
     def attributes(self) -> dict[str, int | float | str]:
@@ -174,7 +179,8 @@ class Manifest:
         del content["format"], content["version"]
         try:
             files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
-            return cls(**content, files=files)
+            settings = tuple(Setting(**setting) for setting in content.pop("settings", ()))
+            return cls(**content, files=files, settings=settings)
         except (TypeError, KeyError, AttributeError) as error:
             raise DamagedDataError(f"{path} is not the manifest of a Ninefold index: {error}") from error
 

@@ -25,6 +25,7 @@ from ninefold.spec.errors import DamagedDataError, InputError
 from .atomic import recover
 from .embedding import embed_query, embedder
 from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
+from .settings import Setting, chosen
 
 __all__ = ["Hit", "Hits", "Index"]
 
@@ -63,12 +64,15 @@ class Hits:
         Time to embed the query, including the start of the model; 0 for a query that is a vector.
     embedded : Result or None
         Result of the task that embedded the query; None for a query that is a vector.
+    setting : Setting or None
+        Setting that was chosen for a recall.
     """
 
     hits: tuple[Hit, ...]
     result: Result
     embed_seconds: float
     embedded: Result | None = None
+    setting: Setting | None = None
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -196,6 +200,7 @@ class Index:
         *,
         rerank: int | None = None,
         threshold: str | None = None,
+        recall: float | None = None,
         device: str = "auto",
         strict: bool = False,
         scheduler: Scheduler | None = None,
@@ -212,6 +217,8 @@ class Index:
             Rescore the best rerank * k hits by dot products of the float vectors; rerank * k is at most 256.
         threshold : {None, 'adaptive'}
             Drop hits whose scores are near the mean of all scores.
+        recall : float, optional
+            Instead of `rerank`, choose the cheapest setting that reached this recall when the index was built.
         device : str
             ``"auto"`` or a device for the search, ``backend[:instance]``. A text is embedded on the CPU.
         strict : bool
@@ -230,10 +237,16 @@ class Index:
         """
         if scheduler is None:
             with Scheduler() as own:
-                return self.search(
-                    query, k, rerank=rerank, threshold=threshold, device=device, strict=strict, scheduler=own
-                )
-        options = {"k": k, "rerank": rerank, "threshold": threshold}
+                wanted = {"rerank": rerank, "threshold": threshold, "recall": recall}
+                return self.search(query, k, **wanted, device=device, strict=strict, scheduler=own)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"k": k, "rerank": rerank, "threshold": threshold}
+        setting = None
+        if recall is not None:
+            if rerank is not None:
+                raise InputError(f"recall chooses rerank itself: leave out rerank {rerank}")
+            setting = chosen(self.manifest.settings, recall)
+            options |= setting.options
+            rerank = setting.rerank
         # Refuse invalid options and devices before the model starts.
         scheduler.check_task(self._task(np.zeros((0, self.manifest.dimensions), np.float32), device, strict, options))
         if rerank:
@@ -247,7 +260,7 @@ class Index:
         else:
             vectors = self._vector_of(query)[None]
         result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, **options)
-        return Hits(self.hits(result, 0), result, embed_seconds, embedded)
+        return Hits(self.hits(result, 0), result, embed_seconds, embedded, setting)
 
     def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
         """Return the hits of one query of a result of `mine`, best first."""

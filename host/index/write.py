@@ -28,6 +28,7 @@ from ninefold.spec.terminal import printable
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
 from .format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
+from .settings import measured
 
 __all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale"]
 
@@ -140,6 +141,8 @@ def build(
             if entries is not None:
                 _write_texts(folder, entries)
             manifest = _finished(folder, manifest)
+            if vectors:
+                manifest = replace(manifest, settings=measured(scheduler, _database(folder, manifest)))
             manifest.write(folder)
     clock.lap("write")
     return Built(target, manifest, skipped, clock.laps)
@@ -260,11 +263,15 @@ def _write_texts(folder: Path, entries: Sequence[Entry]) -> None:
 
 
 def _finished(folder: Path, manifest: Manifest) -> Manifest:
-    arrays = {name.removesuffix(".npy"): folder / name for name in (NITS, VECTORS)}
-    mapped = {name: np.load(path, mmap_mode="r") for name, path in arrays.items() if path.exists()}
-    database = Database(mapped, manifest.attributes)
+    database = _database(folder, manifest)
     files = {path.name: FileRecord(path.stat().st_size, sha256_of(path)) for path in sorted(folder.iterdir())}
     return replace(manifest, digest=database.digest, files=files)
+
+
+def _database(folder: Path, manifest: Manifest) -> Database:
+    arrays = {name.removesuffix(".npy"): folder / name for name in (NITS, VECTORS)}
+    mapped = {name: np.load(path, mmap_mode="r") for name, path in arrays.items() if path.exists()}
+    return Database(mapped, manifest.attributes, manifest.digest)
 
 
 def _npy_header(file: BinaryIO, dtype: Any, shape: tuple[int, ...]) -> None:

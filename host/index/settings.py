@@ -1,0 +1,132 @@
+"""Settings of a search and the recall that each one reaches, measured on an index's own rows when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.scheduler import Scheduler
+from ninefold.numerics.ranked import best
+from ninefold.spec.data import Database
+from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
+
+__all__ = ["Setting", "chosen", "measured"]
+
+_K: Final = 10
+_RERANK: Final = 4
+#: Values of ``oversample`` that are tried, in the order of their cost.
+_OVERSAMPLES: Final = (1, 2, 4, 8, 16, 32)
+#: Rows that are searched for, their seed, and rows scored together.
+_QUERIES: Final = 256
+_SEED: Final = 9
+_BLOCK: Final = 4096
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Options of ``mine``, with the recall that they reached.
+
+    Attributes
+    ----------
+    scan : str
+        ``"signs"`` or ``"nits"``.
+    oversample : int
+        Option of the scan of signs.
+    rerank : int
+        Number of results per hit that the float vectors score again.
+    recall : float
+        Mean fraction of the 10 nearest rows by exact float search that were among the 10 results.
+    """
+
+    scan: str
+    oversample: int
+    rerank: int
+    recall: float
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options for ``mine``."""
+        options = asdict(self)
+        del options["recall"]
+        return options
+
+    def __str__(self) -> str:
+        """Return the setting and its recall in words."""
+        scan = f"signs scanned first, oversample {self.oversample}" if self.scan == "signs" else "all nits scanned"
+        return f"{scan}, rerank {self.rerank}: recall {self.recall:.4f} on the index's own rows"
+
+
+def measured(scheduler: Scheduler, database: Database) -> tuple[Setting, ...]:
+    """Search for sampled rows with each setting, the cheapest first, each row itself left out.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Scheduler that searches, on the CPU.
+    database : Database
+        Database with float vectors.
+
+    Returns
+    -------
+    tuple of Setting
+        Empty if the rows are too few to tell settings apart, or all zeros.
+    """
+    vectors, rows = np.asarray(database.require("vectors")), int(database.attributes["rows"])
+    if rows <= _K * _RERANK:
+        return ()
+    sample = np.sort(np.random.default_rng(_SEED).choice(rows, min(_QUERIES, rows), replace=False))
+    q = np.asarray(vectors[sample], np.float32)
+    sample, q = sample[q.any(axis=1)], q[q.any(axis=1)]
+    if not len(q):
+        return ()
+    truth = _nearest(q, vectors, sample)
+    found: list[Setting] = []
+    tried = [("signs", oversample) for oversample in _OVERSAMPLES] + [("nits", _OVERSAMPLES[-1])]
+    with step("measuring the recall", len(tried)) as measuring:
+        for scan, oversample in tried:
+            options = {"scan": scan, "oversample": oversample, "rerank": _RERANK, "k": _K + 1}
+            result = scheduler.run("mine", q, database, device="cpu", strict=True, **options)
+            lists = [ids[(ids != row) & (ids >= 0)][:_K] for ids, row in zip(result.values["ids"], sample, strict=True)]
+            hits = [len(np.intersect1d(a, b)) / len(b) for a, b in zip(lists, truth, strict=True)]
+            found.append(Setting(scan, oversample, _RERANK, round(float(np.mean(hits)), 4)))
+            measuring.advance()
+    return tuple(found)
+
+
+def chosen(settings: Iterable[Setting], recall: float) -> Setting:
+    """Return the cheapest setting that reaches a recall.
+
+    Raises
+    ------
+    InputError
+        The recall is not above 0 and at most 1, no recall was measured, or no setting reaches it.
+    """
+    if not 0 < recall <= 1:
+        raise InputError(f"recall must be above 0 and at most 1, not {recall!r}")
+    known = tuple(settings)
+    if not known:
+        raise InputError("no recall was measured when this index was built: rebuild it, with its float vectors")
+    for setting in known:
+        if setting.recall >= recall:
+            return setting
+    most = max(known, key=lambda setting: setting.recall)
+    raise InputError(f"recall must be at most {most.recall}, the highest that was measured, not {recall:g}")
+
+
+def _nearest(
+    q: npt.NDArray[np.float32], vectors: npt.NDArray[np.float16], sample: npt.NDArray[np.int64]
+) -> list[npt.NDArray[np.int64]]:
+    """Return the nearest rows of each query by float32 products, without the row itself."""
+    ids, scores = np.zeros((len(q), 0), np.int64), np.zeros((len(q), 0), np.float32)
+    for first in range(0, len(vectors), _BLOCK):
+        block = np.asarray(vectors[first : first + _BLOCK], np.float32)
+        numbers = np.broadcast_to(np.arange(first, first + len(block)), (len(q), len(block)))
+        ids, scores = np.concatenate([ids, numbers], axis=1), np.concatenate([scores, q @ block.T], axis=1)
+        columns, scores = best(scores, _K + 1)
+        ids = np.take_along_axis(ids, columns, axis=1)
+    return [found[found != row][:_K] for found, row in zip(ids, sample, strict=True)]
