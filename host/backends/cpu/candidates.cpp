@@ -56,66 +56,74 @@ NINEFOLD_ON_PATH(void, score_signs, (const SignTables& query, const std::uint8_t
     }
 }
 
-// Return the first of the scores from `at` on that is `bar` at least, or `end`.
-NINEFOLD_ON_PATH(std::int64_t, find_candidate, (const std::int16_t* scores, std::int64_t at, std::int64_t end,
-                                                std::int32_t bar)) {
+// Write the positions of the scores that are `bar` at least, and return their number.
+NINEFOLD_ON_PATH(std::int64_t, find_candidates, (const std::int16_t* scores, std::int64_t begin, std::int64_t end,
+                                                 std::int32_t bar, std::int32_t* positions)) {
     constexpr int kTogether = 32;
-    for (; at + kTogether <= end; at += kTogether) {
+    std::int64_t count = 0;
+    for (std::int64_t at = begin; at < end; at += kTogether) {
+        const int some = end - at < kTogether ? static_cast<int>(end - at) : kTogether;
         std::int16_t largest = INT16_MIN;
-        for (int i = 0; i < kTogether; i++) largest = scores[at + i] > largest ? scores[at + i] : largest;
-        if (largest >= bar) break;
+        for (int i = 0; i < some; i++) largest = scores[at + i] > largest ? scores[at + i] : largest;
+        if (largest < bar) continue;
+        for (int i = 0; i < some; i++) {
+            positions[count] = static_cast<std::int32_t>(at + i);
+            count += scores[at + i] >= bar;
+        }
     }
-    while (at < end && scores[at] < bar) at++;
-    return at;
+    return count;
 }
 
 #else
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 
 NINEFOLD_PATHS(void, score_signs, (const SignTables& query, const std::uint8_t* signs, std::int64_t blocks,
                                    std::int16_t* scores));
-NINEFOLD_PATHS(std::int64_t, find_candidate, (const std::int16_t* scores, std::int64_t at, std::int64_t end,
-                                              std::int32_t bar));
+NINEFOLD_PATHS(std::int64_t, find_candidates, (const std::int16_t* scores, std::int64_t begin, std::int64_t end,
+                                               std::int32_t bar, std::int32_t* positions));
 
 namespace ninefold {
 namespace {
 
-struct Candidate {
-    std::int32_t score;
-    std::int64_t id;
+// A score and a row as one number, larger for the better one: by score, of equal scores the lower row.
+using Key = std::uint64_t;
 
-    // Whether this one ranks before the other: by score, of equal scores the lower id.
-    bool operator<(const Candidate& other) const { return score != other.score ? score > other.score : id < other.id; }
-};
+Key key_of(std::int32_t score, std::int64_t row) {
+    return static_cast<Key>(static_cast<std::int64_t>(score) + (1ll << 31)) << 32 | (0xffffffffu - static_cast<std::uint32_t>(row));
+}
+std::int32_t score_of(Key key) { return static_cast<std::int32_t>(static_cast<std::int64_t>(key >> 32) - (1ll << 31)); }
+std::int64_t row_of(Key key) { return 0xffffffffu - static_cast<std::uint32_t>(key); }
 
-// The best candidates of a query so far. Twice as many are collected before the worse half is dropped.
+// The best candidates of a query so far, on one thread. Twice as many are collected before the worse half is dropped.
 class Collected {
    public:
-    explicit Collected(std::int64_t keep) : keep_(keep) {}
+    // `worst` is shared by the threads: at least as many candidates as are kept rank before it on one of them.
+    Collected(std::int64_t keep, std::atomic<Key>& worst) : keep_(keep), worst_(&worst) {
+        found_.reserve(limit());  // so that no offer allocates
+    }
 
     // A score below this cannot enter.
-    std::int32_t bar() const { return bar_; }
+    std::int32_t bar() const { return score_of(worst_->load(std::memory_order_relaxed)); }
 
-    // Allocates, so that no offer does.
-    void reserve() { found_.reserve(limit()); }
-
-    void offer(Candidate candidate) {
-        if (full_ && !(candidate < worst_)) return;
-        found_.push_back(candidate);
+    void offer(Key key) {
+        if (key <= worst_->load(std::memory_order_relaxed)) return;
+        found_.push_back(key);
         if (static_cast<std::int64_t>(found_.size()) == limit()) drop();
     }
 
     void take(const Collected& other) {
-        for (const Candidate& candidate : other.found_) offer(candidate);
+        for (const Key key : other.found_) offer(key);
     }
 
     std::int64_t finish(std::int64_t* ids, std::int32_t* scores) {
         if (static_cast<std::int64_t>(found_.size()) > keep_) drop();
-        std::sort(found_.begin(), found_.end());
+        std::sort(found_.begin(), found_.end(), std::greater<>());
         for (std::size_t i = 0; i < found_.size(); i++) {
-            ids[i] = found_[i].id;
-            scores[i] = found_[i].score;
+            ids[i] = row_of(found_[i]);
+            scores[i] = score_of(found_[i]);
         }
         return static_cast<std::int64_t>(found_.size());
     }
@@ -124,18 +132,18 @@ class Collected {
     std::int64_t limit() const { return 2 * keep_ + 64; }
 
     void drop() {
-        std::nth_element(found_.begin(), found_.begin() + keep_ - 1, found_.end());
+        std::nth_element(found_.begin(), found_.begin() + keep_ - 1, found_.end(), std::greater<>());
         found_.resize(keep_);
-        worst_ = found_[keep_ - 1];
-        bar_ = worst_.score;
-        full_ = true;
+        // The last one stays, so only what ranks behind it is out.
+        const Key least = found_[keep_ - 1] - 1;
+        Key known = worst_->load(std::memory_order_relaxed);
+        while (known < least && !worst_->compare_exchange_weak(known, least, std::memory_order_relaxed)) {
+        }
     }
 
     std::int64_t keep_;
-    std::vector<Candidate> found_;
-    Candidate worst_{};
-    std::int32_t bar_ = INT32_MIN;
-    bool full_ = false;
+    std::atomic<Key>* worst_;
+    std::vector<Key> found_;
 };
 
 // Tables of all queries (int8, queries x dimensions).
@@ -184,33 +192,38 @@ struct Plane {
             const std::int64_t start = block * kBlockRows, end = std::min(last, start + kChunkRows);
             const std::int64_t blocks = (end - start + kBlockRows - 1) / kBlockRows;
             score_signs_paths[path](query, signs + block * bytes * kBlockRows, blocks, scores);
-            for (std::int64_t at = std::max(first, start) - start;; at++) {
-                at = find_candidate_paths[path](scores, at, end - start, best.bar());
-                if (at >= end - start) break;
-                const std::int64_t row = order ? order[start + at] : start + at;
-                if (allowed == nullptr || (allowed[row / 8] >> row % 8 & 1)) best.offer({scores[at], row});
+            std::int32_t positions[kChunkRows];
+            const std::int64_t begin = std::max(first, start) - start;
+            const std::int64_t count = find_candidates_paths[path](scores, begin, end - start, best.bar(), positions);
+            for (std::int64_t i = 0; i < count; i++) {
+                const std::int64_t row = order ? order[start + positions[i]] : start + positions[i];
+                if (allowed == nullptr || (allowed[row / 8] >> row % 8 & 1)) {
+                    best.offer(key_of(scores[positions[i]], row));
+                }
             }
         }
     }
 };
 
 // All rows for all queries: each thread takes chunks of rows.
-void search_all(const Plane& plane, const Tables& tables, std::int64_t path, std::int64_t threads,
-                std::vector<Collected>& best) {
+void search_all(const Plane& plane, const Tables& tables, std::int64_t path, std::int64_t threads, std::int64_t keep,
+                std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
     const std::int64_t queries = static_cast<std::int64_t>(best.size());
     threads = useful(threads, plane.rows * plane.bytes * queries);
-    std::vector<std::vector<Collected>> lists(threads, best);
-    for (auto& some : lists) {
-        for (Collected& list : some) list.reserve();
+    std::vector<std::vector<Collected>> others(threads - 1);
+    for (auto& lists : others) {
+        lists.reserve(queries);
+        for (std::int64_t query = 0; query < queries; query++) lists.emplace_back(keep, worst[query]);
     }
     std::vector<std::int16_t> scores(threads * kChunkRows);
     share(plane.rows, kChunkRows, threads, [&](int thread, std::int64_t first, std::int64_t last) {
+        std::vector<Collected>& lists = thread == 0 ? best : others[thread - 1];
         for (std::int64_t query = 0; query < queries; query++) {
-            plane.search(path, tables.query(query), first, last, &scores[thread * kChunkRows], lists[thread][query]);
+            plane.search(path, tables.query(query), first, last, &scores[thread * kChunkRows], lists[query]);
         }
     });
-    for (const auto& some : lists) {
-        for (std::int64_t query = 0; query < queries; query++) best[query].take(some[query]);
+    for (const auto& lists : others) {
+        for (std::int64_t query = 0; query < queries; query++) best[query].take(lists[query]);
     }
 }
 
@@ -242,12 +255,17 @@ NINEFOLD_INTERFACE(candidates)(std::int64_t path, std::int64_t threads, const st
     try {
         const Tables tables(nits, queries, dimensions);
         const Plane plane{signs, rows, (dimensions + 7) / 8, order, allowed};
-        std::vector<Collected> best(queries, Collected(keep));
-        for (Collected& list : best) list.reserve();
+        std::vector<std::atomic<Key>> worst(queries);
+        std::vector<Collected> best;
+        best.reserve(queries);
+        for (std::int64_t query = 0; query < queries; query++) {
+            worst[query] = 0;
+            best.emplace_back(keep, worst[query]);
+        }
         if (ranges) {
             search_ranges(plane, tables, path, threads, ranges, each, best);
         } else {
-            search_all(plane, tables, path, threads, best);
+            search_all(plane, tables, path, threads, keep, worst, best);
         }
         for (std::int64_t query = 0; query < queries; query++) {
             count[query] = best[query].finish(ids + query * keep, scores + query * keep);
