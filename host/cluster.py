@@ -76,6 +76,12 @@ def cluster(
     mode : {'tanh', 'linear'}
         Thresholds by which the centroids are quantised.
 
+    Returns
+    -------
+    Clusters
+        Its `arrays` go into a `Database` beside the nits, ``{**database.arrays, **clusters.arrays}``, and its `scale`
+        is the attribute ``centroid_scale``.
+
     Raises
     ------
     InputError

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -165,7 +166,7 @@ def _signs(
     """Return the quality of scans of signs on a device; empty if it does not scan them."""
     found = []
     for oversample in OVERSAMPLES:
-        options = {"scan": "signs", "oversample": oversample, "rerank": RERANKED_FROM // K, "k": K + 1}
+        options: dict[str, Any] = {"scan": "signs", "oversample": oversample, "rerank": RERANKED_FROM // K, "k": K + 1}
         try:
             result = index.mine(q, device=device, strict=True, scheduler=scheduler, **options)
         except UnsupportedError:

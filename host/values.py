@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ninefold.host.arrays import mapped
 from ninefold.numerics.states import load_state
@@ -26,7 +27,8 @@ _WORDS: Final = {"true": True, "false": False}
 def describe(argument: Argument) -> str:
     """Return the type of an argument or result in words, e.g. ``"int32 or float32 (Q, N)"``."""
     if isinstance(argument, Resident):
-        return argument.kind
+        held = [field.name for field in argument.layout.fields] + [option.name for option in argument.layout.attributes]
+        return f"{argument.kind} of {', '.join(held)}"
     if isinstance(argument, Record):
         return f"record of {', '.join(f'{field.name} {describe(field)}' for field in argument.fields)}"
     if isinstance(argument, Ragged):
@@ -43,7 +45,7 @@ def read_argument(argument: Argument, text: str) -> Any:
     argument : Tensor, Record, Ragged or Resident
         Declaration.
     text : str
-        For a tensor a ``.npy`` file, or JSON numbers such as ``3`` or ``[[1, 2]]``, which take the first dtype. For a
+        For a tensor a ``.npy`` file, or JSON numbers such as ``3`` or ``[[1, 2]]``. For a
         record a ``.npz`` file with its columns, of which a ragged one is ``NAME.values`` and ``NAME.offsets``. For
         ragged lists a ``.npz`` file with ``values`` and ``offsets``. For a database the name or path of an index, or a
         ``.npz`` file with its arrays, and attributes as arrays without axes. For a state a file that a step has saved.
@@ -61,9 +63,17 @@ def read_argument(argument: Argument, text: str) -> Any:
         return _database(argument.name, argument.layout, text)
     if isinstance(argument, Tensor):
         return _tensor(argument, text)
+    if text.lstrip()[:1] in ("[", "{"):
+        holds = (
+            "values and offsets" if isinstance(argument, Ragged) else ", ".join(field.name for field in argument.fields)
+        )
+        raise InputError(f"{argument.name} must be a .npz file with {holds}, not JSON")
     with _members(argument.name, text) as members:
         if isinstance(argument, Ragged):
             return _ragged(argument.name, "", members)
+        known = {field.name for field in argument.fields}
+        if unknown := [name for name in members if name.partition(".")[0] not in known]:
+            raise InputError(f"{argument.name} may hold {', '.join(sorted(known))}; {text} holds {', '.join(unknown)}")
         return {
             field.name: _ragged(argument.name, f"{field.name}.", members)
             if isinstance(field, Ragged)
@@ -121,15 +131,39 @@ def _existing(name: str, text: str) -> Path:
 
 
 def _tensor(argument: Tensor, text: str) -> Any:
-    with contextlib.suppress(ValueError):
-        value = json.loads(text)
-        if not isinstance(value, str | dict):
-            return np.array(value, argument.dtypes[0])
+    if text.lstrip()[:1] in ("[", "{", "-") or text.strip().replace(".", "", 1).isdigit():
+        return _from_json(argument, text)
     path = _existing(argument.name, text)
+    if path.suffix == ".npz":
+        raise InputError(
+            f"{argument.name} must be a .npy file; {text} is a .npz file, for records, lists and databases"
+        )
     try:
         return mapped(path)
     except ValueError as error:
         raise InputError(f"{argument.name} cannot be read from {text}: {error}") from error
+
+
+def _from_json(argument: Tensor, text: str) -> npt.NDArray[Any]:
+    """Return JSON numbers in the first allowed dtype that holds each of them exactly, else in the nearest float."""
+    try:
+        numbers = np.array(json.loads(text))
+    except ValueError as error:
+        raise InputError(
+            f"{argument.name} must be JSON numbers in lists of equal lengths, not {text}: {error}"
+        ) from error
+    if numbers.dtype.kind not in "iuf":
+        raise InputError(f"{argument.name} must be JSON numbers, not {text}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name in argument.dtypes:
+            converted = numbers.astype(name)
+            if np.array_equal(converted, numbers, equal_nan=True):
+                return converted
+    # Decimal fractions are exact in no float, so the nearest numbers are what the user means.
+    floats = [name for name in argument.dtypes if np.dtype(name).kind in "fc"]
+    if floats and numbers.dtype.kind == "f":
+        return numbers.astype(floats[0])
+    raise InputError(f"{argument.name} must be numbers that {' or '.join(argument.dtypes)} holds exactly, not {text}")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from ninefold.spec.data import RaggedArray, State, content_digest, flattened
 from ninefold.spec.errors import DamagedDataError
 from ninefold.spec.files import written_aside
 
-__all__ = ["load_state", "save_state"]
+__all__ = ["load_state", "read_only", "save_state"]
 
 #: Member of the file with everything but the arrays: UTF-8 JSON, as uint8. No field of a layout may have this name.
 _ABOUT: Final = "state.json"
@@ -30,6 +30,23 @@ _DAMAGE: Final = (
     ValueError,
     zipfile.BadZipFile,
 )
+
+
+def read_only(state: State) -> State:
+    """Return a state whose arrays cannot be written, so that what was committed stays; nothing is copied."""
+    made = State(
+        state.id, state.version, {name: _fixed(array) for name, array in state.arrays.items()}, state.attributes
+    )
+    made.checked.update(state.checked)
+    return made
+
+
+def _fixed(array: Any) -> Any:
+    if isinstance(array, RaggedArray):
+        return RaggedArray(_fixed(array.values), _fixed(array.offsets))
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def save_state(state: State, path: Path | str) -> None:

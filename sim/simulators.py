@@ -191,6 +191,9 @@ class Simulator(ABC):
             finally:
                 if log is not None and (folder / "log").exists():
                     shutil.copyfile(folder / "log", log)
+            if not results.exists():
+                said = (folder / "log").read_text(errors="replace") if (folder / "log").exists() else ""
+                raise tool_failure(f"the testbench of {_title(testbench)} did not start", said, folder)
             outcomes = _outcomes(results)
         for test in tests:
             if test not in {outcome.name for outcome in outcomes}:

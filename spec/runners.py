@@ -10,7 +10,7 @@ from typing import Any
 
 from .data import Answer
 from .errors import UnsupportedError
-from .operators import OPERATORS, module_of
+from .operators import OPERATORS, PACKAGES, module_of
 from .protocols import Backend
 from .signature import Call, Operator
 
@@ -83,7 +83,14 @@ class Runners:
         return self._entries[operator]
 
     def _look(self, operator: Operator) -> _Entry:
-        module = module_of(operator.name, self.package, self.package.rpartition(".")[2])
+        try:
+            module = module_of(operator.name, self.package, self.package.rpartition(".")[2])
+        except Exception as error:
+            if operator.name not in PACKAGES:
+                raise
+            # Another party's mistake must not disable the backend for all other operators.
+            name = f"{PACKAGES[operator.name]}.{self.package.rpartition('.')[2]}"
+            return _Entry(None, f"{name} cannot be imported: {type(error).__name__}: {error}", None)
         if module is None:
             package = importlib.import_module(self.package)
             said = getattr(package, "REASONS", {})

@@ -65,12 +65,14 @@ def run(
     OPERATOR is a name, or the path of a package that defines one. Without OPERATOR, list all operators; without --arg
     and --option, print the signature of OPERATOR.
     """
-    from ninefold.spec.operators import OPERATORS
+    from ninefold.spec.operators import OPERATORS, UNUSABLE
 
     if operator is None:
         width = max(map(len, OPERATORS))
         for name, one in OPERATORS.items():
             click.echo(f"{name:{width}}  {one.summary}")
+        for name, reason in UNUSABLE.items():
+            click.echo(f"warning: the package of {name} cannot be used: {printable(reason)}", err=True)
         return
     signature = _operator(operator)
     if not arguments and not options:
@@ -147,7 +149,8 @@ def _operator(name: str) -> Operator:
         return OPERATORS[name]
     if name in UNUSABLE:
         raise InputError(f"the package of {name} cannot be used: {UNUSABLE[name]}")
-    raise InputError(f"operator must be one of {', '.join(OPERATORS)}, not {name!r}{did_you_mean(name, OPERATORS)}")
+    near = f"; did you mean './{name}'?" if Path(name, "signature.py").is_file() else did_you_mean(name, OPERATORS)
+    raise InputError(f"operator must be one of {', '.join(OPERATORS)}, or a path, not {name!r}{near}")
 
 
 def _pairs(option: str, given: Iterable[str]) -> dict[str, str]:
@@ -177,16 +180,20 @@ def _signature(operator: Operator) -> str:
     from ninefold.spec.signature import Option
 
     lines = [f"{operator.name}: {operator.summary}", "", "arguments"]
-    lines += [f"  {a.name}: {describe(a)}{_optional(a)}; {a.doc}" for a in operator.arguments]
+    lines += [_line(f"{a.name}: {describe(a)}{_optional(a)}", a.doc) for a in operator.arguments]
     if operator.options:
         lines += ["", "options"]
     for option in operator.options:
         default = f"default {option.default}" if option.default is not None else "none by default"
         default = "required" if option.default is Option.REQUIRED else default
-        lines.append(f"  {option.name}: {option.allowed}, {default}; {option.doc}")
+        lines.append(_line(f"{option.name}: {option.allowed}, {default}", option.doc))
     lines += ["", f"results ({operator.accuracy})"]
-    lines += [f"  {r.name}: {describe(r)}; {r.doc}" for r in operator.results]
+    lines += [_line(f"{r.name}: {describe(r)}", r.doc) for r in operator.results]
     return "\n".join(lines)
+
+
+def _line(text: str, doc: str) -> str:
+    return f"  {text}; {doc}" if doc else f"  {text}"
 
 
 def _optional(argument: Any) -> str:

@@ -276,14 +276,23 @@ class Index:
         device: str = "auto",
         strict: bool = False,
         scheduler: Scheduler | None = None,
+        allowed: npt.NDArray[np.uint8] | None = None,
         **options: Any,
     ) -> Result:
         """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
-        task = self._task(q, device, strict, options)
+        task = self._task(q, device, strict, options, allowed)
         return run(task) if scheduler is None else scheduler.run_task(task)
 
-    def _task(self, q: npt.NDArray[np.float32], device: str, strict: bool, options: Mapping[str, Any]) -> Task:
-        return Task("mine", {"q": q, "database": self.database}, options, device=device, strict=strict)
+    def _task(
+        self,
+        q: npt.NDArray[np.float32],
+        device: str,
+        strict: bool,
+        options: Mapping[str, Any],
+        allowed: npt.NDArray[np.uint8] | None = None,
+    ) -> Task:
+        arguments = {"q": q, "database": self.database, "allowed": allowed}
+        return Task("mine", arguments, options, device=device, strict=strict)
 
     def _vector_of(self, query: int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, int | np.integer) and not isinstance(query, bool):

@@ -73,7 +73,8 @@ def check_state(state: State, operators: Mapping[str, Operator]) -> None:
                 reasons[layout] = f"{name}: {error}"
             else:
                 return
-    raise InputError(f"no operator takes the state {state.id} ({'; '.join(reasons.values()) or 'none takes a state'})")
+    why = "; ".join(reasons.values()) or "none takes a state: install the package of its operator, or add it"
+    raise InputError(f"no operator takes the state {state.id} ({why})")
 
 
 def bound(task: Task, operators: Mapping[str, Operator]) -> Call:

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from ninefold.host import hooks
 from ninefold.spec.data import Answer, Database, Kept, State
 from ninefold.spec.errors import DeviceError, InputError, InterruptError, NinefoldError
 from ninefold.spec.protocols import Backend, Device, Found
-from ninefold.spec.signature import Call
+from ninefold.spec.signature import Call, Operator, Tensor
 
 from .costs import Costs
 from .guard import is_interrupt, report, text_of
@@ -232,9 +233,24 @@ class Executor:
             raise DeviceError(f"{self.name} returned {type(answer).__name__}, not an Answer")
         if self._context.telemetry.timeline:
             self._context.telemetry.ran(self.name, call, started, running.seconds, len(running.jobs))
-        if call.operator.state_name and (flaw := self._flaw(call, answer)):
+        if (flaw := self._misshapen(call, answer)) or (call.operator.state_name and (flaw := self._flaw(call, answer))):
             raise DeviceError(f"{self.name} gave a wrong answer: {flaw}")
         return answer
+
+    @staticmethod
+    def _misshapen(call: Call, answer: Answer) -> str:
+        """Return what is wrong with the names, shapes and dtypes of an answer, or an empty string."""
+        # Checked for every answer, so in place and against a shape that is worked out once.
+        expected = _structure(call.operator, tuple(call.sizes.items()), tuple(call.options.items()))
+        values = answer.values
+        if expected is not None and len(values) == len(expected):
+            for name, shape, dtypes in expected:
+                value = values.get(name)
+                if getattr(value, "shape", None) != shape or getattr(value, "dtype", None) not in dtypes:
+                    break
+            else:
+                return ""
+        return call.operator.answer_flaw(call, values, contents=False)
 
     def _flaw(self, call: Call, answer: Answer) -> str:
         """Return what is wrong with the answer to a step or read by its signature, or an empty string."""
@@ -344,3 +360,18 @@ class Executor:
             if is_interrupt(error):
                 raise
             report("closing a device failed", device=self.name, reason=text_of(error))
+
+
+@lru_cache(maxsize=4096)
+def _structure(
+    operator: Operator, sizes: tuple[tuple[str, int], ...], options: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, tuple[int, ...], frozenset[Any]], ...] | None:
+    """Return name, shape and dtypes of each result; None if one is no plain tensor of known shape."""
+    call = Call(operator, {}, dict(options), dict(sizes))
+    if any(not isinstance(result, Tensor) or "..." in result.shape for result in operator.results):
+        return None
+    return tuple(
+        (result.name, operator.shape_of(result, call), frozenset(map(np.dtype, result.dtypes)))
+        for result in operator.results
+        if isinstance(result, Tensor)
+    )

@@ -387,6 +387,6 @@ class Placer:
             return pending.errors[0]
         said = list(pending.fallbacks)
         said += [f"{c.device}: {c.refused}" for c in choice.considered if c.refused and c.device not in job.tried]
-        text = f"no device answered {pending.task.operator}: {'; '.join(said) or 'there is none'}"
+        text = f"no device answered {pending.task.operator}: {'; '.join(dict.fromkeys(said)) or 'there is none'}"
         failed = [error for error in pending.errors if not isinstance(error, UnsupportedError | UnavailableError)]
         return DeviceError(text) if failed else UnsupportedError(text)

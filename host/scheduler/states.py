@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ninefold.numerics.states import save_state
+from ninefold.numerics.states import read_only, save_state
 from ninefold.spec.data import Database, Kept, State
 from ninefold.spec.errors import DeviceError, InputError, NinefoldError
 from ninefold.spec.signature import Call
@@ -72,7 +72,7 @@ class StateHandle:
         Versions and tasks, managed by the scheduler.
     """
 
-    chain: Chain
+    chain: Chain = field(repr=False)
     _states: States = field(repr=False)
 
     @property
@@ -130,7 +130,7 @@ class States:
             if state.id in self._chains:
                 held = self._chains[state.id].latest.version
                 raise InputError(f"the state {state.id} is already held, in version {held}")
-            chain = self._chains[state.id] = Chain(state)
+            chain = self._chains[state.id] = Chain(read_only(state))
         return StateHandle(chain, self)
 
     def release(self, handle: StateHandle) -> None:
@@ -170,7 +170,8 @@ class States:
         """
         chain = self._chains[state.id]
         if isinstance(state, State):
-            chain.latest = state
+            # A later step that writes to its arguments must not change a version that was committed.
+            chain.latest = read_only(state)
         else:
             chain.latest = kept_after(chain.latest, call)
 
@@ -178,7 +179,7 @@ class States:
         """Note a copy of a version; call under the lock."""
         chain = self._chains.get(state.id)
         if chain is not None and chain.latest.version == state.version:
-            chain.latest = state
+            chain.latest = read_only(state)
 
     def lose(self, state: LoggedState, error: Exception) -> DeviceError:
         """Return to the last copy, since no device can rebuild a version; return the error that says so.

@@ -71,8 +71,12 @@ def cases_of(operator: str, home: str) -> Mapping[str, Case]:
     InputError
         There is no such module, or it yields nothing.
     """
-    module = module_of(operator, home, "cases")
-    found = dict(module.cases(np.random.default_rng(SEED))) if module is not None else {}
+    try:
+        module = module_of(operator, home, "cases")
+    except Exception as error:  # another party's module may raise anything
+        raise InputError(f"the cases of {operator} cannot be imported: {type(error).__name__}: {error}") from error
+    cases = getattr(module, "cases", None)
+    found = {} if cases is None else dict(cases(np.random.default_rng(SEED)))
     if not found:
         place = f"{PACKAGES.get(operator, home)}.{'cases' if operator in PACKAGES else operator}"
         raise InputError(f"{operator} has no cases: {place} must define cases(generator), which yields names and cases")

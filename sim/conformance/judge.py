@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from ninefold.spec.data import Answer, Kept, State
 from ninefold.spec.protocols import Device, StateKeeper
 from ninefold.spec.signature import Bound, Call, Declared, Ragged, Record, Tensor
 
-__all__ = ["difference", "judged", "state_difference"]
+__all__ = ["difference", "judged", "raised", "state_difference"]
 
 
 def judged(device: Device, case: Case, wanted: Mapping[str, Any] | None = None) -> str:
@@ -32,10 +33,18 @@ def judged(device: Device, case: Case, wanted: Mapping[str, Any] | None = None) 
     """
     if isinstance(case, Sequence):
         return _judged_steps(device, case)
+    if wanted is None:
+        try:
+            wanted = golden.answer(case)
+        except Exception as error:  # another party's model may raise anything
+            return f"golden model: {raised(error)}"
+    if flaw := case.operator.answer_flaw(case, wanted):
+        return f"golden model: {flaw}"
     for name in case.operator.residents:
         device.load(case.arguments[name])
+    before = _copied(case.arguments)
     answer = device.run(case)
-    return _unmarked(answer) or difference(case, answer.values, golden.answer(case) if wanted is None else wanted)
+    return _unmarked(answer) or _written(before, case.arguments) or difference(case, answer.values, wanted)
 
 
 def _judged_steps(device: Device, sequence: Sequence) -> str:
@@ -43,7 +52,13 @@ def _judged_steps(device: Device, sequence: Sequence) -> str:
     device.load(state)
     for number, step in enumerate(sequence.steps, 1):
         call = sequence.call(state, step)
-        values, arrays = golden.step(call)
+        try:
+            values, arrays = golden.step(call)
+        except Exception as error:  # another party's model may raise anything
+            return f"step {number}: golden model: {raised(error)}"
+        if flaw := call.operator.answer_flaw(call, values) or layout.flaw(state, state.next(arrays)):
+            return f"step {number}: golden model: {flaw}"
+        before = _copied({**call.arguments, **state.arrays})
         answer = device.run(call)
         made = answer.state
         if isinstance(made, Kept):
@@ -54,6 +69,7 @@ def _judged_steps(device: Device, sequence: Sequence) -> str:
             return f"step {number}: it returned no state"
         flaw = (
             _unmarked(answer)
+            or _written(before, {**call.arguments, **state.arrays})
             or difference(call, answer.values, values)
             or layout.flaw(state, made)
             or state_difference(call, made, arrays)
@@ -62,6 +78,25 @@ def _judged_steps(device: Device, sequence: Sequence) -> str:
             return f"step {number}: {flaw}"
         state = made
     return ""
+
+
+def raised(error: BaseException) -> str:
+    """Return an error in words, with the place in the source where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{at}"
+
+
+def _copied(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return copies of the plain arrays among some values."""
+    return {name: array.copy() for name, array in arrays.items() if isinstance(array, np.ndarray)}
+
+
+def _written(before: Mapping[str, npt.NDArray[Any]], after: Mapping[str, Any]) -> str:
+    """Return which array a device wrote to although it is the caller's, or an empty string."""
+    changed = (name for name, array in before.items() if array.tobytes() != np.asarray(after[name]).tobytes())
+    name = next(changed, "")
+    return f"it wrote to {name}, which belongs to the caller" if name else ""
 
 
 def _unmarked(answer: Answer) -> str:

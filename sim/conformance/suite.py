@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ninefold.sim.conformance.cases import Case
-from ninefold.sim.conformance.judge import judged
+from ninefold.sim.conformance.judge import judged, raised
 from ninefold.spec.errors import InputError, UnavailableError
 from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found
@@ -85,7 +85,7 @@ def _judged(operator: str, cases: Mapping[str, Case], device: str, instance: str
             try:
                 text = judged(opened, case)
             except Exception as error:  # a third party's operator may raise anything
-                text = f"{type(error).__name__}: {error}"
+                text = raised(error)
             if text:
                 flaws[name] = text
     finally:

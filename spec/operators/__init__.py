@@ -75,7 +75,8 @@ def add(package: str | Path) -> Operator:
     if not isinstance(operator, Operator):
         raise InputError(f"OPERATOR of {package} must be an Operator, not {type(operator).__name__}")
     if operator.name in _found and _packages.get(operator.name) != name:
-        raise InputError(f"{package} may not take the name {operator.name}, which another operator has")
+        holder = _packages.get(operator.name, "Ninefold")
+        raise InputError(f"{package} may not take the name {operator.name}, which an operator of {holder} has")
     _found[operator.name], _packages[operator.name] = operator, name
     return operator
 

@@ -120,3 +120,46 @@ def test_steps_go_on_from_a_saved_state(ninefold: Run, folders: Path) -> None:
         assert result.stdout == f"total: int64 (): {total}\n"
     state = load_state(folders / "s.npz")
     assert (state.version, state.arrays["count"].tolist(), int(state.arrays["last"])) == (2, [2, 0, 4], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[[3, 1, 2]]", "scores: int32 (1, 2): 3, 2"),
+        ("[[2.5, 2.9, 3.1]]", "scores: float32 (1, 2): 3.09"),
+        ("[[16777216, 0.5]]", "scores: float32 (1, 2): 16777216.0, 0.5"),
+    ],
+)
+def test_json_numbers_take_a_dtype_that_holds_them(ninefold: Run, text: str, shown: str) -> None:
+    result = ninefold("run", "topk", "--arg", f"scores={text}", "--option", "k=2", "--device", "cpu")
+    assert shown in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("scores=[[3, 99999999999]]", "scores must be numbers that int32 or float32 holds exactly"),
+        ("scores=[[3,7],[1]]", "scores must be JSON numbers in lists of equal lengths, not [[3,7],[1]]: "),
+        ('scores=[["a"]]', 'scores must be JSON numbers, not [["a"]]'),
+        ("scores=[[null]]", "scores must be JSON numbers, not [[null]]"),
+        ('scores={"a": 1}', "scores must be JSON numbers"),
+        ("ids=[1.5, 2]", "ids must be numbers that int64 holds exactly, not [1.5, 2]"),
+        ("scores=s.npz", "scores must be a file, and there is no file s.npz"),
+    ],
+)  # fmt: skip
+def test_json_that_does_not_fit(ninefold: Run, argument: str, message: str) -> None:
+    words = ["--arg", argument, *([] if argument.startswith("scores") else ["--arg", "scores=[[1, 2]]"])]
+    result = ninefold("run", "topk", *words, "--option", "k=2")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_broken_module_of_one_operator_leaves_the_backend(ninefold: Run, tmp_path: Path) -> None:
+    broken = written(tmp_path, "broken", PARITY, cpu="import numppy\n")
+    result = ninefold("conform", broken, "--device", "cpu")
+    assert result.exit_code == 0
+    assert "broken.cpu cannot be imported: ModuleNotFoundError: No module named 'numppy'" in result.stdout
+    assert (
+        ninefold("run", "topk", "--arg", "scores=[[1]]", "--option", "k=1", "--device", "cpu", "--strict").exit_code
+        == 0
+    )

@@ -19,7 +19,7 @@ def ask(s: Scheduler, times: int = 1, **settings: object) -> list[Result]:
 
 def measured(s: Scheduler, device: str, seconds: float) -> None:
     for _ in range(8):
-        s._costs.record(device, "mine Q1 D5 N6 k2", seconds)
+        s._costs.record(device, "mine Q1 D5 N6 k2 scan=nits oversample6", seconds)
 
 
 def test_before_any_measurement_the_highest_score_wins() -> None:
@@ -125,7 +125,7 @@ def test_a_large_batch_is_split_over_devices_by_their_speed() -> None:
             s.run("mine", q, data, k=3, device=device)
         for device, seconds in (("cpu", 0.3), ("gpu", 0.1), ("npu", 0.15)):
             for _ in range(8):
-                s._costs.record(device, "mine Q6 D5 N6 k2", seconds)
+                s._costs.record(device, "mine Q6 D5 N6 k2 scan=nits oversample6", seconds)
         result = s.run("mine", q, data, k=3)
     assert result.answered_by == "cpu, gpu, npu"
     assert result.why == "a batch split by measured speed: cpu 10 rows, gpu 30 rows, npu 20 rows"
@@ -139,5 +139,5 @@ def test_devices_on_the_same_hardware_do_not_split() -> None:
         for device in fakes:
             s.run("mine", q, data, k=3, device=device)
             for _ in range(8):
-                s._costs.record(device, "mine Q6 D5 N6 k2", 0.3)
+                s._costs.record(device, "mine Q6 D5 N6 k2 scan=nits oversample6", 0.3)
         assert "," not in s.run("mine", q, data, k=3).answered_by

@@ -69,8 +69,8 @@ def test_arguments_by_place_and_by_name() -> None:
     with Scheduler(backends=backends(cpu()), costs=None) as s:
         by_name = s.run("mine", database=DATA, q=queries(), k=3)
         assert np.array_equal(by_name.values["ids"], s.run("mine", queries(), DATA, k=3).values["ids"])
-        with pytest.raises(InputError, match=r"^mine takes 2 arguments \(q, database\), not 3$"):
-            s.run("mine", queries(), DATA, 3)
+        with pytest.raises(InputError, match=r"^mine takes 3 arguments \(q, database, allowed\), not 4$"):
+            s.run("mine", queries(), DATA, None, 3)
         with pytest.raises(InputError, match=r"^mine was given the argument q twice$"):
             s.run("mine", queries(), DATA, q=queries())
 
@@ -85,7 +85,7 @@ def test_arguments_by_place_and_by_name() -> None:
         ({"deadline_s": 0}, r"^deadline_s must be a number greater than 0, not 0$"),
         ({"timeout_s": -1.0}, r"^timeout_s must be a number greater than 0, not -1.0$"),
         ({"k": 0}, r"^k must be an integer from 1 to 256, not 0$"),
-        ({"n": 1}, r"^mine option must be one of k, threshold, rerank, not 'n'$"),
+        ({"n": 1}, r"^mine option must be one of k, threshold, rerank, scan, oversample, macro, micro, not 'n'$"),
         ({"rerank": 2}, "'vectors'"),
     ],
 )

@@ -21,7 +21,7 @@ from ninefold.spec.data import Answer, Kept, State
 from ninefold.spec.errors import DeadlineError, DeviceError, InputError, LostDeviceError
 from ninefold.spec.signature import Call
 
-from .fakes import ALL, Behaviour, Fake, FakeDevice, backends, cpu, total, trace
+from .fakes import ALL, TOTAL, Behaviour, Fake, FakeDevice, backends, cpu, total, trace
 
 
 def after(steps: int, error: BaseException) -> Behaviour:
@@ -475,3 +475,15 @@ def test_reads_see_the_steps_before_them_from_many_threads(keeps: bool) -> None:
             values = read.result(30).values
             assert (int(values["total"]), int(values["version"])) == (expected, expected)
     assert int(state.state.arrays["total"]) == written
+
+
+def test_a_step_that_writes_to_its_state_fails_and_changes_no_committed_version() -> None:
+    def writes(device: FakeDevice, call: Call) -> None:
+        call.state().arrays["total"][...] = 99
+
+    with scheduler(cpu(), Fake("gpu", writes)) as s:
+        mine = TOTAL.state("sum", {"total": np.array(3)})
+        state = s.load(mine)
+        result = s.run("running_sum", x(1), state, device="gpu")
+        assert "read-only" in result.fallbacks[0]
+        assert (int(state.state.arrays["total"]), int(mine.arrays["total"])) == (4, 3)

@@ -102,7 +102,8 @@ def test_a_timeline_of_calls_on_a_track_for_each_device(tmp_path: Path) -> None:
     assert set(tracks) == {"cpu", "gpu"}
     slices = {e["name"]: e for e in events if e["ph"] == "X"}
     assert slices["mine"]["tid"] == tracks["cpu"]
-    assert slices["mine"]["args"] == {"Q": 1, "D": 16, "N": 40, "k": 3, "tasks": 1}
+    shown = {"Q": 1, "D": 16, "N": 40, "k": 3, "scan": "nits", "oversample": 32, "tasks": 1}
+    assert slices["mine"]["args"] == shown
     assert all(e["dur"] >= 0 and e["ts"] >= 0 for e in slices.values())
     assert {e["name"] for e in events if e["ph"] == "i"} == {"mine falls back", "breaker open"}
 

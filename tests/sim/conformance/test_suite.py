@@ -54,12 +54,42 @@ TOTAL = '{"total": count.sum()}'
         (TOTAL, '{"total": -count.sum()}', "step 1: total must be at least 0, not -3"),
         ('"seconds": 0.0', '"cycles": 1', "step 1: the answer has no metric seconds"),
         ("minlength", "most", "TypeError: "),
+        (
+            'count = state.arrays["count"] +',
+            'count = state.arrays["count"]; count +=',
+            "it wrote to count",
+        ),
+        ("state, events = ", 'call.arguments["events"][:] = 0; state, events = ', "it wrote to events"),
     ],
 )
 def test_each_fault_of_a_step_is_seen(tmp_path: Path, right: str, wrong: str, flaw: str) -> None:
     assert right in COUNTER["cpu"]
     (found,) = flaws(written(tmp_path, "wrong_tally", COUNTER, cpu=COUNTER["cpu"].replace(right, wrong)))
     assert flaw in found
+
+
+@pytest.mark.parametrize(
+    ("wrong", "flaw"),
+    [
+        ("count[event] += 2", "total[] is 3, not 6"),
+        ("count[event + 4] += 1", "step 1: golden model: IndexError: "),
+        ("count = count.astype(np.int32)", "step 1: golden model: counts.count must have dtype int64, not int32"),
+    ],
+)
+def test_a_wrong_golden_model_is_named(tmp_path: Path, wrong: str, flaw: str) -> None:
+    changed = COUNTER["golden"].replace("count[event] += 1", wrong)
+    (found,) = flaws(written(tmp_path, "wrong_model", COUNTER, golden=changed))
+    assert flaw in found
+
+
+def test_cases_that_cannot_be_used(tmp_path: Path) -> None:
+    for name, source, message in (
+        ("no_function", "x = 1\n", "must define cases"),
+        ("no_syntax", "def cases(:\n", "the cases of parity cannot be imported: SyntaxError"),
+    ):
+        with added(written(tmp_path, name, PARITY, cases=source)), pytest.raises(InputError, match=message):
+            cases_of("parity", "")
+        cases_of.cache_clear()
 
 
 def test_packages_that_cannot_be_used(tmp_path: Path) -> None:
@@ -71,7 +101,7 @@ def test_packages_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be a package with OPERATOR in its module signature"):
         add(empty)
     taken = written(tmp_path, "takes_topk", PARITY, signature=PARITY["signature"].replace('"parity"', '"topk"'))
-    with pytest.raises(InputError, match="may not take the name topk, which another operator has"):
+    with pytest.raises(InputError, match="may not take the name topk, which an operator of Ninefold has"):
         add(taken)
     assert OPERATORS["topk"].argument_names == ("scores", "ids")
     no_cases = written(tmp_path, "no_cases", {name: text for name, text in PARITY.items() if name != "cases"})
