@@ -22,6 +22,7 @@ class Testbench:
     ``cycle`` is the number of the clock edge that the testbenches wait for.
     """
 
+    __test__ = False  # nothing for pytest to collect
     core: Component
     seed: int
     limit: int = 4_000

@@ -526,11 +526,15 @@ def test_a_small_task_takes_few_calls_of_python() -> None:
         for _ in range(20):  # until every device has had its trial
             s.run("mine", q, data, k=10)
         for settings, most in (({"device": "cpu"}, 75), ({}, 120)):
-            calls = 0
-            sys.setprofile(count)
-            try:
-                by = s.run("mine", q, data, k=10, **settings).answered_by
-            finally:
-                sys.setprofile(None)
-            assert by == "cpu"
-            assert calls <= most, settings
+            least = most + 1
+            # The least of several runs: on a busy machine one may meet a device that has not finished its trial.
+            for _ in range(5):
+                calls = 0
+                sys.setprofile(count)
+                try:
+                    by = s.run("mine", q, data, k=10, **settings).answered_by
+                finally:
+                    sys.setprofile(None)
+                assert by == "cpu"
+                least = min(least, calls)
+            assert least <= most, settings
