@@ -43,7 +43,8 @@ class Gate:
 def threads() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    assert set(threading.enumerate()) == before
+    # A thread of an earlier test may end meanwhile.
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.fixture
@@ -525,7 +526,7 @@ def test_a_small_task_takes_few_calls_of_python() -> None:
         s.devices()
         for _ in range(20):  # until every device has had its trial
             s.run("mine", q, data, k=10)
-        for settings, most in (({"device": "cpu"}, 75), ({}, 120)):
+        for settings, most in (({"device": "cpu"}, 80), ({}, 125)):
             least = most + 1
             # The least of several runs: on a busy machine one may meet a device that has not finished its trial.
             for _ in range(5):
