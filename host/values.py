@@ -18,6 +18,7 @@ from ninefold.spec.data import Database, RaggedArray
 from ninefold.spec.errors import InputError, did_you_mean
 from ninefold.spec.files import written_aside
 from ninefold.spec.signature import Argument, Layout, Operator, Option, Ragged, Record, Resident, Tensor
+from ninefold.spec.tensors import shape_text
 
 __all__ = ["describe", "parse_option", "read_argument", "write_results"]
 
@@ -33,8 +34,7 @@ def describe(argument: Argument) -> str:
         return f"record of {', '.join(f'{field.name} {describe(field)}' for field in argument.fields)}"
     if isinstance(argument, Ragged):
         return f"{argument.lists} lists of {describe(argument.values)}"
-    sizes = f"({', '.join(str(size) for size in argument.shape)}{',' if len(argument.shape) == 1 else ''})"
-    return f"{' or '.join(argument.dtypes)} {sizes}"
+    return f"{' or '.join(argument.dtypes)} {shape_text(argument.shape)}"
 
 
 def read_argument(argument: Argument, text: str) -> Any:

@@ -14,6 +14,7 @@ from ninefold.sim.conformance.cases import Case, Sequence
 from ninefold.sim.conformance.measures import excess
 from ninefold.spec.data import Answer, Kept, State
 from ninefold.spec.protocols import Device, StateKeeper
+from ninefold.spec.residents import load_and_run
 from ninefold.spec.signature import Bound, Call, Declared, Ragged, Record, Tensor
 
 __all__ = ["difference", "judged", "raised", "state_difference"]
@@ -40,10 +41,8 @@ def judged(device: Device, case: Case, wanted: Mapping[str, Any] | None = None) 
             return f"golden model: {raised(error)}"
     if flaw := case.operator.answer_flaw(case, wanted):
         return f"golden model: {flaw}"
-    for name in case.operator.residents:
-        device.load(case.arguments[name])
     before = _copied(case.arguments)
-    answer = device.run(case)
+    answer = load_and_run(device, case)
     return _unmarked(answer) or _written(before, case.arguments) or difference(case, answer.values, wanted)
 
 
