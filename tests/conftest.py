@@ -13,9 +13,6 @@ from tests.times import Times
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # A shell starts background jobs with SIGINT ignored, and children inherit that; some tests interrupt themselves or one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# Python handles signals on a stack of a few kilobytes. Looking up the address of a function there needs most of it for
-# the registers of AVX-512, so workers and tools look up all addresses when they start.
-os.environ.setdefault("LD_BIND_NOW", "1")
 # Tests compare what is written to standard error, which must not depend on the load of the computer.
 os.environ["NINEFOLD_QUIET"] = "1"
 

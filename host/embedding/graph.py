@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.openvino_runtime.runtime import load
+from ninefold.host.openvino_runtime.runtime import load, new_core
 from ninefold.host.openvino_runtime.store import stored
 from ninefold.host.openvino_runtime.target import one_line
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnavailableError
@@ -78,7 +78,8 @@ def compiled(
     DeviceError
         If the device rejects the graph.
     """
-    core = needed("openvino").Core()
+    needed("openvino")
+    core = new_core()
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
     # Processors with shorter formats would use them. An NPU has only short formats, and rejects the request for more.
     if not device.startswith("NPU"):

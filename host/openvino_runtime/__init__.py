@@ -1,7 +1,7 @@
 """OpenVINO for several backends and the sentence model: devices, compiled graphs, exact product with packed nits."""
 
 from .product import BLOCK, Product, all_scores, search
-from .runtime import KINDS, kind_of, start, visible
+from .runtime import KINDS, kind_of, new_core, start, visible
 from .target import Graph, Target, one_line
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Target",
     "all_scores",
     "kind_of",
+    "new_core",
     "one_line",
     "search",
     "start",

@@ -6,12 +6,13 @@ import contextlib
 import ctypes
 import importlib
 import sys
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["KINDS", "kind_of", "load", "start", "visible"]
+__all__ = ["KINDS", "kind_of", "load", "new_core", "start", "visible"]
 
 #: Kinds of devices, best first.
 KINDS: Final = ("GPU", "NPU", "CPU")
@@ -29,10 +30,23 @@ def load(module: str = "openvino") -> Any:
     return importlib.import_module(module)
 
 
+def new_core() -> Any:
+    """Return a new core with its CPU plugin loaded, which searches for devices again.
+
+    The plugin gives the thread that loads it another alternate signal stack, and frees that memory with the core, in
+    any thread. Python handles SIGINT on this stack, so an interrupt after that ended the process. Therefore the thread
+    gets its own stack back at once.
+    """
+    with _same_signal_stack():
+        core = load().Core()
+        with contextlib.suppress(RuntimeError):
+            core.get_property("CPU", "FULL_DEVICE_NAME")
+    return core
+
+
 def start() -> tuple[Any, str]:
-    """Return a new core, which searches for devices again, and OpenVINO's version."""
-    module = load()
-    return module.Core(), str(module.__version__).partition("-")[0]
+    """Return a new core and OpenVINO's version."""
+    return new_core(), str(load().__version__).partition("-")[0]
 
 
 def visible(core: Any) -> list[str]:
@@ -44,6 +58,26 @@ def visible(core: Any) -> list[str]:
 def kind_of(device: str) -> str:
     """Return the kind of a device by its name, e.g. ``"GPU"`` of ``"GPU.1"``."""
     return device.partition(".")[0]
+
+
+class _SignalStack(ctypes.Structure):
+    """``stack_t`` of Linux."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def _same_signal_stack() -> Iterator[None]:
+    """Give this thread the alternate signal stack at the end that it has at the beginning."""
+    if sys.platform != "linux":
+        yield
+        return
+    process, before = ctypes.CDLL(None), _SignalStack()
+    process.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        process.sigaltstack(ctypes.byref(before), None)
 
 
 @cache

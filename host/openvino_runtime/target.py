@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ninefold.spec.errors import DeviceError, UnavailableError
 from ninefold.spec.text import shortened
 
-from .runtime import load
+from .runtime import load, new_core
 
 __all__ = ["Graph", "Target", "one_line"]
 
@@ -66,7 +66,7 @@ class Target:
             ) from error
         self.device = device
         self.build_seconds = 0.0
-        self._core = self.openvino.Core()
+        self._core = new_core()
         self._settings = {"PERFORMANCE_HINT": "LATENCY", **_EXACT, **(settings or {})}
 
     @property

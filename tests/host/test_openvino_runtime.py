@@ -12,7 +12,7 @@ import pytest
 from ninefold.host.embedding import Embedder, find_model
 from ninefold.host.embedding.graph import compiled
 from ninefold.host.embedding.sequences import embed
-from ninefold.host.openvino_runtime import Product, Target, one_line, search
+from ninefold.host.openvino_runtime import Product, Target, new_core, one_line, search
 from ninefold.host.openvino_runtime.store import stored
 from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError
@@ -41,7 +41,7 @@ def test_search_takes_rows_that_are_gone_from_memory() -> None:
 def test_a_stored_graph_is_loaded_again_unless_it_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path))
     target = Target()
-    core = target.openvino.Core()
+    core = new_core()
     made: list[int] = []
 
     def make() -> Any:
@@ -81,7 +81,7 @@ def test_a_graph_that_cannot_be_kept_is_compiled(
     monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "file"))
     target = Target()
     x = target.op.parameter([3], np.float32)
-    core = target.openvino.Core()
+    core = new_core()
     model = target.openvino.Model([target.op.add(x, x)], [x], "double")
     graph = stored(core, "CPU", {}, ["c"], lambda: core.compile_model(model, "CPU", {}))
     assert graph([np.arange(3, dtype=np.float32)])[0].tolist() == [0, 2, 4]

@@ -19,6 +19,25 @@ def test_intels_runtime_is_there_after_openvino() -> None:
     assert "Intel(R) OpenCL" in second
 
 
+def test_an_interrupt_after_a_core_is_freed_by_another_thread() -> None:
+    # Python handles signals on the alternate stack if there is one, as with faulthandler.
+    script = (
+        "import faulthandler, os, signal, threading\n"
+        "from ninefold.host.openvino_runtime import new_core\n"
+        "faulthandler.enable()\n"
+        "held = [new_core()]\n"
+        "freed = threading.Thread(target=held.clear)\n"
+        "freed.start()\n"
+        "freed.join()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 def test_openvino_reports_nothing_to_its_makers() -> None:
     script = (
         "import sys, urllib.request\n"
