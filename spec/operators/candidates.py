@@ -29,7 +29,7 @@ OPERATOR = Operator(
         Tensor("count", ("Q",), ("int64",), 0, CANDIDATES_MAX, doc="number of rows"),
     ),
     rows="Q",
-    shards=Shards("N", merge="ranked"),
+    shards=Shards("N", merge="ranked", masks=("allowed",), lists=("order", "starts")),
     family="nonary",
     check=check_stages,
 )

@@ -113,7 +113,7 @@ OPERATOR = Operator(
         Tensor("count", ("Q",), ("int64",), 0, K_MAX, doc="number of results"),
     ),
     rows="Q",
-    shards=Shards("N", merge="ranked"),
+    shards=Shards("N", merge="staged", masks=("allowed",), lists=("order", "starts")),
     family="nonary",
     limits=(
         Limit("rerank * k", lambda _, options: _listed(options), 1, K_MAX),
