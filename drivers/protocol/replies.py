@@ -13,15 +13,26 @@ from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
 from ninefold.spec.link import (
     FORMAT_GRID,
     FORMAT_PACKED,
+    KEEP_MAX,
     PAYLOAD_MAX,
     PREFIX_BYTES,
     RESULT_BYTES,
     ROWS_MAX,
     WINDOW_MAX,
+    Design,
     Fault,
     Kind,
 )
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
+from ninefold.spec.registers import (
+    BY_NAME,
+    DESIGN_CODES,
+    IDENTITY,
+    MAGIC,
+    MODE_CODES,
+    NO_TEMPERATURE,
+    STATISTICS,
+    VERSION,
+)
 
 __all__ = [
     "Identity",
@@ -42,6 +53,7 @@ _FOUND = np.dtype([("id", "<u2"), ("score", "<i4")])
 #: Smallest allowed limits on payloads: a WRITE of one register as a request, an IDENTIFY reply as a reply.
 _REQUEST_LEAST, _REPLY_LEAST = PREFIX_BYTES + 4, 4 + 4 * len(IDENTITY)
 _MODES: dict[int, Mode] = {code: mode for mode, code in MODE_CODES.items()}
+_DESIGNS: dict[int, Design] = {code: design for design, code in DESIGN_CODES.items()}
 
 
 @dataclass(frozen=True)
@@ -55,11 +67,11 @@ class Identity:
     dimensions : int
         Nits per row.
     lanes : int
-        Nit products per cycle.
+        Nits scored per cycle.
     depth : int
         Capacity of the store in rows.
     k : int
-        Maximum number of results per query.
+        Maximum number of results per QUERY; 0 in the design signs.
     mode : {'tanh', 'linear'}
         Mode of the quantiser.
     formats : frozenset of int
@@ -70,6 +82,10 @@ class Identity:
         Maximum payload sizes in bytes, at most `PAYLOAD_MAX`.
     clock_hz : int
         Frequency of the clock, in Hz.
+    design : {'miner', 'signs'}
+        Design of the board.
+    keep : int
+        Maximum number of candidates per ticket; 0 in other designs than signs.
     """
 
     digest: str
@@ -83,6 +99,8 @@ class Identity:
     request_max: int
     reply_max: int
     clock_hz: int
+    design: Design
+    keep: int
 
     @property
     def row_bytes(self) -> int:
@@ -231,10 +249,13 @@ def identity(payload: bytes) -> Identity:
     word("version", VERSION, VERSION)
     dimensions, lanes = word("dimensions", 2, DIMENSIONS_MAX), word("lanes", 1, DIMENSIONS_MAX)
     window = word("window", 1, WINDOW_MAX)
-    if dimensions % 2 or dimensions % lanes or window & (window - 1):
+    design = _DESIGNS[word("design", 0, len(_DESIGNS) - 1)]
+    signs = design == "signs"
+    if dimensions % 2 or (dimensions % lanes and not (signs and lanes % dimensions == 0)) or window & (window - 1):
+        allowed = "a multiple of lanes, or lanes of dimensions" if signs else "a multiple of lanes"
         raise ProtocolError(
             f"the board reports dimensions = {dimensions}, lanes = {lanes}, window = {window}, where dimensions must be"
-            " even and a multiple of lanes, and window a power of two"
+            f" even and {allowed}, and window a power of two"
         )
     formats = word("formats", 1, 3)
     request_max, reply_max = _limits(word("limits", 0, 2**32 - 1))
@@ -243,13 +264,15 @@ def identity(payload: bytes) -> Identity:
         dimensions=dimensions,
         lanes=lanes,
         depth=word("depth", 1, ROWS_MAX),
-        k=word("k", 1, K_MAX),
+        k=word("k", 0, 0) if signs else word("k", 1, K_MAX),
         mode=_MODES[word("mode", 0, len(_MODES) - 1)],
         formats=frozenset(f for f in (FORMAT_PACKED, FORMAT_GRID) if formats >> f & 1),
         window=window,
         request_max=request_max,
         reply_max=reply_max,
         clock_hz=word("clock_hz", 1, 2**32 - 1),
+        design=design,
+        keep=word("keep", 1, KEEP_MAX) if signs else word("keep", 0, 0),
     )
 
 

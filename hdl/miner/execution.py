@@ -13,7 +13,7 @@ from ninefold.hdl.miner.rows import RowCounter
 from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE, HEADER
 from ninefold.hdl.states import OneHot
 from ninefold.spec.formats import K_MAX
-from ninefold.spec.link import ERROR, REPLY, Fault, Kind
+from ninefold.spec.link import ACCEPTED, ERROR, REPLY, Fault, Kind
 from ninefold.spec.registers import IDENTITY, STATISTICS
 
 __all__ = ["Execution"]
@@ -101,7 +101,7 @@ class Execution(wiring.Component):
         self._way = Signal(5)
         self._counter = RowCounter(parameters)
         # Kind of request, one-hot, so that no state has to decode it.
-        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in Kind}
+        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in ACCEPTED[parameters.design]}
         self._refused, self._fault = Signal(), Signal(4)
         self._detail = Signal(32, reset_less=True)
         self._cursor, self._todo = Signal(16), Signal(16)

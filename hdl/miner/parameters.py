@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ninefold.hdl.checks import check_integer, check_mode
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
-from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, ROWS_MAX
+from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, ROWS_MAX, Design
 from ninefold.spec.registers import IDENTITY
 
 __all__ = ["MinerParameters"]
@@ -40,6 +40,10 @@ class MinerParameters:
         Frequency of the clock in Hz.
     digest : bytes
         Identity of the build, 32 bytes.
+    design : {"miner", "signs"}
+        Design of the search: scores of all nits, or candidates by their signs.
+    keep : int
+        Maximum number of candidates per ticket; 0 for a miner.
 
     Raises
     ------
@@ -57,6 +61,8 @@ class MinerParameters:
     buffer_bytes: int = 2048
     reply_bytes: int = 1024
     digest: bytes = bytes(32)
+    design: Design = "miner"
+    keep: int = 0
 
     def __post_init__(self) -> None:
         check_mode(self.mode)

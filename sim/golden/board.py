@@ -7,7 +7,16 @@ import numpy as np
 
 from ninefold.spec.formats import THRESHOLDS, Mode
 from ninefold.spec.link import ERROR, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
+from ninefold.spec.registers import (
+    BY_NAME,
+    DESIGN_CODES,
+    IDENTITY,
+    MAGIC,
+    MODE_CODES,
+    NO_TEMPERATURE,
+    STATISTICS,
+    VERSION,
+)
 
 from .link import crc32, receive
 from .packed import unpack
@@ -80,6 +89,8 @@ class GoldenBoard:
             "window": window,
             "limits": request_limit | reply_limit << 16,
             "clock_hz": clock_hz,
+            "design": DESIGN_CODES["miner"],
+            "keep": 0,
             "temperature": NO_TEMPERATURE,
         }
         self._fixed = {BY_NAME[name].address: word for name, word in fixed.items()}

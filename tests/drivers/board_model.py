@@ -132,7 +132,7 @@ class BoardModel:
     def _execute(self, kind: int, epoch: int, payload: bytes) -> bytes:
         match kind:
             case 1 if len(payload) == 4:
-                return payload + self._words(range(0x13))
+                return payload + self._words(range(0x15))
             case 2 if len(payload) == 4:
                 address, count = struct.unpack("<HH", payload)
                 return self._words(range(address, address + count))
@@ -193,13 +193,13 @@ class BoardModel:
             if a not in _WRITABLE:
                 raise RefusalError(3, a)
         for a, word in zip(range(address, address + count), words, strict=True):
-            if a == 0x18:
+            if a == 0x19:
                 self.epoch = word & 255
-            elif a == 0x1C:
+            elif a == 0x1D:
                 if word & 1:
                     self.reset()
             else:
-                self.thresholds[a - 0x14] = word & 0xFFFF
+                self.thresholds[a - 0x15] = word & 0xFFFF
 
     def _load(self, payload: bytes) -> bytes:
         (word,) = struct.unpack_from("<I", payload)

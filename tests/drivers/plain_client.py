@@ -87,7 +87,7 @@ class PlainClient:
         assert reply[:8] == bytes([0x81, sent[1], 0, 0]) + b"\xef\xbe\xad\xde"
         self.words = dict(enumerate(struct.unpack(f"<{len(reply[8:]) // 4}I", reply[8:])))
         assert self["magic"] == 0x444C464E
-        assert self["version"] == 1
+        assert self["version"] == 2
         self.kept.clear()
         self.thresholds()
 
@@ -196,7 +196,7 @@ class PlainClient:
         """Do what the board does, and return the payload of its reply; None if the pages do not give it."""
         if kind == KINDS["IDENTIFY"]:
             self.kept.clear()
-            return payload + struct.pack("<19I", *(self.words[a] for a in range(19)))
+            return payload + struct.pack("<21I", *(self.words[a] for a in range(21)))
         if kind == KINDS["READ"]:
             first, count = struct.unpack("<HH", payload)
             known = {

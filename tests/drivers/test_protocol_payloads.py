@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ninefold.drivers.protocol import Decoder, ProtocolError, encode, replies, requests
 from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.spec.errors import InputError
-from ninefold.spec.link import COMMANDS, ERROR_PAYLOAD, LOAD_FINAL, PAYLOAD_MAX, Field, Frame, Kind
-from ninefold.spec.registers import BY_NAME, IDENTITY, MODE_CODES, NO_TEMPERATURE, STATISTICS
+from ninefold.spec.link import COMMANDS, ERROR_PAYLOAD, KEEP_MAX, LOAD_FINAL, PAYLOAD_MAX, Field, Frame, Kind
+from ninefold.spec.registers import BY_NAME, DESIGN_CODES, IDENTITY, MODE_CODES, NO_TEMPERATURE, STATISTICS
 from tests.drivers import fixtures
 
 WORD = st.integers(0, 2**32 - 1)
@@ -71,13 +71,14 @@ def test_the_identity_of_the_fixtures() -> None:
     assert (identity.mode, identity.formats, identity.window) == ("tanh", frozenset({0, 1}), 8)
     assert (identity.request_max, identity.reply_max, identity.clock_hz) == (256, 256, 24_000_000)
     assert identity.row_bytes == 4
+    assert (identity.design, identity.keep) == ("miner", 0)
 
 
 @pytest.mark.parametrize(
     ("register", "value", "message"),
     [
         ("magic", 7, r"^the board reports magic = 0x00000007, not 0x444c464e$"),
-        ("version", 2, r"^the board reports version = 2, which must be 1 to 1$"),
+        ("version", 1, r"^the board reports version = 1, which must be 2 to 2$"),
         ("dimensions", 7, r"dimensions = 7, lanes = 4, window = 8, where dimensions must be even and a multiple"),
         ("lanes", 3, r"dimensions = 8, lanes = 3"),
         ("window", 3, r"window = 3, where .* a power of two"),
@@ -85,6 +86,9 @@ def test_the_identity_of_the_fixtures() -> None:
         ("k", 0, r"k = 0, which must be 1 to 256"),
         ("mode", 2, r"mode = 2, which must be 0 to 1"),
         ("formats", 0, r"formats = 0, which must be 1 to 3"),
+        ("design", 2, r"design = 2, which must be 0 to 1"),
+        ("design", 1, r"keep = 0, which must be 1 to 8192|k = 4, which must be 0 to 0"),
+        ("keep", 1, r"keep = 1, which must be 0 to 0"),
     ],
 )
 def test_an_identity_that_cannot_be_is_refused(register: str, value: int, message: str) -> None:
@@ -191,7 +195,7 @@ REQUESTS: dict[Kind, st.SearchStrategy[tuple[bytes, dict[str, Any]]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", REQUESTS)
 @QUICK
 @given(st.data())
 def test_any_request_comes_back_as_the_contract_has_it(kind: Kind, data: st.DataObject) -> None:
@@ -243,20 +247,22 @@ def test_any_counters_and_refusals_come_back(code: int, kind: int, detail: int, 
 @st.composite
 def identities(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the words of a board that can be."""
-    lanes = draw(st.integers(1, 64))
-    sizes = st.integers(1, 16).map(lambda n: 2 * n * lanes)
+    lanes, ratio, signs = draw(st.integers(1, 64)), 2 * draw(st.integers(1, 16)), draw(st.booleans())
+    several_rows = signs and draw(st.booleans())
     return {
         **{name: BY_NAME[name].reset for name in ("magic", "version")},
         "digest": draw(st.binary(min_size=32, max_size=32)),
-        "dimensions": draw(sizes),
-        "lanes": lanes,
+        "dimensions": 2 * lanes if several_rows else lanes * ratio,
+        "lanes": lanes * ratio if several_rows else lanes,
         "depth": draw(st.integers(1, 65536)),
-        "k": draw(st.integers(1, 256)),
+        "k": 0 if signs else draw(st.integers(1, 256)),
         "mode": draw(st.sampled_from(sorted(MODE_CODES.values()))),
         "formats": draw(st.integers(1, 3)),
         "window": 2 ** draw(st.integers(0, 7)),
-        "limits": draw(st.integers(8, 65535)) + 65536 * draw(st.integers(80, 65535)),
+        "limits": draw(st.integers(8, 65535)) + 65536 * draw(st.integers(88, 65535)),
         "clock_hz": draw(st.integers(1, 2**32 - 1)),
+        "design": int(signs),
+        "keep": draw(st.integers(1, KEEP_MAX)) if signs else 0,
     }
 
 
@@ -274,9 +280,10 @@ def identify_reply(values: dict[str, Any]) -> bytes:
 def test_any_identity_comes_back(values: dict[str, Any]) -> None:
     said = replies.identity(identify_reply(values))
     assert said.digest == values["digest"].hex()
-    for name in ("dimensions", "lanes", "depth", "k", "window", "clock_hz"):
+    for name in ("dimensions", "lanes", "depth", "k", "window", "clock_hz", "keep"):
         assert getattr(said, name) == values[name]
     assert MODE_CODES[said.mode] == values["mode"]
+    assert DESIGN_CODES[said.design] == values["design"]
     assert sum(1 << form for form in said.formats) == values["formats"]
     # No frame carries more than the contract allows, however large a board's buffers are.
     assert said.request_max == min(values["limits"] % 65536, PAYLOAD_MAX)
@@ -284,13 +291,13 @@ def test_any_identity_comes_back(values: dict[str, Any]) -> None:
 
 
 @QUICK
-@given(identities(), st.integers(0, 7), st.integers(0, 79), st.booleans())
+@given(identities(), st.integers(0, 7), st.integers(0, 87), st.booleans())
 def test_a_board_that_could_not_even_be_written_to_is_refused(
     values: dict[str, Any], request: int, reply: int, there: bool
 ) -> None:
     limits = values["limits"]
     values["limits"] = limits // 65536 * 65536 + request if there else limits % 65536 + 65536 * reply
-    with pytest.raises(ProtocolError, match=r"^the board reports limits = 0x[0-9a-f]{8}: .* must be at least (8|80)$"):
+    with pytest.raises(ProtocolError, match=r"^the board reports limits = 0x[0-9a-f]{8}: .* must be at least (8|88)$"):
         replies.identity(identify_reply(values))
 
 
@@ -298,4 +305,4 @@ def test_the_limits_of_the_catalogue_can_be() -> None:
     for configuration in CONFIGURATIONS.values():
         miner = configuration.miner
         assert 8 <= miner.request_limit <= 65535
-        assert 80 <= miner.reply_limit <= 65535
+        assert 88 <= miner.reply_limit <= 65535

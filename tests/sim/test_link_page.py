@@ -51,15 +51,15 @@ def simulated() -> Iterator[Talk]:
 
 def draw(client: PlainClient, rng: random.Random) -> tuple[int, bytes, int]:
     """Return kind, payload and epoch of a request of which any part may be wrong."""
-    kind = rng.choices((1, 2, 3, 4, 5, 6, 7, rng.choice((0, 8, 0x7F, 0x85, 0xFF))), (2, 6, 6, 12, 20, 1, 1, 2))[0]
+    kind = rng.choices((1, 2, 3, 4, 5, 6, 7, rng.choice((0, 8, 9, 0x7F, 0x85, 0xFF))), (2, 6, 6, 12, 20, 1, 1, 2))[0]
     row = client["dimensions"] // 2
     extra = rng.choice((b"", b"", b"", b"\7", bytes(3)))
     epoch = rng.choice((client.epoch, client.epoch, client.epoch, 77))
     if kind == KINDS["READ"]:
-        start, count = rng.choice((0, 3, 0x12, 0x13, 0x18, 0x1A, 0x1C, 0xFFFF)), rng.choice((0, 1, 1, 2, 5))
+        start, count = rng.choice((0, 3, 0x14, 0x15, 0x19, 0x1B, 0x1D, 0xFFFF)), rng.choice((0, 1, 1, 2, 5))
         return kind, struct.pack("<HH", start, count) + extra, 0
     if kind == KINDS["WRITE"]:
-        start = rng.choice((0x0A, 0x14, 0x15, 0x17, 0x18, 0x18, 0x18, 0x1B, 0x1C))
+        start = rng.choice((0x0A, 0x15, 0x16, 0x18, 0x19, 0x19, 0x19, 0x1C, 0x1D))
         words = [rng.choice((200, 70000, 6, 259)) for _ in range(rng.choice((0, 1, 1, 1, 2, 6)))]
         count = len(words) + rng.choice((0, 0, 0, 0, 1))
         return kind, struct.pack(f"<HH{len(words)}I", start, count, *words) + extra, 0
@@ -107,7 +107,8 @@ def test_a_client_written_from_the_page_predicts_every_reply(board: Callable[[],
         if rng.random() < 0.05:
             # Another request with the same sequence number is no repeat.
             client.send(bytes([KINDS["READ"], body[1], 0, 0]) + struct.pack("<HH", client.at["rows"], 1 + repeats % 3))
-    assert refused == {fault.value for fault in Fault}
+    # The last three are refusals of a board of design signs.
+    assert refused == {fault.value for fault in Fault} - {Fault.KEEP, Fault.TICKET, Fault.RANGE}
     assert client.double > 60
     assert repeats > 5
     next(talks, None)
