@@ -22,7 +22,7 @@ class Executor(Accesses, Loads, Queries):
     A request with the sequence number and the CRC of a request whose reply is kept is not executed. Its reply is sent
     again, unless it is being built or sent. A new request waits until the previous reply of its slot is sent.
 
-    A request takes 11 to 24 cycles, plus one for each byte and two for each register, query or row that it completes,
+    A request takes 11 to 25 cycles, plus one for each byte and two for each register, query or row that it completes,
     if the engine's input is free.
 
     Parameters and members are as in :class:`~ninefold.hdl.miner.execution.Execution`.
