@@ -254,7 +254,7 @@ def test_a_file_is_a_core_without_parts(package: Path) -> None:
         ("./a-b.py", "", "the name of ./a-b.py must be letters, digits and underscores"),
         ("./json.py", "", "./json.py has the name of another module, "),
         ("./lone.py", "1 / 0", "./lone.py cannot be imported: ZeroDivisionError: division by zero"),
-        ("./lone.py", "CORE = 3", "lone must define CORE as a ninefold.hdl.core.Core, not 3"),
+        ("./lone.py", "CORE = 3", "lone must define CORE as a ninefold.hdl.own.Verilog, a .*, not 3"),
     ],
 )
 def test_what_is_no_core_is_refused(package: Path, name: str, text: str | None, said: str) -> None:
