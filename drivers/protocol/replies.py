@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ninefold.drivers.protocol.errors import ProtocolError
 from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
 from ninefold.spec.link import (
+    CANDIDATE_BYTES,
     FORMAT_GRID,
     FORMAT_PACKED,
     KEEP_MAX,
@@ -39,6 +40,7 @@ __all__ = [
     "QueryReply",
     "Refusal",
     "Statistics",
+    "candidates",
     "found",
     "identity",
     "load",
@@ -46,10 +48,12 @@ __all__ = [
     "nothing",
     "refusal",
     "statistics",
+    "ticket",
     "words",
 ]
 
 _FOUND = np.dtype([("id", "<u2"), ("score", "<i4")])
+_CANDIDATES = np.dtype([("id", "<u2"), ("score", "<i2")])
 #: Smallest allowed limits on payloads: a WRITE of one register as a request, an IDENTIFY reply as a reply.
 _REQUEST_LEAST, _REPLY_LEAST = PREFIX_BYTES + 4, 4 + 4 * len(IDENTITY)
 _MODES: dict[int, Mode] = {code: mode for mode, code in MODE_CODES.items()}
@@ -103,6 +107,11 @@ class Identity:
     keep: int
 
     @property
+    def results(self) -> int:
+        """Maximum number of results per query: candidates in the design signs."""
+        return self.keep if self.design == "signs" else self.k
+
+    @property
     def row_bytes(self) -> int:
         """Size in bytes of a row in the store, and of a query of packed nits."""
         return self.dimensions // 2
@@ -131,12 +140,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class QueryReply:
-    """Results of the queries of one frame.
+    """Results of the queries of one frame, or candidates of one query.
 
     Attributes
     ----------
     ids : uint16 array of shape (count, results)
-        Rows, best first.
+        Rows, best first; candidates in an order that the board chooses.
     scores : int32 array of shape (count, results)
         Scores of these rows.
     """
@@ -198,6 +207,25 @@ def found(payload: bytes, count: int, results: int) -> QueryReply:
     _sized("QUERY", payload, PREFIX_BYTES + RESULT_BYTES * count * results)
     table = np.frombuffer(payload, _FOUND, offset=PREFIX_BYTES).reshape(count, results)
     return QueryReply(table["id"].astype(np.uint16), table["score"].astype(np.int32))
+
+
+def ticket(payload: bytes) -> int:
+    """Return the ticket in a CANDIDATES reply, 1 to 65535."""
+    _sized("CANDIDATES", payload, 4)
+    number, zero = struct.unpack("<HH", payload)
+    if number == 0 or zero:
+        raise ProtocolError(f"a CANDIDATES reply must hold a ticket from 1 and 0, not {number} and {zero}")
+    return int(number)
+
+
+def candidates(payload: bytes, total: int, count: int) -> QueryReply:
+    """Return the candidates of one query from a FETCH reply, which must hold `count` of `total`."""
+    _sized("FETCH", payload, PREFIX_BYTES + CANDIDATE_BYTES * count)
+    said = struct.unpack_from("<HH", payload)
+    if said != (total, count):
+        raise ProtocolError(f"a FETCH reply must hold {count} of {total} candidates, not {said[1]} of {said[0]}")
+    table = np.frombuffer(payload, _CANDIDATES, offset=PREFIX_BYTES)
+    return QueryReply(table["id"][None].astype(np.uint16), table["score"][None].astype(np.int32))
 
 
 def refusal(payload: bytes) -> Refusal:

@@ -43,6 +43,18 @@ def test_selftest_over_a_pseudo_terminal(port: str) -> None:
     assert isinstance(refused.exception, DeviceError)
 
 
+def test_commands_on_a_board_that_scans_signs(signs_port: str) -> None:
+    url, known = f"serial://{signs_port}", ("--digest", "any")
+    assert "the known-answer test passes; " in run("selftest", url, *known).output
+    lines = run("info", url).output.splitlines()
+    assert {f"{'design':20} signs", f"{'keep':20} 40", f"{'k':20} 0"} <= set(lines)
+    said = json.loads(run("bench", url, *known, "--queries", "5", "--json").output)
+    assert (said["k"], said["query_bytes"]) == (10, 5 * 16)
+    assert json.loads(run("bench", url, *known, "--queries", "2", "--k", "40", "--json").output)["k"] == 40
+    refused = run("bench", url, *known, "--k", "41")
+    assert str(refused.exception) == "keep must be 1 to 40 on this board, not 41"
+
+
 def test_a_selftest_is_recorded_and_played_back(port: str, tmp_path: Path) -> None:
     known = ("--digest", DIGEST.hex())
     done = run("selftest", f"serial://{port}", *known, "--record", str(tmp_path / "session"))

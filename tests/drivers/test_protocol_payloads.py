@@ -36,6 +36,12 @@ def fields(name: str) -> dict[str, object]:
         ("load final", lambda f: requests.load(f["offset"], bytes.fromhex(f["data"]), final=f["final"])),
         ("query packed", lambda f: requests.query(f["format"], f["count"], f["k"], bytes.fromhex(f["data"]))),
         ("query grid", lambda f: requests.query(f["format"], f["count"], f["k"], bytes.fromhex(f["data"]))),
+        ("candidates packed", lambda f: requests.candidates(f["format"], f["keep"], bytes.fromhex(f["data"]))),
+        (
+            "candidates grid, masked",
+            lambda f: requests.candidates(f["format"], f["keep"], bytes.fromhex(f["data"])[:-1], b"\x05"),
+        ),
+        ("fetch", lambda f: requests.fetch(f["ticket"], f["offset"], f["count"])),
     ],
 )
 def test_requests_have_the_bytes_of_the_fixtures(name: str, make: Callable[[object], bytes]) -> None:
@@ -52,6 +58,10 @@ def test_replies_have_the_values_of_the_fixtures() -> None:
     assert found.ids.tolist() == [[5, 0], [31, 2]]
     assert found.scores.tolist() == [[40, -3], [128, 128]]
     assert (found.ids.dtype, found.scores.dtype) == (np.uint16, np.int32)
+    assert replies.ticket(payload["candidates reply"]) == 1
+    candidates = replies.candidates(payload["fetch reply"], 3, 2)
+    assert (candidates.ids.tolist(), candidates.scores.tolist()) == ([[7, 300]], [[-32, 4]])
+    assert (candidates.ids.dtype, candidates.scores.dtype) == (np.uint16, np.int32)
     refusal = replies.refusal(payload["error offset"])
     assert str(refusal) == "LOAD refused: OFFSET, detail 4096"
     statistics = replies.statistics(payload["statistics reply"])
@@ -151,7 +161,7 @@ def test_a_refusal_has_words_for_any_code(code: int, kind: int, detail: int) -> 
 
 #: What the layouts of the contract are made of, for `struct`; bytes and results stand for as many as there are.
 _TYPES = {"u8": "B", "u16": "H", "u32": "I", "i32": "i"}
-_MANY = {"u8[]": "B", "u32[]": "I", "(u16 id, i32 score)[]": "Hi"}
+_MANY = {"u8[]": "B", "u32[]": "I", "(u16 id, i32 score)[]": "Hi", "(u16 id, i16 score)[]": "Hh"}
 
 
 def written(layout: tuple[Field, ...], values: dict[str, Any]) -> bytes:
@@ -190,6 +200,22 @@ REQUESTS: dict[Kind, st.SearchStrategy[tuple[bytes, dict[str, Any]]]] = {
         st.integers(1, 256),
         st.binary(min_size=1, max_size=30),
     ),
+    Kind.CANDIDATES: st.builds(
+        lambda f, k, d, m: (
+            requests.candidates(f, k, d, m),
+            {"format": f, "masked": m > b"", "keep": k, "data": d + m},
+        ),
+        st.integers(0, 1),
+        st.integers(1, KEEP_MAX),
+        st.binary(min_size=1, max_size=30),
+        st.binary(max_size=9),
+    ),
+    Kind.FETCH: st.builds(
+        lambda t, at, n: (requests.fetch(t, at, n), {"ticket": t, "offset": at, "count": n, "zero": 0}),
+        st.integers(1, 65535),
+        st.integers(0, KEEP_MAX),
+        st.integers(0, KEEP_MAX),
+    ),
     Kind.STATISTICS: st.just((b"", {})),
     Kind.RESET: st.just((b"", {})),
 }
@@ -220,6 +246,24 @@ def test_any_results_come_back(count: int, results: int, data: st.DataObject) ->
     for asked in ((count + 1, results), (count, results + 1)):
         with pytest.raises(ProtocolError):
             replies.found(payload, *asked)
+
+
+CANDIDATE = st.tuples(st.integers(0, 65535), st.integers(-(2**15), 2**15 - 1))
+
+
+@QUICK
+@given(st.integers(1, 65535), st.integers(0, 65535), st.lists(CANDIDATE, max_size=9))
+def test_any_tickets_and_candidates_come_back(ticket: int, total: int, table: list[tuple[int, int]]) -> None:
+    assert replies.ticket(written(LAYOUTS[Kind.CANDIDATES].reply, {"ticket": ticket, "zero": 0})) == ticket
+    for wrong in ((0, 0), (ticket, 1)):
+        with pytest.raises(ProtocolError, match="must hold a ticket from 1 and 0"):
+            replies.ticket(struct.pack("<HH", *wrong))
+    payload = written(LAYOUTS[Kind.FETCH].reply, {"total": total, "count": len(table), "found": table})
+    found = replies.candidates(payload, total, len(table))
+    assert list(zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)) == table
+    for asked in ((total + 1, len(table)), (total, len(table) + 1)):
+        with pytest.raises(ProtocolError, match="FETCH"):
+            replies.candidates(payload, *asked)
 
 
 @QUICK
