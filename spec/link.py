@@ -33,7 +33,6 @@ __all__ = [
     "FORMAT_GRID",
     "FORMAT_PACKED",
     "HEADER_BYTES",
-    "KEEP_MAX",
     "LOAD_FINAL",
     "PAYLOAD_MAX",
     "PREFIX_BYTES",
@@ -95,8 +94,6 @@ ROWS_MAX: Final = 1 << 16
 #: Size of a FETCH request, and of a candidate in its reply: id u16, coarse score i16.
 FETCH_BYTES: Final = 8
 CANDIDATE_BYTES: Final = 4
-#: Maximum value of the register ``keep``.
-KEEP_MAX: Final = 8192
 #: Number of tickets that a board keeps, and the largest; 1 follows it.
 TICKETS: Final = 2
 TICKET_MAX: Final = 65535

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from .formats import MODES
-from .link import EPOCH_MAX, EPOCH_RESET, KEEP_MAX, Design
+from .formats import CANDIDATES_MAX, MODES
+from .link import EPOCH_MAX, EPOCH_RESET, Design
 
 __all__ = [
     "BY_NAME",
@@ -138,7 +138,7 @@ REGISTERS: Final = (
     ),
     Register("clock_hz", 0x12, "r", "Frequency of the clock that cycles counts, in Hz."),
     Register("design", 0x13, "r", "Design of the board: 0 miner, 1 signs, 2 stream (reserved)."),
-    Register("keep", 0x14, "r", f"Maximum number of candidates per ticket, 1 to {KEEP_MAX}; 0 in other designs."),
+    Register("keep", 0x14, "r", f"Maximum number of candidates per ticket, 1 to {CANDIDATES_MAX}; 0 in other designs."),
     Register(
         "threshold",
         0x15,

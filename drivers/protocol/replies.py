@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.drivers.protocol.errors import ProtocolError
-from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
+from ninefold.spec.formats import CANDIDATES_MAX, DIMENSIONS_MAX, K_MAX, Mode
 from ninefold.spec.link import (
     CANDIDATE_BYTES,
     FORMAT_GRID,
     FORMAT_PACKED,
-    KEEP_MAX,
     PAYLOAD_MAX,
     PREFIX_BYTES,
     RESULT_BYTES,
@@ -300,7 +299,7 @@ def identity(payload: bytes) -> Identity:
         reply_max=reply_max,
         clock_hz=word("clock_hz", 1, 2**32 - 1),
         design=design,
-        keep=word("keep", 1, KEEP_MAX) if signs else word("keep", 0, 0),
+        keep=word("keep", 1, CANDIDATES_MAX) if signs else word("keep", 0, 0),
     )
 
 

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Sequence
 
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import K_MAX
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, KEEP_MAX, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX
+from ninefold.spec.formats import CANDIDATES_MAX, K_MAX
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX
 
 __all__ = ["candidates", "fetch", "identify", "load", "query", "read", "write"]
 
@@ -82,7 +82,7 @@ def candidates(form: int, keep: int, query: bytes, mask: bytes = b"") -> bytes:
         One bit for each row of the store: row r is bit r mod 8, lowest first, of byte r // 8. All rows if empty.
     """
     _within("format", form, FORMAT_PACKED, FORMAT_GRID)
-    _within("keep", keep, 1, KEEP_MAX)
+    _within("keep", keep, 1, CANDIDATES_MAX)
     _within("the size of the query", len(query), 1, PAYLOAD_MAX - PREFIX_BYTES)
     _within("the size of the mask", len(mask), 0, PAYLOAD_MAX - PREFIX_BYTES - len(query))
     return _QUERY.pack(form, bool(mask), keep) + query + mask
@@ -91,8 +91,8 @@ def candidates(form: int, keep: int, query: bytes, mask: bytes = b"") -> bytes:
 def fetch(ticket: int, offset: int, count: int) -> bytes:
     """Return the payload of FETCH: a ticket, the number of candidates to skip, and the number to return."""
     _within("ticket", ticket, 1, TICKET_MAX)
-    _within("offset", offset, 0, KEEP_MAX)
-    return _FETCH.pack(ticket, offset, _within("count", count, 0, KEEP_MAX), 0)
+    _within("offset", offset, 0, CANDIDATES_MAX)
+    return _FETCH.pack(ticket, offset, _within("count", count, 0, CANDIDATES_MAX), 0)
 
 
 def _within(name: str, value: int, low: int, high: int) -> int:

@@ -24,7 +24,7 @@ __all__ = ["LITERALS_MOST", "PROOFS", "PROOF_FAULTS", "SIZE", "WORDS_MOST", "rep
 SIZE = 256
 #: What the executor asks for at most, by its proof: the words that are not registers, and the registers that follow one
 #: another.
-LITERALS_MOST, WORDS_MOST = 2, 19
+LITERALS_MOST, WORDS_MOST = 2, 30
 _SCORE_BITS, _ID_BITS = 6, 2
 _WORD_BYTES, _RESULT_BYTES = 4, 6
 _HOLD_MOST = 255
@@ -201,7 +201,7 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
     job, (held, pauses) = core.jobs.payload, counts
     state, states = inside["fsm_state"], states_of(inside["fsm_state"])
     at = {name: state == value for name, value in states.items()}
-    done, none, elements = Signal(), Signal(), Signal(5)
+    done, none, elements = Signal(), Signal(), Signal(6)
     m.d.comb += [
         done.eq((it.literals == job.literals) & (it.words == job.words)),
         none.eq((it.queries == 0) & (it.index == 0)),

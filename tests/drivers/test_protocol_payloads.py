@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ninefold.drivers.protocol import Decoder, ProtocolError, encode, replies, requests
 from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.spec.errors import InputError
-from ninefold.spec.link import COMMANDS, ERROR_PAYLOAD, KEEP_MAX, LOAD_FINAL, PAYLOAD_MAX, Field, Frame, Kind
+from ninefold.spec.formats import CANDIDATES_MAX
+from ninefold.spec.link import COMMANDS, ERROR_PAYLOAD, LOAD_FINAL, PAYLOAD_MAX, Field, Frame, Kind
 from ninefold.spec.registers import BY_NAME, DESIGN_CODES, IDENTITY, MODE_CODES, NO_TEMPERATURE, STATISTICS
 from tests.drivers import fixtures
 
@@ -206,15 +207,15 @@ REQUESTS: dict[Kind, st.SearchStrategy[tuple[bytes, dict[str, Any]]]] = {
             {"format": f, "masked": m > b"", "keep": k, "data": d + m},
         ),
         st.integers(0, 1),
-        st.integers(1, KEEP_MAX),
+        st.integers(1, CANDIDATES_MAX),
         st.binary(min_size=1, max_size=30),
         st.binary(max_size=9),
     ),
     Kind.FETCH: st.builds(
         lambda t, at, n: (requests.fetch(t, at, n), {"ticket": t, "offset": at, "count": n, "zero": 0}),
         st.integers(1, 65535),
-        st.integers(0, KEEP_MAX),
-        st.integers(0, KEEP_MAX),
+        st.integers(0, CANDIDATES_MAX),
+        st.integers(0, CANDIDATES_MAX),
     ),
     Kind.STATISTICS: st.just((b"", {})),
     Kind.RESET: st.just((b"", {})),
@@ -306,7 +307,7 @@ def identities(draw: st.DrawFn) -> dict[str, Any]:
         "limits": draw(st.integers(8, 65535)) + 65536 * draw(st.integers(88, 65535)),
         "clock_hz": draw(st.integers(1, 2**32 - 1)),
         "design": int(signs),
-        "keep": draw(st.integers(1, KEEP_MAX)) if signs else 0,
+        "keep": draw(st.integers(1, CANDIDATES_MAX)) if signs else 0,
     }
 
 
