@@ -19,9 +19,11 @@ class AdderTree(wiring.Component):
     Parameters
     ----------
     width : int
-        Bits per operand; an operand plus its carry must fit too.
+        Bits per operand.
     operands : int
         Number of operands, at least 1.
+    fits : bool
+        An operand plus its carry fits ``width`` too. Otherwise the sum has one more bit.
 
     Attributes
     ----------
@@ -34,17 +36,17 @@ class AdderTree(wiring.Component):
         The operands.
     carries : In(operands)
         Carries, one for each operand.
-    sum : Out(signed(width + latency - 1))
+    sum : Out(signed(width + latency - fits))
         The sum.
     """
 
-    def __init__(self, width: int, operands: int) -> None:
+    def __init__(self, width: int, operands: int, *, fits: bool = True) -> None:
         self.latency = (operands - 1).bit_length() + 1
         super().__init__(
             {
                 "operands": In(data.ArrayLayout(signed(width), operands)),
                 "carries": In(operands),
-                "sum": Out(signed(width + self.latency - 1)),
+                "sum": Out(signed(width + self.latency - fits)),
             }
         )
 
