@@ -59,7 +59,7 @@ class Condition:
 class Store:
     """Identified board behind a byte stream, and the part of a database in its store.
 
-    Parameters, attributes and errors are those of `ninefold.drivers.board.Board`, which searches it.
+    `ninefold.drivers.board.Board`, which searches the database, documents the parameters, attributes and errors.
     """
 
     def __init__(
