@@ -58,6 +58,12 @@ class CatalogueEntry:
     home: str
 
     @property
+    def absolute(self) -> str:
+        """Word that names the core in any folder."""
+        place, colon, member = self.given.partition(":")
+        return f"{Path(place).resolve()}{colon}{member}" if is_path(place) else self.given
+
+    @property
     def own(self) -> bool:
         """True for a core of Ninefold."""
         return self.module.startswith(f"{cores.__name__}.")

@@ -46,7 +46,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     Raises
     ------
     InputError
-        The name is invalid, or that of a Verilog module inside the core.
+        The name is invalid, or a Verilog module inside the core has it.
     ToolError
         Yosys fails to write the Verilog.
     """

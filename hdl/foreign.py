@@ -14,7 +14,7 @@ __all__ = ["PREFIX", "add", "linked", "read_verilog", "refusal", "texts"]
 PREFIX: Final = "foreign_"
 #: Options of every `read_verilog`. Assertions are the author's, and no part of the hardware.
 READ: Final = "read_verilog -sv -noassert -noassume"
-# One module without hierarchy, so that the names of its parts cannot be those of another module in the design.
+# One module without hierarchy, so that its parts share no names with other modules of the design.
 _CONVERT: Final = (
     f"{READ} -defer unit.v; hierarchy -check -top {{name}}; proc; flatten; delete t:$print t:$check t:$scopeinfo; "
     "opt_clean; write_rtlil unit.il"

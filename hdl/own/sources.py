@@ -30,7 +30,7 @@ def read(files: Sequence[str | Path], folder: Path, include: Sequence[str | Path
     folder : Path
         Folder of the file that declares the core.
     include : sequence of str or Path
-        Folders of included files, relative to `folder`, besides that of the file that includes them.
+        Folders of included files, relative to `folder`. The folder of the including file is searched first.
 
     Raises
     ------

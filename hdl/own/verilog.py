@@ -158,7 +158,7 @@ class _Wrapped:
 class VerilogCore(wiring.Component):
     """Verilog module of a user behind Ninefold's streams.
 
-    Latency and throughput are those of the module. An output without back-pressure goes through a queue, which adds two
+    The module sets latency and throughput. An output without back-pressure goes through a queue, which adds two
     cycles.
 
     Parameters

@@ -243,7 +243,7 @@ def test_a_file_is_a_core_without_parts(package: Path) -> None:
     assert run("elaborate", "./lone.py").exit_code == 0
     for command, part in {"sim": "testbench", "prove": "proof", "compare": "vectors", "mutate": "testbench"}.items():
         result = run(command, "./lone.py")
-        said = f"lone has no {part}: make it a package, with lone/core.py and lone/{part}.py"
+        said = f"lone has no {part}: define the function golden in ./lone.py, or make it a package, with lone/core.py"
         assert (result.exit_code, said in result.output) == (2, True), result.output
 
 
