@@ -89,7 +89,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
             MinerParameters(384, 192, 512, 64, 100_000_000, buffer_bytes=4096, reply_bytes=1024), 2_500_000
         ),
         "tangnano9k/small": Configuration(
-            MinerParameters(384, 16, 256, 16, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 3_000_000
+            MinerParameters(384, 16, 213, 16, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 3_000_000
         ),
     }
 )

@@ -14,6 +14,7 @@ from math import ceil
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from ninefold.hdl.boards.tangnano9k import in_block_ram
 from ninefold.hdl.cores.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.spec.formats import score_bits
@@ -32,7 +33,7 @@ AVAILABLE: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
         "iCE40UP5K": {"packed": 5_280, "SB_RAM40_4K": 30, "SB_SPRAM256KA": 4},
         "LFE5U-25F": {"packed": 24_288, "DP16KD": 56},
         "LFE5U-85F": {"packed": 83_640, "DP16KD": 208},
-        "GW1NR-LV9": {"packed": 8_640, "DPX9B": 26},
+        "GW1NR-LV9": {"packed": 8_640, "BSRAM": 26},
     }
 )
 #: nextpnr's names of cells, where they differ.
@@ -113,8 +114,9 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
     groups = [min(_GROUP, p.lanes - start) for start in range(0, p.lanes, _GROUP)]
     # Depth and width of each memory.
     plain = [(p.buffer_bytes, 8), (p.window * p.reply_bytes, 8)]
+    plain.append((_HELD, 8))
     if family != "gowin":
-        plain += [(_HELD, 8), (_REGISTERS, 32)]
+        plain.append((_REGISTERS, 32))
     small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length()), (p.window, 32)]
     small += [(2 << (beats - 1).bit_length(), 4 * lanes) for lanes in groups]
     # Queue after the engine's pipeline, with room for its registers.
@@ -129,7 +131,11 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
     stores = [(p.depth * beats, 4 * lanes) for lanes in groups]
     name, shapes, least = _BLOCKS[family]
     found = {name: 0}
-    for depth, width in plain + [m for m in small if m[0] >= least and m[0] * m[1] >= _LEAST_BITS] + stores:
+    if family == "gowin":
+        small = [m for m in small if in_block_ram(*m)]
+    else:
+        small = [m for m in small if m[0] >= least and m[0] * m[1] >= _LEAST_BITS]
+    for depth, width in plain + small + stores:
         if family == "ice40" and depth * width > _SPRAM_FROM and depth <= _SPRAM_DEPTH:
             found["SB_SPRAM256KA"] = found.get("SB_SPRAM256KA", 0) + ceil(width / 16)
         else:
@@ -138,10 +144,10 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
 
 
 #: Block of each family, its shapes, and the minimum depth at which Yosys uses a block. Smaller memories use distributed
-#: RAM on ECP5 and Gowin; on Gowin, all memories that do not need blocks do.
+#: RAM on ECP5 and Gowin; on Gowin, the board decides.
 _BLOCKS: Final[Mapping[Family, tuple[str, tuple[tuple[int, int], ...], float]]] = {
     "ecp5": ("DP16KD", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), float("inf")),
-    "gowin": ("DPX9B", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), float("inf")),
+    "gowin": ("BSRAM", ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)), 0),
     "ice40": ("SB_RAM40_4K", ((256, 16), (512, 8), (1024, 4), (2048, 2)), 8),
 }
 _LEAST_BITS = 128

@@ -129,7 +129,7 @@ def _catalogue(as_json: bool) -> None:
                 "store": f"{miner.depth} x {miner.dimensions}",
                 "lanes": miner.lanes,
                 "k": miner.k,
-                "clock_mhz": board.clock_hz / 1e6,
+                "clock_mhz": miner.clock_hz / 1e6,
                 "lut4": made.resources["lut4"].used if made else None,
                 "fmax_mhz": min(clock.fmax_mhz for clock in made.clocks.values()) if made else None,
                 "timing_met": made.timing_met if made else None,

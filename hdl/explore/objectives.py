@@ -15,7 +15,7 @@ __all__ = ["BLOCK_KBIT", "OBJECTIVES", "Objective", "Point", "estimated", "objec
 
 #: Size of a memory block in units of 1,024 bits, including parity if the vendor counts it.
 BLOCK_KBIT: Final[Mapping[str, int]] = MappingProxyType(
-    {"DP16KD": 18, "DPX9B": 18, "SB_RAM40_4K": 4, "SB_SPRAM256KA": 256}
+    {"DP16KD": 18, "BSRAM": 18, "SB_RAM40_4K": 4, "SB_SPRAM256KA": 256}
 )
 
 

@@ -166,7 +166,7 @@ def test_command() -> None:
         ("icebreaker/small", "ice40", {"SB_RAM40_4K": 28, "SB_SPRAM256KA": 4}),
         ("ulx3s/full", "ecp5", {"DP16KD": 136}),
         ("orangecrab/mid", "ecp5", {"DP16KD": 56}),
-        ("tangnano9k/small", "gowin", {"DPX9B": 26}),
+        ("tangnano9k/small", "gowin", {"BSRAM": 25}),
     ],
 )
 def test_blocks_of_memory_of_the_catalogue(name: str, family: Family, blocks: dict[str, int]) -> None:
