@@ -24,7 +24,7 @@ from ninefold.spec.errors import DamagedDataError, InputError
 
 from .atomic import recover
 from .embedding import embed_query, embedder
-from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
+from .format import CLUSTERS, NITS, OFFSETS, TEXTS, Manifest, locate
 from .settings import Setting, chosen
 
 __all__ = ["Hit", "Hits", "Index"]
@@ -103,11 +103,10 @@ class Index:
         self.folder = folder
         self.called = called or str(folder)
         self.manifest = manifest
-        shapes = {NITS: ((manifest.dimensions + 1) // 2, "uint8"), VECTORS: (manifest.dimensions, "float16")}
         arrays = {}
-        for name, (width, dtype) in shapes.items():
+        for name, (shape, dtype) in manifest.arrays.items():
             if name in manifest.files:
-                arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
+                arrays[name.removesuffix(".npy")] = _mapped(folder / name, shape, dtype)
         self.database = Database(arrays, manifest.attributes, manifest.digest)
         # Mapped now, because these names lead to other files once the index is replaced.
         if manifest.model:
@@ -152,6 +151,7 @@ class Index:
     def _opened(cls, folder: Path, verify: bool, called: str) -> Index:
         manifest = Manifest.read(folder)
         needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
+        needed |= set() if manifest.centroid_scale is None else set(CLUSTERS)
         for missing in sorted(needed - set(manifest.files)):
             raise DamagedDataError(f"{folder} is an incomplete index: its manifest lists no {missing}")
         if verify:

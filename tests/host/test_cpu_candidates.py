@@ -12,9 +12,12 @@ from ninefold.host import refine
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.host.backends.cpu.kernel import Kernel
+from ninefold.host.backends.cpu.probe import lists_of
 from ninefold.host.backends.cpu.rerank import rerank
 from ninefold.numerics.nits import unpack
 from ninefold.numerics.ranked import empty
+from ninefold.numerics.signs import coarse_scores, sign_plane
+from ninefold.numerics.stages import best_lists, eligible_rows, quantised, selected
 from ninefold.spec.data import Database
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.residents import load_and_run
@@ -90,6 +93,33 @@ def test_rows_by_list_keep_their_numbers(device: CpuDevice) -> None:
     data = clustered(random, nits(random, 3000, 24))
     assert_finds(device, data, whole(random, 9, 24), 100)
     assert_finds(device, data, whole(random, 9, 24), 100, mask(random, 3000, 0.5))
+
+
+@pytest.mark.parametrize("path", [*HERE_COMPILED, pytest.param("avx512", marks=pytest.mark.avx512)])
+@pytest.mark.parametrize("dimensions", [1, 24, 129])
+def test_the_kernel_finds_the_best_lists(path: str, dimensions: int) -> None:
+    random = np.random.default_rng(dimensions)
+    data = clustered(random, nits(random, 2000, dimensions))
+    for queries, macro, micro in ((1, 1, 1), (3, 64, 16), (40, 8, 4)):
+        q = random.integers(-4, 5, (queries, dimensions)).astype(np.int8)
+        found = lists_of(Kernel(path, 2), q, data, macro, micro)
+        for one, other in zip(found, best_lists(q, data, macro, micro), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("macro", [1, 16, 64])
+def test_lists_that_are_neighbours(device: CpuDevice, macro: int) -> None:
+    random = np.random.default_rng(macro)
+    data = clustered(random, nits(random, 30_000, 24))
+    q = whole(random, 6, 24)
+    for micro in (3, 16):
+        options = {"keep": 200, "macro": macro, "micro": micro}
+        call = OPERATORS["candidates"].bind({"q": q, "database": data}, options)
+        eligible = eligible_rows(call, quantised(call))
+        wanted = selected(coarse_scores(quantised(call), sign_plane(data.arrays["nits"], 24), 24), 200, eligible)
+        found = load_and_run(device, call).values
+        for name in ("ids", "scores", "count"):
+            np.testing.assert_array_equal(found[name], wanted[name])
 
 
 @pytest.mark.parametrize("path", HERE_COMPILED)

@@ -295,15 +295,22 @@ void guess(const Plane& plane, std::int64_t threads, std::int64_t keep, std::vec
     });
 }
 
-// All rows for some queries: each thread takes chunks of rows.
-void search_rows(const Plane& plane, std::int64_t threads, std::int64_t keep, std::int64_t begin, std::int64_t queries,
-                 std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
-    threads = useful(threads, plane.rows * plane.tables.bytes() * queries * kOperations);
+// Lists of all threads but the first.
+std::vector<std::vector<Collected>> lists_of_others(std::int64_t threads, std::int64_t keep, std::int64_t begin,
+                                                    std::int64_t queries, std::vector<std::atomic<Key>>& worst) {
     std::vector<std::vector<Collected>> others(threads - 1);
     for (auto& lists : others) {
         lists.reserve(queries);
         for (std::int64_t query = 0; query < queries; query++) lists.emplace_back(keep, worst[begin + query]);
     }
+    return others;
+}
+
+// All rows for some queries: each thread takes chunks of rows.
+void search_rows(const Plane& plane, std::int64_t threads, std::int64_t keep, std::int64_t begin, std::int64_t queries,
+                 std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
+    threads = useful(threads, plane.rows * plane.tables.bytes() * queries * kOperations);
+    auto others = lists_of_others(threads, keep, begin, queries, worst);
     std::vector<Above> room(threads * kTogether * kChunkRows);
     share(plane.rows, kChunkRows, threads, [&](int thread, std::int64_t first, std::int64_t last) {
         Collected* lists = thread == 0 ? &best[begin] : others[thread - 1].data();
@@ -333,18 +340,52 @@ void search_all(const Plane& plane, std::int64_t threads, std::int64_t keep, std
     }
 }
 
-// Some ranges of positions for each query: each thread takes queries.
-void search_ranges(const Plane& plane, std::int64_t threads, const std::int64_t* ranges, std::int64_t each,
-                   std::vector<Collected>& best) {
-    const std::int64_t queries = static_cast<std::int64_t>(best.size());
-    threads = useful(threads, plane.rows * plane.tables.bytes() * queries);
-    std::vector<Above> room(threads * kTogether * kChunkRows);
-    share(queries, 1, threads, [&](int thread, std::int64_t query, std::int64_t) {
-        for (std::int64_t i = 0; i < each; i++) {
-            const std::int64_t* range = ranges + (query * each + i) * 2;
-            plane.search(query, 1, range[0], range[1], &room[thread * kTogether * kChunkRows], &best[query]);
+// Neighbouring positions that one query searches.
+struct Run {
+    std::int64_t query, first, last, rank;
+};
+
+// Join neighbouring ranges of a query and add them, the one with the best list first, in pieces of at most kPiece rows.
+void add_runs(std::int64_t query, const std::int64_t* ranges, std::int64_t each, std::vector<Run>& runs) {
+    constexpr std::int64_t kPiece = 8 * kChunkRows;
+    std::vector<Run> some, joined;
+    for (std::int64_t i = 0; i < each; i++) some.push_back(Run{query, ranges[2 * i], ranges[2 * i + 1], i});
+    std::sort(some.begin(), some.end(), [](const Run& a, const Run& b) { return a.first < b.first; });
+    for (const Run& run : some) {
+        if (joined.empty() || joined.back().last < run.first) {
+            joined.push_back(run);
+        } else {
+            joined.back().last = std::max(joined.back().last, run.last);  // lists may be empty
+            joined.back().rank = std::min(joined.back().rank, run.rank);
         }
+    }
+    std::sort(joined.begin(), joined.end(), [](const Run& a, const Run& b) { return a.rank < b.rank; });
+    for (const Run& run : joined) {
+        for (std::int64_t at = run.first; at < run.last; at += kPiece) {
+            runs.push_back(Run{query, at, std::min(run.last, at + kPiece), run.rank});
+        }
+    }
+}
+
+// Some ranges of positions for each query: each thread takes runs.
+void search_ranges(const Plane& plane, std::int64_t threads, std::int64_t keep, const std::int64_t* ranges,
+                   std::int64_t each, std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
+    const std::int64_t queries = static_cast<std::int64_t>(best.size());
+    std::vector<Run> runs;
+    std::int64_t rows = 0;
+    for (std::int64_t query = 0; query < queries; query++) add_runs(query, ranges + query * each * 2, each, runs);
+    for (const Run& run : runs) rows += run.last - run.first;
+    threads = useful(threads, rows * plane.tables.bytes() * kOperations);
+    std::vector<Above> room(threads * kChunkRows);
+    auto others = lists_of_others(threads, keep, 0, queries, worst);
+    share(static_cast<std::int64_t>(runs.size()), 1, threads, [&](int thread, std::int64_t number, std::int64_t) {
+        const Run& run = runs[number];
+        Collected& list = thread == 0 ? best[run.query] : others[thread - 1][run.query];
+        plane.search(run.query, 1, run.first, run.last, &room[thread * kChunkRows], &list);
     });
+    for (const auto& lists : others) {
+        for (std::int64_t query = 0; query < queries; query++) best[query].take(lists[query]);
+    }
 }
 
 }  // namespace
@@ -370,7 +411,7 @@ NINEFOLD_INTERFACE(candidates)(std::int64_t path, std::int64_t threads, const st
             best.emplace_back(keep, worst[query]);
         }
         if (ranges) {
-            search_ranges(plane, threads, ranges, each, best);
+            search_ranges(plane, threads, keep, ranges, each, worst, best);
         } else {
             search_all(plane, threads, keep, worst, best);
         }

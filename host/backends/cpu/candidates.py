@@ -9,12 +9,13 @@ import numpy.typing as npt
 from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.ranked import empty
 from ninefold.numerics.signs import coarse_scores
-from ninefold.numerics.stages import best_lists, eligible_rows, quantised, selected
+from ninefold.numerics.stages import eligible_rows, quantised, selected
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
 from .engine import blocks
 from .kernel import Kernel
+from .probe import lists_of
 from .signs import signs_of
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _by_kernel(
         ranges, each = None, 0
         if macro is not None:
             starts = np.asarray(database.require("starts"))
-            lists, _ = best_lists(some, database, macro, call.options["micro"])
+            lists, _ = lists_of(kernel, some, database, macro, call.options["micro"])
             ranges, each = np.stack([starts[lists], starts[lists + 1]], axis=-1), lists.shape[1]
         found = ids[part], None if ascending else scores[part], count[part]
         kernel("candidates", plane, rows, order, mask, ranges, each, some, *some.shape, keep, *found)
