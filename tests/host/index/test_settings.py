@@ -60,8 +60,15 @@ def test_an_index_keeps_what_was_measured_and_searches_by_it(tmp_path: Path) -> 
     hits = index.search(7, 5, recall=recalls[1], device="cpu")
     assert hits.setting == settings[[recall >= recalls[1] for recall in recalls].index(True)]
     assert hits.result.values["scores"].dtype == np.float64
-    with pytest.raises(InputError, match=r"^recall chooses rerank itself: leave out rerank 4$"):
-        index.search(7, 5, recall=0.9, rerank=4)
+    for given, value in (("rerank", 4), ("scan", "nits"), ("oversample", 1)):
+        with pytest.raises(InputError, match=f"^recall chooses {given} itself: leave out {given} {value}$"):
+            index.search(7, 5, recall=0.9, **{given: value})
+    signs = index.search(7, 5, scan="signs", oversample=4, rerank=2, device="cpu")
+    direct = index.mine(index.vectors[7][None].astype(np.float32), k=5, scan="signs", oversample=4, rerank=2)
+    assert [hit.row for hit in signs] == direct.values["ids"][0].tolist()
+    assert [hit.row for hit in signs] != [
+        hit.row for hit in index.search(7, 5, scan="signs", oversample=1, device="cpu")
+    ]
 
 
 def test_an_index_of_many_rows_has_clusters_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
