@@ -58,6 +58,8 @@ def has_part(name: str, part: str) -> bool:
         if is_free(name, part):
             return True
         return _module_of(entry, part) is not None
+    if not entry.own and entry.package is None:
+        return False
     return (folder_of(name) / PARTS[part]).exists()
 
 

@@ -25,6 +25,8 @@ __all__ = ["Batch", "Channel", "Contract", "contract_of", "golden_of"]
 
 Columns = Mapping[str, npt.NDArray[Any]]
 _LAST = "last"
+#: Payloads by which it is tried whether each input is answered by one output.
+_TRIED = 16
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,21 @@ class Contract:
     def packets(self) -> bool:
         """True if the inputs have packets, of which each is one call of the golden function."""
         return any(channel.packets for channel in self.inputs)
+
+    @cached_property
+    def one_for_one(self) -> bool:
+        """True if each input payload is answered by one payload of each output, which is tried, or has a latency."""
+        if self.packets or any(channel.packets for channel in self.outputs):
+            return False
+        if self.golden is None:
+            return set(self.latency) == {channel.name for channel in self.outputs}
+        zeros = {
+            channel.name: Batch(
+                {column.name: np.zeros((_TRIED, *column.shape), column.dtype) for column in channel.columns}
+            )
+            for channel in self.inputs
+        }
+        return all(len(batch) == _TRIED for batch in self.expected(zeros).values())
 
     def argument(self, channel: Channel, column: Column) -> str:
         """Return the name of a column for the golden function: its own, or with its stream's if two are the same."""

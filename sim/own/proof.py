@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, Final
 
-import numpy as np
 from amaranth.hdl import Assert, Cover, Module, Mux, ResetSignal, Signal, Value
 
 from ninefold.hdl.catalogue import find_core
@@ -13,22 +12,19 @@ from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import drive, follow
 from ninefold.sim.own.contract import Contract, contract_of
-from ninefold.sim.own.stimulus import draw
 
 __all__ = ["of"]
 
 #: Cycles of the proof after the declared latency, and latency to suppose if none is declared.
 _DEPTH: Final = 12
 _SUPPOSED: Final = 12
-#: Payloads by which it is found whether each input is answered by one output.
-_TRIED: Final = 16
 
 
 def of(name: str) -> SimpleNamespace:
     """Return the part ``proof`` of a core: its ``PROOFS``."""
     parameters = find_core(name).core.mutated
     contract = contract_of(name, parameters)
-    one_for_one = _one_for_one(contract)
+    one_for_one = contract.one_for_one
     latency = max(contract.latency.values(), default=_SUPPOSED)
     counted = ", no output is offered before its input" if one_for_one else ", no output is offered before any input"
     lost = f", and none is later than its latency of {latency} cycles" if one_for_one and contract.latency else ""
@@ -49,14 +45,6 @@ def of(name: str) -> SimpleNamespace:
         resets=True,
     )
     return SimpleNamespace(PROOFS=(proof,))
-
-
-def _one_for_one(contract: Contract) -> bool:
-    """Return whether the golden function answers each input by one payload of each output."""
-    if contract.packets or contract.golden is None:
-        return False
-    inputs = draw(contract, np.random.default_rng(0), _TRIED)
-    return all(len(batch) == _TRIED for batch in contract.expected(inputs).values())
 
 
 def _specify(m: Module, core: Any, contract: Contract, one_for_one: bool) -> None:
