@@ -140,9 +140,12 @@ def allow_collisions(text: str) -> str:
     Returns
     -------
     str
-        RTLIL with ``COLLISION_X_MASK`` set at each read port.
+        RTLIL with ``COLLISION_X_MASK`` set at each clocked read port.
     """
-    return re.sub(r"(parameter \\COLLISION_X_MASK [1-9]\d*')(0+)", lambda found: found[1] + "1" * len(found[2]), text)
+    # Parameters of a cell follow one another. A read without a clock sees the old word, and Yosys allows no mask.
+    clocked = r"(?=(?:\n\s+parameter (?!\\CLK_ENABLE)[^\n]*)*\n\s+parameter \\CLK_ENABLE 1)"
+    mask = r"(parameter \\COLLISION_X_MASK [1-9]\d*')(0+)" + clocked
+    return re.sub(mask, lambda found: found[1] + "1" * len(found[2]), text)
 
 
 def _check_name(name: str) -> None:

@@ -1,0 +1,24 @@
+"""Faults of the threshold selection that its proof, vectors and testbench must find."""
+
+from collections.abc import Mapping, Sequence
+
+from ninefold.sim.faults import Edit
+
+__all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
+
+#: Faults that a proof must find, by the name of the proof.
+PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
+    "selection": [
+        ("hdl.cores.threshold_select", "place > threshold", "place >= threshold"),
+        ("hdl.cores.threshold_select", "rest >= sum(", "rest > sum("),
+        ("hdl.cores.threshold_select", "with m.Elif(after_worse < 0):", "with m.Elif(after_worse <= 0):"),
+        ("hdl.parts.counts", "changes_1 & (place_1 == self.place)", "changes_1 & 0"),
+    ],
+}
+
+#: Faults that the sequence of vectors must find, and plain vectors do not, by what is wrong.
+VECTOR_FAULTS: Mapping[str, Sequence[Edit]] = {
+    "words are let in for which there is no room": [
+        ("hdl.cores.threshold_select", "queue.level <= _QUEUE - _UNSEEN", "queue.level <= _QUEUE - _UNSEEN + 4 * FAULT")
+    ],
+}
