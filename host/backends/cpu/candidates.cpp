@@ -73,6 +73,7 @@ void scan(ninefold::SignTile& tile, int first, const std::uint8_t* signs, std::i
                 for (auto& sum : sums) sum = Isa::splat32(0);
                 for (std::int64_t byte = start; byte < end; byte++, column += kBlockRows) {
                     const auto bits = Isa::load(column);
+                    if (kQueries == 1) __builtin_prefetch(column + kAhead);  // one query waits for memory
                     const auto low = Isa::low4(bits), high = Isa::high4(bits);
                     for (int query = 0; query < kQueries; query++) {
                         const std::uint8_t* table = tile.tables[first + query] + byte * 32;
