@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
 from ninefold.hdl.core import Core
-from ninefold.hdl.parts.adders import AdderTree
+from ninefold.hdl.parts.adders import AdderTree, ChainedTree
 from ninefold.hdl.parts.credit import CreditQueue
 from ninefold.hdl.parts.layouts import coarse_layout
 from ninefold.hdl.parts.relay import relay, relays_to
@@ -166,8 +166,8 @@ class SignEngine(wiring.Component):
     def _store(self) -> WordStore:
         return WordStore(self._part, self._words * self._beats, exclusive=True, registered=self._registered)
 
-    def _tree(self) -> AdderTree:
-        return AdderTree(WORD_BITS, self._span // TABLE_DIMENSIONS, fits=False)
+    def _tree(self) -> ChainedTree:
+        return ChainedTree(WORD_BITS, self._span // TABLE_DIMENSIONS)
 
     def elaborate(self, _platform: object) -> Module:
         """Build the control, and the pipeline from the store to the queue of scores."""
@@ -274,8 +274,8 @@ class SignEngine(wiring.Component):
     def _fill(self, m: Module, tables: list[SignTables], open_: Value, scored: Value) -> tuple[Value, Signal]:
         """Gather the nits of a beat, and fill tables with them whenever no query is scored.
 
-        Returns a flag of the cycles in which a query may be scored, and the sum of all magnitudes of the queries of
-        which that began: two of them, alternately, less their maximum.
+        Returns a flag of the cycles in which a query may be scored, and what the sums of entries are counted from: the
+        negated sums of all magnitudes of two queries, which alternate.
         """
         words = self._span // self.width
         word, offered, ready = self._queried(m, open_)
@@ -338,19 +338,18 @@ class SignEngine(wiring.Component):
         return waiting.r_data, waiting.r_rdy, ready
 
     def _magnitudes(self, m: Module, word: Value, shift: Value, filled: Value) -> Array:
-        """Return what the sums of entries leave out: 16 for each table, less the magnitudes of the query."""
+        """Return the negated sums of the magnitudes of two queries, which alternate."""
         m.submodules.magnitudes = tree = AdderTree(NIT_BITS, self.width)
         nits = data.View(data.ArrayLayout(SIGNED_MAGNITUDE, self.width), word)
         m.d.comb += [operand.eq(nit.magnitude) for operand, nit in zip(tree.operands, nits, strict=True)]
-        most = 4 * self.dimensions
-        rest = Signal(coarse_bits(self.dimensions), init=most)
+        rest = Signal(signed(coarse_bits(self.dimensions)))
         slot = Signal()
-        offsets = Array(Signal.like(rest, name=f"offset_{i}", init=0) for i in range(2))
+        offsets = Array(Signal.like(rest, name=f"offset_{i}") for i in range(2))
         with m.If(self._delay(m, shift, tree.latency)):
             m.d.sync += rest.eq(rest - tree.sum)
         # The tree is empty by now: filling takes longer.
         with m.If(filled):
-            m.d.sync += [offsets[slot].eq(rest), slot.eq(~slot), rest.eq(most)]
+            m.d.sync += [offsets[slot].eq(rest), slot.eq(~slot), rest.eq(0)]
         return offsets
 
     def _issue(self, m: Module, stores: list[WordStore], scans: Value, credit: Value, last_word: Value) -> _Issue:
@@ -396,7 +395,7 @@ class SignEngine(wiring.Component):
         new = self._delay(m, issue.begins, stages - 1)
         done = self._delay(m, issue.ends, stages)
         final = self._delay(m, issue.final, stages)
-        offset, slot = Signal(coarse_bits(self.dimensions), reset_less=True), Signal()
+        offset, slot = Signal(signed(coarse_bits(self.dimensions)), reset_less=True), Signal()
         with m.If(self._delay(m, issue.first, stages - 2)):
             m.d.sync += [offset.eq(offsets[slot]), slot.eq(~slot)]
         element = queue.element
@@ -408,7 +407,7 @@ class SignEngine(wiring.Component):
             valid = Signal(name=f"valid_{row}")
             # Row 0 of a word is always there. Loads may change `last_row` while words are on their way.
             due = self._delay(m, ~issue.final | (row <= last_row), stages - 1) if row else Const(1)
-            before = offset.as_signed() if self._beats == 1 else Mux(new, offset.as_signed(), score)
+            before = offset if self._beats == 1 else Mux(new, offset, score)
             m.d.comb += [
                 tree.operands.eq(
                     Cat(one.operands.as_value()[WORD_BITS * part.start : WORD_BITS * part.stop] for one in tables)
@@ -472,6 +471,6 @@ CORE = Core(
     SignEngine,
     defaults={"dimensions": 384, "lanes": 64, "depth": 512, "width": 2, "passes": 1, "registered": True},
     small={"dimensions": 16, "lanes": 8, "depth": 8, "width": 2, "passes": 2},
-    smallest={"dimensions": 8, "lanes": 4, "depth": 3, "width": 2, "passes": 2},
-    without=dict.fromkeys(("proof", "vectors", "faults", "mutants"), "the next commit of this core adds it"),
+    smallest={"dimensions": 4, "lanes": 8, "depth": 3, "width": 2, "passes": 2},
+    without=dict.fromkeys(("proof", "mutants"), "the next commit of this core adds it"),
 )

@@ -1,10 +1,13 @@
 """Tables of signed sums: the arithmetic of the sign engine."""
 
 from math import lcm
+from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+
+from ninefold.hdl.parts.adders import chained_sums
 
 __all__ = ["SIGNED_MAGNITUDE", "TABLE_DIMENSIONS", "WORD_BITS", "SignTables", "fill_step", "signed_magnitude"]
 
@@ -60,15 +63,35 @@ def fill_step(step: Value) -> tuple[Value, Value, Value]:
     return index, change, (index & change).any()
 
 
+class _Step(NamedTuple):
+    """What happens in a cycle in which tables are filled.
+
+    Attributes
+    ----------
+    index, change, subtract : Signal
+        As `fill_step` returns them; ``change`` is 0 while nothing is filled.
+    active, first : Signal
+        An entry is written; it is the first.
+    beat : Signal
+        Number of the beat.
+    """
+
+    index: Signal
+    change: Signal
+    subtract: Signal
+    active: Signal
+    first: Signal
+    beat: Signal
+
+
 class SignTables(wiring.Component):
     """Tables for a part of a query, in which signs look up the sums of its nits.
 
     Each four dimensions share a table with one entry for each combination of four signs. The sum of an entry adds the
     magnitudes of those nits whose sign agrees with the entry's: from 0 to 16, and the signed sum of the four nits is
-    twice that, less the sum of all four magnitudes. An entry has four bits: the sum less 8 as a two's complement
-    number, where a sum of 16 is kept as 15. It occurs only with four magnitudes of 4, and then no other sum is odd, so
-    the lowest bit and a flag of the table tell that there is a carry to it. With several beats, where flags would need
-    a memory, the carry has a bit of its own.
+    twice that, less the sum of all four magnitudes. An entry has four bits, and a sum of 16 is kept as 15. It occurs
+    only with four magnitudes of 4, and then no other sum is odd, so the lowest bit and a flag of the table tell that
+    there is a carry to it. With several beats, where flags would need a memory, the carry has a bit of its own.
 
     Tables are filled with one entry each in every cycle, in the order of a Gray code. From an entry to the next, one
     magnitude is added to the sum or subtracted. The first is the one whose signs all disagree, with a sum of 0: the
@@ -76,7 +99,7 @@ class SignTables(wiring.Component):
     the sum returns to 0 in the end.
 
     Throughput is one look-up in each table of each row per cycle. Operands follow signs by ``latency`` cycles. Filling
-    takes 16 cycles, in which nothing may be looked up, and starts in the cycle after ``fill``.
+    takes the 16 cycles after ``fill``, in which nothing may be looked up.
 
     Parameters
     ----------
@@ -108,8 +131,8 @@ class SignTables(wiring.Component):
         Signs of a beat of each row; set where a nit is negative.
     beat : In(range(beats))
         Number of that beat.
-    operands : Out(signed(4)[rows * nits / 4])
-        Sums, less 8, without the carry; row 0 first.
+    operands : Out(unsigned(4)[rows * nits / 4])
+        Sums, without the carry; row 0 first.
     carries : Out(rows * nits / 4)
         Carries of the sums.
     """
@@ -128,7 +151,7 @@ class SignTables(wiring.Component):
                 "fill": In(1),
                 "signs": In(data.ArrayLayout(nits, rows)),
                 "beat": In(range(beats)),
-                "operands": Out(data.ArrayLayout(signed(WORD_BITS), rows * self._tables)),
+                "operands": Out(data.ArrayLayout(WORD_BITS, rows * self._tables)),
                 "carries": Out(rows * self._tables),
             }
         )
@@ -149,52 +172,71 @@ class SignTables(wiring.Component):
         with m.If(self.shift):
             m.d.sync += nits.eq(chain[entering:])
 
-        active, step, beat = Signal(), Signal(range(_ENTRIES)), Signal(range(self._beats))
-        final = step == _ENTRIES - 1
-        with m.If(active):
-            m.d.sync += step.eq(step + 1)
-            with m.If(final):
-                m.d.sync += [active.eq(0), beat.eq(Mux(beat == self._beats - 1, 0, beat + 1))]
-        with m.If(self.fill):
-            m.d.sync += active.eq(1)
-        for i in range(self._tables):
-            group = [nits[TABLE_DIMENSIONS * i + d] for d in range(TABLE_DIMENSIONS)]
-            self._table(m, i, group, active, step, beat)
+        # The steps run one ahead, so that what a step does comes from registers.
+        running, runs = Signal(), Signal()
+        step, beat = Signal(range(_ENTRIES)), Signal(range(self._beats))
+        index, change, subtract = fill_step(step)
+        now = _Step(
+            index=Signal(TABLE_DIMENSIONS, name="index"),
+            change=Signal(TABLE_DIMENSIONS, name="change"),
+            subtract=Signal(name="subtract"),
+            active=Signal(name="active"),
+            first=Signal(name="first"),
+            beat=Signal.like(beat, name="written_beat"),
+        )
+        m.d.comb += running.eq(self.fill | runs)
+        m.d.sync += [
+            now.index.eq(index),
+            now.change.eq(Mux(running, change, 0)),
+            now.subtract.eq(subtract),
+            now.active.eq(running),
+            now.first.eq(step == 0),
+            now.beat.eq(beat),
+        ]
+        with m.If(running):
+            m.d.sync += [step.eq(step + 1), runs.eq(1)]
+            with m.If(step == _ENTRIES - 1):
+                m.d.sync += [runs.eq(0), beat.eq(Mux(beat == self._beats - 1, 0, beat + 1))]
+        totals = self._totals(m, nits, now)
+        for i, total in enumerate(totals):
+            negative = Cat(nits[TABLE_DIMENSIONS * i + d].negative for d in range(TABLE_DIMENSIONS))
+            self._table(m, i, total, negative, now)
         return m
 
-    def _table(self, m: Module, i: int, nits: list[data.View], active: Signal, step: Signal, beat: Signal) -> None:
-        """Build one table, with a copy for each row."""
-        index, change, subtract = fill_step(step)
-        # The sum of the entry that is written.
-        total = Signal(range(_ENTRIES + 1), name=f"total_{i}")
-        magnitude = 0
-        for d, nit in enumerate(nits):
-            magnitude |= nit.magnitude & change[d].replicate(3)
-        # An extra bit below the operands forms the carry in of the subtraction, so that this is one carry chain.
-        chain = Cat(1, total) + Cat(subtract, Cat(magnitude, 0, 0) ^ subtract.replicate(len(total)))
-        with m.If(active):
-            m.d.sync += total.eq(chain[1 : 1 + len(total)])
+    def _totals(self, m: Module, nits: data.View, now: _Step) -> list[Signal]:
+        """Return the sums of the entries that are written. While nothing is filled, they do not change."""
+        totals = [Signal(range(_ENTRIES + 1), name=f"total_{i}") for i in range(self._tables)]
+        pairs = []
+        for i, total in enumerate(totals):
+            magnitude: Value = Const(0)
+            for d in range(TABLE_DIMENSIONS):
+                magnitude |= nits[TABLE_DIMENSIONS * i + d].magnitude & now.change[d].replicate(3)
+            addend = Cat(magnitude, Const(0, len(total) - 3)) ^ now.subtract.replicate(len(total))
+            pairs.append((total, addend, now.subtract))
+        m.d.sync += [total.eq(after) for total, after in zip(totals, chained_sums(pairs), strict=True)]
+        return totals
 
+    def _table(self, m: Module, i: int, total: Signal, negative: Value, now: _Step) -> None:
+        """Build one table, with a copy for each row."""
         most = total[WORD_BITS]
-        word = Cat(total[:WORD_BITS] | most.replicate(WORD_BITS))
-        content = Cat(word[:-1], ~word[-1])
+        content: Value = total[:WORD_BITS] | most.replicate(WORD_BITS)
         flag = Signal(name=f"flag_{i}")
         if self._beats == 1:
-            with m.If(active):
-                m.d.sync += flag.eq(most | (flag & (step != 0)))
+            with m.If(now.active):
+                m.d.sync += flag.eq(most | (flag & ~now.first))
         else:
             content = Cat(content, most)
         # Where a sign agrees with the nit, the entry's bit in `index` is set.
-        address = ~(index ^ Cat(nit.negative for nit in nits))
+        address = ~(now.index ^ negative)
         for row in range(self._rows):
-            table = memory.Memory(shape=len(content), depth=_ENTRIES << len(beat), init=[])
+            table = memory.Memory(shape=len(content), depth=_ENTRIES << len(now.beat), init=[])
             m.submodules[f"table_{row}_{i}"] = table
             write, read = table.write_port(), table.read_port()
             m.d.comb += [
-                write.en.eq(active),
-                write.addr.eq(Cat(address, beat)),
+                write.en.eq(now.active),
+                write.addr.eq(Cat(address, now.beat)),
                 write.data.eq(content),
-                read.en.eq(~active),
+                read.en.eq(~now.active),
                 read.addr.eq(Cat(self.signs[row].word_select(i, TABLE_DIMENSIONS), self.beat)),
                 self.operands[row * self._tables + i].eq(read.data[:WORD_BITS]),
                 self.carries[row * self._tables + i].eq(flag & read.data[0] if self._beats == 1 else read.data[-1]),

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from ninefold.hdl.cores import sign_engine
 from ninefold.hdl.cores.sign_engine import SignEngine
 from ninefold.hdl.parts import relay
-from ninefold.hdl.parts.adders import AdderTree
+from ninefold.hdl.parts.adders import ChainedTree
 from ninefold.hdl.parts.layouts import coarse_layout
 from ninefold.hdl.parts.sign_tables import fill_step, signed_magnitude
 from ninefold.spec.errors import InputError
@@ -214,23 +214,27 @@ def test_the_steps_of_a_fill_visit_every_entry_and_return() -> None:
         assert bool(subtract) == bool(index & change)
 
 
-@pytest.mark.parametrize("operands", [1, 2, 8, 11])
-def test_a_sum_has_room_for_carries_that_operands_have_not(operands: int) -> None:
-    core = AdderTree(4, operands, fits=False)
+@pytest.mark.parametrize("operands", [1, 2, 3, 8, 11, 37])
+def test_a_chained_tree_adds_operands_and_carries(operands: int) -> None:
+    core = ChainedTree(4, operands)
+    random = Random(operands)
+    sets = [[(15, 1)] * operands, [(0, 0)] * operands, [(15, 0)] * operands, [(0, 1)] * operands]
+    for _ in range(40):
+        sets.append([(random.choice([0, 15, random.randrange(16)]), random.getrandbits(1)) for _ in range(operands)])
     sums: list[int] = []
 
     async def check(ctx: Any) -> None:
-        for value, carry in [(7, 1), (-8, 0), (7, 0)]:
-            ctx.set(core.operands, [value] * operands)
-            ctx.set(core.carries, -carry)
-            await ctx.tick().repeat(core.latency)
+        for operand_set in sets + [sets[0]] * core.latency:
+            ctx.set(core.operands, [value for value, _ in operand_set])
+            ctx.set(core.carries, sum(carry << i for i, (_, carry) in enumerate(operand_set)))
             sums.append(ctx.get(core.sum))
+            await ctx.tick()
 
     simulator = Simulator(core)
     simulator.add_clock(1e-6)
     simulator.add_testbench(check)
     simulator.run()
-    assert sums == [8 * operands, -8 * operands, 7 * operands]
+    assert sums[core.latency :] == [sum(value + carry for value, carry in operand_set) for operand_set in sets]
 
 
 @pytest.mark.parametrize(
