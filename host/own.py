@@ -21,7 +21,7 @@ GROUP: Final = "ninefold.core_devices"
 class OpenCore(Protocol):
     """Core on a device. It keeps its state from call to call, until `reset`; use it as a context manager.
 
-    A call takes the arrays of the inputs' fields and returns those of the outputs' fields by name. Fields of the same
+    A call takes the arrays of the inputs' fields and returns arrays of the outputs' fields, by name. Fields of the same
     name in two streams are named ``STREAM_FIELD``.
     """
 

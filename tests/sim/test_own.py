@@ -192,3 +192,10 @@ def test_what_is_drawn_has_the_edges_of_every_column() -> None:
     packets = draw(contract_of(str(FIXTURES / "crc16.py"), {}), np.random.default_rng(1), 50)["bytes"].last
     assert packets is not None
     assert packets[-1]
+
+
+def test_what_verilator_refuses_has_file_and_line(tmp_path: Path) -> None:
+    # Yosys takes an assignment to a wire in a process.
+    core = changed(tmp_path, ("reg signed [18:0] total", "wire signed [18:0] total"))
+    with pytest.raises(InputError, match=r"^Verilator refuses dot8.v:17: .*total"):
+        simulate(core, SMALL["dot8"], seed=3, folder=tmp_path)
