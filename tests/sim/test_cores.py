@@ -104,7 +104,6 @@ def test_a_core_with_nothing_but_its_class_is_refused_and_named(scratch: Scratch
         "mutate": "parity has no testbench: add sim/cores/parity/testbench.py",
         "prove": "parity has no proof: add sim/cores/parity/proof.py",
         "compare": "parity has no vectors: add sim/cores/parity/vectors.py",
-        "estimate": "parity is a core, and estimates are of configurations: give BOARD/CONFIG, or use",
     }.items():
         done = scratch.ninefold(command, "parity")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), (command, done.stderr)
