@@ -136,8 +136,8 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
     else:
         small = [m for m in small if m[0] >= least and m[0] * m[1] >= _LEAST_BITS]
     for depth, width in plain + small + stores:
-        if family == "ice40" and depth * width > _SPRAM_FROM and depth <= _SPRAM_DEPTH:
-            found["SB_SPRAM256KA"] = found.get("SB_SPRAM256KA", 0) + ceil(width / 16)
+        if family == "ice40" and depth * width > _SPRAM_FROM:
+            found["SB_SPRAM256KA"] = found.get("SB_SPRAM256KA", 0) + ceil(width / 16) * ceil(depth / _SPRAM_DEPTH)
         else:
             found[name] += min(ceil(depth / deep) * ceil(width / wide) for deep, wide in shapes)
     return found
