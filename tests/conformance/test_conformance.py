@@ -54,7 +54,8 @@ def declines(device: Device, call: Call) -> bool:
     """Return True if a device must refuse a call in words, for its options, although it runs the operator."""
     name, plain = device.name.partition(":")[0], call.operator.name == "mine" and is_plain(call)
     if name == "rtl":
-        return call.operator.name == "mine" and not plain
+        by_nits = call.operator.name == "mine" and call.options["scan"] == "nits"
+        return call.options.get("macro") is not None or (by_nits and not plain)
     if not isinstance(device, BoardDevice):
         return False
     if device.connect().identity.design == "miner":
