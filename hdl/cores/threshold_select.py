@@ -93,7 +93,7 @@ class ThresholdSelect(wiring.Component):
     ----------
     search : int
         Maximum number of cycles between the two scans: at most ``2 * sqrt(4 * dimensions + 1) + 8`` for up to 4
-        scores per word, and for up to 64 from 68 dimensions on; 88 for 512 dimensions and 4 scores.
+        scores per word, and for up to 64 from 77 dimensions on; 89 for 512 dimensions and 4 scores.
 
     Members
     -------
@@ -118,7 +118,7 @@ class ThresholdSelect(wiring.Component):
         self.rows = check_integer("rows", rows, 1, _ROWS_MAX)
         self.depth = check_integer("depth", depth, 1, _DEPTH_MAX)
         self._adding = (rows - 1).bit_length()
-        self._group_bits, self._pairs, self.search = _search_plan(dimensions, 4 + 2 * self._adding)
+        self._group_bits, self._pairs, self.search = _search_plan(dimensions, 5 + 2 * self._adding)
         super().__init__(
             {
                 "scores": In(stream.Signature(coarse_layout(dimensions, rows, depth))),
@@ -132,12 +132,12 @@ class ThresholdSelect(wiring.Component):
         m = Module()
         places = self._pairs * 2 << self._group_bits
         state = _Search(
-            scan=Signal(range(places), init=places - 1),
-            threshold=Signal(range(-1, places)),
-            rest=Signal(range(-self.rows, self.keep)),
-            scans=Signal(init=1),
-            clears=Signal(),
-            second=Signal(),
+            scan=Signal(range(places), init=places - 1, name="scan"),
+            threshold=Signal(range(-1, places), name="threshold"),
+            rest=Signal(range(-self.rows, self.keep), name="rest"),
+            scans=Signal(init=1, name="scans"),
+            clears=Signal(name="clears"),
+            second=Signal(name="second"),
         )
         word, word_places, counts, clears, arrives = self._enter(m, state)
         banks = []
@@ -162,7 +162,9 @@ class ThresholdSelect(wiring.Component):
         """
         given = self.scores.payload
         word = Signal(given.shape(), reset_less=True)
-        counts, clears, arrives = Signal(self.rows), Signal(self.rows, init=-1), Signal()
+        counts = Signal(self.rows)
+        clears = Signal(self.rows, init=-1, name="bank_clears")
+        arrives = Signal()
         accepted = self.scores.valid & self.scores.ready
         places = []
         for i in range(self.rows):
@@ -213,20 +215,23 @@ class ThresholdSelect(wiring.Component):
         """Add the states of the search. It looks at a place each cycle, and the counts arrive some cycles later."""
         scan, threshold, rest = state.scan, state.threshold, state.rest
         group = 1 << self._group_bits
-        groups, looks, found = Signal(), Signal(), Signal()
+        groups = Signal()
+        looks = Signal()
+        found = Signal()
         looked = Signal(self._adding + 2)
         m.d.sync += looked.eq(Mux(found, 0, Cat(looks, looked)))
         # The better group or the place whose count arrives, the worse group, and what is left of the rest after each.
         better = self._sum(m, "better", [Mux(groups, bank.upper, bank.single) for bank in banks])
         worse = self._sum(m, "worse", [bank.lower for bank in banks])
         width = max(len(rest), len(better) + 1)
-        after_better, after_worse = Signal(signed(width + 1)), Signal(signed(width + 2))
+        after_better = Signal(signed(width + 1))
+        after_worse = Signal(signed(width + 2))
         m.d.comb += [after_better.eq(rest - better), after_worse.eq(after_better - worse)]
 
         with m.State("GROUPS"):
             m.d.comb += [looks.eq(1), groups.eq(1)]
             m.d.sync += scan.eq(scan - 2 * group)
-            with m.If(looked[self._adding]):
+            with m.If(looked[-1]):
                 with m.If(after_better < 0):
                     m.d.comb += found.eq(1)
                     m.d.sync += scan.eq(threshold)
@@ -245,7 +250,7 @@ class ThresholdSelect(wiring.Component):
         with m.State("PLACES"):
             m.d.comb += looks.eq(1)
             m.d.sync += scan.eq(scan - 1)
-            with m.If(looked[self._adding + 1]):
+            with m.If(looked[-1]):
                 with m.If(after_better < 0):
                     m.d.comb += found.eq(1)
                     m.d.sync += state.scans.eq(0)
@@ -271,8 +276,11 @@ class ThresholdSelect(wiring.Component):
         threshold, rest = state.threshold, state.rest
         layout = data.StructLayout({**word.shape().members, "chosen": self.rows})
         compared, chosen = (Signal(layout, name=name, reset_less=True) for name in ("compared", "queued"))
-        above, equal = Signal(self.rows), Signal(self.rows)
-        compares, queues, room = Signal(), Signal(), Signal()
+        above = Signal(self.rows)
+        equal = Signal(self.rows)
+        compares = Signal()
+        queues = Signal()
+        room = Signal()
         m.d.sync += [
             *(compared[name].eq(word[name]) for name in ("scores", "word", "last")),
             compares.eq(arrives),
@@ -301,8 +309,11 @@ class ThresholdSelect(wiring.Component):
         head = data.View(layout, queue.r_data)
         result = self.results.payload
         held = Signal.like(Cat(result.score, result.id), name="held")
-        holds, moves = Signal(), Signal()
-        left, sent, first = Signal(self.rows), Signal(self.rows), Signal(self.rows)
+        holds = Signal()
+        moves = Signal()
+        left = Signal(self.rows)
+        sent = Signal(self.rows)
+        first = Signal(self.rows)
         lane = Signal(range(self.rows))
         m.d.comb += [
             left.eq(head.chosen & ~sent),

@@ -70,7 +70,8 @@ class CandidateStore(wiring.Component):
         write, read = candidates.write_port(), candidates.read_port()
         found = data.View(candidate, read.data)
         half = Signal()
-        count, total = Signal(range(self._keep + 1)), Signal(range(self._keep + 1))
+        count = Signal(range(self._keep + 1))
+        total = Signal(range(self._keep + 1))
         stores = self.results.valid & result.valid
         ends = self.results.valid & result.last
         m.d.comb += [

@@ -11,8 +11,8 @@ class CountBank(wiring.Component):
     """Counts at places, in block RAM, and the sums of groups of ``2**group_bits`` places, in distributed RAM.
 
     Throughput is one count, clear or read a cycle, in any order of places. A changed count is written two cycles after
-    its place was given. A place that is given again within that time takes the count from the pipeline, and is not read
-    in the cycle of the write.
+    its place was given. A place that is given again within that time takes the count from the pipeline, so no word
+    is used that was read in the cycle of its write.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class CountBank(wiring.Component):
         Count of the place that was given two cycles before, unless it was counted or cleared in the two cycles before
         that.
     upper, lower : Out(width)
-        Sums of the two groups of the pair in which the place of the previous cycle lies, the higher places in
-        ``upper``.
+        Sums of the two groups of the pair in which the place that was given two cycles before lies, the higher places
+        in ``upper``.
     """
 
     def __init__(self, pairs: int, group_bits: int, width: int) -> None:
@@ -55,11 +55,16 @@ class CountBank(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the three memories."""
+        """Build the registers and the three memories."""
         m = Module()
-        self._singles(m)
+        # What was given in the previous cycle.
+        place = Signal.like(self.place, name="given_place", reset_less=True)
+        count = Signal()
+        clear = Signal()
+        m.d.sync += [place.eq(self.place), count.eq(self.count), clear.eq(self.clear)]
+        self._singles(m, place, count, clear)
         # A group has one bit of its place more than a place within it.
-        pair, half = self.place[self._group_bits + 1 :], self.place[self._group_bits]
+        pair, half = place[self._group_bits + 1 :], place[self._group_bits]
         for i, (name, port) in enumerate((("lowers", self.lower), ("uppers", self.upper))):
             m.submodules[name] = sums = memory.Memory(shape=self._width, depth=self._pairs, init=[])
             write, read = sums.write_port(), sums.read_port(domain="comb")
@@ -67,24 +72,26 @@ class CountBank(wiring.Component):
             m.d.comb += [
                 read.addr.eq(pair),
                 write.addr.eq(pair),
-                write.en.eq((self.count | self.clear) & (half == i)),
+                write.en.eq((count | clear) & (half == i)),
                 # A sum of -1 is cleared, so that the multiplexer is not after the adder.
-                write.data.eq(Mux(self.clear, -1, read.data) + 1),
+                write.data.eq(Mux(clear, -1, read.data) + 1),
                 port.eq(before),
             ]
             m.d.sync += before.eq(read.data)
         return m
 
-    def _singles(self, m: Module) -> None:
+    def _singles(self, m: Module, place_1: Signal, count_1: Signal, clear_1: Signal) -> None:
         """Add the memory of single places, whose counts are read, registered, incremented and written."""
         places = self._pairs * 2 << self._group_bits
         m.submodules.singles = counts = memory.Memory(shape=self._width, depth=places, init=[])
         write, read = counts.write_port(), counts.read_port()
-        # What was given in the previous cycle, and in the one before it, which is written now.
-        place_1, place_2 = (Signal.like(self.place, name=f"place_{i}", reset_less=True) for i in (1, 2))
-        changes_1, changes_2, clear_1 = Signal(), Signal(), Signal()
+        # What was given two cycles before, which is written now.
+        place_2 = Signal.like(self.place, name="written_place", reset_less=True)
+        changes_2 = Signal()
+        changes_1 = count_1 | clear_1
         # Whether the place was changed 1 or 2 cycles before: now, and a cycle later.
-        again, again_1 = Signal(2), Signal(2)
+        again = Signal(2)
+        again_1 = Signal(2)
         # The last cycle of a place adds 1 to a word, to the total of 1 or 2 cycles before, or to -1 to clear it.
         source = Signal(2)
         word, total, total_1, total_2 = (
@@ -93,7 +100,6 @@ class CountBank(wiring.Component):
         m.d.comb += [
             again.eq(Cat(changes_1 & (place_1 == self.place), changes_2 & (place_2 == self.place))),
             read.addr.eq(self.place),
-            read.en.eq(~again[1]),
             total.eq(Array([word, total_1, total_2, Const(-1, self._width)])[source] + 1),
             write.en.eq(changes_2),
             write.addr.eq(place_2),
@@ -101,11 +107,8 @@ class CountBank(wiring.Component):
             self.single.eq(word),
         ]
         m.d.sync += [
-            place_1.eq(self.place),
             place_2.eq(place_1),
-            changes_1.eq(self.count | self.clear),
             changes_2.eq(changes_1),
-            clear_1.eq(self.clear),
             again_1.eq(again),
             source.eq(Mux(clear_1, 3, Mux(again_1[0], 1, Cat(0, again_1[1])))),
             word.eq(read.data),

@@ -255,7 +255,7 @@ async def searches_in_time(dut: Any) -> None:
     alone: list[Rows] = [([score] + [None] * (tb.rows - 1)) * words for score in scores]
     tb.send((rows[: tb.depth], 1) for rows in [*alone, [None] * tb.depth])
     await tb.finish()
-    if tb.rows <= 4 or tb.dimensions >= 68:
+    if tb.rows <= 4 or tb.dimensions >= 77:
         promised = 2 * sqrt(4 * tb.dimensions + 1) + 8
         assert max(_searches(tb)) <= promised, f"searches of {_searches(tb)} cycles, not at most {promised:.1f}"
     lengths = {end - begin + 1 for begin, end in zip(tb.begins, tb.ends, strict=True)}
