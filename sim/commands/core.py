@@ -45,7 +45,7 @@ def info(core: str, parameters: dict[str, Any]) -> None:
 def check(ctx: click.Context, core: str, seed: int | None, as_json: bool) -> None:
     """Simulate, prove, compare, mutate and synthesise CORE, and print one table of results.
 
-    The levels, proof and mutants take the small parameters of the core, the other steps its defaults. A step whose tool
+    Elaboration and testbench take the default parameters of the core, the other steps its small ones. A step whose tool
     or part is missing is not run, and the table says why. A failure is explained after the table, and its waveform is
     written to the current folder. The exit code is 1 if a step failed.
     """

@@ -202,7 +202,7 @@ def _synthesise(family: str) -> Callable[[_Asked], Result]:
         from ninefold.hdl.synthesis import Flow, implement
 
         flow = Flow(family=family)
-        made = implement(make_core(asked.core, **find_core(asked.core).core.defaults), flow)
+        made = implement(make_core(asked.core, **find_core(asked.core).core.compared), flow)
         cells = [f"{getattr(made.resources, name)} {label}" for name, label in flow.parts.counts.items()]
         used = ", ".join(cell for cell in cells if not cell.startswith("0 "))
         return True, f"{used}; {made.best.fmax_mhz:.0f} MHz on {flow.device}", ()

@@ -254,10 +254,11 @@ class Contract:
     def _parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of the core that the function takes; raises for other arguments than the columns."""
         taken = inspect.signature(self.golden or (lambda: None)).parameters
-        names = set(taken)
+        names = list(taken)
         more = {name: value for name, value in self.parameters.items() if name in names and name not in given}
         open_ended = any(one.kind is one.VAR_KEYWORD for one in taken.values())
-        if not open_ended and names != {*given, *more}:
+        needed = {name for name, one in taken.items() if one.default is one.empty and one.kind is not one.VAR_KEYWORD}
+        if not needed <= {*given, *more} or (not open_ended and not set(given) <= set(names)):
             raise InputError(
                 f"golden of {self.name} must take {', '.join(given)}, the columns of its inputs, "
                 f"not {', '.join(names) or 'nothing'}"

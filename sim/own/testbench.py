@@ -85,8 +85,7 @@ class OwnTestbench(Testbench):
 
     def send(self) -> None:
         """Queue all payloads."""
-        for channel, source in zip(_contract().inputs, self.sources, strict=True):
-            source.send(self._words[channel.name])
+        self.send_part(0, max(map(len, self._inputs.values()), default=0))
 
     def packets(self) -> list[tuple[int, int]]:
         """Return the ranges of payloads that are sent as one: packets, or single payloads."""
@@ -100,6 +99,7 @@ class OwnTestbench(Testbench):
         """Queue some payloads of each input."""
         for channel, source in zip(_contract().inputs, self.sources, strict=True):
             source.send(self._words[channel.name][start:stop])
+        self._release()
 
     @property
     def one_for_one(self) -> bool:

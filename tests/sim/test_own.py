@@ -199,3 +199,13 @@ def test_what_verilator_refuses_has_file_and_line(tmp_path: Path) -> None:
     core = changed(tmp_path, ("reg signed [18:0] total", "wire signed [18:0] total"))
     with pytest.raises(InputError, match=r"^Verilator refuses dot8.v:17: .*total"):
         simulate(core, SMALL["dot8"], seed=3, folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sums", "join"])
+def test_a_core_with_state_and_several_streams_passes(name: str, tmp_path: Path) -> None:
+    core = str(FIXTURES / f"{name}.py")
+    assert failures(core, tmp_path, {}) == {}
+    (result,) = compare(case_of(core, {}, 12, 1, 8), Setup(tmp_path, name), ("rtl",))
+    assert result.status == "agrees"
+    contract = contract_of(core, {})
+    assert contract.one_for_one == (name == "join")

@@ -137,3 +137,11 @@ def test_a_check_of_a_core_without_golden_says_what_is_missing(tmp_path: Path, m
         "mutate": "not run",
     }
     assert "define the function golden in" in found["sim"]["detail"]
+
+
+def test_conform_runs_the_free_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["conform", str(FIXTURES / "crc16.py")])
+    assert result.exit_code == 0, result.output
+    assert "crc16  testbench: 4 tests, none wrong" in result.stdout
+    assert "crc16  proof: 2 tasks, none wrong" in result.stdout
