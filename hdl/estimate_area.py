@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from ninefold.hdl.boards.tangnano9k import in_block_ram
-from ninefold.hdl.cores.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner.search import registers_stores, selects_by_insertion
 from ninefold.spec.formats import score_bits
 
 __all__ = ["AVAILABLE", "FAMILIES", "REPORTED", "TERMS", "Area", "Family", "area", "fitted", "terms"]
@@ -97,27 +97,38 @@ def fitted() -> Mapping[str, Any]:
 
 
 def area(p: MinerParameters, family: Family) -> Area:
-    """Estimate the cells of a miner behind a UART, and count its memory blocks."""
-    weights = fitted()["weights"].get(family, {})
+    """Estimate the cells of a miner behind a UART, and count its memory blocks; cells of other designs are None."""
+    # The weights are fitted to miners.
+    weights = fitted()["weights"].get(family, {}) if p.design == "miner" else {}
 
     def cells(kind: str) -> int | None:
         return (
             round(sum(w * t for w, t in zip(weights[kind], terms(p, family), strict=True))) if kind in weights else None
         )
 
-    return Area(cells("lut4"), cells("packed"), _blocks(p, family))
+    memories = _memories(p, family) if p.design == "miner" else _sign_memories(p, family)
+    return Area(cells("lut4"), cells("packed"), _blocks(memories, family))
 
 
-def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
-    """Count the blocks of each memory, in the block shape that needs the fewest."""
-    beats = p.dimensions // p.lanes
-    groups = [min(_GROUP, p.lanes - start) for start in range(0, p.lanes, _GROUP)]
-    # Depth and width of each memory.
+#: Depth and width of memories that are always blocks, or that are blocks if they are large enough.
+_Memories = tuple[list[tuple[int, int]], list[tuple[int, int]]]
+
+
+def _link_memories(p: MinerParameters, family: Family) -> _Memories:
+    """Return the memories of the link, which all designs have."""
     plain = [(p.buffer_bytes, 8), (p.window * p.reply_bytes, 8)]
     plain.append((_HELD, 8))
     if family != "gowin":
         plain.append((_REGISTERS, 32))
     small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length()), (p.window, 32)]
+    return plain, small
+
+
+def _memories(p: MinerParameters, family: Family) -> _Memories:
+    """Return the memories of a miner."""
+    beats = p.dimensions // p.lanes
+    groups = [min(_GROUP, p.lanes - start) for start in range(0, p.lanes, _GROUP)]
+    plain, small = _link_memories(p, family)
     small += [(2 << (beats - 1).bit_length(), 4 * lanes) for lanes in groups]
     # Queue after the engine's pipeline, with room for its registers.
     stages = (p.lanes - 1).bit_length() + (9 if registers_stores(p) else 6)
@@ -128,14 +139,29 @@ def _blocks(p: MinerParameters, family: Family) -> dict[str, int]:
         small += 2 * [(2 << max(1, (p.k - 1).bit_length()), entry)]
     else:
         small += -(-(2 * p.k + 6) // 15) * [(_QUEUED, entry + 1)]
-    stores = [(p.depth * beats, 4 * lanes) for lanes in groups]
+    return plain + [(p.depth * beats, 4 * lanes) for lanes in groups], small
+
+
+def _sign_memories(p: MinerParameters, family: Family) -> _Memories:
+    """Return the memories of the design signs: the signs, the mask, the candidates of two tickets, and the tables."""
+    plain, small = _link_memories(p, family)
+    rows, beats = max(1, p.lanes // p.dimensions), max(1, p.dimensions // p.lanes)
+    part = max(w for w in range(p.word_nits, _GROUP + 1, p.word_nits) if min(p.lanes, p.dimensions) % w == 0)
+    plain += p.lanes // part * [(-(-p.depth // rows) * beats, part)]
+    plain.append((2 << (p.keep - 1).bit_length(), 32))
+    return plain, small
+
+
+def _blocks(memories: _Memories, family: Family) -> dict[str, int]:
+    """Count the blocks of each memory, in the block shape that needs the fewest."""
+    plain, small = memories
     name, shapes, least = _BLOCKS[family]
     found = {name: 0}
     if family == "gowin":
         small = [m for m in small if in_block_ram(*m)]
     else:
         small = [m for m in small if m[0] >= least and m[0] * m[1] >= _LEAST_BITS]
-    for depth, width in plain + small + stores:
+    for depth, width in plain + small:
         if family == "ice40" and depth * width > _SPRAM_FROM:
             found["SB_SPRAM256KA"] = found.get("SB_SPRAM256KA", 0) + ceil(width / 16) * ceil(depth / _SPRAM_DEPTH)
         else:

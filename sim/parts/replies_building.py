@@ -25,7 +25,6 @@ SIZE = 256
 #: What the executor asks for at most, by its proof: the words that are not registers, and the registers that follow one
 #: another.
 LITERALS_MOST, WORDS_MOST = 2, 30
-_SCORE_BITS, _ID_BITS = 6, 2
 _WORD_BYTES, _RESULT_BYTES = 4, 6
 _HOLD_MOST = 255
 #: Cycles without a byte, except while waiting for a result.
@@ -233,12 +232,12 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
         m.d.comb += [
             Assert(it.opened & (it.left != 0) & (it.left <= Mux(none, _WORD_BYTES, _RESULT_BYTES))),
             Assert(it.left == inside["left"]),
-            Assert(~it.known | (inside["$signal#3"] == it.whole)),
-            Assert(inside["$signal#4"] == job.literals - it.literals),
+            Assert(~it.known | (inside["shifted"] == it.whole)),
+            Assert(inside["literals"] == job.literals - it.literals),
         ]
     with m.If(at["RESULT"]):
         m.d.comb += Assert(~it.opened & done & (job.queries != 0))
-        m.d.comb += Assert(inside["$signal#4"] == 0)
+        m.d.comb += Assert(inside["literals"] == 0)
     with m.If(at["BUILT"]):
         m.d.comb += Assert(~it.opened & done & (it.queries == job.queries))
     _between(m, core, inside, it, register)
@@ -258,11 +257,11 @@ def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
         asked = (job.address + it.words - (follows & ~literal))[:6]
         m.d.comb += [
             Assert(core.address == asked),
-            Assert(inside["$signal#5"] == job.words - it.words + (follows & ~literal)),
+            Assert(inside["words"] == job.words - it.words + (follows & ~literal)),
         ]
     with m.If(state == states["NEXT"]):
         m.d.comb += [
-            Assert(inside["$signal#4"] == job.literals - it.literals + (follows & literal)),
+            Assert(inside["literals"] == job.literals - it.literals + (follows & literal)),
             Assert(it.opened | ((job.queries == 0) & (it.literals == job.literals) & (it.words == job.words))),
             Assert(~it.opened | (it.left == _WORD_BYTES)),
         ]
@@ -288,7 +287,7 @@ def replies(window: int) -> Any:
         dimensions=4, lanes=2, depth=3, k=2, clock_hz=12_000_000, window=window, buffer_bytes=64, reply_bytes=SIZE
     )
     kind = with_parts(ReplyStore, memory=SimpleNamespace(Memory=FollowedMemory))
-    return kind(parameters, _SCORE_BITS, _ID_BITS)
+    return kind(parameters)
 
 
 PROOFS = (
