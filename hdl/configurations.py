@@ -86,9 +86,11 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "icebreaker/small": Configuration(
             MinerParameters(384, 16, 512, 16, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 6_000_000
         ),
+        # Each four lanes have a table in a block of RAM, and 12 lanes leave none of the 30 blocks. The store takes the
+        # four blocks of SPRAM, 65,536 words of 12 signs.
         "icebreaker/signs": Configuration(
             MinerParameters(
-                384, 64, 2048, 0, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256, design="signs", keep=16
+                384, 12, 2048, 0, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256, design="signs", keep=16
             ),
             6_000_000,
         ),
@@ -98,7 +100,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         # Four rows a cycle: 1,024 cycles for each of the two scans of a query.
         "ulx3s/signs": Configuration(
             MinerParameters(
-                512, 2048, 4096, 0, 125_000_000, buffer_bytes=4096, reply_bytes=1024, design="signs", keep=1024
+                512, 2048, 4096, 0, 110_000_000, buffer_bytes=4096, reply_bytes=1024, design="signs", keep=1024
             ),
             2_500_000,
         ),
@@ -110,7 +112,7 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         ),
         "tangnano9k/signs": Configuration(
             MinerParameters(
-                384, 32, 512, 0, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256, design="signs", keep=16
+                384, 16, 512, 0, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256, design="signs", keep=16
             ),
             3_000_000,
         ),
