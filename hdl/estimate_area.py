@@ -16,8 +16,9 @@ from typing import Any, Final, Literal
 
 from ninefold.hdl.boards.tangnano9k import in_block_ram
 from ninefold.hdl.miner.parameters import MinerParameters
-from ninefold.hdl.miner.search import registers_stores, selects_by_insertion
-from ninefold.spec.formats import score_bits
+from ninefold.hdl.miner.search import registers_stores, selects_by_insertion, selects_by_threshold
+from ninefold.hdl.parts.sign_tables import TABLE_DIMENSIONS, WORD_BITS
+from ninefold.spec.formats import coarse_bits, score_bits
 
 __all__ = ["AVAILABLE", "FAMILIES", "REPORTED", "TERMS", "Area", "Family", "area", "fitted", "terms"]
 
@@ -47,8 +48,9 @@ REPORTED: Final[Mapping[str, str]] = MappingProxyType(
 )
 #: Lanes per group, which share a part of each store.
 _GROUP: Final = 32
-#: Waiting headers and jobs, and their constant bits; twice the maximum bytes of a COBS group.
-_QUEUED, _JOB_BITS, _HELD = 16, 110, 512
+#: Waiting headers and jobs; bits of a job that are not constant, by design; twice the maximum bytes of a COBS group.
+_QUEUED, _HELD = 16, 512
+_JOB_BITS: Final = {"miner": 110, "signs": 96}
 _HEADER_BITS, _REGISTERS = 64, 64
 
 
@@ -120,7 +122,7 @@ def _link_memories(p: MinerParameters, family: Family) -> _Memories:
     plain.append((_HELD, 8))
     if family != "gowin":
         plain.append((_REGISTERS, 32))
-    small = [(_QUEUED, _JOB_BITS), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length()), (p.window, 32)]
+    small = [(_QUEUED, _JOB_BITS[p.design]), (_QUEUED, _HEADER_BITS + p.buffer_bytes.bit_length()), (p.window, 32)]
     return plain, small
 
 
@@ -148,7 +150,19 @@ def _sign_memories(p: MinerParameters, family: Family) -> _Memories:
     rows, beats = max(1, p.lanes // p.dimensions), max(1, p.dimensions // p.lanes)
     part = max(w for w in range(p.word_nits, _GROUP + 1, p.word_nits) if min(p.lanes, p.dimensions) % w == 0)
     plain += p.lanes // part * [(-(-p.depth // rows) * beats, part)]
-    plain.append((2 << (p.keep - 1).bit_length(), 32))
+    kept = (2 << (p.keep - 1).bit_length(), 32)
+    if selects_by_threshold(p):
+        plain.append(kept)
+    else:
+        small.append(kept)
+    small.append((ceil(p.depth / rows), rows))
+    if beats > 1:
+        # A table with the carries of all beats for each four lanes, and the rest of the next query.
+        small += p.lanes // TABLE_DIMENSIONS * [(16 << (beats - 1).bit_length(), WORD_BITS + 1)]
+        small.append((p.dimensions // p.word_nits - 1, 4 * p.word_nits))
+    if selects_by_insertion(p):
+        entry = coarse_bits(p.dimensions) + max(1, (p.depth - 1).bit_length())
+        small += 2 * [(2 << max(1, (p.keep - 1).bit_length()), entry)]
     return plain, small
 
 

@@ -165,6 +165,7 @@ def test_command() -> None:
     ("name", "family", "blocks"),
     [
         ("icebreaker/small", "ice40", {"SB_RAM40_4K": 28, "SB_SPRAM256KA": 4}),
+        ("icebreaker/signs", "ice40", {"SB_RAM40_4K": 30, "SB_SPRAM256KA": 4}),
         ("ulx3s/full", "ecp5", {"DP16KD": 136}),
         ("orangecrab/mid", "ecp5", {"DP16KD": 56}),
         ("tangnano9k/small", "gowin", {"BSRAM": 25}),
