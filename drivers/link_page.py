@@ -120,7 +120,13 @@ loaded by another client: the client sends IDENTIFY and loads the database again
 IDENTIFY before each load, and choose an epoch that differs from your last one and from the board's. Several LOADs may
 be in flight. If one is lost, the later ones are refused with OFFSET: continue with new requests from the offset in the
 detail. If `load_bytes` is above 0 and `epoch` is 0, a load is in progress or its epoch was not written: load the
-database again."""
+database again.
+
+**Scanning.** FETCH the candidates of a query with the ticket in the reply to its CANDIDATES. The board scans for one
+query while the candidates of the previous one are fetched, so send the CANDIDATES of query i + 1 before the FETCHes of
+query i. A FETCH may be sent before the reply that names its ticket, because tickets count up. Compare the ticket with
+the one in that reply: they differ if a request was lost or another client uses the board. Then, and after a refusal
+with TICKET, send the CANDIDATES again."""
 
 
 def _commands() -> str:

@@ -77,6 +77,12 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "virtual/demo": Configuration(
             MinerParameters(384, 64, 8192, 64, 100_000_000, buffer_bytes=4096, reply_bytes=2048), None
         ),
+        "virtual/demo_signs": Configuration(
+            MinerParameters(
+                384, 64, 8192, 0, 100_000_000, buffer_bytes=4096, reply_bytes=2048, design="signs", keep=512
+            ),
+            None,
+        ),
         "virtual/signs": Configuration(
             MinerParameters(32, 64, 256, 0, 100_000_000, buffer_bytes=512, reply_bytes=512, design="signs", keep=64),
             None,

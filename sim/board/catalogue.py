@@ -18,6 +18,7 @@ __all__ = ["SIZES", "identities", "places"]
 SIZES: Final = {
     "virtual/demo": "8,192 rows of 384 nits, k up to 64",
     "virtual/tiny": "64 rows of 32 nits, k up to 8",
+    "virtual/demo_signs": "8,192 rows of 384 signs, keep up to 512",
     "virtual/signs": "256 rows of 32 signs, keep up to 64",
     "icebreaker/small": "512 rows of 384 nits, k up to 16",
     "icebreaker/signs": "2,048 rows of 384 signs, keep up to 16",

@@ -30,7 +30,8 @@ def targets() -> list[object]:
     # A second, independent OpenCL runtime.
     pocl = pytest.param(("opencl", "pocl"), id="opencl-pocl", marks=pytest.mark.pocl)
     others = [name for name in backend_names() if name != "cpu" and computes(name)]
-    return [*cpu, vnni, pocl, *(pytest.param((name, ""), id=name) for name in others)]
+    signs = pytest.param(("board", "virtual/demo_signs"), id="board-signs")
+    return [*cpu, vnni, pocl, *(pytest.param((name, ""), id=name) for name in others), signs]
 
 
 def computes(name: str) -> bool:
@@ -58,9 +59,11 @@ def declines(device: Device, call: Call) -> bool:
         return call.options.get("macro") is not None or (by_nits and not plain)
     if not isinstance(device, BoardDevice):
         return False
-    if device.connect().identity.design == "miner":
+    identity = device.connect().identity
+    if identity.design == "miner":
         return not plain
-    return plain or call.options["macro"] is not None or call.options.get("scan") == "nits"
+    by_nits, clustered = call.options.get("scan") == "nits", call.options["macro"] is not None
+    return by_nits or clustered or call.sizes["D"] > identity.dimensions
 
 
 def claims(name: str, operator: str) -> bool:

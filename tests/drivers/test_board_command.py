@@ -91,17 +91,19 @@ def test_most_bytes_to_a_board_are_queries() -> None:
 def test_boards_are_listed_by_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usb, "_comports", list)
     listed = run("list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()][:3] == [
+    assert [line.split()[0] for line in listed.stdout.splitlines()][:5] == [
         "sim://virtual/demo",
         "sim://virtual/tiny",
+        "sim://virtual/demo_signs",
+        "sim://virtual/signs",
         "sim://icebreaker/small",
     ]
     assert listed.stderr.startswith("no board is plugged in: found no serial ports; plug one in (icebreaker, ")
     plugged_in = [usb.Port(usb.BOARDS[1], "/dev/ttyUSB2", "D00123"), usb.Port(usb.BOARDS[0], "/dev/ttyUSB1", "")]
     monkeypatch.setattr(usb, "ports", lambda: plugged_in)
     assert run("list").stdout.splitlines()[:2] == [
-        "serial://D00123         ulx3s D00123 at /dev/ttyUSB2",
-        "serial:///dev/ttyUSB1   icebreaker (no serial number) at /dev/ttyUSB1",
+        "serial://D00123           ulx3s D00123 at /dev/ttyUSB2",
+        "serial:///dev/ttyUSB1     icebreaker (no serial number) at /dev/ttyUSB1",
     ]
     assert json.loads(run("list", "--json").stdout)[0] == {
         "name": "D00123",

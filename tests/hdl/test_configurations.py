@@ -144,7 +144,7 @@ def test_a_board_stands_for_its_only_configuration() -> None:
     assert full_name("topk") == "topk"
     with pytest.raises(InputError) as refusal:
         named("virtual")
-    listed = "virtual/tiny, virtual/demo, virtual/signs"
+    listed = "virtual/tiny, virtual/demo, virtual/demo_signs, virtual/signs"
     assert str(refusal.value) == f"virtual has several configurations, name one: {listed}"
 
 
@@ -155,7 +155,10 @@ def test_a_board_stands_for_its_only_configuration() -> None:
 def test_each_command_lists_several_configurations(words: list[str]) -> None:
     result = CliRunner().invoke(cli, [*words, "virtual"])
     said = result.stderr or str(result.exception)
-    assert "virtual has several configurations, name one: virtual/tiny, virtual/demo, virtual/signs" in said
+    assert (
+        "virtual has several configurations, name one: virtual/tiny, virtual/demo, virtual/demo_signs, virtual/signs"
+        in said
+    )
 
 
 def test_estimate_takes_a_board() -> None:
