@@ -176,7 +176,7 @@ class ReplyStore(wiring.Component):
         position = Signal(range(size + 1))
         # A register follows the memory, because block RAM is slow. `ends` is high from the reading of the last byte
         # until it is accepted.
-        shown, ends, advance, moves = Signal(), Signal(), Signal(), Signal()
+        shown, ends, advance, moves = (Signal(name=name) for name in ("shown", "ends", "advance", "moves"))
         offered, last = self.frames.valid, self.frames.payload.last
         final = Signal.like(lengths[0])
         ready = Signal()
