@@ -36,14 +36,20 @@ class SignBoard(GoldenBoard):
         Candidates are in the order of their ids, not best first.
     *given, **named
         As of `GoldenBoard`; ``k`` is 0.
+
+    Attributes
+    ----------
+    ticket : int
+        Last ticket; 0 before the first.
+    found : dict of int to list of tuple
+        Candidates of the tickets that are kept: pairs of id and score.
     """
 
     def __init__(self, keep: int, by_id: bool, *given: Any, **named: Any) -> None:
         self._keep = keep
         self._by_id = by_id
-        #: The last ticket, and the candidates of the tickets that are kept: ids and scores.
-        self._ticket = 0
-        self._found: dict[int, list[tuple[int, int]]] = {}
+        self.ticket = 0
+        self.found: dict[int, list[tuple[int, int]]] = {}
         super().__init__(*given, **named)
         self._fixed[BY_NAME["design"].address] = DESIGN_CODES["signs"]
         self._fixed[BY_NAME["keep"].address] = keep
@@ -53,11 +59,11 @@ class SignBoard(GoldenBoard):
 
     def _reset(self) -> None:
         super()._reset()
-        self._found = {}
+        self.found = {}
 
     def _forget(self) -> None:
         super()._forget()
-        self._found = {}
+        self.found = {}
 
     def _candidates(self, payload: bytes, epoch: int) -> bytes:
         if len(payload) < PREFIX_BYTES or payload[1] > 1:
@@ -73,23 +79,23 @@ class SignBoard(GoldenBoard):
         bits = np.unpackbits(np.frombuffer(payload[size:], np.uint8), bitorder="little")
         allowed = [row for row in range(len(rows)) if not masked or bits[row]]
         scored = sorted(((row, coarse_score(query, rows[row])) for row in allowed), key=lambda one: (-one[1], one[0]))
-        self._ticket = self._ticket % TICKET_MAX + 1
+        self.ticket = self.ticket % TICKET_MAX + 1
         kept = scored[:keep]
-        self._found[self._ticket] = sorted(kept) if self._by_id else kept
-        self._found = dict(list(self._found.items())[-TICKETS:])
+        self.found[self.ticket] = sorted(kept) if self._by_id else kept
+        self.found = dict(list(self.found.items())[-TICKETS:])
         self._counts["queries"] += 1
         self._counts["accepted"] += len(kept)
-        return struct.pack("<HH", self._ticket, 0)
+        return struct.pack("<HH", self.ticket, 0)
 
     def _fetch(self, payload: bytes, _epoch: int) -> bytes:
         if len(payload) != FETCH_BYTES:
             raise RefusedError(Fault.LENGTH, len(payload))
         ticket, offset, count, _ = struct.unpack("<4H", payload)
-        if ticket not in self._found:
-            raise RefusedError(Fault.TICKET, self._ticket)
+        if ticket not in self.found:
+            raise RefusedError(Fault.TICKET, self.ticket)
         if PREFIX_BYTES + CANDIDATE_BYTES * count > self._reply_limit:
             raise RefusedError(Fault.REPLY, self._reply_limit)
-        found = self._found[ticket]
+        found = self.found[ticket]
         if offset + count > len(found):
             raise RefusedError(Fault.RANGE, len(found))
         pairs = b"".join(struct.pack("<Hh", *pair) for pair in found[offset : offset + count])

@@ -117,7 +117,7 @@ def test_any_requests_are_answered_as_by_the_golden_board(board: Board) -> None:
                     epoch=epoch,
                 )
             elif asked < 0.95:
-                near = max(0, board.golden._ticket + random.choice((-2, -1, 0, 0, 1)))
+                near = max(0, board.golden.ticket + random.choice((-2, -1, 0, 0, 1)))
                 most = random.choice((0, 0, 1, 2, min(keep, 120), 127))
                 board.fetch(near, random.choice((0, 0, 0, 1, keep)), most)
             elif asked < 0.98:
@@ -140,7 +140,7 @@ def test_tickets_are_forgotten_by_loads_and_resets(board: Board) -> None:
     ):
         for _ in range(3):
             board.candidates(board.p.keep)
-        ticket = board.golden._ticket + 3
+        ticket = board.golden.ticket + 3
         board.fetch(ticket - 2)
         board.fetch(ticket - 1)
         board.fetch(ticket)
@@ -162,7 +162,7 @@ def test_a_repeat_of_candidates_takes_no_ticket(board: Board) -> None:
     board.collected.append(again)
     (second,) = board.send()
     assert second == first
-    board.fetch(board.golden._ticket, 0, 1)
+    board.fetch(board.golden.ticket, 0, 1)
     assert board.send()[0].kind == Kind.FETCH | REPLY
 
 
@@ -172,7 +172,7 @@ def test_counters(board: Board) -> None:
     for _ in range(4):
         board.candidates(board.p.keep, masked=1)
         board.candidates(1, grid=True)
-        board.fetch(board.golden._ticket + 2)
+        board.fetch(board.golden.ticket + 2)
         board.add(Kind.READ, struct.pack("<HH", queries, 1))
         board.add(Kind.READ, struct.pack("<HH", accepted, 2))
         board.send()
@@ -187,8 +187,8 @@ def test_queries_follow_one_another_as_the_estimate_says() -> None:
         for number in range(queries):
             board.candidates(8)
             if number:
-                board.fetch(board.golden._ticket + number, 0, 1)
-        board.fetch(board.golden._ticket + queries, 0, 1)
+                board.fetch(board.golden.ticket + number, 0, 1)
+        board.fetch(board.golden.ticket + queries, 0, 1)
         before = board.model.cycles
         board.send()
         took.append(board.model.cycles - before)

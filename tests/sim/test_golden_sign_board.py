@@ -52,7 +52,7 @@ def test_a_mask_and_equal_scores() -> None:
 
 def test_two_tickets_are_kept_until_a_load_or_a_reset() -> None:
     asked = board()
-    asked._ticket = TICKET_MAX - 1
+    asked.ticket = TICKET_MAX - 1
     for ticket in (TICKET_MAX, 1, 2):
         assert ask(asked, Kind.CANDIDATES, b"\0\0\1\0" + QUERY) == b"\x88" + struct.pack("<HH", ticket, 0)
     gone = b"\xff" + struct.pack("<BBHI", Fault.TICKET, Kind.FETCH, 0, 2)
