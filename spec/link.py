@@ -374,13 +374,13 @@ COMMANDS: Final = (
             ),
         ),
         (
-            Field("ticket", "u16", f"1 after power-on, one more each time; 1 follows {TICKET_MAX}"),
+            Field("ticket", "u16", f"1 after a reset, one more each time; 1 follows {TICKET_MAX}"),
             Field("zero", "u16", "0"),
         ),
         "Starts a scan for the allowed rows with the best coarse scores, at most keep; of equal scores, the lower ids. "
         "The reply does not wait for the scan. The epoch in the request's header must be the board's. The board keeps "
-        f"{TICKETS} tickets: the next one replaces the oldest. LOAD (at offset 0) and RESET forget all tickets, and do "
-        "not restart their numbers.",
+        f"{TICKETS} tickets: the next one replaces the oldest. LOAD (at offset 0) and RESET forget all tickets; RESET "
+        "also restarts their numbers.",
     ),
     Command(
         Kind.FETCH,

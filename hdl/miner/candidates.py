@@ -84,6 +84,8 @@ class Candidates(Execution):
             ]
         with m.If(self.clear | self.clear_epoch):
             m.d.sync += self._tickets_kept.eq(0)
+        with m.If(self.clear):
+            m.d.sync += self._ticket.eq(0)
 
     def _fetch(self, m: Module) -> None:
         p = self._p

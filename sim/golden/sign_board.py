@@ -48,8 +48,6 @@ class SignBoard(GoldenBoard):
     def __init__(self, keep: int, by_id: bool, *given: Any, **named: Any) -> None:
         self._keep = keep
         self._by_id = by_id
-        self.ticket = 0
-        self.found: dict[int, list[tuple[int, int]]] = {}
         super().__init__(*given, **named)
         self._fixed[BY_NAME["design"].address] = DESIGN_CODES["signs"]
         self._fixed[BY_NAME["keep"].address] = keep
@@ -59,7 +57,8 @@ class SignBoard(GoldenBoard):
 
     def _reset(self) -> None:
         super()._reset()
-        self.found = {}
+        self.ticket = 0
+        self.found: dict[int, list[tuple[int, int]]] = {}
 
     def _forget(self) -> None:
         super()._forget()

@@ -159,6 +159,7 @@ class BoardModel:
                 answer = self._words(range(0x20, 0x29))
             case 7 if not payload:
                 self.reset()
+                self.ticket = 0
                 answer = b""
             case _:
                 own = (5,) if self.design == "miner" else (8, 9)
@@ -213,6 +214,7 @@ class BoardModel:
             elif a == 0x1D:
                 if word & 1:
                     self.reset()
+                    self.ticket = 0
             else:
                 self.thresholds[a - 0x15] = word & 0xFFFF
 

@@ -80,13 +80,13 @@ class PlainClient:
         self.sequence = 0
         self.kept: dict[int, tuple[int, bytes]] = {}
         self.double = 0
-        self.ticket = 0
         self._forget()
 
     def _forget(self) -> None:
         """Be as the board is after a reset."""
         self.epoch = self.rows = 0
         self.loading, self.loaded = False, b""
+        self.ticket = 0
         #: Number of candidates of a ticket, and their scores by row; None if the client cannot predict them.
         self.tickets: dict[int, tuple[int, dict[int, int] | None]] = {}
         #: Row at each place of a ticket, where it has been seen.
