@@ -147,6 +147,6 @@ def test_the_real_ones(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_ca
     assert result.stdout.count("board:virtual (virtual/demo in Verilator)") == len(QUESTIONS)
     shown = " ".join(result.stdout.split())
     assert shown.count(
-        "board:virtual/demo_signs (virtual/demo_signs in Verilator, candidates scored by nits on"
+        "board:virtual/demo_signs by signs (virtual/demo_signs in Verilator, candidates scored by nits on"
     ) == len(QUESTIONS)
     assert "cpu and board:virtual/demo_signs by signs are identical" in shown
