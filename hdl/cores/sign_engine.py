@@ -76,7 +76,7 @@ class SignEngine(wiring.Component):
 
     **Timing.** One word is loaded per cycle. A word of scores takes ``beats`` cycles, with no bubble between words or
     passes. Before a query is scored, its tables are filled in 16 cycles per beat. The nits of the first beat wait in
-    registers by then; those of each later one take ``lanes / width`` cycles to arrive there. So Q queries on N rows,
+    registers by then; the nits of each later beat take ``lanes / width`` cycles to arrive there. Q queries on N rows,
     ``W = ceil(N / rows)`` words, take Q * (``passes`` * W * ``beats`` + 16 * ``beats`` + (``beats`` - 1) *
     ``lanes`` / ``width``) cycles if the sink of ``scores`` and the source of ``query`` keep up. Latency is ``latency``
     cycles, from the cycle in which an idle engine accepts the last word of a query, of which it accepted a word per
@@ -472,5 +472,4 @@ CORE = Core(
     defaults={"dimensions": 384, "lanes": 64, "depth": 512, "width": 2, "passes": 1, "registered": True},
     small={"dimensions": 16, "lanes": 8, "depth": 8, "width": 2, "passes": 2},
     smallest={"dimensions": 4, "lanes": 8, "depth": 3, "width": 2, "passes": 2},
-    without=dict.fromkeys(("proof", "mutants"), "the next commit of this core adds it"),
 )

@@ -64,7 +64,7 @@ def fill_step(step: Value) -> tuple[Value, Value, Value]:
 
 
 class _Step(NamedTuple):
-    """What happens in a cycle in which tables are filled.
+    """Registered control of a cycle in which tables are filled.
 
     Attributes
     ----------

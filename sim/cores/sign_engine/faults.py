@@ -4,12 +4,21 @@ from collections.abc import Mapping, Sequence
 
 from ninefold.sim.faults import Assumptions, Edit, StreamFaults, nit_condition
 
-__all__ = ["MUTATION", "STREAM_FAULTS", "VECTOR_FAULTS"]
+__all__ = ["MUTATION", "PROOF_FAULTS", "STREAM_FAULTS", "VECTOR_FAULTS"]
 
 MUTATION = Assumptions(
     legal=tuple(nit_condition(stream, lane) for stream in ("load", "query") for lane in range(2)),
     promise="offered nits are from -4 to 4.",
 )
+
+#: Faults that a proof must find, by the name of the proof.
+PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
+    "scores": [
+        ("hdl.cores.sign_engine", "score.eq(0)", "score.eq(score)"),
+        ("hdl.cores.sign_engine", "wait = self._store().latency - 1", "wait = self._store().latency"),
+        ("hdl.cores.sign_engine", "slot.eq(~slot), rest.eq(0)]", "rest.eq(0)]"),
+    ],
+}
 
 #: Faults that the sequence of vectors must find, and plain vectors do not, by what is wrong.
 VECTOR_FAULTS: Mapping[str, Sequence[Edit]] = {

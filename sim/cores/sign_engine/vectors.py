@@ -54,7 +54,7 @@ class SignEngineCase(StoreCase):
                     "last": int(word == len(parts) - 1),
                 }
                 due.append((places[n * self._together : (n + 1) * self._together], record))
-            # Places of the rows: those of a final word may be more.
+            # A final word has places for more rows than there are.
             per_pass = len(parts) * self._together
             placed = [places[turn * per_pass + row] for turn in range(self._passes) for row in range(len(rows))]
             self.computed.append((partial(self._compute, query, rows), placed))
