@@ -1,5 +1,6 @@
 """Searches of a miner: from words of rows and queries to results, by all nits or by signs."""
 
+from functools import cache
 from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, signed
@@ -51,16 +52,31 @@ def registers_stores(parameters: MinerParameters) -> bool:
 def scan_cycles(parameters: MinerParameters) -> tuple[int, int]:
     """Return the cycles between queries on a full store of signs, and from a query to its last candidate."""
     p = parameters
-    engine = _sign_engine(p)
-    beats, words, kept = max(1, p.dimensions // p.lanes), -(-p.depth // engine.rows), min(p.keep, p.depth)
+    beats, rows, kept = max(1, p.dimensions // p.lanes), max(1, p.lanes // p.dimensions), min(p.keep, p.depth)
+    words = -(-p.depth // rows)
+    latency, search = _latencies(
+        p.dimensions, p.lanes, p.depth, p.keep, p.word_nits, registers_stores(p), selects_by_threshold(p)
+    )
     scans = words * beats
     if selects_by_threshold(p):
         # In the second scan a row leaves each cycle.
-        scans += _threshold(p).search + max(words * beats, kept)
+        scans += search + max(words * beats, kept)
         last = 0
     else:
         last = kept
-    return scans + _FILL * beats, engine.latency + scans + last
+    return scans + _FILL * beats, latency + scans + last
+
+
+@cache
+def _latencies(
+    dimensions: int, lanes: int, depth: int, keep: int, width: int, registered: bool, twice: bool
+) -> tuple[int, int]:
+    """Return the latency of an engine, and the cycles between the two scans of its selection.
+
+    Cached, because explorations ask for those of the same cores again and again, and constructing them takes long.
+    """
+    engine = SignEngine(dimensions, lanes, depth, width, 2 if twice else 1, registered)
+    return engine.latency, ThresholdSelect(dimensions, keep, engine.rows, depth).search if twice else 0
 
 
 def _sign_engine(parameters: MinerParameters) -> SignEngine:
