@@ -274,7 +274,8 @@ class ThresholdSelect(wiring.Component):
         """Choose the rows of words in the second scan and queue them; return whether there is room for more words."""
         word, places, arrives = given
         threshold, rest = state.threshold, state.rest
-        layout = data.StructLayout({**word.shape().members, "chosen": self.rows})
+        passed = ("scores", "word", "last")
+        layout = data.StructLayout({**{name: word.shape().members[name] for name in passed}, "chosen": self.rows})
         compared, chosen = (Signal(layout, name=name, reset_less=True) for name in ("compared", "queued"))
         above = Signal(self.rows)
         equal = Signal(self.rows)
@@ -282,7 +283,7 @@ class ThresholdSelect(wiring.Component):
         queues = Signal()
         room = Signal()
         m.d.sync += [
-            *(compared[name].eq(word[name]) for name in ("scores", "word", "last")),
+            *(compared[name].eq(word[name]) for name in passed),
             compares.eq(arrives),
             above.eq(Cat(on & (place > threshold) for on, place in zip(word.valid, places, strict=True))),
             equal.eq(Cat(on & (place == threshold) for on, place in zip(word.valid, places, strict=True))),
@@ -294,7 +295,7 @@ class ThresholdSelect(wiring.Component):
         with m.If(compares & (rest >= 0)):
             m.d.sync += rest.eq(rest - sum(equal))
         m.d.sync += [
-            *(chosen[name].eq(compared[name]) for name in ("scores", "word", "last")),
+            *(chosen[name].eq(compared[name]) for name in passed),
             chosen.chosen.eq(selected),
             queues.eq(compares & (selected.any() | compared.last)),
         ]

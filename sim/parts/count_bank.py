@@ -1,4 +1,4 @@
-"""Proof of the count bank: counts and sums are those of all counts and clears before, however they overlap."""
+"""Proof of the count bank: counts and sums are exact, however counts, clears and reads overlap."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ PROOFS = (
         "count_bank",
         "counts",
         "for any counts, clears and reads, one a cycle, the count shown for a place is the number of its counts since "
-        "it was cleared, and the sum shown for a group that of its places since one of them was cleared",
+        "it was cleared, and the sum shown for a group is the number of counts of its places since a clear of one",
         _bank,
         Method.INDUCTION,
         depth=2,

@@ -8,10 +8,15 @@ __all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
+    "exit": [
+        ("hdl.cores.threshold_select", "(left == first) & ~head.last", "(left == first)"),
+        ("hdl.cores.threshold_select", "left.eq(head.chosen & ~sent)", "left.eq(head.chosen)"),
+        ("hdl.cores.threshold_select", "result.last.eq(left == 0)", "result.last.eq(left == first)"),
+    ],
     "selection": [
         ("hdl.cores.threshold_select", "place > threshold", "place >= threshold"),
         ("hdl.cores.threshold_select", "rest >= sum(", "rest > sum("),
-        ("hdl.cores.threshold_select", "with m.Elif(after_worse < 0):", "with m.Elif(after_worse <= 0):"),
+        ("hdl.cores.threshold_select", "(found >= 0)", "(found > 0)"),
         ("hdl.parts.counts", "changes_1 & (place_1 == self.place)", "changes_1 & 0"),
     ],
 }

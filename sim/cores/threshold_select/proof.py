@@ -1,21 +1,27 @@
-"""Proof of the threshold selection: a row is selected if its rank is below the limit, and results are in order.
+"""Proofs of the threshold selection: a row is selected if its rank is below the limit, and results are in order.
 
 The rank of a row is the number of rows that take part and are better: of a larger score, or of the same score and a
 lower id. If any row is among the results exactly if its rank is below the limit, then the results are the best rows,
-and as many as the limit allows.
+and as many as the limit allows. This proof is bounded, because a query takes many cycles. The way of chosen rows to the
+results, on which queries meet, has an unbounded proof, around any counts; the bank of counts has one of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Array, Assert, Assume, Cover, Module, Signal, Value, signed
+from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Module, Mux, Signal, Value, signed
+from amaranth.lib import data
 
-from ninefold.sim.formal.dut import Inside
+from ninefold.hdl.cores.threshold_select import ThresholdSelect
+from ninefold.hdl.parts.counts import CountBank
+from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
-from ninefold.sim.formal.streams import drive, follow
+from ninefold.sim.formal.stand_ins import AnyCore
+from ninefold.sim.formal.streams import Watch, drive, follow, follow_fifo
 
 __all__ = ["PROOFS"]
 
@@ -24,6 +30,9 @@ _DEPTH = 3
 _WORDS = 2
 _KEEP = 2
 _TOP = 4
+#: Places of the queue, and words that may come before its level shows them.
+_PLACES = 17
+_UNSEEN = 5
 #: Bits of a count of rows, and of the queries inside, more than a proof of this depth reaches.
 _BITS = 3
 
@@ -170,7 +179,99 @@ def _results(m: Module, core: Any, it: _Followed, left: Value) -> None:
     ]
 
 
+def _exit(m: Module, core: Any, inside: Inside) -> None:
+    """Offer any words; follow any word from the queue on, and its rows to the results."""
+    drive(m, core.scores)
+    drive(m, core.limit)
+    follow(m, core.results)
+    word, shown = inside["w_data"], inside["queue.r_data"]
+    enters, leaves = Signal(name="enters"), Signal(name="leaves")
+    m.d.comb += [enters.eq(inside["queues"]), leaves.eq(inside["r_en"] & inside["queue.r_rdy"])]
+    _room(m, inside, enters)
+    watch = Watch(m, enters, leaves, _PLACES)
+    followed = Signal(len(word), name="followed")
+    with m.If(watch.begins):
+        m.d.sync += followed.eq(word)
+    held = follow_fifo(m, inside, "queue.", _PLACES, watch.waits, watch.ahead, followed)
+    m.d.comb += Assert(watch.inside == held, "a word is lost or made up")
+    _rows(m, core, inside, shown, leaves)
+    m.d.sync += Cover(watch.done & (watch.inside == 3) & followed[-_ROWS:].all())
+
+
+def _room(m: Module, inside: Inside, enters: Value) -> None:
+    """Assert that each word that was accepted for the queue finds room there."""
+    level, inner, shown = (inside[f"queue.{name}"] for name in ("level", "inner_level", "r_rdy"))
+    before = Signal(name="entered_before")
+    coming = Signal(range(_PLACES + 4), name="coming")
+    m.d.sync += before.eq(enters)
+    m.d.comb += [
+        coming.eq(level + inside["arrives"] + inside["compares"] + enters),
+        Assert(level == inner + shown),
+        Assert(shown | (inner <= 1)),
+        Assert(~inside["room"] | (level <= _PLACES - _UNSEEN + before)),
+        Assert(coming <= _PLACES),
+        Assert(~enters | inside["queue.w_rdy"], "a word finds no room"),
+    ]
+
+
+def _rows(m: Module, core: Any, inside: Inside, shown: Value, leaves: Value) -> None:
+    """Assert that the chosen rows of the word before the exit are sent once, in order, and are the next results."""
+    result, ready = core.results.payload, inside["queue.r_rdy"]
+    layout = data.StructLayout(
+        {"scores": core.scores.payload.scores.shape(), "word": 1, "last": 1, "chosen": _ROWS},
+    )
+    head = data.View(layout, shown)
+    sent, held, holds, moves = (inside[name] for name in ("sent", "held", "holds", "moves"))
+    due, waits, ends = Signal(len(held), name="due"), Signal(name="waits"), Signal(name="ends")
+    left = head.chosen & ~sent
+    # Rows are sent in order: those sent are all chosen ones below some row.
+    m.d.comb += [
+        Assert((sent == 0) | (ready & ((sent & ~head.chosen) == 0))),
+        *(Assert(~sent[i] | ~left[:i].any(), "a row is sent before another one") for i in range(1, _ROWS)),
+        Assert(~leaves | (left == 0) | ((left & (left - 1)) == 0), "a word leaves before its rows"),
+        Assert(~leaves | ~head.last | (left == 0), "the end of a query leaves before its rows"),
+    ]
+    came, first = Signal(name="came"), Signal(range(_ROWS), name="first_left")
+    m.d.comb += first.eq(Mux(left[0], 0, 1))
+    m.d.sync += [came.eq(moves), ends.eq(left == 0), due.eq(held), waits.eq(holds)]
+    sends = Signal(name="sends")
+    row = Signal(len(held), name="row_sent")
+    m.d.sync += [
+        sends.eq(moves & (left != 0)),
+        row.eq(Cat(head.scores[first], (head.word * _ROWS + first)[: len(result.id)])),
+    ]
+    with m.If(came):
+        m.d.comb += [
+            Assert(core.results.valid == (waits | ends), "a result is lost or made up"),
+            Assert(Cat(result.score, result.id) == due, "another row is offered"),
+            Assert(result.valid == waits),
+            Assert(result.last == ends, "the end of a query is not marked, or another row is"),
+            Assert(holds == ~ends),
+        ]
+    with m.If(sends):
+        m.d.comb += Assert(held == row, "another row is sent")
+    with m.If(~holds):
+        m.d.comb += Assert(held == 0)
+
+
+def _around_any_counts(**given: Any) -> Any:
+    """Build a core with banks that show any counts."""
+    return with_parts(ThresholdSelect, CountBank=partial(AnyCore, CountBank))(**given)
+
+
 PROOFS = (
+    Proof(
+        "threshold_select",
+        "exit",
+        "a word with chosen rows always finds room in the queue; its rows are the next results, once each, in order, "
+        "unchanged, and the last one of a query is marked. This holds around any counts, for any words and limits",
+        _exit,
+        Method.INDUCTION,
+        depth=2,
+        cover=30,
+        parameters={"dimensions": 1, "keep": _KEEP, "rows": _ROWS, "depth": _DEPTH},
+        make=_around_any_counts,
+    ),
     Proof(
         "threshold_select",
         "selection",
