@@ -145,14 +145,16 @@ def _memories(p: MinerParameters, family: Family) -> _Memories:
 
 
 def _sign_memories(p: MinerParameters, family: Family) -> _Memories:
-    """Return the memories of the design signs: the signs, the mask, the candidates of two tickets, and the tables."""
+    """Return the memories of the design signs: signs, mask, counts, candidates of two tickets, and tables."""
     plain, small = _link_memories(p, family)
     rows, beats = max(1, p.lanes // p.dimensions), max(1, p.dimensions // p.lanes)
     part = max(w for w in range(p.word_nits, _GROUP + 1, p.word_nits) if min(p.lanes, p.dimensions) % w == 0)
     plain += p.lanes // part * [(-(-p.depth // rows) * beats, part)]
-    kept = (2 << (p.keep - 1).bit_length(), 32)
+    entry = coarse_bits(p.dimensions) + max(1, (p.depth - 1).bit_length())
+    kept = (2 << (p.keep - 1).bit_length(), entry)
     if selects_by_threshold(p):
-        plain.append(kept)
+        # The counts of each place, for each row of a word.
+        plain += [kept, *rows * [(4 * p.dimensions, (-(-p.depth // rows)).bit_length())]]
     else:
         small.append(kept)
     small.append((ceil(p.depth / rows), rows))
@@ -161,7 +163,6 @@ def _sign_memories(p: MinerParameters, family: Family) -> _Memories:
         small += p.lanes // TABLE_DIMENSIONS * [(16 << (beats - 1).bit_length(), WORD_BITS + 1)]
         small.append((p.dimensions // p.word_nits - 1, 4 * p.word_nits))
     if selects_by_insertion(p):
-        entry = coarse_bits(p.dimensions) + max(1, (p.depth - 1).bit_length())
         small += 2 * [(2 << max(1, (p.keep - 1).bit_length()), entry)]
     return plain, small
 
