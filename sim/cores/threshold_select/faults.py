@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from ninefold.sim.faults import Edit
+from ninefold.sim.faults import Assumptions, Edit
 
-__all__ = ["PROOF_FAULTS", "VECTOR_FAULTS"]
+__all__ = ["MUTATION", "PROOF_FAULTS", "VECTOR_FAULTS"]
+
+#: Mutants are made of a core with keep 4, and of an odd number of rows with two to a word: the last word has one row.
+MUTATION = Assumptions(
+    ("limit__payload <= 4", "(~scores__valid | scores__payload[13:12] != 3 | ~scores__payload[11])"),
+    "limits are at most keep, and only rows of the store take part",
+)
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
