@@ -65,8 +65,8 @@ class Execution(wiring.Component):
     epoch : In(8)
         Epoch of the board.
     scan : Out(stream.Signature({keep: range(keep + 1), masked: 1}, always_ready=True))
-        Scans to start, with the number of candidates to keep, and whether a mask follows the query. This and the
-        following members are only those of the design signs.
+        Scans to start, with the number of candidates to keep, and whether a mask follows the query. Only the design
+        signs has this and the following members.
     mask : Out(stream.Signature({data: 8, last: 1}))
         Bytes of masks.
     scanned : In(1)

@@ -73,7 +73,7 @@ def _latencies(
 ) -> tuple[int, int]:
     """Return the latency of an engine, and the cycles between the two scans of its selection.
 
-    Cached, because explorations ask for those of the same cores again and again, and constructing them takes long.
+    Cached, because explorations ask for the same cores again and again, and constructing a core takes long.
     """
     engine = SignEngine(dimensions, lanes, depth, width, 2 if twice else 1, registered)
     return engine.latency, ThresholdSelect(dimensions, keep, engine.rows, depth).search if twice else 0
@@ -154,7 +154,7 @@ class SignSearch(wiring.Component):
     """Search by signs: sign engine, mask of rows, selection, and a store of the candidates of two scans.
 
     Many candidates, or scores that come several a cycle, are selected by two scans of the scores; few candidates by
-    top-k. Their order is that of their ids, or best first.
+    top-k. They are in order of their ids, or best first.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ _ANY = (
     SignSearch,
     StreamStage,
 )
-#: Streams that only connect two parts: those of all designs, and of each.
+#: Streams that only connect two parts, in all designs, and in each of them.
 _JOINED = (
     ("FrameReceiver.headers", "Executor.headers"),
     ("FrameReceiver.payload", "StreamStage.input"),
@@ -257,7 +257,7 @@ def _joined(m: Module, parts: Any, design: Design) -> None:
     for source, sink, names in (*_WIRED, *_WIRED_BY[design]):
         for name in names:
             given, taken = (Value.cast(getattr(parts[part], name)) for part in (source, sink))
-            # The address of a word of a reply is longer than that of a register.
+            # The address of a word of a reply is longer than the address of a register.
             m.d.comb += Assert(given[: len(taken)] == taken, f"{name} is another")
     events, receiver = parts["RegisterFile"].events, parts["FrameReceiver"]
     search = parts["SignSearch" if design == "signs" else "NitSearch"]
