@@ -276,7 +276,8 @@ async def latency(dut: Any) -> None:
     # A result comes with the next one, the last with the end of the scan.
     promised = [first + word + _LATENCY for word in range(count - 1)]
     assert tb.results.offered[:-1] == promised, f"results in cycles {tb.results.offered}, not {promised}"
-    assert tb.results.offered[-1] == tb.ends[1] + _LATENCY
+    # A last word without a chosen row takes no cycle for one.
+    assert tb.results.offered[-1] == tb.ends[1] + _LATENCY - (count < words)
 
 
 @cocotb.test()
