@@ -363,5 +363,4 @@ CORE = Core(
     defaults={"dimensions": 384, "keep": 512, "rows": 4, "depth": 2048},
     small={"dimensions": 8, "keep": 12, "rows": 4, "depth": 30},
     smallest={"dimensions": 2, "keep": 4, "rows": 2, "depth": 7},
-    without={"mutants": "the next commit of this core adds it"},
 )
