@@ -299,7 +299,8 @@ async def reset_in_mid_query(dut: Any) -> None:
     tb = await started(dut)
     for _ in range(12):
         tb.pace(always, tb.random.choice([always, blocked(1000)]))
-        tb.send([([tb.top] * tb.depth, tb.keep), tb.random_query(), tb.random_query()])
+        score = 2 * tb.random.randrange(4 * tb.dimensions + 1) - tb.top
+        tb.send([([score] * tb.depth, tb.keep), tb.random_query(), tb.random_query()])
         await tb.steps(4 * tb.dimensions + tb.random.randint(1, 4 * (tb.depth // tb.rows) + 60))
         await tb.restart()
         tb.send([tb.random_query(), ([-tb.top] * tb.depth, 1), tb.random_query()])
