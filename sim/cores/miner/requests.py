@@ -10,6 +10,7 @@ from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.testbench.fields import parameters
 from ninefold.sim.testbench.streams import Sink, Testbench
+from ninefold.spec.errors import InputError
 from ninefold.spec.formats import GRID_MAX, GRID_MIN
 from ninefold.spec.link import LOAD_FINAL, PREFIX_BYTES, RESULT_BYTES, Kind
 from ninefold.spec.registers import BY_NAME, NO_TEMPERATURE, STATISTICS
@@ -63,7 +64,11 @@ class MinerTestbench(Testbench):
         self.longest: int = given["buffer_bytes"] // 2 - 4
         self.capacity: int = given["buffer_bytes"]
         self._count_from: int = given.get("count_from", 0)
-        others = ("buffer_bytes", "reply_bytes", "count_from")
+        if given.get("design", "miner") != "miner":
+            raise InputError(
+                f"this testbench is of the design miner, not {given['design']}; `ninefold compare` takes both"
+            )
+        others = ("buffer_bytes", "reply_bytes", "count_from", "design", "keep")
         self._given = {name: value for name, value in given.items() if name not in others}
         self._given |= {"request_limit": self.longest, "reply_limit": given["reply_bytes"] - 4}
         self.rx = self.source("rx", self._accept)
