@@ -196,7 +196,7 @@ def test_what_is_not_built_is_named(folder: Path, loader: Loader, missing: str) 
     ("name", "hint"),
     [
         ("icebreaker/smal", "; did you mean 'icebreaker/small'?"),
-        ("icebreaker", "; did you mean 'icebreaker/small'?"),
+        ("icebreaker", "; did you mean 'icebreaker/signs'?"),
         ("ulx3s/zzzzzzzz", ""),
     ],
 )
