@@ -294,6 +294,24 @@ async def results_wait_for_the_sink(dut: Any) -> None:
 
 
 @cocotb.test()
+async def reset_clears_every_count(dut: Any) -> None:
+    """Counts of any score are gone after a reset between the scans of a query, and no word is accepted before."""
+    tb = await started(dut)
+    for place in sorted({*range(min(8, 4 * tb.dimensions)), 4 * tb.dimensions - 1}):
+        tb.scores.send(tb.words([2 * place + 2 - tb.top] * tb.depth))
+        while len(tb.ends) == 0:
+            await tb.step()
+        await tb.steps(4)
+        await tb.restart()
+        reset = tb.cycle
+        tb.send([([-tb.top] * tb.depth, 1)])
+        await tb.finish(settle=1)
+        clearing = tb.begins[0] - reset
+        assert clearing >= 4 * tb.dimensions, f"words are accepted {clearing} cycles after a reset, with counts left"
+    await tb.finish()
+
+
+@cocotb.test()
 async def reset_in_mid_query(dut: Any) -> None:
     """After a reset nothing is left of counts, of a search, or of results that were due or on offer."""
     tb = await started(dut)
