@@ -34,7 +34,7 @@ def checked_nits(database: Database) -> npt.NDArray[np.uint8]:
         OPERATORS["quantise"].bind({"x": np.zeros((0, dimensions), np.float32)}, settings)
         for name in ("macro", "micro"):
             if name in database.arrays:
-                check(np.asarray(database.arrays[name]), dimensions)
+                check(np.asarray(database.arrays[name]), dimensions, f"{name} centroids")
         if "order" in database.arrays and "starts" in database.arrays:
             _check_lists(np.asarray(database.arrays["order"]), np.asarray(database.arrays["starts"]))
         _CHECKED.add(database)
@@ -44,16 +44,14 @@ def checked_nits(database: Database) -> npt.NDArray[np.uint8]:
 def _check_lists(order: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> None:
     """Raise `InputError` unless ``order[starts[i] : starts[i + 1]]`` are the rows of list i, ascending, each row once.
 
-    Kernels address rows by these arrays without a check.
+    Kernels use these arrays as addresses, unchecked.
     """
     rows = len(order)
-    if starts[0] != 0 or starts[-1] != rows or (lower := np.flatnonzero(np.diff(starts) < 0)).size:
-        wrong = (
-            f"starts[{lower[0] + 1}] is {starts[lower[0] + 1]}, below the one before"
-            if starts[0] == 0 and starts[-1] == rows
-            else f"they begin with {starts[0]} and end with {starts[-1]}"
-        )
-        raise InputError(f"starts must ascend from 0 to the {rows} rows: {wrong}")
+    ascend = f"starts must ascend from 0 to the {rows} rows"
+    if starts[0] != 0 or starts[-1] != rows:
+        raise InputError(f"{ascend}: they begin with {starts[0]} and end with {starts[-1]}")
+    if (lower := np.flatnonzero(np.diff(starts) < 0)).size:
+        raise InputError(f"{ascend}: starts[{lower[0] + 1}] is {starts[lower[0] + 1]}, below the one before")
     if (outside := np.flatnonzero((order < 0) | (order >= rows))).size:
         raise InputError(f"order must hold rows 0 to {rows - 1}: order[{outside[0]}] is {order[outside[0]]}")
     times = np.bincount(order, minlength=rows)

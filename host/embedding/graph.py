@@ -78,7 +78,7 @@ def compiled(
     DeviceError
         If the device rejects the graph.
     """
-    needed("openvino")
+    needed("openvino")  # otherwise the error would not say how to install it
     core = new_core()
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
     # Processors with shorter formats would use them. An NPU has only short formats, and rejects the request for more.

@@ -31,11 +31,11 @@ def load(module: str = "openvino") -> Any:
 
 
 def new_core() -> Any:
-    """Return a new core with its CPU plugin loaded, which searches for devices again.
+    """Return a new core, which searches for devices again, with its CPU plugin loaded.
 
-    The plugin gives the thread that loads it another alternate signal stack, and frees that memory with the core, in
-    any thread. Python handles SIGINT on this stack, so an interrupt after that ended the process. Therefore the thread
-    gets its own stack back at once.
+    The plugin replaces the alternate signal stack of the thread that loads it, and frees the new one together with the
+    core, in whichever thread. Python handles SIGINT on this stack, so a later interrupt would end the process. The
+    thread therefore gets its own stack back at once.
     """
     with _same_signal_stack():
         core = load().Core()
