@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -190,7 +190,7 @@ def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: 
         except RuntimeError as error:  # of an unknown user
             raise InputError(f"{option} must be a folder, not {folder} ({error})") from error
     if log is not None:
-        _log_to(log)
+        ctx.with_resource(_logging_to(log))
     if not quiet:
         ctx.with_resource(listening(_listener()))
 
@@ -207,14 +207,23 @@ def _listener() -> Listener:
     return Lines(_say)
 
 
-def _log_to(path: Path) -> None:
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
     from pythonjsonlogger.json import JsonFormatter
 
     handler = logging.FileHandler(path)
     handler.setFormatter(JsonFormatter("{levelname}{name}{message}", style="{", timestamp=True))
     logger = logging.getLogger("ninefold")
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        # A process may run several commands, and only this one asked for a log.
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,9 @@ def test_timeline_metrics_and_log(ninefold: Run, index: str) -> None:
     for operator in ("embed", "mine"):
         assert f'ninefold_tasks_total{{device="cpu",operator="{operator}",outcome="answered"}} 1.0' in metrics
     records = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    # What the process does after the command goes to no log of it.
+    assert logging.getLogger("ninefold").level == logging.NOTSET
+    assert not any(isinstance(handler, logging.FileHandler) for handler in logging.getLogger("ninefold").handlers)
     (moved,) = [record for record in records if record["message"] == "a task falls back from a device"]
     assert (moved["levelname"], moved["operator"], moved["asked_for"]) == ("WARNING", "mine", "loihi:hardware")
 
