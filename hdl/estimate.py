@@ -10,11 +10,19 @@ from typing import Any, Final
 
 from ninefold.hdl.checks import check_integer
 from ninefold.hdl.configurations import Configuration
-from ninefold.hdl.cores.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner.search import registers_stores, scan_cycles, selects_by_insertion
 from ninefold.hdl.parts.relay import relays_to
 from ninefold.spec.errors import InputError
-from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES, PREFIX_BYTES, RESULT_BYTES
+from ninefold.spec.link import (
+    CANDIDATE_BYTES,
+    COBS_RUN,
+    CRC_BYTES,
+    FETCH_BYTES,
+    HEADER_BYTES,
+    PREFIX_BYTES,
+    RESULT_BYTES,
+)
 
 __all__ = ["Speed", "changed", "speed"]
 
@@ -27,13 +35,15 @@ _LINE_BITS: Final = 10
 #: byte of a reply, without the part that depends on the parameters.
 _CHECKING: Final = 22
 _ANSWERING: Final = 8
+#: Cycles to build a word of a reply.
+_WORD_CYCLES: Final = 5
 #: Maximum number of queries per request, whose count is one byte.
 _QUERIES_MAX: Final = 255
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Estimated speed of searching a full store with packed nits and k results per query.
+    """Estimated speed of searching a full store with packed nits and k results, or keep candidates, per query.
 
     Attributes
     ----------
@@ -41,7 +51,7 @@ class Speed:
         Cycles of the engine per query.
     line_cycles : float
         Cycles per query on the UART, in requests of maximum size: the larger of the time to the board and the time for
-        the results from it.
+        the results from it. In the design signs, a query is one request, and its candidates are fetched by others.
     interval_cycles : float
         Cycles from query to query at saturation: the maximum of the two above and of the path through the board.
     latency_cycles : int
@@ -63,6 +73,8 @@ class Speed:
 
 def speed(configuration: Configuration) -> Speed:
     """Estimate the cycles of a configuration."""
+    if configuration.miner.design == "signs":
+        return _sign_speed(configuration)
     p = configuration.miner
     beats = p.dimensions // p.lanes
     byte_cycles = 1 if configuration.divisor is None else _LINE_BITS * configuration.divisor
@@ -84,6 +96,33 @@ def speed(configuration: Configuration) -> Speed:
         line_cycles=max(line_in, line_out),
         interval_cycles=interval,
         latency_cycles=_latency(p, byte_cycles, feed, engine),
+        queries_s=p.clock_hz / interval,
+        link_share=line_in / interval,
+        reply_share=line_out / interval,
+    )
+
+
+def _sign_speed(configuration: Configuration) -> Speed:
+    p = configuration.miner
+    byte_cycles = 1 if configuration.divisor is None else _LINE_BITS * configuration.divisor
+    kept = min(p.keep, p.depth)
+    each = min(kept, (p.reply_limit - PREFIX_BYTES) // CANDIDATE_BYTES)
+    fetches = [min(each, kept - first) for first in range(0, kept, each)]
+    ask, ticket, fetch = (_frame_bytes(size) for size in (PREFIX_BYTES + p.row_bytes, PREFIX_BYTES, FETCH_BYTES))
+    found = sum(_frame_bytes(PREFIX_BYTES + CANDIDATE_BYTES * count) for count in fetches)
+    line_in, line_out = byte_cycles * (ask + len(fetches) * fetch), byte_cycles * (ticket + found)
+    engine, latency = scan_cycles(p)
+    feed = p.row_bytes + p.dimensions // p.word_nits + 2
+    answer = _WORD_CYCLES * (2 * len(fetches) + kept)
+    interval = max(engine, line_in, line_out, feed + _CHECKING, answer)
+    # The host asks for candidates when it has the ticket, usually while the rows are scanned.
+    asks = byte_cycles * (ticket + fetch) + _ANSWERING + _CHECKING
+    first = _WORD_CYCLES * (2 + each) + _ANSWERING
+    return Speed(
+        engine_cycles=engine,
+        line_cycles=max(line_in, line_out),
+        interval_cycles=interval,
+        latency_cycles=byte_cycles * (ask + found) + _CHECKING + feed + max(latency, asks) + first,
         queries_s=p.clock_hz / interval,
         link_share=line_in / interval,
         reply_share=line_out / interval,
@@ -135,7 +174,7 @@ def changed(configuration: Configuration, values: dict[str, str]) -> Configurati
     miner: dict[str, Any] = {}
     baud = configuration.baud
     for name, text in values.items():
-        if name == "mode":
+        if name in ("mode", "design"):
             miner[name] = text
             continue
         if name not in (*names, "baud"):

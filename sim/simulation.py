@@ -110,7 +110,9 @@ def simulate(
     complete = {**{name: one.default for name, one in known.items() if name not in parameters}, **parameters}
     title = " ".join([entry.name, *(f"{key}={value}" for key, value in parameters.items())])
     text = verilog(component)
-    run = _Run(installed, text, entry.name, testbench, title, json.dumps(complete), seed, folder, suffix)
+    run = _Run(
+        installed, text, entry.name, entry.absolute, testbench, title, json.dumps(complete), seed, folder, suffix
+    )
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)
     outcomes = tuple(run.plain(tests))
@@ -151,6 +153,8 @@ class _Run:
     verilog: str
     #: Name of the core.
     core: str
+    #: Its name or absolute path, by which the testbench finds it.
+    given: str
     #: Module of the tests.
     testbench: str
     #: Name of the core with the given parameters.
@@ -179,14 +183,14 @@ class _Run:
         return self._run(built, tests, self.waveform, self.log)
 
     def _run(self, built: Path, tests: Sequence[str], waveform: Path | None, log: Path | None) -> list[Outcome]:
-        from ninefold.sim.testbench.fields import VARIABLE
+        from ninefold.sim.testbench.fields import CORE_VARIABLE, VARIABLE
 
         return self.simulator.run(
             built,
             self.testbench,
             self.seed,
             tests=tests,
-            variables={VARIABLE: self.parameters},
+            variables={VARIABLE: self.parameters, CORE_VARIABLE: self.given},
             waveform=waveform,
             log=log,
         )

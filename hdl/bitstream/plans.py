@@ -73,7 +73,7 @@ def plan(name: str) -> Plan:
     if _board(full) not in BOARDS:
         raise InputError(f"{allowed}, which is for {_board(full)}: boards are {', '.join(BOARDS)}")
     board = BOARDS[_board(full)]
-    made_by = recipe(board)
+    made_by = recipe(board, configuration.miner.clock_hz)
     versions = {package: tools.version_of(package, made_by.install) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
     passes = [f"absorb_registers {block_ram.REVISION}"] if made_by.absorbs else []
@@ -84,7 +84,8 @@ def plan(name: str) -> Plan:
 
 def _sources(board: FpgaBoard, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
     # Clock of the whole miner. Our constraint takes precedence over the one derived from the PLL.
-    aim = {} if board.aim_hz is None else {"add_preferences": f'FREQUENCY NET "clk" {board.aim_hz / 1e6:g} MHZ;'}
+    aim_mhz = board.aim * configuration.miner.clock_hz / 1e6
+    aim = {} if board.aim == 1 else {"add_preferences": f'FREQUENCY NET "clk" {aim_mhz:g} MHZ;'}
     with uncollected():
         files = board.platform().prepare(BoardTop(board, configuration), emit_src=False, **aim).files
     return {"top.il": allow_collisions(files["top.il"]), made_by.constraints: files[made_by.constraints]}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "query"]
 
+#: Candidates per hit, if the board keeps as many.
+_OVERSAMPLE = 32
 _DIGEST = click.option(
     "--digest",
     default="",
@@ -72,7 +74,7 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("query")
 @_DIGEST
-@click.option("-k", type=int, help="Number of hits, at most the board's k [default: 10, or the board's k if smaller].")
+@click.option("-k", type=int, help="Number of hits [default: 10, or as many as the board returns if that is fewer].")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
 @click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
 @click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
@@ -92,7 +94,7 @@ def query(
 
     QUERY is a text; for vectors it is a row number, or a .npy file with one or more vectors. Rows that the board does
     not hold yet are loaded first. An index larger than the board's store is loaded and searched part by part; each part
-    takes the time of a load.
+    takes the time of a load. A board that scans signs finds up to 32 candidates per hit, which the host scores by nits.
     """
     from ninefold.host.scheduler import Scheduler
 
@@ -100,8 +102,8 @@ def query(
         raise click.UsageError("--json and --csv exclude each other")
     with _index(name) as index, Scheduler() as scheduler:
         instance = _instance(url, digest)
-        k = _most(instance, rerank) if k is None else k
-        options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
+        fitting = _fitting(instance, k, rerank)
+        options = {**fitting, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
         wanted = query_of(index, query)
         # Loading an index larger than the board's store part by part takes minutes.
         with step(f"searching {counted(len(index), 'row')} on {url}"):
@@ -157,12 +159,17 @@ def _instance(url: str, digest: str) -> str:
     return f"{found}#{digest}" if digest else found
 
 
-def _most(instance: str, rerank: int | None) -> int:
-    """Return the default number of results: 10, or the board's k if it is smaller."""
+def _fitting(instance: str, k: int | None, rerank: int | None) -> dict[str, Any]:
+    """Return the number of results, by default 10 or as many as the board returns, and the scan of its design."""
     from ninefold.host.backends.board import Boards
 
     with contextlib.closing(Boards().open(instance)) as device:
-        return max(1, min(DEFAULT_K, device.connect().identity.k // max(1, rerank or 1)))
+        identity = device.connect().identity
+    k = max(1, min(DEFAULT_K, identity.results // max(1, rerank or 1))) if k is None else k
+    if identity.design != "signs":
+        return {"k": k}
+    kept = identity.keep // max(1, k * (rerank or 1))
+    return {"k": k, "scan": "signs", "oversample": max(1, min(_OVERSAMPLE, kept))}
 
 
 @contextlib.contextmanager

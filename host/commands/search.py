@@ -37,6 +37,8 @@ DEFAULT_K = 10
     type=float,
     help="Choose the cheapest search that reached this recall when the index was built, in place of --rerank.",
 )
+@click.option("--scan", help="nits: score all rows by nits (default). signs: first by the signs of their nits.")
+@click.option("--oversample", type=int, help="The scan of signs keeps OVERSAMPLE * RERANK * k rows [default: 32].")
 @click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
 @click.option(
     "--device",
@@ -61,6 +63,8 @@ def search(
     k: int,
     rerank: int | None,
     recall: float | None,
+    scan: str | None,
+    oversample: int | None,
     threshold: str | None,
     device: str,
     strict: bool,
@@ -75,7 +79,7 @@ def search(
     """
     check_folders(timeline, metrics)
     options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
-    options |= {"device": device, "strict": strict}
+    options |= {"scan": scan, "oversample": oversample, "device": device, "strict": strict}
     with step(f"searching {name}"):
         from ninefold.host.index import Index
         from ninefold.host.scheduler import Scheduler

@@ -24,7 +24,7 @@ from ninefold.spec.errors import DamagedDataError, InputError
 
 from .atomic import recover
 from .embedding import embed_query, embedder
-from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
+from .format import CLUSTERS, NITS, OFFSETS, TEXTS, Manifest, locate
 from .settings import Setting, chosen
 
 __all__ = ["Hit", "Hits", "Index"]
@@ -103,11 +103,10 @@ class Index:
         self.folder = folder
         self.called = called or str(folder)
         self.manifest = manifest
-        shapes = {NITS: ((manifest.dimensions + 1) // 2, "uint8"), VECTORS: (manifest.dimensions, "float16")}
         arrays = {}
-        for name, (width, dtype) in shapes.items():
+        for name, (shape, dtype) in manifest.arrays.items():
             if name in manifest.files:
-                arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
+                arrays[name.removesuffix(".npy")] = _mapped(folder / name, shape, dtype)
         self.database = Database(arrays, manifest.attributes, manifest.digest)
         # Mapped now, because these names lead to other files once the index is replaced.
         if manifest.model:
@@ -152,6 +151,7 @@ class Index:
     def _opened(cls, folder: Path, verify: bool, called: str) -> Index:
         manifest = Manifest.read(folder)
         needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
+        needed |= set() if manifest.centroid_scale is None else set(CLUSTERS)
         for missing in sorted(needed - set(manifest.files)):
             raise DamagedDataError(f"{folder} is an incomplete index: its manifest lists no {missing}")
         if verify:
@@ -201,6 +201,8 @@ class Index:
         rerank: int | None = None,
         threshold: str | None = None,
         recall: float | None = None,
+        scan: str | None = None,
+        oversample: int | None = None,
         device: str = "auto",
         strict: bool = False,
         scheduler: Scheduler | None = None,
@@ -218,7 +220,12 @@ class Index:
         threshold : {None, 'adaptive'}
             Drop hits whose scores are near the mean of all scores.
         recall : float, optional
-            Instead of `rerank`, choose the cheapest setting that reached this recall when the index was built.
+            Instead of `rerank`, `scan` and `oversample`, choose the cheapest setting that reached this recall when the
+            index was built.
+        scan : {'nits', 'signs'}, optional
+            Score all rows by nits (default), or only the best by the signs of their nits.
+        oversample : int, optional
+            The scan of signs keeps oversample * rerank * k rows, 1 to 64; 32 by default.
         device : str
             ``"auto"`` or a device for the search, ``backend[:instance]``. A text is embedded on the CPU.
         strict : bool
@@ -238,12 +245,15 @@ class Index:
         if scheduler is None:
             with Scheduler() as own:
                 wanted = {"rerank": rerank, "threshold": threshold, "recall": recall}
+                wanted |= {"scan": scan, "oversample": oversample}
                 return self.search(query, k, **wanted, device=device, strict=strict, scheduler=own)  # type: ignore[arg-type]
-        options: dict[str, Any] = {"k": k, "rerank": rerank, "threshold": threshold}
+        options: dict[str, Any] = {"k": k, "threshold": threshold}
+        given = {"rerank": rerank, "scan": scan, "oversample": oversample}
+        options |= {name: value for name, value in given.items() if value is not None}
         setting = None
         if recall is not None:
-            if rerank is not None:
-                raise InputError(f"recall chooses rerank itself: leave out rerank {rerank}")
+            if name := next((name for name, value in given.items() if value is not None), None):
+                raise InputError(f"recall chooses {name} itself: leave out {name} {given[name]}")
             setting = chosen(self.manifest.settings, recall)
             options |= setting.options
             rerank = setting.rerank

@@ -154,11 +154,14 @@ def _judged_json(one: Judged) -> str:
 
 
 def _campaign(core: str, draw: bool, seed: int) -> Campaign:
+    from ninefold.sim.cores import is_free
     from ninefold.sim.mutation import Campaign, sample, subject_of
     from ninefold.sim.mutation.netlist import flat
 
     subject = subject_of(core)
     netlist = flat(core, subject.parameters)
+    if is_free(core, "testbench") and not draw:
+        return Campaign(subject, netlist, sample.draw(netlist, seed))
     if draw:
         sample.write(core, sample.draw(netlist, seed))
     return Campaign(subject, netlist, sample.read(core, netlist))

@@ -163,7 +163,7 @@ class AnyCore(wiring.Component):
                 m.d.comb += value.eq(AnySeq(len(value))) if member.flow is Out else []
                 continue
             if member.flow is In:
-                m.d.comb += stream.ready.eq(self.takes(name))
+                m.d.comb += [] if member.signature.always_ready else stream.ready.eq(self.takes(name))
                 continue
             payload = Value.cast(stream.payload)
             offer, before = Signal(name=f"{name}_waits"), Signal(len(payload), name=f"{name}_before")

@@ -24,7 +24,7 @@ SEED: Final = 1
 TIMES, MORE = 4, 6000
 _UNBOUNDED = 10_000_000
 #: Packages whose sources verdicts depend on, in addition to the netlist.
-_JUDGES = ("ninefold.sim.cores", "ninefold.sim.testbench", "ninefold.sim.golden", "ninefold.spec")
+_JUDGES = ("ninefold.sim.cores", "ninefold.sim.own", "ninefold.sim.testbench", "ninefold.sim.golden", "ninefold.spec")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Trials:
     ----------
     core : str
         Name of the core.
+    given : str
+        Its name or absolute path, by which the testbench finds it.
     parameters : mapping of str to Any
         Parameters of the core.
     testbench : str
@@ -46,6 +48,7 @@ class Trials:
     """
 
     core: str
+    given: str
     parameters: Mapping[str, Any]
     testbench: str
     simulator: Simulator
@@ -91,6 +94,7 @@ class Trials:
         return {test["test"]: test["cycles"] for test in sorted(tests, key=lambda test: int(test["cycles"]))}
 
     def _simulate(self, design: str, numbers: Sequence[int], limits: dict[str, int]) -> None:
+        from ninefold.sim.testbench.fields import CORE_VARIABLE
         from ninefold.sim.testbench.fields import VARIABLE as PARAMETERS
 
         built = self.simulator.build(design)
@@ -104,7 +108,11 @@ class Trials:
             }
             file = Path(name) / "orders.json"
             file.write_text(json.dumps(orders))
-            variables = {VARIABLE: str(file), PARAMETERS: json.dumps(dict(self.parameters))}
+            variables = {
+                VARIABLE: str(file),
+                PARAMETERS: json.dumps(dict(self.parameters)),
+                CORE_VARIABLE: self.given,
+            }
             self.simulator.run(built, "ninefold.sim.mutation.mutant_runner", SEED, variables=variables)
         missing = [number for number in numbers if not self.path(number).exists()]
         if missing:

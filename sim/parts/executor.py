@@ -344,7 +344,9 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.miner.execution", "m.If(self._is[kind] & ~self._refused)", "m.If(self._is[kind])"),
         ("hdl.miner.accesses", "self._cursor.eq(self._prefix[:16]), ", ""),
         ("hdl.miner.accesses", 'self._at(m, "RESET WAIT"), m.If(self._quiet)', 'self._at(m, "RESET WAIT"), m.If(1)'),
-        ("hdl.miner.loads", "begins.eq(offset == 0)", "begins.eq(offset[:8] == 0)"),
+        ("hdl.miner.loads", "begins.eq(~set_.any())", "begins.eq(~set_[:2].any())"),
+        ("hdl.miner.loads", "~other.any()", "~other[1:].any()"),
+        ("hdl.miner.loads", "end.eq(end + size)", "end.eq(end)"),
         ("hdl.miner.loads", "begun & ~(self.flush & self.flushed)", "0"),
     ],
 }

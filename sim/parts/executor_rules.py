@@ -10,7 +10,7 @@ from typing import Any
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 
 from ninefold.hdl.miner.parameters import MinerParameters
-from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault, Kind
+from ninefold.spec.link import ACCEPTED, FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault, Kind
 from ninefold.spec.registers import REGISTERS
 
 __all__ = ["Kept", "Request", "run_from"]
@@ -110,7 +110,7 @@ class Request:
         self.total, self.run = Signal(8, name="total"), Signal(range(_ADDRESSES), name="run")
         known = kept.known.bit_select(self.slot, 1) & (Array(kept.crcs)[self.slot] == header.crc)
         m.d.comb += self.again.eq(known)
-        self._access(m)
+        self._access(m, p)
         self._load(m, p, core, kept)
         self._query(m, p, core, kept)
         self.any = Cat(self.faults.values()).any()
@@ -127,12 +127,12 @@ class Request:
             Fault.REPLY: p.reply_limit,
         }
 
-    def _access(self, m: Module) -> None:
+    def _access(self, m: Module, p: MinerParameters) -> None:
         """Model the faults of kind, address, and length (except for loads and queries)."""
         kind, length, faults = self.kind, self.length, self.faults
         m.d.comb += [
             self.run.eq(Mux(kind == Kind.WRITE, run_from(self.address, "w"), run_from(self.address, "r"))),
-            faults[Fault.KIND].eq(~kind.matches(*Kind)),
+            faults[Fault.KIND].eq(~kind.matches(*ACCEPTED[p.design])),
             faults[Fault.ADDRESS].eq(kind.matches(Kind.READ, Kind.WRITE) & (self.count > self.run)),
         ]
         wrong = faults[Fault.LENGTH]

@@ -16,7 +16,7 @@ __all__ = ["whereabouts"]
 _BEFORE = ("SELECT", "COMPARE", "LOOK UP")
 #: States before any action.
 _CHECKS = ("PARSE", "DISPATCH", "CHECK", "CHECKED", "QUERY", "QUERY CHECK", "QUERY SIZE", "QUERY SIZED", "REFUSE")
-_LOAD_CHECKS = ("LOAD", "LOAD END", "LOAD CHECK", "LOAD FITS", "LOAD ROWS", "LOAD WAIT")
+_LOAD_CHECKS = ("LOAD", "LOAD OFFSET", "LOAD END", "LOAD CHECK", "LOAD FITS", "LOAD ROWS", "LOAD WAIT")
 _LOADS = ("LOAD FLUSH", "LOAD BYTES", "LOADED")
 _WRITES = ("WRITE WAIT", "WRITE", "STORE", "WRITTEN")
 _RESETS = ("RESET WAIT", "RESET")
@@ -242,12 +242,27 @@ def _load_checks(m: Module, core: Any, inside: Inside, model: tuple[Request, Kep
     """Assert the values computed while a load is checked."""
     (it, kept), at = model, machine.at
     begins, beyond = it.offset == 0, inside["beyond"]
+    continues = core.loading & (it.offset == kept.loaded)
     row_bytes, size = vars(core)["_p"].row_bytes, it.length - PREFIX_BYTES
     m.d.comb += [
         Assert(~at(*_LOAD_CHECKS, *_LOADS) | (it.kind == Kind.LOAD)),
-        Assert(~at(*_LOAD_CHECKS[1:], "LOAD FLUSH") | (it.length < PREFIX_BYTES) | (inside["begins"] == begins)),
+        Assert(~at(*_LOAD_CHECKS[2:], "LOAD FLUSH") | (it.length < PREFIX_BYTES) | (inside["begins"] == begins)),
         Assert(~at("LOAD WAIT") | it.sound),
     ]
+    with m.If(at("LOAD OFFSET", "LOAD END")):
+        m.d.comb += [
+            Assert(inside["size"] == size[: len(inside["size"])]),
+            Assert(inside["bare"] == (it.length <= PREFIX_BYTES)),
+            Assert(inside["end"] == kept.loaded),
+            Assert(beyond == kept.loaded % row_bytes),
+        ]
+    with m.If(at("LOAD OFFSET") & (size >= 0)):
+        m.d.comb += [
+            Assert((inside["offset_set"] == 0) == begins),
+            Assert((inside["offset_other"] == 0) == (it.offset == kept.loaded)),
+        ]
+    with m.If(at("LOAD END", "LOAD CHECK") & (size >= 0)):
+        m.d.comb += Assert(inside["continues"] == continues)
     with m.If(at("LOAD CHECK") & (size > 0)):
         m.d.comb += [
             Assert(inside["end"] == it.total),

@@ -17,6 +17,8 @@ from ninefold.drivers.transports import usb
 from ninefold.sim.board import VirtualBoard, catalogue
 from ninefold.sim.board.serve import serve_tcp
 from tests.cli.conftest import Run
+from tests.drivers.board_model import DIGEST, BoardModel
+from tests.host.test_board_backend import listening
 
 SIMULATED = "sim://virtual/tiny"
 
@@ -71,6 +73,27 @@ def test_as_many_hits_as_the_board_gives_where_nobody_says(
     found = json.loads(ninefold("board", "query", "virtual/tiny", "v", "7", *options, "--json").stdout)
     assert len(found["hits"]) == hits
     assert found["answered_by"] == f"board:{SIMULATED}"
+
+
+@pytest.mark.parametrize(
+    ("options", "scan"), [((), ("-k", "10", "--oversample", "6")), (("-k", "2", "--rerank", "1"), ())]
+)
+def test_a_board_that_scans_signs(
+    ninefold: Run, indexed: Path, options: tuple[str, ...], scan: tuple[str, ...]
+) -> None:
+    """It finds as many candidates as it keeps, at most 32 per hit."""
+    model = BoardModel(design="signs", k=0, keep=64)
+    with listening(model, 8) as url:
+        known = ("--digest", DIGEST.hex())
+        loaded = json.loads(ninefold("board", "load", url, "v", *known, "--json").stdout)
+        found = json.loads(ninefold("board", "query", url, "v", "7", *known, *options, "--json").stdout)
+        refused = ninefold("board", "query", url, "v", "7", *known, "-k", "65")
+    assert (loaded["rows"], loaded["store_rows"]) == (200, 64)
+    assert found["path"].endswith("candidates scored by nits on the host")
+    words = ("v", "7", *options, *scan, "--scan", "signs", "--device", "cpu", "--json")
+    assert found["hits"] == json.loads(ninefold("search", *words).stdout)["hits"]
+    assert refused.exit_code == 2
+    assert "keeps at most 64 candidates per query, not 65 (k * oversample, times rerank)" in refused.stderr
 
 
 def test_reports_say_what_was_searched_and_what_the_scores_are(ninefold: Run, vectors: Path) -> None:

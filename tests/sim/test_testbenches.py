@@ -44,8 +44,13 @@ MORE: list[tuple[str, Mapping[str, Any]]] = [
     ("quantiser", {"mode": "linear", "lanes": 1}),
     ("similarity", {"dimensions": 6, "lanes": 6, "depth": 4}),
     ("similarity", {"dimensions": 2, "lanes": 1, "depth": 1}),
+    ("sign_engine", {"dimensions": 12, "lanes": 4, "depth": 5, "width": 2, "passes": 2, "registered": False}),
+    ("sign_engine", {"dimensions": 4, "lanes": 4, "depth": 1, "width": 1}),
     ("pipeline", {"mode": "linear", "dimensions": 3, "lanes": 3, "depth": 16, "k": 5}),
     ("insertion", {"k": 3, "score_width": 8, "id_width": 5}),
+    ("threshold_select", {"dimensions": 1, "keep": 3, "rows": 1, "depth": 5}),
+    ("threshold_select", {"dimensions": 2, "keep": 4, "rows": 2, "depth": 7}),
+    ("threshold_select", {"dimensions": 5, "keep": 12, "rows": 4, "depth": 30}),
     ("uart_receiver", {"divisor": 4}),
     ("miner", MINER),
 ]

@@ -10,6 +10,7 @@ from ninefold.sim.golden.board import GoldenBoard
 from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.testbench.fields import parameters
 from ninefold.sim.testbench.streams import Sink, Testbench
+from ninefold.spec.errors import InputError
 from ninefold.spec.formats import GRID_MAX, GRID_MIN
 from ninefold.spec.link import LOAD_FINAL, PREFIX_BYTES, RESULT_BYTES, Kind
 from ninefold.spec.registers import BY_NAME, NO_TEMPERATURE, STATISTICS
@@ -22,7 +23,7 @@ Request = tuple[int, bytes, int]
 _THRESHOLD, _EPOCH = BY_NAME["threshold"].address, BY_NAME["epoch"].address
 _ROWS, _CONTROL = BY_NAME["rows"].address, BY_NAME["control"].address
 _TEMPERATURE = BY_NAME["temperature"].address
-_GAPS = (0x13, 0x1D, 0x1E, 0x1F, 0x29, 0x2A, 0x30, 0x3F, 0x40, 0x54, 0x80, 0x118, 0x1014, 0x8018, 0xFFFF)
+_GAPS = (0x1E, 0x1F, 0x29, 0x2A, 0x30, 0x3F, 0x40, 0x54, 0x80, 0x118, 0x1014, 0x8018, 0xFFFF)
 #: Counters, whose values depend on time.
 _TIMED = range(STATISTICS.start, BY_NAME["dropped"].address + 1)
 #: Counters of one word, and of two.
@@ -63,7 +64,11 @@ class MinerTestbench(Testbench):
         self.longest: int = given["buffer_bytes"] // 2 - 4
         self.capacity: int = given["buffer_bytes"]
         self._count_from: int = given.get("count_from", 0)
-        others = ("buffer_bytes", "reply_bytes", "count_from")
+        if given.get("design", "miner") != "miner":
+            raise InputError(
+                f"this testbench is of the design miner, not {given['design']}; `ninefold compare` takes both"
+            )
+        others = ("buffer_bytes", "reply_bytes", "count_from", "design", "keep")
         self._given = {name: value for name, value in given.items() if name not in others}
         self._given |= {"request_limit": self.longest, "reply_limit": given["reply_bytes"] - 4}
         self.rx = self.source("rx", self._accept)
@@ -188,7 +193,7 @@ class MinerTestbench(Testbench):
         ]
         faults: list[Callable[[], object]] = [
             lambda: self.request(random.choice([0, 8, 0x42, 0x85]), random.randbytes(3)),
-            lambda: self.request(Kind.READ, struct.pack("<HH", random.choice([0x13, 0x29, 300]), 1)),
+            lambda: self.request(Kind.READ, struct.pack("<HH", random.choice([0x1F, 0x29, 300]), 1)),
             lambda: self.write(BY_NAME["rows"].address, 1),
             lambda: self.request(Kind.LOAD, struct.pack("<I", 3) + b"\1"),
             lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 1, self.k + 1) + self.nits(1), self.epoch),

@@ -94,7 +94,7 @@ async def registers(dut: Any) -> None:
     for address in (*BY_NAME["threshold"].addresses, _EPOCH):
         tb.write(address, tb.random.getrandbits(16))
         tb.read(_THRESHOLD, 5)
-    for address in (0x13, 0x1D, 0x29, 0x3F, 0x40, 0x100):
+    for address in (0x1E, 0x1F, 0x29, 0x3F, 0x40, 0x100):
         tb.read(address)
         tb.write(address, 1)
     for bit in range(16):
