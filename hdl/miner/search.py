@@ -36,7 +36,8 @@ def selects_by_insertion(parameters: MinerParameters) -> bool:
     A miner never waits for it. Signs wait for the few rows that are among the best so far.
     """
     beats = parameters.dimensions // parameters.lanes
-    return beats >= (parameters.k + 2 if parameters.design == "miner" else _SIGN_BEATS)
+    slow = beats >= (parameters.k + 2 if parameters.design == "miner" else _SIGN_BEATS)
+    return slow and not selects_by_threshold(parameters)
 
 
 def selects_by_threshold(parameters: MinerParameters) -> bool:
