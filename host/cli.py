@@ -25,6 +25,11 @@ from ninefold.spec.terminal import printable
 
 __all__ = ["Frame", "cli", "main"]
 
+#: Headings of the list of commands, by the part of Ninefold that provides them; and the heading of all others.
+_PARTS = {"host": "Search and devices", "hdl": "Hardware", "sim": "Verification", "drivers": "Boards"}
+_ELSEWHERE = "Other packages"
+#: More characters than any first sentence has.
+_WHOLE = 1000
 #: Exit code that a shell reports for a process ended by SIGINT.
 INTERRUPTED = 130
 #: Exit code for invalid input, unreadable files and full disks.
@@ -58,6 +63,20 @@ class Frame(click.Group):
         if not isinstance(command, click.Command):
             return _broken(cmd_name, f"{entry.value} is a {type(command).__name__}, not a click.Command")
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands under the part that provides them, each with its whole first sentence."""
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (*_PARTS.values(), _ELSEWHERE)}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                package, part, *_ = [*entries(COMMANDS)[name].module.split("."), ""]
+                title = _PARTS.get(part, _ELSEWHERE) if package == "ninefold" else _ELSEWHERE
+                sections[title].append((name, command.get_short_help_str(_WHOLE)))
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command line and exit with its code."""

@@ -75,7 +75,7 @@ _DIGEST = click.option(
 @board.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_boards(as_json: bool) -> None:
-    """List the boards that are plugged in and the boards that can be simulated."""
+    """List the boards that are plugged in or can be simulated."""
     from ninefold.drivers.boards import places
 
     found = places()
@@ -95,7 +95,10 @@ def list_boards(as_json: bool) -> None:
 @_URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(url: str, as_json: bool) -> None:
-    """Show the identity, contents and counters of a board, without changing them."""
+    """Show the identity, contents and counters of a board.
+
+    Nothing on the board changes.
+    """
     from ninefold.drivers.boards import ANY, bitstream, open_board
 
     opened = open_board(url, digest=ANY, selftest=False)
@@ -117,7 +120,10 @@ def info(url: str, as_json: bool) -> None:
 @_DIGEST
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record, for replay://FILE.")
 def selftest(url: str, digest: str, record: Path | None) -> None:
-    """Run a small search with a known answer; overwrites the board's contents."""
+    """Run a small search with a known answer.
+
+    It overwrites the board's contents.
+    """
     from ninefold.drivers.boards import bitstream, open_board
 
     opened = open_board(url, digest=digest, record=record)
@@ -139,7 +145,10 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> None:
-    """Measure loading and queries on random rows that fill the store; overwrites the board's contents."""
+    """Measure loading and queries with random rows.
+
+    The rows fill the store, so the board's contents are overwritten.
+    """
     from ninefold.drivers.bench import measure
     from ninefold.drivers.boards import open_board
 

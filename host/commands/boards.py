@@ -45,10 +45,10 @@ _DIGEST = click.option(
 @_DIGEST
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def load(url: str, name: str, digest: str, as_json: bool) -> None:
-    """Load the index NAME, or the vectors of a .npy file, onto the board at URL, and leave it there.
+    """Load the index or the .npy file NAME onto the board at URL.
 
-    If the index has more rows than the board's store, the first part is loaded. A board simulated by this command
-    (sim://) loses its content when the command ends; `ninefold board serve` keeps one running.
+    It stays there. If the index has more rows than the board's store, the first part is loaded. A board simulated by
+    this command (sim://) loses its content when the command ends; `ninefold board serve` keeps one running.
     """
     from ninefold.host.backends.board import Boards
 
@@ -90,7 +90,7 @@ def query(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Search the index NAME, or the vectors of a .npy file, for QUERY on the board at URL.
+    """Search the index or the .npy file NAME on the board at URL.
 
     QUERY is a text; for vectors it is a row number, or a .npy file with one or more vectors. Rows that the board does
     not hold yet are loaded first. An index larger than the board's store is loaded and searched part by part; each part

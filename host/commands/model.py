@@ -14,7 +14,10 @@ def model() -> None:
 
 @model.command()
 def fetch() -> None:
-    """Download the model (83.5 MB) unless it is present, and verify its checksums."""
+    """Download the model (83.5 MB) unless it is present.
+
+    Its checksums are verified.
+    """
     from ninefold.host.embedding import fetch_model
 
     found = fetch_model(lambda sentence: click.echo(printable(sentence), err=True))

@@ -43,11 +43,11 @@ def info(core: str, parameters: dict[str, Any]) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per step.")
 @click.pass_context
 def check(ctx: click.Context, core: str, seed: int | None, as_json: bool) -> None:
-    """Simulate, prove, compare, mutate and synthesise CORE, and print one table of results.
+    """Simulate, prove, compare, mutate and synthesise CORE.
 
-    Elaboration and testbench take the default parameters of the core, the other steps its small ones. A step whose tool
-    or part is missing is not run, and the table says why. A failure is explained after the table, and its waveform is
-    written to the current folder. The exit code is 1 if a step failed.
+    One table lists the results. Elaboration and testbench take the default parameters of the core, the other steps its
+    small ones. A step whose tool or part is missing is not run, and the table says why. A failure is explained after
+    the table, and its waveform is written to the current folder. The exit code is 1 if a step failed.
     """
     from ninefold.sim.own.check import check as run
 

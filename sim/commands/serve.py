@@ -18,10 +18,10 @@ __all__ = ["serve"]
     "--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Inject a fault, e.g. flip=1e-4; may be repeated."
 )
 def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, ...]) -> None:
-    """Serve the virtual board CONFIGURATION, e.g. virtual/tiny, until interrupted.
+    """Serve the virtual board CONFIGURATION until interrupted.
 
-    CONFIGURATION may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first line of output is
-    the URL for other processes.
+    CONFIGURATION, e.g. virtual/tiny, may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first
+    line of output is the URL for other processes.
     """
     from ninefold.drivers.transports.urls import once, split
     from ninefold.hdl.configurations import full_name

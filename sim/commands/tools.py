@@ -23,10 +23,10 @@ def tools() -> None:
 
 @tools.command()
 def warm() -> None:
-    """Compile the parts of the tools that are compiled once: nextpnr, and Verilator's runtime.
+    """Compile the parts of the tools that are compiled once.
 
-    Without this, the first command that needs a tool compiles it. Parts that are compiled already are skipped. A tool
-    that is missing is reported with the command that installs it.
+    These are nextpnr and Verilator's runtime. Without this, the first command that needs a tool compiles it. Parts that
+    are compiled already are skipped. A tool that is missing is reported with the command that installs it.
     """
 
     def prepared(name: str) -> None:

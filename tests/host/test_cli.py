@@ -88,6 +88,31 @@ def test_a_broken_command_is_shown_with_the_reason(monkeypatch: pytest.MonkeyPat
     assert run("cache", "path").exit_code == 0
 
 
+def test_commands_are_listed_by_the_part_that_provides_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = EntryPoint("toy", "toys.hdl:command", COMMANDS)
+    monkeypatch.setattr(frame, "entries", lambda group: {**entries(group), "toy": toy})
+    sections = run("--help").output.split("Show this message and exit.\n\n")[1].split("\n\n")
+    titles = [section.splitlines()[0] for section in sections]
+    assert titles == ["Search and devices:", "Hardware:", "Verification:", "Boards:", "Other packages:"]
+    # The text of a command begins in a column behind its name, and continues there.
+    listed = {
+        line.split()[0]: title
+        for title, text in zip(titles, sections, strict=True)
+        for line in text.splitlines()
+        if line[:3].strip()
+    }
+    for name, title in (("search", titles[0]), ("build", titles[1]), ("prove", titles[2]), ("toy", titles[4])):
+        assert listed[name] == title
+
+
+def test_summaries_of_commands_are_whole_at_80_columns() -> None:
+    groups = [name for name, entry in entries(COMMANDS).items() if isinstance(entry.load(), click.Group)]
+    assert {"board", "cache"} <= {*groups}
+    for words in ([], *([name] for name in groups)):
+        _, listed = run(*words, "--help").output.split("Show this message and exit.\n")
+        assert "..." not in listed, words
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
