@@ -65,7 +65,8 @@ def scan_cycles(parameters: MinerParameters) -> tuple[int, int]:
         last = 0
     else:
         last = kept
-    return scans + _FILL * beats, latency + scans + last
+    # The nits of each beat but the first arrive after the tables of the one before are filled.
+    return scans + _FILL * beats + (beats - 1) * p.lanes // p.word_nits, latency + scans + last
 
 
 @cache

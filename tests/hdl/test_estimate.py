@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ninefold.hdl.bitstream.plans import buildable
 from ninefold.hdl.boards import BOARDS
 from ninefold.hdl.commands.estimate import _share, estimate
 from ninefold.hdl.configurations import Configuration, configuration
@@ -85,6 +86,22 @@ def test_what_bounds_the_catalogue() -> None:
     assert full.link_share < full.reply_share == 1
     assert full.engine_cycles == 1024
     assert full.interval_cycles == full.line_cycles > 100_000
+
+
+def test_the_page_lists_the_configurations_of_boards_with_their_cycles() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bitstreams.md").read_text()
+    row = (
+        r"^\| `(\w+/\w+)` \| (\w+) \| ([\d,]+) x (\d+) \w+ \| ([\d,]*\d)[^|]*"
+        r"\| (?:k|keep) up to ([\d,]+) \| (\d+) MHz \| ([\d,]+) \|$"
+    )
+    listed = {name: (design, *figures) for name, design, *figures in re.findall(row, page, re.MULTILINE)}
+    due = {}
+    for name in buildable():
+        made = configuration(name)
+        p = made.miner
+        figures = (p.depth, p.dimensions, p.lanes, p.k or p.keep, p.clock_hz // 10**6, speed(made).engine_cycles)
+        due[name] = (p.design, *(f"{figure:,}" for figure in figures))
+    assert listed == due
 
 
 @pytest.mark.parametrize("measured", MEASURED, ids=label)

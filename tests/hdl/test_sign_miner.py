@@ -178,14 +178,13 @@ def test_counters(board: Board) -> None:
         board.send()
 
 
-def test_queries_follow_one_another_as_the_estimate_says() -> None:
-    p = MINERS["virtual"]
-    board = Board(p, Model(elaborate(Miner(p))))
+def test_queries_follow_one_another_as_the_estimate_says(board: Board) -> None:
+    p = board.p
     board.load(p.depth)
     took = []
     for queries in (2, 6):
         for number in range(queries):
-            board.candidates(8)
+            board.candidates(min(8, p.keep))
             if number:
                 board.fetch(board.golden.ticket + number, 0, 1)
         board.fetch(board.golden.ticket + queries, 0, 1)
@@ -193,8 +192,9 @@ def test_queries_follow_one_another_as_the_estimate_says() -> None:
         board.send()
         took.append(board.model.cycles - before)
     interval, _ = scan_cycles(p)
-    # Fewer candidates than are estimated leave in the second scan.
-    assert interval - 64 < (took[1] - took[0]) / 4 <= interval
+    # Fewer candidates than are estimated leave in the second scan, and the search for the threshold may be shorter.
+    slack = 64 if selects_by_threshold(p) else 4
+    assert interval - slack < (took[1] - took[0]) / 4 <= interval
 
 
 def test_selections() -> None:
