@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ninefold.hdl.commands.parameters import type_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import Manifest, manifests
 from ninefold.spec.progress import step
@@ -155,13 +156,12 @@ def _share(cells: dict[str, int], available: Mapping[str, int]) -> dict[str, Any
 
 
 def _parameters(core: Core, given: dict[str, str]) -> dict[str, Any]:
-    """Return the given parameters of a core with the types that its constructor names."""
+    """Return the given parameters of a core with the types that its constructor names; unknown ones stay words."""
     found: dict[str, Any] = {}
     for name, text in given.items():
         known = core.parameters.get(name)
-        kind = click.types.convert_type(None if known is None else known.annotation)
         try:
-            found[name] = text if known is None else kind.convert(text, None, None)
+            found[name] = text if known is None else type_of(known, core.defaults.get(name)).convert(text, None, None)
         except click.BadParameter as error:
             raise InputError(f"{name} must fit the core: {error.message}") from error
     return found

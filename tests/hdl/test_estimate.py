@@ -228,6 +228,17 @@ def test_a_core_is_estimated_by_its_synthesis_on_every_board() -> None:
     assert all(board in shown for board in BOARDS)
 
 
+@pytest.mark.parametrize("value", ["linear", "tahn"])
+def test_a_parameter_with_a_few_values_is_one_of_them(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = dict.fromkeys(("lut4", "ff", "block_ram", "lut_ram", "dsp"), 0)
+    monkeypatch.setattr("ninefold.hdl.synthesis.synthesised", lambda _core, _family: cells)
+    result = CliRunner().invoke(cli, ["estimate", "quantiser", "-p", f"mode={value}", "--json"])
+    if value == "linear":
+        assert json.loads(result.stdout)["parameters"]["mode"] == value
+    else:
+        assert result.output == "error: mode must fit the core: 'tahn' is not one of 'tanh', 'linear'.\n"
+
+
 def test_a_core_that_is_larger_than_a_device_does_not_fit() -> None:
     cells = {"lut4": 6000, "ff": 10, "block_ram": 1, "lut_ram": 0, "dsp": 0}
     assert _share(cells, AVAILABLE["iCE40UP5K"]) == {"cells": 1.1364, "memory": 0.0333, "fits": False}
