@@ -19,6 +19,7 @@ from ninefold.drivers.queries import (
     candidates_a_frame,
     encode_queries,
     queries_a_frame,
+    query_fits,
     query_requests,
 )
 from ninefold.drivers.store import STATISTICS, Condition, Store
@@ -243,7 +244,9 @@ class Board(Store):
         started, cycles = self._clock(), 0
         for known in self._known(rows):
             searches: list[npt.NDArray[Any]] = [known.queries]
-            if FORMAT_GRID in self.identity.formats and thresholds is not None:
+            mask_bytes = 0 if known.allowed is None else len(known.allowed)
+            # The mask of a full store may leave no room for grid values in a frame.
+            if thresholds is not None and query_fits(self.identity, FORMAT_GRID, mask_bytes):
                 searches.append(as_grid(known.queries, thresholds))
             for queries in searches:
                 form, data = encode_queries(queries, self.identity, self.thresholds)

@@ -15,7 +15,15 @@ from ninefold.spec.errors import InputError, UnsupportedError
 from ninefold.spec.formats import GRID_MAX
 from ninefold.spec.link import CANDIDATE_BYTES, FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, Kind
 
-__all__ = ["as_grid", "candidates_a_frame", "check_packed", "encode_queries", "queries_a_frame", "query_requests"]
+__all__ = [
+    "as_grid",
+    "candidates_a_frame",
+    "check_packed",
+    "encode_queries",
+    "queries_a_frame",
+    "query_fits",
+    "query_requests",
+]
 
 
 def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity: Identity) -> None:
@@ -101,13 +109,19 @@ def candidates_a_frame(identity: Identity, form: int, mask_bytes: int) -> int:
     UnsupportedError
         A query with a mask of `mask_bytes` does not fit into a frame to the board.
     """
-    size = _query_bytes(identity, form)
-    if PREFIX_BYTES + size + mask_bytes > identity.request_max:
+    if not query_fits(identity, form, mask_bytes):
+        size = _query_bytes(identity, form)
         raise UnsupportedError(
             f"a query of {size} bytes with a mask of {mask_bytes} does not fit the board's frames of"
             f" {identity.request_max} bytes"
         )
     return (identity.reply_max - PREFIX_BYTES) // CANDIDATE_BYTES
+
+
+def query_fits(identity: Identity, form: int, mask_bytes: int) -> bool:
+    """Return True if the board accepts the format, and a query in it, with a mask, fits into a frame to the board."""
+    size = PREFIX_BYTES + _query_bytes(identity, form) + mask_bytes
+    return form in identity.formats and size <= identity.request_max
 
 
 def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int) -> Iterator[Request[QueryReply]]:

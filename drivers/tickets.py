@@ -50,7 +50,8 @@ def scans(link: Link, queries: Sequence[bytes], total: int, each: int) -> Iterat
                 done += isinstance(answer, QueryReply)
                 yield answer
         except RefusedError as error:
-            if error.refusal.code != Fault.TICKET:
+            # A ticket of another host may have fewer candidates.
+            if error.refusal.code not in (Fault.TICKET, Fault.RANGE):
                 raise
         lost = 0 if done > before else lost + 1
         if lost == _ATTEMPTS:

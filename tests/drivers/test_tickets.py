@@ -149,6 +149,25 @@ def test_tickets_of_another_host_in_between(first: int) -> None:
     assert model.queries > 83  # 80 of this host, at least 4 of the other one
 
 
+def test_a_ticket_of_another_host_with_fewer_candidates_is_asked_again() -> None:
+    """The refusal that would come before it is lost on the way."""
+    model, lost = signs(), itertools.count()
+
+    def another(model: BoardModel) -> None:
+        if model.ticket == 1 and model.queries == 1:
+            model._candidates(model.epoch, bytes([0, 0, 3, 0]) + bytes(16))
+
+    def without_first_refusal(data: bytes) -> bytes:
+        frames = [frame for frame in data.split(b"\0") if frame]
+        return b"".join(frame + b"\0" for frame in frames if frame[1:2] != b"\xff" or next(lost))
+
+    board, _ = opened(model, event=another, back=without_first_refusal)
+    stored, asked = nits(64, 32), nits(2, 32)
+    board.load(packed(stored), 32)
+    scan_and_check(board, stored, asked, 20)
+    assert next(lost) > 1
+
+
 def test_an_answer_from_another_database_with_the_same_ticket_is_discarded() -> None:
     """The board loses power between two requests, and another host loads it and takes as many tickets."""
     stored, asked, others = nits(64, 32), nits(1, 32), nits(64, 32)
@@ -237,12 +256,14 @@ def test_a_board_that_errs_fails_its_test(wrong: type[BoardModel]) -> None:
         board.selftest()
 
 
-def test_a_store_is_adopted_after_a_test_of_its_candidates() -> None:
-    stored, asked = nits(150, 32), nits(6, 32)
-    first, model = opened(signs(), seed=1)
-    first.load(packed(stored), 32)
+@pytest.mark.parametrize("request_max", [75, 76])
+def test_a_store_is_adopted_after_a_test_of_its_candidates(request_max: int) -> None:
+    """A query of 32 grid values and the mask of the whole store take 76 bytes; packed nits always fit."""
+    stored, asked, tanh = nits(150, 32), nits(6, 32), THRESHOLDS["tanh"].reached_at
+    first, model = opened(signs(request_max=request_max), seed=1)
+    first.load(packed(stored), 32, tanh)
     second, _ = opened(model, seed=2)
-    assert second.adopt(packed(stored), 32)
+    assert second.adopt(packed(stored), 32, tanh)
     scan_and_check(second, stored, asked, 20)
 
 
