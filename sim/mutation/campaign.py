@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from importlib.metadata import version
-from multiprocessing import get_context
 
 from ninefold.sim.mutation import equivalence
 from ninefold.sim.mutation.netlist import Netlist, device, lines_of, ports_of
 from ninefold.sim.mutation.sample import Mutant, Sample
 from ninefold.sim.mutation.subjects import Subject
 from ninefold.sim.mutation.trials import MORE, SEED, TIMES, Trials, judges_of
+from ninefold.sim.mutation.workers import workers
 from ninefold.sim.simulators import find_simulator
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
@@ -144,14 +144,9 @@ class Campaign:
             for job in jobs:
                 yield from self._judge(job)
             return
-        # A fork of a process with a progress thread may wait for that thread forever.
-        with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
-            try:
-                for done in as_completed([pool.submit(self._judge, job) for job in jobs]):
-                    yield from done.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with workers(at_once) as pool:
+            for done in as_completed([pool.submit(self._judge, job) for job in jobs]):
+                yield from done.result()
 
     def simulated(self, numbers: Iterable[int] | None = None) -> int:
         """Return the number of mutants tested so far; `numbers` as in `run`."""

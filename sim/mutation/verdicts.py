@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from enum import IntEnum
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from ninefold.sim.formal import Method
 from ninefold.sim.mutation.comparisons import Comparison, Fault, Planted
 from ninefold.sim.mutation.judges import JUDGES, Judge, ProofJudge
 from ninefold.sim.mutation.reasons import REASONS
+from ninefold.sim.mutation.workers import workers
 from ninefold.spec.errors import InputError
 
 __all__ = ["Judged", "Kept", "keep", "kept", "run"]
@@ -93,20 +93,15 @@ def run(faults: Iterable[Planted], at_once: int = 1) -> Iterator[Judged]:
         A tool failed.
     """
     pending = set(faults)
-    # A fork of a process with a progress thread may wait for that thread forever.
-    with ProcessPoolExecutor(at_once, get_context("spawn")) as pool:
-        try:
-            for judge in sorted(JUDGES.values(), key=_turn):
-                waived = REASONS.keys() if _turn(judge)[0] in _WAIVED else frozenset()
-                asked = sorted((pending - waived) & judge.faults)
-                parts = [part for start in range(at_once) if (part := asked[start::at_once])]
-                for done in as_completed([pool.submit(_ask, judge.name, part) for part in parts]):
-                    for fault, said in done.result().items():
-                        pending.remove(fault)
-                        yield Judged(fault, judge.name, said)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with workers(at_once) as pool:
+        for judge in sorted(JUDGES.values(), key=_turn):
+            waived = REASONS.keys() if _turn(judge)[0] in _WAIVED else frozenset()
+            asked = sorted((pending - waived) & judge.faults)
+            parts = [part for start in range(at_once) if (part := asked[start::at_once])]
+            for done in as_completed([pool.submit(_ask, judge.name, part) for part in parts]):
+                for fault, said in done.result().items():
+                    pending.remove(fault)
+                    yield Judged(fault, judge.name, said)
     for fault in sorted(pending):
         yield Judged(fault, None, "")
 
