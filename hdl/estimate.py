@@ -142,9 +142,9 @@ def _latency(p: MinerParameters, byte_cycles: int, feed: int, engine: int) -> in
     results = min(p.k, p.depth)
     request, reply = _frame_bytes(PREFIX_BYTES + p.row_bytes), _frame_bytes(PREFIX_BYTES + RESULT_BYTES * results)
     pipeline = ceil(log2(p.lanes)) + (11 + relays_to(_groups(p)) if registers_stores(p) else 8)
-    # The latency of the systolic array and its queue, or a pass through the memory. Building the reply takes longer
-    # than the output of the results.
-    select = p.k + 4 if selects_by_insertion(p) else p.k + 5 + 2 * ceil((2 * p.k + 6) / 15)
+    # The latency of the systolic array and its queue, or a pass through the memory, and a register before the replies.
+    # Building the reply takes longer than the output of the results.
+    select = 1 + (p.k + 4 if selects_by_insertion(p) else p.k + 5 + 2 * ceil((2 * p.k + 6) / 15))
     built = (RESULT_BYTES + 1) * results
     return byte_cycles * (request + reply) + _CHECKING + feed + engine + pipeline + select + built + _ANSWERING
 

@@ -72,7 +72,7 @@ class Miner(wiring.Component):
         wiring.connect(m, receiver.headers, executor.headers)
         wiring.connect(m, executor.again, replies.again)
         self._staged(m, "stage", receiver.payload, executor.payload)
-        self._staged(m, "frames_stage", replies.frames, sender.frames)
+        wiring.connect(m, replies.frames, sender.frames)
         self._staged(m, "sent_stage", sender.output, wiring.flipped(self.tx))
 
         m.submodules.jobs = jobs = Queue(executor.jobs.payload.shape(), _QUEUED)
@@ -86,7 +86,7 @@ class Miner(wiring.Component):
         m.submodules.search = search = NitSearch(p) if p.design == "miner" else SignSearch(p)
         self._feed(m, executor, search)
         if p.design == "miner":
-            wiring.connect(m, search.results, replies.results)
+            self._staged(m, "results_stage", search.results, replies.results)
             m.d.comb += [replies.word.eq(registers.word), registers.events.queries.eq(replies.answered)]
         else:
             self._join_scans(m, executor, search)

@@ -97,6 +97,16 @@ class ReplyStore(wiring.Component):
         length = Signal(range(self._parameters.reply_bytes + 1))
         literals, words, queries = (Signal.like(job[name], name=name) for name in ("literals", "words", "queries"))
         index, remaining = Signal.like(job.results, name="index"), Signal(name="remaining")
+        # Comparisons are registered: counts and job stay the same for at least four cycles before they are used.
+        literal_left, first_left, word_left, asks = (
+            Signal(name=name) for name in ("literal_left", "first_left", "word_left", "asks")
+        )
+        m.d.sync += [
+            literal_left.eq(literals != 0),
+            first_left.eq(literals == job.literals),
+            word_left.eq(words != 0),
+            asks.eq(job.queries != 0),
+        ]
         # A register, not a candidate, which does not change while its reply is built.
         register = ~job.address[-1] if self._parameters.design == "signs" else 1
         m.d.comb += [
@@ -127,17 +137,17 @@ class ReplyStore(wiring.Component):
                 with m.If(left == 1):
                     m.next = "NEXT"
                     if self._scores:
-                        with m.If((literals == 0) & (words == 0) & (job.queries != 0)):
+                        with m.If(~literal_left & ~word_left & asks):
                             m.next = "RESULT"
             with m.State("NEXT"):
                 m.d.sync += left.eq(_WORD_BYTES)
-                with m.If(literals != 0):
+                with m.If(literal_left):
                     m.d.sync += [
-                        shifted.eq(Mux(literals == job.literals, job.first, job.second)),
+                        shifted.eq(Mux(first_left, job.first, job.second)),
                         literals.eq(literals - 1),
                     ]
                     m.next = "EMIT"
-                with m.Elif(words != 0):
+                with m.Elif(word_left):
                     m.d.sync += [shifted.eq(self.word), words.eq(words - 1), self.address.eq(self.address + 1)]
                     m.next = "EMIT"
                 with m.Else():

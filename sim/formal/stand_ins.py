@@ -48,15 +48,15 @@ class AnyCheck(wiring.Component):
 
 
 class Direct(wiring.Component):
-    """Replacement for a queue: a direct connection from input to output.
+    """Replacement for a queue or a stage: a direct connection from input to output.
 
     Members
     -------
     input, output : In and Out(stream.Signature(shape))
-        Elements of the queue.
+        Elements of the stream.
     """
 
-    def __init__(self, shape: ShapeLike, _depth: int) -> None:
+    def __init__(self, shape: ShapeLike, _depth: int = 0) -> None:
         super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:

@@ -246,6 +246,13 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
                 Assert(inside["remaining"] == (it.queries != job.queries)),
                 Assert(inside["index"] == it.index),
             ]
+        with m.If(at["NEXT"] | at["EMIT"] & (it.left < _WORD_BYTES)):
+            m.d.comb += [
+                Assert(inside["literal_left"] == (inside["literals"] != 0)),
+                Assert(inside["first_left"] == (inside["literals"] == job.literals)),
+                Assert(inside["word_left"] == (inside["words"] != 0)),
+                Assert(inside["asks"] == (job.queries != 0)),
+            ]
         with m.If(core.hold):
             m.d.comb += Assert(held == it.place + (it.place >> 2) - at["NEXT"])
     with m.If(at["EMIT"]):
@@ -350,7 +357,7 @@ PROOFS = (
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "building": [
-        ("hdl.miner.replies", "Mux(literals == job.literals, job.first, job.second)", "job.first"),
+        ("hdl.miner.replies", "Mux(first_left, job.first, job.second)", "job.first"),
         ("hdl.miner.replies", "self.address.eq(self.address + 1)", "self.address.eq(self.address)"),
     ],
     "building_of_candidates": [

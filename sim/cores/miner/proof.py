@@ -64,16 +64,15 @@ _JOINED = (
     ("FrameReceiver.headers", "Executor.headers"),
     ("FrameReceiver.payload", "StreamStage.input"),
     ("StreamStage.output", "Executor.payload"),
-    ("ReplyStore.frames", "StreamStage 2.input"),
-    ("StreamStage 2.output", "FrameSender.frames"),
-    ("FrameSender.output", "StreamStage 3.input"),
+    ("ReplyStore.frames", "FrameSender.frames"),
+    ("FrameSender.output", "StreamStage 2.input"),
     ("Executor.jobs", "Queue.input"),
     ("Queue.output", "ReplyStore.jobs"),
     ("Executor.again", "ReplyStore.again"),
     ("Executor.grid", "ByteQuantiser.input"),
 )
 _JOINED_BY: Mapping[Design, Sequence[tuple[str, str]]] = {
-    "miner": (("NitSearch.results", "ReplyStore.results"),),
+    "miner": (("NitSearch.results", "StreamStage 3.input"), ("StreamStage 3.output", "ReplyStore.results")),
     "signs": (("Executor.scan", "SignSearch.scan"), ("Executor.mask", "SignSearch.mask")),
 }
 #: Signals that only connect two parts: driving part, receiving part, and their names there.
