@@ -20,7 +20,7 @@ from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable, to_json
 from ninefold.spec.text import counted
 
-from .search import DEFAULT_K, query_of, report_of, table_of
+from .search import DEFAULT_K, QUERY, query_of, report_of, table_of
 from .shown import answered, duration
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
 @click.command()
 @click.argument("url")
 @click.argument("name")
-@click.argument("query")
+@QUERY
 @_DIGEST
 @click.option("-k", type=int, help="Number of hits [default: 10, or as many as the board returns if that is fewer].")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")

@@ -21,15 +21,17 @@ from .shown import answered, considered, details, score_of, snippet
 if TYPE_CHECKING:
     from ninefold.host.index import Hits, Index
 
-__all__ = ["DEFAULT_K", "query_of", "report_of", "search", "table_of"]
+__all__ = ["DEFAULT_K", "QUERY", "query_of", "report_of", "search", "table_of"]
 
 #: Number of hits if none is given.
 DEFAULT_K = 10
+#: Argument of a query: several words are one text, as most people type a question without quotes.
+QUERY = click.argument("query", nargs=-1, required=True, callback=lambda _context, _argument, words: " ".join(words))
 
 
 @click.command()
 @click.argument("name")
-@click.argument("query")
+@QUERY
 @click.option("-k", default=DEFAULT_K, show_default=True, help="Number of hits, 1 to 256.")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
 @click.option(

@@ -29,6 +29,7 @@ def test_texts(ninefold: Run, notes: Path) -> None:
     assert hits(ninefold(*question, "--rerank", "4", "-k", "2"))[0] == "bees.txt:1"
     assert len(hits(ninefold(*question, "-k", "2"))) == 2
     shown = ninefold("search", "notes", "how to bake")
+    assert ninefold("search", "notes", "how", "to", "bake").stdout == shown.stdout
     first = shown.stdout.splitlines()[1]
     last = " ".join(shown.stdout.splitlines()[4:])
     assert first.split()[0] == "1"
