@@ -37,7 +37,8 @@ class Measured:
     queries_a_second : float
         Queries per second at the nominal clock, also for a virtual board, which takes longer.
     link_share : float
-        Fraction of the cycles in which no row was scored.
+        Fraction of the cycles beyond `scoring_cycles`: waiting for the link and, on a board that scans signs, filling
+        tables and the second scan.
     query_bytes, line_bytes : int
         Bytes of the queries' nits, and all bytes sent to the board meanwhile: frames, repeats and two requests for
         statistics.

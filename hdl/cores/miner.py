@@ -34,10 +34,11 @@ class Miner(wiring.Component):
     The search scores all nits of the rows, or finds candidates by their signs, according to the parameter ``design``.
     Receiving, scoring and replying overlap. A request is received while the previous one is executed, the engine holds
     one query while it scores another, and replies are sent from the memory in which they are kept. Queries that arrive
-    fast enough take the engine's ``rows * dimensions / lanes`` cycles each. The link carries one byte a cycle. A query
-    of packed nits takes ``dimensions / 2`` bytes plus one cycle per word, a reply 6 bytes per result. In an idle miner,
-    the reply to a READ of one word begins 42 cycles after the last byte of its request, plus one cycle for each byte of
-    its first COBS group.
+    fast enough take the engine's ``rows * dimensions / lanes`` cycles each. In the design signs,
+    :func:`~ninefold.hdl.miner.search.scan_cycles` gives them. The link carries one byte a cycle. A query of packed nits
+    takes ``dimensions / 2`` bytes plus one cycle per word, a reply 6 bytes per result or 4 per candidate. In an idle
+    miner, the reply to a READ of one word begins 42 cycles after the last byte of its request, plus one cycle for each
+    byte of its first COBS group.
 
     Parameters
     ----------

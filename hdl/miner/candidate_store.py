@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.checks import check_integer
 from ninefold.hdl.parts.layouts import candidate_layout
-from ninefold.spec.formats import CANDIDATES_MAX
+from ninefold.spec.formats import CANDIDATES_MAX, DIMENSIONS_MAX
 from ninefold.spec.link import ROWS_MAX, TICKETS
 
 __all__ = ["CandidateStore"]
@@ -48,6 +48,7 @@ class CandidateStore(wiring.Component):
 
     def __init__(self, dimensions: int, depth: int, keep: int) -> None:
         self._keep = check_integer("keep", keep, 1, CANDIDATES_MAX)
+        check_integer("dimensions", dimensions, 1, DIMENSIONS_MAX)
         check_integer("depth", depth, 1, ROWS_MAX)
         super().__init__(
             {

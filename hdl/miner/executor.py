@@ -20,6 +20,10 @@ class Executor(Accesses, Loads, Queries, Candidates):
     next request is checked while the query is scored. Loads, writes, resets, and queries in another format than the
     previous one wait until all earlier replies are built. A refused request changes nothing.
 
+    In the design signs a CANDIDATES waits until all earlier replies are built and at most one scan is in progress, of a
+    query in its format. A FETCH waits until the scan of its ticket is complete; loads, writes and resets wait for all
+    scans.
+
     A request with the sequence number and the CRC of a request whose reply is kept is not executed. Its reply is sent
     again, unless it is being built or sent. A new request waits until the previous reply of its slot is sent.
 

@@ -158,6 +158,10 @@ class SignSearch(wiring.Component):
     Many candidates, or scores that come several a cycle, are selected by two scans of the scores; few candidates by
     top-k. They are in order of their ids, or best first.
 
+    A store of ``depth`` rows takes a query each ``scan_cycles(parameters)[0]`` cycles, unless selection by insertion
+    has to wait for a row. The second value is the latency, from the last word of a query to the storing of its last
+    candidate. A mask enters at 8 cycles per byte while the query before it is scanned.
+
     Parameters
     ----------
     parameters : MinerParameters

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ninefold.hdl.parts.layouts import coarse_layout
+from ninefold.hdl.parts.layouts import FRAME_BYTE, coarse_layout
 from ninefold.hdl.parts.stage import StreamStage
 
 __all__ = ["RowMask"]
@@ -50,7 +50,7 @@ class RowMask(wiring.Component):
         super().__init__(
             {
                 "queries": In(stream.Signature(data.StructLayout({"masked": 1}))),
-                "mask": In(stream.Signature(data.StructLayout({"data": _BYTE_BITS, "last": 1}))),
+                "mask": In(stream.Signature(FRAME_BYTE)),
                 "scores": In(scores),
                 "output": Out(scores),
             }

@@ -70,6 +70,7 @@ def test_two_scans_are_kept(dimensions: int, depth: int, keep: int, rate: float)
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ((0, 10, 1), "dimensions must be an integer from 1 to 4096, not 0"),
         ((8, 65537, 1), "depth must be an integer from 1 to 65536, not 65537"),
         ((8, 10, 8193), "keep must be an integer from 1 to 8192, not 8193"),
     ],
