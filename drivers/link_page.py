@@ -126,7 +126,7 @@ database again.
 query while the candidates of the previous one are fetched, so send the CANDIDATES of query i + 1 before the FETCHes of
 query i. A FETCH may be sent before the reply that names its ticket, because tickets count up. Compare the ticket with
 the one in that reply: they differ if a request was lost or another client uses the board. Then, and after a refusal
-with TICKET, send the CANDIDATES again."""
+with TICKET, or with RANGE although the query has as many candidates, send the CANDIDATES again."""
 
 
 def _commands() -> str:
@@ -164,13 +164,9 @@ def _designs() -> str:
     own = {design: [kind.name for kind in Kind if kind in kinds] for design, kinds in ACCEPTED.items()}
     shared = set.intersection(*(set(names) for names in own.values()))
     return " and ".join(
-        f"only a board of design {design} accepts {_all_of([name for name in names if name not in shared])}"
+        f"only a board of design {design} accepts {' and '.join(name for name in names if name not in shared)}"
         for design, names in own.items()
     )
-
-
-def _all_of(names: list[str]) -> str:
-    return " and ".join(names)
 
 
 def _checks() -> str:

@@ -8,7 +8,7 @@ from ninefold.hdl import yosys
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError, ToolError
 
-__all__ = ["PREFIX", "add", "linked", "read_verilog", "refusal", "texts"]
+__all__ = ["PREFIX", "READ", "add", "linked", "read_verilog", "refusal", "texts"]
 
 #: Start of the name of a module that `add` registered; the rest is the digest of its text.
 PREFIX: Final = "foreign_"

@@ -165,7 +165,6 @@ FAULTS: Final = MappingProxyType(
     }
 )
 
-
 #: Kind -> checks of a board in order, each with the condition of refusal; the reply gives the first that fails.
 #: `Fault.KIND` is checked before all others.
 CHECKS: Final = MappingProxyType(
