@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ninefold.sim.simulators import SIMULATORS, Outcome, Simulator, find_simulator
+from ninefold.sim.testbench.tests import tests_of
 from ninefold.sim.waveforms import FORMATS, check_format
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
@@ -98,7 +97,7 @@ def simulate(
         raise InputError(f"seed must be at least 0, not {seed}")
     entry = find_core(core)
     testbench = part_path(core, "testbench")
-    there = _tests_of(testbench)
+    there = tests_of(testbench)
     for test in tests:
         if test not in there:
             raise InputError(f"the testbench of {entry.name} has no test {test!r}, only {', '.join(there)}")
@@ -124,13 +123,6 @@ def simulate(
         # The failure depends on earlier tests, so record all.
         run.recorded(tests)
     return Report(outcomes, run.waveform, run.log)
-
-
-def _tests_of(testbench: str) -> list[str]:
-    """Return the names of a testbench's tests, from its source because only a simulator can import it."""
-    found = importlib.util.find_spec(testbench)
-    text = Path(found.origin).read_text() if found is not None and found.origin is not None else ""
-    return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", text, re.MULTILINE)
 
 
 def repeat_command(

@@ -20,7 +20,6 @@ from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
 from ninefold.hdl.parts.layouts import BYTE
 from ninefold.hdl.parts.stage import StreamStage
 from ninefold.spec.formats import Mode
-from ninefold.spec.link import Design
 
 __all__ = ["CORE", "Miner"]
 
@@ -171,12 +170,8 @@ def _of_parameters(
     reply_bytes: int,
     clock_hz: int,
     count_from: int = 0,
-    design: Design = "miner",
-    keep: int = 0,
 ) -> Miner:
-    parameters = MinerParameters(
-        dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes, design=design, keep=keep
-    )
+    parameters = MinerParameters(dimensions, lanes, depth, k, clock_hz, mode, window, buffer_bytes, reply_bytes)
     return Miner(parameters, count_from)
 
 
@@ -193,8 +188,6 @@ CORE = Core(
         "reply_bytes": 1024,
         "clock_hz": 100_000_000,
         "count_from": 0,
-        "design": "miner",
-        "keep": 0,
     },
     small={
         "dimensions": 8,
@@ -217,8 +210,6 @@ CORE = Core(
         "reply_bytes": 256,
         "clock_hz": 100_000_000,
         "count_from": -100,
-        "design": "miner",
-        "keep": 0,
     },
     help={**documented(MinerParameters), **documented(Miner)},
 )

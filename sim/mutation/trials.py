@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from ninefold.sim.mutation.mutant_runner import VARIABLE
 from ninefold.sim.simulators import Simulator
+from ninefold.sim.testbench.tests import tests_of
 from ninefold.spec.errors import InputError, ToolError
 from ninefold.spec.sources import sources_of
 
@@ -85,7 +85,7 @@ class Trials:
         """Return the tests and the cycles that each takes on the core, the shortest first."""
         path = self.path(0)
         if not path.exists():
-            self._simulate(design, [0], dict.fromkeys(_tests_of(self.testbench), _UNBOUNDED))
+            self._simulate(design, [0], dict.fromkeys(_named(self.testbench), _UNBOUNDED))
         tests = json.loads(path.read_text())["tests"]
         wrong = [f"{test['test']}: {test['message']}" for test in tests if not test["passed"] or test["crashed"]]
         if wrong:
@@ -136,14 +136,8 @@ def code_of(path: Path) -> str:
     return ast.unparse(tree)
 
 
-def _tests_of(testbench: str) -> list[str]:
-    tree = ast.parse(_file_of(testbench).read_text())
-    functions = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
-    return [node.name for node in functions if any("cocotb.test" in ast.unparse(d) for d in node.decorator_list)]
-
-
-def _file_of(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise InputError(f"there is no testbench {module}")
-    return Path(spec.origin)
+def _named(testbench: str) -> list[str]:
+    names = list(tests_of(testbench))
+    if not names:
+        raise InputError(f"there is no testbench {testbench}")
+    return names

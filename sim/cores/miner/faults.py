@@ -17,11 +17,6 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.cores.miner", "packer.words.valid & ~executor.loading", "packer.words.valid"),
         ("hdl.cores.miner", "replies.word.eq(registers.word)", "replies.word.eq(registers.word[1:])"),
     ],
-    "sign_search": [
-        ("hdl.cores.miner", "chosen.eq(of_search)", "chosen.eq(half)"),
-        ("hdl.cores.miner", "search.address.eq(Cat(*number, half))", "search.address.eq(Cat(*number, of_search))"),
-        ("hdl.cores.miner", "executor.scanned.eq(search.scanned)", "executor.scanned.eq(0)"),
-    ],
 }
 
 #: Faults that the sequence of vectors must find, and plain vectors do not, by what is wrong.

@@ -1,4 +1,4 @@
-"""Proof of the connections in the miner: row and query bytes on their way to the engine, and ends of loads."""
+"""Proof of the connections in miners: row and query bytes on their way to the engine, and ends of loads."""
 
 from __future__ import annotations
 
@@ -25,24 +25,12 @@ from ninefold.sim.formal.stand_ins import AnyCore
 from ninefold.sim.formal.streams import drive, follow
 from ninefold.spec.link import Design
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "connections"]
 
 _MINER = MinerParameters(
     dimensions=8, lanes=4, depth=3, k=2, clock_hz=12_000_000, window=2, buffer_bytes=64, reply_bytes=256
 )
-_SIGNS = MinerParameters(
-    dimensions=4,
-    lanes=8,
-    depth=3,
-    k=0,
-    clock_hz=100_000_000,
-    window=2,
-    buffer_bytes=64,
-    reply_bytes=256,
-    design="signs",
-    keep=3,
-)
-#: Bytes per word of either.
+#: Bytes per word of the miners that are proved.
 _SIZE = _MINER.word_nits // 2
 #: Bytes of grid values for a byte of packed nits, and how many may be inside the quantiser: more than are.
 _GRID_BYTES, _HELD_MOST = 4, 32
@@ -285,7 +273,7 @@ def _at(bits: Value, word: _Word) -> Value:
     return bits.word_select((_SIZE - word.count + word.place)[: len(word.place)], 8) == word.byte
 
 
-def _among_any(parameters: MinerParameters) -> Any:
+def _among_any(kind: type[Miner], parameters: MinerParameters) -> Any:
     """Build a miner of free parts except the packer, available as ``parts``."""
     parts: dict[str, Any] = {}
 
@@ -299,17 +287,29 @@ def _among_any(parameters: MinerParameters) -> Any:
 
         return make
 
-    core = with_parts(Miner, **{kind.__name__: anything(kind) for kind in _ANY})(parameters)
+    core = with_parts(kind, **{one.__name__: anything(one) for one in _ANY})(parameters)
     core.parts = parts
     return core
 
 
-def _proof(name: str, parameters: MinerParameters, waits: str) -> Proof:
-    """Return the proof of a design, with what the executor waits for before another format or a load."""
+def connections(core: str, kind: type[Miner], parameters: MinerParameters, waits: str) -> Proof:
+    """Return the proof of a miner.
+
+    Parameters
+    ----------
+    core : str
+        Name of the core.
+    kind : type
+        Its class.
+    parameters : MinerParameters
+        Its parameters; a word has two bytes.
+    waits : str
+        Reason why no query is on its way to the engine before another format or a load.
+    """
     shown = ("dimensions", "lanes", "depth", "keep" if parameters.keep else "k")
     return Proof(
-        "miner",
-        name,
+        core,
+        "search",
         "every byte of rows, and every byte of queries, packed or from the quantiser, reaches the engine in a word of "
         "its load or of its queries, once, in order and unchanged. `last` is on the word of the load's final byte, "
         "and on the word that ends an aborted load. Offers to the engine and to the host stay stable until accepted. "
@@ -321,20 +321,16 @@ def _proof(name: str, parameters: MinerParameters, waits: str) -> Proof:
         depth=2,
         cover=24,
         parameters={name: getattr(parameters, name) for name in shown},
-        make=lambda **_: _among_any(parameters),
+        make=lambda **_: _among_any(kind, parameters),
     )
 
 
 PROOFS = (
-    _proof(
-        "search",
+    connections(
+        "miner",
+        Miner,
         _MINER,
         "The executor first waits for all replies, and by the proofs of replies, top-k and similarity, no reply comes "
         "before the words of its query",
-    ),
-    _proof(
-        "sign_search",
-        _SIGNS,
-        "The executor first waits for all scans, and none ends before the words of its query have come",
     ),
 )
