@@ -178,6 +178,26 @@ def test_counters(board: Board) -> None:
         board.send()
 
 
+@pytest.mark.parametrize(("lanes", "depth"), [(4, 1), (8, 3)])
+def test_the_smallest_miners_and_tickets_that_begin_again(
+    lanes: int, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One candidate per ticket, by top-k of one row and by two scans; 1 follows a largest ticket of 3, not 65,535."""
+    for module in ("hdl.miner.candidates", "sim.golden.sign_board"):
+        monkeypatch.setattr(f"ninefold.{module}.TICKET_MAX", 3)
+    p = MinerParameters(dimensions=4, lanes=lanes, depth=depth, keep=1, window=2, **SIZES)
+    board = Board(p, Model(elaborate(Miner(p))))
+    board.load(depth)
+    for number in range(8):
+        board.candidates(1, masked=board.random.randrange(2), grid=board.random.random() < 0.5)
+        for ticket in range(5):
+            board.fetch(ticket)
+        board.fetch(number % 3 + 1, 0, 1)
+        answered = [reply.kind != ERROR for reply in board.send()[1:6]]
+        kept = {before % 3 + 1 for before in (number, number - 1) if before >= 0}
+        assert answered == [ticket in kept for ticket in range(5)]
+
+
 def test_queries_follow_one_another_as_the_estimate_says(board: Board) -> None:
     p = board.p
     board.load(p.depth)
