@@ -77,45 +77,7 @@ class Execution(wiring.Component):
 
     def __init__(self, parameters: MinerParameters) -> None:
         self._p = parameters
-        threshold = data.StructLayout({"index": 2, "value": 16})
-        slot = data.StructLayout({"slot": slot_bits(parameters)})
-        keep = range(parameters.keep + 1)
-        scans = {
-            "scan": Out(stream.Signature(data.StructLayout({"keep": keep, "masked": 1}), always_ready=True)),
-            "mask": Out(stream.Signature(FRAME_BYTE)),
-            "scanned": In(1),
-            "totals": In(data.ArrayLayout(keep, TICKETS)),
-        }
-        super().__init__(
-            {
-                **(scans if parameters.design == "signs" else {}),
-                "headers": In(stream.Signature(HEADER)),
-                "payload": In(stream.Signature(BYTE)),
-                "jobs": Out(stream.Signature(job_layout(parameters))),
-                "again": Out(stream.Signature(slot)),
-                "built": In(1),
-                "sent": In(1),
-                "sent_slot": In(slot_bits(parameters)),
-                "packed": Out(stream.Signature(FRAME_BYTE)),
-                "grid": Out(stream.Signature(BYTE)),
-                "threshold": Out(stream.Signature(threshold)),
-                "loading": Out(1),
-                "of_grid": Out(1),
-                "packing": In(1),
-                "restart": Out(1),
-                "flush": Out(1),
-                "flushed": In(1),
-                "write": Out(1),
-                "write_address": Out(6),
-                "write_word": Out(32),
-                "clear": Out(1),
-                "clear_epoch": Out(1),
-                "rows": Out(32),
-                "load_bytes": Out(32),
-                "load_check": Out(32),
-                "epoch": In(8),
-            }
-        )
+        super().__init__(_ports(parameters))
         self._states = OneHot()
         self._intake = Intake(parameters)
         self._way = Signal(5)
@@ -139,7 +101,7 @@ class Execution(wiring.Component):
         self._ticket, self._older, self._tickets_kept = Signal(16), Signal(16, reset_less=True), Signal(TICKETS)
         # Size of a mask, and the half of the store and the number of candidates of a FETCH.
         self._mask_bytes = Signal(range(parameters.mask_bytes + 1), reset_less=True)
-        self._fetched_half, self._total = Signal(reset_less=True), Signal(keep, reset_less=True)
+        self._fetched_half, self._total = Signal(reset_less=True), Signal(range(parameters.keep + 1), reset_less=True)
         # Minimal widths, because small devices are short of flip-flops.
         self._rows = Signal(range(parameters.depth + 1))
 
@@ -239,3 +201,44 @@ class Execution(wiring.Component):
             for kind, addresses in shown.items():
                 with m.If(self._is[kind] & ~self._refused):
                     m.d.sync += [job.address.eq(addresses.start), job.words.eq(len(addresses))]
+
+
+def _ports(parameters: MinerParameters) -> dict[str, wiring.Member]:
+    """Return the members of an executor."""
+    threshold = data.StructLayout({"index": 2, "value": 16})
+    slot = data.StructLayout({"slot": slot_bits(parameters)})
+    keep = range(parameters.keep + 1)
+    scans = {
+        "scan": Out(stream.Signature(data.StructLayout({"keep": keep, "masked": 1}), always_ready=True)),
+        "mask": Out(stream.Signature(FRAME_BYTE)),
+        "scanned": In(1),
+        "totals": In(data.ArrayLayout(keep, TICKETS)),
+    }
+    return {
+        **(scans if parameters.design == "signs" else {}),
+        "headers": In(stream.Signature(HEADER)),
+        "payload": In(stream.Signature(BYTE)),
+        "jobs": Out(stream.Signature(job_layout(parameters))),
+        "again": Out(stream.Signature(slot)),
+        "built": In(1),
+        "sent": In(1),
+        "sent_slot": In(slot_bits(parameters)),
+        "packed": Out(stream.Signature(FRAME_BYTE)),
+        "grid": Out(stream.Signature(BYTE)),
+        "threshold": Out(stream.Signature(threshold)),
+        "loading": Out(1),
+        "of_grid": Out(1),
+        "packing": In(1),
+        "restart": Out(1),
+        "flush": Out(1),
+        "flushed": In(1),
+        "write": Out(1),
+        "write_address": Out(6),
+        "write_word": Out(32),
+        "clear": Out(1),
+        "clear_epoch": Out(1),
+        "rows": Out(32),
+        "load_bytes": Out(32),
+        "load_check": Out(32),
+        "epoch": In(8),
+    }
