@@ -119,7 +119,7 @@ def test_what_stands_in_for_a_board_is_said(ninefold: Run, indexed: Path, monkey
 def test_vectors_without_an_index(ninefold: Run, vectors: Path) -> None:
     queries = np.load(vectors)[[5, 9, 11]]
     np.save("queries.npy", queries)
-    result = ninefold("board", "query", SIMULATED, vectors, "queries.npy", "-k", "2", "--csv")
+    result = ninefold("board", "query", SIMULATED, vectors, "queries.npy", "-k", "2", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [(row["query"], row["rank"]) for row in rows] == [(str(q), str(r)) for q in range(3) for r in (1, 2)]
     assert [row["row"] for row in rows[::2]] == ["5", "9", "11"]
@@ -158,14 +158,14 @@ def test_a_text(ninefold: Run, notes: Path) -> None:
             "a board searches an index or a .npy file of vectors, not 'notes.jsonl'; `ni",
         ),
         (("query", SIMULATED, "v.npy", "rain"), 2, "error: v.npy holds vectors: search it with a .npy file or the num"),
-        (("query", SIMULATED, "v", "3", "--json", "--csv"), 2, "--json and --csv exclude each other"),
+        (("query", SIMULATED, "v", "3", "--queries", "-"), 2, "give either QUERY or --queries"),
         (("load", SIMULATED, "w"), 2, "there is no index "),
         (("load", "tcp://127.0.0.1:1", "v"), 2, "nothing answers at tcp://127.0.0.1:1: Connection refused"),
         (("query", SIMULATED, "v", "3", "-k", "10"), 2, "at most 8 results per query, not 10"),
         (("query", SIMULATED, "v", "200"), 2, "row must be 0 to 199, not 200"),
         (("query", SIMULATED, "v", "rain", "-k", "2"), 2, "search it with a .npy file or the number of a row"),
         (("query", SIMULATED, "v", "v/wide.npy", "-k", "2"), 2, "the queries have 3 dimensions, the index 16"),
-        (("query", SIMULATED, "v", "v/none.npy", "-k", "2"), 2, "the queries must be 1 or more"),
+        (("query", SIMULATED, "v", "v/none.npy", "-k", "2"), 2, "must have shape (N, D), with N from 1, not (0, 16)"),
         (("query", SIMULATED, "v", "3", "--digest", "ab"), 2, "a digest must be 64 hexadecimal digits"),
         (("query", SIMULATED, "v", "3", "-k", "2", "--digest", "ab" * 32), 3, "where abababababababab is expected"),
         (
