@@ -12,7 +12,7 @@ class SignMiner(Miner):
     """Miner of the design ``signs``: its queries leave candidates to fetch.
 
     A query is scanned while the next one is received, and its candidates are read from a memory of two scans.
-    Throughput and latency of scans are those of ``ninefold.hdl.miner.search.scan_cycles``; the reply to a READ begins
+    ``ninefold.hdl.miner.search.scan_cycles`` gives throughput and latency of scans; the reply to a READ begins
     as in a :class:`~ninefold.hdl.cores.miner.Miner`. A reply to a FETCH takes 4 bytes per candidate.
 
     Parameters and members are as in :class:`~ninefold.hdl.cores.miner.Miner`.

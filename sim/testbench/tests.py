@@ -9,7 +9,7 @@ __all__ = ["tests_of"]
 
 
 def tests_of(testbench: str) -> Mapping[str, str]:
-    """Return the tests of a testbench, those of another testbench that it imports first.
+    """Return the tests of a testbench, first the tests of another testbench that it imports.
 
     Parameters
     ----------
