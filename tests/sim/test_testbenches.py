@@ -35,6 +35,18 @@ MINER = {
     "clock_hz": 100_000_000,
     "count_from": -100,
 }
+SIGN_MINER = {
+    "dimensions": 16,
+    "lanes": 4,
+    "depth": 9,
+    "keep": 3,
+    "mode": "tanh",
+    "window": 4,
+    "buffer_bytes": 128,
+    "reply_bytes": 256,
+    "clock_hz": 24_000_000,
+    "count_from": -100,
+}
 #: More parameters of some cores than the smallest.
 MORE: list[tuple[str, Mapping[str, Any]]] = [
     *((core, streams.parameters) for core, streams in STREAMS.items()),
@@ -53,6 +65,10 @@ MORE: list[tuple[str, Mapping[str, Any]]] = [
     ("threshold_select", {"dimensions": 5, "keep": 12, "rows": 4, "depth": 30}),
     ("uart_receiver", {"divisor": 4}),
     ("miner", MINER),
+    # Selection by insertion, by the array of top-k, and by two scans.
+    ("sign_miner", SIGN_MINER),
+    ("sign_miner", SIGN_MINER | {"dimensions": 8, "lanes": 8, "mode": "linear", "clock_hz": 100_000_000}),
+    ("sign_miner", find_core("sign_miner").core.mutated),
 ]
 CONFIGURATIONS = [
     *MORE,
