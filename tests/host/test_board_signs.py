@@ -90,6 +90,17 @@ def test_masks_over_parts_and_empty_parts() -> None:
                 assert model.loads == loads
 
 
+@pytest.mark.parametrize(("request_max", "how"), [(75, ", queries quantised on the host"), (76, "")])
+def test_a_simulated_board_quantises_if_grid_values_and_the_mask_fit(request_max: int, how: str) -> None:
+    """32 grid values and the mask of 64 rows take 76 bytes."""
+    data, allowed = database(150), np.full(19, 0x2A, np.uint8)
+    call = CANDIDATES.bind({"q": queries(3), "database": data, "allowed": allowed}, {"keep": 20})
+    with listening(signs(request_max=request_max), 1) as url, opened(f"{url}{KNOWN}") as device:
+        device.simulated = True
+        answer = check(device, call)
+    assert answer.path.endswith(f" in Verilator{how}")
+
+
 @pytest.mark.parametrize(
     ("model", "operator", "options", "message"),
     [

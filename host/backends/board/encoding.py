@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.drivers.protocol import Identity
+from ninefold.drivers.queries import query_fits
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import grid, quantise
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
@@ -22,8 +23,8 @@ __all__ = ["encoded"]
 def encoded(device: BoardDevice, call: Call, identity: Identity) -> tuple[npt.NDArray[Any], str]:
     """Return the queries of a call for a board, and the end of the answer's path, which tells who quantised them.
 
-    A simulated board serves verification, so it quantises the queries itself. Over a real link nits take a quarter of
-    the bytes, so the host quantises if the board accepts nits.
+    A simulated board serves verification, so it quantises the queries itself, unless grid values and a mask exceed a
+    request. Over a real link nits take a quarter of the bytes, so the host quantises if the board accepts nits.
 
     Returns
     -------
@@ -34,6 +35,8 @@ def encoded(device: BoardDevice, call: Call, identity: Identity) -> tuple[npt.ND
     """
     attributes, q = call.database().attributes, np.asarray(call.arguments["q"])
     scale, mode = float(attributes["scale"]), attributes["mode"]
-    if FORMAT_GRID in identity.formats and (device.simulated or FORMAT_PACKED not in identity.formats):
+    mask_bytes = 0 if call.arguments["allowed"] is None else (min(identity.depth, call.sizes["N"]) + 7) // 8
+    fits = device.simulated and query_fits(identity, FORMAT_GRID, mask_bytes)
+    if fits or FORMAT_PACKED not in identity.formats:
         return grid(q, scale), ""
     return pack(quantise(q, scale, mode)), ", queries quantised on the host"  # type: ignore[arg-type]
