@@ -362,7 +362,7 @@ _SIGNS_CLAIM = (
     "CANDIDATES starts one scan, with its number of rows and its mask, while all replies are built and, in "
     "another format than the one before, no scan is in progress; never more than two are. Its reply has the next "
     "ticket, and the last two are kept until a load or a reset. The bytes after the query are forwarded as its mask. "
-    "A FETCH is decided when the scan of its ticket is complete, and its reply has the total of that scan, and "
+    "A FETCH is decided as soon as the scan of its ticket is complete, and its reply has the total of that scan, and "
     "candidates from the half of the store that the scan wrote. This holds if scans end in the order of their start, "
     "and the total of each half changes only when a scan into it ends"
 )

@@ -63,6 +63,7 @@ def scan_states(m: Module, core: Any, inside: Inside, it: Request, kept: Kept) -
         return Cat(*(states[name] for name in names)).any()
 
     _tickets(m, core, kept, at)
+    _prompt(m, core, it, kept, at)
     _candidates(m, core, inside, it, at)
     _fetches(m, core, inside, it, kept, at)
 
@@ -87,6 +88,19 @@ def _tickets(m: Module, core: Any, kept: Kept, at: Any) -> None:
         # Of replies and scans there are none if the registers say so, except right after a job.
         Assert(at("DRAIN", "NEXT") | ~mine["_built"] | (mine["_waiting"] == 0)),
         Assert(at("JOB", "OFFER") | ~mine["_quiet"] | (mine["_running"] == 0)),
+    ]
+
+
+def _prompt(m: Module, core: Any, it: Request, kept: Kept, at: Any) -> None:
+    """Assert that a scan starts two cycles after it may, and that a FETCH waits for no other scan than its own."""
+    scans = _scans(kept)
+    overlaps = (scans.running == 1) & (core.of_grid == it.form[0])
+    may = at("CANDIDATES WAIT") & (kept.waiting == 0) & ((scans.running == 0) | overlaps)
+    might, waited, complete = (Signal(name=name) for name in ("scan_might_start", "scan_waited", "fetch_complete"))
+    m.d.sync += [might.eq(may), waited.eq(may & might), complete.eq(at("FETCH WAIT") & it.complete)]
+    m.d.comb += [
+        Assert(~waited | ~at("CANDIDATES WAIT"), "a scan waits that may start"),
+        Assert(~complete | ~at("FETCH WAIT"), "a FETCH waits although its scan is complete"),
     ]
 
 
