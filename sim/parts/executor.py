@@ -385,7 +385,7 @@ def _proof(name: str, claim: str, parameters: MinerParameters, cover: int) -> Pr
 
 PROOFS = (
     _proof("requests", _CLAIM, _MINER, 80),
-    _proof("scans", _SIGNS_CLAIM, _SIGNS, 100),
+    _proof("scans", _SIGNS_CLAIM, _SIGNS, 48),
 )
 
 #: Faults that a proof must find, by the name of the proof.

@@ -50,8 +50,7 @@ def scanning(m: Module, core: Any, it: Request, kept: Kept) -> None:
             ~scans.tickets[1] | scans.tickets[0] & (scans.ticket == Mux(scans.older == TICKET_MAX, 1, scans.older + 1))
         ),
         Assert(~scans.tickets[0] | (scans.ticket != 0)),
-        Cover(core.jobs.valid & it.sound & (it.kind == Kind.FETCH) & it.is_older & (it.counted == 2)),
-        Cover(core.mask.valid & core.of_grid & (scans.running == 2)),
+        Cover(core.mask.valid & core.mask.ready & (scans.running == 1)),
     ]
 
 
