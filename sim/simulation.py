@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ninefold.sim.simulators import SIMULATORS, Outcome, Simulator, find_simulator
-from ninefold.sim.testbench.tests import tests_of
+from ninefold.sim.testbench.tests import named_tests
 from ninefold.sim.waveforms import FORMATS, check_format
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
@@ -97,7 +97,7 @@ def simulate(
         raise InputError(f"seed must be at least 0, not {seed}")
     entry = find_core(core)
     testbench = part_path(core, "testbench")
-    there = tests_of(testbench)
+    there = named_tests(testbench)
     for test in tests:
         if test not in there:
             raise InputError(f"the testbench of {entry.name} has no test {test!r}, only {', '.join(there)}")

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ninefold.sim.mutation.mutant_runner import VARIABLE
 from ninefold.sim.simulators import Simulator
-from ninefold.sim.testbench.tests import tests_of
+from ninefold.sim.testbench.tests import named_tests
 from ninefold.spec.errors import InputError, ToolError
 from ninefold.spec.sources import sources_of
 
@@ -137,7 +137,7 @@ def code_of(path: Path) -> str:
 
 
 def _named(testbench: str) -> list[str]:
-    names = list(tests_of(testbench))
+    names = list(named_tests(testbench))
     if not names:
         raise InputError(f"there is no testbench {testbench}")
     return names

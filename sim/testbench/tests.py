@@ -5,10 +5,10 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["tests_of"]
+__all__ = ["named_tests"]
 
 
-def tests_of(testbench: str) -> Mapping[str, str]:
+def named_tests(testbench: str) -> Mapping[str, str]:
     """Return the tests of a testbench, first the tests of another testbench that it imports.
 
     Parameters
@@ -27,7 +27,7 @@ def tests_of(testbench: str) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for node in ast.parse(Path(spec.origin).read_text()).body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.endswith(".testbench"):
-            others = tests_of(node.module)
+            others = named_tests(node.module)
             found |= {alias.name: others[alias.name] for alias in node.names if alias.name in others}
         elif isinstance(node, ast.AsyncFunctionDef) and any(_is_test(one) for one in node.decorator_list):
             found[node.name] = testbench

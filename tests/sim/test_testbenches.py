@@ -15,6 +15,7 @@ from ninefold.sim.faults import StreamFaults
 from ninefold.sim.simulation import repeat_command, simulate
 from ninefold.sim.simulators import Outcome, find_simulator
 from ninefold.sim.testbench.fields import VARIABLE
+from ninefold.sim.testbench.tests import named_tests
 from tests.sim.stream_faults import FAULTS, wrapped
 
 #: Streams that a wrapper spoils, of each core that has them.
@@ -93,6 +94,15 @@ def test_core_passes_its_testbench(core: str, parameters: Mapping[str, Any], sim
     assert messages == {}, f"repeat with: {again}; waveform: {report.waveform}"
     assert len(report.outcomes) >= (len(tests) or 3)
     assert list(tmp_path.iterdir()) == [], "a run that passes leaves nothing behind"
+
+
+def test_tests_of_a_testbench_are_its_own_and_those_it_imports_from_another() -> None:
+    miner, signs = (f"ninefold.sim.cores.{core}.testbench" for core in ("miner", "sign_miner"))
+    found = named_tests(signs)
+    assert (found["latency"], found["masks"]) == (miner, signs)
+    assert set(found.values()) == {miner, signs}
+    assert set(named_tests(miner).values()) == {miner}
+    assert named_tests("ninefold.sim.cores.sign_miner.requests") == {}
 
 
 def spoilt(core: str, design: str, test: str, plusargs: list[str]) -> Outcome:
