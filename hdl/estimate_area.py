@@ -43,6 +43,7 @@ REPORTED: Final[Mapping[str, str]] = MappingProxyType(
         "ICESTORM_LC": "packed",
         "ICESTORM_RAM": "SB_RAM40_4K",
         "ICESTORM_SPRAM": "SB_SPRAM256KA",
+        "LUT4": "packed",
         "TRELLIS_COMB": "packed",
     }
 )
