@@ -145,7 +145,9 @@ def chosen(settings: Iterable[Setting], recall: float) -> Setting:
         raise InputError(f"recall must be above 0 and at most 1, not {recall!r}")
     known = tuple(settings)
     if not known:
-        raise InputError("no recall was measured when this index was built: rebuild it, with its float vectors")
+        raise InputError(
+            f"no recall was measured when this index was built: that takes float vectors and more than {_K * _RERANK} rows"
+        )
     for setting in known:
         if setting.recall >= recall:
             return setting
