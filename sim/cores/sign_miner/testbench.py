@@ -27,7 +27,7 @@ from ninefold.sim.cores.miner.testbench import (
     writes,
 )
 from ninefold.sim.cores.sign_miner.requests import SignTestbench
-from ninefold.sim.golden.link import encoded, following, receive
+from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.testbench.streams import PATTERNS, always, blocked
 from ninefold.spec.link import LOAD_FINAL, TICKETS, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY
@@ -185,29 +185,6 @@ async def each_request_while_rows_are_scanned(dut: Any) -> None:
             tb.load(tb.depth)
         tb.query(1, tb.keep, grid=True)
         await tb.finish(settle=1)
-    await tb.finish()
-
-
-@cocotb.test()
-async def requests_whose_crcs_differ_in_a_bit(dut: Any) -> None:
-    """A request in the slot of a kept reply is executed although its CRC is another one in a single bit."""
-    tb = await started(dut)
-    head = bytes([Kind.READ, tb.sequence, 0, 0])
-    tb.sequence += 1
-    check = tb.random.getrandbits(32)
-    for bit in range(33):
-        tb.rx.send(encoded(head + following(head, check)))
-        check ^= 1 << bit % 32
-    await tb.finish()
-
-
-@cocotb.test()
-async def every_bit_of_a_count_counts(dut: Any) -> None:
-    """A WRITE of one word is refused if any other bit of its count is set."""
-    tb = await started(dut)
-    for bit in range(1, 16):
-        tb.request(Kind.WRITE, struct.pack("<HHI", _THRESHOLD, 1 | 1 << bit, 7))
-    tb.read(_THRESHOLD)
     await tb.finish()
 
 
