@@ -146,7 +146,8 @@ def chosen(settings: Iterable[Setting], recall: float) -> Setting:
     known = tuple(settings)
     if not known:
         raise InputError(
-            f"no recall was measured when this index was built: that takes float vectors and more than {_K * _RERANK} rows"
+            "no recall was measured when this index was built: that takes float vectors, and more than"
+            f" {_K * _RERANK} rows"
         )
     for setting in known:
         if setting.recall >= recall:
