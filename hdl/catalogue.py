@@ -4,7 +4,6 @@ import importlib
 import inspect
 import os
 import pkgutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 from ninefold.hdl import cores
@@ -25,9 +23,6 @@ __all__ = ["GROUP", "CatalogueEntry", "core_names", "find_core", "is_path", "mak
 
 #: Entry points of cores in other packages: ``NAME = "PACKAGE"``.
 GROUP: Final = "ninefold.cores"
-
-# Cores may be constructed only to inspect their ports, of which Amaranth would warn at exit.
-warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 
 @dataclass(frozen=True)
