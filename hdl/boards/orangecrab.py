@@ -27,8 +27,9 @@ BOARD = FpgaBoard(
     "8",
     "ecp5",
     48_000_000,
+    100_000_000,
     _Platform,
-    {100_000_000: ecp5_pll(48_000_000, divide=12, multiply=25, output_divide=6)},
+    ecp5_pll(48_000_000, divide=12, multiply=25, output_divide=6),
     gated=True,
-    aim=1.1,
+    aim_hz=110_000_000,
 )

@@ -68,9 +68,7 @@ def _judged(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
     operators: list[str] = []
     cores: list[str] = []
     for package in packages or (*PACKAGES, *installed):
-        if package.endswith(".py"):
-            cores.append(package)
-        elif "/" in package:
+        if "/" in package:
             parts = {path.stem for path in Path(package).glob("*.py")}
             if not parts & {"signature", "core"}:
                 operators.append(add(Path(package)).name)  # it says what is missing

@@ -1,1 +1,0 @@
-"""Parts of the core `ninefold.hdl.cores.threshold_select`."""
