@@ -28,6 +28,9 @@ from .tasks import Job, Pending, Queue
 
 __all__ = ["Worker"]
 
+#: Longest wait for a thread without a look at its limit, in seconds.
+_GLANCE_S = 0.1
+
 
 class Worker:
     """Worker that runs the jobs of one device on its own thread, which starts with the first job.
@@ -217,8 +220,9 @@ class Worker:
                 return
             if until <= self._context.clock():
                 return
-            # The supervisor gives up the call at its limit; the margin leaves it time to do so.
-            thread.join(None if left == float("inf") else max(left, 0.0) + 0.01)
+            # The supervisor gives up the call at its limit; the margin leaves it time to do so. The thread may begin
+            # another call meanwhile, such as closing the device, with a limit of its own.
+            thread.join(min(max(left, 0.0) + 0.01, _GLANCE_S))
 
     def run_lent(self, running: Running) -> None:
         """Run the result of `lend` on the caller's thread, which an interrupt can leave at once."""

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from ninefold.host.scheduler import Scheduler
+from ninefold.host.scheduler.worker import Worker
 from ninefold.sim import golden
 from ninefold.spec.data import Answer, Result
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError
@@ -205,13 +206,23 @@ def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatc
     assert gpu.opened[1].loads == [DATA.digest]
 
 
-def test_closing_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pause_s", [0.0, 0.3])
+def test_closing_that_hangs_is_given_up(pause_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ninefold.host.scheduler.execution.CLOSE_S", 0.1)
     release = threading.Event()
+    retire = Worker._retire
+
+    def later(worker: Worker, *, lent: bool = False) -> bool:
+        # A busy machine may begin to close the device when the scheduler already waits for the thread.
+        if worker.name == "gpu":
+            time.sleep(pause_s)
+        return retire(worker, lent=lent)
+
+    monkeypatch.setattr(Worker, "_retire", later)
 
     def hook(method: str) -> None:
         if method == "close":
-            release.wait(30)
+            release.wait(5)
 
     gpu = Fake("gpu", raises(LostDeviceError("gone")), rating=9, hook=hook)
     s = Scheduler(backends=backends(cpu(), gpu), costs=None)
