@@ -55,13 +55,14 @@ def sleeps(process: int) -> bool:
 def test_a_command_that_is_told_to_end_ends_its_tools(who: str) -> None:
     with subprocess.Popen([sys.executable, "-c", WAITING[who]]) as command:
         try:
-            while not any(map(sleeps, found := descendants(command.pid))):
+            while not (tools := list(filter(sleeps, found := descendants(command.pid)))):
                 assert command.poll() is None
                 time.sleep(0.05)
             command.send_signal(signal.SIGTERM)
             assert command.wait(60) == 128 + signal.SIGTERM
         finally:
             command.kill()
+    assert not [tool for tool in tools if Path(f"/proc/{tool}").exists()]
     # What only tidies up after the others may end a little later.
     limit = time.monotonic() + 60
     while left := [process for process in found if Path(f"/proc/{process}").exists()]:

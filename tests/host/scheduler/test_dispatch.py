@@ -222,7 +222,7 @@ def test_closing_that_hangs_is_given_up(pause_s: float, monkeypatch: pytest.Monk
 
     def hook(method: str) -> None:
         if method == "close":
-            release.wait(5)
+            release.wait(30)
 
     gpu = Fake("gpu", raises(LostDeviceError("gone")), rating=9, hook=hook)
     s = Scheduler(backends=backends(cpu(), gpu), costs=None)
