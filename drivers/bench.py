@@ -23,7 +23,7 @@ class Measured:
     Attributes
     ----------
     rows, queries, k : int
-        Size of the search.
+        Size of the search; k is the number of candidates on a board of design signs.
     load_s : float
         Time to fill the store, in seconds.
     search_s : float
@@ -31,13 +31,14 @@ class Measured:
     cycles_a_query : float
         Clock cycles between queries, from the board's counter, including waiting.
     scoring_cycles : int
-        Cycles needed to score all rows: rows * dimensions / lanes.
+        Cycles needed to score all rows once: rows * dimensions / lanes. A scan of signs may score them twice.
     clock_hz : int
         Nominal clock of the board, in Hz.
     queries_a_second : float
         Queries per second at the nominal clock, also for a virtual board, which takes longer.
     link_share : float
-        Fraction of the cycles in which no row was scored.
+        Fraction of the cycles beyond `scoring_cycles`: waiting for the link and, on a board that scans signs, filling
+        tables and the second scan.
     query_bytes, line_bytes : int
         Bytes of the queries' nits, and all bytes sent to the board meanwhile: frames, repeats and two requests for
         statistics.
@@ -69,9 +70,10 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     Raises
     ------
     UnsupportedError
-        `k` exceeds the board's k.
+        `k` exceeds the board's k, or its keep if it scans signs.
     """
-    board.check_k(k)
+    signs = board.identity.design == "signs"
+    (board.check_keep if signs else board.check_k)(k)
     identity, rng = board.identity, np.random.default_rng(_SEED)
     nits = rng.integers(NIT_MIN, NIT_MAX, (identity.depth + queries, identity.dimensions), np.int8, endpoint=True)
     packed = pack(nits)
@@ -79,7 +81,8 @@ def measure(board: Board, queries: int, k: int) -> Measured:
     board.load(packed[: identity.depth], identity.dimensions)
     loaded = time.perf_counter()
     line_bytes = board.link_statistics.bytes_out
-    cycles = board.search(packed[identity.depth :], k).cycles / queries
+    asked = packed[identity.depth :]
+    cycles = (board.candidates(asked, k) if signs else board.search(asked, k)).cycles / queries
     searched = time.perf_counter()
     line_bytes = board.link_statistics.bytes_out - line_bytes
     query_bytes = queries * identity.row_bytes

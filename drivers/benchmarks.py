@@ -35,7 +35,7 @@ def _measure(request: Request) -> list[Figure]:
         bare, _, digest = name.partition("#")
         board = open_board(bare, digest=digest)
         try:
-            k = min(_K, board.identity.k)
+            k = min(_K, board.identity.results)
             measured = [measure(board, queries, k) for _ in range(_REPETITIONS)]
         finally:
             board.close()

@@ -26,6 +26,9 @@ _PATIENCE_S = 0.005
 #: Number of replies of another epoch to one request, each after a repeat, that proves a reset.
 _FOREIGN = 3
 _READ_BYTES = 1 << 16
+#: Requests for the database of an epoch; and requests whose replies count only if they are of that epoch.
+_OF_EPOCH = frozenset({Kind.QUERY, Kind.CANDIDATES})
+_ANSWERED_IN_EPOCH = _OF_EPOCH | {Kind.FETCH}
 
 
 class RefusedError(DeviceError):
@@ -151,7 +154,7 @@ class Link:
     Attributes
     ----------
     epoch : int
-        Epoch of QUERY requests and their replies.
+        Epoch of QUERY and CANDIDATES requests, and of the replies to these and to FETCH.
     window : int
         Maximum number of requests in flight; 1 until the board has reported its window.
     statistics : LinkStatistics
@@ -253,7 +256,7 @@ class Link:
         request = next(waiting, None)
         if request is None:
             return False
-        epoch = self._epoch if request.kind == Kind.QUERY else 0
+        epoch = self._epoch if request.kind in _OF_EPOCH else 0
         data = encode(Frame(request.kind, self._sequence, 0, epoch, request.payload))
         self._sendings += 1
         pending.append(_Pending(request, self._sequence, data, self._sendings, self._sendings, self._clock()))
@@ -323,7 +326,7 @@ class Link:
         if one is None or item.kind not in (one.request.kind | REPLY, ERROR):
             self.statistics.late += 1
             return False
-        if one.request.kind == Kind.QUERY and item.epoch != self._epoch:
+        if one.request.kind in _ANSWERED_IN_EPOCH and item.epoch != self._epoch:
             self._foreign(one, item.epoch)
             return False
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ninefold.drivers.link import TIMEOUT_S, TRIES
 from ninefold.drivers.protocol import encode, requests
 from ninefold.spec.link import (
+    ACCEPTED,
     BODY_MAX,
     CHECKS,
     COMMANDS,
@@ -77,7 +78,7 @@ def _requests_and_replies() -> str:
 | type | one of the commands below | the request's + 0x{REPLY:02x}, or 0x{ERROR:02x} |
 | sequence | one more than in the previous request, modulo 256 | the request's |
 | priority | 0 if it does not matter | the request's; boards serve in the order of arrival |
-| epoch | in a QUERY: the epoch of the database to search; otherwise 0 | the board's after execution of the request |
+| epoch | in a QUERY or CANDIDATES: the epoch of the database; otherwise 0 | the board's after execution |
 
 **Window.** A client may have up to W requests in flight (register `window`, at most {WINDOW_MAX}). It sends request
 s + W only after request s is answered or abandoned. Until it knows W, it uses 1. New requests are executed and answered
@@ -101,7 +102,8 @@ reply, was lost: repeat that request immediately. Discard replies without an out
 
 **Time before a repeat.** Wait longer than the slowest reply can take. Add the time of all bytes in flight in both
 directions (10 bit times per byte on a UART), up to 16 ms for a USB serial chip, and `depth` x `dimensions` / `lanes`
-cycles of `clock_hz` for each query in flight. A simulated board is slower than its clock. If nothing is known about
+cycles of `clock_hz` for each query in flight. For each CANDIDATES in flight, add three times as many cycles and a
+thousand, because its rows may be scanned twice. A simulated board is slower than its clock. If nothing is known about
 the board, wait {TIMEOUT_S:g} s, and treat the link as dead after {TRIES} tries. A repeat sent too early is harmless: it
 is dropped, or answered again.
 
@@ -110,15 +112,21 @@ is dropped, or answered again.
 
 **Epochs.** The board copies its register `epoch` into every reply. It is 0 after power-on, after a reset, and from
 the start of a load. After a load, the client writes an epoch from 1 to 255 that differs from the previous one. It
-discards any reply to a QUERY with another epoch. If such replies continue, the board was reset, or loaded by another
-client: the client sends IDENTIFY and loads the database again.
+discards any reply to a QUERY, CANDIDATES or FETCH with another epoch. If such replies continue, the board was reset, or
+loaded by another client: the client sends IDENTIFY and loads the database again.
 
 **Loading.** Send the rows as LOADs in order, starting at offset 0, with the last block marked final. Then compare
 `rows`, `load_bytes` and `load_check` with the rows sent, and write `epoch`. If a board may have other clients, send
 IDENTIFY before each load, and choose an epoch that differs from your last one and from the board's. Several LOADs may
 be in flight. If one is lost, the later ones are refused with OFFSET: continue with new requests from the offset in the
 detail. If `load_bytes` is above 0 and `epoch` is 0, a load is in progress or its epoch was not written: load the
-database again."""
+database again.
+
+**Scanning.** FETCH the candidates of a query with the ticket in the reply to its CANDIDATES. The board scans for one
+query while the candidates of the previous one are fetched, so send the CANDIDATES of query i + 1 before the FETCHes of
+query i. A FETCH may be sent before the reply that names its ticket, because tickets count up. Compare the ticket with
+the one in that reply: they differ if a request was lost or another client uses the board. Then, and after a refusal
+with TICKET, or with RANGE although the query has as many candidates, send the CANDIDATES again."""
 
 
 def _commands() -> str:
@@ -143,12 +151,22 @@ A refused request has no effect.
 
 ### Order of the checks
 
-An unknown type is refused with KIND. Other requests are checked in this order, and the refusal gives the first check
-that fails:
+A type that the board's design does not accept is refused with KIND: {_designs()}.
+
+Other requests are checked in this order, and the refusal gives the first check that fails:
 
 | request | check | refused if |
 | --- | --- | --- |
 {_checks()}"""
+
+
+def _designs() -> str:
+    own = {design: [kind.name for kind in Kind if kind in kinds] for design, kinds in ACCEPTED.items()}
+    shared = set.intersection(*(set(names) for names in own.values()))
+    return " and ".join(
+        f"only a board of design {design} accepts {' and '.join(name for name in names if name not in shared)}"
+        for design, names in own.items()
+    )
 
 
 def _checks() -> str:
@@ -166,6 +184,8 @@ def _values() -> str:
 - Pad a vector of fewer dimensions than the board's with zero nits or zero grid values, which change no score.
 - **Scores** are dot products of nits. Results are the largest scores in descending order; of equal scores, the lower
   id comes first.
+- **Coarse scores** (CANDIDATES and FETCH) are sums over the dimensions: the nit of the query if the nit of the row is
+  at least 0, otherwise its negation.
 - Load and search a database of more rows than `depth` part by part, and merge the results by (score descending, row
   ascending)."""
 

@@ -140,14 +140,16 @@ def checked(name: str, folder: Path, force: bool = False) -> tuple[Manifest, Pat
 
 
 def full_name(name: str, folder: Path) -> str:
-    """Return ``BOARD/CONFIG`` for the name of a board with one known configuration; return other names unchanged.
+    """Return ``BOARD/CONFIG`` for the name of a board; return other names unchanged.
+
+    A board stands for its only bitstream in the folder or, if there is none, for its only known configuration.
 
     Parameters
     ----------
     name : str
         ``BOARD`` or ``BOARD/CONFIG``.
     folder : Path
-        Output folder of ``ninefold build``; its bitstreams count as known.
+        Output folder of ``ninefold build``.
 
     Raises
     ------
@@ -156,7 +158,8 @@ def full_name(name: str, folder: Path) -> str:
     """
     if name not in LOADERS:
         return name
-    found = [one for one in _known(folder) if one.partition("/")[0] == name]
+    found = sorted(f"{name}/{one.stem}" for one in (folder / name).glob("*.json"))
+    found = found or [one for one in _known(folder) if one.partition("/")[0] == name]
     if len(found) > 1:
         raise InputError(f"{name} has several configurations, name one: {', '.join(found)}")
     return found[0] if found else name

@@ -13,9 +13,17 @@ from ninefold.drivers.protocol import Identity, QueryReply, replies, requests
 from ninefold.numerics.nits import check, widened
 from ninefold.spec.errors import InputError, UnsupportedError
 from ninefold.spec.formats import GRID_MAX
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, Kind
+from ninefold.spec.link import CANDIDATE_BYTES, FORMAT_GRID, FORMAT_PACKED, PREFIX_BYTES, RESULT_BYTES, Kind
 
-__all__ = ["as_grid", "check_packed", "encode_queries", "queries_a_frame", "query_requests"]
+__all__ = [
+    "as_grid",
+    "candidates_a_frame",
+    "check_packed",
+    "encode_queries",
+    "queries_a_frame",
+    "query_fits",
+    "query_requests",
+]
 
 
 def check_packed(name: str, packed: npt.NDArray[Any], dimensions: int, identity: Identity) -> None:
@@ -82,7 +90,7 @@ def as_grid(packed: npt.NDArray[np.uint8], thresholds: Sequence[int]) -> npt.NDA
 
 def queries_a_frame(identity: Identity, form: int, kept: int) -> int:
     """Return the number of queries with `kept` results that fit into a frame; raise `UnsupportedError` if none does."""
-    size = 2 * identity.dimensions if form == FORMAT_GRID else identity.row_bytes
+    size = _query_bytes(identity, form)
     there = (identity.request_max - PREFIX_BYTES) // size
     back = (identity.reply_max - PREFIX_BYTES) // (RESULT_BYTES * kept)
     if there < 1 or back < 1:
@@ -91,6 +99,29 @@ def queries_a_frame(identity: Identity, form: int, kept: int) -> int:
             f" bytes to the board and {identity.reply_max} from it"
         )
     return min(there, back, 255)
+
+
+def candidates_a_frame(identity: Identity, form: int, mask_bytes: int) -> int:
+    """Return the number of candidates that fit into a frame from the board.
+
+    Raises
+    ------
+    UnsupportedError
+        A query with a mask of `mask_bytes` does not fit into a frame to the board.
+    """
+    if not query_fits(identity, form, mask_bytes):
+        size = _query_bytes(identity, form)
+        raise UnsupportedError(
+            f"a query of {size} bytes with a mask of {mask_bytes} does not fit the board's frames of"
+            f" {identity.request_max} bytes"
+        )
+    return (identity.reply_max - PREFIX_BYTES) // CANDIDATE_BYTES
+
+
+def query_fits(identity: Identity, form: int, mask_bytes: int) -> bool:
+    """Return True if the board accepts the format, and a query in it, with a mask, fits into a frame to the board."""
+    size = PREFIX_BYTES + _query_bytes(identity, form) + mask_bytes
+    return form in identity.formats and size <= identity.request_max
 
 
 def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int) -> Iterator[Request[QueryReply]]:
@@ -103,6 +134,10 @@ def query_requests(form: int, data: npt.NDArray[np.uint8], each: int, kept: int)
         some = data[first : first + each]
         payload = requests.query(form, len(some), kept, some.tobytes())
         yield Request(Kind.QUERY, payload, parse(len(some)))
+
+
+def _query_bytes(identity: Identity, form: int) -> int:
+    return 2 * identity.dimensions if form == FORMAT_GRID else identity.row_bytes
 
 
 def _check_dimensions(dimensions: int, identity: Identity) -> None:

@@ -4,7 +4,6 @@ import importlib
 import inspect
 import os
 import pkgutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 from ninefold.hdl import cores
@@ -25,9 +23,6 @@ __all__ = ["GROUP", "CatalogueEntry", "core_names", "find_core", "is_path", "mak
 
 #: Entry points of cores in other packages: ``NAME = "PACKAGE"``.
 GROUP: Final = "ninefold.cores"
-
-# Cores may be constructed only to inspect their ports, of which Amaranth would warn at exit.
-warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,12 @@ class CatalogueEntry:
     home: str
 
     @property
+    def absolute(self) -> str:
+        """Word that names the core in any folder."""
+        place, colon, member = self.given.partition(":")
+        return f"{Path(place).resolve()}{colon}{member}" if is_path(place) else self.given
+
+    @property
     def own(self) -> bool:
         """True for a core of Ninefold."""
         return self.module.startswith(f"{cores.__name__}.")
@@ -75,7 +76,13 @@ def core_names() -> tuple[str, ...]:
 
 
 def is_path(word: str) -> bool:
-    """Return whether a word of the command line is the path of a core: a file ``X.py``, or a package's folder."""
+    """Return whether a word of the command line is the path of a core.
+
+    It is a file ``X.py`` or a package's folder, or names an object in a module: ``X.py:NAME``, ``PACKAGE.MODULE:NAME``.
+    """
+    place, colon, name = word.rpartition(":")
+    if colon and name.isidentifier():
+        return is_path(place) or all(part.isidentifier() for part in place.split("."))
     return word.endswith(".py") or word.startswith((".", os.sep)) or (os.sep in word and Path(word).is_dir())
 
 
@@ -142,6 +149,12 @@ def make_core(name: str, **parameters: Any) -> wiring.Component:
 
 
 def _of_path(given: str) -> CatalogueEntry:
+    place, colon, member = given.rpartition(":")
+    if colon:
+        module = import_path(place) if is_path(place) else place
+        return CatalogueEntry(
+            f"{module.replace('.', '_')}_{member}", given, _core_of(module, member), module, None, place
+        )
     path = Path(given)
     file = path / "core.py" if path.is_dir() else path
     if not file.is_file():
@@ -158,10 +171,15 @@ def _entry(name: str, given: str, module: str, home: str) -> CatalogueEntry:
     return CatalogueEntry(name, given, _core_of(f"{module}.core"), f"{module}.core", module, home.rstrip(os.sep))
 
 
-def _core_of(module: str) -> Core:
-    core = getattr(_imported(module), "CORE", None)
+def _core_of(module: str, member: str = "CORE") -> Core:
+    core = getattr(_imported(module), member, None)
+    if isinstance(core, type) and issubclass(core, wiring.Component):
+        return Core(core)
     if not isinstance(core, Core):
-        raise InputError(f"{module} must define CORE as a ninefold.hdl.core.Core, not {core!r}")
+        raise InputError(
+            f"{module} must define {member} as a ninefold.hdl.own.Verilog, a ninefold.hdl.core.Core, or an Amaranth "
+            f"component's class, not {core!r}"
+        )
     return core
 
 

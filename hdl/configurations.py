@@ -46,7 +46,7 @@ class Configuration:
     Attributes
     ----------
     miner : MinerParameters
-        Parameters of the miner. The digest is set when the bitstream is built.
+        Parameters of the miner, of any design. The digest is set when the bitstream is built.
     baud : int or None
         Baud rate of the UART; None for a FIFO of one byte a cycle.
     """
@@ -77,19 +77,50 @@ CONFIGURATIONS: Mapping[str, Configuration] = MappingProxyType(
         "virtual/demo": Configuration(
             MinerParameters(384, 64, 8192, 64, 100_000_000, buffer_bytes=4096, reply_bytes=2048), None
         ),
+        "virtual/demo_signs": Configuration(
+            MinerParameters(
+                384, 64, 8192, 0, 100_000_000, buffer_bytes=4096, reply_bytes=2048, design="signs", keep=512
+            ),
+            None,
+        ),
+        "virtual/signs": Configuration(
+            MinerParameters(32, 64, 256, 0, 100_000_000, buffer_bytes=512, reply_bytes=512, design="signs", keep=64),
+            None,
+        ),
         # One byte in 40 cycles: a query takes 7,980 cycles on the UART and 12,288 in the engine, which would wait at
         # half this rate. The board's FT2232H generates 6 Mbaud exactly, as 12 / 2.
         "icebreaker/small": Configuration(
             MinerParameters(384, 16, 512, 16, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 6_000_000
         ),
+        # Each four lanes have a table in a block of RAM, and 12 lanes leave none of the 30 blocks. The store takes the
+        # four blocks of SPRAM, 65,536 words of 12 signs.
+        "icebreaker/signs": Configuration(
+            MinerParameters(
+                384, 12, 2048, 0, 24_000_000, window=2, buffer_bytes=2048, reply_bytes=256, design="signs", keep=16
+            ),
+            6_000_000,
+        ),
         "ulx3s/full": Configuration(
             MinerParameters(512, 512, 1024, 64, 125_000_000, buffer_bytes=4096, reply_bytes=1024), 2_500_000
+        ),
+        # Four rows a cycle: 1,024 cycles for each of the two scans of a query.
+        "ulx3s/signs": Configuration(
+            MinerParameters(
+                512, 2048, 4096, 0, 110_000_000, buffer_bytes=4096, reply_bytes=1024, design="signs", keep=1024
+            ),
+            2_500_000,
         ),
         "orangecrab/mid": Configuration(
             MinerParameters(384, 192, 512, 64, 100_000_000, buffer_bytes=4096, reply_bytes=1024), 2_500_000
         ),
         "tangnano9k/small": Configuration(
-            MinerParameters(384, 16, 256, 16, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 3_000_000
+            MinerParameters(384, 16, 213, 16, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256), 3_000_000
+        ),
+        "tangnano9k/signs": Configuration(
+            MinerParameters(
+                384, 16, 512, 0, 48_000_000, window=2, buffer_bytes=2048, reply_bytes=256, design="signs", keep=16
+            ),
+            3_000_000,
         ),
     }
 )

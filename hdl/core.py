@@ -2,11 +2,13 @@
 
 import inspect
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from amaranth.hdl import UnusedElaboratable
 from amaranth.lib import wiring
 
 __all__ = ["PARTS", "Core", "documented"]
@@ -21,6 +23,9 @@ PARTS: Final[Mapping[str, str]] = MappingProxyType(
         "mutants": "mutants.txt",
     }
 )
+
+# Components may be constructed only to inspect their ports or latency, of which Amaranth would warn.
+warnings.filterwarnings("ignore", category=UnusedElaboratable)
 
 _EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 

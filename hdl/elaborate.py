@@ -12,7 +12,7 @@ from amaranth.back import rtlil as rtlil_backend
 from amaranth.hdl import Elaboratable, Fragment
 from amaranth.lib import wiring
 
-from ninefold.hdl import yosys
+from ninefold.hdl import foreign, yosys
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 
@@ -31,7 +31,8 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
 
     Ports are ``clk``, ``rst`` and, for each stream, ``NAME__payload`` (the first field in the least significant bits),
     ``NAME__valid`` and ``NAME__ready``. There are no ``src`` attributes, so the text is free of paths and reproducible.
-    Attributes ``enum_value_BITS`` name the values of enumerations and the states of state machines.
+    Attributes ``enum_value_BITS`` name the values of enumerations and the states of state machines. A Verilog module
+    inside the core follows as its author wrote it.
 
     Parameters
     ----------
@@ -45,11 +46,14 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     Raises
     ------
     InputError
-        The name is invalid.
+        The name is invalid, or a Verilog module inside the core has it.
     ToolError
         Yosys fails to write the Verilog.
     """
     text = _converted(_NamedStates(core), name, platform)
+    inside = foreign.texts(text)
+    if re.search(rf"^\s*module\s+{name}\b", inside, re.MULTILINE):
+        raise InputError(f"name must not be {name}, which a Verilog module inside the core has")
 
     def build(folder: Path) -> None:
         (folder / "top.il").write_text(text)
@@ -59,7 +63,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     digest = digest_of(text, _TO_VERILOG, yosys.version())
     written = (BuildCache("verilog").get(digest, build) / "top.v").read_text()
     # Signals without bits, such as a counter of one word, are unused; Yosys would declare them with two bits.
-    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", written, flags=re.MULTILINE)
+    return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", written, flags=re.MULTILINE) + inside
 
 
 class _NamedStates(Elaboratable):
@@ -88,8 +92,8 @@ def _name_states(fragment: Any) -> None:
 
 
 def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> str:
-    """Convert a core to RTLIL, with ports and parameters as in `verilog`."""
-    return _converted(core, name, platform)
+    """Convert a core to RTLIL, with ports and parameters as in `verilog`, and with the Verilog modules inside it."""
+    return foreign.linked(_converted(core, name, platform))
 
 
 def _converted(core: Any, name: str, platform: Any) -> str:
@@ -136,9 +140,12 @@ def allow_collisions(text: str) -> str:
     Returns
     -------
     str
-        RTLIL with ``COLLISION_X_MASK`` set at each read port.
+        RTLIL with ``COLLISION_X_MASK`` set at each clocked read port.
     """
-    return re.sub(r"(parameter \\COLLISION_X_MASK [1-9]\d*')(0+)", lambda found: found[1] + "1" * len(found[2]), text)
+    # Parameters of a cell follow one another. A read without a clock sees the old word, and Yosys allows no mask.
+    clocked = r"(?=(?:\n\s+parameter (?!\\CLK_ENABLE)[^\n]*)*\n\s+parameter \\CLK_ENABLE 1)"
+    mask = r"(parameter \\COLLISION_X_MASK [1-9]\d*')(0+)" + clocked
+    return re.sub(mask, lambda found: found[1] + "1" * len(found[2]), text)
 
 
 def _check_name(name: str) -> None:

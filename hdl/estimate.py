@@ -10,11 +10,19 @@ from typing import Any, Final
 
 from ninefold.hdl.checks import check_integer
 from ninefold.hdl.configurations import Configuration
-from ninefold.hdl.cores.miner import registers_stores, selects_by_insertion
 from ninefold.hdl.miner.parameters import MinerParameters
+from ninefold.hdl.miner.search import registers_stores, scan_cycles, selects_by_insertion
 from ninefold.hdl.parts.relay import relays_to
 from ninefold.spec.errors import InputError
-from ninefold.spec.link import COBS_RUN, CRC_BYTES, HEADER_BYTES, PREFIX_BYTES, RESULT_BYTES
+from ninefold.spec.link import (
+    CANDIDATE_BYTES,
+    COBS_RUN,
+    CRC_BYTES,
+    FETCH_BYTES,
+    HEADER_BYTES,
+    PREFIX_BYTES,
+    RESULT_BYTES,
+)
 
 __all__ = ["Speed", "changed", "speed"]
 
@@ -27,13 +35,15 @@ _LINE_BITS: Final = 10
 #: byte of a reply, without the part that depends on the parameters.
 _CHECKING: Final = 22
 _ANSWERING: Final = 8
+#: Cycles to build a word of a reply.
+_WORD_CYCLES: Final = 5
 #: Maximum number of queries per request, whose count is one byte.
 _QUERIES_MAX: Final = 255
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Estimated speed of searching a full store with packed nits and k results per query.
+    """Estimated speed of searching a full store with packed nits and k results, or keep candidates, per query.
 
     Attributes
     ----------
@@ -41,7 +51,7 @@ class Speed:
         Cycles of the engine per query.
     line_cycles : float
         Cycles per query on the UART, in requests of maximum size: the larger of the time to the board and the time for
-        the results from it.
+        the results from it. In the design signs, a query is one request, and its candidates are fetched by others.
     interval_cycles : float
         Cycles from query to query at saturation: the maximum of the two above and of the path through the board.
     latency_cycles : int
@@ -63,6 +73,8 @@ class Speed:
 
 def speed(configuration: Configuration) -> Speed:
     """Estimate the cycles of a configuration."""
+    if configuration.miner.design == "signs":
+        return _sign_speed(configuration)
     p = configuration.miner
     beats = p.dimensions // p.lanes
     byte_cycles = 1 if configuration.divisor is None else _LINE_BITS * configuration.divisor
@@ -90,6 +102,33 @@ def speed(configuration: Configuration) -> Speed:
     )
 
 
+def _sign_speed(configuration: Configuration) -> Speed:
+    p = configuration.miner
+    byte_cycles = 1 if configuration.divisor is None else _LINE_BITS * configuration.divisor
+    kept = min(p.keep, p.depth)
+    each = min(kept, (p.reply_limit - PREFIX_BYTES) // CANDIDATE_BYTES)
+    fetches = [min(each, kept - first) for first in range(0, kept, each)]
+    ask, ticket, fetch = (_frame_bytes(size) for size in (PREFIX_BYTES + p.row_bytes, PREFIX_BYTES, FETCH_BYTES))
+    found = sum(_frame_bytes(PREFIX_BYTES + CANDIDATE_BYTES * count) for count in fetches)
+    line_in, line_out = byte_cycles * (ask + len(fetches) * fetch), byte_cycles * (ticket + found)
+    engine, latency = scan_cycles(p)
+    feed = p.row_bytes + p.dimensions // p.word_nits + 2
+    answer = _WORD_CYCLES * (2 * len(fetches) + kept)
+    interval = max(engine, line_in, line_out, feed + _CHECKING, answer)
+    # The host asks for candidates when it has the ticket, usually while the rows are scanned.
+    asks = byte_cycles * (ticket + fetch) + _ANSWERING + _CHECKING
+    first = _WORD_CYCLES * (2 + each) + _ANSWERING
+    return Speed(
+        engine_cycles=engine,
+        line_cycles=max(line_in, line_out),
+        interval_cycles=interval,
+        latency_cycles=byte_cycles * (ask + found) + _CHECKING + feed + max(latency, asks) + first,
+        queries_s=p.clock_hz / interval,
+        link_share=line_in / interval,
+        reply_share=line_out / interval,
+    )
+
+
 #: Number of nits whose registers share an enable, in packer and engine.
 _GROUP_LANES: Final = 32
 
@@ -103,9 +142,9 @@ def _latency(p: MinerParameters, byte_cycles: int, feed: int, engine: int) -> in
     results = min(p.k, p.depth)
     request, reply = _frame_bytes(PREFIX_BYTES + p.row_bytes), _frame_bytes(PREFIX_BYTES + RESULT_BYTES * results)
     pipeline = ceil(log2(p.lanes)) + (11 + relays_to(_groups(p)) if registers_stores(p) else 8)
-    # The latency of the systolic array and its queue, or a pass through the memory. Building the reply takes longer
-    # than the output of the results.
-    select = p.k + 4 if selects_by_insertion(p) else p.k + 5 + 2 * ceil((2 * p.k + 6) / 15)
+    # The latency of the systolic array and its queue, or a pass through the memory, and a register before the replies.
+    # Building the reply takes longer than the output of the results.
+    select = 1 + (p.k + 4 if selects_by_insertion(p) else p.k + 5 + 2 * ceil((2 * p.k + 6) / 15))
     built = (RESULT_BYTES + 1) * results
     return byte_cycles * (request + reply) + _CHECKING + feed + engine + pipeline + select + built + _ANSWERING
 
@@ -135,7 +174,7 @@ def changed(configuration: Configuration, values: dict[str, str]) -> Configurati
     miner: dict[str, Any] = {}
     baud = configuration.baud
     for name, text in values.items():
-        if name == "mode":
+        if name in ("mode", "design"):
             miner[name] = text
             continue
         if name not in (*names, "baud"):

@@ -18,6 +18,7 @@ __all__ = [
     "Step",
     "cells",
     "clocks",
+    "core_cells",
     "critical_path",
     "fmax_mhz",
     "load",
@@ -136,18 +137,30 @@ def resources(
     ReportError
         Yosys' counts lack the core, or nextpnr's report for ECP5 lacks TRELLIS_COMB.
     """
-    counted = _modules(statistics)
-    core = _field(counted, "top.core", f"modules of {_YOSYS}")
-    found = dict.fromkeys(("lut4", "trellis_comb", "ff", "block_ram", "lut_ram", "dsp"), 0)
-    for name, pattern in _COUNTED[family].items():
-        found[name] = sum(count for cell, count in core.items() if pattern.fullmatch(cell))
-    found["ff"] -= absorbed
+    found = {"trellis_comb": 0, **core_cells(statistics, absorbed, family)}
     if family == "ecp5":
         used = utilization(report).get("TRELLIS_COMB")
         if used is None:
             raise ReportError(f"utilization of {_NEXTPNR} has no used TRELLIS_COMB")
-        found["trellis_comb"] = used.used - _field(counted, "top", f"modules of {_YOSYS}").get("LUT4", 0)
+        top = _field(_modules(statistics), "top", f"modules of {_YOSYS}")
+        found["trellis_comb"] = used.used - top.get("LUT4", 0)
     return Resources(**found)
+
+
+def core_cells(statistics: Mapping[str, Any], absorbed: int = 0, family: str = "ecp5") -> dict[str, int]:
+    """Return the cells of the core in a harness, from ``stat -json`` alone: `Resources` without ``trellis_comb``.
+
+    Raises
+    ------
+    ReportError
+        Yosys' counts lack the core.
+    """
+    core = _field(_modules(statistics), "top.core", f"modules of {_YOSYS}")
+    found = dict.fromkeys(("lut4", "ff", "block_ram", "lut_ram", "dsp"), 0)
+    for name, pattern in _COUNTED[family].items():
+        found[name] = sum(count for cell, count in core.items() if pattern.fullmatch(cell))
+    found["ff"] -= absorbed
+    return found
 
 
 def load(path: Path, expected: Collection[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 from ninefold.spec.text import counted
 
-__all__ = ["ROUTERS", "Flow", "Implementation", "Placement", "implement"]
+__all__ = ["ROUTERS", "Flow", "Implementation", "Placement", "implement", "synthesised"]
 
 ROUTERS: Final = ("router1", "router2")
 #: Number of placements in parallel; each is a WebAssembly program that needs much memory.
@@ -222,6 +222,32 @@ def implement(
     absorbed = int((netlist / "absorbed").read_text())
     resources = reports.resources(statistics, found[0], absorbed, flow.family)
     return Implementation(resources, tuple(placements), flow, versions)
+
+
+def synthesised(core: wiring.Component, family: str) -> dict[str, int]:
+    """Synthesise a core as `implement` does, without placing it, and return its cells by name.
+
+    Parameters
+    ----------
+    core : wiring.Component
+        The core, with at least one output.
+    family : str
+        One of ``FAMILIES``.
+
+    Raises
+    ------
+    InputError
+        There is no such family.
+    UnavailableError
+        Yosys is not installed.
+    ToolError
+        Yosys failed, or its report cannot be read.
+    """
+    flow = Flow(family=family)
+    text = allow_collisions(rtlil(Harness(core)))
+    _, netlist = _synthesise(text, flow, yosys.version())
+    absorbed = int((netlist / "absorbed").read_text())
+    return reports.core_cells(reports.statistics(netlist / "stat.json"), absorbed, family)
 
 
 def _synthesise(text: str, flow: Flow, version: str) -> tuple[str, Path]:

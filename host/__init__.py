@@ -18,7 +18,12 @@ A `Scheduler` runs any operator on any device, and falls back to another device 
         result = future.result()  # or, in a coroutine: await future
         print(result.values["ids"], result.answered_by, result.why)
 
-``run`` runs one task on its own scheduler.
+``run`` runs one task on its own scheduler. ``open_core`` opens a hardware core of one's own::
+
+    from ninefold.host import open_core
+
+    with open_core("dot8.py") as dot8:
+        print(dot8(x=x, w=w)["sum"])
 """
 
 from importlib import import_module
@@ -28,9 +33,10 @@ if TYPE_CHECKING:
     from ninefold.spec.data import Task
 
     from .index import Hit, Hits, Index, build
+    from .own import open_core
     from .scheduler import Future, Scheduler, run
 
-__all__ = ["Future", "Hit", "Hits", "Index", "Scheduler", "Task", "build", "run"]
+__all__ = ["Future", "Hit", "Hits", "Index", "Scheduler", "Task", "build", "open_core", "run"]
 
 _HOMES = {
     "Future": "ninefold.host.scheduler",
@@ -40,6 +46,7 @@ _HOMES = {
     "Scheduler": "ninefold.host.scheduler",
     "Task": "ninefold.spec.data",
     "build": "ninefold.host.index",
+    "open_core": "ninefold.host.own",
     "run": "ninefold.host.scheduler",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -153,13 +152,9 @@ def _means(random: np.random.Generator, rows: _Floats, number: int) -> _Floats:
 
 
 def _assigned(vectors: npt.NDArray[Any], centroids: _Floats) -> npt.NDArray[np.int64]:
-    """Return the nearest centroid of each row."""
-    return np.concatenate([(rows @ centroids.T).argmax(axis=1) for rows in _blocks(vectors)])
-
-
-def _blocks(vectors: npt.NDArray[Any]) -> Iterator[_Floats]:
-    for first in range(0, len(vectors), _BLOCK):
-        yield _directions(np.asarray(vectors[first : first + _BLOCK]))
+    """Return the nearest centroid of each row; the length of a row changes none of its comparisons."""
+    blocks = (np.asarray(vectors[first : first + _BLOCK], np.float64) for first in range(0, len(vectors), _BLOCK))
+    return np.concatenate([(rows @ centroids.T).argmax(axis=1) for rows in blocks])
 
 
 def _scale(centroids: _Floats, mode: Mode) -> float:

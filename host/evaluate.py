@@ -18,6 +18,7 @@ from ninefold.host.index import Index
 from ninefold.host.refine import float_scores, rerank
 from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError, UnsupportedError
+from ninefold.spec.formats import MACRO_CLUSTERS, MICRO_CLUSTERS
 from ninefold.spec.progress import step
 
 __all__ = ["Evaluation", "Quality", "count_rows", "evaluate", "exact", "ndcg"]
@@ -27,6 +28,8 @@ RERANKED_FROM = 40
 QUERIES = 500
 #: Values of ``oversample`` whose recall is measured.
 OVERSAMPLES = (1, 2, 4, 8, 16, 32)
+#: Numbers of clusters whose recall is measured, with all lists of each, and ``oversample`` there.
+MACROS, CLUSTERED_OVERSAMPLE = (4, 8, 16, 24, 32, 48), 8
 SEED = 9
 #: Rows scored together, so that the sums of `QUERIES` queries stay in a core's cache.
 _BLOCK = 512
@@ -73,8 +76,8 @@ class Evaluation:
     qualities : tuple of Quality
         ``plain`` and ``reranked from 40``.
     signs : tuple of Quality
-        Scans of signs that keep 1, 2, 4, ... times 40 rows, reranked from the best 40 of these by nits; empty if the
-        device does not scan signs.
+        Scans of signs that keep 1, 2, 4, ... times 40 rows, reranked from the best 40 of these by nits, in an index
+        with clusters also in 4, 8, ... of these; empty if the device does not scan signs.
     answered_by, path : str
         Device, and its method.
     seconds : float
@@ -165,14 +168,20 @@ def _signs(
 ) -> tuple[Quality, ...]:
     """Return the quality of scans of signs on a device; empty if it does not scan them."""
     found = []
-    for oversample in OVERSAMPLES:
-        options: dict[str, Any] = {"scan": "signs", "oversample": oversample, "rerank": RERANKED_FROM // K, "k": K + 1}
+    fixed: dict[str, Any] = {"scan": "signs", "rerank": RERANKED_FROM // K, "k": K + 1}
+    ways: dict[str, dict[str, Any]] = {
+        f"signs, {oversample} x {RERANKED_FROM}, reranked": {"oversample": oversample} for oversample in OVERSAMPLES
+    }
+    for macro in MACROS if index.manifest.centroid_scale is not None else ():
+        name = f"signs, {CLUSTERED_OVERSAMPLE} x {RERANKED_FROM}, in {macro} of {MACRO_CLUSTERS} clusters, reranked"
+        ways[name] = {"oversample": CLUSTERED_OVERSAMPLE, "macro": macro, "micro": MICRO_CLUSTERS}
+    for name, options in ways.items():
         try:
-            result = index.mine(q, device=device, strict=True, scheduler=scheduler, **options)
+            result = index.mine(q, device=device, strict=True, scheduler=scheduler, **fixed, **options)
         except UnsupportedError:
             return ()
         lists = [ids[(ids != row) & (ids >= 0)][:K] for ids, row in zip(result.values["ids"], rows, strict=True)]
-        found.append(_quality(f"signs, {oversample} x {RERANKED_FROM}, reranked", lists, truth))
+        found.append(_quality(name, lists, truth))
     return tuple(found)
 
 

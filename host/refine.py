@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
-__all__ = ["DotProducts", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
+__all__ = ["Reranking", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
 
 #: Vector components reranked together, so that intermediate results stay in the processor's cache.
 _TOGETHER = 1 << 19
@@ -16,15 +16,16 @@ _TOGETHER = 1 << 19
 _FEW = 256
 
 
-#: Dot products of queries (Q, D) with their rows (Q, n) of vectors (N, D).
-DotProducts = Callable[
-    [npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any]], npt.NDArray[np.float64] | None
+#: Function with the arguments and results of `rerank`; None for arrays that it does not take.
+Reranking = Callable[
+    [npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any]],
+    tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None,
 ]
-_faster: DotProducts | None = None
+_faster: Reranking | None = None
 
 
-def accelerate(faster: DotProducts) -> None:
-    """Use a backend's function for the dot products of reranking from now on.
+def accelerate(faster: Reranking) -> None:
+    """Use a backend's function for reranking from now on.
 
     Parameters
     ----------
@@ -127,9 +128,14 @@ def rerank(
     scores : float64 array of shape (Q, n)
         Scores as in `float_scores`; minus infinity in empty slots.
     """
-    scores = None if _faster is None else _faster(q, ids, vectors)
-    if scores is None:
-        scores = _row_scores(q, ids, vectors)
+    ranked = None if _faster is None else _faster(q, ids, vectors)
+    return _ranked(q, ids, vectors) if ranked is None else ranked
+
+
+def _ranked(
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    scores = _row_scores(q, ids, vectors)
     order = np.lexsort((ids, -scores))
     return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ninefold.sim.simulators import SIMULATORS, Outcome, Simulator, find_simulator
+from ninefold.sim.testbench.tests import named_tests
 from ninefold.sim.waveforms import FORMATS, check_format
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
@@ -98,7 +97,7 @@ def simulate(
         raise InputError(f"seed must be at least 0, not {seed}")
     entry = find_core(core)
     testbench = part_path(core, "testbench")
-    there = _tests_of(testbench)
+    there = named_tests(testbench)
     for test in tests:
         if test not in there:
             raise InputError(f"the testbench of {entry.name} has no test {test!r}, only {', '.join(there)}")
@@ -110,7 +109,9 @@ def simulate(
     complete = {**{name: one.default for name, one in known.items() if name not in parameters}, **parameters}
     title = " ".join([entry.name, *(f"{key}={value}" for key, value in parameters.items())])
     text = verilog(component)
-    run = _Run(installed, text, entry.name, testbench, title, json.dumps(complete), seed, folder, suffix)
+    run = _Run(
+        installed, text, entry.name, entry.absolute, testbench, title, json.dumps(complete), seed, folder, suffix
+    )
     if waves:
         return Report(tuple(run.recorded(tests)), run.waveform, run.log)
     outcomes = tuple(run.plain(tests))
@@ -122,13 +123,6 @@ def simulate(
         # The failure depends on earlier tests, so record all.
         run.recorded(tests)
     return Report(outcomes, run.waveform, run.log)
-
-
-def _tests_of(testbench: str) -> list[str]:
-    """Return the names of a testbench's tests, from its source because only a simulator can import it."""
-    found = importlib.util.find_spec(testbench)
-    text = Path(found.origin).read_text() if found is not None and found.origin is not None else ""
-    return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)", text, re.MULTILINE)
 
 
 def repeat_command(
@@ -151,6 +145,8 @@ class _Run:
     verilog: str
     #: Name of the core.
     core: str
+    #: Its name or absolute path, by which the testbench finds it.
+    given: str
     #: Module of the tests.
     testbench: str
     #: Name of the core with the given parameters.
@@ -179,14 +175,14 @@ class _Run:
         return self._run(built, tests, self.waveform, self.log)
 
     def _run(self, built: Path, tests: Sequence[str], waveform: Path | None, log: Path | None) -> list[Outcome]:
-        from ninefold.sim.testbench.fields import VARIABLE
+        from ninefold.sim.testbench.fields import CORE_VARIABLE, VARIABLE
 
         return self.simulator.run(
             built,
             self.testbench,
             self.seed,
             tests=tests,
-            variables={VARIABLE: self.parameters},
+            variables={VARIABLE: self.parameters, CORE_VARIABLE: self.given},
             waveform=waveform,
             log=log,
         )

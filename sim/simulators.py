@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from xml.etree import ElementTree
 
 from ninefold.sim.testbench.fields import PERIOD_NS
+from ninefold.sim.testbench.tests import named_tests
 from ninefold.sim.verilated.compiler import Compilation
 from ninefold.sim.verilated.tools import Tools, find_tools
 from ninefold.sim.waveforms import converting, declarations, only_shown, prepare
@@ -385,9 +386,12 @@ def _title(testbench: str) -> str:
 
 
 def _asserting(testbench: str) -> str:
-    """Return the patterns of the files with assertions: the helpers, and the folder of a testbench."""
-    found = importlib.util.find_spec(testbench) if testbench else None
-    folders = [_HELPERS, *([Path(found.origin).parent] if found is not None and found.origin else [])]
+    """Return the patterns of the files with assertions: the helpers, and the folders of a testbench's tests."""
+    specs = [
+        importlib.util.find_spec(module)
+        for module in dict.fromkeys(named_tests(testbench).values() if testbench else ())
+    ]
+    folders = [_HELPERS, *(Path(found.origin).parent for found in specs if found is not None and found.origin)]
     return shlex.join(str(folder / "*.py") for folder in folders)
 
 

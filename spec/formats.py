@@ -32,6 +32,7 @@ __all__ = [
     "Mode",
     "Scan",
     "Thresholds",
+    "coarse_bits",
     "score_bits",
 ]
 
@@ -137,6 +138,22 @@ CALIBRATION: Final = Calibration(
         }
     ),
 )
+
+
+def coarse_bits(dimensions: int) -> int:
+    """Return the width of a coarse score on the fabric.
+
+    Parameters
+    ----------
+    dimensions : int
+        1 to ``DIMENSIONS_MAX``.
+
+    Returns
+    -------
+    int
+        Number of bits, two's complement, that hold every score; magnitudes are at most 4 * dimensions.
+    """
+    return 1 + (4 * dimensions).bit_length()
 
 
 def score_bits(dimensions: int) -> int:

@@ -11,11 +11,13 @@ byte each. The CRC is zlib's, over header and payload. All numbers are little en
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 __all__ = [
+    "ACCEPTED",
     "BODY_MAX",
     "BODY_MIN",
+    "CANDIDATE_BYTES",
     "CHECKS",
     "COBS_RUN",
     "COMMANDS",
@@ -27,6 +29,7 @@ __all__ = [
     "ERROR",
     "ERROR_PAYLOAD",
     "FAULTS",
+    "FETCH_BYTES",
     "FORMAT_GRID",
     "FORMAT_PACKED",
     "HEADER_BYTES",
@@ -36,9 +39,12 @@ __all__ = [
     "REPLY",
     "RESULT_BYTES",
     "ROWS_MAX",
+    "TICKETS",
+    "TICKET_MAX",
     "WINDOW",
     "WINDOW_MAX",
     "Command",
+    "Design",
     "Fault",
     "Field",
     "Frame",
@@ -74,17 +80,26 @@ WINDOW_MAX: Final = 128
 EPOCH_RESET: Final = 0
 EPOCH_MAX: Final = 255
 
-#: Bytes before the data of READ, WRITE, LOAD and QUERY requests and of QUERY replies.
+#: Bytes before the data of READ, WRITE, LOAD, QUERY and CANDIDATES requests and of QUERY and FETCH replies.
 PREFIX_BYTES: Final = 4
 #: Bit of a LOAD's offset that marks the final block.
 LOAD_FINAL: Final = 1 << 31
-#: Values of a QUERY's ``format``, and the bits of the register ``formats`` (1 << value).
+#: Values of the ``format`` of a QUERY or CANDIDATES, and the bits of the register ``formats`` (1 << value).
 FORMAT_PACKED: Final = 0
 FORMAT_GRID: Final = 1
 #: Size of a result: id u16, score i32.
 RESULT_BYTES: Final = 6
 #: Maximum rows of a board's store, because an id is a u16.
 ROWS_MAX: Final = 1 << 16
+#: Size of a FETCH request, and of a candidate in its reply: id u16, coarse score i16.
+FETCH_BYTES: Final = 8
+CANDIDATE_BYTES: Final = 4
+#: Number of tickets that a board keeps, and the largest; 1 follows it.
+TICKETS: Final = 2
+TICKET_MAX: Final = 65535
+
+#: Designs of boards: a miner scores all nits of a row; a board with the sign plane finds candidates by their signs.
+Design = Literal["miner", "signs"]
 
 
 class Kind(IntEnum):
@@ -97,6 +112,18 @@ class Kind(IntEnum):
     QUERY = 0x05
     STATISTICS = 0x06
     RESET = 0x07
+    CANDIDATES = 0x08
+    FETCH = 0x09
+
+
+_COMMON = (Kind.IDENTIFY, Kind.READ, Kind.WRITE, Kind.LOAD, Kind.STATISTICS, Kind.RESET)
+#: Design -> the types of requests that it accepts; it refuses all others with `Fault.KIND`.
+ACCEPTED: Final = MappingProxyType(
+    {
+        "miner": (*_COMMON, Kind.QUERY),
+        "signs": (*_COMMON, Kind.CANDIDATES, Kind.FETCH),
+    }
+)
 
 
 class Fault(IntEnum):
@@ -113,25 +140,30 @@ class Fault(IntEnum):
     K = 9
     FORMAT = 10
     REPLY = 11
+    KEEP = 12
+    TICKET = 13
+    RANGE = 14
 
 
 #: Code -> reason for the refusal, and meaning of the detail.
 FAULTS: Final = MappingProxyType(
     {
-        Fault.KIND: ("no such type of request", "0"),
+        Fault.KIND: ("no such type of request on this design", "0"),
         Fault.LENGTH: ("the payload is too short, too long, or does not match its prefix", "its length in bytes"),
         Fault.ADDRESS: ("the address has no register, or a read-only one", "the first such word address"),
         Fault.OFFSET: ("a LOAD that does not start where the last one ended", "the offset at which it may continue"),
         Fault.STORE: ("a LOAD past the end of the store", "size of the store in bytes"),
         Fault.ROW: ("a final LOAD that does not end with a row", "bytes since the end of the last row"),
-        Fault.EMPTY: ("a QUERY while nothing is loaded", "0"),
-        Fault.EPOCH: ("a QUERY for another epoch", "the board's epoch"),
+        Fault.EMPTY: ("a QUERY or CANDIDATES while nothing is loaded", "0"),
+        Fault.EPOCH: ("a QUERY or CANDIDATES for another epoch", "the board's epoch"),
         Fault.K: ("a QUERY for 0 results, or more than the board returns", "the register `k`"),
-        Fault.FORMAT: ("a QUERY in a format that the board does not accept", "the register `formats`"),
+        Fault.FORMAT: ("queries in a format that the board does not accept", "the register `formats`"),
         Fault.REPLY: ("the reply would be longer than the board can send", "the limit in bytes"),
+        Fault.KEEP: ("a CANDIDATES for 0 rows, or more than the board keeps", "the register `keep`"),
+        Fault.TICKET: ("a FETCH for a ticket that the board does not keep", "the last ticket; 0 before the first"),
+        Fault.RANGE: ("a FETCH past the rows kept for its ticket", "the number of rows kept"),
     }
 )
-
 
 #: Kind -> checks of a board in order, each with the condition of refusal; the reply gives the first that fails.
 #: `Fault.KIND` is checked before all others.
@@ -167,6 +199,20 @@ CHECKS: Final = MappingProxyType(
         ),
         Kind.STATISTICS: ((Fault.LENGTH, "the payload is not empty"),),
         Kind.RESET: ((Fault.LENGTH, "the payload is not empty"),),
+        Kind.CANDIDATES: (
+            (Fault.LENGTH, "the payload is less than 4 bytes, or masked is more than 1"),
+            (Fault.FORMAT, "the bit of the format in `formats` is 0"),
+            (Fault.EMPTY, "`rows` is 0"),
+            (Fault.EPOCH, "the epoch in the header is not `epoch`"),
+            (Fault.KEEP, "keep is 0 or more than the register `keep`"),
+            (Fault.LENGTH, "the payload is not 4 + the bytes of a query + the bytes of a mask if masked is 1"),
+        ),
+        Kind.FETCH: (
+            (Fault.LENGTH, f"the payload is not {FETCH_BYTES} bytes"),
+            (Fault.TICKET, "the board does not keep the ticket"),
+            (Fault.REPLY, "4 + 4 x count is more than the limit"),
+            (Fault.RANGE, "offset + count is more than the rows kept for the ticket"),
+        ),
     }
 )
 
@@ -184,7 +230,8 @@ class Frame:
     priority : int
         0 to 255; 0 if it does not matter. Boards echo it and serve requests in the order of arrival.
     epoch : int
-        In a QUERY: the epoch of the database to search. In other requests: 0. In a reply: the board's epoch.
+        In a QUERY or CANDIDATES: the epoch of the database to search. In other requests: 0. In a reply: the board's
+        epoch.
     payload : bytes
         0 to `PAYLOAD_MAX` bytes.
     """
@@ -278,7 +325,8 @@ COMMANDS: Final = (
         (Field("next", "u32", "offset of the next block; 0 after a final one"),),
         "Fills the store in order, in blocks of any size. A block at offset 0 always starts a new load: it "
         "sets rows and epoch to 0 and restarts load_check. A final block sets rows to the number of rows loaded. "
-        "A row is dimensions / 2 bytes.",
+        "A row is dimensions / 2 bytes. A board of design signs stores the sign of each nit, and forgets all tickets "
+        "when a load starts.",
     ),
     Command(
         Kind.QUERY,
@@ -309,6 +357,44 @@ COMMANDS: Final = (
         (),
         (),
         "Empties the store (rows and epoch 0), sets thresholds and counters to their values after power-on, and "
-        "discards the kept replies. The reply is sent afterwards.",
+        "discards the kept replies and tickets. The reply is sent afterwards.",
+    ),
+    Command(
+        Kind.CANDIDATES,
+        (
+            Field("format", "u8", "as in a QUERY"),
+            Field("masked", "u8", "1: a mask follows the query; 0: all rows are allowed"),
+            Field("keep", "u16", "rows to keep, 1 to the board's keep"),
+            Field(
+                "data",
+                "u8[]",
+                "one query; then, if masked, one bit per row of the store, ceil(rows / 8) bytes, row 0 in bit 0 of the "
+                "first: 1 if the row is allowed. Bits after the last row are ignored",
+            ),
+        ),
+        (
+            Field("ticket", "u16", f"1 after a reset, one more each time; 1 follows {TICKET_MAX}"),
+            Field("zero", "u16", "0"),
+        ),
+        "Starts a scan for the allowed rows with the best coarse scores, at most keep; of equal scores, the lower ids. "
+        "The reply does not wait for the scan. The epoch in the request's header must be the board's. The board keeps "
+        f"{TICKETS} tickets: the next one replaces the oldest. LOAD (at offset 0) and RESET forget all tickets; RESET "
+        "also restarts their numbers.",
+    ),
+    Command(
+        Kind.FETCH,
+        (
+            Field("ticket", "u16", "from the reply to CANDIDATES"),
+            Field("offset", "u16", "candidates to skip"),
+            Field("count", "u16", "candidates to return, 0 or more"),
+            Field("zero", "u16", "0"),
+        ),
+        (
+            Field("total", "u16", "rows kept for the ticket: the smaller of keep and the number of allowed rows"),
+            Field("count", "u16", "as in the request"),
+            Field("found", "(u16 id, i16 score)[]", "count candidates, in an order that the board chooses"),
+        ),
+        "Waits until the scan of the ticket is complete, and returns some of its candidates. The order of a ticket's "
+        "candidates does not change between requests.",
     ),
 )

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from .formats import MODES
-from .link import EPOCH_MAX, EPOCH_RESET
+from .formats import CANDIDATES_MAX, MODES
+from .link import EPOCH_MAX, EPOCH_RESET, Design
 
 __all__ = [
     "BY_NAME",
+    "DESIGN_CODES",
     "IDENTITY",
     "MAGIC",
     "MODE_CODES",
@@ -28,11 +29,13 @@ __all__ = [
 #: ``"NFLD"``, in byte order of the link.
 MAGIC: Final = 0x444C464E
 #: Version of link and register map; a driver refuses a board of another version.
-VERSION: Final = 1
+VERSION: Final = 2
 #: Value of ``temperature`` on a board without a sensor.
 NO_TEMPERATURE: Final = 0x8000_0000
 #: Mode of the quantiser -> value of the register ``mode``.
 MODE_CODES: Final = MappingProxyType({mode: code for code, mode in enumerate(MODES)})
+#: Design of a board -> value of the register ``design``. 2 is reserved for a design of streams.
+DESIGN_CODES: Final[MappingProxyType[Design, int]] = MappingProxyType({"miner": 0, "signs": 1})
 
 Access = Literal["r", "rw", "w"]
 
@@ -104,9 +107,11 @@ REGISTERS: Final = (
         count=8,
     ),
     Register("dimensions", 0x0A, "r", "Nits per row; even."),
-    Register("lanes", 0x0B, "r", "Nit products per cycle; divides dimensions."),
+    Register(
+        "lanes", 0x0B, "r", "Nits scored per cycle; divides dimensions. In the design signs, may be a multiple of it."
+    ),
     Register("depth", 0x0C, "r", "Capacity of the store in rows, 1 to 65536."),
-    Register("k", 0x0D, "r", "Maximum number of results per query, 1 to 256."),
+    Register("k", 0x0D, "r", "Maximum number of results per QUERY, 1 to 256; 0 in the design signs."),
     Register("mode", 0x0E, "r", "Quantiser for grid values: 0 tanh, 1 linear."),
     Register(
         "formats",
@@ -132,36 +137,38 @@ REGISTERS: Final = (
         ),
     ),
     Register("clock_hz", 0x12, "r", "Frequency of the clock that cycles counts, in Hz."),
+    Register("design", 0x13, "r", "Design of the board: 0 miner, 1 signs, 2 stream (reserved)."),
+    Register("keep", 0x14, "r", f"Maximum number of candidates per ticket, 1 to {CANDIDATES_MAX}; 0 in other designs."),
     Register(
         "threshold",
-        0x14,
+        0x15,
         "rw",
         "Smallest magnitude of a grid value (16 bits) that reaches nit 1, 2, 3 and 4. Reset to the mode's values.",
         count=4,
     ),
     Register(
         "epoch",
-        0x18,
+        0x19,
         "rw",
         f"Copied into every reply. 0 after a reset and after a load starts; 1 to {EPOCH_MAX} once written.",
         EPOCH_RESET,
     ),
-    Register("rows", 0x19, "r", "Rows loaded; 0 until the final block of a load.", 0),
-    Register("load_bytes", 0x1A, "r", "Bytes received by the current load, or by the last one.", 0),
-    Register("load_check", 0x1B, "r", "CRC-32 (zlib) of these bytes.", 0),
+    Register("rows", 0x1A, "r", "Rows loaded; 0 until the final block of a load.", 0),
+    Register("load_bytes", 0x1B, "r", "Bytes received by the current load, or by the last one.", 0),
+    Register("load_check", 0x1C, "r", "CRC-32 (zlib) of these bytes.", 0),
     Register(
         "control",
-        0x1C,
+        0x1D,
         "w",
         "Commands; written bits take effect once.",
         0,
         fields=(Bits("reset", 0, 1, "1: same as the command RESET."),),
     ),
-    Register("queries", 0x20, "r", "Queries answered, without repeated replies.", 0),
+    Register("queries", 0x20, "r", "Queries answered, or scans started, without repeated replies.", 0),
     Register("cycles_low", 0x21, "r", "Clock cycles since reset, bits 31..0.", 0),
     Register("cycles_high", 0x22, "r", "Clock cycles since reset, bits 63..32.", 0),
-    Register("accepted_low", 0x23, "r", "Scores that the top-k accepted, bits 31..0.", 0),
-    Register("accepted_high", 0x24, "r", "Scores that the top-k accepted, bits 63..32.", 0),
+    Register("accepted_low", 0x23, "r", "Scores that the top-k accepted, or rows kept for tickets, bits 31..0.", 0),
+    Register("accepted_high", 0x24, "r", "The same count, bits 63..32.", 0),
     Register("stalls", 0x25, "r", "Cycles in which a result waited for the link.", 0),
     Register("crc_errors", 0x26, "r", "Frames dropped because of a wrong CRC.", 0),
     Register("dropped", 0x27, "r", "Frames dropped for another reason: invalid COBS, too short, too long.", 0),
@@ -170,6 +177,6 @@ REGISTERS: Final = (
 
 BY_NAME: Final = MappingProxyType({register.name: register for register in REGISTERS})
 #: Word addresses that an IDENTIFY reply carries.
-IDENTITY: Final = range(BY_NAME["magic"].address, BY_NAME["clock_hz"].address + 1)
+IDENTITY: Final = range(BY_NAME["magic"].address, BY_NAME["keep"].address + 1)
 #: Word addresses that a STATISTICS reply carries.
 STATISTICS: Final = range(BY_NAME["queries"].address, BY_NAME["temperature"].address + 1)

@@ -45,7 +45,10 @@ __all__ = [
 #: Families of operators. A backend may state one reason for a whole family that it does not run.
 FAMILIES: Final = ("nonary", "embedding", "memory", "wave", "routing")
 #: Merges that join the results of the shards of a database. ``ninefold.numerics.shards`` implements each one.
-MERGES: Final = {"ranked": "lists by (score descending, id ascending), cut at k"}
+MERGES: Final = {
+    "ranked": "lists by (score descending, id ascending), cut at their length",
+    "staged": 'as "ranked"; with scan="signs" the parts return candidates, whose merged list is then scored by nits',
+}
 
 #: Declaration of an array argument or of a result.
 Declared = Tensor | Record | Ragged
@@ -88,10 +91,17 @@ class Shards:
         Symbol of the database's rows. Fields and arguments that have it are divided along it.
     merge : str
         One of `MERGES`.
+    masks : tuple of str
+        Array arguments with a bit for each row: row r is bit r mod 8, lowest first, of byte r // 8.
+    lists : tuple of str
+        Two fields of the database, or none: the rows by list, and the first position of each list in them, one more
+        than there are lists. A part has all lists, each with the rows of that part.
     """
 
     axis: str
     merge: str
+    masks: tuple[str, ...] = ()
+    lists: tuple[()] | tuple[str, str] = ()
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,9 @@ class Operator:
             raise InputError(f"family of {self.name} must be one of {', '.join(FAMILIES)}, not {self.family!r}")
         if self.shards and self.shards.merge not in MERGES:
             raise InputError(f"merge of {self.name} must be one of {', '.join(MERGES)}, not {self.shards.merge!r}")
+        for kind, named, known in self._named_by_shards():
+            if unknown := next((name for name in named if name not in known), None):
+                raise InputError(f"{kind} of {self.name} must be among {', '.join(known) or 'none'}, not {unknown!r}")
         for kind, names in (
             ("argument or option", [*(a.name for a in self.arguments), *(o.name for o in self.options)]),
             ("result", [r.name for r in self.results]),
@@ -244,6 +257,13 @@ class Operator:
     @cached_property
     def _keywords(self) -> Mapping[str, Option]:
         return {option.name: option for option in self.options}
+
+    def _named_by_shards(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """Return kind, names and known names of what `shards` names."""
+        if self.shards is None:
+            return []
+        fields = tuple(f.name for a in self.arguments if isinstance(a, Resident) for f in a.layout.fields)
+        return [("masks", self.shards.masks, self.argument_names), ("lists", self.shards.lists, fields)]
 
     def bind(self, arguments: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> Call:
         """Check arguments and options against the signature.

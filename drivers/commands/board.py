@@ -140,7 +140,9 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
 @_URL
 @_DIGEST
 @click.option("--queries", default=1000, show_default=True, help="Number of queries, 1 or more.")
-@click.option("-k", "--k", type=int, help="Results per query [default: 10, or the board's maximum if lower].")
+@click.option(
+    "-k", "--k", type=int, help="Results or candidates per query [default: 10, or the board's maximum if lower]."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> None:
     """Measure loading and queries with random rows.
@@ -155,7 +157,7 @@ def bench(url: str, digest: str, queries: int, k: int | None, as_json: bool) -> 
     opened = open_board(url, digest=digest)
     try:
         with step(f"measuring {url}"):
-            measured = measure(opened, queries, min(10, opened.identity.k) if k is None else k)
+            measured = measure(opened, queries, min(10, opened.identity.results) if k is None else k)
     finally:
         opened.close()
     if as_json:

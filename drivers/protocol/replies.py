@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.drivers.protocol.errors import ProtocolError
-from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX, Mode
+from ninefold.spec.formats import CANDIDATES_MAX, DIMENSIONS_MAX, K_MAX, Mode
 from ninefold.spec.link import (
+    CANDIDATE_BYTES,
     FORMAT_GRID,
     FORMAT_PACKED,
     PAYLOAD_MAX,
@@ -18,16 +19,27 @@ from ninefold.spec.link import (
     RESULT_BYTES,
     ROWS_MAX,
     WINDOW_MAX,
+    Design,
     Fault,
     Kind,
 )
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
+from ninefold.spec.registers import (
+    BY_NAME,
+    DESIGN_CODES,
+    IDENTITY,
+    MAGIC,
+    MODE_CODES,
+    NO_TEMPERATURE,
+    STATISTICS,
+    VERSION,
+)
 
 __all__ = [
     "Identity",
     "QueryReply",
     "Refusal",
     "Statistics",
+    "candidates",
     "found",
     "identity",
     "load",
@@ -35,13 +47,16 @@ __all__ = [
     "nothing",
     "refusal",
     "statistics",
+    "ticket",
     "words",
 ]
 
 _FOUND = np.dtype([("id", "<u2"), ("score", "<i4")])
+_CANDIDATES = np.dtype([("id", "<u2"), ("score", "<i2")])
 #: Smallest allowed limits on payloads: a WRITE of one register as a request, an IDENTIFY reply as a reply.
 _REQUEST_LEAST, _REPLY_LEAST = PREFIX_BYTES + 4, 4 + 4 * len(IDENTITY)
 _MODES: dict[int, Mode] = {code: mode for mode, code in MODE_CODES.items()}
+_DESIGNS: dict[int, Design] = {code: design for design, code in DESIGN_CODES.items()}
 
 
 @dataclass(frozen=True)
@@ -55,11 +70,11 @@ class Identity:
     dimensions : int
         Nits per row.
     lanes : int
-        Nit products per cycle.
+        Nits scored per cycle.
     depth : int
         Capacity of the store in rows.
     k : int
-        Maximum number of results per query.
+        Maximum number of results per QUERY; 0 in the design signs.
     mode : {'tanh', 'linear'}
         Mode of the quantiser.
     formats : frozenset of int
@@ -70,6 +85,10 @@ class Identity:
         Maximum payload sizes in bytes, at most `PAYLOAD_MAX`.
     clock_hz : int
         Frequency of the clock, in Hz.
+    design : {'miner', 'signs'}
+        Design of the board.
+    keep : int
+        Maximum number of candidates per ticket; 0 in other designs than signs.
     """
 
     digest: str
@@ -83,6 +102,13 @@ class Identity:
     request_max: int
     reply_max: int
     clock_hz: int
+    design: Design
+    keep: int
+
+    @property
+    def results(self) -> int:
+        """Maximum number of results per query: candidates in the design signs."""
+        return self.keep if self.design == "signs" else self.k
 
     @property
     def row_bytes(self) -> int:
@@ -113,12 +139,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class QueryReply:
-    """Results of the queries of one frame.
+    """Results of the queries of one frame, or candidates of one query.
 
     Attributes
     ----------
     ids : uint16 array of shape (count, results)
-        Rows, best first.
+        Rows, best first; candidates in an order that the board chooses.
     scores : int32 array of shape (count, results)
         Scores of these rows.
     """
@@ -182,6 +208,25 @@ def found(payload: bytes, count: int, results: int) -> QueryReply:
     return QueryReply(table["id"].astype(np.uint16), table["score"].astype(np.int32))
 
 
+def ticket(payload: bytes) -> int:
+    """Return the ticket in a CANDIDATES reply, 1 to 65535."""
+    _sized("CANDIDATES", payload, 4)
+    number, zero = struct.unpack("<HH", payload)
+    if number == 0 or zero:
+        raise ProtocolError(f"a CANDIDATES reply must hold a ticket from 1 and 0, not {number} and {zero}")
+    return int(number)
+
+
+def candidates(payload: bytes, total: int, count: int) -> QueryReply:
+    """Return the candidates of one query from a FETCH reply, which must hold `count` of `total`."""
+    _sized("FETCH", payload, PREFIX_BYTES + CANDIDATE_BYTES * count)
+    said = struct.unpack_from("<HH", payload)
+    if said != (total, count):
+        raise ProtocolError(f"a FETCH reply must hold {count} of {total} candidates, not {said[1]} of {said[0]}")
+    table = np.frombuffer(payload, _CANDIDATES, offset=PREFIX_BYTES)
+    return QueryReply(table["id"][None].astype(np.uint16), table["score"][None].astype(np.int32))
+
+
 def refusal(payload: bytes) -> Refusal:
     """Return the content of an ERROR reply."""
     _sized("ERROR", payload, 8)
@@ -231,10 +276,13 @@ def identity(payload: bytes) -> Identity:
     word("version", VERSION, VERSION)
     dimensions, lanes = word("dimensions", 2, DIMENSIONS_MAX), word("lanes", 1, DIMENSIONS_MAX)
     window = word("window", 1, WINDOW_MAX)
-    if dimensions % 2 or dimensions % lanes or window & (window - 1):
+    design = _DESIGNS[word("design", 0, len(_DESIGNS) - 1)]
+    signs = design == "signs"
+    if dimensions % 2 or (dimensions % lanes and not (signs and lanes % dimensions == 0)) or window & (window - 1):
+        allowed = "a multiple of lanes, or lanes of dimensions" if signs else "a multiple of lanes"
         raise ProtocolError(
             f"the board reports dimensions = {dimensions}, lanes = {lanes}, window = {window}, where dimensions must be"
-            " even and a multiple of lanes, and window a power of two"
+            f" even and {allowed}, and window a power of two"
         )
     formats = word("formats", 1, 3)
     request_max, reply_max = _limits(word("limits", 0, 2**32 - 1))
@@ -243,13 +291,15 @@ def identity(payload: bytes) -> Identity:
         dimensions=dimensions,
         lanes=lanes,
         depth=word("depth", 1, ROWS_MAX),
-        k=word("k", 1, K_MAX),
+        k=word("k", 0, 0) if signs else word("k", 1, K_MAX),
         mode=_MODES[word("mode", 0, len(_MODES) - 1)],
         formats=frozenset(f for f in (FORMAT_PACKED, FORMAT_GRID) if formats >> f & 1),
         window=window,
         request_max=request_max,
         reply_max=reply_max,
         clock_hz=word("clock_hz", 1, 2**32 - 1),
+        design=design,
+        keep=word("keep", 1, CANDIDATES_MAX) if signs else word("keep", 0, 0),
     )
 
 

@@ -6,13 +6,14 @@ import struct
 from collections.abc import Sequence
 
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import K_MAX
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES
+from ninefold.spec.formats import CANDIDATES_MAX, K_MAX
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX
 
-__all__ = ["identify", "load", "query", "read", "write"]
+__all__ = ["candidates", "fetch", "identify", "load", "query", "read", "write"]
 
 _ADDRESS = struct.Struct("<HH")
 _QUERY = struct.Struct("<BBH")
+_FETCH = struct.Struct("<HHHH")
 #: Maximum number of words in one request or reply.
 _WORDS_MAX = (PAYLOAD_MAX - PREFIX_BYTES) // 4
 
@@ -64,6 +65,34 @@ def query(form: int, count: int, k: int, data: bytes) -> bytes:
     if len(data) % count:
         raise InputError(f"{len(data)} bytes are not {count} queries of one size")
     return _QUERY.pack(form, count, k) + data
+
+
+def candidates(form: int, keep: int, query: bytes, mask: bytes = b"") -> bytes:
+    """Return the payload of CANDIDATES.
+
+    Parameters
+    ----------
+    form : int
+        `FORMAT_PACKED` or `FORMAT_GRID`.
+    keep : int
+        Maximum number of rows, 1 to 8192.
+    query : bytes
+        One query.
+    mask : bytes
+        One bit for each row of the store: row r is bit r mod 8, lowest first, of byte r // 8. All rows if empty.
+    """
+    _within("format", form, FORMAT_PACKED, FORMAT_GRID)
+    _within("keep", keep, 1, CANDIDATES_MAX)
+    _within("the size of the query", len(query), 1, PAYLOAD_MAX - PREFIX_BYTES)
+    _within("the size of the mask", len(mask), 0, PAYLOAD_MAX - PREFIX_BYTES - len(query))
+    return _QUERY.pack(form, bool(mask), keep) + query + mask
+
+
+def fetch(ticket: int, offset: int, count: int) -> bytes:
+    """Return the payload of FETCH: a ticket, the number of candidates to skip, and the number to return."""
+    _within("ticket", ticket, 1, TICKET_MAX)
+    _within("offset", offset, 0, CANDIDATES_MAX)
+    return _FETCH.pack(ticket, offset, _within("count", count, 0, CANDIDATES_MAX), 0)
 
 
 def _within(name: str, value: int, low: int, high: int) -> int:

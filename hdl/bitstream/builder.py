@@ -91,7 +91,8 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     bitstream = made[best] / f"top{plan.recipe.suffix}"
     report = _report(plan, made[best])
     clocks = {
-        name: Clock(plan.board.clock_hz / 1e6, fmax) for name, fmax in reports.clocks(report, plan.board.clocks).items()
+        name: Clock(plan.configuration.miner.clock_hz / 1e6, fmax)
+        for name, fmax in reports.clocks(report, plan.board.clocks).items()
     }
     manifest = Manifest(
         name=plan.name,

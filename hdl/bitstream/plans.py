@@ -1,5 +1,6 @@
 """Build plans of bitstreams: all inputs, and their digest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ninefold.hdl import block_ram, floorplan, tools
@@ -51,20 +52,22 @@ def buildable() -> list[str]:
     return [name for name in CONFIGURATIONS if _board(name) in BOARDS]
 
 
-def plan(name: str) -> Plan:
+def plan(name: str, versions: Mapping[str, str] | None = None) -> Plan:
     """Elaborate a configuration for its board.
 
     Parameters
     ----------
     name : str
         ``BOARD/CONFIG`` of the catalogue or the path of a file, as for :func:`ninefold.hdl.configurations.named`.
+    versions : mapping of str to str, optional
+        Versions of the tools, for a digest of another build; those that are installed by default.
 
     Raises
     ------
     InputError
         The configuration does not exist, or is for a virtual board.
     UnavailableError
-        A tool is not installed.
+        A tool is not installed, and no versions are given.
     """
     allowed = f"the bitstream must be one of {', '.join(buildable())}, or a file that ends in {SUFFIX}, not {name!r}"
     if not is_configuration(name):
@@ -73,18 +76,20 @@ def plan(name: str) -> Plan:
     if _board(full) not in BOARDS:
         raise InputError(f"{allowed}, which is for {_board(full)}: boards are {', '.join(BOARDS)}")
     board = BOARDS[_board(full)]
-    made_by = recipe(board)
-    versions = {package: tools.version_of(package, made_by.install) for package in made_by.packages}
+    made_by = recipe(board, configuration.miner.clock_hz)
+    if versions is None:
+        versions = {package: tools.version_of(package, made_by.install) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)
     passes = [f"absorb_registers {block_ram.REVISION}"] if made_by.absorbs else []
     passes += [f"pin_memories {floorplan.REVISION} {board.sites}"] if board.sites else []
-    digest = digest_of(sources, made_by.script, passes, made_by.place, made_by.pack, versions)
-    return Plan(full, board, configuration, made_by, versions, digest)
+    digest = digest_of(sources, made_by.script, passes, made_by.place, made_by.pack, dict(versions))
+    return Plan(full, board, configuration, made_by, dict(versions), digest)
 
 
 def _sources(board: FpgaBoard, configuration: Configuration, made_by: Recipe) -> dict[str, str]:
     # Clock of the whole miner. Our constraint takes precedence over the one derived from the PLL.
-    aim = {} if board.aim_hz is None else {"add_preferences": f'FREQUENCY NET "clk" {board.aim_hz / 1e6:g} MHZ;'}
+    aim_mhz = board.aim * configuration.miner.clock_hz / 1e6
+    aim = {} if board.aim == 1 else {"add_preferences": f'FREQUENCY NET "clk" {aim_mhz:g} MHZ;'}
     with uncollected():
         files = board.platform().prepare(BoardTop(board, configuration), emit_src=False, **aim).files
     return {"top.il": allow_collisions(files["top.il"]), made_by.constraints: files[made_by.constraints]}

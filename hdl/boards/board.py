@@ -1,7 +1,7 @@
 """Description of a board for builds, and the top-level design for a board."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, Signal
@@ -13,9 +13,11 @@ from ninefold.hdl.floorplan import Sites
 from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.spec.errors import InputError
 
-__all__ = ["BoardTop", "FpgaBoard", "Toolchain"]
+__all__ = ["BoardTop", "FpgaBoard", "Pll", "Toolchain"]
 
 Toolchain = Literal["ecp5", "gowin", "ice40"]
+#: ``pll(m, port, clock, locked)`` adds a PLL to a module, from the port of the oscillator to two signals.
+Pll = Callable[[Module, Any, Signal, Signal], None]
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,16 @@ class FpgaBoard:
         FPGA, in the vendor's names; an empty speed if there is only one grade.
     toolchain : {'ecp5', 'gowin', 'ice40'}
         Toolchain for its bitstreams.
-    crystal_hz, clock_hz : int
-        Frequency of the board's oscillator, and of the miner's clock from the PLL, in Hz.
+    crystal_hz : int
+        Frequency of the board's oscillator in Hz.
     platform : callable
         Constructor of the Amaranth platform, which has the resources ``uart`` and ``led``.
-    pll : callable
-        ``pll(m, port, clock, locked)`` adds the PLL to a module, from the port of the oscillator to two signals.
+    plls : mapping of int to Pll
+        PLL by the frequency of its output in Hz, the miner's clock; a configuration chooses one.
     gated : bool
         True if the clock is stopped until the PLL is locked, so that no reset is needed.
-    aim_hz : int, optional
-        Target frequency of placer and router in Hz, if above `clock_hz`. The router improves only paths that miss the
+    aim : float
+        Target frequency of placer and router, as a multiple of the clock. The router improves only paths that miss the
         target by its own estimate.
     high : tuple of str
         One-bit output resources that must be held at 1.
@@ -53,11 +55,10 @@ class FpgaBoard:
     speed: str
     toolchain: Toolchain
     crystal_hz: int
-    clock_hz: int
     platform: Callable[[], Any]
-    pll: Callable[[Module, Any, Signal, Signal], None]
+    plls: Mapping[int, Pll] = field(hash=False)
     gated: bool = False
-    aim_hz: int | None = None
+    aim: float = 1.0
     high: tuple[str, ...] = ()
     sites: Sites | None = None
 
@@ -93,9 +94,13 @@ class BoardTop(Elaboratable):
     def __init__(self, board: FpgaBoard, configuration: Configuration) -> None:
         if configuration.divisor is None:
             raise InputError("a configuration for a board must have a UART, not a FIFO")
-        if configuration.miner.clock_hz != board.clock_hz:
-            raise InputError(f"clock_hz on {board.name} must be {board.clock_hz}, not {configuration.miner.clock_hz}")
+        clock_hz = configuration.miner.clock_hz
+        if clock_hz not in board.plls:
+            *others, last = map(str, board.plls)
+            allowed = f"{', '.join(others)} or {last}" if others else last
+            raise InputError(f"clock_hz on {board.name} must be {allowed}, not {clock_hz}")
         self._board = board
+        self._pll = board.plls[clock_hz]
         self._serial = SerialMiner(configuration.miner, configuration.divisor)
 
     def elaborate(self, platform: Any) -> Module:
@@ -103,7 +108,7 @@ class BoardTop(Elaboratable):
         m = Module()
         clock, locked = Signal(), Signal()
         m.domains.sync = ClockDomain(reset_less=self._board.gated)
-        self._board.pll(m, platform.request(platform.default_clk, dir="-"), clock, locked)
+        self._pll(m, platform.request(platform.default_clk, dir="-"), clock, locked)
         m.d.comb += ClockSignal().eq(clock)
         if not self._board.gated:
             m.submodules.reset = ResetSynchronizer(~locked)

@@ -1,12 +1,12 @@
 """PLL and clock gate of an ECP5."""
 
-from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
+from ninefold.hdl.boards.board import Pll
 from ninefold.spec.errors import InputError
 
 __all__ = ["ecp5_pll"]
@@ -15,9 +15,7 @@ _VCO_HZ = range(400_000_000, 800_000_001)
 _DETECTOR_HZ = range(3_125_000, 400_000_001)
 
 
-def ecp5_pll(
-    crystal_hz: int, divide: int, multiply: int, output_divide: int
-) -> Callable[[Module, Any, Signal, Signal], None]:
+def ecp5_pll(crystal_hz: int, divide: int, multiply: int, output_divide: int) -> Pll:
     """Return a function that adds a PLL with the output ``crystal_hz / divide * multiply``, gated until it is locked.
 
     A design then needs no reset: configuration sets the initial values of registers, and they keep them until the clock

@@ -32,4 +32,4 @@ def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
     )
 
 
-BOARD = FpgaBoard("icebreaker", "iCE40UP5K", "SG48", "", "ice40", 12_000_000, 24_000_000, _Platform, _pll)
+BOARD = FpgaBoard("icebreaker", "iCE40UP5K", "SG48", "", "ice40", 12_000_000, _Platform, {24_000_000: _pll})

@@ -27,9 +27,8 @@ BOARD = FpgaBoard(
     "8",
     "ecp5",
     48_000_000,
-    100_000_000,
     _Platform,
-    ecp5_pll(48_000_000, divide=12, multiply=25, output_divide=6),
+    {100_000_000: ecp5_pll(48_000_000, divide=12, multiply=25, output_divide=6)},
     gated=True,
-    aim_hz=110_000_000,
+    aim=1.1,
 )

@@ -1,5 +1,6 @@
 """Tang Nano 9K: GW1NR-9C, UART on its USB chip."""
 
+from math import ceil
 from typing import Any
 
 from amaranth.hdl import Const, Instance, Module, Shape, Signal
@@ -8,24 +9,32 @@ from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
 from ninefold.hdl.boards.board import FpgaBoard
 
-__all__ = ["BOARD"]
+__all__ = ["BOARD", "in_block_ram"]
 
-#: Memories above this size use one of the 26 block RAMs.
-_SMALL_BITS = 4096
+#: Words and bits of a LUT RAM, and bits of a word of block RAM.
+_LUT_WORDS, _LUT_BITS, _BLOCK_BITS = 16, 4, 32
+#: LUT RAMs that a block RAM must replace. nextpnr places a LUT RAM and its eight LUTs as a whole, in 6 of 26 rows of
+#: tiles, and finds no place for 200 of them once other logic is there.
+_WORTH = 16
+#: Words for which flip-flops are smaller than LUT RAM.
 _FEW = 4
 
 
+def in_block_ram(depth: int, width: int) -> bool:
+    """Return whether a memory of `depth` words of `width` bits is in block RAM, not in LUT RAM."""
+    return ceil(depth / _LUT_WORDS) * ceil(width / _LUT_BITS) > _WORTH * ceil(width / _BLOCK_BITS)
+
+
 class _Platform(TangNano9kPlatform):
-    """Tang Nano 9K platform that puts small memories into LUTs and leaves block RAM to the store."""
+    """Tang Nano 9K platform that puts small memories into LUTs."""
 
     def get_memory(self, memory: Any) -> Any:
         """Return the elaboration of a memory, with an attribute that selects LUT RAM or block RAM."""
-        if Shape.cast(memory.shape).width * memory.depth <= _SMALL_BITS:
-            # A LUT RAM has 16 words; for a few words, flip-flops are smaller.
-            if not memory.write_ports or memory.depth <= _FEW:
-                memory.attrs["ram_style"] = "logic"
-            else:
-                memory.attrs.setdefault("ram_style", "distributed")
+        if not memory.write_ports or memory.depth <= _FEW:
+            memory.attrs["ram_style"] = "logic"
+        else:
+            block = in_block_ram(memory.depth, Shape.cast(memory.shape).width)
+            memory.attrs["ram_style"] = "block" if block else "distributed"
         return memory.elaborate(None)
 
 
@@ -62,4 +71,4 @@ def _pll(m: Module, port: Any, clock: Signal, locked: Signal) -> None:
     )
 
 
-BOARD = FpgaBoard("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, 48_000_000, _Platform, _pll)
+BOARD = FpgaBoard("tangnano9k", "GW1NR-LV9", "QN88P", "C6/I5", "gowin", 27_000_000, _Platform, {48_000_000: _pll})

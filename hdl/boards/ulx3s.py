@@ -26,11 +26,14 @@ BOARD = FpgaBoard(
     "6",
     "ecp5",
     25_000_000,
-    125_000_000,
     _Platform,
-    ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
+    {
+        110_000_000: ecp5_pll(25_000_000, divide=5, multiply=22, output_divide=6),
+        125_000_000: ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
+        150_000_000: ecp5_pll(25_000_000, divide=1, multiply=6, output_divide=4),
+    },
     gated=True,
-    aim_hz=127_000_000,
+    aim=1.02,
     # Otherwise the ESP32, which can also configure the FPGA, may restart the board.
     high=("esp32_gpio0",),
     # Four sites in nine tiles, and two more tiles in the middle.

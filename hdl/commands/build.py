@@ -128,8 +128,8 @@ def _catalogue(as_json: bool) -> None:
                 "device": board.part,
                 "store": f"{miner.depth} x {miner.dimensions}",
                 "lanes": miner.lanes,
-                "k": miner.k,
-                "clock_mhz": board.clock_hz / 1e6,
+                "results": miner.k or miner.keep,
+                "clock_mhz": miner.clock_hz / 1e6,
                 "lut4": made.resources["lut4"].used if made else None,
                 "fmax_mhz": min(clock.fmax_mhz for clock in made.clocks.values()) if made else None,
                 "timing_met": made.timing_met if made else None,
@@ -144,7 +144,7 @@ def _catalogue(as_json: bool) -> None:
         box=None,
         padding=(0, 2, 0, 0),
     )
-    for heading in ("name", "store", "lanes", "k", "MHz", "LUT4", "fmax", "timing"):
+    for heading in ("name", "store", "lanes", "results", "MHz", "LUT4", "fmax", "timing"):
         table.add_column(heading, justify="left" if heading in {"name", "timing"} else "right", no_wrap=True)
     for record in records:
         shown = ["" if value is None else str(value) for key, value in record.items() if key != "device"]

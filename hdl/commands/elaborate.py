@@ -29,7 +29,11 @@ _TITLES = {"verilog": "Verilog", "rtlil": "RTLIL"}
     type=click.Choice(list(_FORMATS.values())),
     help="Language [default: by the file's suffix, .v or .il; Verilog on standard output].",
 )
-@click.option("--name", default=None, help="Name of the top module [default: the core's name].")
+@click.option(
+    "--name",
+    default=None,
+    help="Name of the top module [default: the core's name, with _streams around a Verilog module].",
+)
 def elaborate(
     core: str, parameters: dict[str, Any], output: Path | None, language: str | None, name: str | None
 ) -> None:
@@ -58,9 +62,13 @@ def _component(core: str, parameters: dict[str, Any]) -> tuple[str, Any]:
     """Return the name and the component of a core or a configuration."""
     from ninefold.hdl.catalogue import find_core, make_core
     from ninefold.hdl.configurations import is_configuration, named
+    from ninefold.hdl.own import Verilog
 
     if not is_configuration(core):
-        return find_core(core).name, make_core(core, **parameters)
+        entry = find_core(core)
+        # A module of the user often has the name of its file.
+        name = f"{entry.name}_streams" if isinstance(entry.core, Verilog) else entry.name
+        return name, make_core(core, **parameters)
     if parameters:
         raise InputError(f"{core} does not take {', '.join(parameters)}: a configuration has no parameters")
     name, chosen = named(core)

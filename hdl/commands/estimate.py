@@ -1,15 +1,23 @@
 """``ninefold estimate``: estimate cells, memory and speed of a configuration without building it."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from ninefold.hdl.commands.parameters import type_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import Manifest, manifests
+from ninefold.spec.progress import step
+
+if TYPE_CHECKING:
+    from ninefold.hdl.core import Core
 
 __all__ = ["estimate"]
 
@@ -17,7 +25,7 @@ _CELLS = "logic cells, packed"
 
 
 @click.command()
-@click.argument("name", metavar="BOARD[/CONFIG]|FILE")
+@click.argument("name", metavar="BOARD[/CONFIG]|FILE|CORE")
 @click.option(
     "-p",
     "--parameter",
@@ -30,6 +38,9 @@ _CELLS = "logic cells, packed"
 def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     """Estimate cells, memory, cycles and queries per second of a configuration, next to the figures of its bitstream.
 
+    A core, by name or path, is synthesised for each device family instead, without placement. Its cells are shown as
+    parts of the boards' devices.
+
     Cycles and memory blocks are computed exactly; cells are estimated by a fit to small designs. The clock is the
     board's, which a build may miss. Queries have packed nits and the maximum number of results, with a full store.
     """
@@ -38,7 +49,9 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
     from ninefold.hdl.estimate import changed, speed
     from ninefold.hdl.estimate_area import AVAILABLE, REPORTED, area
 
-    _refuse_core(name)
+    if _is_core(name):
+        _estimate_core(name, _values(given), as_json)
+        return
     name, unchanged = named(name)
     chosen = changed(unchanged, _values(given))
     board = name.partition("/")[0]
@@ -92,14 +105,66 @@ def estimate(name: str, given: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"{' '.join([name, *given])} does not fit: {excess}", err=True)
 
 
-def _refuse_core(name: str) -> None:
+def _is_core(name: str) -> bool:
     from ninefold.hdl.catalogue import core_names, is_path
     from ninefold.hdl.configurations import is_configuration
 
-    if not is_configuration(name) and (name in core_names() or is_path(name)):
-        raise InputError(
-            f"{name} is a core, and estimates are of configurations: give BOARD/CONFIG, or use `ninefold synth {name}`"
+    return not is_configuration(name) and (name in core_names() or is_path(name))
+
+
+def _estimate_core(name: str, given: dict[str, str], as_json: bool) -> None:
+    """Print the cells of a core for each family, and what part of each board's device they are."""
+    from ninefold.hdl.boards import BOARDS
+    from ninefold.hdl.catalogue import find_core, make_core
+    from ninefold.hdl.estimate_area import AVAILABLE
+    from ninefold.hdl.synthesis import synthesised
+
+    entry = find_core(name).core
+    chosen = {**entry.defaults, **_parameters(entry, given)}
+    families = list(dict.fromkeys(board.toolchain for board in BOARDS.values()))
+    cells = {}
+    for family in families:
+        with step(f"synthesising {name} for {family}"):
+            cells[family] = synthesised(make_core(name, **chosen), family)
+    boards = {
+        board.name: {"device": board.device, **_share(cells[board.toolchain], AVAILABLE[board.device])}
+        for board in BOARDS.values()
+    }
+    if as_json:
+        click.echo(json.dumps({"core": name, "parameters": chosen, "families": cells, "boards": boards}, indent=2))
+        return
+    title = f"{name}: {', '.join(f'{key} {value}' for key, value in chosen.items())}".removesuffix(": ")
+    table = Table(title=f"{title} (synthesised, not placed)", title_justify="left")
+    for heading in ("board", "LUT4", "FF", "block RAM", "LUT RAM", "DSP", "cells", "memory", "fits"):
+        table.add_column(
+            heading, justify="left" if heading in ("board", "fits") else "right", no_wrap=heading == "board"
         )
+    for board in BOARDS.values():
+        found, share = cells[board.toolchain], boards[board.name]
+        counts = (f"{found[name]:,}" for name in ("lut4", "ff", "block_ram", "lut_ram", "dsp"))
+        parts = (f"{share['cells']:.1%}", f"{share['memory']:.1%}", "yes" if share["fits"] else "NO")
+        table.add_row(board.name, *counts, *parts)
+    Console().print(table)
+
+
+def _share(cells: dict[str, int], available: Mapping[str, int]) -> dict[str, Any]:
+    """Return the parts of a device's logic cells and block RAM that a core takes."""
+    memory = next(count for name, count in available.items() if name not in ("packed", "SB_SPRAM256KA"))
+    used = max(cells["lut4"], cells["ff"]) / available["packed"]
+    held = cells["block_ram"] / memory
+    return {"cells": round(used, 4), "memory": round(held, 4), "fits": used <= 1 and held <= 1}
+
+
+def _parameters(core: Core, given: dict[str, str]) -> dict[str, Any]:
+    """Return the given parameters of a core with the types that its constructor names; unknown ones stay words."""
+    found: dict[str, Any] = {}
+    for name, text in given.items():
+        known = core.parameters.get(name)
+        try:
+            found[name] = text if known is None else type_of(known, core.defaults.get(name)).convert(text, None, None)
+        except click.BadParameter as error:
+            raise InputError(f"{name} must fit the core: {error.message}") from error
+    return found
 
 
 def _values(given: tuple[str, ...]) -> dict[str, str]:

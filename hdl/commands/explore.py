@@ -18,6 +18,7 @@ from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.hdl.explore import Exploration
+    from ninefold.spec.link import Design
 
 __all__ = ["explore"]
 
@@ -25,11 +26,11 @@ _SEED_MAX = 2**32 - 1
 #: Exit code if a configuration could not be built.
 _FAILED = 3
 #: Parameters that an objective's column already shows.
-_OBJECTIVE_OF = {"depth": "rows", "k": "k"}
+_OBJECTIVE_OF = {"depth": "rows", "k": "k", "keep": "k"}
 
 
 @click.command()
-@click.argument("design", type=click.Choice(["miner"]))
+@click.argument("design", type=click.Choice(["miner", "signs"]))
 @click.option("--board", required=True, metavar="BOARD", help="icebreaker, orangecrab, tangnano9k or ulx3s.")
 @click.option(
     "--objective",
@@ -63,7 +64,8 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for front.json, the plot, configurations and bitstreams [default: build/explore-BOARD].",
+    help="Folder for front.json, the plot, configurations and bitstreams [default: build/explore-BOARD, or "
+    "build/explore-BOARD-signs].",
 )
 @click.option(
     "--study",
@@ -81,7 +83,7 @@ _OBJECTIVE_OF = {"depth": "rows", "k": "k"}
 @click.pass_context
 def explore(
     ctx: click.Context,
-    design: str,  # noqa: ARG001  # the only choice
+    design: "Design",
     board: str,
     wanted: str,
     given: tuple[str, ...],
@@ -103,8 +105,9 @@ def explore(
     packed   logic cells after packing (minimise)
     ram      memory blocks, kbit (minimise)
     rows     rows of the store (maximise)
-    k        results per query (maximise)
+    k        results or candidates per query (maximise)
 
+    miner scores all nits of rows; signs finds candidates by their signs, and has no estimates of lut and packed.
     Lanes, window and buffers are searched. Dimensions, rows and k keep the values of the board's configuration in the
     catalogue, unless -p gives others or they are objectives. Figures are estimates, as printed by `ninefold estimate`.
     Configurations that do not fit the device are omitted. --build adds the figures reported by the tools. After Ctrl-C,
@@ -119,9 +122,10 @@ def explore(
 
         if board not in BOARDS:
             raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
-        chosen = objectives(wanted, BOARDS[board])
-        searched = space(board, chosen, _values(given))
-        folder = Path("build") / f"explore-{board}" if output is None else output
+        chosen = objectives(wanted, BOARDS[board], design)
+        searched = space(board, chosen, _values(given), design)
+        named = f"explore-{board}" if design == "miner" else f"explore-{board}-{design}"
+        folder = Path("build") / named if output is None else output
         drawn = folder / "front.svg" if plot_file is None else plot_file
         check_plot(drawn)
         check_folders(plot_file)

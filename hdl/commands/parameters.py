@@ -10,7 +10,7 @@ import click
 
 from ninefold.spec.errors import InputError, installs, not_installed
 
-__all__ = ["CoreArgument", "CoreCommand", "DesignCommand", "NamesCommand"]
+__all__ = ["CoreArgument", "CoreCommand", "DesignCommand", "NamesCommand", "type_of"]
 
 #: Key of the given CORE in the context's ``meta``.
 _GIVEN = "ninefold.core"
@@ -206,10 +206,14 @@ def _option(parameter: inspect.Parameter, default: Any, text: str) -> click.Opti
     flag, name = "--" + parameter.name.replace("_", "-"), _PREFIX + parameter.name
     if default is None and parameter.default is not parameter.empty:
         default = parameter.default
-    annotation = parameter.annotation if parameter.annotation is not parameter.empty else type(default)
-    shown = default is not None
-    if annotation is bool:
+    kind, shown = type_of(parameter, default), default is not None
+    if kind is click.BOOL:
         return click.Option([f"{flag}/--no-{flag[2:]}", name], default=default, show_default=shown, help=text)
-    is_choice = get_origin(annotation) is Literal
-    kind = click.Choice(get_args(annotation)) if is_choice else click.types.convert_type(annotation)
     return click.Option([flag, name], type=kind, default=default, show_default=shown, help=text)
+
+
+def type_of(parameter: inspect.Parameter, default: Any) -> click.ParamType[Any]:
+    """Return the type of a core's parameter on the command line, by its annotation or else by its default."""
+    annotation = parameter.annotation if parameter.annotation is not parameter.empty else type(default)
+    is_choice = get_origin(annotation) is Literal
+    return click.Choice(get_args(annotation)) if is_choice else click.types.convert_type(annotation)

@@ -42,26 +42,33 @@ class CobsDecoder(wiring.Component):
         m = Module()
         byte, piece = self.input.payload.data, self.output.payload
         left = Signal(8)
+        # `left` is not 0. A register, because the byte waits for the result of this comparison.
+        within = Signal()
         begun = Signal()
         zero_due = Signal()
         ends = byte == 0
-        gives = Mux(ends, begun, (left != 0) | zero_due)
+        gives = Mux(ends, begun, within | zero_due)
         moves = Signal()
         m.d.comb += [
-            piece.data.eq(Mux(left != 0, byte, 0)),
+            piece.data.eq(Mux(within, byte, 0)),
             piece.end.eq(ends),
-            piece.damaged.eq(ends & (left != 0)),
+            piece.damaged.eq(ends & within),
             self.output.valid.eq(self.input.valid & gives),
             self.input.ready.eq(self.output.ready | ~gives),
             moves.eq(self.input.valid & self.input.ready),
         ]
         with m.If(moves):
             with m.If(ends):
-                m.d.sync += [left.eq(0), begun.eq(0), zero_due.eq(0)]
-            with m.Elif(left != 0):
-                m.d.sync += left.eq(left - 1)
+                m.d.sync += [within.eq(0), begun.eq(0), zero_due.eq(0)]
+            with m.Elif(within):
+                m.d.sync += [left.eq(left - 1), within.eq(left != 1)]
             with m.Else():
-                m.d.sync += [left.eq(byte - 1), begun.eq(1), zero_due.eq(byte != self.group + 1)]
+                m.d.sync += [
+                    left.eq(byte - 1),
+                    within.eq(byte != 1),
+                    begun.eq(1),
+                    zero_due.eq(byte != self.group + 1),
+                ]
         return m
 
 

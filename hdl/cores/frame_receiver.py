@@ -10,6 +10,7 @@ from ninefold.hdl.core import Core
 from ninefold.hdl.cores.cobs_decoder import CobsDecoder
 from ninefold.hdl.cores.queue import Queue
 from ninefold.hdl.parts.layouts import BYTE, HEADER, PIECE
+from ninefold.hdl.parts.stage import StreamStage
 from ninefold.spec.errors import InputError
 
 __all__ = ["CORE", "FrameReceiver"]
@@ -82,11 +83,10 @@ class FrameReceiver(wiring.Component):
         write, read = buffer.write_port(), buffer.read_port()
         wiring.connect(m, wiring.flipped(self.input), decoder.input)
         wiring.connect(m, queue.output, wiring.flipped(self.headers))
-        # A register splits the path from the link through the decoder to the pointers.
-        piece, valid, ready = Signal(PIECE), Signal(), Signal()
-        m.d.comb += decoder.output.ready.eq(~valid | ready)
-        with m.If(decoder.output.ready):
-            m.d.sync += [piece.eq(decoder.output.payload), valid.eq(decoder.output.valid)]
+        # Registers split the path from the link through the decoder to the pointers, and the path back.
+        m.submodules.stage = stage = StreamStage(PIECE)
+        wiring.connect(m, decoder.output, stage.input)
+        piece, valid, ready = stage.output.payload, stage.output.valid, stage.output.ready
 
         # Pointers have one bit more than an address. Bytes before `sound` may be read; `end` follows the frame that is
         # being received. Its last four bytes wait in `tail`; they are the CRC once the frame has ended.
@@ -99,19 +99,18 @@ class FrameReceiver(wiring.Component):
         tail = Signal(8 * _CRC_BYTES)
         too_long = Signal()
         # The frame has passed its header, and 8 bytes.
-        headed, whole = Signal(), Signal()
+        headed, whole = (Signal(name=n) for n in ("headed", "whole"))
         # Registered, one cycle after the byte. Nothing is stored in the first 8 cycles of a frame, so `sound` is up to
         # date where these flags matter.
         full = Signal()
         alone = Signal()
         held = (end - taken)[:bits]
         # The end of a frame takes two cycles; the first compares the CRC.
-        compared, matches = Signal(), Signal()
-        store, counted, enters, closes = Signal(), Signal(), Signal(), Signal()
+        compared, counted, matches = (Signal(name=n) for n in ("compared", "counted", "matches"))
+        store, enters, closes = (Signal(name=n) for n in ("store", "enters", "closes"))
         m.d.comb += [
-            counted.eq(~piece.damaged & ~too_long & whole),
             enters.eq(valid & ~piece.end & (~whole | ~full | alone | too_long)),
-            closes.eq(valid & piece.end & compared & queue.input.ready),
+            closes.eq(compared & queue.input.ready),
             ready.eq(enters | closes),
             store.eq(valid & ~piece.end & whole & ~full & ~too_long),
             crc.data.eq(piece.data),
@@ -129,6 +128,7 @@ class FrameReceiver(wiring.Component):
             full.eq((held >= self.capacity - 1) | (store & (held >= self.capacity - 2))),
             alone.eq(sound == taken),
             compared.eq(valid & piece.end & ~closes),
+            counted.eq(~piece.damaged & ~too_long & whole),
             matches.eq(crc.match_detected),
         ]
         with m.If(closes):
@@ -152,7 +152,7 @@ class FrameReceiver(wiring.Component):
             m.d.sync += end.eq(end + 1)
 
         # Reading: a register follows the memory, because block RAM is slow.
-        shown, moves, advance = Signal(), Signal(), Signal()
+        shown, moves, advance = (Signal(name=n) for n in ("shown", "moves", "advance"))
         m.d.comb += [
             moves.eq(shown & (~self.payload.valid | self.payload.ready)),
             advance.eq((~shown | moves) & (taken != sound)),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from ninefold.hdl.core import Core
 from ninefold.hdl.cores.cobs_encoder import CobsEncoder
 from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE
+from ninefold.hdl.parts.stage import StreamStage
 
 __all__ = ["CORE", "FrameSender"]
 
@@ -16,7 +17,8 @@ class FrameSender(wiring.Component):
     """Frame sender: header and payload of frames to bytes to transmit.
 
     The CRC-32 (zlib, little endian) covers all bytes of the frame. Throughput is one byte a cycle plus four cycles per
-    frame for the CRC, and the overhead and latency of :class:`CobsEncoder`.
+    frame for the CRC, and the overhead of :class:`CobsEncoder`. Latency is 4 cycles from the byte that closes a group
+    to its code.
 
     Members
     -------
@@ -34,26 +36,29 @@ class FrameSender(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
         m.submodules.encoder = encoder = CobsEncoder()
+        # Registers split the path from the encoder's queues to the CRC.
+        m.submodules.stage = stage = StreamStage(FRAME_BYTE)
+        wiring.connect(m, stage.output, encoder.input)
         wiring.connect(m, encoder.output, wiring.flipped(self.output))
         index = Signal(2)
         m.d.comb += crc.data.eq(self.frames.payload.data)
         with m.FSM():
             with m.State("FRAME"):
                 m.d.comb += [
-                    encoder.input.payload.data.eq(self.frames.payload.data),
-                    encoder.input.valid.eq(self.frames.valid),
-                    self.frames.ready.eq(encoder.input.ready),
-                    crc.valid.eq(self.frames.valid & encoder.input.ready),
+                    stage.input.payload.data.eq(self.frames.payload.data),
+                    stage.input.valid.eq(self.frames.valid),
+                    self.frames.ready.eq(stage.input.ready),
+                    crc.valid.eq(self.frames.valid & stage.input.ready),
                 ]
                 with m.If(crc.valid & self.frames.payload.last):
                     m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [
-                    encoder.input.payload.data.eq(crc.crc.word_select(index, 8)),
-                    encoder.input.payload.last.eq(index == 3),
-                    encoder.input.valid.eq(1),
+                    stage.input.payload.data.eq(crc.crc.word_select(index, 8)),
+                    stage.input.payload.last.eq(index == 3),
+                    stage.input.valid.eq(1),
                 ]
-                with m.If(encoder.input.ready):
+                with m.If(stage.input.ready):
                     m.d.sync += index.eq(index + 1)
                     with m.If(index == 3):
                         m.d.comb += crc.start.eq(1)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,46 +10,34 @@ from ninefold.hdl.checks import check_integer
 from ninefold.hdl.core import Core, documented
 from ninefold.hdl.cores.frame_receiver import FrameReceiver
 from ninefold.hdl.cores.frame_sender import FrameSender
-from ninefold.hdl.cores.insertion import Insertion
 from ninefold.hdl.cores.queue import Queue
-from ninefold.hdl.cores.similarity import Similarity
-from ninefold.hdl.cores.topk import TopK
 from ninefold.hdl.miner.executor import Executor
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.hdl.miner.replies import ReplyStore
+from ninefold.hdl.miner.search import NitSearch, SignSearch
 from ninefold.hdl.miner.words import ByteQuantiser, WordPacker
 from ninefold.hdl.parts.layouts import BYTE
 from ninefold.hdl.parts.stage import StreamStage
-from ninefold.spec.formats import Mode, score_bits
+from ninefold.spec.formats import Mode
 
-__all__ = ["CORE", "Miner", "registers_stores", "selects_by_insertion"]
+__all__ = ["CORE", "Miner"]
 
 #: Maximum number of waiting headers and jobs: enough for any window, and enough to use block RAM.
 _QUEUED = 16
-#: Up to this clock the engine has no registers around its stores, to save flip-flops on small devices.
-_SLOW_HZ = 30_000_000
-
-
-def selects_by_insertion(parameters: MinerParameters) -> bool:
-    """Return True if scores arrive slowly enough for the small :class:`Insertion`."""
-    return parameters.dimensions // parameters.lanes >= parameters.k + 2
-
-
-def registers_stores(parameters: MinerParameters) -> bool:
-    """Return True if the clock is so fast that the engine needs registers around its stores."""
-    return parameters.clock_hz > _SLOW_HZ
 
 
 class Miner(wiring.Component):
-    """Quantiser, similarity engine, top-k and store behind the link of ``ninefold.spec.link``.
+    """Quantiser and search behind the link of ``ninefold.spec.link``.
 
+    The search scores all nits of the rows, or finds candidates by their signs, according to the parameter ``design``.
     Receiving, scoring and replying overlap. A request is received while the previous one is executed, the engine holds
     one query while it scores another, and replies are sent from the memory in which they are kept. Queries that arrive
-    fast enough take the engine's ``rows * dimensions / lanes`` cycles each. The link carries one byte a cycle. A query
-    of packed nits takes ``dimensions / 2`` bytes plus one cycle per word, a reply 6 bytes per result. In an idle miner,
-    the reply to a READ of one word begins 42 cycles after the last byte of its request, plus one cycle for each byte of
-    its first COBS group.
+    fast enough take the engine's ``rows * dimensions / lanes`` cycles each. In the design signs,
+    :func:`~ninefold.hdl.miner.search.scan_cycles` gives them. The link carries one byte a cycle. A query of packed nits
+    takes ``dimensions / 2`` bytes plus one cycle per word, a reply 6 bytes per result or 4 per candidate. In an idle
+    miner, the reply to a READ of one word begins 42 cycles after the last byte of its request, plus one cycle for each
+    byte of its first COBS group.
 
     Parameters
     ----------
@@ -75,17 +63,16 @@ class Miner(wiring.Component):
         """Connect link, executor, search and replies."""
         m = Module()
         p = self.parameters
-        id_bits = max(1, (p.depth - 1).bit_length())
         m.submodules.receiver = receiver = FrameReceiver(p.buffer_bytes, _QUEUED)
         m.submodules.executor = executor = Executor(p)
-        m.submodules.replies = replies = ReplyStore(p, score_bits(p.dimensions), id_bits)
+        m.submodules.replies = replies = ReplyStore(p)
         m.submodules.sender = sender = FrameSender()
         m.submodules.registers = registers = RegisterFile(p, self._count_from)
         wiring.connect(m, wiring.flipped(self.rx), receiver.input)
         wiring.connect(m, receiver.headers, executor.headers)
         wiring.connect(m, executor.again, replies.again)
         self._staged(m, "stage", receiver.payload, executor.payload)
-        self._staged(m, "frames_stage", replies.frames, sender.frames)
+        wiring.connect(m, replies.frames, sender.frames)
         self._staged(m, "sent_stage", sender.output, wiring.flipped(self.tx))
 
         m.submodules.jobs = jobs = Queue(executor.jobs.payload.shape(), _QUEUED)
@@ -96,17 +83,25 @@ class Miner(wiring.Component):
             executor.sent.eq(replies.sent),
             executor.sent_slot.eq(replies.sent_slot),
         ]
-        self._search(m, executor, replies, registers, id_bits)
+        m.submodules.search = search = NitSearch(p) if p.design == "miner" else SignSearch(p)
+        self._feed(m, executor, search)
+        if p.design == "miner":
+            self._staged(m, "results_stage", search.results, replies.results)
+            m.d.comb += [replies.word.eq(registers.word), registers.events.queries.eq(replies.answered)]
+        else:
+            self._join_scans(m, executor, search)
+            self._join_candidates(m, replies, registers, search)
+            m.d.comb += registers.events.queries.eq(executor.scan.valid)
         for name in ("write", "write_address", "write_word", "clear", "clear_epoch", "rows", "load_bytes"):
             m.d.comb += getattr(registers, name).eq(getattr(executor, name))
         m.d.comb += [
             registers.load_check.eq(executor.load_check),
             registers.address.eq(replies.address),
             registers.hold.eq(replies.hold),
-            replies.word.eq(registers.word),
             replies.epoch.eq(registers.epoch),
             executor.epoch.eq(registers.epoch),
-            registers.events.queries.eq(replies.answered),
+            registers.events.accepted.eq(search.accepted),
+            registers.events.stalls.eq(search.stalls),
             registers.events.crc_errors.eq(receiver.crc_error),
             registers.events.dropped.eq(receiver.dropped),
         ]
@@ -119,20 +114,32 @@ class Miner(wiring.Component):
         wiring.connect(m, source, stage.input)
         wiring.connect(m, stage.output, sink)
 
-    def _search(
-        self, m: Module, executor: Executor, replies: ReplyStore, registers: RegisterFile, id_bits: int
-    ) -> None:
-        """Add quantiser, engine and top-k, from the executor's bytes to the results."""
+    def _join_scans(self, m: Module, executor: Executor, search: SignSearch) -> None:
+        """Connect the executor's scans and masks to the search."""
+        wiring.connect(m, executor.scan, search.scan)
+        wiring.connect(m, executor.mask, search.mask)
+        m.d.comb += [
+            executor.scanned.eq(search.scanned),
+            executor.totals.eq(search.totals),
+        ]
+
+    def _join_candidates(self, m: Module, replies: ReplyStore, registers: RegisterFile, search: SignSearch) -> None:
+        """Read the words of replies from the search or from the registers, by the top bit of their address."""
+        *number, half, of_search = replies.address[: len(search.address) - 1], replies.address[-2], replies.address[-1]
+        candidate, chosen = Signal.like(search.word, reset_less=True), Signal()
+        m.d.sync += [candidate.eq(search.word), chosen.eq(of_search)]
+        m.d.comb += [
+            search.address.eq(Cat(*number, half)),
+            replies.word.eq(Mux(chosen, candidate, registers.word)),
+        ]
+
+    def _feed(self, m: Module, executor: Executor, search: NitSearch | SignSearch) -> None:
+        """Add quantiser and packer, from the executor's bytes to the words of the search."""
         p = self.parameters
         m.submodules.quantiser = quantiser = ByteQuantiser(p.mode)
-        m.submodules.packer = packer = WordPacker(p.lanes)
-        m.submodules.engine = engine = Similarity(p.dimensions, p.lanes, p.depth, registers_stores(p))
-        small = selects_by_insertion(p)
-        m.submodules.topk = topk = (Insertion if small else TopK)(p.k, score_bits(p.dimensions), id_bits)
+        m.submodules.packer = packer = WordPacker(p.word_nits)
         wiring.connect(m, executor.grid, quantiser.input)
         wiring.connect(m, executor.threshold, quantiser.threshold)
-        wiring.connect(m, engine.scores, topk.scores)
-        wiring.connect(m, topk.results, replies.results)
         from_grid = executor.of_grid & ~executor.loading
         m.d.comb += [
             packer.restart.eq(executor.restart),
@@ -142,15 +149,13 @@ class Miner(wiring.Component):
             quantiser.output.ready.eq(packer.input.ready & from_grid),
             executor.packed.ready.eq(packer.input.ready & ~from_grid),
             executor.packing.eq(packer.pending),
-            engine.query.payload.eq(packer.words.payload),
-            engine.query.valid.eq(packer.words.valid & ~executor.loading),
-            engine.load.payload.nits.eq(packer.words.payload.nits),
-            engine.load.payload.last.eq(packer.words.payload.last | executor.flush),
-            engine.load.valid.eq((packer.words.valid & executor.loading) | executor.flush),
-            packer.words.ready.eq(Mux(executor.loading, engine.load.ready & ~executor.flush, engine.query.ready)),
-            executor.flushed.eq(engine.load.ready),
-            registers.events.accepted.eq(engine.scores.valid & engine.scores.ready),
-            registers.events.stalls.eq(topk.results.valid & ~topk.results.ready),
+            search.query.payload.eq(packer.words.payload),
+            search.query.valid.eq(packer.words.valid & ~executor.loading),
+            search.load.payload.nits.eq(packer.words.payload.nits),
+            search.load.payload.last.eq(packer.words.payload.last | executor.flush),
+            search.load.valid.eq((packer.words.valid & executor.loading) | executor.flush),
+            packer.words.ready.eq(Mux(executor.loading, search.load.ready & ~executor.flush, search.query.ready)),
+            executor.flushed.eq(search.load.ready),
         ]
 
 

@@ -46,16 +46,18 @@ class UartTransmitter(wiring.Component):
         timer = Signal(range(self.divisor))
         left = Signal(range(11))
         shifted = Signal(10, init=0x3FF)
-        ends = (timer == 0) & (left <= 1)
-        m.d.comb += [self.tx.eq(shifted[0]), self.input.ready.eq(ends)]
+        # Idle, or in the last cycle of the stop bit.
+        free = Signal(init=1)
+        m.d.comb += [self.tx.eq(shifted[0]), self.input.ready.eq(free)]
         with m.If(self.input.valid & self.input.ready):
             m.d.sync += [
                 shifted.eq(Cat(Const(0, 1), self.input.payload.data, Const(1, 1))),
                 left.eq(10),
                 timer.eq(self.divisor - 1),
+                free.eq(0),
             ]
         with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
+            m.d.sync += [timer.eq(timer - 1), free.eq((timer == 1) & (left == 1))]
         with m.Elif(left != 0):
             m.d.sync += [
                 shifted.eq(Cat(shifted[1:], Const(1, 1))),

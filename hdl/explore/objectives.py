@@ -10,12 +10,13 @@ from ninefold.hdl.configurations import Configuration
 from ninefold.hdl.estimate import Speed, speed
 from ninefold.hdl.estimate_area import AVAILABLE, Area, area, fitted
 from ninefold.spec.errors import InputError
+from ninefold.spec.link import Design
 
 __all__ = ["BLOCK_KBIT", "OBJECTIVES", "Objective", "Point", "estimated", "objectives"]
 
 #: Size of a memory block in units of 1,024 bits, including parity if the vendor counts it.
 BLOCK_KBIT: Final[Mapping[str, int]] = MappingProxyType(
-    {"DP16KD": 18, "DPX9B": 18, "SB_RAM40_4K": 4, "SB_SPRAM256KA": 256}
+    {"DP16KD": 18, "BSRAM": 18, "SB_RAM40_4K": 4, "SB_SPRAM256KA": 256}
 )
 
 
@@ -91,6 +92,10 @@ def _ram_kbit(point: Point) -> float:
     return sum(count * BLOCK_KBIT[block] for block, count in point.area.blocks.items())
 
 
+def _results(point: Point) -> int:
+    return point.configuration.miner.k or point.configuration.miner.keep
+
+
 _ALL: Final = (
     Objective(
         "qps",
@@ -120,19 +125,20 @@ _ALL: Final = (
     Objective("packed", "minimize", "cells", "logic cells after packing", lambda p: p.area.packed),
     Objective("ram", "minimize", "kbit", "memory blocks", _ram_kbit),
     Objective("rows", "maximize", "rows", "rows of the store", lambda p: p.configuration.miner.depth),
-    Objective("k", "maximize", "results", "maximum number of results per query", lambda p: p.configuration.miner.k),
+    Objective("k", "maximize", "results", "maximum number of results or candidates per query", _results),
 )
 #: Objectives by name.
 OBJECTIVES: Final[Mapping[str, Objective]] = MappingProxyType({objective.name: objective for objective in _ALL})
 
 
-def objectives(text: str, board: FpgaBoard) -> tuple[Objective, ...]:
+def objectives(text: str, board: FpgaBoard, design: Design = "miner") -> tuple[Objective, ...]:
     """Return the objectives named in a comma-separated list.
 
     Raises
     ------
     InputError
-        A name is unknown or repeated, there are fewer than two, or an objective is not estimated on the board.
+        A name is unknown or repeated, there are fewer than two, or an objective is not estimated on the board or of the
+        design.
     """
     names = [name.strip() for name in text.split(",")]
     for name in names:
@@ -140,9 +146,11 @@ def objectives(text: str, board: FpgaBoard) -> tuple[Objective, ...]:
             raise InputError(f"an objective must be one of {', '.join(OBJECTIVES)}, not {name!r}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"objectives must be two or more different names of {', '.join(OBJECTIVES)}, not {text!r}")
-    if board.toolchain not in fitted()["weights"] and (cells := [name for name in names if name in {"lut", "packed"}]):
+    unfitted = "the design signs" if design == "signs" else board.toolchain
+    known = design == "miner" and board.toolchain in fitted()["weights"]
+    if not known and (cells := [name for name in names if name in {"lut", "packed"}]):
         raise InputError(
-            f"{cells[0]} is not estimated on {board.name}: the weights of {board.toolchain} are not fitted; its"
+            f"{cells[0]} is not estimated on {board.name}: the weights of {unfitted} are not fitted; its"
             f" objectives are {', '.join(name for name in OBJECTIVES if name not in {'lut', 'packed'})}"
         )
     return tuple(OBJECTIVES[name] for name in names)

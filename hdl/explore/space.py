@@ -12,8 +12,8 @@ from ninefold.hdl.configurations import CONFIGURATIONS, Configuration
 from ninefold.hdl.explore.objectives import Objective
 from ninefold.hdl.miner import MinerParameters
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import DIMENSIONS_MAX, K_MAX
-from ninefold.spec.link import ROWS_MAX
+from ninefold.spec.formats import CANDIDATES_MAX, DIMENSIONS_MAX, K_MAX
+from ninefold.spec.link import ROWS_MAX, Design
 
 __all__ = ["PARAMETERS", "Space", "space"]
 
@@ -35,6 +35,7 @@ PARAMETERS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
         "lanes": tuple(range(2, DIMENSIONS_MAX + 1, 2)),
         "depth": _octaves(1, ROWS_MAX),
         "k": _octaves(1, K_MAX),
+        "keep": _octaves(1, CANDIDATES_MAX),
         "window": _powers(2, 16),
         "buffer_bytes": _powers(64, 32768),
         "reply_bytes": _powers(256, 16384),
@@ -42,7 +43,9 @@ PARAMETERS: Final[Mapping[str, tuple[int, ...]]] = MappingProxyType(
 )
 #: Parameters searched by default, and parameters searched if they are objectives. The user chooses all others.
 _SEARCHED: Final = ("lanes", "window", "buffer_bytes", "reply_bytes")
-_SEARCHED_AS: Final[Mapping[str, str]] = MappingProxyType({"depth": "rows", "k": "k"})
+_SEARCHED_AS: Final[Mapping[Design, Mapping[str, str]]] = MappingProxyType(
+    {"miner": {"depth": "rows", "k": "k"}, "signs": {"depth": "rows", "keep": "k"}}
+)
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,12 @@ class Space:
         return [name for name, values in self.values.items() if len(values) > 1]
 
 
-def space(board: str, chosen: Iterable[Objective], given: Mapping[str, str]) -> Space:
-    """Return the search space of a board.
+def space(board: str, chosen: Iterable[Objective], given: Mapping[str, str], design: Design = "miner") -> Space:
+    """Return the search space of a board and a design.
 
     Parameters in `given` take the values given there. Otherwise, lanes, window and buffers are searched, and so are
-    rows and k if they are objectives. All others keep the values of the board's configuration in the catalogue.
+    rows and results if they are objectives. All others keep the values of the board's first configuration of the design
+    in the catalogue.
 
     Parameters
     ----------
@@ -104,21 +108,30 @@ def space(board: str, chosen: Iterable[Objective], given: Mapping[str, str]) -> 
         The objectives.
     given : mapping of str to str
         Parameter -> a value, a comma-separated list of values, or a range ``LOW:HIGH``; ``baud`` takes one value.
+    design : {"miner", "signs"}
+        Design of the search.
 
     Raises
     ------
     InputError
-        A board or parameter is unknown, or `given` allows no configuration.
+        A board or parameter is unknown, the board has no configuration of the design, or `given` allows none.
     """
     if board not in BOARDS:
         raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
-    base = next(entry for name, entry in CONFIGURATIONS.items() if name.partition("/")[0] == board)
+    listed = {
+        name: entry
+        for name, entry in CONFIGURATIONS.items()
+        if entry.miner.design == design and name.partition("/")[0] in BOARDS
+    }
+    base = next((entry for name, entry in listed.items() if name.partition("/")[0] == board), None)
+    if base is None:
+        raise InputError(f"{board} has no configuration of the design {design}, only {', '.join(listed)} have")
     wanted = {objective.name for objective in chosen}
     values: dict[str, tuple[int, ...]] = {}
     for name in PARAMETERS:
         if name in given:
             values[name] = _values(name, given[name])
-        elif name in _SEARCHED or _SEARCHED_AS.get(name) in wanted:
+        elif name in _SEARCHED or _SEARCHED_AS[design].get(name) in wanted:
             values[name] = PARAMETERS[name]
         else:
             values[name] = (getattr(base.miner, name),)
@@ -167,10 +180,18 @@ def _refusal(
 ) -> InputError | None:
     """Return the error for a value that is not allowed with any choice of the others, or None if one allows it."""
     sizes = {other: values[other][-1] if len(values[other]) == 1 else size for other, size in widest.items()}
-    easiest = {**fixed, **sizes, "depth": values["depth"][0], "k": values["k"][0], name: value}
+    easiest = {
+        **fixed,
+        **sizes,
+        "depth": values["depth"][0],
+        "k": values["k"][0],
+        "keep": values["keep"][0],
+        name: value,
+    }
+    narrowest = 4 if fixed["design"] == "signs" else 2
     first: InputError | None = None
     for dimensions in (value,) if name == "dimensions" else values["dimensions"]:
-        for lanes in (value,) if name == "lanes" else values["lanes"] if name == "dimensions" else (2,):
+        for lanes in (value,) if name == "lanes" else values["lanes"] if name == "dimensions" else (narrowest,):
             try:
                 MinerParameters(**{**easiest, "dimensions": dimensions, "lanes": lanes})
             except InputError as error:

@@ -13,10 +13,13 @@ from ninefold.hdl.miner.rows import RowCounter
 from ninefold.hdl.parts.layouts import BYTE, FRAME_BYTE, HEADER
 from ninefold.hdl.states import OneHot
 from ninefold.spec.formats import K_MAX
-from ninefold.spec.link import ERROR, REPLY, Fault, Kind
+from ninefold.spec.link import ACCEPTED, CHECKS, ERROR, REPLY, TICKETS, Fault, Kind
 from ninefold.spec.registers import IDENTITY, STATISTICS
 
 __all__ = ["Execution"]
+
+#: Types of requests whose replies begin with a word that is not a register.
+_LITERALS = (Kind.IDENTIFY, Kind.LOAD, Kind.QUERY, Kind.CANDIDATES, Kind.FETCH)
 
 
 class Execution(wiring.Component):
@@ -61,58 +64,44 @@ class Execution(wiring.Component):
         Values of these registers.
     epoch : In(8)
         Epoch of the board.
+    scan : Out(stream.Signature({keep: range(keep + 1), masked: 1}, always_ready=True))
+        Scans to start, with the number of candidates to keep, and whether a mask follows the query. Only the design
+        signs has this and the following members.
+    mask : Out(stream.Signature({data: 8, last: 1}))
+        Bytes of masks.
+    scanned : In(1)
+        High for one cycle after the last candidate of a scan, in the order of the scans.
+    totals : In(data.ArrayLayout(range(keep + 1), 2))
+        Number of candidates of the last two scans, alternately.
     """
 
     def __init__(self, parameters: MinerParameters) -> None:
         self._p = parameters
-        threshold = data.StructLayout({"index": 2, "value": 16})
-        slot = data.StructLayout({"slot": slot_bits(parameters)})
-        super().__init__(
-            {
-                "headers": In(stream.Signature(HEADER)),
-                "payload": In(stream.Signature(BYTE)),
-                "jobs": Out(stream.Signature(job_layout(parameters))),
-                "again": Out(stream.Signature(slot)),
-                "built": In(1),
-                "sent": In(1),
-                "sent_slot": In(slot_bits(parameters)),
-                "packed": Out(stream.Signature(FRAME_BYTE)),
-                "grid": Out(stream.Signature(BYTE)),
-                "threshold": Out(stream.Signature(threshold)),
-                "loading": Out(1),
-                "of_grid": Out(1),
-                "packing": In(1),
-                "restart": Out(1),
-                "flush": Out(1),
-                "flushed": In(1),
-                "write": Out(1),
-                "write_address": Out(6),
-                "write_word": Out(32),
-                "clear": Out(1),
-                "clear_epoch": Out(1),
-                "rows": Out(32),
-                "load_bytes": Out(32),
-                "load_check": Out(32),
-                "epoch": In(8),
-            }
-        )
+        super().__init__(_ports(parameters))
         self._states = OneHot()
         self._intake = Intake(parameters)
         self._way = Signal(5)
         self._counter = RowCounter(parameters)
         # Kind of request, one-hot, so that no state has to decode it.
-        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in Kind}
+        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in ACCEPTED[parameters.design]}
         self._refused, self._fault = Signal(), Signal(4)
         self._detail = Signal(32, reset_less=True)
         self._cursor, self._todo = Signal(16), Signal(16)
         self._results = Signal(K_MAX.bit_length(), reset_less=True)
-        # Number of jobs passed on but not built, and a flag for none, one cycle late.
-        self._waiting, self._quiet = Signal(range(parameters.window + 2)), Signal()
+        # Number of jobs passed on but not built; flags for none, and for no scan either, one cycle late.
+        self._waiting, self._built, self._quiet = Signal(range(parameters.window + 2)), Signal(), Signal()
         # One bit per slot: slot of this request, slots with a kept reply, slots being built or sent.
         self._hot, self._known, self._busy = (Signal(parameters.window, name=n) for n in ("hot", "known", "busy"))
         self._slot_busy, self._repeated = Signal(), Signal()
         # The slot is taken for a reply from now on; the CRC of its request is to be kept; the one that was.
         self._takes, self._keeps, self._kept = Signal(), Signal(), Signal(32)
+        # Number of scans in progress, and a pulse that counts one. The last two tickets, whether they are kept, and the
+        # half of the store of the last one's candidates.
+        self._running, self._starts, self._half = Signal(range(TICKETS + 1)), Signal(), Signal(init=1)
+        self._ticket, self._older, self._tickets_kept = Signal(16), Signal(16, reset_less=True), Signal(TICKETS)
+        # Size of a mask, and the half of the store and the number of candidates of a FETCH.
+        self._mask_bytes = Signal(range(parameters.mask_bytes + 1), reset_less=True)
+        self._fetched_half, self._total = Signal(reset_less=True), Signal(range(parameters.keep + 1), reset_less=True)
         # Minimal widths, because small devices are short of flip-flops.
         self._rows = Signal(range(parameters.depth + 1))
 
@@ -150,15 +139,18 @@ class Execution(wiring.Component):
             Fault.ROW: beyond,
             Fault.EPOCH: self.epoch,
             Fault.K: self._p.k,
+            Fault.KEEP: self._p.keep,
+            Fault.TICKET: self._ticket,
+            Fault.RANGE: self._total,
             Fault.FORMAT: 0b11,
             Fault.REPLY: self._p.reply_limit,
         }
         with self._at(m, "REFUSE"):
             m.d.sync += [self._refused.eq(1), self._detail.eq(0)]
             with m.Switch(self._fault):
-                for fault, detail in details.items():
+                for fault in sorted({fault for kind in self._is for fault, _ in CHECKS[kind]} & details.keys()):
                     with m.Case(fault):
-                        m.d.sync += self._detail.eq(detail)
+                        m.d.sync += self._detail.eq(details[fault])
             self._go(m, "JOB")
 
     def _compose(self, m: Module) -> None:
@@ -171,7 +163,7 @@ class Execution(wiring.Component):
             job.type.eq(header.type | REPLY),
             job.sequence.eq(header.sequence),
             job.priority.eq(header.priority),
-            job.literals.eq(self._is[Kind.IDENTIFY] | self._is[Kind.LOAD] | self._is[Kind.QUERY]),
+            job.literals.eq(Cat(self._is[kind] for kind in _LITERALS if kind in self._is).any()),
             job.second.eq(self._detail),
             job.address.eq(prefix),
             job.words.eq(0),
@@ -192,9 +184,61 @@ class Execution(wiring.Component):
                 m.d.sync += job.words.eq(prefix[16:])
             with m.Elif(self._is[Kind.LOAD]):
                 m.d.sync += job.first.eq(Mux(final, 0, self._counter.bytes))
-            with m.Elif(self._is[Kind.QUERY]):
-                count = prefix[8:16]
-                m.d.sync += [job.first.eq(Cat(Const(0, 8), count, self._results)), job.queries.eq(count)]
+            if Kind.QUERY in self._is:
+                with m.Elif(self._is[Kind.QUERY]):
+                    count = prefix[8:16]
+                    m.d.sync += [job.first.eq(Cat(Const(0, 8), count, self._results)), job.queries.eq(count)]
+            else:
+                with m.Elif(self._is[Kind.CANDIDATES]):
+                    m.d.sync += job.first.eq(self._ticket)
+                with m.Elif(self._is[Kind.FETCH]):
+                    number = self._cursor[: len(job.address) - 2]
+                    m.d.sync += [
+                        job.first.eq(Cat(self._total | Const(0, 16), prefix[:16])),
+                        job.words.eq(prefix),
+                        job.address.eq(Cat(number, self._fetched_half, 1)),
+                    ]
             for kind, addresses in shown.items():
                 with m.If(self._is[kind] & ~self._refused):
                     m.d.sync += [job.address.eq(addresses.start), job.words.eq(len(addresses))]
+
+
+def _ports(parameters: MinerParameters) -> dict[str, wiring.Member]:
+    """Return the members of an executor."""
+    threshold = data.StructLayout({"index": 2, "value": 16})
+    slot = data.StructLayout({"slot": slot_bits(parameters)})
+    keep = range(parameters.keep + 1)
+    scans = {
+        "scan": Out(stream.Signature(data.StructLayout({"keep": keep, "masked": 1}), always_ready=True)),
+        "mask": Out(stream.Signature(FRAME_BYTE)),
+        "scanned": In(1),
+        "totals": In(data.ArrayLayout(keep, TICKETS)),
+    }
+    return {
+        **(scans if parameters.design == "signs" else {}),
+        "headers": In(stream.Signature(HEADER)),
+        "payload": In(stream.Signature(BYTE)),
+        "jobs": Out(stream.Signature(job_layout(parameters))),
+        "again": Out(stream.Signature(slot)),
+        "built": In(1),
+        "sent": In(1),
+        "sent_slot": In(slot_bits(parameters)),
+        "packed": Out(stream.Signature(FRAME_BYTE)),
+        "grid": Out(stream.Signature(BYTE)),
+        "threshold": Out(stream.Signature(threshold)),
+        "loading": Out(1),
+        "of_grid": Out(1),
+        "packing": In(1),
+        "restart": Out(1),
+        "flush": Out(1),
+        "flushed": In(1),
+        "write": Out(1),
+        "write_address": Out(6),
+        "write_word": Out(32),
+        "clear": Out(1),
+        "clear_epoch": Out(1),
+        "rows": Out(32),
+        "load_bytes": Out(32),
+        "load_check": Out(32),
+        "epoch": In(8),
+    }

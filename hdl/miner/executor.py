@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, wiring
 
 from ninefold.hdl.miner.accesses import Accesses
+from ninefold.hdl.miner.candidates import Candidates
 from ninefold.hdl.miner.intake import Way
 from ninefold.hdl.miner.loads import Loads
 from ninefold.hdl.miner.queries import Queries
@@ -12,17 +13,21 @@ from ninefold.spec.link import PREFIX_BYTES, Fault, Kind
 __all__ = ["Executor"]
 
 
-class Executor(Accesses, Loads, Queries):
+class Executor(Accesses, Loads, Queries, Candidates):
     """Executor: checks and executes each request, and orders its reply.
 
     Requests are executed in order of arrival. A query is checked, its job is passed on, and its bytes follow, so the
     next request is checked while the query is scored. Loads, writes, resets, and queries in another format than the
     previous one wait until all earlier replies are built. A refused request changes nothing.
 
+    In the design signs a CANDIDATES waits until all earlier replies are built and at most one scan is in progress, of a
+    query in its format. A FETCH waits until the scan of its ticket is complete; loads, writes and resets wait for all
+    scans.
+
     A request with the sequence number and the CRC of a request whose reply is kept is not executed. Its reply is sent
     again, unless it is being built or sent. A new request waits until the previous reply of its slot is sent.
 
-    A request takes 11 to 24 cycles, plus one for each byte and two for each register, query or row that it completes,
+    A request takes 11 to 25 cycles, plus one for each byte and two for each register, query or row that it completes,
     if the engine's input is free.
 
     Parameters and members are as in :class:`~ninefold.hdl.miner.execution.Execution`.
@@ -62,13 +67,18 @@ class Executor(Accesses, Loads, Queries):
         self._registers(m)
         self._reset(m)
         self._load(m)
-        self._query(m)
+        if self._p.design == "miner":
+            self._query(m)
+        else:
+            self._candidates(m)
+            self._fetch(m)
         self._end(m)
         handed = Signal()
         m.d.sync += [
             handed.eq(self.jobs.valid & self.jobs.ready),
             self._waiting.eq(self._waiting + handed - self.built),
-            self._quiet.eq(self._waiting == 0),
+            self._built.eq(self._waiting == 0),
+            self._quiet.eq((self._waiting == 0) & (self._running == 0)),
         ]
         return m
 
@@ -147,8 +157,10 @@ class Executor(Accesses, Loads, Queries):
                 self._go(m, "CHECK")
             with m.Elif(self._is[Kind.LOAD]):
                 self._go(m, "LOAD")
-            with m.Elif(self._is[Kind.QUERY]):
-                self._go(m, "QUERY")
+            for kind in (Kind.QUERY, Kind.CANDIDATES, Kind.FETCH):
+                if kind in self._is:
+                    with m.Elif(self._is[kind]):
+                        self._go(m, kind.name)
             with m.Elif(self._is[Kind.STATISTICS] & empty):
                 self._go(m, "JOB")
             with m.Elif(self._is[Kind.RESET] & empty):
@@ -157,6 +169,7 @@ class Executor(Accesses, Loads, Queries):
                 self._refuse(m, Mux(Cat(*self._is.values()).any(), Fault.LENGTH, Fault.KIND))
 
     def _end(self, m: Module) -> None:
+        asks = Kind.QUERY if self._p.design == "miner" else Kind.CANDIDATES
         with self._at(m, "JOB"):
             m.d.sync += self.jobs.valid.eq(1)
             self._go(m, "OFFER")
@@ -165,7 +178,7 @@ class Executor(Accesses, Loads, Queries):
             m.d.sync += [self.jobs.valid.eq(0), self._keeps.eq(1), self._way.eq(Way.DROP)]
             with m.If(~self._is[Kind.IDENTIFY]):
                 m.d.sync += self._known.eq(self._known | self._hot)
-            with m.If(self._is[Kind.QUERY] & ~self._refused):
+            with m.If(self._is[asks] & ~self._refused):
                 m.d.sync += self._way.eq(Mux(self.of_grid, Way.QUERY_GRID, Way.QUERY_PACKED))
             self._go(m, "DRAIN")
         with self._at(m, "DRAIN"), m.If(~self._intake.more):

@@ -41,6 +41,9 @@ class Intake(wiring.Component):
         Start of a request of ``length`` bytes.
     length : In(bits of buffer_bytes)
         Size of the request's payload.
+    mask_bytes : In(bits of buffer_bytes)
+        Number of bytes at the end of this request's queries that go to ``mask`` instead. It must be stable for two
+        cycles before their way is. Only the design signs has this and ``mask``.
     way : In(5)
         Destination of the bytes, a :class:`Way`, until the end of the request. ``recent`` takes at most four.
     restart : In(1)
@@ -57,16 +60,21 @@ class Intake(wiring.Component):
         Bytes of packed nits, for queries or rows.
     grid : Out(stream.Signature({data: 8}))
         Bytes of grid values.
+    mask : Out(stream.Signature({data: 8, last: 1}))
+        Bytes of a mask.
     row_byte : Out(stream.Signature({data: 8}))
         Bytes of rows, one cycle after ``packed``; always ready.
     """
 
     def __init__(self, parameters: MinerParameters) -> None:
+        self._masks = parameters.design == "signs"
+        length = In(parameters.buffer_bytes.bit_length())
+        mask = {"mask_bytes": length, "mask": Out(stream.Signature(FRAME_BYTE))}
         super().__init__(
             {
                 "payload": In(stream.Signature(BYTE)),
                 "begin": In(1),
-                "length": In(parameters.buffer_bytes.bit_length()),
+                "length": length,
                 "way": In(5),
                 "restart": In(1),
                 "ends": In(1),
@@ -76,6 +84,7 @@ class Intake(wiring.Component):
                 "packed": Out(stream.Signature(FRAME_BYTE)),
                 "grid": Out(stream.Signature(BYTE)),
                 "row_byte": Out(stream.Signature(BYTE, always_ready=True)),
+                **(mask if self._masks else {}),
             }
         )
 
@@ -88,17 +97,21 @@ class Intake(wiring.Component):
         collect, drop, query_packed, query_grid, rows = self.way
         collects = Signal()
         moves = Signal()
+        # The bytes of this request's queries are behind; the others are its mask.
+        of_mask = Signal()
+        packs, quantises = (query_packed & ~of_mask) | rows, query_grid & ~of_mask
+        masks = (query_packed | query_grid) & of_mask
+        masked = (masks & self.mask.ready) if self._masks else 0
         m.d.comb += [
             self.collected.eq(count[2]),
             collects.eq(collect & ~count[2]),
             self.packed.payload.data.eq(byte),
             self.packed.payload.last.eq(self.ends & rows & (left == 1)),
-            self.packed.valid.eq(self.payload.valid & self.more & (query_packed | rows)),
+            self.packed.valid.eq(self.payload.valid & self.more & packs),
             self.grid.payload.data.eq(byte),
-            self.grid.valid.eq(self.payload.valid & self.more & query_grid),
+            self.grid.valid.eq(self.payload.valid & self.more & quantises),
             self.payload.ready.eq(
-                self.more
-                & (collects | drop | ((query_packed | rows) & self.packed.ready) | (query_grid & self.grid.ready))
+                self.more & (collects | drop | masked | (packs & self.packed.ready) | (quantises & self.grid.ready))
             ),
             moves.eq(self.payload.valid & self.payload.ready),
         ]
@@ -114,4 +127,16 @@ class Intake(wiring.Component):
             m.d.sync += count.eq(0)
         with m.If(self.begin):
             m.d.sync += [left.eq(self.length), self.more.eq(self.length != 0), count.eq(0)]
+        if self._masks:
+            first = Signal.like(left)
+            m.d.sync += first.eq(self.mask_bytes + 1)
+            m.d.comb += [
+                self.mask.payload.data.eq(byte),
+                self.mask.payload.last.eq(left == 1),
+                self.mask.valid.eq(self.payload.valid & self.more & masks),
+            ]
+            with m.If(moves & (query_packed | query_grid) & (left == first)):
+                m.d.sync += of_mask.eq(1)
+            with m.If(self.begin):
+                m.d.sync += of_mask.eq(0)
         return m

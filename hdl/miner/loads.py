@@ -1,12 +1,16 @@
 """States of the executor that load rows."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 
 from ninefold.hdl.miner.execution import Execution
 from ninefold.hdl.miner.intake import Way
 from ninefold.spec.link import PREFIX_BYTES, Fault
 
 __all__ = ["Loads"]
+
+#: Bits of the offset that are compared together. The bytes of the prefix and the counter of loaded bytes are far apart
+#: on a large device, so a first cycle compares these parts and a second one combines the results.
+_PART = 4
 
 
 class Loads(Execution):
@@ -21,19 +25,25 @@ class Loads(Execution):
         beyond_store, whole_row, part_row = (Signal(name=n) for n in ("beyond_store", "whole_row", "part_row"))
         m.d.sync += [whole_row.eq(beyond >= p.row_bytes), part_row.eq(beyond != 0)]
         end = Signal(range(p.depth * p.row_bytes + p.buffer_bytes))
+        set_parts, other_parts = _parts(offset), _parts(offset ^ self._counter.bytes)
+        set_, other = (Signal(len(set_parts), name=n, reset_less=True) for n in ("offset_set", "offset_other"))
         with self._at(m, "LOAD"):
             m.d.sync += [
-                begins.eq(offset == 0),
-                continues.eq(self.loading & (offset == self._counter.bytes)),
+                set_.eq(set_parts),
+                other.eq(other_parts),
                 bare.eq(self._length <= PREFIX_BYTES),
                 size.eq(self._length - PREFIX_BYTES),
+                end.eq(self._counter.bytes),
+                beyond.eq(self._counter.row_bytes),
             ]
+            self._go(m, "LOAD OFFSET")
+        with self._at(m, "LOAD OFFSET"):
+            m.d.sync += [begins.eq(~set_.any()), continues.eq(self.loading & ~other.any())]
             self._go(m, "LOAD END")
         with self._at(m, "LOAD END"):
-            m.d.sync += [
-                end.eq(Mux(begins, 0, self._counter.bytes) + size),
-                beyond.eq(Mux(begins, 0, self._counter.row_bytes) + size),
-            ]
+            m.d.sync += [end.eq(end + size), beyond.eq(beyond + size)]
+            with m.If(begins):
+                m.d.sync += [end.eq(size), beyond.eq(size)]
             self._go(m, "LOAD CHECK")
         with self._at(m, "LOAD CHECK"):
             m.d.sync += beyond_store.eq(end > p.depth * p.row_bytes)
@@ -87,3 +97,8 @@ class Loads(Execution):
             with m.If(final):
                 m.d.sync += [self._rows.eq(self._counter.rows), self.loading.eq(0), begun.eq(0)]
             self._go(m, "JOB")
+
+
+def _parts(value: Value) -> Value:
+    """Return one bit for each part of a value: whether it is not 0."""
+    return Cat(value[at : at + _PART].any() for at in range(0, len(value), _PART))

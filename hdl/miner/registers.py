@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ninefold.hdl.miner.counters import Counter
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.spec.formats import THRESHOLDS
-from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, REGISTERS, VERSION
+from ninefold.spec.registers import BY_NAME, DESIGN_CODES, MAGIC, MODE_CODES, NO_TEMPERATURE, REGISTERS, VERSION
 
 __all__ = ["EVENTS", "RegisterFile", "exists", "identity_words", "writable"]
 
@@ -45,6 +45,8 @@ def identity_words(parameters: MinerParameters) -> Mapping[str, list[int]]:
         "window": [p.window],
         "limits": [p.request_limit | p.reply_limit << 16],
         "clock_hz": [p.clock_hz],
+        "design": [DESIGN_CODES[p.design]],
+        "keep": [p.keep],
         "control": [0],
         "temperature": [NO_TEMPERATURE],
     }

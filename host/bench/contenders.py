@@ -18,7 +18,9 @@ __all__ = ["LEVELS", "TUNED", "Contender", "beside_best", "tuned"]
 
 #: Recalls at which contenders are compared, by label. Rounding of float32 may swap equal neighbours, so that a search
 #: without loss has a recall just below 1.
-LEVELS: Final[Mapping[str, float]] = {"0.99": 0.99, "0.998": 0.998, "1.000": 0.9995}
+LEVELS: Final[Mapping[str, float]] = {"0.9": 0.9, "0.95": 0.95, "0.99": 0.99, "0.998": 0.998, "1.000": 0.9995}
+#: Level from which a comparison enters the table beside the best peers; the others are points of the curves of recall.
+_COMPARED: Final = 0.99
 #: Infix of the name of a contender that was tuned to a recall; the label follows it.
 TUNED: Final = " at recall "
 
@@ -73,9 +75,7 @@ class Contender:
 
 def tuned(
     name: str,
-    parameter: str,
-    settings: Sequence[int],
-    search_at: Callable[[int], Search],
+    settings: Mapping[str, Search],
     data: Dataset,
     levels: Sequence[str],
     note: Callable[[str], None],
@@ -85,12 +85,10 @@ def tuned(
 
     Parameters
     ----------
-    name, parameter : str
-        The contender and its search parameter.
-    settings : sequence of int
-        Values of the parameter, in order of growing recall.
-    search_at : callable
-        ``search_at(setting)`` returns the search with that setting.
+    name : str
+        The contender.
+    settings : mapping of str to callable
+        Searches by the words for their settings, in order of growing recall.
     data : Dataset
         Queries and exact answers.
     levels : sequence of str
@@ -101,15 +99,13 @@ def tuned(
         Device, for a contender of ours.
     """
     wanted, found = list(levels), 0.0
-    for setting in settings:
+    for text, search in settings.items():
         if not wanted:
             return
-        search = search_at(setting)
         try:
             found = recall(search(data.queries, K), data.truth)
         except UnsupportedError:  # a device with a small k reranks fewer rows
             break
-        text = f"{parameter} {setting}"
         while wanted and found >= LEVELS[wanted[0]]:
             label = wanted.pop(0)
             yield Contender(f"{name}{TUNED}{label}", search, found, text, device, f"{name}, {text}")
@@ -148,6 +144,8 @@ def beside_best(
     """
     queries = int(parameters["queries"])
     for label, level in LEVELS.items():
+        if level < _COMPARED:
+            continue
         reached = sorted((one for one in contenders if one.recall >= level), key=lambda one: times.median(one.key))
         ours = [one for one in reached if one.device == device]
         peers = [one for one in reached if not one.device]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.index import Index
+from ninefold.host.index.format import MANIFEST
 from ninefold.host.index.write import calibrated_scale
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources.vectors import check_rows, claims, load
@@ -115,7 +116,7 @@ def base(request: Request, queries: int) -> Base:
         The vectors are missing or are fewer than twice the queries.
     """
     if request.data:
-        return _given(request.data, queries)
+        return _given(_in_folder(request.data), queries)
     name = f"stdlib-{sys.version_info.major}.{sys.version_info.minor}"
     rng = np.random.default_rng(_SEED)
     try:
@@ -128,6 +129,17 @@ def base(request: Request, queries: int) -> Base:
         scale = _SIGMAS * math.sqrt(_DIMENSIONS)
         return Base("normal", vectors[queries:], vectors[:queries], scale, "tanh", real=False)
     return _divided(name, vectors, float(index.database.attributes["scale"]), index.manifest.mode, queries)
+
+
+def _in_folder(source: str) -> str:
+    """Return the only file of vectors in a folder that is not an index; other names stay."""
+    folder = Path(source)
+    if "/" not in source or not folder.is_dir() or (folder / MANIFEST).is_file():
+        return source
+    found = sorted(str(path) for path in folder.iterdir() if claims(path.name))
+    if len(found) != 1:
+        raise InputError(f"{source} must hold one .npy file of vectors, not {len(found)}")
+    return found[0]
 
 
 def _given(source: str, queries: int) -> Base:

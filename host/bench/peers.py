@@ -51,7 +51,7 @@ class PeerIndex:
     tune: Callable[[int], object] = lambda _: None
 
     def at(self, setting: int) -> Search:
-        """Return the search with a setting of the search parameter."""
+        """Return the search with a value of the search parameter."""
 
         def search(q: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.int64]:
             self.tune(setting)
@@ -168,6 +168,10 @@ def _faiss_product(faiss: Any, _rows: int, dimensions: int) -> Any:
     return index
 
 
+def _faiss_product_reranked(faiss: Any, rows: int, dimensions: int) -> Any:
+    return faiss.IndexRefineFlat(_faiss_product(faiss, rows, dimensions))
+
+
 def _faiss_graph(faiss: Any, _rows: int, dimensions: int) -> Any:
     index = faiss.IndexHNSWFlat(dimensions, _LINKS, faiss.METRIC_INNER_PRODUCT)
     index.hnsw.efConstruction = _BUILD_WIDTH
@@ -229,6 +233,13 @@ PEERS: Final[Mapping[str, Peer]] = {
     "faiss SQ8": Peer("faiss", _BENCH, _faiss(_scalar("QT_8bit"))),
     "faiss SQ4": Peer("faiss", _BENCH, _faiss(_scalar("QT_4bit"))),
     "faiss PQ fast scan": Peer("faiss", _BENCH, _faiss(_faiss_product)),
+    "faiss PQ fast scan, reranked": Peer(
+        "faiss",
+        _BENCH,
+        _faiss(_faiss_product_reranked, lambda index, value: setattr(index, "k_factor", value)),
+        parameter="k_factor",
+        settings=_FACTORS,
+    ),
     "faiss IVF": Peer(
         "faiss",
         _BENCH,

@@ -28,6 +28,7 @@ from . import memory, peak
 from .contenders import LEVELS, Contender, beside_best, tuned
 from .data import Base, Dataset, K, base, bytes_needed, dataset, recall
 from .devices import opened, ready
+from .families import FAMILIES, Clustered
 from .limits import limited
 from .machine import available_bytes
 from .peers import PEERS, SAME_NITS, Search
@@ -39,8 +40,6 @@ _CASE: Final = "search"
 #: Multiple of k that is reranked, and the suffix of the contender's name.
 _RERANK: Final = 4
 RERANKED: Final = f", reranked from {_RERANK * K}"
-#: Multiples of k that reranking is tuned over: k times the last one is within the largest k.
-_FACTORS: Final = (1, 2, 4, 8, 16, 25)
 #: Most of FAISS's time on the same nits, by (rows, queries).
 _TARGETS: Final = {(100_000, 1): "<= 0.75", (100_000, 64): "<= 0.3"}
 #: Most of HNSW's building time, on real data of at least `_MANY` rows.
@@ -102,12 +101,14 @@ def _measure(request: Request) -> list[Figure]:
                 continue
             data = dataset(whole, rows)
             with step(f"building databases of {rows:,} rows"):
-                contenders, built = _contenders(request, data, devices, rows <= plan.graph_rows)
+                clusters = Clustered(data)
+                contenders, built = _contenders(request, data, clusters, devices, rows <= plan.graph_rows)
             figures += built
             with step(f"searching {rows:,} rows"):
                 figures += _compare(request, data, contenders, roof, largest=rows == sizes[-1])
             for device in devices.values():
-                device.unload(data.database.digest)
+                for database in (data.database, clusters.database):
+                    device.unload(database.digest)
     if request.size != "tiny" and not request.devices:
         figures += memory.measure()
     return figures
@@ -130,7 +131,7 @@ def _roof(request: Request) -> peak.Peak | None:
 
 
 def _contenders(
-    request: Request, data: Dataset, devices: Mapping[str, Device], graphs: bool
+    request: Request, data: Dataset, clusters: Clustered, devices: Mapping[str, Device], graphs: bool
 ) -> tuple[list[Contender], list[Figure]]:
     """Build the databases of devices and peers and tune those that have a search parameter."""
     contenders: list[Contender] = []
@@ -139,22 +140,25 @@ def _contenders(
         start = time.perf_counter()
         try:
             device.load(data.database)
-            _mine(device, data.database, None, data.queries[:1], K)  # compiles if needed
+            _mine(device, data.database, {}, data.queries[:1], K)  # compiles if needed
         except UnsupportedError as error:
             request.note(f"search: {name} is skipped at {len(data.vectors):,} rows: {error}")
             continue
         seconds[name] = data.seconds + time.perf_counter() - start
         _check(name, device, data)
         for suffix, factor in (("", None), (RERANKED, _RERANK)):
-            search = functools.partial(_mine, device, data.database, factor)
+            search = functools.partial(_mine, device, data.database, {"rerank": factor})
             contenders.append(Contender(name + suffix, search, _recall(search, data), device=name))
         if len(seconds) == 1:
-
-            def at(factor: int, device: Device = device) -> Search:
-                return functools.partial(_mine, device, data.database, factor)
-
-            reranked = f"{name}, reranked"
-            contenders += tuned(reranked, "rerank", _FACTORS, at, data, tuple(LEVELS), request.note, name)
+            device.load(clusters.database)
+            seconds[f"{name}, clusters"] = seconds[name] + clusters.seconds
+            for family in FAMILIES:
+                database = clusters.database if family.clustered else data.database
+                searches: dict[str, Search] = {
+                    text: functools.partial(_mine, device, database, options)
+                    for text, options in family.settings.items()
+                }
+                contenders += tuned(f"{name}{family.suffix}", searches, data, tuple(LEVELS), request.note, name)
     for name, peer in PEERS.items():
         if peer.missing:
             request.note(f"search: {name} is skipped: {peer.missing}")
@@ -167,20 +171,21 @@ def _contenders(
             seconds[name] = time.perf_counter() - start
             if peer.settings:
                 levels = tuple(LEVELS)[:-1]  # a graph or lists promise no search without loss
-                contenders += tuned(name, peer.parameter, peer.settings, built.at, data, levels, request.note)
+                settings: dict[str, Search] = {f"{peer.parameter} {value}": built.at(value) for value in peer.settings}
+                contenders += tuned(name, settings, data, levels, request.note)
             else:
                 contenders.append(Contender(name, built.search, _recall(built.search, data)))
-    return contenders, list(_built(data, seconds, tuple(devices)))
+    return contenders, list(_built(data, seconds, next(iter(devices))))
 
 
-def _built(data: Dataset, seconds: Mapping[str, float], devices: tuple[str, ...]) -> Iterator[Figure]:
+def _built(data: Dataset, seconds: Mapping[str, float], device: str) -> Iterator[Figure]:
     """Yield the building times, and ours beside HNSW's; ours include quantising and packing."""
     for name, taken in seconds.items():
         beside: dict[str, Any] = {}
-        if name in devices and _GRAPH in seconds:
+        if name in (device, f"{device}, clusters") and _GRAPH in seconds:
             large = data.real and len(data.vectors) >= _MANY
             beside = {"beside": _GRAPH, "ratio": taken / seconds[_GRAPH], "target": _BUILDING if large else ""}
-            task = f"building a database of {len(data.vectors):,} rows" if name == devices[0] else ""
+            task = f"building a database of {len(data.vectors):,} rows{name.removeprefix(device)}"
             beside |= {"task": task, "better": "less"}
         detail = "once, compilation included"
         yield Figure(_CASE, name, "built in", taken, "s", _parameters(data), detail=detail, **beside)
@@ -268,10 +273,10 @@ def _under_the_roof(
 
 
 def _mine(
-    device: Device, database: Database, rerank: int | None, q: npt.NDArray[np.float32], k: int
+    device: Device, database: Database, options: Mapping[str, Any], q: npt.NDArray[np.float32], k: int
 ) -> npt.NDArray[np.int64]:
     """Run `mine` on a device without a scheduler, and the reranking on the host."""
-    call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": k, "rerank": rerank})
+    call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": k, **options})
     asked = before(call)
     answer = asked if isinstance(asked, Answer) else after(call, device.run(asked))
     found: npt.NDArray[np.int64] = answer.values["ids"]
@@ -287,7 +292,7 @@ def _check(name: str, device: Device, data: Dataset) -> None:
     nits = quantise(q, float(attributes["scale"]), str(attributes["mode"]))  # type: ignore[arg-type]
     scores = nits.astype(np.float32) @ data.nits.astype(np.float32).T
     wanted = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-    if not np.array_equal(_mine(device, data.database, None, q, K), wanted):
+    if not np.array_equal(_mine(device, data.database, {}, q, K), wanted):
         raise DeviceError(f"{name} differs from a sort of all dot products on {len(data.vectors):,} rows")
 
 

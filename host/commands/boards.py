@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,23 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-from rich.console import Console
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable, to_json
 from ninefold.spec.text import counted
 
-from .search import DEFAULT_K, QUERY, query_of, report_of, table_of
-from .shown import answered, duration
+from .formats import FORMAT, JSON, write
+from .queries import QUERIES, QUERY, asked
+from .search import DEFAULT_K
+from .shown import duration
 
 if TYPE_CHECKING:
-    from ninefold.host.index import Hits, Index
-    from ninefold.host.scheduler import Scheduler
+    from ninefold.host.index import Index
 
 __all__ = ["load", "query"]
 
+#: Candidates per hit, if the board keeps as many.
+_OVERSAMPLE = 32
 _DIGEST = click.option(
     "--digest",
     default="",
@@ -71,83 +70,42 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
 @click.argument("url")
 @click.argument("name")
 @QUERY
+@QUERIES
 @_DIGEST
-@click.option("-k", type=int, help="Number of hits, at most the board's k [default: 10, or the board's k if smaller].")
+@click.option("-k", type=int, help="Number of hits [default: 10, or as many as the board returns if that is fewer].")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
 @click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
-@click.option("--json", "as_json", is_flag=True, help="Print the hits as JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print the hits as CSV.")
+@FORMAT
+@JSON
 def query(
     url: str,
     name: str,
-    query: str,
+    query: str | None,
+    queries: str | None,
     digest: str,
     k: int | None,
     rerank: int | None,
     threshold: str | None,
-    as_json: bool,
-    as_csv: bool,
+    form: str,
 ) -> None:
     """Search the index or the .npy file NAME on the board at URL.
 
     QUERY is a text; for vectors it is a row number, or a .npy file with one or more vectors. Rows that the board does
     not hold yet are loaded first. An index larger than the board's store is loaded and searched part by part; each part
-    takes the time of a load.
+    takes the time of a load. A board that scans signs finds up to 32 candidates per hit, which the host scores by nits.
     """
     from ninefold.host.scheduler import Scheduler
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
     with _index(name) as index, Scheduler() as scheduler:
+        wanted = asked(index, query, queries)
         instance = _instance(url, digest)
-        k = _most(instance, rerank) if k is None else k
-        options = {"k": k, "rerank": rerank, "threshold": threshold, "device": f"board:{instance}"}
-        wanted = query_of(index, query)
-        # Loading an index larger than the board's store part by part takes minutes.
+        options = {**_fitting(instance, k, rerank), "rerank": rerank, "threshold": threshold}
+        # One task: each part of an index that is larger than the board's store is loaded once, which takes minutes.
         with step(f"searching {counted(len(index), 'row')} on {url}"):
-            found = _searched(index, wanted, scheduler, {**options, "strict": True})
-        if as_json:
-            reports = [report_of(index, query, hits) for hits in found]
-            click.echo(to_json(reports if len(reports) > 1 else reports[0]))
-        elif as_csv:
-            _write_csv(found)
-        else:
-            _show(found)
-
-
-def _searched(index: Index, wanted: Any, scheduler: Scheduler, options: dict[str, Any]) -> list[Hits]:
-    """Return the hits of one query, or of every vector of a file in one request to the board."""
-    from ninefold.host.index import Hits
-    from ninefold.host.sources.vectors import check_rows
-
-    if not isinstance(wanted, np.ndarray) or wanted.ndim < 2:
-        return [index.search(wanted, scheduler=scheduler, **options)]
-    if wanted.shape[1] != index.manifest.dimensions:
-        raise InputError(f"the queries have {wanted.shape[1]} dimensions, the index {index.manifest.dimensions}")
-    if not len(wanted):
-        raise InputError(f"the queries must be 1 or more, not an array of {wanted.shape}")
-    result = index.mine(check_rows(wanted, "the queries"), scheduler=scheduler, **options)
-    return [Hits(index.hits(result, number), result, 0.0) for number in range(len(wanted))]
-
-
-def _write_csv(found: list[Hits]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("query", "rank", "row", "score", "id", "title"))
-    for number, hits in enumerate(found):
-        for rank, hit in enumerate(hits, 1):
-            words = (hit.entry.id, hit.entry.title)
-            # CSV has no escapes: the output is exact in a file or pipe, and escaped on a terminal.
-            shown = map(printable, words) if sys.stdout.isatty() else words
-            writer.writerow((number, rank, hit.row, hit.score, *shown))
-
-
-def _show(found: list[Hits]) -> None:
-    console = Console()
-    for number, hits in enumerate(found):
-        if len(found) > 1:
-            console.rule(f"query {number}", align="left", characters="-")
-        console.print(table_of(hits))
-    console.print(answered(found[0]), style="dim", highlight=False, markup=False)
+            found = index.search(
+                wanted.queries, device=f"board:{instance}", strict=True, scheduler=scheduler, **options
+            )
+        write(form, index, zip(wanted.names, found, strict=True), many=wanted.many)
 
 
 def _instance(url: str, digest: str) -> str:
@@ -157,12 +115,17 @@ def _instance(url: str, digest: str) -> str:
     return f"{found}#{digest}" if digest else found
 
 
-def _most(instance: str, rerank: int | None) -> int:
-    """Return the default number of results: 10, or the board's k if it is smaller."""
+def _fitting(instance: str, k: int | None, rerank: int | None) -> dict[str, Any]:
+    """Return the number of results, by default 10 or as many as the board returns, and the scan of its design."""
     from ninefold.host.backends.board import Boards
 
     with contextlib.closing(Boards().open(instance)) as device:
-        return max(1, min(DEFAULT_K, device.connect().identity.k // max(1, rerank or 1)))
+        identity = device.connect().identity
+    k = max(1, min(DEFAULT_K, identity.results // max(1, rerank or 1))) if k is None else k
+    if identity.design != "signs":
+        return {"k": k}
+    kept = identity.keep // max(1, k * (rerank or 1))
+    return {"k": k, "scan": "signs", "oversample": max(1, min(_OVERSAMPLE, kept))}
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -33,8 +33,9 @@ QUESTIONS = (
     "make a temporary folder that is deleted afterwards",
     "compare two folders",
 )
-#: The CPU, the simulated cores, and a whole simulated board behind its link.
-DEVICES = ("cpu", "rtl", "board:virtual")
+#: Devices of each scan: the CPU, the simulated cores, and a whole simulated board behind its link; for signs, the CPU
+#: and a simulated board that stores only signs.
+DEVICES = {"nits": ("cpu", "rtl", "board:virtual"), "signs": ("cpu", "board:virtual/demo_signs")}
 #: Number of hits compared, number of hits shown, and number of devices shown side by side.
 K, SHOWN, COLUMNS = 10, 5, 2
 
@@ -59,24 +60,33 @@ def demo(context: click.Context) -> None:
     index = _index(console)
     with Scheduler() as scheduler:
         devices = _ready(console, scheduler, index)
-        different = 0
+        different = dict.fromkeys(devices, 0)
         for question in QUESTIONS:
-            hits = {}
-            for name in devices:
-                with step(f"searching on {name}"):
-                    hits[name] = index.search(question, K, device=name, strict=True, scheduler=scheduler)
-            different += _show(console, question, hits)
-    took = duration(time.perf_counter() - start)
-    *others, last = devices
-    together = f"{', '.join(others)} and {last}"
-    if not others:
-        console.print(f"[bold]{len(QUESTIONS)} questions answered by {last} alone[/]; nothing was compared. {took}")
-    elif different:
-        console.print(f"[bold red]{together} differ in {different} of {len(QUESTIONS)} questions[/] {took}")
+            for scan, names in devices.items():
+                hits = {}
+                for name in names:
+                    with step(f"searching on {name}"):
+                        options: dict[str, Any] = {"device": name, "strict": True, "scheduler": scheduler}
+                        hits[name] = index.search(question, K, scan=scan, **options)
+                different[scan] += (_show if scan == "nits" else _show_signs)(console, question, hits)
+            console.print()
+    for scan, names in devices.items():
+        console.print(_verdict(scan, names, different[scan]))
+    console.print(f"The demo took {duration(time.perf_counter() - start)}.")
+    if any(different.values()):
         context.exit(1)
-    else:
-        compared = f"the {K} best hits and scores of {len(QUESTIONS)} questions"
-        console.print(f"[bold green]The answers of {together} are identical[/]: {compared}. The demo took {took}.")
+
+
+def _verdict(scan: str, names: list[str], different: int) -> str:
+    """Return the comparison of all answers of one scan, in words."""
+    *others, last = names
+    if not others:
+        return f"[bold]{len(QUESTIONS)} questions answered by {last} alone[/]; nothing was compared."
+    together = f"{', '.join(others)} and {last}{' by signs' if scan == 'signs' else ''}"
+    if different:
+        return f"[bold red]{together} differ in {different} of {len(QUESTIONS)} questions[/]."
+    compared = f"the {K} best hits and scores of {len(QUESTIONS)} questions"
+    return f"[bold green]The answers of {together} are identical[/]: {compared}."
 
 
 def _index(console: Console) -> Index:
@@ -105,29 +115,33 @@ def _index(console: Console) -> Index:
     return Index.open(name)
 
 
-def _ready(console: Console, scheduler: Scheduler, index: Index) -> list[str]:
+def _ready(console: Console, scheduler: Scheduler, index: Index) -> dict[str, list[str]]:
     """Run one search that is not shown on all devices at once, so that the times of later searches exclude builds.
 
-    Returns the available devices, and prints what the others lack.
+    Returns the available devices of each scan, and prints what the others lack. A scan of signs is left out if only the
+    CPU is there for it.
     """
 
     def prepare(device: str) -> UnavailableError | None:
+        scan = next(scan for scan, names in DEVICES.items() if device in names)
         try:
-            index.search(0, K, device=device, strict=True, scheduler=scheduler)
+            index.search(0, K, scan=scan, device=device, strict=True, scheduler=scheduler)
         except UnavailableError as error:
             return error
         return None
 
+    names = list(dict.fromkeys(name for found in DEVICES.values() for name in found))
     # Each simulator is compiled by one process.
-    with step(f"preparing {', '.join(DEVICES)}"), ThreadPoolExecutor(len(DEVICES)) as pool:
-        missing = dict(zip(DEVICES, pool.map(prepare, DEVICES), strict=True))
-    if (error := missing[DEVICES[0]]) is not None:
+    with step(f"preparing {', '.join(names)}"), ThreadPoolExecutor(len(names)) as pool:
+        missing = dict(zip(names, pool.map(prepare, names), strict=True))
+    if (error := missing[names[0]]) is not None:
         raise error
     for device, error in missing.items():
         if error is not None:
             text = Text(printable(f"{error.what}\n{error.install}".strip(), lines=True))
             console.print(Panel(text, title=f"{device} is not available", border_style="yellow", title_align="left"))
-    return [device for device, error in missing.items() if error is None]
+    ready = {scan: [name for name in found if missing[name] is None] for scan, found in DEVICES.items()}
+    return {scan: found for scan, found in ready.items() if scan == "nits" or len(found) > 1}
 
 
 def _show(console: Console, question: str, hits: dict[str, Hits]) -> bool:
@@ -144,13 +158,24 @@ def _show(console: Console, question: str, hits: dict[str, Hits]) -> bool:
             hit = hits[name].hits[rank]
             cells += [Text(str(hit.score), style="cyan"), Text(snippet(hit.entry.id))]
         table.add_row(*cells)
-    first, *others = ([(hit.row, hit.score) for hit in found] for found in hits.values())
-    differ = any(other != first for other in others)
     console.rule(Text(question, style="bold"), align="left", characters="-")
     console.print(table)
+    return _compare(console, hits, "")
+
+
+def _show_signs(console: Console, _question: str, hits: dict[str, Hits]) -> bool:
+    """Print the times of scans of signs; return whether any hits differ."""
+    return _compare(console, hits, " by signs")
+
+
+def _compare(console: Console, hits: dict[str, Hits], how: str) -> bool:
+    """Print the times of each device and whether all found the same; return whether any hits differ."""
     for name, found in hits.items():
-        console.print(printable(f"{name} ({found.result.path}): {timing(found.result)}"), style="dim", markup=False)
+        text = printable(f"{name}{how} ({found.result.path}): {timing(found.result)}")
+        console.print(text, style="dim", markup=False)
+    first, *others = ([(hit.row, hit.score) for hit in found] for found in hits.values())
+    differ = any(other != first for other in others)
     if others:
-        console.print(f"[red]the {K} best differ[/]" if differ else f"[green]all {K} hits and scores are identical[/]")
-    console.print()
+        same = f"[green]all {K} hits and scores{how} are identical[/]"
+        console.print(f"[red]the {K} best{how} differ[/]" if differ else same)
     return differ

@@ -5,6 +5,7 @@
 ``vectors.npy``   float16 (rows, dimensions), for reranking; optional
 ``texts.jsonl``   one JSON object per row: ``id``, ``title``, ``text``; absent for vectors
 ``offsets.npy``   int64 (rows + 1,), offset of each line of ``texts.jsonl``
+``order.npy``     and ``starts.npy``, ``macro.npy``, ``micro.npy``: clusters, as ``mine`` has them; optional
 ``manifest.json`` everything else, and the size and SHA-256 of the other files
 ================  ===================================================================================
 """
@@ -21,10 +22,12 @@ from typing import Any, Final
 from ninefold.host.digests import remembered_sha256, sha256_of
 from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.formats import MACRO_CLUSTERS, MICRO_CLUSTERS
 
 from .settings import Setting
 
 __all__ = [
+    "CLUSTERS",
     "FILES",
     "MANIFEST",
     "NITS",
@@ -43,8 +46,10 @@ NITS: Final = "nits.npy"
 VECTORS: Final = "vectors.npy"
 TEXTS: Final = "texts.jsonl"
 OFFSETS: Final = "offsets.npy"
+#: Files of the clusters.
+CLUSTERS: Final = ("order.npy", "starts.npy", "macro.npy", "micro.npy")
 #: Names of all files that the folder of an index may hold.
-FILES: Final = frozenset({MANIFEST, NITS, VECTORS, TEXTS, OFFSETS})
+FILES: Final = frozenset({MANIFEST, NITS, VECTORS, TEXTS, OFFSETS, *CLUSTERS})
 
 FORMAT: Final = "ninefold index"
 VERSION: Final = 1
@@ -123,6 +128,8 @@ class Manifest:
         Ninefold version that wrote the index.
     files : mapping of str to FileRecord
         Records of all other files, by name.
+    centroid_scale : float or None
+        Factor by which centroids were multiplied before they were quantised; None without clusters.
     settings : tuple of Setting
         Settings of a search with their measured recall, the cheapest first; empty if none was measured.
     """
@@ -137,12 +144,26 @@ class Manifest:
     model: str
     ninefold: str
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    centroid_scale: float | None = None
     settings: tuple[Setting, ...] = ()
 
     @property
     def attributes(self) -> dict[str, int | float | str]:
         """Attributes of the `Database`."""
-        return {"rows": self.rows, "dimensions": self.dimensions, "scale": self.scale, "mode": self.mode}
+        found: dict[str, int | float | str] = {"rows": self.rows, "dimensions": self.dimensions}
+        found |= {"scale": self.scale, "mode": self.mode}
+        return found if self.centroid_scale is None else {**found, "centroid_scale": self.centroid_scale}
+
+    @property
+    def arrays(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and dtype of the arrays of the `Database`, by the names of their files; some may be absent."""
+        packed, lists = (self.dimensions + 1) // 2, MACRO_CLUSTERS * MICRO_CLUSTERS
+        clusters = (((self.rows,), "int64"), ((lists + 1,), "int64"), ((MACRO_CLUSTERS, packed), "uint8"))
+        return {
+            NITS: ((self.rows, packed), "uint8"),
+            VECTORS: ((self.rows, self.dimensions), "float16"),
+            **dict(zip(CLUSTERS, (*clusters, ((lists, packed), "uint8")), strict=True)),
+        }
 
     def write(self, folder: Path) -> None:
         """Write ``manifest.json``."""

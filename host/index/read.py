@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.arrays import mapped
 from ninefold.host.scheduler import Scheduler, run
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
@@ -24,10 +21,28 @@ from ninefold.spec.errors import DamagedDataError, InputError
 
 from .atomic import recover
 from .embedding import embed_query, embedder
-from .format import NITS, OFFSETS, TEXTS, VECTORS, Manifest, locate
+from .files import held, mapped_array, mapped_bytes
+from .format import CLUSTERS, NITS, OFFSETS, TEXTS, Manifest, locate
 from .settings import Setting, chosen
 
-__all__ = ["Hit", "Hits", "Index"]
+__all__ = ["Hit", "Hits", "Index", "Query", "SearchOptions"]
+
+#: Query of an index: a text, the number of a row, or a vector.
+Query = str | int | npt.NDArray[Any]
+_Query = TypeVar("_Query", bound=Query)
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of `Index.search`, which describes them."""
+
+    rerank: int | None
+    threshold: str | None
+    recall: float | None
+    scan: str | None
+    oversample: int | None
+    device: str
+    strict: bool
+    scheduler: Scheduler | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,15 @@ class Hits:
         return len(self.hits)
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Vector of a query; for a text, the result of the task that embedded it, and the time it took."""
+
+    vector: npt.NDArray[np.float32]
+    embedded: Result | None = None
+    seconds: float = 0.0
+
+
 class Index:
     """Open index, memory-mapped and read-only.
 
@@ -103,16 +127,15 @@ class Index:
         self.folder = folder
         self.called = called or str(folder)
         self.manifest = manifest
-        shapes = {NITS: ((manifest.dimensions + 1) // 2, "uint8"), VECTORS: (manifest.dimensions, "float16")}
         arrays = {}
-        for name, (width, dtype) in shapes.items():
+        for name, (shape, dtype) in manifest.arrays.items():
             if name in manifest.files:
-                arrays[name.removesuffix(".npy")] = _mapped(folder / name, (manifest.rows, width), dtype)
+                arrays[name.removesuffix(".npy")] = mapped_array(folder / name, shape, dtype)
         self.database = Database(arrays, manifest.attributes, manifest.digest)
         # Mapped now, because these names lead to other files once the index is replaced.
         if manifest.model:
-            self._texts = _mapped_bytes(folder / TEXTS)
-            self._offsets = _mapped(folder / OFFSETS, (manifest.rows + 1,), "int64")
+            self._texts = mapped_bytes(folder / TEXTS)
+            self._offsets = mapped_array(folder / OFFSETS, (manifest.rows + 1,), "int64")
 
     @classmethod
     def open(cls, name: str, *, verify: bool = True, called: str = "") -> Index:
@@ -138,7 +161,7 @@ class Index:
         folder = locate(name)
         while True:
             recover(folder)
-            with _held(folder) as replaced:
+            with held(folder) as replaced:
                 try:
                     index = cls._opened(folder, verify, called)
                 except (DamagedDataError, InputError, FileNotFoundError):
@@ -152,6 +175,7 @@ class Index:
     def _opened(cls, folder: Path, verify: bool, called: str) -> Index:
         manifest = Manifest.read(folder)
         needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
+        needed |= set() if manifest.centroid_scale is None else set(CLUSTERS)
         for missing in sorted(needed - set(manifest.files)):
             raise DamagedDataError(f"{folder} is an incomplete index: its manifest lists no {missing}")
         if verify:
@@ -193,24 +217,32 @@ class Index:
             path = self.folder / TEXTS
             raise DamagedDataError(f"{path} is damaged: row {row} is not an entry; rebuild the index") from error
 
+    @overload
+    def search(self, query: Query, k: int = 10, **options: Unpack[SearchOptions]) -> Hits: ...
+
+    @overload
+    def search(self, query: list[_Query], k: int = 10, **options: Unpack[SearchOptions]) -> list[Hits]: ...
+
     def search(
         self,
-        query: str | int | npt.NDArray[Any],
+        query: Query | list[_Query],
         k: int = 10,
         *,
         rerank: int | None = None,
         threshold: str | None = None,
         recall: float | None = None,
+        scan: str | None = None,
+        oversample: int | None = None,
         device: str = "auto",
         strict: bool = False,
         scheduler: Scheduler | None = None,
-    ) -> Hits:
-        """Find the entries nearest to a query.
+    ) -> Hits | list[Hits]:
+        """Find the entries nearest to a query, or to each query of a list.
 
         Parameters
         ----------
-        query : str, int or float array of shape (D,) or (1, D)
-            Text, row number or vector.
+        query : str, int or float array of shape (D,) or (1, D), or list of these
+            Text, row number or vector. A list is searched by one task.
         k : int
             Number of hits, 1 to 256.
         rerank : int, optional
@@ -218,7 +250,12 @@ class Index:
         threshold : {None, 'adaptive'}
             Drop hits whose scores are near the mean of all scores.
         recall : float, optional
-            Instead of `rerank`, choose the cheapest setting that reached this recall when the index was built.
+            Instead of `rerank`, `scan` and `oversample`, choose the cheapest setting that reached this recall when the
+            index was built.
+        scan : {'nits', 'signs'}, optional
+            Score all rows by nits (default), or only the best by the signs of their nits.
+        oversample : int, optional
+            The scan of signs keeps oversample * rerank * k rows, 1 to 64; 32 by default.
         device : str
             ``"auto"`` or a device for the search, ``backend[:instance]``. A text is embedded on the CPU.
         strict : bool
@@ -228,7 +265,8 @@ class Index:
 
         Returns
         -------
-        Hits
+        Hits or list of Hits
+            A list for a list of queries, in their order.
 
         Raises
         ------
@@ -238,12 +276,15 @@ class Index:
         if scheduler is None:
             with Scheduler() as own:
                 wanted = {"rerank": rerank, "threshold": threshold, "recall": recall}
+                wanted |= {"scan": scan, "oversample": oversample}
                 return self.search(query, k, **wanted, device=device, strict=strict, scheduler=own)  # type: ignore[arg-type]
-        options: dict[str, Any] = {"k": k, "rerank": rerank, "threshold": threshold}
+        options: dict[str, Any] = {"k": k, "threshold": threshold}
+        given = {"rerank": rerank, "scan": scan, "oversample": oversample}
+        options |= {name: value for name, value in given.items() if value is not None}
         setting = None
         if recall is not None:
-            if rerank is not None:
-                raise InputError(f"recall chooses rerank itself: leave out rerank {rerank}")
+            if name := next((name for name, value in given.items() if value is not None), None):
+                raise InputError(f"recall chooses {name} itself: leave out {name} {given[name]}")
             setting = chosen(self.manifest.settings, recall)
             options |= setting.options
             rerank = setting.rerank
@@ -251,16 +292,16 @@ class Index:
         scheduler.check_task(self._task(np.zeros((0, self.manifest.dimensions), np.float32), device, strict, options))
         if rerank:
             self.vectors  # noqa: B018 - raises if there are none
-        start = time.perf_counter()
-        embedded, embed_seconds = None, 0.0
-        if isinstance(query, str):
-            embedded = self._embedded(query, scheduler)
-            vectors = np.asarray(embedded.values["vectors"])
-            embed_seconds = time.perf_counter() - start
-        else:
-            vectors = self._vector_of(query)[None]
+        asked = [self._asked(one, scheduler) for one in (query if isinstance(query, list) else [query])]
+        if not asked:
+            return []
+        vectors = np.stack([one.vector for one in asked])
         result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, **options)
-        return Hits(self.hits(result, 0), result, embed_seconds, embedded, setting)
+        found = [
+            Hits(self.hits(result, number), result, one.seconds, one.embedded, setting)
+            for number, one in enumerate(asked)
+        ]
+        return found if isinstance(query, list) else found[0]
 
     def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
         """Return the hits of one query of a result of `mine`, best first."""
@@ -293,6 +334,13 @@ class Index:
     ) -> Task:
         arguments = {"q": q, "database": self.database, "allowed": allowed}
         return Task("mine", arguments, options, device=device, strict=strict)
+
+    def _asked(self, query: Query, scheduler: Scheduler) -> _Asked:
+        if not isinstance(query, str):
+            return _Asked(self._vector_of(query))
+        start = time.perf_counter()
+        embedded = self._embedded(query, scheduler)
+        return _Asked(np.asarray(embedded.values["vectors"])[0], embedded, time.perf_counter() - start)
 
     def _vector_of(self, query: int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, int | np.integer) and not isinstance(query, bool):
@@ -342,49 +390,3 @@ class Index:
         """Return the fields of a report: folder, source, rows, dimensions, mode and scale."""
         manifest = self.manifest
         return {"index": self.called, "source": manifest.source, **manifest.attributes}
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether another folder has taken the name of `folder` since."""
-    try:
-        # While the handle is open, no other folder gets this inode number.
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        yield folder.is_dir
-        return
-
-    def replaced() -> bool:
-        try:
-            return not os.path.samestat(folder.stat(), os.fstat(handle))
-        except FileNotFoundError:
-            # Either between the two renames of a replacement, or removed; the next attempt shows.
-            return True
-
-    try:
-        yield replaced
-    finally:
-        os.close(handle)
-
-
-def _mapped_bytes(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        return np.memmap(path, np.uint8, "r")
-    except FileNotFoundError:
-        raise DamagedDataError(f"{path} is missing; rebuild the index") from None
-    except ValueError as error:  # an empty file cannot be mapped
-        raise DamagedDataError(f"{path} is truncated: {error}; rebuild the index") from error
-
-
-def _mapped(path: Path, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    try:
-        array = mapped(path)
-    except FileNotFoundError:
-        raise DamagedDataError(f"{path} is missing; rebuild the index") from None
-    except ValueError as error:
-        raise DamagedDataError(f"{path} is damaged: {error}; rebuild the index") from error
-    if array.shape != shape or array.dtype.name != dtype:
-        raise DamagedDataError(
-            f"{path} is damaged: it holds {array.dtype.name} {array.shape}, not {dtype} {shape}; rebuild the index"
-        )
-    return array

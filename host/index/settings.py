@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,14 +13,21 @@ from ninefold.host.scheduler import Scheduler
 from ninefold.numerics.ranked import best
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
+from ninefold.spec.formats import MACRO_CLUSTERS, MICRO_CLUSTERS
 from ninefold.spec.progress import step
 
-__all__ = ["Setting", "chosen", "measured"]
+__all__ = ["Setting", "bytes_read", "chosen", "measured"]
+
+_LISTS: Final = MACRO_CLUSTERS * MICRO_CLUSTERS
 
 _K: Final = 10
 _RERANK: Final = 4
-#: Values of ``oversample`` that are tried, in the order of their cost.
+#: Values of ``oversample`` that are tried.
 _OVERSAMPLES: Final = (1, 2, 4, 8, 16, 32)
+#: Clusters that are tried if the database has them, each with all its lists, which are one range of rows, and the
+#: oversample with which the rest is nearly without loss.
+_MACROS: Final = (4, 8, 16, 24, 32, 48)
+_CLUSTERED_OVERSAMPLE: Final = 8
 #: Rows that are searched for, their seed, and rows scored together.
 _QUERIES: Final = 256
 _SEED: Final = 9
@@ -39,6 +46,8 @@ class Setting:
         Option of the scan of signs.
     rerank : int
         Number of results per hit that the float vectors score again.
+    macro, micro : int or None
+        Number of clusters that are searched, and of lists in each; None for all rows.
     recall : float
         Mean fraction of the 10 nearest rows by exact float search that were among the 10 results.
     """
@@ -47,6 +56,8 @@ class Setting:
     oversample: int
     rerank: int
     recall: float
+    macro: int | None = None
+    micro: int | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -58,11 +69,34 @@ class Setting:
     def __str__(self) -> str:
         """Return the setting and its recall in words."""
         scan = f"signs scanned first, oversample {self.oversample}" if self.scan == "signs" else "all nits scanned"
+        if self.macro is not None:
+            scan += f", in {self.macro} of {MACRO_CLUSTERS} clusters"
+            scan += "" if self.micro == MICRO_CLUSTERS else f" and {self.micro} of {MICRO_CLUSTERS} lists of each"
         return f"{scan}, rerank {self.rerank}: recall {self.recall:.4f} on the index's own rows"
 
 
+def bytes_read(setting: Setting, rows: int, dimensions: int) -> float:
+    """Estimate the bytes that a query reads: signs or nits that are scanned, centroids, and nits of what is kept."""
+    share = 1.0 if setting.macro is None else setting.macro * (setting.micro or 0) / _LISTS
+    centroids = 0 if setting.macro is None else (MACRO_CLUSTERS + _LISTS) * dimensions / 2
+    if setting.scan == "nits":
+        return centroids + share * rows * dimensions / 2
+    kept = min(_K * setting.rerank * setting.oversample, rows)
+    return centroids + share * rows * dimensions / 8 + kept * dimensions / 2
+
+
+def _tried(clustered: bool) -> list[Setting]:
+    found = [Setting("signs", oversample, _RERANK, 0.0) for oversample in _OVERSAMPLES]
+    found.append(Setting("nits", _OVERSAMPLES[-1], _RERANK, 0.0))
+    for macro in _MACROS if clustered else ():
+        found.append(Setting("signs", _CLUSTERED_OVERSAMPLE, _RERANK, 0.0, macro, MICRO_CLUSTERS))
+    return found
+
+
 def measured(scheduler: Scheduler, database: Database) -> tuple[Setting, ...]:
-    """Search for sampled rows with each setting, the cheapest first, each row itself left out.
+    """Search for sampled rows with each setting, each row itself left out.
+
+    Settings are in the order of `bytes_read`, which depends on the database and not on the machine.
 
     Parameters
     ----------
@@ -86,14 +120,15 @@ def measured(scheduler: Scheduler, database: Database) -> tuple[Setting, ...]:
         return ()
     truth = _nearest(q, vectors, sample)
     found: list[Setting] = []
-    tried = [("signs", oversample) for oversample in _OVERSAMPLES] + [("nits", _OVERSAMPLES[-1])]
+    tried = _tried("order" in database.arrays)
+    tried.sort(key=lambda setting: bytes_read(setting, rows, vectors.shape[1]))
     with step("measuring the recall", len(tried)) as measuring:
-        for scan, oversample in tried:
-            options = {"scan": scan, "oversample": oversample, "rerank": _RERANK, "k": _K + 1}
+        for setting in tried:
+            options = {**setting.options, "k": _K + 1}
             result = scheduler.run("mine", q, database, device="cpu", strict=True, **options)
             lists = [ids[(ids != row) & (ids >= 0)][:_K] for ids, row in zip(result.values["ids"], sample, strict=True)]
             hits = [len(np.intersect1d(a, b)) / len(b) for a, b in zip(lists, truth, strict=True)]
-            found.append(Setting(scan, oversample, _RERANK, round(float(np.mean(hits)), 4)))
+            found.append(replace(setting, recall=round(float(np.mean(hits)), 4)))
             measuring.advance()
     return tuple(found)
 
@@ -110,7 +145,10 @@ def chosen(settings: Iterable[Setting], recall: float) -> Setting:
         raise InputError(f"recall must be above 0 and at most 1, not {recall!r}")
     known = tuple(settings)
     if not known:
-        raise InputError("no recall was measured when this index was built: rebuild it, with its float vectors")
+        raise InputError(
+            "no recall was measured when this index was built: that takes float vectors, and more than"
+            f" {_K * _RERANK} rows"
+        )
     for setting in known:
         if setting.recall >= recall:
             return setting

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host import sources
+from ninefold.host.cluster import cluster
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry, Skipped
 from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import CALIBRATION, MODES, Mode
+from ninefold.spec.formats import CALIBRATION, MACRO_CLUSTERS, MICRO_CLUSTERS, MODES, Mode
 from ninefold.spec.operators.quantise import LARGEST, SMALLEST
 from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
@@ -35,6 +36,8 @@ __all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale"]
 DEFAULT_MODE: Mode = "linear"
 #: Number of rows from which the scale is chosen. More rows take longer and do not change it.
 _SAMPLE = 20_000
+#: Number of rows from which an index has clusters: 48 for each list. Below, a scan of all signs is as quick.
+_CLUSTERED = 48 * MACRO_CLUSTERS * MICRO_CLUSTERS
 #: Number of rows that are quantised and written together.
 _BLOCK = 8192
 
@@ -140,6 +143,8 @@ def build(
             _write_rows(scheduler, folder, rows, manifest, vectors, written)
             if entries is not None:
                 _write_texts(folder, entries)
+            if vectors and len(rows) >= _CLUSTERED:
+                manifest = replace(manifest, centroid_scale=_write_clusters(folder, mode))
             manifest = _finished(folder, manifest)
             if vectors:
                 manifest = replace(manifest, settings=measured(scheduler, _database(folder, manifest)))
@@ -250,6 +255,15 @@ def _write_rows(
         (folder / VECTORS).unlink()
 
 
+def _write_clusters(folder: Path, mode: Mode) -> float:
+    """Cluster the float vectors, write the clusters, and return the scale of the centroids."""
+    with step("clustering"):
+        found = cluster(np.load(folder / VECTORS, mmap_mode="r"), mode=mode)
+    for name, array in found.arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return found.scale
+
+
 def _write_texts(folder: Path, entries: Sequence[Entry]) -> None:
     offsets = np.zeros(len(entries) + 1, np.int64)
     with (folder / TEXTS).open("wb") as file:
@@ -269,7 +283,7 @@ def _finished(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def _database(folder: Path, manifest: Manifest) -> Database:
-    arrays = {name.removesuffix(".npy"): folder / name for name in (NITS, VECTORS)}
+    arrays = {name.removesuffix(".npy"): folder / name for name in manifest.arrays}
     mapped = {name: np.load(path, mmap_mode="r") for name, path in arrays.items() if path.exists()}
     return Database(mapped, manifest.attributes, manifest.digest)
 

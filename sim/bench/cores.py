@@ -212,7 +212,8 @@ def _boards(request: Request) -> Iterator[Figure]:
     host = backend("cpu").open()
     for name, made in chosen.items():
         p, found, known = made.miner, speed(made), manifests().get(name)
-        sizes: dict[str, Parameter] = {"rows": p.depth, "dimensions": p.dimensions, "k": p.k}
+        sizes: dict[str, Parameter] = {"rows": p.depth, "dimensions": p.dimensions}
+        sizes |= {"keep": p.keep} if p.design == "signs" else {"k": p.k}
         held = "not built yet" if known is None else "its bitstream reaches that" if known.timing_met else known.missed
         rest: dict[str, Any] = {"parameters": sizes, "kind": "projected"}
         clock = f"at {p.clock_hz / 1e6:g} MHz: {held}"
@@ -249,7 +250,8 @@ def _host_rates(host: Any, made: Configuration) -> list[float]:
     q = rng.standard_normal((_HOST_QUERIES, p.dimensions), np.float32)
     database = Database({"nits": packed}, attributes)
     host.load(database)
-    call = OPERATORS["mine"].bind({"q": q, "database": database}, {"k": p.k})
+    name, options = ("candidates", {"keep": p.keep}) if p.design == "signs" else ("mine", {"k": p.k})
+    call = OPERATORS[name].bind({"q": q, "database": database}, options)
     rates = []
     for _ in range(_REPETITIONS + 1):
         start = perf_counter()

@@ -18,10 +18,15 @@ __all__ = ["SIZES", "identities", "places"]
 SIZES: Final = {
     "virtual/demo": "8,192 rows of 384 nits, k up to 64",
     "virtual/tiny": "64 rows of 32 nits, k up to 8",
+    "virtual/demo_signs": "8,192 rows of 384 signs, keep up to 512",
+    "virtual/signs": "256 rows of 32 signs, keep up to 64",
     "icebreaker/small": "512 rows of 384 nits, k up to 16",
+    "icebreaker/signs": "2,048 rows of 384 signs, keep up to 16",
     "orangecrab/mid": "512 rows of 384 nits, k up to 64",
-    "tangnano9k/small": "256 rows of 384 nits, k up to 16",
+    "tangnano9k/small": "213 rows of 384 nits, k up to 16",
+    "tangnano9k/signs": "512 rows of 384 signs, keep up to 16",
     "ulx3s/full": "1,024 rows of 512 nits, k up to 64",
+    "ulx3s/signs": "4,096 rows of 512 signs, keep up to 1,024",
 }
 
 

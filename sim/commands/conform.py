@@ -68,7 +68,9 @@ def _judged(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
     operators: list[str] = []
     cores: list[str] = []
     for package in packages or (*PACKAGES, *installed):
-        if "/" in package:
+        if package.endswith(".py"):
+            cores.append(package)
+        elif "/" in package:
             parts = {path.stem for path in Path(package).glob("*.py")}
             if not parts & {"signature", "core"}:
                 operators.append(add(Path(package)).name)  # it says what is missing

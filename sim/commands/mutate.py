@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["mutate"]
 
 _SEEDS = 2**31
+#: Default of ``--size``; `ninefold.sim.mutation.sample.SIZE`, which is slow to import.
+_SIZE = 200
 _AT_ONCE = 2
 
 
@@ -43,6 +45,9 @@ class _MutateCommand(NamesCommand):
 )
 @click.option("--draw", is_flag=True, help="Draw a new sample of mutants and replace the stored one.")
 @click.option("--seed", type=click.IntRange(0, _SEEDS - 1), default=1, show_default=True, help="Seed of --draw.")
+@click.option(
+    "--size", type=click.IntRange(1), default=_SIZE, show_default=True, help="Maximum number of mutants of --draw."
+)
 @click.option("--keep", "keeps", is_flag=True, help="Store the verdicts on all mutants for the documentation page.")
 @click.option(
     "--comparisons",
@@ -66,6 +71,7 @@ def mutate(
     numbers: tuple[int, ...],
     draw: bool,
     seed: int,
+    size: int,
     keeps: bool,
     comparisons: bool,
     at_once: int,
@@ -101,7 +107,7 @@ def mutate(
     failed = False
     for name in subjects() if core == "all" else [core]:
         with step(f"planting faults in {name}"):
-            campaign = _campaign(name, draw, seed)
+            campaign = _campaign(name, draw, seed, size)
         verdicts = _judge(name, campaign, numbers, at_once, as_json)
         part = results.reached(verdicts)
         failed |= part < results.WANTED
@@ -153,14 +159,17 @@ def _judged_json(one: Judged) -> str:
     return json.dumps(found)
 
 
-def _campaign(core: str, draw: bool, seed: int) -> Campaign:
+def _campaign(core: str, draw: bool, seed: int, size: int) -> Campaign:
+    from ninefold.sim.cores import is_free
     from ninefold.sim.mutation import Campaign, sample, subject_of
     from ninefold.sim.mutation.netlist import flat
 
     subject = subject_of(core)
     netlist = flat(core, subject.parameters)
+    if is_free(core, "testbench") and not draw:
+        return Campaign(subject, netlist, sample.draw(netlist, seed, size))
     if draw:
-        sample.write(core, sample.draw(netlist, seed))
+        sample.write(core, sample.draw(netlist, seed, size))
     return Campaign(subject, netlist, sample.read(core, netlist))
 
 

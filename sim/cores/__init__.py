@@ -1,4 +1,8 @@
-"""Parts of each core, in a package of its name: testbench, proof, vectors for the levels, planted faults, mutants."""
+"""Parts of each core, in a package of its name: testbench, proof, vectors for the levels, planted faults, mutants.
+
+A core of another party without a testbench, vectors or proof gets the parts of ``ninefold.sim.own``, which need its
+streams and its function ``golden``.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,20 @@ import importlib
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Final
 
 from ninefold.hdl.catalogue import CatalogueEntry, find_core
 from ninefold.hdl.core import PARTS
 from ninefold.spec.errors import InputError
 
-__all__ = ["folder_of", "has_part", "part_of", "part_path"]
+__all__ = ["folder_of", "has_part", "is_free", "part_of", "part_path"]
+
+#: Modules of the parts that any core with a golden function has.
+_FREE: Final = {part: f"ninefold.sim.own.{part}" for part in ("testbench", "vectors", "proof")}
 
 
-def part_of(name: str, part: str) -> ModuleType:
-    """Import a part of a core.
+def part_of(name: str, part: str) -> Any:
+    """Import a part of a core, or return the part that it has for nothing written.
 
     Parameters
     ----------
@@ -30,13 +38,14 @@ def part_of(name: str, part: str) -> ModuleType:
         There is no such core, or it does not have the part; the message says where the part belongs, or why the core
         does not have it.
     """
-    return importlib.import_module(part_path(name, part))
+    module: ModuleType = importlib.import_module(part_path(name, part))
+    return module.of(name) if is_free(name, part) and part != "testbench" else module
 
 
 def part_path(name: str, part: str) -> str:
     """Return the dotted name of a part's module without importing it; raises as `part_of`."""
     entry = find_core(name)
-    module = _module_of(entry, part)
+    module = _FREE[part] if is_free(name, part) else _module_of(entry, part)
     if module is None:
         raise InputError(_missing(entry, part))
     return module
@@ -46,8 +55,20 @@ def has_part(name: str, part: str) -> bool:
     """Return whether a core has a part."""
     entry = find_core(name)
     if PARTS[part] == f"{part}.py":
+        if is_free(name, part):
+            return True
         return _module_of(entry, part) is not None
+    if not entry.own and entry.package is None:
+        return False
     return (folder_of(name) / PARTS[part]).exists()
+
+
+def is_free(name: str, part: str) -> bool:
+    """Return whether ``ninefold.sim.own`` has this part of a core: another party's, with golden and no such part."""
+    entry = find_core(name)
+    if entry.own or part not in _FREE or part in entry.core.without or _module_of(entry, part) is not None:
+        return False
+    return hasattr(importlib.import_module(entry.module), "golden")
 
 
 def folder_of(name: str) -> Path:
@@ -83,6 +104,8 @@ def _missing(entry: CatalogueEntry, part: str) -> str:
         return f"{entry.name} has no {part}: {entry.core.without[part]}"
     if not entry.own and entry.package is None:
         return (
-            f"{entry.name} has no {part}: make it a package, with {entry.name}/core.py and {entry.name}/{PARTS[part]}"
+            f"{entry.name} has no {part}: "
+            + (f"define the function golden in {entry.home}, or " if part in _FREE else "")
+            + f"make it a package, with {entry.name}/core.py and {entry.name}/{PARTS[part]}"
         )
     return f"{entry.name} has no {part}: add {entry.home}/{PARTS[part]}"

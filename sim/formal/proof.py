@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 
 from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import uncollected
+from ninefold.hdl.foreign import linked
 from ninefold.sim.formal.dut import Dut, Inside
 
 __all__ = ["Method", "Proof", "Task"]
@@ -72,6 +73,8 @@ class Proof:
         Parameters of the core.
     make : callable, optional
         Constructor of the core; by default the catalogue's.
+    resets : bool
+        Reset the core in the first cycle. Otherwise its registers start with their initial values.
     """
 
     core: str
@@ -83,6 +86,7 @@ class Proof:
     cover: int
     parameters: Mapping[str, Any]
     make: Callable[..., Any] | None = None
+    resets: bool = False
 
     @property
     def tasks(self) -> tuple[Task, Task]:
@@ -105,9 +109,18 @@ class Proof:
         """
         core = self.component() if core is None else core
         m = Module()
-        # Registers start with their initial values, and nothing resets them.
-        m.domains.sync = clock = ClockDomain("sync", reset_less=True)
+        m.domains.sync = clock = ClockDomain("sync", reset_less=not self.resets)
+        if self.resets:
+            _reset_first(m)
         m.submodules.dut = dut = Dut(core)
         self.specify(m, core, dut.signals)
         with uncollected():
-            return str(rtlil.convert(m, name="top", ports=[clock.clk, *inputs]))
+            return linked(str(rtlil.convert(m, name="top", ports=[clock.clk, *inputs])))
+
+
+def _reset_first(m: Module) -> None:
+    """Assert the reset in the first cycle."""
+    m.domains.begin = ClockDomain("begin", reset_less=True)
+    begun = Signal()
+    m.d.begin += begun.eq(1)
+    m.d.comb += [ClockSignal("begin").eq(ClockSignal("sync")), ResetSignal("sync").eq(~begun)]

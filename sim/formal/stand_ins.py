@@ -48,15 +48,15 @@ class AnyCheck(wiring.Component):
 
 
 class Direct(wiring.Component):
-    """Replacement for a queue: a direct connection from input to output.
+    """Replacement for a queue or a stage: a direct connection from input to output.
 
     Members
     -------
     input, output : In and Out(stream.Signature(shape))
-        Elements of the queue.
+        Elements of the stream.
     """
 
-    def __init__(self, shape: ShapeLike, _depth: int) -> None:
+    def __init__(self, shape: ShapeLike, _depth: int = 0) -> None:
         super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
 
     def elaborate(self, _platform: object) -> Module:
@@ -163,7 +163,7 @@ class AnyCore(wiring.Component):
                 m.d.comb += value.eq(AnySeq(len(value))) if member.flow is Out else []
                 continue
             if member.flow is In:
-                m.d.comb += stream.ready.eq(self.takes(name))
+                m.d.comb += [] if member.signature.always_ready else stream.ready.eq(self.takes(name))
                 continue
             payload = Value.cast(stream.payload)
             offer, before = Signal(name=f"{name}_waits"), Signal(len(payload), name=f"{name}_before")

@@ -1,13 +1,22 @@
 """Golden model of a miner behind its link: each request in turn gives its reply, without a clock."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from ninefold.spec.formats import THRESHOLDS, Mode
-from ninefold.spec.link import ERROR, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, MODE_CODES, NO_TEMPERATURE, STATISTICS, VERSION
+from ninefold.spec.link import ERROR, FORMAT_GRID, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
+from ninefold.spec.registers import (
+    BY_NAME,
+    DESIGN_CODES,
+    IDENTITY,
+    MAGIC,
+    MODE_CODES,
+    NO_TEMPERATURE,
+    STATISTICS,
+    VERSION,
+)
 
 from .link import crc32, receive
 from .packed import unpack
@@ -15,10 +24,20 @@ from .quantise import nits_by_thresholds
 from .similarity import similarity
 from .topk import topk
 
-__all__ = ["GoldenBoard"]
+__all__ = ["GoldenBoard", "RefusedError"]
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
+    """A request is refused.
+
+    Attributes
+    ----------
+    fault : Fault
+        Reason.
+    detail : int
+        Its detail.
+    """
+
     def __init__(self, fault: Fault, detail: int) -> None:
         super().__init__(fault)
         self.fault, self.detail = fault, detail
@@ -80,6 +99,8 @@ class GoldenBoard:
             "window": window,
             "limits": request_limit | reply_limit << 16,
             "clock_hz": clock_hz,
+            "design": DESIGN_CODES["miner"],
+            "keep": 0,
             "temperature": NO_TEMPERATURE,
         }
         self._fixed = {BY_NAME[name].address: word for name, word in fixed.items()}
@@ -87,6 +108,16 @@ class GoldenBoard:
         # A receiver's buffer holds two of the longest requests with their CRCs, less one byte.
         self._longest = 2 * request_limit + 7
         self._count_from = count_from
+        #: Kind -> reply to the payload and the epoch of a request.
+        self._answers: dict[int, Callable[[bytes, int], bytes]] = {
+            Kind.IDENTIFY: self._identify,
+            Kind.READ: self._read,
+            Kind.WRITE: self._write,
+            Kind.LOAD: self._load,
+            Kind.QUERY: self._query,
+            Kind.STATISTICS: self._statistics,
+            Kind.RESET: self._reset_by,
+        }
         self._reset()
 
     def _reset(self) -> None:
@@ -120,23 +151,12 @@ class GoldenBoard:
 
     def _execute(self, body: bytes) -> bytes:
         kind, sequence, priority, epoch = body[:4]
-        answers = {
-            Kind.IDENTIFY: self._identify,
-            Kind.READ: self._read,
-            Kind.WRITE: self._write,
-            Kind.LOAD: self._load,
-            Kind.STATISTICS: self._statistics,
-            Kind.RESET: self._reset_by,
-        }
         try:
-            if kind == Kind.QUERY:
-                payload = self._query(body[4:], epoch)
-            elif kind in answers:
-                payload = answers[Kind(kind)](body[4:])
-            else:
-                raise _RefusedError(Fault.KIND, 0)
+            if kind not in self._answers:
+                raise RefusedError(Fault.KIND, 0)
+            payload = self._answers[kind](body[4:], epoch)
             kind |= REPLY
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             payload, kind = struct.pack("<BBHI", refusal.fault, kind, 0, refusal.detail), ERROR
         return bytes([kind, sequence, priority, self.epoch]) + payload
 
@@ -157,18 +177,18 @@ class GoldenBoard:
         }
         return words.get(address, 0) & 0xFFFFFFFF
 
-    def _identify(self, payload: bytes) -> bytes:
+    def _identify(self, payload: bytes, _epoch: int) -> bytes:
         if len(payload) != 4:
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         self._kept.clear()
         return payload + self._words(IDENTITY)
 
     def _words(self, addresses: range) -> bytes:
         return struct.pack(f"<{len(addresses)}I", *map(self.register, addresses))
 
-    def _read(self, payload: bytes) -> bytes:
+    def _read(self, payload: bytes, _epoch: int) -> bytes:
         if len(payload) != 4 or payload[2:] == b"\0\0":
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         return self._words(self._addresses(payload, ""))
 
     def _addresses(self, payload: bytes, access: str) -> range:
@@ -176,18 +196,18 @@ class GoldenBoard:
         there = {a for register in BY_NAME.values() if access in register.access for a in register.addresses}
         for address in range(first, first + count):
             if address not in there:
-                raise _RefusedError(Fault.ADDRESS, address)
+                raise RefusedError(Fault.ADDRESS, address)
         return range(first, first + count)
 
-    def _statistics(self, payload: bytes) -> bytes:
+    def _statistics(self, payload: bytes, _epoch: int) -> bytes:
         if payload:
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         return self._words(STATISTICS)
 
-    def _write(self, payload: bytes) -> bytes:
+    def _write(self, payload: bytes, _epoch: int) -> bytes:
         count = int.from_bytes(payload[2:4], "little")
         if len(payload) != 4 + 4 * count or not count:
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         resets = False
         words = struct.unpack(f"<{count}I", payload[4:])
         for address, word in zip(self._addresses(payload, "w"), words, strict=True):
@@ -201,56 +221,65 @@ class GoldenBoard:
             self._reset()
         return b""
 
-    def _reset_by(self, payload: bytes) -> bytes:
+    def _reset_by(self, payload: bytes, _epoch: int) -> bytes:
         if payload:
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         self._reset()
         return b""
 
-    def _load(self, payload: bytes) -> bytes:
+    def _load(self, payload: bytes, _epoch: int) -> bytes:
         if len(payload) <= PREFIX_BYTES:
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         word = int.from_bytes(payload[:PREFIX_BYTES], "little")
         offset, final, data = word & ~LOAD_FINAL, bool(word & LOAD_FINAL), payload[PREFIX_BYTES:]
         before = b"" if offset == 0 else self._loaded
         if before is None or offset != len(before):
-            raise _RefusedError(Fault.OFFSET, 0 if self._loaded is None else len(self._loaded))
+            raise RefusedError(Fault.OFFSET, 0 if self._loaded is None else len(self._loaded))
         block = before + data
         if len(block) > self._store_bytes:
-            raise _RefusedError(Fault.STORE, self._store_bytes)
+            raise RefusedError(Fault.STORE, self._store_bytes)
         if final and len(block) % self._row_bytes:
-            raise _RefusedError(Fault.ROW, len(block) % self._row_bytes)
+            raise RefusedError(Fault.ROW, len(block) % self._row_bytes)
         if offset == 0:
-            self.epoch, self.rows = 0, None
+            self._forget()
         self._loaded = None if final else block
         self._checked = block
         if final:
             self.rows = unpack(np.frombuffer(block, np.uint8).reshape(-1, self._row_bytes), self._dimensions)
         return struct.pack("<I", 0 if final else len(block))
 
+    def _forget(self) -> None:
+        """Begin a load."""
+        self.epoch, self.rows = 0, None
+
+    def _searched(self, form: int, epoch: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int8]]:
+        """Return the rows; refuse an unknown format, a query while nothing is loaded, or another epoch."""
+        if form > FORMAT_GRID:
+            raise RefusedError(Fault.FORMAT, 0b11)
+        if self.rows is None:
+            raise RefusedError(Fault.EMPTY, 0)
+        if epoch != self.epoch:
+            raise RefusedError(Fault.EPOCH, self.epoch)
+        return self.rows
+
     def _query(self, payload: bytes, epoch: int) -> bytes:
         if len(payload) < PREFIX_BYTES or not payload[1]:
-            raise _RefusedError(Fault.LENGTH, len(payload))
+            raise RefusedError(Fault.LENGTH, len(payload))
         form, count, k = struct.unpack_from("<BBH", payload)
-        if form > 1:
-            raise _RefusedError(Fault.FORMAT, 0b11)
-        if self.rows is None:
-            raise _RefusedError(Fault.EMPTY, 0)
-        if epoch != self.epoch:
-            raise _RefusedError(Fault.EPOCH, self.epoch)
+        rows = self._searched(form, epoch)
         if not 1 <= k <= self._k:
-            raise _RefusedError(Fault.K, self._k)
-        results = min(k, len(self.rows))
+            raise RefusedError(Fault.K, self._k)
+        results = min(k, len(rows))
         size = 2 * self._dimensions if form else self._row_bytes
         # The board counts query by query, up to the first incomplete one.
         counted = min(count, (len(payload) - PREFIX_BYTES) // size + 1)
         if PREFIX_BYTES + RESULT_BYTES * counted * results > self._reply_limit:
-            raise _RefusedError(Fault.REPLY, self._reply_limit)
+            raise RefusedError(Fault.REPLY, self._reply_limit)
         if len(payload) != PREFIX_BYTES + count * size:
-            raise _RefusedError(Fault.LENGTH, len(payload))
-        ids, scores, _ = topk(similarity(self._nits(payload[PREFIX_BYTES:], form), self.rows), results)
+            raise RefusedError(Fault.LENGTH, len(payload))
+        ids, scores, _ = topk(similarity(self._nits(payload[PREFIX_BYTES:], form), rows), results)
         self._counts["queries"] += count
-        self._counts["accepted"] += count * len(self.rows)
+        self._counts["accepted"] += count * len(rows)
         pairs = zip(ids.reshape(-1).tolist(), scores.reshape(-1).tolist(), strict=True)
         return struct.pack("<BBH", 0, count, results) + b"".join(struct.pack("<Hi", *pair) for pair in pairs)
 

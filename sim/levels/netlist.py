@@ -28,6 +28,8 @@ _SCRIPT = (
 )
 #: Cells declared without a model.
 _OUTLINE = re.compile(r"^\(\* blackbox \*\)\s*module\b.*?^endmodule", re.MULTILINE | re.DOTALL)
+#: Multiplier of ECP5 with registers, which Yosys does not use.
+_REGISTERED = re.compile(r'\.REG_\w+_CLK\("(?!NONE)\w+"\)')
 #: Timing models are removed, as Verilator ignores them with a warning for each line.
 _TIMING = re.compile(r"^\s*specify\b.*?^\s*endspecify\b", re.MULTILINE | re.DOTALL)
 
@@ -68,7 +70,10 @@ def netlist(component: Any, family: str) -> Design:
     unknown = [f"{count} {cell}" for cell, count in used.items() if cell not in known and not cell.startswith("$")]
     if unknown:
         raise UnsupportedError(f"the netlist has {', '.join(unknown)}, for which Yosys has no simulation model")
-    return Design((entry / "top.v").read_text() + models, streams)
+    verilog = (entry / "top.v").read_text()
+    if register := _REGISTERED.search(verilog):
+        raise UnsupportedError(f"the netlist has a multiplier with registers ({register[0]}), which has no model")
+    return Design(verilog + models, streams)
 
 
 def _rtlil(component: Any, family: str) -> str:
@@ -78,8 +83,29 @@ def _rtlil(component: Any, family: str) -> str:
 
 
 def cell_models(family: str) -> str:
-    """Return Yosys' simulation models of all cells of a family, without timing."""
-    return _TIMING.sub("", _OUTLINE.sub("", _included(yosys.share() / family, "cells_sim.v")))
+    """Return simulation models of the cells of a family, without timing: Yosys', and one of ECP5's multiplier."""
+    models = _TIMING.sub("", _OUTLINE.sub("", _included(yosys.share() / family, "cells_sim.v")))
+    return models + (_multiplier() if family == "ecp5" else "")
+
+
+def _multiplier() -> str:
+    """Return the model of ECP5's multiplier without registers, with the ports that Yosys declares."""
+    outlines = (yosys.share() / "ecp5" / "cells_bb.v").read_text()
+    found = re.search(r"^module MULT18X18D\(.*?(?=^endmodule)", outlines, re.MULTILINE | re.DOTALL)
+    if found is None:
+        return ""
+
+    def bits(port: str, count: int) -> str:
+        return ", ".join(f"{port}{bit}" for bit in reversed(range(count)))
+
+    return f"""{found[0]}
+    wire signed [18:0] factor_a = {{SIGNEDA & A17, {bits("A", 18)}}};
+    wire signed [18:0] factor_b = {{SIGNEDB & B17, {bits("B", 18)}}};
+    wire signed [37:0] product = factor_a * factor_b;
+    assign {{{bits("P", 36)}}} = product[35:0];
+    assign SIGNEDP = SIGNEDA | SIGNEDB;
+endmodule
+"""
 
 
 def _included(folder: Path, name: str) -> str:

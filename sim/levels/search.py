@@ -64,14 +64,14 @@ def best(scores: _Ints, k: int) -> list[list[tuple[int, int]]]:
     return [[(int(i), int(s)) for i, s in zip(ids[r, :n], kept[r, :n], strict=True)] for r, n in enumerate(count)]
 
 
-def mined(grid: _Ints, rows: _Ints, mode: str, k: int) -> list[list[tuple[int, int]]]:
-    """Return the processor's pairs of id and score for queries of grid values."""
+def mined(grid: _Ints, rows: _Ints, mode: str, operator: str = "mine", **options: int) -> list[list[tuple[int, int]]]:
+    """Return the processor's pairs of id and score for queries of grid values, by ``mine`` or ``candidates``."""
     packed = pack(rows.astype(np.int8))
     attributes = {"rows": len(rows), "dimensions": rows.shape[1], "scale": 1.0, "mode": mode}
     # Exactly on the grid, so that a scale of 1 rounds nothing.
     queries = (grid / 2**GRID_FRACTION_BITS).astype(np.float32)
     arguments = {"q": queries, "database": Database({"nits": packed}, attributes)}
-    values = computed("mine", arguments, k=k)
+    values = computed(operator, arguments, **options)
     return [
         [(int(i), int(s)) for i, s in zip(ids[:n], scores[:n], strict=True)]
         for ids, scores, n in zip(values["ids"], values["scores"], values["count"], strict=True)

@@ -98,9 +98,11 @@ class Campaign:
         simulator = find_simulator("verilator")
         tools = [simulator.name, simulator.version, version("cocotb")]
         judges = [path.read_text() for path in judges_of(testbench)]
+        if subject.golden is not None:
+            judges.append(subject.golden.read_text())
         digest = digest_of(netlist.digest, self._options, dict(subject.parameters), judges, tools, SEED, TIMES, MORE)
         folder = BuildCache("mutation-verdicts").get(digest, lambda _: None)
-        self._trials = Trials(subject.name, subject.parameters, testbench, simulator, folder)
+        self._trials = Trials(subject.name, subject.given, subject.parameters, testbench, simulator, folder)
 
     def run(self, numbers: Iterable[int] | None = None, at_once: int = 1) -> Iterator[Verdict]:
         """Judge mutants, starting with those that have verdicts.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ memory_map
 setundef -init -zero
 opt -full
 setundef -zero
-dffunmap
+{asynchronous}dffunmap
 techmap
 simplemap
 aigmap
@@ -114,8 +115,14 @@ def compare(
     # The smaller the remaining design, the faster the proof.
     plan = [(cut, [_PROOF]) for cut in cutpoints_of(netlist, mutant.cell)] if large else []
     plan.append((Cut("", ()), [_SEARCH] if large else [_SEARCH, _PROOF, _LONG_SEARCH]))
+    # AIGER has no register with an asynchronous reset.
+    asynchronous = "async2sync\n" if re.search(r"cell \$(?:a|al)dff", netlist.text) else ""
     tasks = [
-        (_SCRIPT.format(options=mutant.options, cut=cut.commands), miter(ports, legal, cut.pins), steps)
+        (
+            _SCRIPT.format(options=mutant.options, cut=cut.commands, asynchronous=asynchronous),
+            miter(ports, legal, cut.pins),
+            steps,
+        )
         for cut, steps in plan
     ]
     version = yosys.version()

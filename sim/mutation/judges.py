@@ -186,7 +186,7 @@ class TestbenchJudge(Judge):
         core, simulator = self._subject.core, find_simulator("verilator")
         key = digest_of(self.digest, list(map(str, self._numbers)), simulator.name, simulator.version)
         folder = BuildCache("comparison-verdicts").get(key, lambda _: None)
-        return Trials(core, self._subject.parameters, self._testbench, simulator, folder)
+        return Trials(core, self._subject.given, self._subject.parameters, self._testbench, simulator, folder)
 
     def _core(self) -> Any:
         return make_core(self._subject.core, **self._subject.parameters)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ninefold.hdl import yosys
 from ninefold.hdl.catalogue import CatalogueEntry, find_core, make_core
 from ninefold.hdl.elaborate import uncollected
+from ninefold.hdl.foreign import linked
 from ninefold.spec.cache import BuildCache, digest_of
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ports_of",
     "run_yosys",
     "selected",
+    "unclocked_memories",
 ]
 
 #: File in the simulation folder with the number of the active mutant, in hexadecimal; 0 for none.
@@ -92,6 +94,7 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
     component = make_core(core, **parameters)
     with uncollected():
         text = _relative(str(rtlil.convert(component, name="top", emit_src=True)), find_core(core))
+    text = linked(text)
     version = yosys.version()
 
     def build(folder: Path) -> None:
@@ -205,6 +208,12 @@ def ports_of(verilog: str) -> list[Port]:
             raise ValueError(f"port {name} is not declared")
         ports.append(Port(name, found[1] == "input", int(found[2] or 0) + 1))
     return ports
+
+
+def unclocked_memories(netlist: Netlist) -> frozenset[str]:
+    """Return the names of the memories with a read port that has no clock."""
+    cells = re.findall(r"^  cell \$mem_v2 (\S+)\n((?:^    .*\n)*)", netlist.text, re.MULTILINE)
+    return frozenset(name.removeprefix("\\") for name, body in cells if re.search(r"\\RD_CLK_ENABLE \d+'[01]*0", body))
 
 
 def run_yosys(folder: Path, script: str, **files: str) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from ninefold.hdl.core import PARTS
 from ninefold.sim.cores import folder_of
-from ninefold.sim.mutation.netlist import Netlist, mutations
+from ninefold.sim.mutation.netlist import Netlist, mutations, unclocked_memories
 from ninefold.spec.errors import InputError
 
 __all__ = ["Mutant", "Sample", "draw", "read", "write"]
 
 #: Number of mutants drawn per core, if it has that many.
 SIZE = 200
+#: Pins of a memory's read port that only a clocked port has.
+_CLOCKED = re.compile(r" -port RD_(?:CLK|EN|ARST|SRST)\b")
 #: Descriptions of Yosys' kinds of mutation.
 _KINDS = {
     "inv": "inverted",
@@ -104,7 +106,14 @@ def draw(netlist: Netlist, seed: int, size: int = SIZE) -> Sample:
         Yosys failed.
     """
     # Up to a fifth of the drawn mutations are on clock pins.
-    drawn = [options for options in mutations(netlist, seed, size + size // 4) if " -port CLK " not in f"{options} "]
+    unclocked = unclocked_memories(netlist)
+    drawn = [
+        options
+        for options in mutations(netlist, seed, size + size // 4)
+        if " -port CLK " not in f"{options} "
+        # Yosys can write no memory that is read without a clock and with an enable or a reset.
+        and not (_CLOCKED.search(options) and any(f" -cell {cell} " in options for cell in unclocked))
+    ]
     kept = list(dict.fromkeys(drawn))[:size]
     return Sample(netlist.digest, seed, tuple(Mutant(i, options) for i, options in enumerate(kept, 1)))
 

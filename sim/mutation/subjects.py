@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ninefold.hdl.catalogue import find_core, own_names
-from ninefold.sim.cores import has_part, part_of, part_path
+from ninefold.sim.cores import has_part, is_free, part_of, part_path
 from ninefold.sim.faults import Assumptions
 
 __all__ = ["Subject", "subject_of", "subjects"]
@@ -31,6 +33,8 @@ class Subject:
         Parameters of the core.
     assumptions : Assumptions
         Assumptions of equivalence proofs.
+    golden : Path or None
+        File with the golden function that judges the core; None if its testbench has the model.
     """
 
     core: str
@@ -38,6 +42,12 @@ class Subject:
     testbench: str
     parameters: Mapping[str, Any]
     assumptions: Assumptions
+    golden: Path | None = None
+
+    @property
+    def given(self) -> str:
+        """Name or absolute path of the core."""
+        return find_core(self.core).absolute
 
 
 @cache
@@ -57,4 +67,5 @@ def subject_of(core: str) -> Subject:
     entry = find_core(core)
     testbench = part_path(core, "testbench")
     given = getattr(part_of(core, "faults"), "MUTATION", None) if has_part(core, "faults") else None
-    return Subject(core, entry.name, testbench, entry.core.mutated, given or Assumptions())
+    golden = Path(str(sys.modules[entry.module].__file__)) if is_free(core, "testbench") else None
+    return Subject(core, entry.name, testbench, entry.core.mutated, given or Assumptions(), golden)

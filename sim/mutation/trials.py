@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from ninefold.sim.mutation.mutant_runner import VARIABLE
 from ninefold.sim.simulators import Simulator
+from ninefold.sim.testbench.tests import named_tests
 from ninefold.spec.errors import InputError, ToolError
 from ninefold.spec.sources import sources_of
 
@@ -24,7 +24,7 @@ SEED: Final = 1
 TIMES, MORE = 4, 6000
 _UNBOUNDED = 10_000_000
 #: Packages whose sources verdicts depend on, in addition to the netlist.
-_JUDGES = ("ninefold.sim.cores", "ninefold.sim.testbench", "ninefold.sim.golden", "ninefold.spec")
+_JUDGES = ("ninefold.sim.cores", "ninefold.sim.own", "ninefold.sim.testbench", "ninefold.sim.golden", "ninefold.spec")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Trials:
     ----------
     core : str
         Name of the core.
+    given : str
+        Its name or absolute path, by which the testbench finds it.
     parameters : mapping of str to Any
         Parameters of the core.
     testbench : str
@@ -46,6 +48,7 @@ class Trials:
     """
 
     core: str
+    given: str
     parameters: Mapping[str, Any]
     testbench: str
     simulator: Simulator
@@ -82,7 +85,7 @@ class Trials:
         """Return the tests and the cycles that each takes on the core, the shortest first."""
         path = self.path(0)
         if not path.exists():
-            self._simulate(design, [0], dict.fromkeys(_tests_of(self.testbench), _UNBOUNDED))
+            self._simulate(design, [0], dict.fromkeys(_named(self.testbench), _UNBOUNDED))
         tests = json.loads(path.read_text())["tests"]
         wrong = [f"{test['test']}: {test['message']}" for test in tests if not test["passed"] or test["crashed"]]
         if wrong:
@@ -91,6 +94,7 @@ class Trials:
         return {test["test"]: test["cycles"] for test in sorted(tests, key=lambda test: int(test["cycles"]))}
 
     def _simulate(self, design: str, numbers: Sequence[int], limits: dict[str, int]) -> None:
+        from ninefold.sim.testbench.fields import CORE_VARIABLE
         from ninefold.sim.testbench.fields import VARIABLE as PARAMETERS
 
         built = self.simulator.build(design)
@@ -104,7 +108,11 @@ class Trials:
             }
             file = Path(name) / "orders.json"
             file.write_text(json.dumps(orders))
-            variables = {VARIABLE: str(file), PARAMETERS: json.dumps(dict(self.parameters))}
+            variables = {
+                VARIABLE: str(file),
+                PARAMETERS: json.dumps(dict(self.parameters)),
+                CORE_VARIABLE: self.given,
+            }
             self.simulator.run(built, "ninefold.sim.mutation.mutant_runner", SEED, variables=variables)
         missing = [number for number in numbers if not self.path(number).exists()]
         if missing:
@@ -128,14 +136,8 @@ def code_of(path: Path) -> str:
     return ast.unparse(tree)
 
 
-def _tests_of(testbench: str) -> list[str]:
-    tree = ast.parse(_file_of(testbench).read_text())
-    functions = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
-    return [node.name for node in functions if any("cocotb.test" in ast.unparse(d) for d in node.decorator_list)]
-
-
-def _file_of(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise InputError(f"there is no testbench {module}")
-    return Path(spec.origin)
+def _named(testbench: str) -> list[str]:
+    names = list(named_tests(testbench))
+    if not names:
+        raise InputError(f"there is no testbench {testbench}")
+    return names

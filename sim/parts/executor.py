@@ -7,9 +7,10 @@ from types import FunctionType
 from typing import Any
 
 from amaranth.asserts import AnySeq
-from amaranth.hdl import Array, Assert, Assume, Cat, Cover, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value
 
 from ninefold.hdl.miner.accesses import Accesses
+from ninefold.hdl.miner.candidates import Candidates
 from ninefold.hdl.miner.execution import Execution
 from ninefold.hdl.miner.executor import Executor
 from ninefold.hdl.miner.loads import Loads
@@ -22,6 +23,7 @@ from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.stand_ins import AnyCheck
 from ninefold.sim.formal.streams import drive, follow
 from ninefold.sim.parts.executor_rules import Kept, Request
+from ninefold.sim.parts.executor_scans import scan_states, scanning
 from ninefold.sim.parts.executor_state import whereabouts
 from ninefold.sim.parts.replies_building import LITERALS_MOST, WORDS_MOST
 from ninefold.spec.formats import THRESHOLDS
@@ -34,34 +36,51 @@ __all__ = ["PROOFS", "PROOF_FAULTS"]
 _MINER = MinerParameters(
     dimensions=4, lanes=2, depth=3, k=3, clock_hz=12_000_000, window=2, buffer_bytes=64, reply_bytes=512
 )
+#: A board with masks of one byte and of two.
+_SIGNS = MinerParameters(
+    dimensions=4,
+    lanes=4,
+    depth=9,
+    k=0,
+    clock_hz=12_000_000,
+    window=2,
+    buffer_bytes=64,
+    reply_bytes=256,
+    design="signs",
+    keep=3,
+)
 _EPOCH, _CONTROL, _THRESHOLD = BY_NAME["epoch"].address, BY_NAME["control"].address, BY_NAME["threshold"]
 
 
 def _contract(m: Module, core: Any, inside: Inside) -> None:
     """Drive any requests, and compare the actions with the rules."""
-    kept = Kept(_MINER)
-    request = Request(m, _MINER, core, kept)
+    p = vars(core)["_p"]
+    kept = Kept(m, p, core)
+    request = Request(m, p, core, kept)
     ends, moves = drive(m, core.headers), drive(m, core.payload)
     handed, again = follow(m, core.jobs), follow(m, core.again)
-    packed, grid = follow(m, core.packed), follow(m, core.grid)
+    passed = {name: follow(m, getattr(core, name)) for name in ("packed", "grid", "mask") if hasattr(core, name)}
     m.d.comb += [
         *(getattr(core, name).eq(AnySeq(1)) for name in ("built", "sent", "packing", "flushed")),
         core.sent_slot.eq(AnySeq(len(core.sent_slot))),
         core.epoch.eq(kept.epoch),
         # Proved of the receiver and of the replies.
-        Assume(core.headers.payload.length < _MINER.buffer_bytes),
+        Assume(core.headers.payload.length < p.buffer_bytes),
         Assume(~core.built | (kept.waiting != 0)),
         Assume(~core.sent | kept.busy.bit_select(core.sent_slot, 1)),
-        Assume(~core.sent | (sum(kept.busy[i] for i in range(_MINER.window)) > kept.waiting)),
+        Assume(~core.sent | (sum(kept.busy[i] for i in range(p.window)) > kept.waiting)),
     ]
     _outcomes(m, core, (request, kept), (ends, handed, again))
-    _bytes(m, core, request, (moves, packed, grid))
+    _bytes(m, core, request, moves, passed)
     _progress(m, core, request, (ends, moves))
-    _keeps(m, core, (request, kept), (handed, packed))
+    _keeps(m, core, (request, kept), (handed, passed["packed"]))
     _job(m, core, request, kept)
     _effects(m, core, request, kept)
     whereabouts(m, core, inside, request, kept)
     _covers(m, core, request, (ends, handed))
+    if kept.scans:
+        scanning(m, core, request, kept)
+        scan_states(m, core, inside, request, kept)
 
 
 def _outcomes(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[Value, ...]) -> None:
@@ -87,27 +106,35 @@ def _outcomes(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[V
     ]
 
 
-def _bytes(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None:
-    """Assert that exactly the bytes of rows and queries are forwarded."""
-    moves, packed, grid = events
-    loads, asks = it.sound & (it.kind == Kind.LOAD), it.sound & (it.kind == Kind.QUERY) & it.answered
-    passed, byte = packed | grid, core.payload.payload.data
+def _bytes(m: Module, core: Any, it: Request, moves: Value, passed: Mapping[str, Value]) -> None:
+    """Assert that exactly the bytes of rows, queries and masks are forwarded."""
+    loads, asks = it.sound & (it.kind == Kind.LOAD), it.sound & it.asks & it.answered
+    byte = core.payload.payload.data
+    streams = {name: getattr(core, name) for name in passed}
+    offers = Cat(one.valid for one in streams.values())
     # The bytes of a repeat are dropped while its reply is requested.
     repeats = it.repeated | it.ignored | core.again.valid
+    masks = it.taken >= it.of_query
+    final = it.taken == it.length - 1
+    rows, query = loads & ~it.answered, asks & ~masks
+    belongs = {"packed": rows | query & ~core.of_grid, "grid": query & core.of_grid, "mask": asks & masks}
+    ends = {"packed": loads & it.final & final, "mask": final}
     m.d.comb += [
         Assert(~moves | (core.headers.valid & (it.taken < it.length)), "a byte of the next request is taken"),
-        Assert(~core.packed.valid | ~core.grid.valid),
-        Assert(~core.packed.valid | loads & ~it.answered | asks & ~core.of_grid, "bytes are passed on wrongly"),
-        Assert(~core.grid.valid | asks & core.of_grid, "bytes are passed on wrongly"),
-        Assert(~(core.packed.valid | core.grid.valid) | (it.taken >= PREFIX_BYTES) & ~repeats),
-        Assert(~passed | moves, "a byte is passed on twice"),
-        Assert(~moves | passed | (it.taken < PREFIX_BYTES) | repeats | ~(loads | asks), "a byte is lost"),
-        Assert(~packed | (core.packed.payload.data == byte), "another byte"),
-        Assert(~grid | (core.grid.payload.data == byte), "another byte"),
+        *(Assert(~one.valid | belongs[name], "bytes are passed on wrongly") for name, one in streams.items()),
+        Assert(~offers.any() | (it.taken >= PREFIX_BYTES) & ~repeats),
+        *(Assert(~passes | moves, "a byte is passed on twice") for passes in passed.values()),
         Assert(
-            ~packed | (core.packed.payload.last == (loads & it.final & (it.taken == it.length - 1))), "another last"
+            ~moves | Cat(*passed.values()).any() | (it.taken < PREFIX_BYTES) | repeats | ~(loads | asks),
+            "a byte is lost",
         ),
-        Assert(~packed | ~loads | (core.loading & (~it.begun == (it.offset != 0)))),
+        *(Assert(~passed[name] | (one.payload.data == byte), "another byte") for name, one in streams.items()),
+        *(
+            Assert(~passed[name] | (streams[name].payload.last == last), "another last")
+            for name, last in ends.items()
+            if name in streams
+        ),
+        Assert(~passed["packed"] | ~loads | (core.loading & (~it.begun == (it.offset != 0)))),
         Assert(~asks | ~core.loading),
     ]
 
@@ -115,13 +142,12 @@ def _bytes(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None
 def _progress(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> None:
     """Count the bytes of the request, and classify it when its prefix is complete."""
     ends, moves = events
-    decides = core.headers.valid & ~it.decided & ((it.taken == PREFIX_BYTES) | (it.taken == it.length))
     with m.If(moves):
         recent = Cat(it.recent[8:], core.payload.payload.data)
         m.d.sync += [it.taken.eq(it.taken + 1), it.recent.eq(recent)]
         with m.If(it.taken == PREFIX_BYTES - 1):
             m.d.sync += it.prefix.eq(recent)
-    with m.If(decides):
+    with m.If(it.decides):
         m.d.sync += [it.decided.eq(1), it.sound.eq(~it.any), it.goal.eq(it.total)]
     controls = core.write & (core.write_address == _CONTROL) & core.write_word[0]
     m.d.sync += [
@@ -183,15 +209,20 @@ def _keeps(m: Module, core: Any, model: tuple[Request, Kept], events: tuple[Valu
 
 def _job(m: Module, core: Any, it: Request, kept: Kept) -> None:
     """Compare the job with the reply required by the rules."""
+    p = vars(core)["_p"]
     job, header = core.jobs.payload, core.headers.payload
     code = job.first[:8]
     resets = (it.kind == Kind.RESET) | it.controls
     with m.If(core.jobs.valid):
         m.d.comb += [
             Assert((job.slot == it.slot) & (job.sequence == header.sequence) & (job.priority == header.priority)),
-            Assert((job.literals <= LITERALS_MOST) & (job.words <= WORDS_MOST), "a reply is too long"),
+            Assert(job.literals <= LITERALS_MOST, "a reply is too long"),
+            Assert(
+                (job.words <= WORDS_MOST) | (it.kind == Kind.FETCH) & ~(job.literals[1] | (job.type == ERROR)),
+                "a reply is too long",
+            ),
             Assert((job.words == 0) | (job.queries == 0)),
-            Assert(PREFIX_BYTES + RESULT_BYTES * job.queries * job.results[:2] <= _MINER.reply_limit),
+            Assert(PREFIX_BYTES + RESULT_BYTES * job.queries * job.results[:2] <= p.reply_limit),
             Assert(it.decided),
         ]
     with m.If(core.jobs.valid & ~it.sound):
@@ -204,7 +235,7 @@ def _job(m: Module, core: Any, it: Request, kept: Kept) -> None:
         ]
     with m.If(core.jobs.valid & it.sound):
         literals, first, address, words, queries = (
-            Signal(n, name=f"expected_{i}") for i, n in enumerate((2, 32, 6, 6, 8))
+            Signal(n, name=f"expected_{i}") for i, n in enumerate((2, 32, len(job.address), len(job.words), 8))
         )
         m.d.comb += [
             Assert(job.type == (it.kind | REPLY), "a request is refused that is not wrong"),
@@ -222,7 +253,7 @@ def _job(m: Module, core: Any, it: Request, kept: Kept) -> None:
             with m.Case(Kind.STATISTICS):
                 m.d.comb += [address.eq(STATISTICS.start), words.eq(len(STATISTICS))]
             with m.Case(Kind.LOAD):
-                rows = it.goal // _MINER.row_bytes
+                rows = it.goal // p.row_bytes
                 m.d.comb += [
                     literals.eq(1),
                     first.eq(Mux(it.final, 0, it.goal)),
@@ -231,21 +262,36 @@ def _job(m: Module, core: Any, it: Request, kept: Kept) -> None:
                     Assert(core.rows == Mux(it.final, rows, 0), "another number of rows"),
                     Assert(it.begun == (it.offset == 0)),
                 ]
-            with m.Case(Kind.QUERY):
-                m.d.comb += [literals.eq(1), first.eq(Cat(it.prefix[:8] & 0, it.queries, it.results))]
-                m.d.comb += [queries.eq(it.queries), Assert(core.of_grid == it.form[0], "another format")]
+            if kept.scans:
+                with m.Case(Kind.CANDIDATES):
+                    m.d.comb += [literals.eq(1), first.eq(kept.scans.ticket), Assert(it.starts, "no scan is started")]
+                    m.d.comb += Assert(core.of_grid == it.form[0], "another format")
+                with m.Case(Kind.FETCH):
+                    number = it.count[: len(job.address) - 2]
+                    m.d.comb += [
+                        literals.eq(1),
+                        first.eq(Cat(it.kept_total | Const(0, 16), it.counted)),
+                        address.eq(Cat(number, it.half, 1)),
+                        words.eq(it.counted),
+                        Assert(it.complete, "a scan is not complete"),
+                    ]
+            else:
+                with m.Case(Kind.QUERY):
+                    m.d.comb += [literals.eq(1), first.eq(Cat(it.prefix[:8] & 0, it.queries, it.results))]
+                    m.d.comb += [queries.eq(it.queries), Assert(core.of_grid == it.form[0], "another format")]
 
 
 def _effects(m: Module, core: Any, it: Request, kept: Kept) -> None:
     """Assert that only valid requests change state, and only after all replies are built."""
+    p = vars(core)["_p"]
     loads = it.kind == Kind.LOAD
     resets = (it.kind == Kind.RESET) | it.controls
     sound = core.headers.valid & it.decided & it.sound & ~it.answered & ~it.repeated & ~it.ignored
-    alone = sound & (kept.waiting == 0)
+    alone = sound & kept.idle
     rows, loading, of_grid = Signal.like(core.rows), Signal(), Signal()
     m.d.sync += [rows.eq(core.rows), loading.eq(core.loading), of_grid.eq(core.of_grid)]
     ended = loads & it.final & (kept.loaded == it.goal) & (it.taken == it.length)
-    initial = Array(THRESHOLDS[_MINER.mode].reached_at)
+    initial = Array(THRESHOLDS[p.mode].reached_at)
     written, index, value = Signal(), Signal(2), Signal(16)
     m.d.sync += [
         written.eq(core.write & core.write_address.matches(*_THRESHOLD.addresses)),
@@ -269,7 +315,7 @@ def _effects(m: Module, core: Any, it: Request, kept: Kept) -> None:
         Assert(~(core.clear | core.clear_epoch) | (core.rows == 0), "rows are left"),
         Assert((core.loading == loading) | core.clear & loading | core.clear_epoch & ~loading | alone & ended),
         Assert(~core.clear | ~core.loading),
-        Assert((core.of_grid == of_grid) | alone & (it.kind == Kind.QUERY), "another format, while queries are asked"),
+        Assert((core.of_grid == of_grid) | alone & it.asks, "another format, while queries are asked"),
         Assert(~core.loading | (core.rows == 0)),
     ]
 
@@ -284,50 +330,63 @@ def _covers(m: Module, core: Any, it: Request, events: tuple[Value, ...]) -> Non
         Cover(second & ends & it.answered & ~it.sound),
         Cover(handed & it.sound & (it.kind == Kind.LOAD) & it.final & (core.rows == 1)),
         Cover(handed & it.sound & (it.kind == Kind.WRITE) & it.controls),
-        Cover(ends & it.sound & (it.kind == Kind.QUERY)),
+        # A scan starts before its query comes; more is too deep for the solver.
+        Cover(core.scan.valid if hasattr(core, "scan") else ends & it.sound & it.asks),
         Cover(core.flush & core.flushed),
     ]
 
 
-def _executes(**_given: Any) -> Any:
+def _executes(parameters: MinerParameters) -> Any:
     """Build an executor whose CRC of rows is free."""
     parts = {
         name: sound
-        for base in (Execution, Accesses, Loads, Queries, Executor)
+        for base in (Execution, Accesses, Loads, Queries, Candidates, Executor)
         for name, sound in vars(base).items()
         if isinstance(sound, FunctionType) and name != "__init__"
     }
     kind = type("Executor", (Executor,), parts)
-    return with_parts(kind, RowCounter=with_parts(RowCounter, CRC32_ISO_HDLC=AnyCheck))(_MINER)
+    return with_parts(kind, RowCounter=with_parts(RowCounter, CRC32_ISO_HDLC=AnyCheck))(parameters)
 
 
-PROOFS = (
-    Proof(
+_CLAIM = (
+    "each request ends in one of three ways: a job, an order to repeat its reply, or nothing while that reply is "
+    "built or sent. The second and third happen exactly if the CRC of the request equals the CRC of the request "
+    "whose reply is kept in its slot. Nothing is executed while the slot is busy. A request is refused exactly if "
+    "a fault of the link's rules applies, with such a fault and its detail, and then no state changes. Otherwise "
+    "the job follows the rules. Registers, thresholds, resets, rows, epoch and counts change by the rules, and "
+    "only while no reply waits. Bytes of rows, after the end of the previous load, and bytes of queries, after "
+    "their job, are forwarded once, in order, with `last` on the final byte of a final load. Every request is "
+    "consumed completely, and no byte of the next. The CRC-32 of rows is proved as crc"
+)
+_SIGNS_CLAIM = (
+    "the same in the design signs, where state changes only while no scan is in progress either. Each sound "
+    "CANDIDATES starts one scan, with its number of rows and its mask, while all replies are built and, in "
+    "another format than the one before, no scan is in progress; never more than two are. Its reply has the next "
+    "ticket, and the last two are kept until a load or a reset. The bytes after the query are forwarded as its mask. "
+    "A FETCH is decided as soon as the scan of its ticket is complete, and its reply has the total of that scan, and "
+    "candidates from the half of the store that the scan wrote. This holds if scans end in the order of their start, "
+    "and the total of each half changes only when a scan into it ends"
+)
+
+
+def _proof(name: str, claim: str, parameters: MinerParameters, cover: int) -> Proof:
+    sizes = ("window", "dimensions", "lanes", "depth", "k", "keep", "buffer_bytes", "reply_bytes")
+    return Proof(
         "executor",
-        "requests",
-        "each request ends in one of three ways: a job, an order to repeat its reply, or nothing while that reply is "
-        "built or sent. The second and third happen exactly if the CRC of the request equals the CRC of the request "
-        "whose reply is kept in its slot. Nothing is executed while the slot is busy. A request is refused exactly if "
-        "a fault of the link's rules applies, with such a fault and its detail, and then no state changes. Otherwise "
-        "the job follows the rules. Registers, thresholds, resets, rows, epoch and counts change by the rules, and "
-        "only while no reply waits. Bytes of rows, after the end of the previous load, and bytes of queries, after "
-        "their job, are forwarded once, in order, with `last` on the final byte of a final load. Every request is "
-        "consumed completely, and no byte of the next. The CRC-32 of rows is proved as crc",
+        name,
+        claim,
         _contract,
         Method.INDUCTION,
         depth=3,
-        cover=80,
-        parameters={
-            "window": 2,
-            "dimensions": 4,
-            "lanes": 2,
-            "depth": 3,
-            "k": 3,
-            "buffer_bytes": 64,
-            "reply_bytes": 512,
-        },
-        make=_executes,
-    ),
+        cover=cover,
+        parameters={size: value for size in sizes if (value := getattr(parameters, size))},
+        make=lambda **_: _executes(parameters),
+    )
+
+
+PROOFS = (
+    _proof("requests", _CLAIM, _MINER, 80),
+    _proof("scans", _SIGNS_CLAIM, _SIGNS, 48),
 )
 
 #: Faults that a proof must find, by the name of the proof.
@@ -344,7 +403,21 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.miner.execution", "m.If(self._is[kind] & ~self._refused)", "m.If(self._is[kind])"),
         ("hdl.miner.accesses", "self._cursor.eq(self._prefix[:16]), ", ""),
         ("hdl.miner.accesses", 'self._at(m, "RESET WAIT"), m.If(self._quiet)', 'self._at(m, "RESET WAIT"), m.If(1)'),
-        ("hdl.miner.loads", "begins.eq(offset == 0)", "begins.eq(offset[:8] == 0)"),
+        ("hdl.miner.loads", "begins.eq(~set_.any())", "begins.eq(~set_[:2].any())"),
+        ("hdl.miner.loads", "~other.any()", "~other[1:].any()"),
+        ("hdl.miner.loads", "end.eq(end + size)", "end.eq(end)"),
         ("hdl.miner.loads", "begun & ~(self.flush & self.flushed)", "0"),
+    ],
+    "scans": [
+        ("hdl.miner.candidates", "(self._rows + 7) >> 3", "(self._rows >> 3) + 1"),
+        ("hdl.miner.candidates", "begins.eq(self._built & ", "begins.eq("),
+        ("hdl.miner.candidates", "scan.masked.eq(masked[0])", "scan.masked.eq(0)"),
+        ("hdl.miner.candidates", "wraps.eq(self._ticket == TICKET_MAX)", "wraps.eq(0)"),
+        ("hdl.miner.candidates", "Cat(1, self._tickets_kept)", "0b11"),
+        ("hdl.miner.candidates", "m.If(self.clear | self.clear_epoch)", "m.If(self.clear)"),
+        ("hdl.miner.candidates", "self._tickets_kept[0] & (ticket == self._ticket)", "ticket == self._ticket"),
+        ("hdl.miner.candidates", "self._half ^ is_older", "self._half"),
+        ("hdl.miner.executor", "(self._waiting == 0) & (self._running == 0)", "self._waiting == 0"),
+        ("hdl.miner.execution", "Cat(number, self._fetched_half, 1)", "Cat(number, self._half, 1)"),
     ],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal, Value
@@ -9,20 +10,39 @@ from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal, Value
 from ninefold.hdl.miner.intake import Way
 from ninefold.sim.formal.dut import Inside
 from ninefold.sim.parts.executor_rules import Kept, Request
-from ninefold.spec.link import FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Fault, Kind
+from ninefold.spec.link import FETCH_BYTES, FORMAT_GRID, PREFIX_BYTES, RESULT_BYTES, Design, Fault, Kind
 
 __all__ = ["whereabouts"]
 
 _BEFORE = ("SELECT", "COMPARE", "LOOK UP")
 #: States before any action.
-_CHECKS = ("PARSE", "DISPATCH", "CHECK", "CHECKED", "QUERY", "QUERY CHECK", "QUERY SIZE", "QUERY SIZED", "REFUSE")
-_LOAD_CHECKS = ("LOAD", "LOAD END", "LOAD CHECK", "LOAD FITS", "LOAD ROWS", "LOAD WAIT")
+_CHECKS = ("PARSE", "DISPATCH", "CHECK", "CHECKED", "REFUSE")
+#: States that check requests that search, by the design, and states of a FETCH.
+_SEARCHES: Mapping[Design, Sequence[str]] = {
+    "miner": ("QUERY", "QUERY CHECK", "QUERY SIZE", "QUERY SIZED"),
+    "signs": ("CANDIDATES", "CANDIDATES CHECK", "CANDIDATES SIZE", "CANDIDATES SIZED", "CANDIDATES WAIT"),
+}
+_FETCHES: Mapping[Design, Sequence[str]] = {
+    "miner": (),
+    "signs": (
+        "FETCH",
+        "FETCH CHECK",
+        "FETCH COUNT",
+        "FETCH SIZED",
+        "FETCH WAIT",
+        "FETCH RANGE",
+        "FETCH RANGED",
+    ),
+}
+_LOAD_CHECKS = ("LOAD", "LOAD OFFSET", "LOAD END", "LOAD CHECK", "LOAD FITS", "LOAD ROWS", "LOAD WAIT")
 _LOADS = ("LOAD FLUSH", "LOAD BYTES", "LOADED")
 _WRITES = ("WRITE WAIT", "WRITE", "STORE", "WRITTEN")
 _RESETS = ("RESET WAIT", "RESET")
 #: States in which the job is assembled and offered.
 _JOB = ("JOB", "OFFER")
-_NEW = ("PREFIX", *_CHECKS, *_LOAD_CHECKS, *_LOADS, *_WRITES, *_RESETS, *_JOB)
+_NEW_OF_ALL = ("PREFIX", *_CHECKS, *_LOAD_CHECKS, *_LOADS, *_WRITES, *_RESETS, *_JOB)
+#: States of a FETCH whose prefix is taken and no more.
+_FETCH_PREFIX = 2
 #: States of a request that has its outcome, or gets it soon.
 _END = ("DRAIN", "NEXT")
 
@@ -47,6 +67,10 @@ class _Machine:
             mine[f"_{name}"] for name in ("slot_busy", "repeated", "keeps", "kept")
         )
         self.states = mine["_states"].now
+        design = mine["_p"].design
+        self.searches, self.fetches = _SEARCHES[design], _FETCHES[design]
+        self.checks = (*_CHECKS, *self.searches, *self.fetches)
+        self.new = (*_NEW_OF_ALL, *self.searches, *self.fetches)
 
     def at(self, *names: str) -> Value:
         """Return whether the executor is in one of these states."""
@@ -65,15 +89,19 @@ def whereabouts(m: Module, core: Any, inside: Inside, it: Request, kept: Kept) -
     _accesses(m, core, inside, it, machine)
     _load_checks(m, core, inside, (it, kept), machine)
     _loads(m, core, inside, (it, kept), machine)
-    _queries(m, core, inside, it, machine)
+    if Kind.QUERY in machine.kinds:
+        _queries(m, core, inside, it, machine)
 
 
 def _anywhere(m: Module, core: Any, it: Request, machine: _Machine) -> None:
     """Assert the invariant of the request."""
     at = machine.at
-    early = at("IDLE", *_BEFORE, "AGAIN", "PREFIX", *_CHECKS, *_LOAD_CHECKS)
+    early = at("IDLE", *_BEFORE, "AGAIN", "PREFIX", *machine.checks, *_LOAD_CHECKS)
     begun = (it.kind == Kind.LOAD) & at(*_LOADS, *_JOB, "AGAIN", *_END)
-    asks = it.sound & (it.kind == Kind.QUERY)
+    asks = it.sound & it.asks
+    # A FETCH of a kept ticket is known to be sound only when its scan is complete.
+    fetches = (it.kind == Kind.FETCH) & ~it.faults[Fault.LENGTH] & ~it.faults[Fault.TICKET]
+    pending = fetches & at("PARSE", "DISPATCH", *machine.fetches[:-2])
     m.d.comb += [
         Assert(at("IDLE") | core.headers.valid),
         *(Assert(at("IDLE") | (signal == (it.kind == kind))) for kind, signal in machine.kinds.items()),
@@ -88,7 +116,7 @@ def _anywhere(m: Module, core: Any, it: Request, machine: _Machine) -> None:
         Assert(~it.decided | begun | (it.kind != Kind.LOAD) | (it.goal == it.total)),
         Assert(~it.decided | (it.taken >= PREFIX_BYTES) | (it.taken == it.length)),
         Assert(~at("IDLE") | ~it.decided),
-        Assert(~at(*_NEW) | at("PREFIX") | it.decided),
+        Assert(~at(*machine.new) | at("PREFIX") | it.decided | pending),
         Assert(~it.answered | it.decided),
         Assert(~at(*_END) | ~asks | ~it.answered | (core.of_grid == it.form[0])),
     ]
@@ -107,10 +135,10 @@ def _slots(m: Module, core: Any, model: tuple[Request, Kept], machine: _Machine)
         ),
         Assert(at("IDLE") | (machine.hot == slot)),
         Assert(~at("IDLE", *_BEFORE, "AGAIN", *_END) | (machine.known == kept.known)),
-        Assert(~at(*_NEW) | (machine.known == Mux(changes, 0, kept.known & ~slot))),
+        Assert(~at(*machine.new) | (machine.known == Mux(changes, 0, kept.known & ~slot))),
         Assert(~at("RESET", *_JOB) | (it.resets == 0) | (kept.known == 0)),
         Assert(machine.busy == kept.busy),
-        Assert(~at(*_NEW) | (machine.known & slot == 0) & (machine.busy & slot == 0)),
+        Assert(~at(*machine.new) | (machine.known & slot == 0) & (machine.busy & slot == 0)),
         Assert(~at("LOOK UP") | (machine.busy & slot == 0) | machine.slot_busy),
         Assert(~at("SELECT") | (machine.kept == Array(kept.crcs)[it.slot])),
         Assert(~at("LOOK UP") | (machine.repeated == it.again)),
@@ -128,7 +156,7 @@ def _outcome(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], 
         # A busy slot is seen one cycle late, but never early.
         Assert(~at("LOOK UP") | ~it.again | ~machine.slot_busy | it.ignored),
         Assert(~at("AGAIN") | it.again & ~it.answered & ~it.repeated & (core.again.valid | it.ignored)),
-        Assert(~at(*_NEW) | ~(it.again | it.answered | it.repeated | it.ignored)),
+        Assert(~at(*machine.new) | ~(it.again | it.answered | it.repeated | it.ignored)),
         Assert(~at(*_END) | (it.answered ^ (it.repeated | it.ignored))),
         Assert(inside["handed"] == machine.keeps),
         Assert(~machine.keeps | at("DRAIN") & it.answered),
@@ -136,8 +164,8 @@ def _outcome(m: Module, core: Any, inside: Inside, model: tuple[Request, Kept], 
         # A waiting reply is seen one cycle late, but before the next request.
         Assert(at(*_END) | ~machine.quiet | (machine.waiting == 0)),
         Assert(kept.waiting <= sum(kept.busy[i] for i in range(len(kept.busy)))),
-        Assert(~at("WRITE", "STORE", "WRITTEN", "RESET", *_LOADS) | (kept.waiting == 0)),
-        Assert(~at(*_JOB) | ~it.sound | ~((it.kind == Kind.LOAD) | resets) | (kept.waiting == 0)),
+        Assert(~at("WRITE", "STORE", "WRITTEN", "RESET", *_LOADS) | kept.idle),
+        Assert(~at(*_JOB) | ~it.sound | ~((it.kind == Kind.LOAD) | resets) | kept.idle),
     ]
     for i, crc in enumerate(kept.crcs):
         newer = machine.keeps & (it.slot == i)
@@ -149,8 +177,11 @@ def _taken(m: Module, inside: Inside, it: Request, machine: _Machine) -> None:
     at, way, left, count = machine.at, machine.way, inside["intake.left"], inside["intake.count"]
     recent, short = inside["intake.recent"], it.length < PREFIX_BYTES
     writes, loads = it.sound & (it.kind == Kind.WRITE), it.sound & (it.kind == Kind.LOAD)
-    asks = it.sound & (it.kind == Kind.QUERY) & it.answered
+    asks = it.sound & it.asks & it.answered
+    fetched = (it.kind == Kind.FETCH) & (it.taken == FETCH_BYTES) & (count == PREFIX_BYTES)
     prefixed = Mux(short, it.taken == it.length, it.taken == PREFIX_BYTES) & (count == it.taken)
+    numbered = machine.fetches[_FETCH_PREFIX:]
+    whole = tuple(name for name in machine.checks if name != "REFUSE" and name not in numbered)
     done = it.taken == it.length
     m.d.comb += [
         Assert(inside["intake.more"] == (left != 0)),
@@ -159,8 +190,10 @@ def _taken(m: Module, inside: Inside, it: Request, machine: _Machine) -> None:
         Assert(~at("IDLE", *_BEFORE) | ((way == Way.HOLD) & (it.taken == 0))),
         Assert(~at(*_BEFORE) | (count == 0)),
         Assert(~at("PREFIX") | ((way == Way.COLLECT) & (count == it.taken))),
-        Assert(~at(*_CHECKS, *_LOAD_CHECKS, "LOAD FLUSH") | ((way == Way.COLLECT) & prefixed)),
-        Assert(~at(*_JOB) | loads | (way == Way.COLLECT) & Mux(writes, done, prefixed)),
+        Assert(~at(*whole, *_LOAD_CHECKS, "LOAD FLUSH") | ((way == Way.COLLECT) & prefixed)),
+        Assert(~at("REFUSE") | (way == Way.COLLECT) & (prefixed | fetched)),
+        Assert(~at(*numbered) | (way == Way.COLLECT)),
+        Assert(~at(*_JOB) | loads | (way == Way.COLLECT) & Mux(writes, done, prefixed | fetched)),
         Assert(~at(*_JOB) | ~loads | done & (way == Way.ROWS)),
         Assert(~at("LOAD BYTES", "LOADED") | (way == Way.ROWS)),
         Assert(~at(*_WRITES, *_RESETS) | (way == Way.COLLECT)),
@@ -175,8 +208,8 @@ def _taken(m: Module, inside: Inside, it: Request, machine: _Machine) -> None:
         ways = Mux(it.form[0], Way.QUERY_GRID, Way.QUERY_PACKED)
         m.d.comb += Assert(way == Mux(asks, ways, Way.DROP))
         m.d.comb += Assert(~it.answered | done | (it.taken >= PREFIX_BYTES) & ~loads)
-    with m.If(at(*_CHECKS, *_LOAD_CHECKS, *_LOADS, "WRITE WAIT") | at("JOB") & (it.writes == 0)):
-        m.d.comb += Assert(short | (recent == it.prefix))
+    with m.If(at(*whole, *_LOAD_CHECKS, *_LOADS, "WRITE WAIT") | at("REFUSE", "JOB") & (it.writes == 0)):
+        m.d.comb += Assert(short | fetched | (recent == it.prefix))
     for n in range(1, PREFIX_BYTES + 1):
         with m.If(at("PREFIX", "WRITE", "STORE") & (count == n)):
             m.d.comb += Assert(recent[32 - 8 * n :] == it.recent[32 - 8 * n :])
@@ -188,7 +221,7 @@ def _refusals(m: Module, inside: Inside, it: Request, machine: _Machine) -> None
     """Assert that a refusal has a fault that applies, and the position of its detail."""
     at = machine.at
     m.d.comb += [
-        Assert(~at(*_BEFORE, *_NEW) | at(*_JOB) | ~machine.refused),
+        Assert(~at(*_BEFORE, *machine.new) | at(*_JOB) | ~machine.refused),
         Assert(~at(*_JOB) | (machine.refused == ~it.sound)),
     ]
     with m.If(at("REFUSE") | at("JOB") & machine.refused):
@@ -242,12 +275,29 @@ def _load_checks(m: Module, core: Any, inside: Inside, model: tuple[Request, Kep
     """Assert the values computed while a load is checked."""
     (it, kept), at = model, machine.at
     begins, beyond = it.offset == 0, inside["beyond"]
+    # A CANDIDATES has signals of the same names, which are driven later.
+    its_begins, its_size = (inside[name if name in inside else f"{name}#0"] for name in ("begins", "size"))
+    continues = core.loading & (it.offset == kept.loaded)
     row_bytes, size = vars(core)["_p"].row_bytes, it.length - PREFIX_BYTES
     m.d.comb += [
         Assert(~at(*_LOAD_CHECKS, *_LOADS) | (it.kind == Kind.LOAD)),
-        Assert(~at(*_LOAD_CHECKS[1:], "LOAD FLUSH") | (it.length < PREFIX_BYTES) | (inside["begins"] == begins)),
+        Assert(~at(*_LOAD_CHECKS[2:], "LOAD FLUSH") | (it.length < PREFIX_BYTES) | (its_begins == begins)),
         Assert(~at("LOAD WAIT") | it.sound),
     ]
+    with m.If(at("LOAD OFFSET", "LOAD END")):
+        m.d.comb += [
+            Assert(its_size == size[: len(its_size)]),
+            Assert(inside["bare"] == (it.length <= PREFIX_BYTES)),
+            Assert(inside["end"] == kept.loaded),
+            Assert(beyond == kept.loaded % row_bytes),
+        ]
+    with m.If(at("LOAD OFFSET") & (size >= 0)):
+        m.d.comb += [
+            Assert((inside["offset_set"] == 0) == begins),
+            Assert((inside["offset_other"] == 0) == (it.offset == kept.loaded)),
+        ]
+    with m.If(at("LOAD END", "LOAD CHECK") & (size >= 0)):
+        m.d.comb += Assert(inside["continues"] == continues)
     with m.If(at("LOAD CHECK") & (size > 0)):
         m.d.comb += [
             Assert(inside["end"] == it.total),

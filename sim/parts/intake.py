@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Const, Cover, Module, Mux, Signal, Value
 
 from ninefold.hdl.miner.intake import Intake, Way
 from ninefold.hdl.miner.parameters import MinerParameters
@@ -18,6 +18,9 @@ from ninefold.sim.formal.streams import drive, follow
 __all__ = ["PROOFS", "PROOF_FAULTS"]
 
 _MINER = MinerParameters(dimensions=4, lanes=2, depth=3, k=2, clock_hz=12_000_000, buffer_bytes=64)
+_SIGNS = MinerParameters(
+    dimensions=4, lanes=4, depth=3, k=0, clock_hz=12_000_000, buffer_bytes=64, design="signs", keep=2
+)
 _COLLECTED = 4
 
 
@@ -32,7 +35,10 @@ def _intake(m: Module, core: Any, inside: Inside) -> None:
     # The executor keeps a route until a byte has taken it, collects again when it has the collected bytes, and begins
     # after the end of a request.
     waits, went, ended = Signal(), Signal.like(way), Signal()
+    masks = hasattr(core, "mask")
+    of_mask, masked = _mask(m, core, inside) if masks else (Const(0), Const(0))
     offers = (core.packed.valid & ~core.packed.ready) | (core.grid.valid & ~core.grid.ready)
+    offers |= core.mask.valid & ~core.mask.ready if masks else Const(0)
     m.d.sync += [waits.eq(offers), went.eq(way), ended.eq(core.ends)]
     m.d.comb += [
         Assume(way.matches(*Way)),
@@ -51,8 +57,11 @@ def _intake(m: Module, core: Any, inside: Inside) -> None:
     m.d.comb += [
         Assert(core.more == (left != 0), "the length of a request is another"),
         Assert(~moves | core.more, "a byte of the next request is taken"),
-        Assert(packed == (moves & ((way == Way.QUERY_PACKED) | (way == Way.ROWS))), "a byte goes another way"),
-        Assert(grid == (moves & (way == Way.QUERY_GRID)), "a byte goes another way"),
+        Assert(
+            packed == (moves & ((way == Way.QUERY_PACKED) & ~of_mask | (way == Way.ROWS))), "a byte goes another way"
+        ),
+        Assert(grid == (moves & (way == Way.QUERY_GRID) & ~of_mask), "a byte goes another way"),
+        Assert(masked == (moves & way.matches(Way.QUERY_PACKED, Way.QUERY_GRID) & of_mask), "a byte goes another way"),
         Assert(~(moves & (way == Way.COLLECT)) | collects, "more than four are collected"),
         Assert(~moves | (way != Way.HOLD)),
         Assert(~core.packed.valid | (core.packed.payload.data == byte), "another byte is passed on"),
@@ -75,6 +84,32 @@ def _intake(m: Module, core: Any, inside: Inside) -> None:
     ]
 
 
+def _mask(m: Module, core: Any, inside: Inside) -> tuple[Value, Value]:
+    """Check the bytes of masks; return whether the next byte is one, and whether one is taken."""
+    taken, byte, way = follow(m, core.mask), core.payload.payload.data, core.way
+    size, queries = Signal.like(core.mask_bytes), way.matches(Way.QUERY_PACKED, Way.QUERY_GRID)
+    moves = core.payload.valid & core.payload.ready
+    # A byte of a query has been taken since the request began; the size of its mask is stable since before then.
+    asked, settled, left = Signal(name="asked"), Signal(name="settled"), inside["left"]
+    m.d.comb += [size.eq(AnyConst(len(size))), core.mask_bytes.eq(size)]
+    m.d.sync += [settled.eq(1), asked.eq(~core.begin & (asked | (moves & queries)))]
+    of_mask = Signal(name="byte_of_mask")
+    m.d.comb += [
+        of_mask.eq(left <= size),
+        # Each request has a query before its mask, and its bytes go nowhere else once the query has begun.
+        Assume(size < 2 ** (len(size) - 1)),
+        Assume(~queries | asked | ~core.more | ~of_mask),
+        Assume(~asked | queries | ~core.more),
+        Assert(~settled | (inside["first"] == size + 1)),
+        Assert(~core.more | settled),
+        Assert(~core.more | (inside["of_mask"] == (asked & of_mask))),
+        Assert(~core.mask.valid | (core.mask.payload.data == byte), "another byte of a mask"),
+        Assert(~core.mask.valid | (core.mask.payload.last == (left == 1)), "a mask ends elsewhere"),
+        Cover(taken & core.mask.payload.last & (size == 2)),
+    ]
+    return of_mask, taken
+
+
 PROOFS = (
     Proof(
         "intake",
@@ -89,11 +124,27 @@ PROOFS = (
         parameters={"buffer_bytes": _MINER.buffer_bytes},
         make=lambda **_: Intake(_MINER),
     ),
+    Proof(
+        "intake",
+        "masks",
+        "the same in the design signs, where the last bytes of a query's request, as many as asked, go to the mask, "
+        "with the final one marked, if there is a byte of the query before them",
+        _intake,
+        Method.INDUCTION,
+        depth=2,
+        cover=14,
+        parameters={"buffer_bytes": _SIGNS.buffer_bytes},
+        make=lambda **_: Intake(_SIGNS),
+    ),
 )
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "ways": [
         ("hdl.miner.intake", "self.ends & rows & (left == 1)", "self.ends & (left == 1)"),
+    ],
+    "masks": [
+        ("hdl.miner.intake", "first.eq(self.mask_bytes + 1)", "first.eq(self.mask_bytes)"),
+        ("hdl.miner.intake", "query_grid & ~of_mask", "query_grid"),
     ],
 }

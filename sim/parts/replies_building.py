@@ -24,8 +24,7 @@ __all__ = ["LITERALS_MOST", "PROOFS", "PROOF_FAULTS", "SIZE", "WORDS_MOST", "rep
 SIZE = 256
 #: What the executor asks for at most, by its proof: the words that are not registers, and the registers that follow one
 #: another.
-LITERALS_MOST, WORDS_MOST = 2, 19
-_SCORE_BITS, _ID_BITS = 6, 2
+LITERALS_MOST, WORDS_MOST = 2, 30
 _WORD_BYTES, _RESULT_BYTES = 4, 6
 _HOLD_MOST = 255
 #: Cycles without a byte, except while waiting for a result.
@@ -83,21 +82,27 @@ class _Register:
 
 
 def _register(m: Module, core: Any) -> _Register:
-    it = _Register(Signal(6, name="where"), Signal(32, name="register"), Signal(6, name="seen"), Signal(32), Signal(32))
-    m.d.comb += [it.where.eq(AnyConst(6)), core.word.eq(it.shown)]
+    bits = len(core.address)
+    it = _Register(
+        Signal(bits, name="where"), Signal(32, name="register"), Signal(bits, name="seen"), Signal(32), Signal(32)
+    )
+    m.d.comb += [it.where.eq(AnyConst(bits)), core.word.eq(it.shown)]
     m.d.sync += [
         it.seen.eq(core.address),
         it.chosen.eq(Mux(it.seen == it.where, it.word, AnySeq(32))),
         it.shown.eq(it.chosen),
     ]
-    with m.If(~core.hold):
+    # Registers change unless they are held, and candidates unless a reply has them.
+    job = core.jobs.payload
+    kept = core.jobs.valid & job.address[-1] if _signs(core) else Const(0)
+    with m.If(~core.hold & ~kept):
         m.d.sync += it.word.eq(AnySeq(32))
     return it
 
 
 def _model(m: Module, core: Any, register: _Register, writes: Value, got: Value) -> _Reply:
     """Model the reply of each job by the rule."""
-    job, result = core.jobs.payload, core.results.payload
+    job = core.jobs.payload
     counts = [
         Signal.like(getattr(job, name), name=f"{name}_model") for name in ("literals", "words", "queries", "results")
     ]
@@ -130,10 +135,16 @@ def _model(m: Module, core: Any, register: _Register, writes: Value, got: Value)
                 m.d.sync += [it.literals.eq(it.literals + 1), it.known.eq(1)]
                 m.d.sync += it.whole.eq(Mux(it.literals == 0, job.first, job.second))
             with m.Elif(it.words != job.words):
-                m.d.sync += [it.words.eq(it.words + 1), it.known.eq((job.address + it.words)[:6] == register.where)]
+                m.d.sync += [
+                    it.words.eq(it.words + 1),
+                    it.known.eq((job.address + it.words)[: len(register.where)] == register.where),
+                ]
                 m.d.sync += it.whole.eq(register.word)
             with m.Else():
                 m.d.sync += it.opened.eq(0)
+    if _signs(core):
+        return it
+    result = core.results.payload
     with m.If(got):
         score = Signal(signed(32), name="score_model")
         m.d.comb += score.eq(result.score)
@@ -151,7 +162,11 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
     drive(m, core.jobs)
     drive(m, core.again)
     follow(m, core.frames)
-    got = drive(m, core.results)
+    signs = _signs(core)
+    got = Const(0) if signs else drive(m, core.results)
+    # A reply with candidates has one literal at most.
+    candidates = job.address[-1] & (job.words != 0) if signs else Const(0)
+    words, literals = Mux(candidates, SIZE // 4 - 2, WORDS_MOST), Mux(candidates, 1, LITERALS_MOST)
     m.d.comb += core.epoch.eq(AnySeq(8))
     register = _register(m, core)
     it = _model(m, core, register, writes, got)
@@ -160,7 +175,7 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
     m.d.comb += [
         complete.eq(~it.opened & (it.literals == job.literals) & (it.words == job.words) & (it.queries == job.queries)),
         # Proved of the executor's jobs; see its proof.
-        Assume(~core.jobs.valid | (job.literals <= LITERALS_MOST) & (job.words <= WORDS_MOST)),
+        Assume(~core.jobs.valid | (job.literals <= literals) & (job.words <= words)),
         Assume(~core.jobs.valid | (job.words == 0) | (job.queries == 0)),
         Assume(~got | (it.index == job.results) | (it.place + _RESULT_BYTES <= SIZE)),
         Assert(~writes | (it.builds & it.opened), "a byte too many"),
@@ -169,12 +184,13 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
         Assert(~core.built | (it.builds & complete), "a reply is not whole"),
         Assert(core.jobs.ready == taken, "a job is taken at another time"),
         Assert(~got | (it.builds & ~it.opened & (it.queries != job.queries)), "a result is taken too early"),
-        Assert(core.answered == (got & core.results.payload.last), "another count of queries"),
-        Assert(core.hold == (it.builds & (job.words != 0)), "registers are not held while they are read"),
+        Assert(core.hold == (it.builds & (job.words != 0) & ~candidates), "registers are not held while they are read"),
     ]
+    if not signs:
+        m.d.comb += Assert(core.answered == (got & core.results.payload.last), "another count of queries")
     held, pauses, waits = Signal(range(_HOLD_MOST + 1)), Signal(range(_PAUSE_MOST + 2)), Signal()
     m.d.comb += [
-        waits.eq(core.results.ready & ~core.results.valid),
+        waits.eq(Const(0) if signs else core.results.ready & ~core.results.valid),
         Assert(held < _HOLD_MOST, "registers are held too long"),
         Assert(pauses <= _PAUSE_MOST, "building does not go on"),
     ]
@@ -192,7 +208,7 @@ def _building(m: Module, core: Any, inside: Inside) -> None:
     m.d.sync += [
         again.eq(again | core.built),
         Cover(again & core.built & (it.place == 12) & (it.words == 1) & it.known),
-        Cover(again & core.built & (it.place == 14) & (it.literals == 1) & (sizes[0] == 4)),
+        *([] if signs else [Cover(again & core.built & (it.place == 14) & (it.literals == 1) & (sizes[0] == 4))]),
     ]
 
 
@@ -201,7 +217,7 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
     job, (held, pauses) = core.jobs.payload, counts
     state, states = inside["fsm_state"], states_of(inside["fsm_state"])
     at = {name: state == value for name, value in states.items()}
-    done, none, elements = Signal(), Signal(), Signal(5)
+    done, none, elements = Signal(), Signal(), Signal(7)
     m.d.comb += [
         done.eq((it.literals == job.literals) & (it.words == job.words)),
         none.eq((it.queries == 0) & (it.index == 0)),
@@ -211,7 +227,7 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
         Assert(at["TAKE"] == core.jobs.ready),
         Assert(~core.jobs.ready | (core.jobs.valid & ~it.builds)),
         Assert(~at["NEXT"] | (pauses == 0)),
-        Assert(~at["RESULT"] | (pauses == 0)),
+        Assert(~at.get("RESULT", Const(0)) | (pauses == 0)),
     ]
     with m.If(it.builds):
         m.d.comb += [
@@ -223,22 +239,33 @@ def _machine(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
             Assert(~none | (it.place + Mux(it.opened, it.left, 0) == elements << 2)),
             Assert(it.place + Mux(it.opened, it.left, 0) <= SIZE),
             Assert(inside["length"] == it.place),
-            Assert(inside["queries"] == job.queries - it.queries),
-            Assert(inside["remaining"] == (it.queries != job.queries)),
-            Assert(inside["index"] == it.index),
         ]
+        if not _signs(core):
+            m.d.comb += [
+                Assert(inside["queries"] == job.queries - it.queries),
+                Assert(inside["remaining"] == (it.queries != job.queries)),
+                Assert(inside["index"] == it.index),
+            ]
+        with m.If(at["NEXT"] | at["EMIT"] & (it.left < _WORD_BYTES)):
+            m.d.comb += [
+                Assert(inside["literal_left"] == (inside["literals"] != 0)),
+                Assert(inside["first_left"] == (inside["literals"] == job.literals)),
+                Assert(inside["word_left"] == (inside["words"] != 0)),
+                Assert(inside["asks"] == (job.queries != 0)),
+            ]
         with m.If(core.hold):
             m.d.comb += Assert(held == it.place + (it.place >> 2) - at["NEXT"])
     with m.If(at["EMIT"]):
         m.d.comb += [
             Assert(it.opened & (it.left != 0) & (it.left <= Mux(none, _WORD_BYTES, _RESULT_BYTES))),
             Assert(it.left == inside["left"]),
-            Assert(~it.known | (inside["$signal#3"] == it.whole)),
-            Assert(inside["$signal#4"] == job.literals - it.literals),
+            Assert(~it.known | (inside["shifted"] == it.whole)),
+            Assert(inside["literals"] == job.literals - it.literals),
         ]
-    with m.If(at["RESULT"]):
-        m.d.comb += Assert(~it.opened & done & (job.queries != 0))
-        m.d.comb += Assert(inside["$signal#4"] == 0)
+    if not _signs(core):
+        with m.If(at["RESULT"]):
+            m.d.comb += Assert(~it.opened & done & (job.queries != 0))
+            m.d.comb += Assert(inside["literals"] == 0)
     with m.If(at["BUILT"]):
         m.d.comb += Assert(~it.opened & done & (it.queries == job.queries))
     _between(m, core, inside, it, register)
@@ -255,14 +282,14 @@ def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
         shown.eq((core.address != register.where) | (register.shown == register.word)),
     ]
     with m.If(it.builds):
-        asked = (job.address + it.words - (follows & ~literal))[:6]
+        asked = (job.address + it.words - (follows & ~literal))[: len(core.address)]
         m.d.comb += [
             Assert(core.address == asked),
-            Assert(inside["$signal#5"] == job.words - it.words + (follows & ~literal)),
+            Assert(inside["words"] == job.words - it.words + (follows & ~literal)),
         ]
     with m.If(state == states["NEXT"]):
         m.d.comb += [
-            Assert(inside["$signal#4"] == job.literals - it.literals + (follows & literal)),
+            Assert(inside["literals"] == job.literals - it.literals + (follows & literal)),
             Assert(it.opened | ((job.queries == 0) & (it.literals == job.literals) & (it.words == job.words))),
             Assert(~it.opened | (it.left == _WORD_BYTES)),
         ]
@@ -272,23 +299,29 @@ def _between(m: Module, core: Any, inside: Inside, it: _Reply, register: _Regist
         with m.Elif(it.opened):
             m.d.comb += Assert(it.known == (core.address == register.where))
             m.d.comb += Assert(~it.known | (it.whole == register.word))
-    with m.If(core.hold & (state == states["EMIT"])):
+    reads = it.builds & (job.words != 0)
+    with m.If(reads & (state == states["EMIT"])):
         m.d.comb += [
             Assert((it.left == _WORD_BYTES) | (register.seen == core.address)),
             Assert((it.left >= _WORD_BYTES - 1) | chosen),
             Assert((it.left >= _WORD_BYTES - 2) | shown),
         ]
-    with m.If(core.hold & (state == states["NEXT"])):
+    with m.If(reads & (state == states["NEXT"])):
         m.d.comb += Assert((register.seen == core.address) & chosen & shown)
 
 
-def replies(window: int) -> Any:
-    """Build a store of replies whose memory keeps only one followed byte."""
+def _signs(core: Any) -> bool:
+    return not hasattr(core, "results")
+
+
+def replies(window: int, keep: int = 0) -> Any:
+    """Build a store of replies whose memory keeps one followed byte; of the design signs if there is a `keep`."""
+    chosen: dict[str, Any] = {"lanes": 4, "k": 0, "design": "signs", "keep": keep} if keep else {"lanes": 2, "k": 2}
     parameters = MinerParameters(
-        dimensions=4, lanes=2, depth=3, k=2, clock_hz=12_000_000, window=window, buffer_bytes=64, reply_bytes=SIZE
+        dimensions=4, depth=3, clock_hz=12_000_000, window=window, buffer_bytes=64, reply_bytes=SIZE, **chosen
     )
     kind = with_parts(ReplyStore, memory=SimpleNamespace(Memory=FollowedMemory))
-    return kind(parameters, _SCORE_BITS, _ID_BITS)
+    return kind(parameters)
 
 
 PROOFS = (
@@ -307,12 +340,27 @@ PROOFS = (
         parameters={"window": 2, "reply_bytes": SIZE},
         make=lambda window, **_: replies(window),
     ),
+    Proof(
+        "replies",
+        "building_of_candidates",
+        "the same in the design signs, where the words of a reply may be candidates, which do not change while a reply "
+        "has them, and counters are not held",
+        _building,
+        Method.INDUCTION,
+        depth=1,
+        cover=45,
+        parameters={"window": 2, "keep": 3, "reply_bytes": SIZE},
+        make=lambda window, keep, **_: replies(window, keep),
+    ),
 )
 
 #: Faults that a proof must find, by the name of the proof.
 PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
     "building": [
-        ("hdl.miner.replies", "Mux(literals == job.literals, job.first, job.second)", "job.first"),
+        ("hdl.miner.replies", "Mux(first_left, job.first, job.second)", "job.first"),
         ("hdl.miner.replies", "self.address.eq(self.address + 1)", "self.address.eq(self.address)"),
+    ],
+    "building_of_candidates": [
+        ("hdl.miner.replies", "self.hold.eq((job.words != 0) & register)", "self.hold.eq(job.words != 0)"),
     ],
 }

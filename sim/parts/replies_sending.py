@@ -122,7 +122,7 @@ def _machine(m: Module, core: Any, inside: Inside, orders: _Orders, frame: tuple
     """Assert the invariant of the queue and of the first slot's bytes."""
     size, place, byte, late = frame
     state, states = inside["fsm_state"], states_of(inside["fsm_state"])
-    shown, ends, offered = inside["$signal#6"], inside["$signal#7"], core.frames.valid
+    shown, ends, offered = inside["shown"], inside["ends"], core.frames.valid
     ready, position, followed = inside["ready"], inside["position"], inside["memory.followed"]
     length, head, there = inside["length"], orders.slots[0], orders.count != 0
     depth = 1 + sum(name.startswith("queue.storage.row_") for name in inside)

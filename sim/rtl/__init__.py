@@ -7,7 +7,6 @@ __all__ = ["REASON", "REASONS", "Rtl", "RtlDevice"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no core that computes it is known to this backend"
 REASONS = {
-    "candidates": "no core scans the signs of nits; a miner scores all rows by nits",
     "probe": "no core holds the centroids of clusters: a miner searches all rows of its store",
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",
     "embedding": "no core computes the sentence model: the fabric starts at quantising embeddings",

@@ -1,4 +1,4 @@
-"""``mine`` on the whole pipeline: quantiser, similarity engine with its store, and top-k."""
+"""``mine``: by nits on quantiser, similarity engine and top-k in one pipeline; by signs as ``candidates``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.quantise import grid
 from ninefold.numerics.ranked import empty, merged
-from ninefold.numerics.stages import check_plain
+from ninefold.numerics.stages import candidates_call, check_plain, quantised, rescored
+from ninefold.sim.rtl.candidates import scanned
 from ninefold.sim.rtl.device import RtlDevice, Store
 from ninefold.sim.rtl.words import DEPTH, LANES, check_last, ends, fitting, grid_words, nit_words
 from ninefold.spec.data import Answer, Database
@@ -27,9 +28,25 @@ def load(device: RtlDevice, database: Database) -> None:  # noqa: ARG001 - a que
 
 
 def run(device: RtlDevice, call: Call) -> Answer:
-    """Stream all queries through each page of the database, and merge the results of the pages."""
+    """Answer a call by all nits, or by signs with the candidates scored again on the host.
+
+    Raises
+    ------
+    UnsupportedError
+        The call chooses clusters, or a scan of nits has a mask: the pipeline searches all rows of its store.
+    """
     started = perf_counter()
+    if call.options["scan"] == "signs":
+        found, cycles = scanned(device, candidates_call(call))
+        values = rescored(call, quantised(call), found)
+        path = f"{device.path}, quantised, masked, merged and scored by nits on the host"
+        return Answer(values, path, {"cycles": cycles, "seconds": perf_counter() - started})
     check_plain(call, device.name)
+    return _by_nits(device, call, started)
+
+
+def _by_nits(device: RtlDevice, call: Call, started: float) -> Answer:
+    """Stream all queries through each page of the database, and merge the results of the pages."""
     database, k = call.database(), call.options["k"]
     q = np.asarray(call.arguments["q"])
     rows = call.sizes["N"]

@@ -5,12 +5,19 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["PERIOD_NS", "VARIABLE", "join", "parameters", "signed", "split", "word", "words"]
+__all__ = ["CORE_VARIABLE", "PERIOD_NS", "VARIABLE", "core", "join", "parameters", "signed", "split", "word", "words"]
 
 #: Environment variable with the parameters of the core, as JSON.
 VARIABLE = "NINEFOLD_CORE_PARAMETERS"
+#: Environment variable with the name of the core, or its path.
+CORE_VARIABLE = "NINEFOLD_CORE"
 #: Period of the clock in every testbench.
 PERIOD_NS = 10
+
+
+def core() -> str:
+    """Return the name of the core under test, or its path."""
+    return os.environ[CORE_VARIABLE]
 
 
 def parameters() -> dict[str, Any]:

@@ -8,6 +8,7 @@ the processor time. Only the optimised code of a large design is split into seve
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from ninefold.hdl.foreign import refusal
 from ninefold.sim.verilated.tools import Tools
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.compiler import made
-from ninefold.spec.programs import run, together
+from ninefold.spec.errors import InputError, tool_failure
+from ninefold.spec.programs import ended_by, execute, run, together
 from ninefold.spec.progress import step
 
 __all__ = ["Compilation"]
@@ -31,6 +34,8 @@ _RUNTIME_OPTIMISE = "-O1"
 _UNOPTIMISED = "-O0"
 #: Header that, with its includes, takes most of a small unit's compile time.
 _HEADER = "verilated.h"
+#: First error of Verilator, with its file.
+_REFUSED = re.compile(r"^%Error[^:\n]*: (\S+?):\d+", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ class Compilation:
 
         Raises
         ------
+        InputError
+            Verilator refused Verilog of a user; the message has its first error, with file and line.
         ToolError
-            Verilator refused the design, or the compiler failed.
+            Verilator refused another design, or the compiler failed.
         """
         work = output.parent / "build"
         work.mkdir()
@@ -99,7 +106,7 @@ class Compilation:
                 work.name,
                 *(path.name for path in sources),
             ]
-            run(command, output.parent, VERILATOR_ROOT=str(tools.root))
+            _translate(command, output.parent, tools)
             units = [path.relative_to(output.parent) for path in self._compile(tools, work)]
             objects = [*units, *runtime.result()]
         run([*self._command(tools), *objects, *self.linker, "-o", output.name], output.parent)
@@ -176,6 +183,19 @@ class Compilation:
     def _command(self, tools: Tools) -> list[str]:
         include = tools.root / "include"
         return [*tools.compiler, "-std=c++17", "-w", *self.compiler, f"-I{include}", f"-I{include / 'vltstd'}"]
+
+
+def _translate(command: Sequence[str | Path], folder: Path, tools: Tools) -> None:
+    """Run Verilator."""
+    ended = execute(command, folder, VERILATOR_ROOT=str(tools.root))
+    if not ended.code:
+        return
+    said = ended.output + ended.complaints
+    found = _REFUSED.search(said)
+    if found is not None and found[1] not in {str(word) for word in command}:
+        # The line directives of a user's text name other files than the command.
+        raise InputError(refusal("Verilator", said))
+    raise tool_failure(f"{tools.verilator.name} {ended_by(ended.code)}", said, folder)
 
 
 def _divided(sources: Sequence[Path], most: int) -> list[list[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..formats import CANDIDATES_MAX, MACRO_CLUSTERS, MICRO_CLUSTERS, NO_ID
+from ..formats import CANDIDATES_MAX, NO_ID
 from ..signature import Operator, Option, Resident, Shards, Tensor
-from .mine import ALLOWED, DATABASE, check_stages
+from .mine import ALLOWED, CLUSTERS, DATABASE, check_stages
 
 __all__ = ["OPERATOR"]
 
@@ -20,8 +20,7 @@ OPERATOR = Operator(
     ),
     options=(
         Option("keep", int, 320, low=1, high=CANDIDATES_MAX, doc="maximum number of rows per query"),
-        Option("macro", int, None, low=1, high=MACRO_CLUSTERS, doc="number of clusters to search; needs micro"),
-        Option("micro", int, None, low=1, high=MICRO_CLUSTERS, doc="number of lists in each of them; needs macro"),
+        *CLUSTERS,
     ),
     results=(
         Tensor("ids", ("Q", "keep"), ("int64",), NO_ID, doc="row numbers, best first, ties by number"),
@@ -29,7 +28,7 @@ OPERATOR = Operator(
         Tensor("count", ("Q",), ("int64",), 0, CANDIDATES_MAX, doc="number of rows"),
     ),
     rows="Q",
-    shards=Shards("N", merge="ranked"),
+    shards=Shards("N", merge="ranked", masks=("allowed",), lists=("order", "starts")),
     family="nonary",
     check=check_stages,
 )

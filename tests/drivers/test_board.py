@@ -14,7 +14,7 @@ import pytest
 
 from ninefold.drivers.board import Board
 from ninefold.drivers.boards import open_board
-from ninefold.drivers.known_answer import known_answer
+from ninefold.drivers.known_answer import answer_of, known_rows
 from ninefold.drivers.protocol import requests
 from ninefold.numerics.nits import pack
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnsupportedError
@@ -185,7 +185,7 @@ def test_the_known_answer_test_passes_and_leaves_nothing_loaded() -> None:
 @pytest.mark.parametrize(("k", "depth"), [(1, 1), (16, 64), (8, 4)])
 def test_the_known_answer_fits_small_boards(k: int, depth: int) -> None:
     opened(BoardModel(k=k, depth=depth))[0].selftest()
-    known = known_answer(32, depth, k)
+    known = answer_of(known_rows(32, depth, k), k)
     assert len(known.rows) == min(depth, 2 * k)
     assert known.scores.max() <= 16 * 32
 

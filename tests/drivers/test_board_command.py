@@ -43,6 +43,18 @@ def test_selftest_over_a_pseudo_terminal(port: str) -> None:
     assert isinstance(refused.exception, DeviceError)
 
 
+def test_commands_on_a_board_that_scans_signs(signs_port: str) -> None:
+    url, known = f"serial://{signs_port}", ("--digest", "any")
+    assert "the known-answer test passes; " in run("selftest", url, *known).output
+    lines = run("info", url).output.splitlines()
+    assert {f"{'design':20} signs", f"{'keep':20} 40", f"{'k':20} 0"} <= set(lines)
+    said = json.loads(run("bench", url, *known, "--queries", "5", "--json").output)
+    assert (said["k"], said["query_bytes"]) == (10, 5 * 16)
+    assert json.loads(run("bench", url, *known, "--queries", "2", "--k", "40", "--json").output)["k"] == 40
+    refused = run("bench", url, *known, "--k", "41")
+    assert str(refused.exception) == "keep must be 1 to 40 on this board, not 41"
+
+
 def test_a_selftest_is_recorded_and_played_back(port: str, tmp_path: Path) -> None:
     known = ("--digest", DIGEST.hex())
     done = run("selftest", f"serial://{port}", *known, "--record", str(tmp_path / "session"))
@@ -79,17 +91,19 @@ def test_most_bytes_to_a_board_are_queries() -> None:
 def test_boards_are_listed_by_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usb, "_comports", list)
     listed = run("list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()][:3] == [
+    assert [line.split()[0] for line in listed.stdout.splitlines()][:5] == [
         "sim://virtual/demo",
         "sim://virtual/tiny",
+        "sim://virtual/demo_signs",
+        "sim://virtual/signs",
         "sim://icebreaker/small",
     ]
     assert listed.stderr.startswith("no board is plugged in: found no serial ports; plug one in (icebreaker, ")
     plugged_in = [usb.Port(usb.BOARDS[1], "/dev/ttyUSB2", "D00123"), usb.Port(usb.BOARDS[0], "/dev/ttyUSB1", "")]
     monkeypatch.setattr(usb, "ports", lambda: plugged_in)
     assert run("list").stdout.splitlines()[:2] == [
-        "serial://D00123         ulx3s D00123 at /dev/ttyUSB2",
-        "serial:///dev/ttyUSB1   icebreaker (no serial number) at /dev/ttyUSB1",
+        "serial://D00123           ulx3s D00123 at /dev/ttyUSB2",
+        "serial:///dev/ttyUSB1     icebreaker (no serial number) at /dev/ttyUSB1",
     ]
     assert json.loads(run("list", "--json").stdout)[0] == {
         "name": "D00123",

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ninefold.drivers.protocol import Decoder, ProtocolError, encode, replies, requests
 from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.spec.errors import InputError
+from ninefold.spec.formats import CANDIDATES_MAX
 from ninefold.spec.link import COMMANDS, ERROR_PAYLOAD, LOAD_FINAL, PAYLOAD_MAX, Field, Frame, Kind
-from ninefold.spec.registers import BY_NAME, IDENTITY, MODE_CODES, NO_TEMPERATURE, STATISTICS
+from ninefold.spec.registers import BY_NAME, DESIGN_CODES, IDENTITY, MODE_CODES, NO_TEMPERATURE, STATISTICS
 from tests.drivers import fixtures
 
 WORD = st.integers(0, 2**32 - 1)
@@ -36,6 +37,12 @@ def fields(name: str) -> dict[str, object]:
         ("load final", lambda f: requests.load(f["offset"], bytes.fromhex(f["data"]), final=f["final"])),
         ("query packed", lambda f: requests.query(f["format"], f["count"], f["k"], bytes.fromhex(f["data"]))),
         ("query grid", lambda f: requests.query(f["format"], f["count"], f["k"], bytes.fromhex(f["data"]))),
+        ("candidates packed", lambda f: requests.candidates(f["format"], f["keep"], bytes.fromhex(f["data"]))),
+        (
+            "candidates grid, masked",
+            lambda f: requests.candidates(f["format"], f["keep"], bytes.fromhex(f["data"])[:-1], b"\x05"),
+        ),
+        ("fetch", lambda f: requests.fetch(f["ticket"], f["offset"], f["count"])),
     ],
 )
 def test_requests_have_the_bytes_of_the_fixtures(name: str, make: Callable[[object], bytes]) -> None:
@@ -52,6 +59,10 @@ def test_replies_have_the_values_of_the_fixtures() -> None:
     assert found.ids.tolist() == [[5, 0], [31, 2]]
     assert found.scores.tolist() == [[40, -3], [128, 128]]
     assert (found.ids.dtype, found.scores.dtype) == (np.uint16, np.int32)
+    assert replies.ticket(payload["candidates reply"]) == 1
+    candidates = replies.candidates(payload["fetch reply"], 3, 2)
+    assert (candidates.ids.tolist(), candidates.scores.tolist()) == ([[7, 300]], [[-32, 4]])
+    assert (candidates.ids.dtype, candidates.scores.dtype) == (np.uint16, np.int32)
     refusal = replies.refusal(payload["error offset"])
     assert str(refusal) == "LOAD refused: OFFSET, detail 4096"
     statistics = replies.statistics(payload["statistics reply"])
@@ -71,13 +82,14 @@ def test_the_identity_of_the_fixtures() -> None:
     assert (identity.mode, identity.formats, identity.window) == ("tanh", frozenset({0, 1}), 8)
     assert (identity.request_max, identity.reply_max, identity.clock_hz) == (256, 256, 24_000_000)
     assert identity.row_bytes == 4
+    assert (identity.design, identity.keep) == ("miner", 0)
 
 
 @pytest.mark.parametrize(
     ("register", "value", "message"),
     [
         ("magic", 7, r"^the board reports magic = 0x00000007, not 0x444c464e$"),
-        ("version", 2, r"^the board reports version = 2, which must be 1 to 1$"),
+        ("version", 1, r"^the board reports version = 1, which must be 2 to 2$"),
         ("dimensions", 7, r"dimensions = 7, lanes = 4, window = 8, where dimensions must be even and a multiple"),
         ("lanes", 3, r"dimensions = 8, lanes = 3"),
         ("window", 3, r"window = 3, where .* a power of two"),
@@ -85,6 +97,9 @@ def test_the_identity_of_the_fixtures() -> None:
         ("k", 0, r"k = 0, which must be 1 to 256"),
         ("mode", 2, r"mode = 2, which must be 0 to 1"),
         ("formats", 0, r"formats = 0, which must be 1 to 3"),
+        ("design", 2, r"design = 2, which must be 0 to 1"),
+        ("design", 1, r"keep = 0, which must be 1 to 8192|k = 4, which must be 0 to 0"),
+        ("keep", 1, r"keep = 1, which must be 0 to 0"),
     ],
 )
 def test_an_identity_that_cannot_be_is_refused(register: str, value: int, message: str) -> None:
@@ -147,7 +162,7 @@ def test_a_refusal_has_words_for_any_code(code: int, kind: int, detail: int) -> 
 
 #: What the layouts of the contract are made of, for `struct`; bytes and results stand for as many as there are.
 _TYPES = {"u8": "B", "u16": "H", "u32": "I", "i32": "i"}
-_MANY = {"u8[]": "B", "u32[]": "I", "(u16 id, i32 score)[]": "Hi"}
+_MANY = {"u8[]": "B", "u32[]": "I", "(u16 id, i32 score)[]": "Hi", "(u16 id, i16 score)[]": "Hh"}
 
 
 def written(layout: tuple[Field, ...], values: dict[str, Any]) -> bytes:
@@ -186,12 +201,28 @@ REQUESTS: dict[Kind, st.SearchStrategy[tuple[bytes, dict[str, Any]]]] = {
         st.integers(1, 256),
         st.binary(min_size=1, max_size=30),
     ),
+    Kind.CANDIDATES: st.builds(
+        lambda f, k, d, m: (
+            requests.candidates(f, k, d, m),
+            {"format": f, "masked": m > b"", "keep": k, "data": d + m},
+        ),
+        st.integers(0, 1),
+        st.integers(1, CANDIDATES_MAX),
+        st.binary(min_size=1, max_size=30),
+        st.binary(max_size=9),
+    ),
+    Kind.FETCH: st.builds(
+        lambda t, at, n: (requests.fetch(t, at, n), {"ticket": t, "offset": at, "count": n, "zero": 0}),
+        st.integers(1, 65535),
+        st.integers(0, CANDIDATES_MAX),
+        st.integers(0, CANDIDATES_MAX),
+    ),
     Kind.STATISTICS: st.just((b"", {})),
     Kind.RESET: st.just((b"", {})),
 }
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", REQUESTS)
 @QUICK
 @given(st.data())
 def test_any_request_comes_back_as_the_contract_has_it(kind: Kind, data: st.DataObject) -> None:
@@ -216,6 +247,24 @@ def test_any_results_come_back(count: int, results: int, data: st.DataObject) ->
     for asked in ((count + 1, results), (count, results + 1)):
         with pytest.raises(ProtocolError):
             replies.found(payload, *asked)
+
+
+CANDIDATE = st.tuples(st.integers(0, 65535), st.integers(-(2**15), 2**15 - 1))
+
+
+@QUICK
+@given(st.integers(1, 65535), st.integers(0, 65535), st.lists(CANDIDATE, max_size=9))
+def test_any_tickets_and_candidates_come_back(ticket: int, total: int, table: list[tuple[int, int]]) -> None:
+    assert replies.ticket(written(LAYOUTS[Kind.CANDIDATES].reply, {"ticket": ticket, "zero": 0})) == ticket
+    for wrong in ((0, 0), (ticket, 1)):
+        with pytest.raises(ProtocolError, match="must hold a ticket from 1 and 0"):
+            replies.ticket(struct.pack("<HH", *wrong))
+    payload = written(LAYOUTS[Kind.FETCH].reply, {"total": total, "count": len(table), "found": table})
+    found = replies.candidates(payload, total, len(table))
+    assert list(zip(found.ids[0].tolist(), found.scores[0].tolist(), strict=True)) == table
+    for asked in ((total + 1, len(table)), (total, len(table) + 1)):
+        with pytest.raises(ProtocolError, match="FETCH"):
+            replies.candidates(payload, *asked)
 
 
 @QUICK
@@ -243,20 +292,22 @@ def test_any_counters_and_refusals_come_back(code: int, kind: int, detail: int, 
 @st.composite
 def identities(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the words of a board that can be."""
-    lanes = draw(st.integers(1, 64))
-    sizes = st.integers(1, 16).map(lambda n: 2 * n * lanes)
+    lanes, ratio, signs = draw(st.integers(1, 64)), 2 * draw(st.integers(1, 16)), draw(st.booleans())
+    several_rows = signs and draw(st.booleans())
     return {
         **{name: BY_NAME[name].reset for name in ("magic", "version")},
         "digest": draw(st.binary(min_size=32, max_size=32)),
-        "dimensions": draw(sizes),
-        "lanes": lanes,
+        "dimensions": 2 * lanes if several_rows else lanes * ratio,
+        "lanes": lanes * ratio if several_rows else lanes,
         "depth": draw(st.integers(1, 65536)),
-        "k": draw(st.integers(1, 256)),
+        "k": 0 if signs else draw(st.integers(1, 256)),
         "mode": draw(st.sampled_from(sorted(MODE_CODES.values()))),
         "formats": draw(st.integers(1, 3)),
         "window": 2 ** draw(st.integers(0, 7)),
-        "limits": draw(st.integers(8, 65535)) + 65536 * draw(st.integers(80, 65535)),
+        "limits": draw(st.integers(8, 65535)) + 65536 * draw(st.integers(88, 65535)),
         "clock_hz": draw(st.integers(1, 2**32 - 1)),
+        "design": int(signs),
+        "keep": draw(st.integers(1, CANDIDATES_MAX)) if signs else 0,
     }
 
 
@@ -274,9 +325,10 @@ def identify_reply(values: dict[str, Any]) -> bytes:
 def test_any_identity_comes_back(values: dict[str, Any]) -> None:
     said = replies.identity(identify_reply(values))
     assert said.digest == values["digest"].hex()
-    for name in ("dimensions", "lanes", "depth", "k", "window", "clock_hz"):
+    for name in ("dimensions", "lanes", "depth", "k", "window", "clock_hz", "keep"):
         assert getattr(said, name) == values[name]
     assert MODE_CODES[said.mode] == values["mode"]
+    assert DESIGN_CODES[said.design] == values["design"]
     assert sum(1 << form for form in said.formats) == values["formats"]
     # No frame carries more than the contract allows, however large a board's buffers are.
     assert said.request_max == min(values["limits"] % 65536, PAYLOAD_MAX)
@@ -284,13 +336,13 @@ def test_any_identity_comes_back(values: dict[str, Any]) -> None:
 
 
 @QUICK
-@given(identities(), st.integers(0, 7), st.integers(0, 79), st.booleans())
+@given(identities(), st.integers(0, 7), st.integers(0, 87), st.booleans())
 def test_a_board_that_could_not_even_be_written_to_is_refused(
     values: dict[str, Any], request: int, reply: int, there: bool
 ) -> None:
     limits = values["limits"]
     values["limits"] = limits // 65536 * 65536 + request if there else limits % 65536 + 65536 * reply
-    with pytest.raises(ProtocolError, match=r"^the board reports limits = 0x[0-9a-f]{8}: .* must be at least (8|80)$"):
+    with pytest.raises(ProtocolError, match=r"^the board reports limits = 0x[0-9a-f]{8}: .* must be at least (8|88)$"):
         replies.identity(identify_reply(values))
 
 
@@ -298,4 +350,4 @@ def test_the_limits_of_the_catalogue_can_be() -> None:
     for configuration in CONFIGURATIONS.values():
         miner = configuration.miner
         assert 8 <= miner.request_limit <= 65535
-        assert 80 <= miner.reply_limit <= 65535
+        assert 88 <= miner.reply_limit <= 65535

@@ -26,7 +26,7 @@ THRESHOLD = st.sets(st.integers(1, 32767), min_size=4, max_size=4).map(lambda va
 
 
 def board(dimensions: int = 12, formats: tuple[int, ...] = (0, 1), request: int = 256, reply: int = 256) -> Identity:
-    return Identity("", dimensions, 2, 64, 8, "tanh", frozenset(formats), 4, request, reply, 1)
+    return Identity("", dimensions, 2, 64, 8, "tanh", frozenset(formats), 4, request, reply, 1, "miner", 0)
 
 
 @QUICK

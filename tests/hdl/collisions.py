@@ -20,6 +20,10 @@ class CollidingMemories:
             m.d.comb += [write.en.eq(port.en), write.addr.eq(port.addr), write.data.eq(port.data)]
             writes.append(port)
         for port in given.read_ports:
+            if port.domain == "comb":  # distributed RAM: the word is the old one until the clock edge
+                at_once = words.read_port(domain="comb")
+                m.d.comb += [at_once.addr.eq(port.addr), port.data.eq(at_once.data)]
+                continue
             read = words.read_port()
             collided = Signal()
             m.d.comb += [

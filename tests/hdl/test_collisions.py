@@ -10,6 +10,7 @@ from amaranth.sim import Simulator, SimulatorContext
 
 from ninefold.hdl.cores.frame_receiver import FrameReceiver
 from ninefold.hdl.elaborate import allow_collisions, rtlil
+from ninefold.hdl.parts.counts import CountBank
 from tests.hdl.collisions import Colliding
 
 
@@ -21,6 +22,9 @@ def test_collisions_are_allowed_at_every_port_that_can_have_one() -> None:
     # A memory that is only read has no port to collide with.
     constant = r"    parameter \COLLISION_X_MASK 0'0"
     assert allow_collisions(constant) == constant
+    # A read of distributed RAM sees the old word: of these three memories, only one is block RAM.
+    allowed = allow_collisions(rtlil(CountBank(2, 1, 4)))
+    assert (allowed.count(r"COLLISION_X_MASK 1'0"), allowed.count(r"COLLISION_X_MASK 1'1")) == (2, 1)
 
 
 def test_a_wrong_word_after_a_collision_is_seen_where_it_is_used() -> None:

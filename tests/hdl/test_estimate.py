@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ninefold.hdl.bitstream.plans import buildable
 from ninefold.hdl.boards import BOARDS
-from ninefold.hdl.commands.estimate import estimate
+from ninefold.hdl.commands.estimate import _share, estimate
 from ninefold.hdl.configurations import Configuration, configuration
 from ninefold.hdl.cores.miner import Miner
 from ninefold.hdl.estimate import changed, speed
-from ninefold.hdl.estimate_area import AVAILABLE, Family, area, fitted
+from ninefold.hdl.estimate_area import AVAILABLE, REPORTED, Family, area, fitted
 from ninefold.hdl.estimate_fit import DESIGNS, design, fit, measure
 from ninefold.hdl.miner import MinerParameters
+from ninefold.host.cli import cli
 from ninefold.sim.verilated import Model, elaborate
 from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import manifests
@@ -84,6 +86,22 @@ def test_what_bounds_the_catalogue() -> None:
     assert full.link_share < full.reply_share == 1
     assert full.engine_cycles == 1024
     assert full.interval_cycles == full.line_cycles > 100_000
+
+
+def test_the_page_lists_the_configurations_of_boards_with_their_cycles() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bitstreams.md").read_text()
+    row = (
+        r"^\| `(\w+/\w+)` \| (\w+) \| ([\d,]+) x (\d+) \w+ \| ([\d,]*\d)[^|]*"
+        r"\| (?:k|keep) up to ([\d,]+) \| (\d+) MHz \| ([\d,]+) \|$"
+    )
+    listed = {name: (design, *figures) for name, design, *figures in re.findall(row, page, re.MULTILINE)}
+    due = {}
+    for name in buildable():
+        made = configuration(name)
+        p = made.miner
+        figures = (p.depth, p.dimensions, p.lanes, p.k or p.keep, p.clock_hz // 10**6, speed(made).engine_cycles)
+        due[name] = (p.design, *(f"{figure:,}" for figure in figures))
+    assert listed == due
 
 
 @pytest.mark.parametrize("measured", MEASURED, ids=label)
@@ -164,9 +182,11 @@ def test_command() -> None:
     ("name", "family", "blocks"),
     [
         ("icebreaker/small", "ice40", {"SB_RAM40_4K": 28, "SB_SPRAM256KA": 4}),
+        ("icebreaker/signs", "ice40", {"SB_RAM40_4K": 30, "SB_SPRAM256KA": 4}),
         ("ulx3s/full", "ecp5", {"DP16KD": 136}),
         ("orangecrab/mid", "ecp5", {"DP16KD": 56}),
-        ("tangnano9k/small", "gowin", {"DPX9B": 26}),
+        ("tangnano9k/small", "gowin", {"BSRAM": 25}),
+        ("tangnano9k/signs", "gowin", {"BSRAM": 20}),
     ],
 )
 def test_blocks_of_memory_of_the_catalogue(name: str, family: Family, blocks: dict[str, int]) -> None:
@@ -184,7 +204,7 @@ def test_what_the_devices_have() -> None:
     assert {board.device for board in BOARDS.values()} == AVAILABLE.keys()
     for name, made in manifests().items():
         known = AVAILABLE[BOARDS[name.partition("/")[0]].device]
-        cells = [u.available for key, u in made.resources.items() if key in ("ICESTORM_LC", "TRELLIS_COMB")]
+        cells = [u.available for key, u in made.resources.items() if REPORTED.get(key) == "packed"]
         assert cells == [known["packed"]], name
 
 
@@ -192,3 +212,47 @@ def test_the_data_say_what_they_were_made_with() -> None:
     data = json.loads((Path(__file__).parents[2] / "hdl" / "estimate_area.json").read_text())
     assert any("yosys" in name for name in data["versions"])
     assert "amaranth" in data["versions"]
+
+
+def test_a_core_is_estimated_by_its_synthesis_on_every_board() -> None:
+    dot8 = str(Path(__file__).parents[1] / "fixtures" / "own" / "dot8.py")
+    result = CliRunner().invoke(cli, ["estimate", dot8, "-p", "LANES=1", "--json"])
+    found = json.loads(result.stdout)
+    assert found["parameters"] == {"LANES": 1}
+    assert set(found["boards"]) == set(BOARDS)
+    # The output's valid bit and 16 bits of the product; higher bits are equal to the sign.
+    assert found["families"]["ecp5"]["ff"] >= 17
+    assert found["families"]["ecp5"]["dsp"] == found["families"]["gowin"]["dsp"] == 1
+    assert found["families"]["ice40"]["lut4"] > 100
+    assert found["boards"]["icebreaker"]["cells"] == round(found["families"]["ice40"]["lut4"] / 5280, 4)
+    shown = CliRunner().invoke(cli, ["estimate", dot8, "-p", "LANES=1"]).stdout
+    assert all(board in shown for board in BOARDS)
+
+
+@pytest.mark.parametrize("value", ["linear", "tahn"])
+def test_a_parameter_with_a_few_values_is_one_of_them(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = dict.fromkeys(("lut4", "ff", "block_ram", "lut_ram", "dsp"), 0)
+    monkeypatch.setattr("ninefold.hdl.synthesis.synthesised", lambda _core, _family: cells)
+    result = CliRunner().invoke(cli, ["estimate", "quantiser", "-p", f"mode={value}", "--json"])
+    if value == "linear":
+        assert json.loads(result.stdout)["parameters"]["mode"] == value
+    else:
+        assert result.output == "error: mode must fit the core: 'tahn' is not one of 'tanh', 'linear'.\n"
+
+
+def test_a_core_that_is_larger_than_a_device_does_not_fit() -> None:
+    cells = {"lut4": 6000, "ff": 10, "block_ram": 1, "lut_ram": 0, "dsp": 0}
+    assert _share(cells, AVAILABLE["iCE40UP5K"]) == {"cells": 1.1364, "memory": 0.0333, "fits": False}
+    assert _share({**cells, "lut4": 10, "block_ram": 31}, AVAILABLE["iCE40UP5K"])["fits"] is False
+    assert _share(cells, AVAILABLE["LFE5U-25F"])["fits"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("LANES=x", "LANES must fit the core: 'x' is not a valid integer"), ("DEPTH=3", "dot8 does not take DEPTH")],
+)
+def test_a_parameter_that_a_core_does_not_take_is_refused(given: str, said: str) -> None:
+    dot8 = str(Path(__file__).parents[1] / "fixtures" / "own" / "dot8.py")
+    result = CliRunner().invoke(cli, ["estimate", dot8, "-p", given])
+    assert isinstance(result.exception, InputError) or result.exit_code == 2
+    assert said in str(result.exception) + result.output

@@ -181,6 +181,22 @@ def test_cells_are_refused_where_they_are_not_estimated() -> None:
     with pytest.raises(InputError, match=r"^lut is not estimated on tangnano9k: .* its objectives are qps, engine"):
         objectives("qps,lut", BOARDS["tangnano9k"])
     assert len(objectives("qps, ram", BOARDS["tangnano9k"])) == 2
+    with pytest.raises(InputError, match=r"^packed is not estimated on ulx3s: the weights of the design signs are not"):
+        objectives("qps,packed", BOARDS["ulx3s"], "signs")
+
+
+def test_the_space_of_signs() -> None:
+    chosen = objectives("rows,k", BOARDS["ulx3s"], "signs")
+    searched = space("ulx3s", chosen, {"lanes": "512,1024,1000", "depth": "4096:8192"}, "signs")
+    assert searched.searched == ["lanes", "depth", "keep", "window", "buffer_bytes", "reply_bytes"]
+    assert searched.values["lanes"] == (512, 1024)
+    assert (searched.values["k"], searched.values["keep"][-1]) == ((0,), 8192)
+    point = estimated(searched.configuration({"depth": 8192, "keep": 7168, "lanes": 1024}), BOARDS["ulx3s"])
+    assert [objective.value(point) for objective in chosen] == [8192, 7168]
+    with pytest.raises(
+        InputError, match=r"^orangecrab has no configuration of the design signs, only icebreaker/signs, "
+    ):
+        space("orangecrab", chosen, {}, "signs")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +335,8 @@ def test_command_says_what_comes_closest_where_nothing_fits(
         assert said == f"no choice tried fits iCE40UP5K-SG48: {tried}"
     assert nearest.startswith("nearest: dimensions 384, lanes ")
     assert nearest.endswith(f"which needs {found['nearest']['needs']}")
-    assert "SB_RAM40_4K of 30" in nearest
+    # 4,096 rows of 1,536 bits fill 24 banks of 2^18 bits.
+    assert nearest.endswith("which needs 24 SB_SPRAM256KA of 4")
 
 
 def test_command_repeats_itself(tmp_path: Path) -> None:

@@ -79,7 +79,12 @@ def test_refusals(parameters: tuple[int, int, int], message: str) -> None:
 
 def test_the_miner_takes_it_where_it_keeps_up() -> None:
     from ninefold.hdl.configurations import CONFIGURATIONS
-    from ninefold.hdl.cores.miner import selects_by_insertion
+    from ninefold.hdl.miner.search import selects_by_insertion
 
     chosen: dict[str, Any] = {name: selects_by_insertion(c.miner) for name, c in CONFIGURATIONS.items()}
-    assert {name for name, by_insertion in chosen.items() if by_insertion} == {"icebreaker/small", "tangnano9k/small"}
+    assert {name for name, by_insertion in chosen.items() if by_insertion} == {
+        "icebreaker/small",
+        "icebreaker/signs",
+        "tangnano9k/small",
+        "tangnano9k/signs",
+    }

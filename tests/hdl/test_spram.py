@@ -42,14 +42,14 @@ class StoreTestbench(wiring.Component):
         return m
 
 
-def spram_design(registered: bool) -> Design:
+def spram_design(registered: bool, depth: int) -> Design:
     """The same in Yosys' model of the RAM."""
-    text = verilog(StoreTestbench(registered), platform=SpramMemories())
-    assert len(re.findall(r"\bSB_SPRAM256KA\b", text)) == -(-WIDTH // 16)
+    text = verilog(StoreTestbench(registered, depth), platform=SpramMemories())
+    assert len(re.findall(r"\bSB_SPRAM256KA\b", text)) == -(-WIDTH // 16) * -(-depth // 16_384)
     cells = (yosys.share() / "ice40" / "cells_sim.v").read_text()
     cell = re.search(r"^module SB_SPRAM256KA \(.*?^endmodule", cells, re.MULTILINE | re.DOTALL)
     assert cell is not None
-    return Design(text + "\n" + cell[0], elaborate(StoreTestbench(registered)).streams)
+    return Design(text + "\n" + cell[0], elaborate(StoreTestbench(registered, depth)).streams)
 
 
 def words(design: Design, depth: int = DEPTH) -> int:
@@ -72,9 +72,10 @@ def words(design: Design, depth: int = DEPTH) -> int:
     return run.cycles
 
 
-@pytest.mark.parametrize("registered", [False, True])
-def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles(registered: bool) -> None:
-    assert words(spram_design(registered)) == words(elaborate(StoreTestbench(registered)))
+@pytest.mark.parametrize(("registered", "depth"), [(False, DEPTH), (True, DEPTH), (False, 40_000)])
+def test_a_store_in_spram_reads_what_was_written_in_as_many_cycles(registered: bool, depth: int) -> None:
+    plain = elaborate(StoreTestbench(registered, depth))
+    assert words(spram_design(registered, depth), depth) == words(plain, depth)
 
 
 def test_small_memories_stay_with_amaranth() -> None:

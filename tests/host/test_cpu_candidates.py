@@ -12,9 +12,12 @@ from ninefold.host import refine
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.host.backends.cpu.kernel import Kernel
-from ninefold.host.backends.cpu.rerank import dot_products
+from ninefold.host.backends.cpu.probe import lists_of
+from ninefold.host.backends.cpu.rerank import rerank
 from ninefold.numerics.nits import unpack
 from ninefold.numerics.ranked import empty
+from ninefold.numerics.signs import coarse_scores, sign_plane
+from ninefold.numerics.stages import best_lists, eligible_rows, quantised, selected
 from ninefold.spec.data import Database
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.residents import load_and_run
@@ -69,6 +72,15 @@ def test_many_rows_on_several_threads_with_ties(device: CpuDevice) -> None:
     assert_finds(device, data, whole(random, 5, 16), 700, mask(random, 40_000, 0.3))
 
 
+def test_a_sample_that_promises_too_much(device: CpuDevice) -> None:
+    random = np.random.default_rng(7)
+    rows, q = nits(random, 9000, 24), whole(random, 5, 24)
+    # The sample is every sixteenth block. Fewer rows than are kept equal a query, and they are in sampled blocks.
+    rows[:20] = q[3].astype(np.int8)
+    rows[16 * 64 : 16 * 64 + 10] = q[1].astype(np.int8)
+    assert_finds(device, database(rows, 1.0, "linear"), q, 40)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_magnitudes_at_4096_dimensions(device: CpuDevice, sign: int) -> None:
     rows = np.full((70, 4096), 4, np.int8)
@@ -83,6 +95,33 @@ def test_rows_by_list_keep_their_numbers(device: CpuDevice) -> None:
     assert_finds(device, data, whole(random, 9, 24), 100, mask(random, 3000, 0.5))
 
 
+@pytest.mark.parametrize("path", [*HERE_COMPILED, pytest.param("avx512", marks=pytest.mark.avx512)])
+@pytest.mark.parametrize("dimensions", [1, 24, 129])
+def test_the_kernel_finds_the_best_lists(path: str, dimensions: int) -> None:
+    random = np.random.default_rng(dimensions)
+    data = clustered(random, nits(random, 2000, dimensions))
+    for queries, macro, micro in ((1, 1, 1), (3, 64, 16), (40, 8, 4)):
+        q = random.integers(-4, 5, (queries, dimensions)).astype(np.int8)
+        found = lists_of(Kernel(path, 2), q, data, macro, micro)
+        for one, other in zip(found, best_lists(q, data, macro, micro), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("macro", [1, 16, 64])
+def test_lists_that_are_neighbours(device: CpuDevice, macro: int) -> None:
+    random = np.random.default_rng(macro)
+    data = clustered(random, nits(random, 30_000, 24))
+    q = whole(random, 6, 24)
+    for micro in (3, 16):
+        options = {"keep": 200, "macro": macro, "micro": micro}
+        call = OPERATORS["candidates"].bind({"q": q, "database": data}, options)
+        eligible = eligible_rows(call, quantised(call))
+        wanted = selected(coarse_scores(quantised(call), sign_plane(data.arrays["nits"], 24), 24), 200, eligible)
+        found = load_and_run(device, call).values
+        for name in ("ids", "scores", "count"):
+            np.testing.assert_array_equal(found[name], wanted[name])
+
+
 @pytest.mark.parametrize("path", HERE_COMPILED)
 @pytest.mark.parametrize(("queries", "rows", "dimensions"), [(1, 1, 1), (3, 15, 7), (2, 16, 384), (5, 256, 33)])
 def test_reranking_has_the_same_bits(path: str, queries: int, rows: int, dimensions: int) -> None:
@@ -92,13 +131,20 @@ def test_reranking_has_the_same_bits(path: str, queries: int, rows: int, dimensi
     vectors[7] = np.float16(6e-8)  # the least magnitude
     q = random.normal(size=(queries, dimensions)).astype(np.float32)
     ids = random.integers(-1, 300, (queries, rows))
-    found = dot_products(Kernel(path, 2), q, ids, vectors)
+    found = rerank(Kernel(path, 2), q, ids, vectors)
     assert found is not None
-    assert found.tobytes() == refine._row_scores(q, ids, vectors).tobytes()
+    assert [part.tobytes() for part in found] == [part.tobytes() for part in refine._ranked(q, ids, vectors)]
 
 
 def test_arrays_that_the_kernel_does_not_take() -> None:
     kernel = Kernel("portable", 1)
     q, ids, vectors = np.ones((1, 4), np.float32), np.zeros((1, 2), np.int64), np.ones((3, 8), np.float16)
-    assert dot_products(kernel, q, ids, vectors[:, :4]) is None
-    assert dot_products(kernel, q, ids, vectors[:, :4].astype(np.float32)) is None
+    assert rerank(kernel, q, ids, vectors[:, :4]) is None
+    assert rerank(kernel, q, ids, vectors[:, :4].astype(np.float32)) is None
+
+
+def test_rows_that_score_alike_are_reranked_in_order() -> None:
+    vectors = np.array([[1], [-0.0], [0], [1]], np.float16)
+    found = rerank(Kernel("portable", 1), np.ones((1, 1), np.float32), np.array([[3, -1, 2, 0, 1]]), vectors)
+    assert found is not None
+    assert found[0].tolist() == [[0, 3, 1, 2, -1]]

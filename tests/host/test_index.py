@@ -270,6 +270,10 @@ def test_search_by_row_and_by_vector(source: str, rows: np.ndarray) -> None:
     assert hits.hits[0].entry.title == "row 17"
     assert [h.row for h in index.search(np.asarray(index.vectors[17], np.float32), 4)] == [h.row for h in hits]
     assert (hits.result.answered_by, hits.embed_seconds) == ("cpu", 0)
+    assert [[h.row for h in found] for found in index.search([17, rows[3]], 4)] == [
+        [h.row for h in index.search(query, 4)] for query in (17, rows[3])
+    ]
+    assert index.search([]) == []
     again = index.search(rows[17].astype(np.float64)[None], 4, rerank=3)
     assert isinstance(again.hits[0].score, float)
     assert len(index.search(0, 200)) == 120

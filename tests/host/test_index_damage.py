@@ -34,11 +34,12 @@ def with_texts(folder: Path, entries: list[Entry]) -> Index:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Build an index of seven entries."""
+    """Build an index of seven entries, with clusters."""
     base = tmp_path_factory.mktemp("damage")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NINEFOLD_CPU_PATH", "numpy")
         patch.setenv("NINEFOLD_CACHE", str(base / "cache"))
+        patch.setattr(write, "_CLUSTERED", 1)
         np.save(base / "rows.npy", np.random.default_rng(5).normal(0, 1, (len(ENTRIES), 5)))
         made = build(str(base / "rows.npy"), str(base / "index")).folder
         with_texts(made, ENTRIES)

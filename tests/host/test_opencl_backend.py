@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers(monkeypatch: pytest.Monke
     wanted = "opencl has 2,100 bytes of memory, and other residents use 2,048: 65 rows of 8 columns need 1,536"
     assert str(refused.value) == wanted
     with pytest.raises(UnsupportedError, match="numbers rows with 32 bits"):
-        opened.memory._check_rows(2**32 - 1, 1)
+        opened.memory._check_rows(2**32 - 1)
 
 
 def test_any_resident_is_copied_by_its_arrays() -> None:

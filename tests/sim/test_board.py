@@ -90,7 +90,10 @@ def test_the_boards_that_are_listed_are_those_of_the_catalogue() -> None:
     assert next(iter(listed)) == "virtual/demo"
     for name, text in listed.items():
         miner = configuration(name).miner
-        assert f"{miner.depth:,} rows of {miner.dimensions} nits, k up to {miner.k}; Verilator " in text
+        holds, most = (
+            ("signs", f"keep up to {miner.keep:,}") if miner.design == "signs" else ("nits", f"k up to {miner.k}")
+        )
+        assert f"{miner.depth:,} rows of {miner.dimensions} {holds}, {most}; Verilator " in text
     known = catalogue.identities()
     assert known[identity("virtual/tiny").hex()] == "virtual/tiny"
     assert known[identity("icebreaker/small").hex()] == "icebreaker/small, simulated"

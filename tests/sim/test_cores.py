@@ -104,7 +104,6 @@ def test_a_core_with_nothing_but_its_class_is_refused_and_named(scratch: Scratch
         "mutate": "parity has no testbench: add sim/cores/parity/testbench.py",
         "prove": "parity has no proof: add sim/cores/parity/proof.py",
         "compare": "parity has no vectors: add sim/cores/parity/vectors.py",
-        "estimate": "parity is a core, and estimates are of configurations: give BOARD/CONFIG, or use",
     }.items():
         done = scratch.ninefold(command, "parity")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), (command, done.stderr)
@@ -243,7 +242,7 @@ def test_a_file_is_a_core_without_parts(package: Path) -> None:
     assert run("elaborate", "./lone.py").exit_code == 0
     for command, part in {"sim": "testbench", "prove": "proof", "compare": "vectors", "mutate": "testbench"}.items():
         result = run(command, "./lone.py")
-        said = f"lone has no {part}: make it a package, with lone/core.py and lone/{part}.py"
+        said = f"lone has no {part}: define the function golden in ./lone.py, or make it a package, with lone/core.py"
         assert (result.exit_code, said in result.output) == (2, True), result.output
 
 
@@ -254,7 +253,7 @@ def test_a_file_is_a_core_without_parts(package: Path) -> None:
         ("./a-b.py", "", "the name of ./a-b.py must be letters, digits and underscores"),
         ("./json.py", "", "./json.py has the name of another module, "),
         ("./lone.py", "1 / 0", "./lone.py cannot be imported: ZeroDivisionError: division by zero"),
-        ("./lone.py", "CORE = 3", "lone must define CORE as a ninefold.hdl.core.Core, not 3"),
+        ("./lone.py", "CORE = 3", "lone must define CORE as a ninefold.hdl.own.Verilog, a .*, not 3"),
     ],
 )
 def test_what_is_no_core_is_refused(package: Path, name: str, text: str | None, said: str) -> None:

@@ -52,7 +52,7 @@ def test_a_query_by_hand() -> None:
     asked = board()
     rows = bytes([0x11, 0x11, 0xFF, 0xFF, 0x04, 0x00])
     assert asked.reply(b"\x04\0\0\0" + struct.pack("<I", LOAD_FINAL) + rows) == b"\x84\0\0\0" + bytes(4)
-    asked.reply(b"\x03\1\0\0" + struct.pack("<HHI", 0x18, 1, 9))
+    asked.reply(b"\x03\1\0\0" + struct.pack("<HHI", 0x19, 1, 9))
     # 4 x 1, 4 x -1, and 1 x 4: the lower id first of equal scores. The grid values are 1 by the thresholds of tanh.
     packed = asked.reply(b"\x05\2\7\x09" + b"\0\1\2\0" + b"\x11\x11")
     grid = asked.reply(b"\x05\3\7\x09" + b"\1\1\2\0" + struct.pack("<4h", 515, 1614, 600, 700))
@@ -63,9 +63,9 @@ def test_a_query_by_hand() -> None:
 
 def test_a_repeat_gets_the_kept_reply() -> None:
     asked = board()
-    request = b"\x02\0\0\0" + struct.pack("<HH", 0x18, 1)
+    request = b"\x02\0\0\0" + struct.pack("<HH", 0x19, 1)
     first = asked.reply(request)
-    asked.reply(b"\x03\1\0\0" + struct.pack("<HHI", 0x18, 1, 9))
+    asked.reply(b"\x03\1\0\0" + struct.pack("<HHI", 0x19, 1, 9))
     assert asked.reply(request) == first == b"\x82\0\0\0" + bytes(4)
     asked.reply(b"\x01\2\0\0abcd")
     assert asked.reply(request) == b"\x82\0\0\x09" + struct.pack("<I", 9)
@@ -102,8 +102,10 @@ def test_four_bytes_make_any_crc() -> None:
     ("kind", "payload", "fault", "detail"),
     [
         (0x42, b"", Fault.KIND, 0),
-        (Kind.READ, struct.pack("<HH", 0x18, 6), Fault.ADDRESS, 0x1D),
-        (Kind.WRITE, struct.pack("<HHII", 0x18, 2, 1, 1), Fault.ADDRESS, 0x19),
+        (Kind.CANDIDATES, struct.pack("<BBH", 0, 0, 1) + b"11", Fault.KIND, 0),
+        (Kind.FETCH, bytes(8), Fault.KIND, 0),
+        (Kind.READ, struct.pack("<HH", 0x19, 6), Fault.ADDRESS, 0x1E),
+        (Kind.WRITE, struct.pack("<HHII", 0x19, 2, 1, 1), Fault.ADDRESS, 0x1A),
         (Kind.LOAD, struct.pack("<I", 2) + b"1", Fault.OFFSET, 0),
         (Kind.LOAD, struct.pack("<I", 0) + b"1" * 7, Fault.STORE, 6),
         (Kind.LOAD, struct.pack("<I", LOAD_FINAL) + b"1", Fault.ROW, 1),

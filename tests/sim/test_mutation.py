@@ -270,6 +270,9 @@ def test_command_draws_a_sample(kept: Path) -> None:
     text = (kept / "mutants.txt").read_text()
     assert "# seed 5" in text
     assert text.count("-cell") == 200
+    result = CliRunner().invoke(cli, ["mutate", "queue", "--draw", "--size", "7", "--mutant", "9999"])
+    assert "mutant must be from 1 to 7, not 9999" in result.output
+    assert (kept / "mutants.txt").read_text().count("-cell") == 7
 
 
 def test_command_refuses_a_mutant_that_there_is_not() -> None:

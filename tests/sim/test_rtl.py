@@ -14,6 +14,7 @@ from ninefold.spec.errors import DeviceError, InputError, UnavailableError, Unsu
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Backend, Device, Found, Missing
 from ninefold.spec.residents import load_and_run
+from tests.conformance.cases import calls_of
 
 # (`THRESHOLDS`, whether a magnitude that equals one has reached it)
 BORDERS = {"tanh": ((515, 1615, 3004, 5547), True), "linear": ((2048, 6144, 10240, 14336), False)}
@@ -72,6 +73,10 @@ def mined(device: RtlDevice, q: np.ndarray, nits: np.ndarray, k: int, held: Data
     return answer
 
 
+def expected_coarse(queries: np.ndarray, nits: np.ndarray) -> np.ndarray:
+    return (queries.astype(np.int32) @ np.where(nits < 0, -1, 1).T.astype(np.int32)).astype(np.int32)
+
+
 def nits_and_queries(seed: int, rows: int, queries: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     nits = rng.integers(-4, 5, (rows, dimensions)).astype(np.int8)
@@ -89,7 +94,7 @@ class TestBackend:
         assert isinstance(found, Found)
         assert found.named_only
         assert find_tools().verilator_version in found.description
-        assert set(found.ratings) == {"mine", "quantise", "similarity", "topk"}
+        assert set(found.ratings) == {"candidates", "mine", "quantise", "similarity", "topk"}
 
     def test_operators_carry_reasons(self) -> None:
         reasons = Rtl().operators()
@@ -116,6 +121,39 @@ class TestBackend:
         closed.close()
         with pytest.raises(DeviceError, match="closed"):
             ask(closed, "topk", {"scores": np.zeros((1, 1), np.int32)}, k=1)
+
+
+class TestCandidates:
+    @pytest.mark.parametrize("keep", [1, 60, 5000])
+    def test_pages_of_a_masked_database(self, device: RtlDevice, stalling: RtlDevice, keep: int) -> None:
+        nits, q = nits_and_queries(4, DEPTH + 40, 3, 7)
+        allowed = np.random.default_rng(keep).random(len(nits)) < 0.3
+        allowed[-5:] = True
+        scores = expected_coarse(expected_nits(q, 1.0, "tanh"), nits)
+        scores[:, ~allowed] = INT32_MIN
+        ids, best = expected_best(scores, keep)
+        number = min(keep, int(allowed.sum()))
+        ids[:, number:] = -1
+        arguments = {"q": q, "database": database(nits), "allowed": np.packbits(allowed, bitorder="little")}
+        for opened in (device, stalling):
+            answer = ask(opened, "candidates", arguments, keep=keep)
+            np.testing.assert_array_equal(answer.values["ids"], ids)
+            np.testing.assert_array_equal(answer.values["scores"], best)
+            np.testing.assert_array_equal(answer.values["count"], np.full(3, number))
+            assert answer.metrics["cycles"] > 6 * len(nits), "two scans of each query"
+
+    def test_nothing_allowed(self, device: RtlDevice) -> None:
+        nits, q = nits_and_queries(5, 20, 2, 8)
+        arguments = {"q": q, "database": database(nits), "allowed": np.zeros(3, np.uint8)}
+        answer = ask(device, "candidates", arguments, keep=4)
+        assert answer.values["count"].tolist() == [0, 0]
+        assert answer.metrics["cycles"] == 0
+
+    def test_clusters_are_refused(self, device: RtlDevice) -> None:
+        call = calls_of("candidates")
+        clustered = next(made for made in call.values() if made.options["macro"] is not None)
+        with pytest.raises(UnsupportedError, match=r"^rtl scans all rows of its store, without macro and micro: "):
+            load_and_run(device, clustered)
 
 
 class TestQuantise:
@@ -248,11 +286,14 @@ FAULTS = [
     ("topk", "later of equals first", r"(\{ (?:kept|turn)_valid, [^}]*\}) - (\{[^}]*\})", r"\1 - \2 - 1'h1"),
     ("similarity", "sum without a carry", r"\$signed\(thrice_high\) \+ \$signed\(low_sum\)", "thrice_high ^ low_sum"),
     ("similarity", "last vector not scored", r"(vector\S* ) ?== (\S*last_id\S*)", r"\1 + 1 == \2"),
+    ("candidates", "tables filled in another order", r"\[1:0\] == 1'h1", "[1:0] == 2'h2"),
 ]
 
 
-def planted(pattern: str, replacement: str) -> Callable[[str], str]:
+def planted(operator: str, pattern: str, replacement: str) -> Callable[[str], str]:
     def transform(verilog: str) -> str:
+        if operator == "candidates" and "tables_0" not in verilog:
+            return verilog
         changed, count = re.subn(pattern, replacement, verilog)
         assert count, f"no {pattern} in the Verilog"
         return changed
@@ -267,7 +308,8 @@ def test_a_planted_fault_is_seen(operator: str, name: str, pattern: str, replace
     q[:, ::5] = 515 / 4096
     query_nits = expected_nits(q, 1.0, "tanh").astype(np.int8)
     scores = (query_nits.astype(np.int32) @ nits.T.astype(np.int32)).astype(np.int32)
-    faulty = Rtl(transform=planted(pattern, replacement)).open()
+    coarse = expected_coarse(query_nits, nits)
+    faulty = Rtl(transform=planted(operator, pattern, replacement)).open()
 
     def compare() -> None:
         if operator == "mine":
@@ -277,6 +319,7 @@ def test_a_planted_fault_is_seen(operator: str, name: str, pattern: str, replace
             "quantise": ({"x": q}, {"scale": 1.0}, query_nits),
             "similarity": ({"q": query_nits, "c": nits}, {}, scores),
             "topk": ({"scores": scores}, {"k": 10}, expected_best(scores, 10)[0]),
+            "candidates": ({"q": q, "database": database(nits)}, {"keep": 10}, expected_best(coarse, 10)[0]),
         }[operator]
         first = next(iter(ask(faulty, operator, arguments, **options).values.values()))
         np.testing.assert_array_equal(first, expected)

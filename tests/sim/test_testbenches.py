@@ -15,6 +15,7 @@ from ninefold.sim.faults import StreamFaults
 from ninefold.sim.simulation import repeat_command, simulate
 from ninefold.sim.simulators import Outcome, find_simulator
 from ninefold.sim.testbench.fields import VARIABLE
+from ninefold.sim.testbench.tests import named_tests
 from tests.sim.stream_faults import FAULTS, wrapped
 
 #: Streams that a wrapper spoils, of each core that has them.
@@ -35,6 +36,18 @@ MINER = {
     "clock_hz": 100_000_000,
     "count_from": -100,
 }
+SIGN_MINER = {
+    "dimensions": 16,
+    "lanes": 4,
+    "depth": 9,
+    "keep": 3,
+    "mode": "tanh",
+    "window": 4,
+    "buffer_bytes": 128,
+    "reply_bytes": 256,
+    "clock_hz": 24_000_000,
+    "count_from": -100,
+}
 #: More parameters of some cores than the smallest.
 MORE: list[tuple[str, Mapping[str, Any]]] = [
     *((core, streams.parameters) for core, streams in STREAMS.items()),
@@ -44,10 +57,19 @@ MORE: list[tuple[str, Mapping[str, Any]]] = [
     ("quantiser", {"mode": "linear", "lanes": 1}),
     ("similarity", {"dimensions": 6, "lanes": 6, "depth": 4}),
     ("similarity", {"dimensions": 2, "lanes": 1, "depth": 1}),
+    ("sign_engine", {"dimensions": 12, "lanes": 4, "depth": 5, "width": 2, "passes": 2, "registered": False}),
+    ("sign_engine", {"dimensions": 4, "lanes": 4, "depth": 1, "width": 1}),
     ("pipeline", {"mode": "linear", "dimensions": 3, "lanes": 3, "depth": 16, "k": 5}),
     ("insertion", {"k": 3, "score_width": 8, "id_width": 5}),
+    ("threshold_select", {"dimensions": 1, "keep": 3, "rows": 1, "depth": 5}),
+    ("threshold_select", {"dimensions": 2, "keep": 4, "rows": 2, "depth": 7}),
+    ("threshold_select", {"dimensions": 5, "keep": 12, "rows": 4, "depth": 30}),
     ("uart_receiver", {"divisor": 4}),
     ("miner", MINER),
+    # Selection by insertion, by the array of top-k, and by two scans.
+    ("sign_miner", SIGN_MINER),
+    ("sign_miner", SIGN_MINER | {"dimensions": 8, "lanes": 8, "mode": "linear", "clock_hz": 100_000_000}),
+    ("sign_miner", find_core("sign_miner").core.mutated),
 ]
 CONFIGURATIONS = [
     *MORE,
@@ -72,6 +94,15 @@ def test_core_passes_its_testbench(core: str, parameters: Mapping[str, Any], sim
     assert messages == {}, f"repeat with: {again}; waveform: {report.waveform}"
     assert len(report.outcomes) >= (len(tests) or 3)
     assert list(tmp_path.iterdir()) == [], "a run that passes leaves nothing behind"
+
+
+def test_tests_of_a_testbench_are_its_own_and_those_it_imports_from_another() -> None:
+    miner, signs = (f"ninefold.sim.cores.{core}.testbench" for core in ("miner", "sign_miner"))
+    found = named_tests(signs)
+    assert (found["latency"], found["masks"]) == (miner, signs)
+    assert set(found.values()) == {miner, signs}
+    assert set(named_tests(miner).values()) == {miner}
+    assert named_tests("ninefold.sim.cores.sign_miner.requests") == {}
 
 
 def spoilt(core: str, design: str, test: str, plusargs: list[str]) -> Outcome:

@@ -3,7 +3,7 @@ from math import atanh, ceil
 
 import pytest
 
-from ninefold.spec.formats import DIMENSIONS_MAX, MODES, THRESHOLDS, TRITS, Thresholds, score_bits
+from ninefold.spec.formats import DIMENSIONS_MAX, MODES, THRESHOLDS, TRITS, Thresholds, coarse_bits, score_bits
 
 
 def test_trits_are_the_unique_representation() -> None:
@@ -31,6 +31,14 @@ def test_modes() -> None:
 @pytest.mark.parametrize("dimensions", [1, 2, 31, 32, 384, DIMENSIONS_MAX])
 def test_score_bits_hold_both_extremes_and_no_bit_more(dimensions: int) -> None:
     bits, extreme = score_bits(dimensions), 16 * dimensions
+    assert -(2 ** (bits - 1)) <= -extreme
+    assert extreme <= 2 ** (bits - 1) - 1
+    assert extreme > 2 ** (bits - 2) - 1
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 31, 32, 384, DIMENSIONS_MAX])
+def test_coarse_bits_hold_both_extremes_and_no_bit_more(dimensions: int) -> None:
+    bits, extreme = coarse_bits(dimensions), 4 * dimensions
     assert -(2 ** (bits - 1)) <= -extreme
     assert extreme <= 2 ** (bits - 1) - 1
     assert extreme > 2 ** (bits - 2) - 1

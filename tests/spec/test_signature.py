@@ -215,7 +215,18 @@ def test_ragged_offsets(offsets: list[int], message: str) -> None:
             "o has two of the argument or option x",
         ),
         (lambda: Operator("o", "", (), (), family="fourier"), "family of o must be one of"),
-        (lambda: Operator("o", "", (), (), shards=Shards("N", "vote")), "merge of o must be one of ranked, not 'vote'"),
+        (
+            lambda: Operator("o", "", (), (), shards=Shards("N", "vote")),
+            "merge of o must be one of ranked, staged, not 'vote'",
+        ),
+        (
+            lambda: Operator("o", "", (Tensor("x", ("N",), ("int8",)),), (), shards=Shards("N", "ranked", ("mask",))),
+            "masks of o must be among x, not 'mask'",
+        ),
+        (
+            lambda: Operator("o", "", (), (), shards=Shards("N", "ranked", lists=("order", "starts"))),
+            "lists of o must be among none, not 'order'",
+        ),
     ],
 )
 def test_inconsistent_definitions_are_refused(define: Callable[[], object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The backend ``board``: miners on real and virtual boards."""
+"""The backend ``board``: miners, and boards that scan signs, real and virtual."""
 
 from .device import BoardDevice
 from .discovery import Boards
@@ -8,8 +8,7 @@ __all__ = ["REASON", "REASONS", "BoardDevice", "Boards"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no bitstream holds a core for it"
 REASONS = {
-    "candidates": "no core scans the signs of nits; a miner scores all rows by nits",
-    "probe": "no core holds the centroids of clusters: a miner searches all rows of its store",
+    "probe": "no core holds the centroids of clusters: a board searches all rows of its store",
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",
     "embedding": "no core computes the sentence model: the fabric starts at quantising embeddings",
     "quantise": "a miner quantises queries for its similarity engine; no command reads the nits back",

@@ -125,8 +125,11 @@ class Boards:
                 held = f"{place.description} holds the bitstream {board.identity.digest}, which no manifest describes"
                 return Missing(device, held, f"program it: `ninefold program`, or use the name {device}{_MARK}DIGEST")
             text = f"{place.description}: {_described(name, board.identity)}"
+            ratings = _runners().ratings("fpga")
+            if board.identity.design != "signs":
+                ratings = {operator: rating for operator, rating in ratings.items() if operator != "candidates"}
             # The driver gives up a dead link in bounded time, so the scheduler needs no limit.
-            self._identified[place] = Found(device, text, _runners().ratings("fpga"), kind="fpga", timeout_s=None)
+            self._identified[place] = Found(device, text, ratings, kind="fpga", timeout_s=None)
         return self._identified[place]
 
 
@@ -148,8 +151,10 @@ def _located(instance: str) -> tuple[Address | None, UnavailableError | None]:
 
 
 def _described(name: str, identity: Identity) -> str:
+    holds, most = ("signs", "keep") if identity.design == "signs" else ("nits", "k")
     return (
-        f"{name}, {identity.depth:,} rows of {identity.dimensions} nits, k up to {identity.k}, {identity.lanes} lanes"
+        f"{name}, {identity.depth:,} rows of {identity.dimensions} {holds}, {most} up to {identity.results:,},"
+        f" {identity.lanes} lanes"
         f" at {identity.clock_hz / 1e6:g} MHz"
     )
 

@@ -1,17 +1,21 @@
-"""``mine`` on a board: the whole search."""
+"""``mine`` on a board: the whole search on a miner; on a board of design signs the scan, scored again on the host."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ninefold.numerics.nits import pack
-from ninefold.numerics.quantise import grid, quantise
+from ninefold.drivers.protocol import Identity
 from ninefold.numerics.ranked import empty
-from ninefold.numerics.stages import check_plain
+from ninefold.numerics.stages import candidates_call, check_plain, quantised, rescored
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.errors import UnsupportedError
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED
 from ninefold.spec.signature import Call
+
+from .candidates import scanned
+from .encoding import encoded
 
 if TYPE_CHECKING:
     from .device import BoardDevice
@@ -22,40 +26,51 @@ __all__ = ["RATING", "load", "run"]
 RATING = {"fpga": 9, "simulation": 1}
 
 
-def load(device: "BoardDevice", database: Database) -> None:
+def load(device: BoardDevice, database: Database) -> None:
     """Load the rows that fit into the board's store."""
     device.holding(database)
 
 
-def run(device: "BoardDevice", call: Call) -> Answer:
+def run(device: BoardDevice, call: Call) -> Answer:
     """Send the queries and return the best rows of each.
-
-    A simulated board serves verification, so it quantises the queries itself. Over a real link nits take a quarter of
-    the bytes, so the host quantises if the board accepts nits.
 
     Raises
     ------
     UnsupportedError
-        More results per query or more dimensions than the board supports; the message gives both numbers.
+        The board has not the design for the scan of the call, or supports fewer results, candidates or dimensions; the
+        message gives both numbers.
     """
-    check_plain(call, device.name)
-    database, k = call.database(), call.options["k"]
-    q = np.asarray(call.arguments["q"])
-    ids, scores = empty(len(q), k, np.int32)
-    count = min(k, call.sizes["N"])
     with device.timed() as metrics:
         identity = device.connect().identity
-        if k > identity.k:
-            raise UnsupportedError(
-                f"{device.name} returns at most {identity.k} results per query, not {k} (k, times rerank)"
-            )
-        scale, mode = float(database.attributes["scale"]), database.attributes["mode"]
-        on_board = FORMAT_GRID in identity.formats and (device.simulated or FORMAT_PACKED not in identity.formats)
-        if len(q) and count:
-            board = device.holding(database)
-            queries = grid(q, scale) if on_board else pack(quantise(q, scale, mode))  # type: ignore[arg-type]
-            mined = board.search(queries, count)
-            ids[:, :count], scores[:, :count] = mined.ids, mined.scores
-            metrics["cycles"] = mined.cycles
-    path = device.path if on_board else f"{device.path}, queries quantised on the host"
-    return Answer({"ids": ids, "scores": scores, "count": np.full(len(q), count, np.int64)}, path, metrics)
+        if identity.design == "signs":
+            values, how = _by_signs(device, call, metrics)
+        else:
+            values, how = _by_nits(device, call, identity, metrics)
+    return Answer(values, f"{device.path}{how}", metrics)
+
+
+def _by_nits(
+    device: BoardDevice, call: Call, identity: Identity, metrics: dict[str, float]
+) -> tuple[dict[str, npt.NDArray[Any]], str]:
+    check_plain(call, f"{device.name} ({device.path}) is a miner, which")
+    k, count = call.options["k"], min(call.options["k"], call.sizes["N"])
+    if k > identity.k:
+        raise UnsupportedError(
+            f"{device.name} returns at most {identity.k} results per query, not {k} (k, times rerank)"
+        )
+    queries, how = encoded(device, call, identity)
+    ids, scores = empty(len(queries), k, np.int32)
+    if len(queries) and count:
+        mined = device.holding(call.database()).search(queries, count)
+        ids[:, :count], scores[:, :count] = mined.ids, mined.scores
+        metrics["cycles"] = mined.cycles
+    return {"ids": ids, "scores": scores, "count": np.full(len(queries), count, np.int64)}, how
+
+
+def _by_signs(device: BoardDevice, call: Call, metrics: dict[str, float]) -> tuple[dict[str, npt.NDArray[Any]], str]:
+    if call.options["scan"] != "signs":
+        raise UnsupportedError(
+            f"{device.name} ({device.path}) keeps only the signs of nits: it scans signs, not {call.options['scan']}"
+        )
+    found, how = scanned(device, candidates_call(call), metrics, "k * oversample, times rerank")
+    return rescored(call, quantised(call), found), f"{how}, candidates scored by nits on the host"

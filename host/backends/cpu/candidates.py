@@ -9,12 +9,13 @@ import numpy.typing as npt
 from ninefold.numerics.databases import checked_nits
 from ninefold.numerics.ranked import empty
 from ninefold.numerics.signs import coarse_scores
-from ninefold.numerics.stages import best_lists, eligible_rows, quantised, selected
+from ninefold.numerics.stages import eligible_rows, quantised, selected
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
 from .engine import blocks
 from .kernel import Kernel
+from .probe import lists_of
 from .signs import signs_of
 
 if TYPE_CHECKING:
@@ -45,18 +46,34 @@ def load(device: "CpuDevice", database: Database) -> None:  # noqa: ARG001 - the
     checked_nits(database)
 
 
-def found(device: "CpuDevice", call: Call, queries: npt.NDArray[np.int8]) -> dict[str, Any]:
-    """Return the values of a call of ``candidates``, whose queries have these nits."""
+def found(
+    device: "CpuDevice", call: Call, queries: npt.NDArray[np.int8], *, ascending: bool = False
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the values of a call of ``candidates``.
+
+    Parameters
+    ----------
+    device, call : CpuDevice, Call
+        As `run` takes them.
+    queries : int8 array of shape (Q, D)
+        Nits of the queries.
+    ascending : bool
+        Return only ids, in ascending order, and count. Empty slots are last.
+    """
     kernel, plane = device.engine.kernel, device.residents.form(call.database(), derive)
     if kernel is None:
         scores = coarse_scores(queries, plane, call.sizes["D"])
-        return selected(scores, call.options["keep"], eligible_rows(call, queries))
-    return _by_kernel(kernel, call, queries, plane)
+        values = selected(scores, call.options["keep"], eligible_rows(call, queries))
+        if ascending:
+            for ids, number in zip(values["ids"], values["count"].tolist(), strict=True):
+                ids[:number].sort()
+        return values
+    return _by_kernel(kernel, call, queries, plane, ascending)
 
 
 def _by_kernel(
-    kernel: Kernel, call: Call, queries: npt.NDArray[np.int8], plane: npt.NDArray[np.uint8]
-) -> dict[str, Any]:
+    kernel: Kernel, call: Call, queries: npt.NDArray[np.int8], plane: npt.NDArray[np.uint8], ascending: bool
+) -> dict[str, npt.NDArray[Any]]:
     database, keep, macro = call.database(), call.options["keep"], call.options["macro"]
     allowed = call.arguments["allowed"]
     rows, dimensions = call.sizes["N"], call.sizes["D"]
@@ -72,8 +89,8 @@ def _by_kernel(
         ranges, each = None, 0
         if macro is not None:
             starts = np.asarray(database.require("starts"))
-            lists, _ = best_lists(some, database, macro, call.options["micro"])
+            lists, _ = lists_of(kernel, some, database, macro, call.options["micro"])
             ranges, each = np.stack([starts[lists], starts[lists + 1]], axis=-1), lists.shape[1]
-        found = ids[part], scores[part], count[part]
+        found = ids[part], None if ascending else scores[part], count[part]
         kernel("candidates", plane, rows, order, mask, ranges, each, some, *some.shape, keep, *found)
     return {"ids": ids, "scores": scores, "count": count}

@@ -17,7 +17,7 @@ from ninefold.spec.text import counted
 
 from .engine import Engine
 from .paths import PATHS, best, default_threads, make, processor, why_not
-from .rerank import dot_products
+from .rerank import rerank
 
 __all__ = ["Cpu", "CpuDevice"]
 
@@ -118,7 +118,7 @@ class CpuDevice:
         self.path = f"{engine.path} ({note})" if note else engine.path
         self.residents = LoadedResidents(self, runners)
         if engine.kernel is not None:
-            accelerate(partial(dot_products, engine.kernel))
+            accelerate(partial(rerank, engine.kernel))
 
     @property
     def capacity_bytes(self) -> int | None:

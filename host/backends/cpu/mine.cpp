@@ -163,11 +163,14 @@ NINEFOLD_INTERFACE(mine_among)(std::int64_t path, std::int64_t threads, const st
         std::vector<Scratch> scratch;
         for (std::int64_t i = 0; i < threads; i++) scratch.emplace_back(prepared[0].job(nullptr, 0, row_bytes).padded);
         share(queries, 1, threads, [&](int thread, std::int64_t query, std::int64_t) {
-            constexpr std::int64_t kAhead = 8;
+            constexpr std::int64_t kAhead = 8, kLine = 64;  // rows fetched ahead, bytes of a cache line
             std::uint8_t* copy = &copies[thread * most * row_bytes];
             const std::int64_t* some = rows + query * stride;
             for (std::int64_t i = 0; i < number[query]; i++) {
-                if (i + kAhead < number[query]) __builtin_prefetch(packed + some[i + kAhead] * row_bytes);
+                if (i + kAhead < number[query]) {
+                    const std::uint8_t* next = packed + some[i + kAhead] * row_bytes;
+                    for (std::int64_t byte = 0; byte < row_bytes; byte += kLine) __builtin_prefetch(next + byte);
+                }
                 std::memcpy(copy + i * row_bytes, packed + some[i] * row_bytes, row_bytes);
             }
             count[query] = 0;

@@ -36,11 +36,10 @@ def run(device: "CpuDevice", call: Call) -> Answer:
     started = time.perf_counter()
     nits, packed, k = quantised(call), call.database().arrays["nits"], call.options["k"]
     if call.options["scan"] == "signs":
-        first = candidates.found(device, candidates_call(call), nits)
-        kept = [np.sort(ids[:number]) for ids, number in zip(first["ids"], first["count"], strict=True)]
-        values = among(device.engine, nits, packed, kept, k)
+        first = candidates.found(device, candidates_call(call), nits, ascending=True)
+        values = among(device.engine, nits, packed, first["ids"], first["count"], k)
     elif (eligible := eligible_rows(call, nits)) is not None:
-        values = among(device.engine, nits, packed, eligible, k)
+        values = among(device.engine, nits, packed, *_padded(eligible), k)
     else:
         ids, scores = nearest(device.engine, nits, packed, k)
         values = {"ids": ids, "scores": scores, "count": np.full(len(ids), min(k, len(packed)), np.int64)}
@@ -56,7 +55,8 @@ def among(
     engine: Engine,
     nits: npt.NDArray[np.int8],
     packed: npt.NDArray[np.uint8],
-    rows: Sequence[npt.NDArray[np.int64]],
+    rows: npt.NDArray[np.int64],
+    number: npt.NDArray[np.int64],
     k: int,
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the best k of some rows for each query, as ``mine`` does; see `nearest`.
@@ -65,18 +65,21 @@ def among(
     ----------
     engine, nits, packed, k : Engine, int8 array, uint8 array, int
         As `nearest` takes them.
-    rows : sequence of int64 array
-        Rows to score for each query, ascending.
+    rows : int64 array of shape (Q, n)
+        Rows to score for each query, ascending, and then slots that are not read.
+    number : int64 array of shape (Q,)
+        Number of rows of each query.
     """
     ids, scores = empty(len(nits), k, np.int32)
     count = np.zeros(len(nits), np.int32)
     if engine.kernel is not None:
-        _among_by_kernel(engine.kernel, nits, np.ascontiguousarray(packed), rows, (ids, scores), count)
+        _among_by_kernel(engine.kernel, nits, np.ascontiguousarray(packed), (rows, number), (ids, scores), count)
         return {"ids": ids, "scores": scores, "count": count.astype(np.int64)}
-    for query, numbers in enumerate(rows):
+    for query, filled in enumerate(number.tolist()):
+        numbers = rows[query, :filled]
         found, best = nearest(engine, nits[query : query + 1], np.asarray(packed)[numbers], k)
-        count[query] = number = min(k, len(numbers))
-        ids[query, :number], scores[query, :number] = numbers[found[0, :number]], best[0, :number]
+        count[query] = slots = min(k, filled)
+        ids[query, :slots], scores[query, :slots] = numbers[found[0, :slots]], best[0, :slots]
     return {"ids": ids, "scores": scores, "count": count.astype(np.int64)}
 
 
@@ -84,20 +87,25 @@ def _among_by_kernel(
     kernel: Kernel,
     nits: npt.NDArray[np.int8],
     packed: npt.NDArray[np.uint8],
-    rows: Sequence[npt.NDArray[np.int64]],
+    listed: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     found: Ranked,
     count: npt.NDArray[np.int32],
 ) -> None:
     ids, scores = found
-    longest = max((len(numbers) for numbers in rows), default=0)
-    for part in blocks(len(nits), max(1, kernel.products // max(1, longest * nits.shape[1]))):
-        number = np.array([len(numbers) for numbers in rows[part]], np.int64)
-        padded = np.zeros((len(number), max(1, longest)), np.int64)
-        for line, numbers in zip(padded, rows[part], strict=True):
-            line[: len(numbers)] = numbers
+    rows, number = listed
+    for part in blocks(len(nits), max(1, kernel.products // max(1, rows.shape[1] * nits.shape[1]))):
         some = np.ascontiguousarray(nits[part])
-        shape = packed.shape[1], padded, number, padded.shape[1]
+        shape = packed.shape[1], rows[part], number[part], rows.shape[1]
         kernel("mine_among", packed, *shape, some, *some.shape, ids.shape[1], ids[part], scores[part], count[part])
+
+
+def _padded(rows: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return rows of several queries as one array, filled up, and their numbers."""
+    number = np.array([len(some) for some in rows], np.int64)
+    padded = np.zeros((len(rows), number.max(initial=1)), np.int64)
+    for line, some in zip(padded, rows, strict=True):
+        line[: len(some)] = some
+    return padded, number
 
 
 def nearest(engine: Engine, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:

@@ -67,6 +67,12 @@ struct Avx2 {
     static Vec add8(Vec a, Vec b) { return _mm256_add_epi8(a, b); }
     static Vec add16(Vec a, Vec b) { return _mm256_add_epi16(a, b); }
     static Vec even8(Vec v) { return _mm256_and_si256(v, _mm256_set1_epi16(255)); }
+    static std::uint32_t above16(Vec a, std::int32_t i) {
+        const __m256i greater = _mm256_cmpgt_epi16(a, _mm256_set1_epi16(static_cast<short>(i)));
+        const __m256i bytes = _mm256_packs_epi16(greater, _mm256_setzero_si256());  // each half in its low 8 bytes
+        const std::uint32_t mask = static_cast<std::uint32_t>(_mm256_movemask_epi8(bytes));
+        return (mask & 255) | (mask >> 8 & 0xff00);
+    }
     static Vec odd8(Vec v) { return _mm256_srli_epi16(v, 8); }
 };
 

@@ -56,6 +56,9 @@ struct Avx512 {
     static Vec add8(Vec a, Vec b) { return _mm512_add_epi8(a, b); }
     static Vec add16(Vec a, Vec b) { return _mm512_add_epi16(a, b); }
     static Vec even8(Vec v) { return _mm512_and_si512(v, _mm512_set1_epi16(255)); }
+    static std::uint32_t above16(Vec a, std::int32_t i) {
+        return _mm512_cmpgt_epi16_mask(a, _mm512_set1_epi16(static_cast<short>(i)));
+    }
     static Vec odd8(Vec v) { return _mm512_srli_epi16(v, 8); }
 };
 

@@ -113,6 +113,13 @@ struct Emulated {
         for (int i = 1; i < kBytes; i += 2) v.bytes[i] = 0;
         return v;
     }
+    static std::uint32_t above16(const Vec& a, std::int32_t bar) {
+        std::int16_t lanes[kBytes / 2];
+        store(lanes, a);
+        std::uint32_t mask = 0;
+        for (int i = 0; i < kBytes / 2; i++) mask |= static_cast<std::uint32_t>(lanes[i] > bar) << i;
+        return mask;
+    }
     static Vec odd8(Vec v) {
         for (int i = 0; i < kBytes; i += 2) {
             v.bytes[i] = v.bytes[i + 1];

@@ -59,6 +59,12 @@ struct Portable {
     static Vec add8(Vec a, Vec b) { return a + b; }
     static Vec add16(Vec a, Vec b) { return (Vec)((Halves)a + (Halves)b); }
     static Vec even8(Vec v) { return (Vec)((Halves)v & 255); }
+    static std::uint32_t above16(Vec a, std::int32_t bar) {
+        const Sums w = (Sums)a;
+        std::uint32_t mask = 0;
+        for (int i = 0; i < kBytes / 2; i++) mask |= static_cast<std::uint32_t>(w[i] > bar) << i;
+        return mask;
+    }
     static Vec odd8(Vec v) { return (Vec)((Halves)v >> 8); }
 };
 

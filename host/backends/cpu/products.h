@@ -13,6 +13,7 @@
 //   look_up(p, v)                entries of the 16-byte table at p, of which each byte of v is below 16
 //   add8, add16                  lanes of 8 and 16 bits
 //   even8, odd8                  the even or odd bytes, as lanes of 16 bits
+//   above16(a, i)                bit mask of the lanes of 16 bits that exceed i; both are at most 32767 in magnitude
 //   shuffle<i>(a, b)             (64 bytes) blocks of a, then of b; join(in, out) (others) transposes blocks
 #pragma once
 

@@ -25,4 +25,10 @@ def signs_of(database: Database, *, kernel: bool) -> npt.NDArray[np.uint8]:
         plane = plane[np.asarray(database.arrays["order"])]
     padded = np.zeros((-(-len(plane) // _BLOCK_ROWS) * _BLOCK_ROWS, plane.shape[1]), np.uint8)
     padded[: len(plane)] = plane
-    return np.ascontiguousarray(padded.reshape(-1, _BLOCK_ROWS, plane.shape[1]).transpose(0, 2, 1))
+    blocks = padded.reshape(-1, _BLOCK_ROWS, plane.shape[1]).transpose(0, 2, 1)
+    # A vector that begins at a multiple of a cache line is loaded at once.
+    room = np.empty(blocks.size + _BLOCK_ROWS, np.uint8)
+    first = -room.__array_interface__["data"][0] % _BLOCK_ROWS
+    aligned = room[first : first + blocks.size].reshape(blocks.shape)
+    aligned[:] = blocks
+    return aligned

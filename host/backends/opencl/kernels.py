@@ -26,9 +26,15 @@ class Kernels(Protocol):
     ----------
     path : str
         Path in results, e.g. ``"vector kernels on AMD EPYC (Intel(R) OpenCL)"``.
+    wanted : int
+        Number of shares into which work is divided, if it is enough.
+    single : bool
+        Whether a work-group has one work-item.
     """
 
     path: str
+    wanted: int
+    single: bool
 
     def mine(self, rows: RowBuffer, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
         """Return keys (Q, any) that include the k best rows of each query; LONG_MIN in empty slots."""
@@ -65,8 +71,9 @@ class Vector:
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
         # Two shares per processor, so that a processor busy with other work delays the call less.
-        self._wanted = 2 * launcher.entry.device.max_compute_units
+        self.wanted = 2 * launcher.entry.device.max_compute_units
         self._room = launcher.entry.device.local_mem_size
+        self.single = True
         self.path = f"vector kernels on {launcher.entry.name}"
 
     def fit(self, dimensions: int) -> bool:
@@ -78,7 +85,7 @@ class Vector:
         together = _together(len(nits))
         queries = pair_words(nits, together)
         groups = len(queries)
-        size, count = shares(-(-rows.count // ROWS), self._wanted, -(-max(1024, 8 * k) // ROWS))
+        size, count = shares(-(-rows.count // ROWS), self.wanted, -(-max(1024, 8 * k) // ROWS))
         lists = np.empty((count, groups * together, k), np.int64)
         self._launcher.launch(
             self._launcher.kernel(("lists.cl", "vector.cl"), "mine", QUERIES=together),
@@ -94,7 +101,7 @@ class Vector:
         together = _together(len(nits))
         queries = pair_words(nits, together)
         groups, blocks = len(queries), -(-rows.count // ROWS)
-        size, count = shares(blocks, self._wanted, 1)
+        size, count = shares(blocks, self.wanted, 1)
         out = self._launcher.memory.allocate(groups * together * blocks * ROWS * 4)
         self._launcher.launch(
             self._launcher.kernel(("lists.cl", "vector.cl"), "scores", QUERIES=together),
@@ -108,7 +115,7 @@ class Vector:
     def topk(self, scores: npt.NDArray[Any], first: int, k: int) -> npt.NDArray[np.int64]:
         """See `Kernels.topk`."""
         queries, columns = scores.shape
-        size, count = shares(columns, -(-self._wanted // queries), max(4096, 8 * k))
+        size, count = shares(columns, -(-self.wanted // queries), max(4096, 8 * k))
         lists = np.empty((queries, count, k), np.int64)
         defines = {"FLOATS": 1} if scores.dtype.kind == "f" else {}
         self._launcher.launch(
@@ -138,8 +145,9 @@ class Group:
         self._launcher = launcher
         d = launcher.entry.device
         self._lanes = 1 << min(7, d.max_work_group_size.bit_length() - 1)
-        self._wanted = 8 * d.max_compute_units
+        self.wanted = 8 * d.max_compute_units
         self._dot = {"DOT": 1} if "cl_khr_integer_dot_product" in d.extensions.split() else {}
+        self.single = False
         self.path = f"group kernels{', integer dot product,' if self._dot else ''} on {launcher.entry.name}"
 
     def mine(self, rows: RowBuffer, nits: npt.NDArray[np.int8], k: int) -> npt.NDArray[np.int64]:
@@ -147,7 +155,7 @@ class Group:
         together = _together(len(nits))
         queries, offsets = byte_words(nits, together)
         groups, lanes, pairs = len(queries), self._lanes, -(-rows.count // ROWS) * ROWS // 2
-        size, count = shares(-(-pairs // lanes), -(-self._wanted // groups), -(-max(512, 2 * k) // lanes))
+        size, count = shares(-(-pairs // lanes), -(-self.wanted // groups), -(-max(512, 2 * k) // lanes))
         lists = np.empty((count, groups * together, k), np.int64)
         self._launcher.launch(
             self._launcher.kernel(("lists.cl", "group.cl"), "mine", QUERIES=together, LANES=lanes, **self._dot),
@@ -178,7 +186,7 @@ class Group:
         """See `Kernels.topk`."""
         queries, columns = scores.shape
         lanes = self._lanes
-        size, count = shares(columns, -(-self._wanted // queries), max(1024, 4 * k))
+        size, count = shares(columns, -(-self.wanted // queries), max(1024, 4 * k))
         lists = np.empty((queries, count, k), np.int64)
         defines = {"FLOATS": 1} if scores.dtype.kind == "f" else {}
         self._launcher.launch(

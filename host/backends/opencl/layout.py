@@ -5,12 +5,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCK_BYTES", "COLUMN_NITS", "ROWS", "byte_words", "columns_of", "pair_words", "row_words"]
+__all__ = [
+    "BLOCK_BYTES",
+    "COLUMN_NITS",
+    "ROWS",
+    "SIGN_BYTES",
+    "SIGN_ROWS",
+    "byte_words",
+    "columns_of",
+    "pair_words",
+    "row_words",
+    "sign_queries",
+    "sign_words",
+]
 
 #: Rows in a block, and nits in one column; a column of two rows takes one 32-bit word.
 ROWS, COLUMN_NITS = 32, 4
 #: Bytes of one column of a block.
 BLOCK_BYTES = ROWS * COLUMN_NITS // 2
+#: Rows in a block of signs, and bytes of one word of its rows.
+SIGN_ROWS = 8
+SIGN_BYTES = SIGN_ROWS * 8
 
 
 def columns_of(dimensions: int) -> int:
@@ -91,3 +106,49 @@ def _columns(nits: npt.NDArray[np.int8], together: int) -> npt.NDArray[Any]:
     whole = np.zeros((-(-queries // together) * together, columns_of(dimensions) * COLUMN_NITS), np.int8)
     whole[:queries, :dimensions] = nits
     return whole.reshape(len(whole), -1, COLUMN_NITS)
+
+
+def sign_words(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Arrange the sign bits of rows in blocks of 8, word by word.
+
+    Parameters
+    ----------
+    plane : uint8 array of shape (N, ceil(D / 8))
+        Result of `ninefold.numerics.signs.sign_plane`.
+
+    Returns
+    -------
+    uint64 array of shape (ceil(N / 8), ceil(D / 64), 8)
+        Zeros fill words and blocks.
+    """
+    rows, width = plane.shape
+    words = -(-width // 8)
+    whole = np.zeros((-(-rows // SIGN_ROWS) * SIGN_ROWS, words * 8), np.uint8)
+    whole[:rows, :width] = plane
+    return np.ascontiguousarray(whole.view("<u8").reshape(-1, SIGN_ROWS, words).transpose(0, 2, 1))
+
+
+def sign_queries(nits: npt.NDArray[np.int8], together: int, words: int) -> npt.NDArray[np.uint64]:
+    """Arrange queries in the order in which signs.cl reads them.
+
+    Parameters
+    ----------
+    nits : int8 array of shape (Q, D)
+        Queries.
+    together : int
+        Queries in a group; the last group is filled with the last query.
+    words : int
+        Number of words of 64 dimensions.
+
+    Returns
+    -------
+    uint64 array of shape (groups, words, together, 4)
+        Sign bits, and bits 0, 1 and 2 of the magnitudes.
+    """
+    last = np.minimum(np.arange(-(-len(nits) // together) * together), len(nits) - 1)
+    magnitudes = np.abs(nits)
+    bits = np.stack([nits < 0, magnitudes & 1, magnitudes & 2, magnitudes & 4], axis=1).astype(np.bool_)[last]
+    packed = np.zeros((len(last), 4, words * 8), np.uint8)
+    packed[:, :, : -(-nits.shape[1] // 8)] = np.packbits(bits, axis=2, bitorder="little")
+    parts = packed.view("<u8").reshape(-1, together, 4, words).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(parts)

@@ -1,5 +1,6 @@
 """Memory of a device: buffers of residents and of single calls."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from ninefold.spec.data import Database, State, flattened
 from ninefold.spec.errors import UnsupportedError
 
 from .failures import guarded
-from .layout import BLOCK_BYTES, ROWS, row_words
+from .layout import BLOCK_BYTES, ROWS, SIGN_BYTES, SIGN_ROWS, row_words, sign_words
 
 if TYPE_CHECKING:
     import pyopencl as cl
@@ -27,7 +28,7 @@ _PIECE_BYTES = 1 << 24
 
 @dataclass(frozen=True)
 class RowBuffer:
-    """Consecutive rows in one buffer, in the layout of `layout.row_words`.
+    """Consecutive rows in one buffer, in the layout of `layout.row_words` or `layout.sign_words`.
 
     Attributes
     ----------
@@ -106,12 +107,14 @@ class Memory:
         UnsupportedError
             The rows do not fit; the message gives the numbers.
         """
-        rows, columns = len(packed), -(-packed.shape[1] // 2)
-        self._check_rows(rows, columns)
-        return self._upload(packed, columns)
+        return self._upload(packed, -(-packed.shape[1] // 2), ROWS, BLOCK_BYTES, row_words)
+
+    def load_signs(self, plane: npt.NDArray[np.uint8]) -> list[RowBuffer]:
+        """Copy the sign bits of rows, as `sign_plane` returns them, like `load_rows`; a column is a word."""
+        return self._upload(plane, -(-plane.shape[1] // 8), SIGN_ROWS, SIGN_BYTES, sign_words)
 
     def free(self, form: "list[RowBuffer] | dict[str, cl.Buffer | None]") -> None:
-        """Free the result of `load` or `load_rows`."""
+        """Free the result of `load`, `load_rows` or `load_signs`."""
         buffers = form.values() if isinstance(form, dict) else [rows.buffer for rows in form]
         for buffer in buffers:
             if buffer is not None:
@@ -142,12 +145,11 @@ class Memory:
         self._held.append(buffer)
         return buffer
 
-    def _check_rows(self, rows: int, columns: int) -> None:
+    def _check_rows(self, rows: int) -> None:
         if rows > ROWS_MAX:
             raise UnsupportedError(
                 f"{self._name} numbers rows with 32 bits, so it holds at most {ROWS_MAX:,} rows, not {rows:,}"
             )
-        self._check(-(-rows // ROWS) * columns * BLOCK_BYTES, f"{rows:,} rows of {columns} columns")
 
     def _check(self, needed: int, what: str) -> None:
         used = self.resident_bytes
@@ -157,22 +159,32 @@ class Memory:
                 f"{what} need {needed:,}"
             )
 
-    def _upload(self, packed: npt.NDArray[np.uint8], columns: int) -> list[RowBuffer]:
+    def _upload(
+        self,
+        source: npt.NDArray[np.uint8],
+        columns: int,
+        block_rows: int,
+        column_bytes: int,
+        arrange: Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]],
+    ) -> list[RowBuffer]:
+        """Copy rows in blocks of `block_rows`, of which `arrange` makes `column_bytes` for each column."""
         import pyopencl as cl
 
-        block = columns * BLOCK_BYTES
-        step = max(1, self._largest // block) * ROWS
-        piece = max(1, _PIECE_BYTES // block) * ROWS
+        rows, block = len(source), columns * column_bytes
+        self._check_rows(rows)
+        self._check(-(-rows // block_rows) * block, f"{rows:,} rows of {columns} columns")
+        step = max(1, self._largest // block) * block_rows
+        piece = max(1, _PIECE_BYTES // block) * block_rows
         parts: list[RowBuffer] = []
         try:
-            for first in range(0, len(packed), step):
-                count = min(step, len(packed) - first)
-                buffer = self._keep(self.allocate(-(-count // ROWS) * block))
+            for first in range(0, rows, step):
+                count = min(step, rows - first)
+                buffer = self._keep(self.allocate(-(-count // block_rows) * block))
                 parts.append(RowBuffer(buffer, columns, first, count))
                 for at in range(0, count, piece):
-                    words = row_words(packed[first + at : first + min(at + piece, count)])
+                    words = arrange(source[first + at : first + min(at + piece, count)])
                     with guarded(self._name, f"loading {words.nbytes:,} bytes"):
-                        cl.enqueue_copy(self._queue, parts[-1].buffer, words, dst_offset=at // ROWS * block)
+                        cl.enqueue_copy(self._queue, parts[-1].buffer, words, dst_offset=at // block_rows * block)
         except BaseException:
             self.free(parts)
             raise

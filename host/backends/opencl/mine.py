@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.numerics.databases import checked_nits
-from ninefold.numerics.stages import is_plain, mined, quantised
+from ninefold.numerics.stages import candidates_call, eligible_rows, is_plain, quantised, rescored, selected
 from ninefold.spec.data import Answer, Database
 from ninefold.spec.signature import Call
 
-from .candidates import derive
+from . import candidates
 from .memory import RowBuffer
 from .merging import best_keys, results
 from .scoring import all_scores
@@ -42,15 +42,13 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
         nits = quantised(call)
         if is_plain(call):
             values = _listed(device, call, nits, parts)
+        elif call.options["scan"] == "signs":
+            path += ", signs counted"
+            values = rescored(call, nits, candidates.found(device, candidates_call(call), nits))
         else:
-            rows, form = call.sizes["N"], device.residents.form
             path += ", selection on the host"
-            values = mined(
-                call,
-                nits,
-                lambda queries: all_scores(device, parts, queries, rows),
-                lambda queries: all_scores(device, form(database, derive), queries, rows),
-            )
+            scores = all_scores(device, parts, nits, call.sizes["N"])
+            values = selected(scores, call.options["k"], eligible_rows(call, nits))
     return Answer(values, path, metrics)
 
 

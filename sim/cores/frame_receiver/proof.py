@@ -49,16 +49,10 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
     """Follow any byte of any frame into the header, the CRC or the buffer, and to the output."""
     took, left = drive(m, core.input), follow(m, core.payload)
     m.d.comb += core.headers.ready.eq(AnySeq(1))
-    # A piece from the decoder, one cycle later.
-    piece, there = Signal(PIECE), Signal()
-    moves, closes = there & inside["ready"], there & inside["ready"] & piece.end
-    with m.If(took & inside["decoder.output__valid"]):
-        m.d.sync += [piece.eq(inside["decoder.output__payload"]), there.eq(1)]
-    with m.Elif(moves):
-        m.d.sync += there.eq(0)
+    # A piece from the decoder.
+    piece, moves = PIECE(inside["decoder.output__payload"]), took & inside["decoder.output__valid"]
+    closes = moves & piece.end
     m.d.comb += [
-        Assert(there == inside["$signal#6"], "a piece is lost"),
-        Assert(~there | (piece.as_value() == inside["$signal#5"]), "a piece changes"),
         # The CRC-32 is of the frame: its unit gets these bytes and restarts after them.
         Assert(inside["valid"] == (moves & ~piece.end)),
         Assert(~moves | piece.end | (inside["data"] == piece.data)),
@@ -99,7 +93,7 @@ def _acceptance(m: Module, core: Any, inside: Inside) -> None:
                 (place + _ENDS < length) | (header.crc.word_select(_place(place, length), 8) == byte), "another CRC"
             ),
         ]
-    _whereabouts(m, core, inside, (length, watched, place, byte, waits, owed, ahead))
+    _whereabouts(m, core, inside, (piece, length, watched, place, byte, waits, owed, ahead))
     before = Signal()
     m.d.sync += before.eq(before | accepted)
     # The byte of the second frame waits after a byte of the first one.
@@ -111,13 +105,13 @@ def _place(place: Value, length: Value) -> Value:
     return (place + _ENDS - length)[:2]
 
 
-def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Signal, ...]) -> None:
+def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Any, ...]) -> None:
     """Assert the invariant: the position of the followed byte."""
-    length, watched, place, byte, waits, owed, ahead = watch
+    piece, length, watched, place, byte, waits, owed, ahead = watch
     rows = Array(inside[f"buffer.row_{i}"] for i in range(_CAPACITY))
-    taken, sound, end, shown = inside["taken"], inside["sound"], inside["end"], inside["$signal#9"]
+    taken, sound, end, shown = inside["taken"], inside["sound"], inside["end"], inside["shown"]
     stored, readable, arrived = (Signal.like(end, name=name) for name in ("stored", "readable", "arrived"))
-    compared, whole, too_long = inside["$signal#7"], inside["whole"], inside["too_long"]
+    compared, whole, too_long = (inside[name] for name in ("compared", "whole", "too_long"))
     out = shown + core.payload.valid
     m.d.comb += [
         stored.eq(end - taken),
@@ -129,13 +123,14 @@ def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Signal, ...]
         Assert(owed == readable + out, "a byte of a payload is lost or made up"),
         Assert(length <= _TOO_LONG),
         Assert(whole == (length >= 2 * _ENDS)),
-        Assert(inside["$signal#8"] == (length >= _ENDS)),
+        Assert(inside["headed"] == (length >= _ENDS)),
         Assert(whole | (inside["seen"] == length)),
         Assert(too_long == (length == _TOO_LONG)),
         Assert(Mux(whole & ~too_long, arrived == length - 2 * _ENDS, whole | (arrived == 0))),
         Assert(~(inside["full"] & inside["alone"] & whole) | (arrived >= _LONGEST)),
         Assert(~compared | (inside["matches"] == inside["crc.match_detected"])),
-        Assert(~compared | (inside["$signal#6"] & inside["$signal#5"][8])),
+        Assert(~compared | (inside["counted"] == (~piece.damaged & ~too_long & whole))),
+        Assert(~compared | (inside["decoder.output__valid"] & piece.end)),
         Assert(~watched | (place < length)),
         Assert(~(watched & waits)),
         Assert(~waits | (ahead < owed)),
@@ -154,7 +149,7 @@ def _whereabouts(m: Module, core: Any, inside: Inside, watch: tuple[Signal, ...]
 
 
 def _receives(**given: int) -> Any:
-    return with_parts(FrameReceiver, Queue=Direct, CRC32_ISO_HDLC=AnyCheck)(**given)
+    return with_parts(FrameReceiver, Queue=Direct, StreamStage=Direct, CRC32_ISO_HDLC=AnyCheck)(**given)
 
 
 PROOFS = (
@@ -177,7 +172,8 @@ PROOFS = (
         "`length` is the length of the payload, the bytes between, which leave the buffer once, in order and "
         "unchanged. Every other frame is counted once. By the proof of the CRC, a frame that was not sent is offered "
         "only if its last four bytes happen to be the CRC-32 of the bytes before. By the proof of the sender, a sent "
-        "frame has it. The queue of headers is proved as queue",
+        "frame has it. The queue of headers is proved as queue, "
+        "the registers after the decoder as stage",
         _acceptance,
         Method.INDUCTION,
         depth=2,

@@ -102,7 +102,7 @@ async def latency(dut: Any) -> None:
     run = encoded(b"\x05" * 20)[0] - 1
     assert 20 <= run <= 24
     closed = tb.frames.accepted[0] + run - 1 + (run < 24)
-    assert tb.output.offered[0] == closed + 3
+    assert tb.output.offered[0] == closed + 4
 
 
 @cocotb.test()

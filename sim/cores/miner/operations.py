@@ -199,6 +199,17 @@ class Operations:
             (Kind.QUERY, struct.pack("<BBH", 0, 1, 1) + bytes(p.row_bytes - 1), talk.board.epoch),
             (Kind.RESET, b"\1", 0),
         ]
+        if p.design == "signs":
+            query, epoch = bytes(p.row_bytes), talk.board.epoch
+            payloads += [
+                (Kind.CANDIDATES, struct.pack("<BBH", 0, 0, p.keep + 1) + query, epoch),
+                (Kind.CANDIDATES, struct.pack("<BBH", 0, 2, 1) + query, epoch),
+                (Kind.CANDIDATES, struct.pack("<BBH", 0, 1, 1) + query, epoch),
+                (Kind.CANDIDATES, struct.pack("<BBH", 2, 0, 1) + query, epoch),
+                (Kind.CANDIDATES, struct.pack("<BBH", 0, 0, 1) + query, epoch ^ 1),
+                (Kind.FETCH, bytes(8), 0),
+                (Kind.FETCH, struct.pack("<4H", 1, 0, 0xFFFF, 0), 0),
+            ]
         for place in self._random.permutation(len(payloads))[: self._some(2, 6)]:
             talk.request(*payloads[place])
             if self._some(0, 1):

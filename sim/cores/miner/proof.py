@@ -1,7 +1,8 @@
-"""Proof of the connections in the miner: row and query bytes on their way to the engine, and ends of loads."""
+"""Proof of the connections in miners: row and query bytes on their way to the engine, and ends of loads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.asserts import AnyConst
@@ -11,25 +12,26 @@ from ninefold.hdl.cores.frame_receiver import FrameReceiver
 from ninefold.hdl.cores.frame_sender import FrameSender
 from ninefold.hdl.cores.miner import Miner
 from ninefold.hdl.cores.queue import Queue
-from ninefold.hdl.cores.similarity import Similarity
-from ninefold.hdl.cores.topk import TopK
 from ninefold.hdl.miner.executor import Executor
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.hdl.miner.registers import RegisterFile
 from ninefold.hdl.miner.replies import ReplyStore
+from ninefold.hdl.miner.search import NitSearch, SignSearch
 from ninefold.hdl.miner.words import ByteQuantiser
 from ninefold.hdl.parts.stage import StreamStage
 from ninefold.sim.formal.dut import Inside, with_parts
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.stand_ins import AnyCore
 from ninefold.sim.formal.streams import drive, follow
+from ninefold.spec.link import Design
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "connections"]
 
 _MINER = MinerParameters(
     dimensions=8, lanes=4, depth=3, k=2, clock_hz=12_000_000, window=2, buffer_bytes=64, reply_bytes=256
 )
-_SIZE = _MINER.lanes // 2
+#: Bytes per word of the miners that are proved.
+_SIZE = _MINER.word_nits // 2
 #: Bytes of grid values for a byte of packed nits, and how many may be inside the quantiser: more than are.
 _GRID_BYTES, _HELD_MOST = 4, 32
 #: Parts with free behaviour.
@@ -40,31 +42,32 @@ _ANY = (
     FrameReceiver,
     FrameSender,
     RegisterFile,
+    NitSearch,
     ReplyStore,
-    Similarity,
+    SignSearch,
     StreamStage,
-    TopK,
 )
-#: Streams that only connect two parts.
+#: Streams that only connect two parts, in all designs, and in each of them.
 _JOINED = (
     ("FrameReceiver.headers", "Executor.headers"),
     ("FrameReceiver.payload", "StreamStage.input"),
     ("StreamStage.output", "Executor.payload"),
-    ("ReplyStore.frames", "StreamStage 2.input"),
-    ("StreamStage 2.output", "FrameSender.frames"),
-    ("FrameSender.output", "StreamStage 3.input"),
+    ("ReplyStore.frames", "FrameSender.frames"),
+    ("FrameSender.output", "StreamStage 2.input"),
     ("Executor.jobs", "Queue.input"),
     ("Queue.output", "ReplyStore.jobs"),
     ("Executor.again", "ReplyStore.again"),
     ("Executor.grid", "ByteQuantiser.input"),
-    ("Similarity.scores", "TopK.scores"),
-    ("TopK.results", "ReplyStore.results"),
 )
+_JOINED_BY: Mapping[Design, Sequence[tuple[str, str]]] = {
+    "miner": (("NitSearch.results", "StreamStage 3.input"), ("StreamStage 3.output", "ReplyStore.results")),
+    "signs": (("Executor.scan", "SignSearch.scan"), ("Executor.mask", "SignSearch.mask")),
+}
 #: Signals that only connect two parts: driving part, receiving part, and their names there.
 _WIRED = (
     ("ReplyStore", "Executor", ("built", "sent", "sent_slot")),
     ("ReplyStore", "RegisterFile", ("address", "hold")),
-    ("RegisterFile", "ReplyStore", ("word", "epoch")),
+    ("RegisterFile", "ReplyStore", ("epoch",)),
     ("RegisterFile", "Executor", ("epoch",)),
     (
         "Executor",
@@ -72,6 +75,12 @@ _WIRED = (
         ("write", "write_address", "write_word", "clear", "clear_epoch", "rows", "load_bytes", "load_check"),
     ),
 )
+
+
+_WIRED_BY: Mapping[Design, Sequence[tuple[str, str, Sequence[str]]]] = {
+    "miner": (("RegisterFile", "ReplyStore", ("word",)),),
+    "signs": (("SignSearch", "Executor", ("scanned", "totals")),),
+}
 
 
 def _moves(stream: Any) -> Value:
@@ -120,7 +129,9 @@ class _Word:
 def _search(m: Module, core: Any, inside: Inside) -> None:
     """Let the parts behave freely, and check the inputs of the engine."""
     parts = core.parts
-    executor, quantiser, engine, top = (parts[kind.__name__] for kind in (Executor, ByteQuantiser, Similarity, TopK))
+    executor, quantiser = parts["Executor"], parts["ByteQuantiser"]
+    design: Design = "signs" if "SignSearch" in parts else "miner"
+    engine = parts["SignSearch" if design == "signs" else "NitSearch"]
     drive(m, core.rx)
     follow(m, core.tx)
     word = _Word(m, executor, quantiser, engine)
@@ -152,7 +163,11 @@ def _search(m: Module, core: Any, inside: Inside) -> None:
         Assert(quantiser.output.ready == (~complete & of_grid), "a byte waits"),
     ]
     _stand(m, engine)
-    _joined(m, parts, top)
+    _joined(m, parts, design)
+    if design == "miner":
+        m.d.comb += Assert(parts["RegisterFile"].events.queries == parts["ReplyStore"].answered)
+    else:
+        _words(m, parts)
     _packer(m, inside, word, held, executor)
     loads, second = Signal(), Signal()
     m.d.sync += [
@@ -200,27 +215,41 @@ def _stand(m: Module, engine: Any) -> None:
         m.d.comb += Assert(~waits | stream.valid & (payload == before), "an offer to the engine changes")
 
 
-def _joined(m: Module, parts: Any, top: Any) -> None:
+def _words(m: Module, parts: Any) -> None:
+    """Assert that a word of a reply is a candidate or a register, three cycles after its address."""
+    replies, registers, search = parts["ReplyStore"], parts["RegisterFile"], parts["SignSearch"]
+    of_search, candidate = Signal(), Signal(32, name="candidate_before")
+    m.d.sync += [of_search.eq(replies.address[-1]), candidate.eq(search.word)]
+    m.d.comb += [
+        Assert(search.address[:-1] == replies.address[: len(search.address) - 1], "another candidate"),
+        Assert(search.address[-1] == replies.address[-2], "a candidate of another scan"),
+        Assert(replies.word == Mux(of_search, candidate, registers.word), "another word"),
+        Assert(registers.events.queries == parts["Executor"].scan.valid),
+    ]
+
+
+def _joined(m: Module, parts: Any, design: Design) -> None:
     """Assert that the other streams and signals connect two parts."""
 
     def find(name: str) -> Any:
         part, _, member = name.partition(".")
         return getattr(parts[part], member)
 
-    for source, sink in _JOINED:
+    for source, sink in (*_JOINED, *_JOINED_BY[design]):
         given, taken = find(source), find(sink)
         m.d.comb += [
             Assert((given.valid == taken.valid) & (given.ready == taken.ready), f"{source} is not joined"),
             Assert(Value.cast(given.payload) == Value.cast(taken.payload), f"{source} changes on its way"),
         ]
-    for source, sink, names in _WIRED:
+    for source, sink, names in (*_WIRED, *_WIRED_BY[design]):
         for name in names:
-            m.d.comb += Assert(getattr(parts[source], name) == getattr(parts[sink], name), f"{name} is another")
-    events, receiver, scores = parts["RegisterFile"].events, parts["FrameReceiver"], top.scores
+            given, taken = (Value.cast(getattr(parts[part], name)) for part in (source, sink))
+            # The address of a word of a reply is longer than the address of a register.
+            m.d.comb += Assert(given[: len(taken)] == taken, f"{name} is another")
+    events, receiver = parts["RegisterFile"].events, parts["FrameReceiver"]
+    search = parts["SignSearch" if design == "signs" else "NitSearch"]
     m.d.comb += [
-        Assert(events.queries == parts["ReplyStore"].answered),
-        Assert(events.accepted == _moves(scores)),
-        Assert(events.stalls == (top.results.valid & ~top.results.ready)),
+        Assert((events.accepted == search.accepted) & (events.stalls == search.stalls)),
         Assert((events.crc_errors == receiver.crc_error) & (events.dropped == receiver.dropped)),
         Assert(parts["ByteQuantiser"].threshold.valid == parts["Executor"].threshold.valid),
         Assert(Value.cast(parts["ByteQuantiser"].threshold.payload) == Value.cast(parts["Executor"].threshold.payload)),
@@ -244,7 +273,7 @@ def _at(bits: Value, word: _Word) -> Value:
     return bits.word_select((_SIZE - word.count + word.place)[: len(word.place)], 8) == word.byte
 
 
-def _among_any(**_given: Any) -> Any:
+def _among_any(kind: type[Miner], parameters: MinerParameters) -> Any:
     """Build a miner of free parts except the packer, available as ``parts``."""
     parts: dict[str, Any] = {}
 
@@ -258,27 +287,50 @@ def _among_any(**_given: Any) -> Any:
 
         return make
 
-    core = with_parts(Miner, **{kind.__name__: anything(kind) for kind in _ANY})(_MINER)
+    core = with_parts(kind, **{one.__name__: anything(one) for one in _ANY})(parameters)
     core.parts = parts
     return core
 
 
-PROOFS = (
-    Proof(
-        "miner",
+def connections(core: str, kind: type[Miner], parameters: MinerParameters, waits: str) -> Proof:
+    """Return the proof of a miner.
+
+    Parameters
+    ----------
+    core : str
+        Name of the core.
+    kind : type
+        Its class.
+    parameters : MinerParameters
+        Its parameters; a word has two bytes.
+    waits : str
+        Reason why no query is on its way to the engine before another format or a load.
+    """
+    shown = ("dimensions", "lanes", "depth", "keep" if parameters.keep else "k")
+    return Proof(
+        core,
         "search",
         "every byte of rows, and every byte of queries, packed or from the quantiser, reaches the engine in a word of "
         "its load or of its queries, once, in order and unchanged. `last` is on the word of the load's final byte, "
         "and on the word that ends an aborted load. Offers to the engine and to the host stay stable until accepted. "
         "The other streams and signals connect the right parts. This holds for a miner whose parts, except the "
         "packer, do anything that keeps to their streams, if the executor has its proved properties and begins a load "
-        "or another format only when no query is on its way to the engine. The executor first waits for all replies, "
-        "and by the proofs of replies, top-k and similarity, no reply comes before the words of its query",
+        f"or another format only when no query is on its way to the engine. {waits}",
         _search,
         Method.INDUCTION,
         depth=2,
         cover=24,
-        parameters={"dimensions": _MINER.dimensions, "lanes": _MINER.lanes, "depth": _MINER.depth, "k": _MINER.k},
-        make=_among_any,
+        parameters={name: getattr(parameters, name) for name in shown},
+        make=lambda **_: _among_any(kind, parameters),
+    )
+
+
+PROOFS = (
+    connections(
+        "miner",
+        Miner,
+        _MINER,
+        "The executor first waits for all replies, and by the proofs of replies, top-k and similarity, no reply comes "
+        "before the words of its query",
     ),
 )

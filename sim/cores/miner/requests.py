@@ -2,7 +2,7 @@
 
 import itertools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from ninefold.spec.formats import GRID_MAX, GRID_MIN
 from ninefold.spec.link import LOAD_FINAL, PREFIX_BYTES, RESULT_BYTES, Kind
 from ninefold.spec.registers import BY_NAME, NO_TEMPERATURE, STATISTICS
 
-__all__ = ["MinerTestbench", "Request", "refused"]
+__all__ = ["MinerTestbench", "Request", "refused", "refused_by_any"]
 
 #: Kind, payload and epoch.
 Request = tuple[int, bytes, int]
@@ -22,7 +22,7 @@ Request = tuple[int, bytes, int]
 _THRESHOLD, _EPOCH = BY_NAME["threshold"].address, BY_NAME["epoch"].address
 _ROWS, _CONTROL = BY_NAME["rows"].address, BY_NAME["control"].address
 _TEMPERATURE = BY_NAME["temperature"].address
-_GAPS = (0x13, 0x1D, 0x1E, 0x1F, 0x29, 0x2A, 0x30, 0x3F, 0x40, 0x54, 0x80, 0x118, 0x1014, 0x8018, 0xFFFF)
+_GAPS = (0x1E, 0x1F, 0x29, 0x2A, 0x30, 0x3F, 0x40, 0x54, 0x80, 0x118, 0x1014, 0x8018, 0xFFFF)
 #: Counters, whose values depend on time.
 _TIMED = range(STATISTICS.start, BY_NAME["dropped"].address + 1)
 #: Counters of one word, and of two.
@@ -59,7 +59,8 @@ class MinerTestbench(Testbench):
         given = parameters()
         self.dimensions: int = given["dimensions"]
         self.depth: int = given["depth"]
-        self.k: int = given["k"]
+        #: Maximum number of results per query.
+        self.k: int = self._results(given)
         self.longest: int = given["buffer_bytes"] // 2 - 4
         self.capacity: int = given["buffer_bytes"]
         self._count_from: int = given.get("count_from", 0)
@@ -73,11 +74,18 @@ class MinerTestbench(Testbench):
 
     def forget(self) -> None:
         """Reset the model."""
-        self.board = GoldenBoard(**self._given)
+        self.board = self._model()
         self.sequence = self.epoch = 0
         self.rows = 1
         self.unsound = {"crc_errors": 0, "dropped": 0}
         self._stream = b""
+
+    def _results(self, given: Mapping[str, Any]) -> int:
+        k: int = given["k"]
+        return k
+
+    def _model(self) -> GoldenBoard:
+        return GoldenBoard(**self._given)
 
     def _accept(self, byte: int) -> None:
         self._stream += bytes([byte])
@@ -161,9 +169,9 @@ class MinerTestbench(Testbench):
         self.epoch, self.rows = self.random.randint(1, 255), rows
         self.write(_EPOCH, self.epoch)
 
-    def query(self, count: int, k: int, *, grid: bool = False) -> bytes:
-        """Queue a QUERY, and return its bytes."""
-        data = self.grid(count) if grid else self.nits(count)
+    def query(self, count: int, k: int, *, grid: bool = False, data: bytes = b"") -> bytes:
+        """Queue a QUERY, of random data by default, and return its bytes."""
+        data = data or (self.grid(count) if grid else self.nits(count))
         return self.request(Kind.QUERY, struct.pack("<BBH", int(grid), count, k) + data, self.epoch)
 
     def most(self, *, grid: bool) -> int:
@@ -172,13 +180,21 @@ class MinerTestbench(Testbench):
         results: int = (self._given["reply_limit"] - PREFIX_BYTES) // RESULT_BYTES
         return min((self.longest - PREFIX_BYTES) // size, results // self.k, 255)
 
+    def refused_empty(self) -> Iterator[Request]:
+        """Yield queries that are refused while no rows are loaded, for this reason or an earlier one."""
+        for form, epoch in itertools.product((0, 2), (0, 1)):
+            yield Kind.QUERY, struct.pack("<BBH", form, 1, 0) + self.nits(1), epoch
+
     def refused(self) -> Iterator[Request]:
         """Yield requests that are refused while rows are loaded and no load is in progress."""
         return refused(self.dimensions, self.depth, self.k, self.longest, self._given["reply_limit"], self.epoch)
 
     def random_request(self, random: Random) -> None:
         """Queue a request of any kind; one in five is refused."""
-        makers: list[Callable[[], object]] = [
+        random.choice(self._faults(random) if random.randrange(5) == 0 else self._makers(random))()
+
+    def _makers(self, random: Random) -> list[Callable[[], object]]:
+        return [
             lambda: self.query(random.randint(1, 3), random.randint(1, self.k)),
             lambda: self.query(random.randint(1, 2), random.randint(1, self.k), grid=True),
             lambda: self.read(BY_NAME["rows"].address, 3),
@@ -186,16 +202,17 @@ class MinerTestbench(Testbench):
             lambda: self.request(Kind.IDENTIFY, random.randbytes(4)),
             lambda: self.load(random.randint(1, self.depth)),
         ]
-        faults: list[Callable[[], object]] = [
+
+    def _faults(self, random: Random) -> list[Callable[[], object]]:
+        return [
             lambda: self.request(random.choice([0, 8, 0x42, 0x85]), random.randbytes(3)),
-            lambda: self.request(Kind.READ, struct.pack("<HH", random.choice([0x13, 0x29, 300]), 1)),
+            lambda: self.request(Kind.READ, struct.pack("<HH", random.choice([0x1F, 0x29, 300]), 1)),
             lambda: self.write(BY_NAME["rows"].address, 1),
             lambda: self.request(Kind.LOAD, struct.pack("<I", 3) + b"\1"),
             lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 1, self.k + 1) + self.nits(1), self.epoch),
             lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 1) + self.nits(1), self.epoch ^ 1),
             lambda: self.request(Kind.QUERY, struct.pack("<BBH", 0, 2, 1) + self.nits(1), self.epoch),
         ]
-        random.choice(faults if random.randrange(5) == 0 else makers)()
 
 
 def _is_timed(body: bytes) -> bool:
@@ -211,20 +228,27 @@ def _words(payload: bytes) -> tuple[int, ...]:
 
 def refused(dimensions: int, depth: int, k: int, longest: int, reply_limit: int, epoch: int) -> Iterator[Request]:
     """Yield requests that a miner refuses while rows are loaded and no load is in progress, given its registers."""
-    for kind in (0, 8, 9, 0x0D, 0x15, 0x25, 0x45, 0x85, 0xFF):
+    row = dimensions // 2
+    yield from refused_by_any(row, depth, longest, epoch, (Kind.CANDIDATES, Kind.FETCH))
+    yield from ((Kind.QUERY, b"\1\1\1"[:length], epoch) for length in (0, 2, 3))
+    for form, count, results, bytes_, at in _queries(row, k, longest, reply_limit, epoch):
+        yield Kind.QUERY, struct.pack("<BBH", form, count, results) + bytes(bytes_), at
+
+
+def refused_by_any(row: int, depth: int, longest: int, epoch: int, others: Sequence[int]) -> Iterator[Request]:
+    """Yield requests that any design refuses then, and its types of requests of `others`; `row` is in bytes."""
+    for kind in (0, *others, 0x0D, 0x15, 0x25, 0x45, 0x85, 0xFF):
         yield from ((kind, bytes(length), epoch) for length in (0, 4))
     for kind, lengths in (
         (Kind.IDENTIFY, (0, 3, 5, 8)),
         (Kind.READ, (0, 1, 3, 5, 8)),
         (Kind.WRITE, (0, 3, 4)),
         (Kind.LOAD, (0, 1, 3, 4)),
-        (Kind.QUERY, (0, 2, 3)),
         (Kind.STATISTICS, (1, 4)),
         (Kind.RESET, (1, 4)),
     ):
         yield from ((kind, b"\1\1\1\0\1\1\1\1"[:length], epoch) for length in lengths)
     yield from _accesses()
-    row = dimensions // 2
     for offset in (1, row, 1 << 30, 1 << 20):
         for length in (row, row + 1):
             yield Kind.LOAD, struct.pack("<I", offset) + bytes(length), 0
@@ -236,8 +260,6 @@ def refused(dimensions: int, depth: int, k: int, longest: int, reply_limit: int,
         if depth * row < length <= longest - PREFIX_BYTES:
             for offset in (0, 1, LOAD_FINAL, LOAD_FINAL | 1):
                 yield Kind.LOAD, struct.pack("<I", offset) + bytes(length), 0
-    for form, count, results, bytes_, at in _queries(row, k, longest, reply_limit, epoch):
-        yield Kind.QUERY, struct.pack("<BBH", form, count, results) + bytes(bytes_), at
 
 
 def _accesses() -> Iterator[Request]:

@@ -1,4 +1,4 @@
-"""Testbench of the miner against the golden model of a board, byte for byte."""
+"""Testbench of the miner against the golden model of a board, byte for byte; most tests are also of the sign miner."""
 
 # ruff: noqa: D401 - the docstring of a test states what holds
 
@@ -10,13 +10,15 @@ from typing import Any
 import cocotb
 
 from ninefold.sim.cores.miner.requests import MinerTestbench
+from ninefold.sim.cores.sign_miner.requests import SignTestbench
 from ninefold.sim.golden.link import crc32, encoded, receive, stuff
+from ninefold.sim.testbench.fields import parameters
 from ninefold.sim.testbench.streams import PATTERNS, always, blocked
 from ninefold.spec.formats import GRID_MAX
 from ninefold.spec.link import LOAD_FINAL, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY
 
-__all__ = ["MinerTestbench"]
+__all__ = ["started"]
 
 _EPOCH = BY_NAME["epoch"].address
 _THRESHOLD = BY_NAME["threshold"].address
@@ -30,8 +32,8 @@ _CRC_POLYNOMIAL = 0xEDB88320
 
 
 async def started(dut: Any) -> MinerTestbench:
-    """Return a testbench with the device reset."""
-    tb = MinerTestbench(dut)
+    """Return the testbench of the device's design, with the device reset."""
+    tb = (SignTestbench if "keep" in parameters() else MinerTestbench)(dut)
     await tb.restart()
     return tb
 
@@ -94,7 +96,7 @@ async def registers(dut: Any) -> None:
     for address in (*BY_NAME["threshold"].addresses, _EPOCH):
         tb.write(address, tb.random.getrandbits(16))
         tb.read(_THRESHOLD, 5)
-    for address in (0x13, 0x1D, 0x29, 0x3F, 0x40, 0x100):
+    for address in (0x1E, 0x1F, 0x29, 0x3F, 0x40, 0x100):
         tb.read(address)
         tb.write(address, 1)
     for bit in range(16):
@@ -218,7 +220,7 @@ async def reset_in_mid_run(dut: Any) -> None:
         await tb.steps(tb.random.randint(1, 600))
         await tb.restart()
         await tb.steps(tb.random.choice([0, 40]))
-        tb.request(Kind.QUERY, struct.pack("<BBH", 0, 1, 1) + tb.nits(1))
+        tb.query(1, 1)
         tb.load(1)
         tb.query(1, 1)
         await tb.finish(settle=1)
@@ -230,9 +232,8 @@ async def refusals(dut: Any) -> None:
     """Refusals give the reason, at every limit, the first one of several, and change nothing."""
     tb = await started(dut)
     tb.query(1, 1)
-    for form in (0, 2):
-        for epoch in (0, 1):
-            tb.request(Kind.QUERY, struct.pack("<BBH", form, 1, 0) + tb.nits(1), epoch)
+    for kind, payload, epoch in tb.refused_empty():
+        tb.request(kind, payload, epoch)
     tb.load(tb.depth)
     await tb.finish()
     for number, (kind, payload, epoch) in enumerate(tb.refused()):
@@ -259,7 +260,7 @@ async def writes(dut: Any) -> None:
         tb.read(_THRESHOLD, 9)
         values = [tb.random.choice((-1, 1)) * (t + tb.random.randint(-1, 1)) for t in thresholds]
         asked = struct.pack(f"<{tb.dimensions}h", *tb.random.choices(values, k=tb.dimensions))
-        tb.request(Kind.QUERY, struct.pack("<BBH", 1, 1, tb.k) + asked, tb.epoch)
+        tb.query(1, tb.k, grid=True, data=asked)
         await tb.finish(settle=1)
     for control in (0xFFFFFFFF, 1, 0, 0xFFFFFFFE, 1):
         tb.write(_THRESHOLD, 1, 2)

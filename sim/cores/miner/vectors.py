@@ -66,20 +66,21 @@ def miner_case(parameters: MinerParameters, vectors: int, seed: int, steps: int,
     p = parameters
     talk = Conversation(p, seed, count_from)
     grid = talk.plain(vectors, _EPOCH)
-    rows, kept = talk.rows, min(p.k, len(talk.rows))
+    rows, kept = talk.rows, min(talk.most_results, len(talk.rows))
     operations = Operations(talk)
     talk.script.play(steps, operations.all(), operations.fill)
     computed = list(talk.computed)
 
     def compute() -> Reading:
-        found = [{"id": i, "score": s} for hits in mined(grid, rows, p.mode, kept) for i, s in hits]
+        operator, options = ("mine", {"k": kept}) if p.design == "miner" else ("candidates", {"keep": kept})
+        found = [{"id": i, "score": s} for hits in mined(grid, rows, p.mode, operator, **options) for i, s in hits]
         places = [Place("mine", f"query {q}", rank) for q in range(vectors) for rank in range(kept)]
         sequence = {place: value for ask in computed for place, value in ask()}
         return {**dict(zip(places, found, strict=True)), **sequence}
 
     def ask(board: Any) -> Reading:
         board.load(pack(rows), p.dimensions, THRESHOLDS[p.mode].reached_at)
-        answer = board.search(grid.astype(np.int16), kept)
+        answer = (board.search if p.design == "miner" else board.candidates)(grid.astype(np.int16), kept)
         pairs = zip(answer.ids.reshape(-1).tolist(), answer.scores.reshape(-1).tolist(), strict=True)
         places = [Place("mine", f"query {q}", rank) for q in range(vectors) for rank in range(kept)]
         return dict(zip(places, ({"id": i, "score": s} for i, s in pairs), strict=True))
@@ -109,9 +110,9 @@ def _read(data: bytes, heard: tuple[Heard, ...]) -> Reading:
             return found
         header: dict[str, int | str] = {"type": reply.kind, "sequence": reply.sequence, "epoch": reply.epoch}
         found[place] = header
-        if due.results and reply.kind == Kind.QUERY | REPLY:
+        if due.results and reply.kind in (Kind.QUERY | REPLY, Kind.FETCH | REPLY):
             try:
-                table = replies.found(reply.payload, len(due.queries), due.results)
+                table = _table(due, reply)
             except ProtocolError as error:
                 header["payload"] = str(error)
                 return found
@@ -122,6 +123,15 @@ def _read(data: bytes, heard: tuple[Heard, ...]) -> Reading:
         else:
             header |= _payload(due, reply)
     return found
+
+
+def _table(due: Heard, reply: Frame) -> replies.QueryReply:
+    """Return the results, or all candidates of a scan, which a board may have in any order, best first."""
+    if reply.kind == Kind.QUERY | REPLY:
+        return replies.found(reply.payload, len(due.queries), due.results)
+    table = replies.candidates(reply.payload, due.results, due.results)
+    order = np.lexsort((table.ids[0], -table.scores[0]))
+    return replies.QueryReply(table.ids[:, order], table.scores[:, order])
 
 
 def _payload(due: Heard, reply: Frame) -> dict[str, int | str]:

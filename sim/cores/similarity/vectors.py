@@ -38,7 +38,9 @@ class StoreCase(SearchCore):
 
     def __init__(self, core: str, parameters: Mapping[str, Any], seed: int) -> None:
         super().__init__(core, parameters, seed)
-        self._lanes, self._dimensions = parameters["lanes"], parameters["dimensions"]
+        self._dimensions = parameters["dimensions"]
+        # Nits per word, and words of a row or query.
+        self._lanes = parameters.get("width", parameters["lanes"])
         self._beats = self._dimensions // self._lanes
         self.rows = drawn_nits(self.random, 0, self._dimensions)
         self._most = min(parameters["depth"], _ROWS)

@@ -24,6 +24,7 @@ def _transmitter(m: Module, core: Any, inside: Inside) -> None:
         Assert(core.input.ready == (~model.busy | model.ends), "a byte waits, or is taken too early"),
         Assert(model.busy == (left != 0)),
         Assert(left <= 10),
+        Assert(inside["free"] == (timer == 0) & (left <= 1)),
     ]
     with m.If(model.busy):
         m.d.comb += [

@@ -29,7 +29,8 @@ def contender(name: str, recall: float, device: str = "") -> Contender:
 def test_the_first_setting_that_reaches_a_recall() -> None:
     notes: list[str] = []
     found = {10: 900, 20: 995, 30: 996}
-    made = list(tuned("graph", "ef", tuple(found), lambda ef: finds(found[ef]), DATA, ("0.99", "0.998"), notes.append))
+    settings = {f"ef {ef}": finds(count) for ef, count in found.items()}
+    made = list(tuned("graph", settings, DATA, ("0.99", "0.998"), notes.append))
     assert [(one.name, one.recall, one.setting, one.key) for one in made] == [
         ("graph at recall 0.99", 0.995, "ef 20", "graph, ef 20")
     ]

@@ -75,6 +75,9 @@ def test_given_vectors_are_searched(tmp_path: Path) -> None:
     assert made.scale > 0
     with pytest.raises(InputError, match="mine must have at least 42 rows for 21 queries, not 40"):
         base(Request(data=str(tmp_path / "mine.npy")), 21)
+    assert base(Request(data=str(tmp_path)), 10).name == "mine"
     np.save(tmp_path / "one.npy", vectors[0])
+    with pytest.raises(InputError, match=f"{tmp_path} must hold one .npy file of vectors, not 2"):
+        base(Request(data=str(tmp_path)), 1)
     with pytest.raises(InputError, match=r"one\.npy must have shape \(N, D\), not \(8,\)"):
         base(Request(data=str(tmp_path / "one.npy")), 1)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ninefold.host.index import Index, build
-from ninefold.host.index.settings import Setting, chosen
-from ninefold.spec.errors import InputError
+from ninefold.host.cluster import cluster
+from ninefold.host.index import Index, build, write
+from ninefold.host.index.settings import Setting, bytes_read, chosen
+from ninefold.spec.errors import DamagedDataError, InputError
 
 KNOWN = (Setting("signs", 2, 4, 0.9), Setting("signs", 8, 4, 0.97), Setting("nits", 32, 4, 0.99))
 
@@ -48,7 +49,9 @@ def test_an_index_keeps_what_was_measured_and_searches_by_it(tmp_path: Path) -> 
     rows = centres[random.integers(0, 40, 900)] + random.normal(0, 0.7, (900, 24))
     index = index_of(tmp_path, rows.astype(np.float32))
     settings = index.manifest.settings
-    assert [(s.scan, s.oversample) for s in settings] == [("signs", 2**i) for i in range(6)] + [("nits", 32)]
+    # All nits of 900 rows are less to read than all signs and the nits of nearly all rows.
+    order = [("signs", 2**i) for i in range(5)] + [("nits", 32), ("signs", 32)]
+    assert [(s.scan, s.oversample) for s in settings] == order
     recalls = [setting.recall for setting in settings]
     # More rows can only help, and the scan that keeps nearly all rows finds what the scan of nits finds.
     assert recalls == sorted(recalls)
@@ -57,8 +60,46 @@ def test_an_index_keeps_what_was_measured_and_searches_by_it(tmp_path: Path) -> 
     hits = index.search(7, 5, recall=recalls[1], device="cpu")
     assert hits.setting == settings[[recall >= recalls[1] for recall in recalls].index(True)]
     assert hits.result.values["scores"].dtype == np.float64
-    with pytest.raises(InputError, match=r"^recall chooses rerank itself: leave out rerank 4$"):
-        index.search(7, 5, recall=0.9, rerank=4)
+    for given, value in (("rerank", 4), ("scan", "nits"), ("oversample", 1)):
+        with pytest.raises(InputError, match=f"^recall chooses {given} itself: leave out {given} {value}$"):
+            index.search(7, 5, recall=0.9, **{given: value})
+    signs = index.search(7, 5, scan="signs", oversample=4, rerank=2, device="cpu")
+    direct = index.mine(index.vectors[7][None].astype(np.float32), k=5, scan="signs", oversample=4, rerank=2)
+    assert [hit.row for hit in signs] == direct.values["ids"][0].tolist()
+    assert [hit.row for hit in signs] != [
+        hit.row for hit in index.search(7, 5, scan="signs", oversample=1, device="cpu")
+    ]
+
+
+def test_an_index_of_many_rows_has_clusters_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "_CLUSTERED", 900)
+    random = np.random.default_rng(4)
+    rows = random.normal(0, 1, (900, 64))
+    index = index_of(tmp_path, rows.astype(np.float32))
+    made = cluster(np.asarray(index.vectors), mode="linear")
+    for name, array in made.arrays.items():
+        np.testing.assert_array_equal(index.database.arrays[name], array)
+    assert index.manifest.centroid_scale == index.database.attributes["centroid_scale"] == made.scale
+    some = {s.macro: s.recall for s in index.manifest.settings if s.macro}
+    assert list(some) == [4, 8, 16, 24, 32, 48]
+    assert some[4] < some[16] <= some[48]
+    costs = [bytes_read(setting, 900, 64) for setting in index.manifest.settings]
+    assert costs == sorted(costs)
+    chosen_one = index.search(5, 10, recall=some[4]).setting
+    assert chosen_one is not None
+    (index.folder / "starts.npy").unlink()
+    with pytest.raises(DamagedDataError, match=r"starts\.npy is missing; rebuild the index$"):
+        Index.open(str(index.folder))
+
+
+def test_words_for_a_setting() -> None:
+    assert str(Setting("signs", 8, 4, 0.9, 16, 16)) == (
+        "signs scanned first, oversample 8, in 16 of 64 clusters, rerank 4: recall 0.9000 on the index's own rows"
+    )
+    assert "in 4 of 64 clusters and 2 of 16 lists of each, rerank" in str(Setting("signs", 8, 4, 0.9, 4, 2))
+    # 10 rows of 8 nits: 10 bytes of signs; 4 bytes a row kept; and a quarter of the lists with 1,088 centroids.
+    assert bytes_read(Setting("signs", 1, 1, 0.0), 10, 8) == 10 + 40
+    assert bytes_read(Setting("nits", 1, 1, 0.0, 16, 16), 40, 8) == 1088 * 4 + 40
 
 
 def test_indexes_without_a_measurement(tmp_path: Path) -> None:

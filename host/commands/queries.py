@@ -1,0 +1,118 @@
+"""Queries as commands take them: words, a row, or a file of many."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.terminal import printable
+
+if TYPE_CHECKING:
+    from ninefold.host.index import Index, Query
+
+__all__ = ["QUERIES", "QUERY", "Asked", "asked"]
+
+#: Argument of a query: several words are one text, as most people type a question without quotes.
+QUERY = click.argument(
+    "query", nargs=-1, callback=lambda _context, _argument, words: " ".join(words) if words else None
+)
+QUERIES = click.option(
+    "--queries",
+    metavar="FILE",
+    help="Search for each line of FILE, or each row of a .npy file, in place of QUERY; - reads standard input.",
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries of one command.
+
+    Attributes
+    ----------
+    names : list of str
+        Each query as the user gave it; of a vector, its number in its file, from 0.
+    queries : list of str, int or float array of shape (D,)
+        The queries.
+    many : bool
+        Whether the user gave a file of any number of them.
+    """
+
+    names: list[str]
+    queries: list[Query]
+    many: bool = True
+
+
+def asked(index: Index, query: str | None, source: str | None) -> Asked:
+    """Return the queries that a command's argument and option mean to an index.
+
+    Parameters
+    ----------
+    index : Index
+        Index of texts, which takes texts; or of vectors, which takes row numbers and ``.npy`` files.
+    query : str, optional
+        The argument.
+    source : str, optional
+        File of queries, or ``-``.
+
+    Raises
+    ------
+    UsageError
+        Neither or both are given.
+    InputError
+        The file holds no queries, or none for this index.
+    """
+    if (query is None) == (source is None):
+        raise click.UsageError("give either QUERY or --queries")
+    if query is not None:
+        if not index.manifest.model and query.lower().endswith(".npy"):
+            return _vectors(index, query)
+        return Asked([query], [_query(index, query)], many=False)
+    source = str(source)
+    if source.lower().endswith(".npy"):
+        return _vectors(index, source)
+    lines = [line.strip() for line in _text(source).splitlines()]
+    names = [line for line in lines if line]
+    if not names:
+        raise InputError(f"{_called(source)} holds no queries, one a line")
+    return Asked(names, [_query(index, name) for name in names])
+
+
+def _query(index: Index, word: str) -> Query:
+    # Not isdigit(), which accepts superscripts. The index refuses a text, and its error names the valid queries.
+    return int(word) if not index.manifest.model and word.isdecimal() else word
+
+
+def _vectors(index: Index, source: str) -> Asked:
+    from ninefold.host.sources import vectors
+
+    if index.manifest.model:
+        raise InputError(f"{index.called} holds texts: its queries are lines of text, not vectors in {_called(source)}")
+    rows = vectors.load(source)
+    if rows.ndim == 1:
+        return Asked([source], [np.asarray(rows)], many=False)
+    if rows.ndim != 2 or not len(rows):
+        raise InputError(f"the queries in {_called(source)} must have shape (N, D), with N from 1, not {rows.shape}")
+    dimensions = index.manifest.dimensions
+    if rows.shape[1] != dimensions:
+        raise InputError(f"the queries have {rows.shape[1]} dimensions, the index {dimensions}")
+    checked = vectors.check_rows(rows, source)
+    return Asked([str(number) for number in range(len(rows))], [*checked], many=len(rows) > 1)
+
+
+def _text(source: str) -> str:
+    from ninefold.host.sources.decode import NotTextError, decoded
+
+    try:
+        return decoded(sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes())
+    except NotTextError as error:
+        raise InputError(f"{_called(source)} is {error}") from error
+
+
+def _called(source: str) -> str:
+    return "standard input" if source == "-" else printable(source)

@@ -1,0 +1,136 @@
+"""``ninefold core``: what a core is, and all checks of it in one table."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ninefold.hdl.commands.parameters import CoreCommand, NamesCommand
+from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
+
+if TYPE_CHECKING:
+    from ninefold.sim.own.check import Outcome
+
+__all__ = ["core"]
+
+_SEEDS = 2**32
+
+
+@click.group()
+def core() -> None:
+    """Describe a core, or run all checks on it."""
+
+
+@core.command(cls=CoreCommand)
+def info(core: str, parameters: dict[str, Any]) -> None:
+    """Print the ports, streams, parameters and parts of CORE."""
+    with step(f"reading {core}"):
+        lines = list(_described(core, parameters))
+    for line in lines:
+        click.echo(printable(line))
+
+
+@core.command(cls=NamesCommand)
+@click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus. Default: random.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per step.")
+@click.pass_context
+def check(ctx: click.Context, core: str, seed: int | None, as_json: bool) -> None:
+    """Simulate, prove, compare, mutate and synthesise CORE.
+
+    One table lists the results. Elaboration and testbench take the default parameters of the core, the other steps its
+    small ones. A step whose tool or part is missing is not run, and the table says why. A failure is explained after
+    the table, and its waveform is written to the current folder. The exit code is 1 if a step failed.
+    """
+    from ninefold.sim.own.check import check as run
+
+    chosen = secrets.randbelow(_SEEDS) if seed is None else seed
+    outcomes: list[Outcome] = []
+    with step(f"checking {core}"):
+        for outcome in run(core, chosen, Path.cwd()):
+            outcomes.append(outcome)
+            if as_json:
+                click.echo(_json(core, chosen, outcome))
+    failed = any(outcome.status == "FAILED" for outcome in outcomes)
+    if not as_json:
+        _print(core, outcomes)
+    if failed:
+        ctx.exit(1)
+
+
+def _print(core: str, outcomes: list[Outcome]) -> None:
+    table = Table(title=core, title_justify="left")
+    table.add_column("step", no_wrap=True)
+    table.add_column("seconds", justify="right")
+    table.add_column("result", no_wrap=True)
+    table.add_column("detail", overflow="fold")
+    for outcome in outcomes:
+        table.add_row(outcome.name, f"{outcome.seconds:.1f}", outcome.status, printable(outcome.detail))
+    Console(highlight=False, markup=False).print(table)
+    for outcome in outcomes:
+        for line in outcome.lines:
+            click.echo(printable(f"{outcome.name}: {line}"))
+
+
+def _json(core: str, seed: int, outcome: Outcome) -> str:
+    return json.dumps(
+        {
+            "core": core,
+            "seed": seed,
+            "step": outcome.name,
+            "status": outcome.status,
+            "detail": outcome.detail,
+            "seconds": round(outcome.seconds, 1),
+            "lines": outcome.lines,
+        }
+    )
+
+
+def _described(name: str, parameters: dict[str, Any]) -> Iterator[str]:
+    from ninefold.hdl.catalogue import find_core, make_core
+    from ninefold.hdl.core import PARTS
+    from ninefold.hdl.own.verilog import VerilogCore
+    from ninefold.sim.cores import has_part, is_free
+    from ninefold.sim.own.contract import contract_of
+
+    entry = find_core(name)
+    made = make_core(name, **parameters)
+    yield f"{entry.name}: {_kind(made)}"
+    yield f"parameters: {', '.join(f'{key}={value}' for key, value in parameters.items()) or 'none'}"
+    if isinstance(made, VerilogCore):
+        low = ", active low" if made.reset_low else ""
+        yield f"clock: {made.clock}"
+        yield f"reset: {made.reset}{low}" if made.reset else "reset: none"
+    contract = contract_of(name, parameters)
+    for channel in contract.channels:
+        kind = "input" if channel.stream.input else "output"
+        packets = ", packets" if channel.packets else ""
+        latency = contract.latency.get(channel.name)
+        late = "" if latency is None else f", latency {latency}"
+        yield f"{kind} {channel.name}: {'; '.join(map(str, channel.columns))}{packets}{late}"
+        if isinstance(made, VerilogCore):
+            yield f"  ports: {', '.join(map(str, made.found[channel.name].ports))}"
+    if isinstance(made, VerilogCore) and made.unused:
+        yield f"unused outputs: {', '.join(map(str, made.unused))}"
+    for part in PARTS:
+        if is_free(name, part):
+            yield f"{part}: from streams and golden"
+        elif part == "mutants" and is_free(name, "testbench"):
+            yield f"{part}: drawn from the netlist"
+        else:
+            yield f"{part}: {'its own' if has_part(name, part) else 'none'}"
+
+
+def _kind(made: Any) -> str:
+    from ninefold.hdl.own.verilog import VerilogCore
+
+    if isinstance(made, VerilogCore):
+        return f"Verilog module {made.module.name}"
+    return f"Amaranth component {type(made).__name__}"

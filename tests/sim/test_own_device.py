@@ -1,0 +1,147 @@
+"""A user's core from Python: whole arrays in and out of its verilated model, and all checks of it in one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ninefold.host import open_core
+from ninefold.host.cli import cli
+from ninefold.sim.own import check
+from ninefold.spec.errors import DeviceError, InputError
+from tests.sim.test_own import FIXTURES, changed
+
+DOT8 = FIXTURES / "dot8.py"
+
+
+def test_whole_arrays_go_in_and_out() -> None:
+    random = np.random.default_rng(5)
+    x, w = (random.integers(-128, 128, (20_000, 1), np.int8) for _ in range(2))
+    with open_core(DOT8, LANES=1) as core:
+        assert core.inputs == {"x": "x: int8 (n, 1)", "w": "w: int8 (n, 1)"}
+        assert core.outputs == {"sum": "sum: int32 of 19 bits (n,)"}
+        found = core(x=x, w=w)["sum"]
+        assert found.dtype == np.int32
+        assert np.array_equal(found, (x.astype(int) * w).sum(axis=1))
+        assert core(x=x[:0], w=w[:0])["sum"].shape == (0,)
+        for given, said in (
+            ({"x": x}, "dot8 takes x, w, not x"),
+            ({"x": x, "w": w[1:]}, r"w of the input a must have shape \(20000, 1\)"),
+            ({"x": x, "w": w.astype(int) + 300}, "w of the input a must be from -128 to 127, not"),
+        ):
+            with pytest.raises(InputError, match=said):
+                core(**given)
+
+
+def test_packets_go_in_and_out() -> None:
+    with open_core(FIXTURES / "crc16.py") as crc:
+        # The published check value of CRC-16/XMODEM.
+        assert crc(data=np.frombuffer(b"123456789", np.uint8))["crc"].tolist() == [0x31C3]
+        assert len(crc(data=np.zeros(6, int), last=[0, 1, 0, 1, 1, 1])["crc"]) == 4
+        with pytest.raises(InputError, match=r"last must have shape \(6,\), not \(2,\)"):
+            crc(data=np.zeros(6, int), last=[0, 1])
+    with open_core(FIXTURES / "axis_fifo.py", DEPTH_LOG2=2) as fifo:
+        answer = fifo(data=np.arange(100), last=np.arange(100) % 7 == 6)
+        assert np.array_equal(answer["data"], np.arange(100))
+        assert np.flatnonzero(answer["last"]).tolist() == list(range(6, 100, 7))
+
+
+def test_a_core_that_never_answers_is_an_error(tmp_path: Path) -> None:
+    core = changed(tmp_path, ("y_valid <= a_valid", "y_valid <= 0"))
+    with (
+        open_core(core, LANES=1) as dead,
+        pytest.raises(DeviceError, match=r"the core hung: .* beats: a 3 of 3, y 0 of 3"),
+    ):
+        dead(x=np.zeros((3, 1), int), w=np.zeros((3, 1), int))
+
+
+def test_a_core_that_takes_nothing_is_an_error(tmp_path: Path) -> None:
+    core = changed(tmp_path, ("assign a_ready = !y_valid || y_ready", "assign a_ready = 0"))
+    text = Path(core).read_text().partition("def golden")[0].replace(", latency=1", "")
+    Path(core).write_text(text)
+    with (
+        open_core(core, LANES=1) as dead,
+        pytest.raises(DeviceError, match="did not take 3 of 3 payloads of a for 4000"),
+    ):
+        dead(x=np.zeros((3, 1), int), w=np.zeros((3, 1), int))
+
+
+def test_a_device_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="device must be one of rtl, not 'gpu'"):
+        open_core(DOT8, device="gpu")
+    with pytest.raises(InputError, match="device must be rtl, which has no instances, not 'rtl:1'"):
+        open_core(DOT8, device="rtl:1")
+
+
+def test_info_lists_ports_streams_and_parts() -> None:
+    said = CliRunner().invoke(cli, ["core", "info", str(FIXTURES / "axis_fifo.py")]).stdout.splitlines()
+    assert said[:4] == [
+        "axis_fifo: Verilog module axis_fifo",
+        "parameters: DEPTH_LOG2=3",
+        "clock: input aclk",
+        "reset: input aresetn, active low",
+    ]
+    assert "input s_axis: data: uint8 (n,), packets" in said
+    assert "unused outputs: output m_axis_tkeep" in said
+    assert "proof: from streams and golden" in said
+    queue = CliRunner().invoke(cli, ["core", "info", "queue"]).stdout
+    assert "proof: its own" in queue
+
+
+def run_check(monkeypatch: pytest.MonkeyPatch, folder: Path, core: str, *steps: str) -> tuple[int, dict[str, Any]]:
+    """Run these steps of a check and return the exit code and the outcomes."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(check, "STEPS", {name: check.STEPS[name] for name in steps})
+    result = CliRunner().invoke(cli, ["core", "check", core, "--seed", "1", "--json"])
+    return result.exit_code, {one["step"]: one for one in map(json.loads, result.stdout.splitlines())}
+
+
+def test_all_checks_of_a_right_core_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_MUTANTS", 4)
+    steps = [name for name in check.STEPS if name != "synth ecp5"]  # nextpnr reads ECP5's large database
+    code, found = run_check(monkeypatch, tmp_path, str(FIXTURES / "axis_fifo.py"), *steps)
+    assert {name: one["status"] for name, one in found.items()} == dict.fromkeys(steps, "passed")
+    assert code == 0
+    assert " LUT4, " in found["synth ice40"]["detail"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_explains_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = changed(tmp_path, ("if (a_ready) y_sum", "y_sum"))
+    code, found = run_check(monkeypatch, tmp_path, core, "elaborate", "compare rtl", "prove")
+    assert code == 1
+    assert {name: one["status"] for name, one in found.items()} == {
+        "elaborate": "passed",
+        "compare rtl": "FAILED",
+        "prove": "FAILED",
+    }
+    assert "contract: " in found["prove"]["lines"][0]
+    assert " is right" in found["compare rtl"]["lines"][0]
+    assert (tmp_path / found["compare rtl"]["lines"][1].removeprefix("waveform: ")).exists()
+
+
+def test_a_check_of_a_core_without_golden_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = changed(tmp_path)
+    Path(core).write_text(Path(core).read_text().partition("def golden")[0])
+    code, found = run_check(monkeypatch, tmp_path, core, "elaborate", "sim", "prove", "mutate")
+    assert code == 0
+    assert {name: one["status"] for name, one in found.items()} == {
+        "elaborate": "passed",
+        "sim": "not run",
+        "prove": "not run",
+        "mutate": "not run",
+    }
+    assert "define the function golden in" in found["sim"]["detail"]
+
+
+def test_conform_runs_the_free_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["conform", str(FIXTURES / "crc16.py")])
+    assert result.exit_code == 0, result.output
+    assert "crc16  testbench: 4 tests, none wrong" in result.stdout
+    assert "crc16  proof: 2 tasks, none wrong" in result.stdout
