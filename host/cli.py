@@ -85,7 +85,7 @@ class Frame(click.Group):
             code = super().main(args, *rest, **extra)
             _flush()
         except click.Abort:
-            # Every command writes a temporary file and renames it, or keeps a journal.
+            # Every command writes a temporary file and renames it, or commits to a database.
             _say("interrupted: no file is half-written; finished embeddings and builds are kept for the next run")
             sys.exit(INTERRUPTED)
         except click.exceptions.NoArgsIsHelpError as error:
@@ -182,6 +182,11 @@ def _broken(name: str, reason: str) -> click.Command:
     help="Keep named indexes and the model in this folder [NINEFOLD_DATA; default: the user's data folder].",
 )
 @click.option(
+    "--embeddings-gib",
+    metavar="GIB",
+    help="Cache at most GIB of embeddings, the oldest out first; 0 caches none [NINEFOLD_EMBEDDINGS_GIB; default: 4].",
+)
+@click.option(
     "--log",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append log records to FILE, one JSON object per line [NINEFOLD_LOG].",
@@ -195,7 +200,14 @@ def _broken(name: str, reason: str) -> click.Command:
     envvar="NINEFOLD_QUIET",
 )
 @click.pass_context
-def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: Path | None, quiet: bool) -> None:
+def cli(
+    ctx: click.Context,
+    cache_dir: Path | None,
+    data_dir: Path | None,
+    embeddings_gib: str | None,
+    log: Path | None,
+    quiet: bool,
+) -> None:
     """Design, verify and run search accelerators, with bit-identical results on the CPU, in RTL and on boards."""
     # Set in the environment, so that processes started by a command use the same folders.
     for variable, option, folder in (
@@ -208,6 +220,8 @@ def cli(ctx: click.Context, cache_dir: Path | None, data_dir: Path | None, log: 
             os.environ[variable] = str(folder.expanduser().absolute())
         except RuntimeError as error:  # of an unknown user
             raise InputError(f"{option} must be a folder, not {folder} ({error})") from error
+    if embeddings_gib is not None:
+        os.environ["NINEFOLD_EMBEDDINGS_GIB"] = embeddings_gib
     if log is not None:
         ctx.with_resource(_logging_to(log))
     if not quiet:

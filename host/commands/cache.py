@@ -1,6 +1,8 @@
 """``ninefold cache``: print or clear the cache folder."""
 
+import contextlib
 import re
+import secrets
 import shutil
 import sys
 from pathlib import Path
@@ -59,7 +61,11 @@ def clear() -> None:
 
 def _remove(entry: Path) -> None:
     if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
+        # Its name goes first, so that other processes find a whole entry or none.
+        aside = entry.with_name(f".{entry.name.lstrip('.')[:64]}-{secrets.token_hex(4)}")
+        entry.rename(aside)
+        with contextlib.suppress(FileNotFoundError):  # a process that builds the entry again removes it too
+            shutil.rmtree(aside)
     else:
         entry.unlink()
 

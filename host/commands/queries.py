@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
@@ -89,6 +88,8 @@ def _query(index: Index, word: str) -> Query:
 
 
 def _vectors(index: Index, source: str) -> Asked:
+    import numpy as np
+
     from ninefold.host.sources import vectors
 
     if index.manifest.model:

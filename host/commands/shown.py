@@ -60,8 +60,12 @@ def details(hits: Hits) -> str:
     result = hits.result
     parts = [f"{result.answered_by} by path {result.path}: {result.why}"]
     if hits.embed_seconds:
-        by = f" by {hits.embedded.answered_by}" if hits.embedded is not None else ""
-        parts.append(f"query embedded{by} in {duration(hits.embed_seconds)}, including the start of the model")
+        embedded = hits.embedded
+        if embedded is not None and embedded.path:
+            took = f"{embedded.answered_by} in {duration(hits.embed_seconds)}"
+            parts.append(f"query embedded by {took}, including the start of the model")
+        else:
+            parts.append(f"embedding of the query taken from the cache in {duration(hits.embed_seconds)}")
     if times := timing(result):
         parts.append(times if "cycles" in result.metrics else f"searched in {times}")
     if "refine_seconds" in result.metrics:

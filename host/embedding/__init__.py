@@ -1,7 +1,7 @@
 """Embedding of sentences as vectors."""
 
+from .cache import EmbeddingCache
 from .embedder import Embedder
-from .journal import Journal
 from .model import Model, fetch_model, find_model
 
-__all__ = ["Embedder", "Journal", "Model", "fetch_model", "find_model"]
+__all__ = ["Embedder", "EmbeddingCache", "Model", "fetch_model", "find_model"]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from ninefold.spec.errors import DamagedDataError, InputError
 
 from .batches import Batch, batches, infer
+from .cache import EmbeddingCache
 from .graph import DIMENSIONS, compiled, needed
-from .journal import Journal
 from .model import Model, find_model
 
 __all__ = ["Embedder"]
@@ -62,81 +62,62 @@ class Embedder:
         self.model.check()
         self.threads = threads
 
-    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
+    def embed(
+        self, texts: Sequence[str], progress: Progress | None = None, cache: EmbeddingCache | None = None
+    ) -> npt.NDArray[np.float32]:
         """Return the unit vectors of `texts`, float32 (len(texts), 384).
+
+        Equal texts are embedded once. With a cache, only texts that it lacks are embedded, and each finished batch is
+        kept in it, so that Ctrl-C, SIGKILL or a full disk loses at most the batches in flight.
 
         Parameters
         ----------
         texts : sequence of str
             Texts, none of them empty. Each is truncated to 256 tokens.
         progress : callable, optional
-            Called as ``progress(done, total)``, in texts, first with 0 done and then after each batch. Batches run in
-            random order of length, so the rate so far is a fair estimate for the rest.
+            Called as ``progress(done, total)``, in texts, first with the number that the cache holds, then after each
+            batch. Batches run in random order of length, so the rate so far is a fair estimate for the rest.
+        cache : EmbeddingCache, optional
+            Cache to read and to fill.
 
         Raises
         ------
         InputError
             For a text that is empty or not a string of Unicode characters; names its position.
+        UnwritableError
+            If the cache cannot be written.
         """
         _check(texts)
+        rows_of: dict[str, list[int]] = {}
+        for row, text in enumerate(texts):
+            rows_of.setdefault(text, []).append(row)
+        keys = {text: self.key(text) for text in rows_of} if cache is not None else {}
+        known = cache.get(list(keys.values())) if cache is not None else {}
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        missing: list[str] = []
         done = 0
+        for text, rows in rows_of.items():
+            vector = known.get(keys[text]) if known else None
+            if vector is None:
+                missing.append(text)
+            else:
+                vectors[rows] = vector
+                done += len(rows)
         if progress:
             progress(done, len(texts))
-        for rows, values in self._run(texts):
-            vectors[rows] = values
-            done += len(rows)
+        for batch, values in self._run(missing):
+            for at, vector in zip(batch, values, strict=True):
+                vectors[rows_of[missing[at]]] = vector
+                done += len(rows_of[missing[at]])
+            if cache is not None:
+                cache.put([keys[missing[at]] for at in batch], values)
             if progress:
                 progress(done, len(texts))
         return vectors
 
-    def embed_to(self, path: Path, texts: Sequence[str], progress: Progress | None = None) -> npt.NDArray[np.float32]:
-        """Embed texts as `embed` does, keeping finished batches in the journal `path` and reusing those it holds.
-
-        An interruption by Ctrl-C, SIGKILL or a full disk loses at most the batches in flight. The next call with the
-        same journal embeds only the missing texts. Equal texts are embedded once. The caller may keep the journal, to
-        reuse it for changed texts, or delete it.
-
-        Parameters
-        ----------
-        path : Path
-            File of the journal.
-        texts, progress
-            As in `embed`; the first call of `progress` counts reused embeddings as done.
-
-        Raises
-        ------
-        InputError
-            As in `embed`.
-        DamagedDataError
-            If `path` is not a journal.
-        UnavailableError
-            If the journal is in use by another process, or the disk is full.
-        """
-        _check(texts)
-        keys = [self.key(text) for text in texts]
-        with Journal(path) as journal:
-            copies: dict[bytes, int] = {}
-            missing: dict[bytes, str] = {}
-            for key, text in zip(keys, texts, strict=True):
-                if key not in journal:
-                    copies[key] = copies.get(key, 0) + 1
-                    missing[key] = text
-            done = len(texts) - sum(copies.values())
-            if progress:
-                progress(done, len(texts))
-            names = list(missing)
-            for rows, values in self._run(list(missing.values())):
-                batch = [names[row] for row in rows]
-                journal.append(batch, values)
-                done += sum(copies[key] for key in batch)
-                if progress:
-                    progress(done, len(texts))
-            return journal.vectors(keys)
-
     def key(self, text: str) -> bytes:
-        """Return the journal's key of a text: SHA-256 of model and text, 32 bytes."""
-        return hashlib.sha256(self._key_start + text.encode()).digest()
+        """Return the key of a text in an `EmbeddingCache`: digest of the model, then SHA-256 of the text; 64 bytes."""
+        return self._model_digest + hashlib.sha256(text.encode()).digest()
 
     def tokenise(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Return the token ids of each text, truncated, with the special tokens at both ends."""
@@ -156,8 +137,8 @@ class Embedder:
         return _padded(self.tokenise(texts))
 
     @cached_property
-    def _key_start(self) -> bytes:
-        return f"ninefold embedding 1 {self.model.digest} ".encode()
+    def _model_digest(self) -> bytes:
+        return bytes.fromhex(self.model.digest)
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -1,18 +1,20 @@
-"""Embeddings for an index, with one embedder per process and one journal per source."""
+"""Embeddings for an index, with one embedder per process and one cache for all indexes."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.embedding import Embedder
+from ninefold.host.embedding import Embedder, EmbeddingCache
 from ninefold.host.scheduler import Scheduler
-from ninefold.spec.cache import cache_folder, digest_of
 from ninefold.spec.data import Result
+from ninefold.spec.errors import UnwritableError
 
-__all__ = ["embed_query", "embed_source", "embedder", "journal_of"]
+__all__ = ["embed_query", "embed_source", "embedder"]
+
+_LOG = logging.getLogger("ninefold.embedding")
 
 
 @cache
@@ -21,32 +23,35 @@ def embedder() -> Embedder:
     return Embedder()
 
 
-def journal_of(source: str, column: str | None) -> Path:
-    """Return the path of the journal that keeps a source's embeddings, for continuing and for indexing it again."""
-    name = source if source == "stdlib" else str(Path(source).resolve())
-    return cache_folder() / "embeddings" / f"{digest_of(name, column)}.journal"
-
-
 def embed_query(text: str, scheduler: Scheduler) -> Result:
-    """Embed a text as a task; its result holds ``vectors`` of shape (1, 384).
+    """Return the embedding of a text from the cache, or embed it as a task; the result holds ``vectors`` (1, 384).
 
-    The CPU embeds it, as it embedded the entries, and no other device is probed unless it fails.
+    The CPU embeds it, as it embedded the entries, and no other device is probed unless it fails. A cache that cannot be
+    used costs a search only time, and is reported in the log.
     """
+    key = embedder().key(text)
+    try:
+        with EmbeddingCache() as kept:
+            if (vector := kept.get([key]).get(key)) is not None:
+                return Result({"vectors": vector[np.newaxis]}, answered_by="the cache", why="embedded before")
+    except UnwritableError as error:
+        _LOG.warning("a cache of embeddings was not read", extra={"reason": str(error)})
     tokens, mask = embedder().arguments([text])
-    return scheduler.run("embed", tokens, mask, device="cpu")
+    result = scheduler.run("embed", tokens, mask, device="cpu")
+    try:
+        with EmbeddingCache() as kept:
+            kept.put([key], np.asarray(result.values["vectors"], np.float32))
+    except UnwritableError as error:
+        _LOG.warning("an embedding was not cached", extra={"reason": str(error)})
+    return result
 
 
-def embed_source(
-    texts: Sequence[str], source: str, column: str | None, progress: Callable[[int, int], None]
-) -> npt.NDArray[np.float32]:
-    """Embed the texts of a source, continuing after the last embedding of an interrupted call.
+def embed_source(texts: Sequence[str], progress: Callable[[int, int], None]) -> npt.NDArray[np.float32]:
+    """Embed the texts of a source that the cache lacks, and keep them in it as each batch is finished.
 
     Parameters
     ----------
     texts : sequence of str
-    source : str
-    column : str or None
-        Identify the journal, together with `source`.
     progress : callable
         ``progress(done, total)``.
 
@@ -54,5 +59,11 @@ def embed_source(
     -------
     float32 array of shape (len(texts), 384)
         Vectors of unit length.
+
+    Raises
+    ------
+    UnwritableError
+        If the cache cannot be written.
     """
-    return embedder().embed_to(journal_of(source, column), texts, progress)
+    with EmbeddingCache() as kept:
+        return embedder().embed(texts, progress, kept)

@@ -127,7 +127,7 @@ def build(
         clock.lap("read")
         sentences = [entry.sentence for entry in entries]
         with step(f"embedding {source}", len(sentences)) as embedding:
-            rows = embed_source(sentences, source, column, embedding.at)
+            rows = embed_source(sentences, embedding.at)
             model = embedder().model.digest
         clock.lap("embed")
     with Scheduler() as scheduler:

@@ -20,7 +20,11 @@ def test_nothing_to_clear(ninefold: Run, folders: Path) -> None:
 
 
 def test_clear_says_what_and_how_much(ninefold: Run, folders: Path) -> None:
-    for name in (f"verilated/{DIGEST}/lib.so", f"verilated/.{DIGEST}-abc/part.o", f"embeddings/{DIGEST}.journal"):
+    for name in (
+        f"verilated/{DIGEST}/lib.so",
+        f"verilated/.{DIGEST}-abc/part.o",
+        f"embeddings/{DIGEST}/embeddings.sqlite",
+    ):
         (folders / "cache" / name).parent.mkdir(parents=True, exist_ok=True)
         (folders / "cache" / name).write_bytes(bytes(600_000))
     (folders / "cache" / "verilated" / f".{DIGEST}.lock").touch()

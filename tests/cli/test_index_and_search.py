@@ -36,7 +36,10 @@ def test_texts(ninefold: Run, notes: Path) -> None:
     assert "Bread" in first
     assert "Knead the dough" in first
     assert last == "answered by cpu; score: dot product of the nits"
-    explained = " ".join(ninefold("search", "notes", "how to bake", "--rerank", "2", "--explain").stdout.split())
+    explain = ["--rerank", "2", "--explain"]
+    again = " ".join(ninefold("search", "notes", "how to bake", *explain).stdout.split())
+    assert re.search(r"; embedding of the query taken from the cache in \S+ [mu]?s; searched in ", again)
+    explained = " ".join(ninefold("search", "notes", "how to bake a loaf", *explain).stdout.split())
     assert "answered by cpu; score: dot product of the float vectors cpu by path numpy: " in explained
     assert re.search(
         r"; query embedded by cpu in \S+ m?s, including the start of the model; searched in \S+ [mu]?s; ", explained
