@@ -75,6 +75,7 @@ def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
                 "id": hit.entry.id,
                 "title": hit.entry.title,
                 "text": hit.entry.text,
+                "fields": dict(hit.entry.fields),
             }
             for rank, hit in enumerate(hits, 1)
         ],

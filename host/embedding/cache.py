@@ -202,7 +202,7 @@ class EmbeddingCache:
             except sqlite3.Error as error:
                 if _primary(error) in _SOUND:
                     raise
-                _LOG.warning("a damaged cache of embeddings is begun anew", extra={"reason": str(error)})
+                _LOG.warning("a damaged cache of embeddings was replaced", extra={"reason": str(error)})
                 self._discard()
                 return action(self._connected())
         except sqlite3.Error as error:

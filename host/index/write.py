@@ -268,7 +268,8 @@ def _write_texts(folder: Path, entries: Sequence[Entry]) -> None:
     offsets = np.zeros(len(entries) + 1, np.int64)
     with (folder / TEXTS).open("wb") as file:
         for row, entry in enumerate(entries):
-            record = {"id": entry.id, "title": entry.title, "text": entry.text}
+            record: dict[str, Any] = {"id": entry.id, "title": entry.title, "text": entry.text}
+            record |= {"fields": entry.fields} if entry.fields else {}
             file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
             offsets[row + 1] = file.tell()
     with (folder / OFFSETS).open("wb") as file:

@@ -1,16 +1,20 @@
 """Entries of a source, and an account of the skipped ones."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
 
+from .declared import DeclaredField
+
 __all__ = ["LONGEST", "Entry", "Kind", "Skipped"]
 
-#: Length of the longest id, title or text, in characters. The model reads about a thousand characters of a text; longer
-#: ones than this limit are other data, or several entries run together.
+#: Length of the longest id, title or text in characters, and of the JSON of all other fields in bytes. The model reads
+#: about a thousand characters of a text; longer ones than this limit are other data, or several entries run together.
 LONGEST = 1 << 20
 #: Number of skipped entries that are named.
 _NAMED = 5
@@ -30,11 +34,14 @@ class Entry:
         Heading; may be empty.
     text : str
         Body.
+    fields : mapping of str to value
+        All other fields of the record, each a JSON value without NaN and infinities. Empty for prose.
     """
 
     id: str
     title: str
     text: str
+    fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def sentence(self) -> str:
@@ -50,6 +57,8 @@ class Skipped:
     ----------
     strict : bool
         Raise an error for the first one instead.
+    declared : tuple of DeclaredField
+        Fields with one type each. Values are converted to it, and entries with other values are skipped.
     count : int
         Number of entries, files and linked folders that were skipped.
     reasons : Counter of str
@@ -62,20 +71,18 @@ class Skipped:
         Number of files below a folder that are neither text nor Markdown; never refused.
     hidden : int
         Number of files and folders whose name begins with a dot; never refused.
-    fields : dict
-        Names of columns or fields that an index does not keep, in order of appearance, as keys.
     notes : list of str
         Further choices that the user should know about, printable.
     """
 
     strict: bool = False
+    declared: tuple[DeclaredField, ...] = ()
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     named: list[str] = field(default_factory=list)
     further: list[str] = field(default_factory=list)
     others: int = 0
     hidden: int = 0
-    fields: dict[str, None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _given: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -115,9 +122,14 @@ class Skipped:
             Place where it was read, if the id does not state it.
         """
         where = where or entry.id
-        entry = Entry(entry.id, entry.title.strip(), entry.text.strip())
+        entry = Entry(entry.id, entry.title.strip(), entry.text.strip(), entry.fields)
         if why := _unusable(entry):
             self.add(where, why)
+            return None
+        try:
+            entry = replace(entry, fields=_declared(entry.fields, self.declared))
+        except InputError as error:
+            self.add(where, str(error), "field of another type")
             return None
         if (before := self._given.get(entry.id)) is not None:
             self.add(before, f"its id {entry.id!r} is given again at {where}", "id given again")
@@ -131,10 +143,6 @@ class Skipped:
         if self.count > len(named):
             reasons = [f"{printable(reason)} ({count})" for reason, count in self.reasons.most_common(_LISTED)]
             yield f"and {self.count - len(named)} more; in all: {', '.join(reasons)}"
-        if self.fields:
-            fields = [printable(repr(name)) for name in list(self.fields)[:_LISTED]]
-            more = f" and {len(self.fields) - _LISTED} more" if len(self.fields) > _LISTED else ""
-            yield f"fields that an index does not keep: {', '.join(fields)}{more}"
         yield from self.notes
 
 
@@ -153,7 +161,28 @@ def _unusable(entry: Entry) -> str:
             value.encode()
         except UnicodeEncodeError:
             return f"{of}is not UTF-8" if of else "not UTF-8"
+    return _unusable_fields(entry.fields) if entry.fields else ""
+
+
+def _unusable_fields(fields: Mapping[str, Any]) -> str:
+    """Return the reason for which metadata cannot be kept, or an empty string."""
+    try:
+        if len(json.dumps(fields, ensure_ascii=False).encode()) > LONGEST:
+            return f"its fields are longer than {LONGEST:,} bytes of JSON"
+    except UnicodeEncodeError:
+        return "one of its fields is not UTF-8"
+    except RecursionError:
+        return "its fields are nested too deeply"
     return ""
+
+
+def _declared(fields: Mapping[str, Any], declared: tuple[DeclaredField, ...]) -> dict[str, Any]:
+    """Return the fields with the declared ones in their types, and without those that are missing."""
+    found = dict(fields)
+    for one in declared:
+        if (value := one.value(found.pop(one.name, None))) is not None:
+            found[one.name] = value
+    return found
 
 
 @dataclass(frozen=True)

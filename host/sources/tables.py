@@ -1,6 +1,7 @@
 """JSON lines and CSV, with one entry per record and its text in a named column."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,7 @@ def _read_json_lines(source: str, column: str | None, skipped: Skipped) -> Itera
             continue
         try:
             line.encode()
-            record = json.loads(line, object_pairs_hook=_once)
+            record = json.loads(line, object_pairs_hook=_once, parse_constant=_null, parse_float=_finite)
         except UnicodeEncodeError:
             skipped.add(where, "not UTF-8")
             continue
@@ -84,6 +85,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _null(_name: str) -> None:
+    """Return null for NaN and Infinity, which some programs write in place of a missing number."""
+
+
+def _finite(digits: str) -> float | None:
+    """Return a number, or null for one that is too large, such as 1e999."""
+    return number if math.isfinite(number := float(digits)) else None
+
+
 def _repeated(names: Any) -> str:
     return str(Counter(names).most_common(1)[0][0])
 
@@ -109,9 +119,10 @@ def _entry(record: dict[str, Any], column: str, where: str, skipped: Skipped) ->
             skipped.add(where, f"its {name} must be a string or an integer, not {shown}", f"{name} of another type")
             return None
         words[name] = "" if value is None else str(value)
-    skipped.fields.update(dict.fromkeys(name for name in record if name not in (_ID, _TITLE, column)))
     title = words[_TITLE] if column != _TITLE else ""
-    return skipped.accept(Entry(words[_ID] if words[_ID].strip() else where, title, record[column]), where)
+    # A column without a name, such as the row numbers of a data frame, could not be asked for.
+    fields = {name: value for name, value in record.items() if name not in (_ID, _TITLE, column) and name.strip()}
+    return skipped.accept(Entry(words[_ID] if words[_ID].strip() else where, title, record[column], fields), where)
 
 
 def _read_csv(source: str, column: str | None, skipped: Skipped) -> Iterator[Entry]:

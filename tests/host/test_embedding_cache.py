@@ -163,7 +163,7 @@ def test_a_foreign_file_is_replaced_and_a_reader_of_it_goes_on(tmp_path: Path, j
     ]
 
 
-def test_a_cache_that_is_cleared_meanwhile_is_begun_anew(tmp_path: Path) -> None:
+def test_a_cache_that_is_cleared_meanwhile_is_created_again(tmp_path: Path) -> None:
     import shutil
 
     with cache_in(tmp_path) as cache:

@@ -201,7 +201,7 @@ def test_csv(tmp_path: Path) -> None:
     found, skipped = entries(path, "note")
     assert found == [Entry("7", "T", "a, b\nc"), Entry(f"{path}:4", "", "d")]
     assert skipped.named == [f"{path}:5: 2 cells, but the header has 3", f"{path}:6: not UTF-8", f"{path}:7: empty"]
-    assert entries(path, "title")[0][0] == Entry("7", "", "T")
+    assert entries(path, "title")[0][0] == Entry("7", "", "T", {"note": "a, b\nc"})
     with pytest.raises(InputError, match=r": --column must be one of id, title, note, not 'text'$"):
         entries(path)
     (tmp_path / "a.tsv").write_text("text\tx\nhello\t1\n")

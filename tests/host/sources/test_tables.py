@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.host.sources import Entry, Skipped, read
+from ninefold.host.sources import DeclaredField, Entry, Skipped, read
 from ninefold.host.sources.delimited import records
 from ninefold.spec.errors import InputError
 
@@ -126,11 +127,12 @@ def test_records_that_are_skipped(tmp_path: Path, line: str, why: str) -> None:
 
 
 def test_bytes_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
-    found, skipped = entries(tmp_path, "a.csv", b"id,text,x\ncaf\xe9,a,1\n2,caf\xe9,1\n3,tea,\xe9\n\0,b,1\n")
-    assert [entry.id for entry in found] == ["3"]
+    found, skipped = entries(tmp_path, "a.csv", b"id,text,x\ncaf\xe9,a,1\n2,caf\xe9,1\n3,tea,\xe9\n4,d,1\n\0,b,1\n")
+    assert [entry.id for entry in found] == ["4"]
     assert [said.rpartition(": ")[2] for said in skipped.named] == [
         "its id is not UTF-8",
         "not UTF-8",
+        "one of its fields is not UTF-8",
         "its id holds a NUL character",
     ]
 
@@ -150,9 +152,48 @@ def test_an_id_that_is_blank_is_none(tmp_path: Path) -> None:
     assert [entry.id for entry in found] == [f"{tmp_path / 'a.csv'}:2", f"{tmp_path / 'a.csv'}:3", "0"]
 
 
-def test_fields_that_are_not_kept_are_named_once(tmp_path: Path) -> None:
-    _, skipped = entries(tmp_path, "a.csv", "id,text,lang,\x1byear\n1,a,de,1\n2,b,en,2\n", strict=True)
-    assert list(skipped.lines()) == [r"fields that an index does not keep: 'lang', '\x1byear'"]
+def test_all_other_columns_are_kept_as_strings(tmp_path: Path) -> None:
+    found, skipped = entries(
+        tmp_path, "a.csv", ",id,title,text,lang,\x1byear\n0,1,t,a,de,2020\n1,2,,b,,\n", strict=True
+    )
+    assert [entry.fields for entry in found] == [{"lang": "de", "\x1byear": "2020"}, {"lang": "", "\x1byear": ""}]
+    assert list(skipped.lines()) == []
+
+
+def test_all_other_fields_are_kept_with_their_types(tmp_path: Path) -> None:
+    record = '{"id": 1, "text": "a", "n": 3, "f": 1.5, "b": true, "tags": ["x", 2], "o": {"p": null}, "nothing": null'
+    found, _ = entries(tmp_path, "a.jsonl", record + ', "nan": NaN, "inf": -Infinity, "large": 1e999}\n')
+    kept = {"n": 3, "f": 1.5, "b": True, "tags": ["x", 2], "o": {"p": None}, "nothing": None}
+    assert found == [Entry("1", "", "a", kept | {"nan": None, "inf": None, "large": None})]
+    assert json.loads(json.dumps(found[0].fields, allow_nan=False)) == found[0].fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ('"x": "\\ud800"', "one of its fields is not UTF-8"),
+        ('"\\ud800": 1', "one of its fields is not UTF-8"),
+        (f'"x": "{"y" * (1 << 20)}"', "its fields are longer than 1,048,576 bytes of JSON"),
+    ],
+)
+def test_fields_that_cannot_be_kept_cost_their_record(tmp_path: Path, fields: str, why: str) -> None:
+    found, skipped = entries(tmp_path, "a.jsonl", f'{{"text": "a", {fields}}}\n{{"text": "b", "x": 1}}\n')
+    assert [entry.text for entry in found] == ["b"]
+    assert skipped.named == [f"{tmp_path / 'a.jsonl'}:1: {why}"]
+
+
+def test_a_declared_field_has_its_type_or_the_record_is_skipped(tmp_path: Path) -> None:
+    path, skipped = tmp_path / "a.csv", Skipped(declared=(DeclaredField("year", "int"), DeclaredField("new", "bool")))
+    path.write_text("id,text,year,new\n1,a,2020,True\n2,b,,\n3,c,MMXX,no\n3,d,2021,false\n4,e,1999,no\n")
+    found = {entry.id: entry.fields for entry in read(str(path), None, skipped)}
+    assert found == {"1": {"year": 2020, "new": True}, "2": {}, "3": {"year": 2021, "new": False}}
+    assert skipped.named == [
+        f"{path}:4: its field 'year' must be an integer of 64 bits, not 'MMXX'",
+        f"{path}:6: its field 'new' must be true or false, not 'no'",
+    ]
+    skipped = Skipped(strict=True, declared=(DeclaredField("year", "int"),))
+    with pytest.raises(InputError, match=r":4: its field 'year' must be an integer of 64 bits, not 'MMXX'$"):
+        read(str(path), None, skipped)
 
 
 def test_every_reason_is_named_and_counted(tmp_path: Path) -> None:
