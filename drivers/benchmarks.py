@@ -1,4 +1,4 @@
-"""Benchmark of the link: payload share of the bytes to a board, and cycles between queries.
+"""Benchmark of the link: its codec, payload share of the bytes to a board, and cycles between queries.
 
 Run with ``ninefold bench link``. The default is a virtual board; ``--device board:NAME`` chooses another.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 from ninefold.drivers.bench import Measured, measure
 from ninefold.drivers.boards import open_board, url_of
+from ninefold.drivers.codec_benchmark import measure_codec
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
 from ninefold.spec.errors import DeviceError
 
@@ -27,9 +28,9 @@ _K: Final = 8
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Send the same queries to each board three times."""
+    """Measure the codec, and send the same queries to each board three times."""
     default, queries = _BOARDS[request.size]
-    figures = []
+    figures = measure_codec(request)
     for name in request.of_backend("board") or (default,):
         # The digest of the expected bitstream may follow, as in any device name.
         bare, _, digest = name.partition("#")
@@ -81,6 +82,12 @@ def _figures(name: str, measured: list[Measured]) -> list[Figure]:
             "1/s",
             detail="a virtual board is simulated",
         ),
+        timed(
+            "payload by this computer's clock",
+            [one.query_bytes / one.search_s / 1e3 for one in measured],
+            "kB/s",
+            detail="a virtual board is simulated",
+        ),
     ]
 
 
@@ -88,5 +95,5 @@ def _check() -> object:
     return url_of(_BOARDS["tiny"][0])
 
 
-#: Suite that measures real and virtual boards.
+#: Suite that measures the codec, and real or virtual boards.
 link = Benchmark(_measure, _check, ("board",))

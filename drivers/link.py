@@ -6,9 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from ninefold.drivers.protocol import Damage, Decoder, ProtocolError, Refusal, encode, replies
+from ninefold.drivers.protocol import Damage, Decoder, ProtocolError, Refusal, encode_all, replies
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
 from ninefold.spec.link import DELIMITER, EPOCH_MAX, ERROR, REPLY, WINDOW_MAX, Frame, Kind
 from ninefold.spec.protocols import Transport
@@ -240,8 +241,8 @@ class Link:
         pending: deque[_Pending] = deque()
         more = True
         while True:
-            while more and len(pending) < self._window:
-                more = self._send(waiting, pending)
+            if more:
+                more = self._fill(waiting, pending)
             if not pending:
                 return
             self._await(pending)
@@ -252,18 +253,22 @@ class Link:
         """Close the byte stream."""
         self._transport.close()
 
-    def _send(self, waiting: Iterator[Request[Any]], pending: deque[_Pending]) -> bool:
-        request = next(waiting, None)
-        if request is None:
-            return False
-        epoch = self._epoch if request.kind in _OF_EPOCH else 0
-        data = encode(Frame(request.kind, self._sequence, 0, epoch, request.payload))
-        self._sendings += 1
-        pending.append(_Pending(request, self._sequence, data, self._sendings, self._sendings, self._clock()))
-        self._sequence = (self._sequence + 1) % 256
-        self.statistics.requests += 1
-        self._write(data)
-        return True
+    def _fill(self, waiting: Iterator[Request[Any]], pending: deque[_Pending]) -> bool:
+        """Send requests until the window is full; return False if there are no more."""
+        free = self._window - len(pending)
+        requests = list(islice(waiting, free))
+        sequences = [(self._sequence + number) % 256 for number in range(len(requests))]
+        frames = [
+            Frame(request.kind, sequence, 0, self._epoch if request.kind in _OF_EPOCH else 0, request.payload)
+            for request, sequence in zip(requests, sequences, strict=True)
+        ]
+        for request, sequence, data in zip(requests, sequences, encode_all(frames), strict=True):
+            self._sendings += 1
+            pending.append(_Pending(request, sequence, data, self._sendings, self._sendings, self._clock()))
+            self._sequence = (sequence + 1) % 256
+            self.statistics.requests += 1
+            self._write(data)
+        return len(requests) == free
 
     def _repeat(self, one: _Pending) -> None:
         if one.tries >= self.tries:

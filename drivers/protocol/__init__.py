@@ -3,7 +3,7 @@
 from ninefold.drivers.protocol.cobs import decode as cobs_decode
 from ninefold.drivers.protocol.cobs import encode as cobs_encode
 from ninefold.drivers.protocol.errors import ProtocolError
-from ninefold.drivers.protocol.frames import Damage, Decoder, encode
+from ninefold.drivers.protocol.frames import Damage, Decoder, encode, encode_all
 from ninefold.drivers.protocol.replies import Identity, QueryReply, Refusal, Statistics
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "cobs_decode",
     "cobs_encode",
     "encode",
+    "encode_all",
 ]

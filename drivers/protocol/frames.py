@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ninefold.drivers.protocol import cobs
@@ -11,7 +12,7 @@ from ninefold.drivers.protocol.errors import ProtocolError
 from ninefold.spec.errors import InputError
 from ninefold.spec.link import BODY_MAX, BODY_MIN, CRC_BYTES, DELIMITER, ENCODED_MAX, HEADER_BYTES, PAYLOAD_MAX, Frame
 
-__all__ = ["Damage", "Decoder", "decode_body", "encode"]
+__all__ = ["Damage", "Decoder", "encode", "encode_all"]
 
 _CRC = struct.Struct("<I")
 _END = bytes([DELIMITER])
@@ -41,26 +42,28 @@ def encode(frame: Frame) -> bytes:
     InputError
         A header field is outside 0 to 255, or the payload is too long.
     """
+    return encode_all([frame])[0]
+
+
+def encode_all(frames: Iterable[Frame]) -> list[bytes]:
+    """Return the bytes of each frame, as `encode` does; a window of frames at once is faster."""
+    return [encoded + _END for encoded in cobs.encode_all([_body(frame) for frame in frames])]
+
+
+def _body(frame: Frame) -> bytes:
     for name in ("kind", "sequence", "priority", "epoch"):
         if not 0 <= getattr(frame, name) <= 255:
             raise InputError(f"{name} must be 0 to 255, not {getattr(frame, name)}")
     if len(frame.payload) > PAYLOAD_MAX:
         raise InputError(f"a payload must have at most {PAYLOAD_MAX} bytes, not {len(frame.payload)}")
     body = bytes((frame.kind, frame.sequence, frame.priority, frame.epoch)) + frame.payload
-    return cobs.encode(body + _CRC.pack(zlib.crc32(body))) + _END
+    return body + _CRC.pack(zlib.crc32(body))
 
 
-def decode_body(encoded: bytes) -> Frame:
-    """Decode the bytes between two delimiters.
-
-    Raises
-    ------
-    ProtocolError
-        The frame is damaged; the message describes the fault.
-    """
-    if len(encoded) > ENCODED_MAX:
-        raise ProtocolError(f"{len(encoded)} bytes where a frame has at most {ENCODED_MAX}")
-    body = cobs.decode(encoded)
+def _frame(body: bytes | ProtocolError) -> Frame:
+    """Return the frame of a decoded body, or raise the reason why there is none."""
+    if isinstance(body, ProtocolError):
+        raise body
     if not BODY_MIN <= len(body) <= BODY_MAX:
         raise ProtocolError(f"a body of {len(body)} bytes where {BODY_MIN} to {BODY_MAX} are allowed")
     (expected,) = _CRC.unpack_from(body, len(body) - CRC_BYTES)
@@ -89,27 +92,28 @@ class Decoder:
     def feed(self, data: bytes) -> list[Frame | Damage]:
         """Return the frames, valid or damaged, that end within `data`; never raise."""
         *ended, rest = bytes(data).split(_END)
-        found: list[Frame | Damage] = []
+        found: list[tuple[bytes, int]] = []
         for piece in ended:
             self._keep(piece)
             if self._held:
-                found.append(self._finish())
+                found.append((bytes(self._held), len(self._held) + self._excess))
+            self._held.clear()
+            self._excess = 0
         self._keep(rest)
-        return found
+        # A frame that is too long is not decoded.
+        bodies = iter(cobs.decode_all([encoded for encoded, size in found if size <= ENCODED_MAX]))
+        return [_decoded(next(bodies) if size <= ENCODED_MAX else None, size) for _, size in found]
 
     def _keep(self, piece: bytes) -> None:
         room = ENCODED_MAX - len(self._held)
         self._held += piece[:room]
         self._excess += max(0, len(piece) - room)
 
-    def _finish(self) -> Frame | Damage:
-        encoded, excess = bytes(self._held), self._excess
-        self._held.clear()
-        self._excess = 0
-        size = len(encoded) + excess
-        if excess:
-            return Damage(f"{size} bytes where a frame has at most {ENCODED_MAX}", size)
-        try:
-            return decode_body(encoded)
-        except ProtocolError as error:
-            return Damage(str(error), size)
+
+def _decoded(body: bytes | ProtocolError | None, size: int) -> Frame | Damage:
+    if body is None:
+        return Damage(f"{size} bytes where a frame has at most {ENCODED_MAX}", size)
+    try:
+        return _frame(body)
+    except ProtocolError as error:
+        return Damage(str(error), size)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from ninefold.drivers import benchmarks
+from ninefold.drivers import benchmarks, codec_benchmark
 from ninefold.drivers.bench import Measured, measure
 from ninefold.drivers.benchmarks import link
 from ninefold.drivers.board import Board
+from ninefold.sim.golden.link import pieces, stuff
 from ninefold.spec.benchmark import Request
 from ninefold.spec.errors import DeviceError
 from tests.drivers.board_model import BoardModel, Clock, ModelTransport
@@ -31,6 +35,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         # The model answers at once, in no cycles.
         return replace(measure(*arguments), cycles_a_query=4000.0, queries_a_second=6000.0)
 
+    monkeypatch.setitem(codec_benchmark._PLANS, "small", (1, 1))
     monkeypatch.setattr(benchmarks, "open_board", open_board)
     monkeypatch.setattr(benchmarks, "measure", measured)
     monkeypatch.setattr(benchmarks, "url_of", lambda name: name)
@@ -38,7 +43,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 def test_payload_and_cycles(opened: list[tuple[str, str]]) -> None:
-    figures = {f.quantity: f for f in link(Request("small", ("board:X#ab", "cpu")))}
+    figures = {f.quantity: f for f in link(Request("small", ("board:X#ab", "cpu"))) if f.case == "link"}
     assert opened == [("board:X", "ab")]
     share = figures["payload of bytes to the board"]
     assert share.met
@@ -61,6 +66,49 @@ def test_a_board_that_counts_nothing(opened: list[tuple[str, str]], monkeypatch:
 def test_the_smallest_is_a_virtual_board(opened: list[tuple[str, str]]) -> None:
     figures = link(Request("tiny"))
     assert opened == [("board:virtual/tiny", "")]
-    assert {f.target for f in figures} == {""}, "too few queries to say how many of the bytes they are"
+    assert {f.target for f in figures if f.case == "link"} == {""}, "too few queries to tell their share of the bytes"
     assert link.measures(("board:virtual/tiny",))
     assert not link.measures(("cpu",))
+
+
+def peer(monkeypatch: pytest.MonkeyPatch, wrong: bytes = b"") -> None:
+    """Have the golden model stand for the package cobs, with `wrong` after its bytes."""
+    package, module = ModuleType("cobs"), ModuleType("cobs.cobs")
+    vars(module)["encode"] = lambda body: stuff(body)[:-1] + wrong
+    vars(module)["decode"] = lambda encoded: bytes(piece.byte for piece in pieces(encoded + b"\0") if not piece.end)
+    vars(package)["cobs"] = module
+    package.__spec__ = module.__spec__ = ModuleSpec("cobs", None)
+    monkeypatch.setitem(sys.modules, "cobs", package)
+    monkeypatch.setitem(sys.modules, "cobs.cobs", module)
+
+
+def test_the_codec_is_measured_beside_its_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer(monkeypatch)
+    monkeypatch.setitem(codec_benchmark._PLANS, "small", (2, 1))
+    figures = codec_benchmark.measure_codec(Request("small"))
+    zeros = {(f.subject, f.quantity): f for f in figures if f.parameters["content"] == "zeros"}
+    assert set(zeros) == {
+        ("ninefold", "payload of bytes on a UART"),
+        *((name, quantity) for name in ("ninefold", "cobs") for quantity in ("encoded", "decoded")),
+        ("ninefold", "encoded, beside cobs"),
+        ("ninefold", "decoded, beside cobs"),
+    }
+    assert zeros["ninefold", "encoded"].target == ">= 20"
+    assert zeros["ninefold", "encoded"].repetitions == 2
+    beside = zeros["ninefold", "decoded, beside cobs"]
+    assert beside.ratio == pytest.approx(beside.value / zeros["cobs", "decoded"].value)
+    share = zeros["ninefold", "payload of bytes on a UART"]
+    # Header, CRC, a code and the delimiter are 10 bytes; each of 8 frames is one of them more per full run.
+    assert (share.value, share.met) == (8 * 1016 / (8 * 1026), True)
+    peer(monkeypatch, wrong=b"\x01")
+    with pytest.raises(DeviceError, match="the package cobs gives other frames"):
+        codec_benchmark.measure_codec(Request("tiny"))
+
+
+def test_a_missing_peer_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_benchmark.importlib.util, "find_spec", lambda _: None)
+    notes: list[str] = []
+    figures = codec_benchmark.measure_codec(Request("tiny", note=notes.append))
+    assert notes == ["link: the codec has no peer: cobs is not installed; pip install 'ninefold[bench]'"]
+    assert {f.subject for f in figures} == {"ninefold"}
+    assert {f.target for f in figures} == {"", ">= 0.9"}
