@@ -32,8 +32,7 @@ Contenders = Mapping[str, Callable[[], object]]
 def measure_codec(request: Request) -> list[Figure]:
     """Encode and decode windows of full frames of random bytes, of zeros, and of small integers of 16 bits.
 
-    Frames include header and CRC-32, which the peer's caller adds and checks by zlib. Decoded frames are compared with
-    those that were encoded.
+    Frames include header and CRC-32, which the peer's caller adds and checks by zlib.
 
     Raises
     ------
@@ -108,7 +107,7 @@ def _peer(frames: Sequence[Frame], stream: bytes) -> tuple[Callable[[], object],
 def _rates(contenders: Contenders, size_bytes: int, size: Size) -> dict[str, list[float]]:
     """Return MB of payload a second of each contender, one value a round; they take turns.
 
-    The seconds are those of the processor: one thread computes, and waits for nothing.
+    Rates are per second of processor time: one thread computes, and waits for nothing.
     """
     rounds, windows = _PLANS[size]
     rates: dict[str, list[float]] = {name: [] for name in contenders}

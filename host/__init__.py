@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from ninefold.spec.data import Task
 
     from .index import Hit, Hits, Index, build
-    from .own import open_core
+    from .own import implement, open_core
     from .scheduler import Future, Scheduler, run
 
-__all__ = ["Future", "Hit", "Hits", "Index", "Scheduler", "Task", "build", "open_core", "run"]
+__all__ = ["Future", "Hit", "Hits", "Index", "Scheduler", "Task", "build", "implement", "open_core", "run"]
 
 _HOMES = {
     "Future": "ninefold.host.scheduler",
@@ -46,6 +46,7 @@ _HOMES = {
     "Scheduler": "ninefold.host.scheduler",
     "Task": "ninefold.spec.data",
     "build": "ninefold.host.index",
+    "implement": "ninefold.host.own",
     "open_core": "ninefold.host.own",
     "run": "ninefold.host.scheduler",
 }

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 import numpy.typing as npt
 
-from ninefold.spec.errors import InputError, UnavailableError, installs
-from ninefold.spec.registry import entries
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, installs
+from ninefold.spec.registry import backend, entries
 
-__all__ = ["GROUP", "OpenCore", "open_core"]
+__all__ = ["GROUP", "CoreFuture", "DeviceCore", "OpenCore", "implement", "open_core"]
 
-#: Entry points of devices that run cores: ``SCHEME = "MODULE:FUNCTION"``, called with core, device and parameters.
+Arrays = dict[str, npt.NDArray[Any]]
+#: Entry points of devices that run cores: ``BACKEND = "MODULE:FUNCTION"``. The function takes core, device and
+#: parameters, and returns a `DeviceCore`.
 GROUP: Final = "ninefold.core_devices"
 
 
-class OpenCore(Protocol):
-    """Core on a device. It keeps its state from call to call, until `reset`; use it as a context manager.
-
-    A call takes the arrays of the inputs' fields and returns arrays of the outputs' fields, by name. Fields of the same
-    name in two streams are named ``STREAM_FIELD``.
-    """
+class DeviceCore(Protocol):
+    """Core on a device, used by one thread at a time; `OpenCore` describes the methods."""
 
     @property
     def inputs(self) -> Mapping[str, str]:
@@ -33,7 +33,50 @@ class OpenCore(Protocol):
     def outputs(self) -> Mapping[str, str]:
         """Name of each array of the answer, with its type and shape."""
 
-    def __call__(self, **arrays: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
+    def __call__(self, **arrays: npt.ArrayLike) -> Arrays:
+        """Send payloads and return the outputs that they cause."""
+
+    def reset(self) -> None:
+        """Reset the core."""
+
+    def close(self) -> None:
+        """Release the device."""
+
+
+class CoreFuture(concurrent.futures.Future[Arrays]):
+    """Future answer of a core: a `concurrent.futures.Future` that can also be awaited."""
+
+    def __await__(self) -> Generator[Any, None, Arrays]:
+        return asyncio.wrap_future(self).__await__()
+
+
+class OpenCore:
+    """Core on a device. It keeps its state from call to call, until `reset`; use it as a context manager.
+
+    A call takes the arrays of the inputs' fields and returns arrays of the outputs' fields, by name. Fields of the same
+    name in two streams are named ``STREAM_FIELD``. Calls of all threads run one after the other, in their order.
+
+    Parameters
+    ----------
+    core : DeviceCore
+        The core.
+    """
+
+    def __init__(self, core: DeviceCore) -> None:
+        self._core = core
+        self._worker = concurrent.futures.ThreadPoolExecutor(1, "ninefold-core")
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Name of each argument of a call, with type and shape of its array."""
+        return self._core.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """Name of each array of the answer, with its type and shape."""
+        return self._core.outputs
+
+    def __call__(self, **arrays: npt.ArrayLike) -> Arrays:
         r"""Send payloads and return the outputs that they cause.
 
         Parameters
@@ -52,22 +95,52 @@ class OpenCore(Protocol):
         InputError
             An array is missing, or has another shape or type, or a value out of range.
         DeviceError
-            The core took an input or gave an output too late, or the device is lost. A core on ``rtl`` is then reset.
+            The core took an input or gave an output too late, or the device is lost or closed. A core on ``rtl`` is
+            then reset.
         """
+        return self.submit(**arrays).result()
+
+    def submit(self, **arrays: npt.ArrayLike) -> CoreFuture:
+        """Queue a call and return its future answer, which may be awaited; see `__call__`.
+
+        The arrays must not be changed before the answer is there.
+        """
+        future = CoreFuture()
+        self._queue(lambda: self._answer(future, arrays))
+        return future
 
     def reset(self) -> None:
-        """Reset the core."""
+        """Reset the core, after the calls that were submitted before."""
+        self._queue(self._core.reset).result()
 
     def close(self) -> None:
-        """Release the device."""
+        """Wait for the calls that were submitted, and release the device."""
+        self._worker.shutdown()
+        self._core.close()
 
     def __enter__(self) -> Self:
         """Return the core itself."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close it."""
+        self.close()
+
+    def _queue(self, work: Callable[[], None]) -> concurrent.futures.Future[None]:
+        try:
+            return self._worker.submit(work)
+        except RuntimeError as error:  # after a shutdown
+            raise DeviceError("the core is closed") from error
+
+    def _answer(self, future: CoreFuture, arrays: Mapping[str, npt.ArrayLike]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(self._core(**arrays))
+        except Exception as error:
+            future.set_exception(error)
 
 
 def open_core(core: str | Path, device: str = "rtl", **parameters: int | str) -> OpenCore:
@@ -97,5 +170,36 @@ def open_core(core: str | Path, device: str = "rtl", **parameters: int | str) ->
         opener = known[scheme].load()
     except ModuleNotFoundError as error:
         raise UnavailableError(f"the device {scheme} needs the package {error.name}", installs("rtl")) from error
-    opened: OpenCore = opener(str(core), device, parameters)
-    return opened
+    return OpenCore(opener(str(core), device, parameters))
+
+
+def implement(core: str | Path) -> str:
+    """Have a core run the operator that its module's ``IMPLEMENTS`` names, on all backends that run cores.
+
+    Schedulers that are opened afterwards send calls of the operator to these backends. Installed cores need no call.
+
+    Parameters
+    ----------
+    core : str or Path
+        Name or path of the core.
+
+    Returns
+    -------
+    str
+        Name of the operator.
+
+    Raises
+    ------
+    InputError
+        There is no such core or operator, the core implements none, or another core implements it already.
+    UnavailableError
+        A tool is not installed; the message says how to install it.
+    """
+    name = ""
+    for scheme in entries(GROUP):
+        try:
+            runs: Any = backend(scheme)
+        except ModuleNotFoundError as error:
+            raise UnavailableError(f"the backend {scheme} needs the package {error.name}", installs("rtl")) from error
+        name = runs.implement(str(core)).operator.name
+    return name

@@ -3,7 +3,7 @@
 S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999.
 
 A group is a code byte and the bytes before the next zero. Frames of few groups are fastest group by group. Frames of
-many groups, such as those of zeros or small integers, are encoded and decoded together as arrays, without a step for
+many groups, such as zeros or small integers, are encoded and decoded together as arrays, without a step for
 each group.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from ninefold.spec.terminal import printable, to_json
 from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
-    from ninefold.sim.conformance import Verdict
+    from ninefold.sim.conformance import Case, Verdict
 
 __all__ = ["conform"]
 
@@ -28,9 +29,9 @@ def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, .
     """Judge the operators and cores of other packages.
 
     An operator's cases run on every backend and are compared with its golden model, a state after every step. A core's
-    testbench, vectors and proofs run. PACKAGES are names of such operators and cores, or paths of packages; by default
-    all installed ones are judged. The exit code is 1 if anything differs. Ninefold's own operators and cores are judged
-    by its tests.
+    testbench, vectors and proofs run, and the cases of the operator that it implements. PACKAGES are names of such
+    operators and cores, or paths of packages; by default all installed ones are judged. The exit code is 1 if anything
+    differs. Ninefold's own operators and cores are judged by its tests.
     """
     from ninefold.sim.conformance import cases_of
     from ninefold.sim.conformance import conform as judge
@@ -49,6 +50,10 @@ def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, .
     for core in cores:
         from ninefold.sim.cores.conformance import conform_core
 
+        operator, cases = _implemented(core)
+        if operator and operator not in operators:
+            for verdict in judge(operator, cases, devices):
+                show(operator, verdict)
         for verdict in conform_core(core):
             show(Path(core).stem, verdict)
     if failed:
@@ -85,6 +90,25 @@ def _judged(packages: tuple[str, ...]) -> tuple[list[str], list[str]]:
             known = ", ".join([*PACKAGES, *installed]) or "none is installed"
             raise InputError(f"a package must be a path, or the name of one ({known}), not {package!r}")
     return operators, cores
+
+
+def _implemented(core: str) -> tuple[str, Mapping[str, Case]]:
+    """Return the operator that a core implements, which it runs from now on, and its cases; empty if there is none.
+
+    The cases are in the core's module or in the operator's package.
+    """
+    from ninefold.sim.conformance.cases import cases_of, drawn
+    from ninefold.sim.rtl import Rtl
+    from ninefold.sim.rtl.implemented import implementation_of
+    from ninefold.spec.operators import PACKAGES
+
+    if implementation_of(core) is None:
+        return "", {}
+    found = Rtl().implement(core)
+    operator = found.operator.name
+    if found.cases is None and operator not in PACKAGES:
+        raise InputError(f"{core} must define cases(generator), which yields names and calls of {operator}")
+    return operator, cases_of(operator, "") if found.cases is None else drawn(found.cases)
 
 
 def _text(name: str, verdict: Verdict) -> str:

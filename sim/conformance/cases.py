@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -14,7 +14,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.operators import PACKAGES, module_of
 from ninefold.spec.signature import Call, Operator
 
-__all__ = ["Case", "Sequence", "Step", "cases_of"]
+__all__ = ["Case", "Sequence", "Step", "cases_of", "drawn"]
 
 #: Seed of the generator that the functions of cases take.
 SEED: Final = 20261121
@@ -75,9 +75,13 @@ def cases_of(operator: str, home: str) -> Mapping[str, Case]:
         module = module_of(operator, home, "cases")
     except Exception as error:  # another party's module may raise anything
         raise InputError(f"the cases of {operator} cannot be imported: {type(error).__name__}: {error}") from error
-    cases = getattr(module, "cases", None)
-    found = {} if cases is None else dict(cases(np.random.default_rng(SEED)))
+    found = drawn(getattr(module, "cases", lambda _: {}))
     if not found:
         place = f"{PACKAGES.get(operator, home)}.{'cases' if operator in PACKAGES else operator}"
         raise InputError(f"{operator} has no cases: {place} must define cases(generator), which yields names and cases")
     return found
+
+
+def drawn(cases: Callable[[np.random.Generator], Any]) -> dict[str, Case]:
+    """Return the cases that a function yields, by name, the same in every run."""
+    return dict(cases(np.random.default_rng(SEED)))

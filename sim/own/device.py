@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ninefold.numerics.payloads import check_columns
 from ninefold.sim.own.contract import Batch, Contract, contract_of
-from ninefold.sim.verilated import Model, elaborate
+from ninefold.sim.verilated import Gaps, Model, elaborate
 from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.progress import step
 
@@ -34,7 +33,7 @@ def open_rtl(core: str, device: str, parameters: Mapping[str, Any]) -> RtlCore:
 
 
 class RtlCore:
-    """Core as a verilated model; see `ninefold.host.own.OpenCore`.
+    """Core as a verilated model, a `ninefold.host.own.DeviceCore`.
 
     Parameters
     ----------
@@ -42,21 +41,29 @@ class RtlCore:
         The core.
     model : Model
         Its model.
+    gaps : Gaps or None
+        Random back-pressure on every stream; answers must not depend on it.
+
+    Attributes
+    ----------
+    contract : Contract
+        The core.
     """
 
-    def __init__(self, contract: Contract, model: Model) -> None:
-        self._contract, self._model = contract, model
+    def __init__(self, contract: Contract, model: Model, gaps: Gaps | None = None) -> None:
+        self.contract = contract
+        self._model, self._gaps = model, gaps
 
     @property
     def inputs(self) -> Mapping[str, str]:
         """Name of each argument of a call, with type and shape of its array."""
         found = self._described(inputs=True)
-        return found | ({_LAST: "last: bool (n,)"} if self._contract.packets else {})
+        return found | ({_LAST: "last: bool (n,)"} if self.contract.packets else {})
 
     @property
     def outputs(self) -> Mapping[str, str]:
         """Name of each array of the answer, with its type and shape."""
-        packets = any(channel.packets for channel in self._contract.outputs)
+        packets = any(channel.packets for channel in self.contract.outputs)
         return self._described(inputs=False) | ({_LAST: "last: bool (n,)"} if packets else {})
 
     @property
@@ -66,7 +73,7 @@ class RtlCore:
 
     def __call__(self, **arrays: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
         """Send payloads and return the outputs that they cause."""
-        contract = self._contract
+        contract = self.contract
         last = arrays.pop(_LAST, None) if contract.packets else None
         batches = self._batches(arrays, last)
         beats = {channel.name: channel.beats(batches[channel.name]) for channel in contract.inputs}
@@ -89,18 +96,8 @@ class RtlCore:
         """Free the model."""
         self._model.close()
 
-    def __enter__(self) -> Self:
-        """Return the core itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Free the model."""
-        self.close()
-
     def _batches(self, arrays: Mapping[str, npt.ArrayLike], last: npt.ArrayLike | None) -> dict[str, Batch]:
-        contract = self._contract
+        contract = self.contract
         names = [contract.argument(channel, column) for channel in contract.inputs for column in channel.columns]
         if set(arrays) != set(names):
             raise InputError(f"{contract.name} takes {', '.join(names)}, not {', '.join(arrays) or 'nothing'}")
@@ -116,15 +113,16 @@ class RtlCore:
         return found
 
     def _exactly(self, beats: Mapping[str, npt.NDArray[np.uint8]], count: int) -> Mapping[str, npt.NDArray[np.uint8]]:
-        return self._model.run(beats, {channel.name: count for channel in self._contract.outputs}).outputs
+        counts = {channel.name: count for channel in self.contract.outputs}
+        return self._model.run(beats, counts, gaps=self._gaps).outputs
 
     def _all(self, beats: Mapping[str, npt.NDArray[np.uint8]]) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Send all beats and take outputs until none has come for some time."""
-        found: dict[str, list[npt.NDArray[np.uint8]]] = {channel.name: [] for channel in self._contract.outputs}
+        found: dict[str, list[npt.NDArray[np.uint8]]] = {channel.name: [] for channel in self.contract.outputs}
         waiting = dict(beats)
         while True:
             room = max(map(len, waiting.values()), default=0) + _MORE
-            run, taken = self._model.exchange(waiting, dict.fromkeys(found, room), _IDLE)
+            run, taken = self._model.exchange(waiting, dict.fromkeys(found, room), _IDLE, self._gaps)
             waiting = {name: rest[taken[name] :] for name, rest in waiting.items()}
             for name, came in run.outputs.items():
                 found[name].append(came)
@@ -133,9 +131,9 @@ class RtlCore:
         if left := {name: len(rest) for name, rest in waiting.items() if len(rest)}:
             self.reset()
             counts = ", ".join(f"{count} of {len(beats[name])} payloads of {name}" for name, count in left.items())
-            raise DeviceError(f"{self._contract.name} did not take {counts} for {_IDLE} cycles")
+            raise DeviceError(f"{self.contract.name} did not take {counts} for {_IDLE} cycles")
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def _described(self, *, inputs: bool) -> dict[str, str]:
-        side = self._contract.inputs if inputs else self._contract.outputs
-        return {self._contract.argument(channel, column): str(column) for channel in side for column in channel.columns}
+        side = self.contract.inputs if inputs else self.contract.outputs
+        return {self.contract.argument(channel, column): str(column) for channel in side for column in channel.columns}

@@ -6,18 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.sim.rtl.implemented import CoreRunners, Implementation
 from ninefold.sim.rtl.words import DEPTH, LANES, fitting
-from ninefold.sim.verilated import Design, Gaps, Model, Run, Tools, design, tools_or_reason
+from ninefold.sim.verilated import Design, Gaps, Model, Run, Tools, design, elaborate, tools_or_reason
 from ninefold.spec.data import Answer, Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.residents import LoadedResidents
-from ninefold.spec.runners import Runners, scan
 from ninefold.spec.signature import Call
+
+if TYPE_CHECKING:
+    from ninefold.sim.own.device import RtlCore
 
 __all__ = ["KS", "Rtl", "RtlDevice", "Store"]
 
@@ -28,8 +32,8 @@ TIMEOUT_S = 900.0
 
 
 @lru_cache
-def _runners() -> Runners:
-    return scan("ninefold.sim.rtl")
+def _runners() -> CoreRunners:
+    return CoreRunners("ninefold.sim.rtl")
 
 
 @dataclass
@@ -78,6 +82,7 @@ class RtlDevice:
         self._gaps = gaps
         self._models: dict[str, Model] = {}
         self._stores: dict[tuple[str, int], Store] = {}
+        self._cores: dict[str, RtlCore] = {}
         self._residents = LoadedResidents(self, _runners())
         self._build_seconds = 0.0
         self._closed = False
@@ -113,6 +118,9 @@ class RtlDevice:
         self._residents.clear()
         for model in [*self._models.values(), *(store.model for store in self._stores.values())]:
             model.close()
+        for core in self._cores.values():
+            core.close()
+        self._cores.clear()
         self._stores.clear()
         self._models.clear()
         self._closed = True
@@ -123,6 +131,17 @@ class RtlDevice:
         if key not in self._models:
             self._models[key] = self._make(core, parameters)
         return self._models[key]
+
+    def core(self, name: str, parameters: Mapping[str, int | str]) -> RtlCore:
+        """Return a core that implements an operator, by its name or path; it keeps its state from call to call."""
+        from ninefold.sim.own.contract import contract_of
+        from ninefold.sim.own.device import RtlCore
+
+        contract = contract_of(name, parameters)
+        key = f"{name} {contract.parameters}"
+        if key not in self._cores:
+            self._cores[key] = RtlCore(contract, self._build(lambda: elaborate(contract.make())), self._gaps)
+        return self._cores[key]
 
     def store(self, database: Database, k: int) -> Store:
         """Return the pipeline of a database that returns at least `k` results."""
@@ -147,8 +166,11 @@ class RtlDevice:
         return model.run(inputs, outputs, patience, self._gaps)
 
     def _make(self, core: str, parameters: Mapping[str, int | str]) -> Model:
+        return self._build(lambda: design(core, parameters))
+
+    def _build(self, make: Callable[[], Design]) -> Model:
         started = perf_counter()
-        made = design(core, parameters)
+        made = make()
         if self._transform is not None:
             made = Design(self._transform(made.verilog), made.streams)
         model = Model(made)
@@ -199,6 +221,16 @@ class Rtl:
     def operators(self) -> Mapping[str, str | None]:
         """Return, for every operator, None or the reason why it is not run."""
         return _runners().operators()
+
+    def implement(self, core: str) -> Implementation:
+        """Have a core run the operator that it implements, from now on, in this process.
+
+        Raises
+        ------
+        InputError
+            There is no such core or operator, the core does not implement one, or another core does already.
+        """
+        return _runners().use(core)
 
     def open(self, instance: str = "") -> RtlDevice:
         """Open the device; models are compiled on first use."""

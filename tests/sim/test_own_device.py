@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import binascii
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from click.testing import CliRunner
 
 from ninefold.host import open_core
 from ninefold.host.cli import cli
+from ninefold.host.own import OpenCore
 from ninefold.sim.own import check
 from ninefold.spec.errors import DeviceError, InputError
 from tests.sim.test_own import FIXTURES, changed
@@ -36,6 +40,33 @@ def test_whole_arrays_go_in_and_out() -> None:
         ):
             with pytest.raises(InputError, match=said):
                 core(**given)
+
+
+def test_calls_can_be_submitted_and_awaited() -> None:
+    parts = np.arange(40, dtype=np.uint8).reshape(10, 4)
+
+    async def gathered(crc: OpenCore) -> list[int]:
+        answers = await asyncio.gather(*(crc.submit(data=part) for part in parts))
+        return [int(answer["crc"][0]) for answer in answers]
+
+    expected = [binascii.crc_hqx(part.tobytes(), 0) for part in parts]
+    with open_core(FIXTURES / "crc16.py") as crc:
+        assert asyncio.run(gathered(crc)) == expected
+        # A call comes after those that were submitted before, and an error belongs to its own call.
+        futures = [crc.submit(data=part) for part in (*parts, [256])]
+        assert crc(data=parts[0])["crc"].tolist() == expected[:1]
+        assert all(future.done() for future in futures)
+        assert [future.result()["crc"][0] for future in futures[:-1]] == expected
+        assert isinstance(futures[-1].exception(), InputError)
+        begun, ended = threading.Event(), threading.Event()
+        crc._queue(lambda: (begun.set(), ended.wait(60))[0])
+        begun.wait(60)
+        waiting, cancelled = crc.submit(data=parts[1]), crc.submit(data=parts[2])
+        assert cancelled.cancel()
+        ended.set()
+        assert waiting.result()["crc"].tolist() == expected[1:2]
+    with pytest.raises(DeviceError, match="the core is closed"):
+        crc.submit(data=parts[0])
 
 
 def test_packets_go_in_and_out() -> None:
