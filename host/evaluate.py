@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.index import Index
+from ninefold.host.index import Index, Snapshot
 from ninefold.host.refine import float_scores, rerank
 from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError, UnsupportedError
@@ -115,6 +115,11 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
     InputError
         The index has no float vectors, only one row, or no row with nearest rows.
     """
+    with index.snapshot() as snapshot:
+        return _evaluated(snapshot, device)
+
+
+def _evaluated(index: Snapshot, device: str) -> Evaluation:
     vectors, count = index.vectors, len(index)
     if count < 2:
         raise InputError(f"{index.called} has {count} row; an evaluation needs at least 2")
@@ -159,7 +164,7 @@ def evaluate(index: Index, device: str = "auto") -> Evaluation:
 
 
 def _signs(
-    index: Index,
+    index: Snapshot,
     scheduler: Scheduler,
     device: str,
     q: npt.NDArray[np.float32],
@@ -172,7 +177,7 @@ def _signs(
     ways: dict[str, dict[str, Any]] = {
         f"signs, {oversample} x {RERANKED_FROM}, reranked": {"oversample": oversample} for oversample in OVERSAMPLES
     }
-    for macro in MACROS if index.manifest.centroid_scale is not None else ():
+    for macro in MACROS if index.generation.centroid_scale is not None else ():
         name = f"signs, {CLUSTERED_OVERSAMPLE} x {RERANKED_FROM}, in {macro} of {MACRO_CLUSTERS} clusters, reranked"
         ways[name] = {"oversample": CLUSTERED_OVERSAMPLE, "macro": macro, "micro": MICRO_CLUSTERS}
     for name, options in ways.items():

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.index import Index
-from ninefold.host.index.format import MANIFEST
+from ninefold.host.index.manifest import MANIFEST
 from ninefold.host.index.write import calibrated_scale
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources.vectors import check_rows, claims, load
@@ -128,7 +128,7 @@ def base(request: Request, queries: int) -> Base:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         scale = _SIGMAS * math.sqrt(_DIMENSIONS)
         return Base("normal", vectors[queries:], vectors[:queries], scale, "tanh", real=False)
-    return _divided(name, vectors, float(index.database.attributes["scale"]), index.manifest.mode, queries)
+    return _divided(name, vectors, float(index.database.attributes["scale"]), index.generation.mode, queries)
 
 
 def _in_folder(source: str) -> str:
@@ -147,7 +147,7 @@ def _given(source: str, queries: int) -> Base:
     if not claims(source):
         index = Index.open(source)
         scale = float(index.database.attributes["scale"])
-        return _divided(Path(source).name, index.vectors.astype(np.float32), scale, index.manifest.mode, queries)
+        return _divided(Path(source).name, index.vectors.astype(np.float32), scale, index.generation.mode, queries)
     rows = load(source)
     if rows.ndim != 2:
         raise InputError(f"{source} must have shape (N, D), not {rows.shape}")

@@ -61,7 +61,7 @@ def evaluate(name: str, device: str, as_json: bool) -> None:
     console.print(
         printable(
             f"{found.queries:,} of {counted(len(index), 'entry', 'entries')} searched for by {found.answered_by} "
-            f"({found.path}) in {duration(found.seconds)}; mode {index.manifest.mode}"
+            f"({found.path}) in {duration(found.seconds)}; mode {index.generation.mode}"
         ),
         style="dim",
         highlight=False,

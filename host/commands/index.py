@@ -1,38 +1,86 @@
-"""``ninefold index``: build an index of texts or vectors."""
+"""``ninefold index``: build, change and inspect indexes of texts or vectors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from ninefold.spec.cache import data_folder
+from ninefold.spec.errors import InputError, NinefoldError
 from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import step
-from ninefold.spec.terminal import printable
+from ninefold.spec.terminal import printable, to_json
 from ninefold.spec.text import counted
 
 from .shown import duration
 
 if TYPE_CHECKING:
     from ninefold.host.index import Built
+    from ninefold.host.index.update import Updated
+    from ninefold.host.sources import Skipped
 
 __all__ = ["index", "summary"]
 
 
-@click.command()
+class _Sources(click.Group):
+    """Group whose commands may be left out: what is no command is the source of ``build``."""
+
+    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
+        first = next((word for word in words if not word.startswith("-") or word in ("-h", "--help")), None)
+        if words and first not in (*self.commands, "-h", "--help"):
+            words = ["build", *words]
+        return super().parse_args(context, words)
+
+
+@click.group(cls=_Sources, subcommand_metavar="SOURCE -o NAME | COMMAND [ARGS]...")
+def index() -> None:
+    """Index SOURCE so that `ninefold search` finds its entries by meaning, or run a COMMAND on an index.
+
+    `ninefold index SOURCE -o NAME` is short for `ninefold index build SOURCE -o NAME`. A source that is called like a
+    command is written with a slash, such as ./list.
+    """
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+_COLUMN = click.option(
+    "--column", "--field", "column", help="Index the text of this CSV column or JSON field [default: text]."
+)
+_STRICT = click.option("--strict", is_flag=True, help="Fail on the first entry that would be skipped, with its reason.")
+
+
+@index.command()
 @click.argument("source")
 @click.option(
     "-o", "--output", "name", required=True, help="Name of the index in the data folder, or a path that contains a /."
 )
-@click.option("--column", "--field", "column", help="Index the text of this CSV column or JSON field [default: text].")
+@_COLUMN
 @click.option("--mode", type=click.Choice(MODES), help="Quantise with these thresholds [default: linear].")
 @click.option(
     "--no-vectors", is_flag=True, help="Do not keep float16 vectors; this saves space but disables reranking and eval."
 )
-@click.option("--strict", is_flag=True, help="Fail on the first entry that would be skipped, with its reason.")
-@click.option("--force", is_flag=True, help="Replace an existing index of that name once the new one is complete.")
-def index(
-    source: str, name: str, column: str | None, mode: Mode | None, no_vectors: bool, strict: bool, force: bool
+@_STRICT
+@click.option("--force", is_flag=True, help="Replace an existing index of that name once the new content is complete.")
+@click.option("--update", "updating", is_flag=True, help="Add what is new to an existing index, and replace changes.")
+@click.option("--delete", is_flag=True, help="With --update, also remove the entries that SOURCE does not hold.")
+def build(
+    source: str,
+    name: str,
+    column: str | None,
+    mode: Mode | None,
+    no_vectors: bool,
+    strict: bool,
+    force: bool,
+    updating: bool,
+    delete: bool,
 ) -> None:
     """Index SOURCE so that `ninefold search` finds its entries by meaning.
 
@@ -43,12 +91,26 @@ def index(
     (docs/sources.md).
 
     Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. With --force, the
-    old index stays in place until the new one is complete, and searches that have it open can finish.
+    old content stays in place until the new one is complete, and searches that have it open can finish. With --update,
+    only new and changed entries are embedded and written, in one commit.
     """
+    if updating:
+        for option, given in (("--mode", mode), ("--no-vectors", no_vectors), ("--force", force)):
+            if given:
+                raise click.UsageError(f"--update keeps what the index was built with; leave out {option}")
+    elif delete:
+        raise click.UsageError("--delete needs --update")
     with step(f"indexing {source}"):
-        from ninefold.host.index.write import DEFAULT_MODE, build
+        from ninefold.host.index.update import update
+        from ninefold.host.index.write import DEFAULT_MODE
+        from ninefold.host.index.write import build as build_index
 
-        built = build(
+        if updating:
+            updated = update(source, name, column=column, delete=delete, strict=strict)
+            click.echo(_changes(updated))
+            _report(updated.skipped)
+            return
+        built = build_index(
             source,
             name,
             column=column,
@@ -58,22 +120,170 @@ def index(
             strict=strict,
         )
     click.echo(summary(built))
-    for line in built.skipped.lines():
-        click.echo(f"  {line}", err=True)
+    _report(built.skipped)
+
+
+@index.command()
+@click.argument("name")
+@click.argument("source")
+@_COLUMN
+@_STRICT
+def add(name: str, source: str, column: str | None, strict: bool) -> None:
+    """Add the entries of SOURCE to the index NAME; an entry whose id is there already replaces it."""
+    with step(f"adding {source} to {name}"):
+        from ninefold.host.index.update import update
+
+        updated = update(source, name, column=column, strict=strict)
+    click.echo(_changes(updated))
+    _report(updated.skipped)
+
+
+@index.command()
+@click.argument("name")
+@click.argument("ids", nargs=-1, required=True)
+def remove(name: str, ids: tuple[str, ...]) -> None:
+    """Remove the entries with these IDS from the index NAME; - reads ids from standard input, one a line."""
+    from ninefold.host.index import Index
+
+    wanted = sys.stdin.read().splitlines() if ids == ("-",) else [*ids]
+    with Index.open(name, "w") as opened:
+        written = opened.delete(wanted)
+        absent = len(set(wanted)) - written.removed
+        missing = f"; {counted(absent, 'id')} not found" if absent else ""
+        click.echo(printable(f"{opened.folder}: {counted(written.removed, 'entry', 'entries')} removed{missing}"))
+
+
+@index.command("list")
+@_JSON
+def list_indexes(as_json: bool) -> None:
+    """List the indexes in the data folder."""
+    from ninefold.host.index import Index
+    from ninefold.host.index.status import status_of
+
+    found: list[dict[str, Any]] = []
+    for folder in sorted(path for path in _folders() if not path.name.startswith(".")):
+        try:
+            with Index.open(str(folder)) as opened:
+                found.append({"name": folder.name, **status_of(opened)})
+        except (NinefoldError, OSError) as error:
+            found.append({"name": folder.name, "error": str(error)})
+    if as_json:
+        click.echo(to_json(found))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("index", "entries", "MB", "generation", "segments", "dead", "source"):
+        table.add_column(heading, justify="left" if heading in ("index", "source") else "right")
+    for one in found:
+        if "error" in one:
+            table.add_row(Text(printable(one["name"])), "", "", "", "", "", Text(printable(one["error"])))
+            continue
+        figures = (f"{one['rows']:,}", f"{one['bytes'] / 1e6:.1f}", str(one["generation"]), str(len(one["segments"])))
+        source = Text(printable(one["source"]))
+        table.add_row(Text(printable(one["name"])), *figures, f"{one['dead_share']:.1%}", source)
+    Console().print(table)
+
+
+def _folders() -> Iterable[Path]:
+    home = data_folder() / "indexes"
+    return [path for path in home.iterdir() if path.is_dir()] if home.is_dir() else []
+
+
+@index.command()
+@click.argument("name")
+@_JSON
+def info(name: str, as_json: bool) -> None:
+    """Show the sizes, segments, dead share, generation and measured recall of the index NAME."""
+    from ninefold.host.index import Index
+    from ninefold.host.index.status import status_of
+
+    with Index.open(name) as opened:
+        status = status_of(opened)
+    if as_json:
+        click.echo(to_json(status))
+        return
+    segments = status.pop("segments")
+    for key, value in status.items():
+        click.echo(printable(f"{key}: {value}"))
+    for one in segments:
+        click.echo(printable(f"segment {one['digest'][:12]}: {one['rows']:,} rows, {one['dead']:,} dead"))
+
+
+@index.command()
+@click.argument("name")
+def compact(name: str) -> None:
+    """Merge the segments of the index NAME into one without dead rows; convert an index of an older format."""
+    from ninefold.host.index import Index
+    from ninefold.host.index.convert import convert
+
+    start = time.perf_counter()
+    with step(f"compacting {name}"):
+        converted = convert(name)
+        with Index.open(name, "w") as opened:
+            opened.compact()
+            rows, folder = len(opened), opened.folder
+    said = f"{folder}: {counted(rows, 'entry', 'entries')} in one segment after {duration(time.perf_counter() - start)}"
+    click.echo(printable(said))
+    for line in converted:
+        click.echo(printable(line))
+
+
+@index.command()
+@click.argument("name")
+def verify(name: str) -> None:
+    """Read all content of the index NAME and compare it with its checksums."""
+    from ninefold.host.index import Index
+
+    with step(f"verifying {name}"), Index.open(name) as opened:
+        opened.verify()
+        click.echo(printable(f"{opened.folder}: {counted(len(opened), 'entry', 'entries')}, no damage"))
+
+
+@index.command()
+@click.argument("name")
+@click.confirmation_option("--yes", prompt="Remove the index and all its entries?", help="Do not ask.")
+def drop(name: str) -> None:
+    """Remove the index NAME and all its entries. Searches that have it open can finish."""
+    from ninefold.host.index import locate
+    from ninefold.host.index.locks import WriterLock
+    from ninefold.host.index.write import check_target
+
+    folder = locate(name)
+    if not folder.exists():
+        raise InputError(f"there is no index {folder}")
+    check_target(folder, force=True)
+    lock = WriterLock(folder)
+    lock.take()
+    try:
+        shutil.rmtree(folder)
+    finally:
+        lock.release()
+    click.echo(printable(f"{folder}: removed"))
 
 
 def summary(built: Built) -> str:
     """Return a summary of the index and the times, in two lines that are safe to print."""
-    manifest = built.manifest
-    size = sum(record.bytes for record in manifest.files.values())
+    generation = built.generation
     times = ", ".join(f"{name} {duration(seconds)}" for name, seconds in built.seconds.items())
     skipped = f", {built.skipped.count} skipped" if built.skipped.count else ""
     if others := built.skipped.others:
         skipped += f", {counted(others, 'file')} of other kinds skipped"
     if hidden := built.skipped.hidden:
         skipped += f", {counted(hidden, 'hidden name')} skipped"
-    rows, dimensions = counted(manifest.rows, "entry", "entries"), counted(manifest.dimensions, "dimension")
+    rows, dimensions = counted(built.rows, "entry", "entries"), counted(built.manifest.dimensions, "dimension")
     return (
-        f"{printable(built.folder)}: {rows}{skipped}, {dimensions}, {size / 1e6:.1f} MB, mode {manifest.mode}, "
-        f"scale {manifest.scale:.4g}\n  {times}"
+        f"{printable(built.folder)}: {rows}{skipped}, {dimensions}, {built.bytes / 1e6:.1f} MB, mode {generation.mode},"
+        f" scale {generation.scale:.4g}\n  {times}"
     )
+
+
+def _changes(updated: Updated) -> str:
+    """Return the changes of an update in one line that is safe to print."""
+    written = updated.written
+    counts = (f"{written.added} added", f"{written.replaced} replaced", f"{written.removed} removed")
+    skipped = f", {updated.skipped.count} skipped" if updated.skipped.count else ""
+    return printable(f"{updated.folder}: {', '.join(counts)}, {updated.unchanged} unchanged{skipped}")
+
+
+def _report(skipped: Skipped) -> None:
+    for line in skipped.lines():
+        click.echo(f"  {line}", err=True)

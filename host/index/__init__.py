@@ -1,7 +1,9 @@
-"""Index of packed nits, texts, and vectors for reranking, in one folder."""
+"""Index of packed nits, entries, and vectors for reranking, which changes while it is searched."""
 
-from .format import Manifest, locate
-from .read import Hit, Hits, Index, Query
+from .index import Index
+from .manifest import Manifest, locate
+from .read import Hit, Hits, Query, Snapshot
+from .tables import Generation, Written
 from .write import Built, build
 
-__all__ = ["Built", "Hit", "Hits", "Index", "Manifest", "Query", "build", "locate"]
+__all__ = ["Built", "Generation", "Hit", "Hits", "Index", "Manifest", "Query", "Snapshot", "Written", "build", "locate"]

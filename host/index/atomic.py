@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["new_folder", "recover"]
+__all__ = ["held", "new_folder", "recover"]
 
 _PARTIAL: Final = ".partial"
 _REPLACED: Final = ".replaced"
@@ -90,6 +90,29 @@ def recover(target: Path) -> None:
     if not os.path.lexists(place) and place.parent.is_dir():
         with _locked(place.parent):
             _finish(place)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether another folder has taken the name of `folder` since."""
+    try:
+        # While the handle is open, no other folder gets this inode number.
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        yield folder.is_dir
+        return
+
+    def replaced() -> bool:
+        try:
+            return not os.path.samestat(folder.stat(), os.fstat(handle))
+        except FileNotFoundError:
+            # Either between the two renames of a replacement, or removed; the next attempt shows.
+            return True
+
+    try:
+        yield replaced
+    finally:
+        os.close(handle)
 
 
 def _finish(place: Path) -> None:

@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from ninefold.host.embedding import Embedder, EmbeddingCache
 from ninefold.host.scheduler import Scheduler
+from ninefold.host.sources import Entry
 from ninefold.spec.data import Result
-from ninefold.spec.errors import UnwritableError
+from ninefold.spec.errors import InputError, UnwritableError
 
-__all__ = ["embed_query", "embed_source", "embedder"]
+__all__ = ["check_model", "embed_entries", "embed_query", "embed_source", "embedder"]
 
 _LOG = logging.getLogger("ninefold.embedding")
 
@@ -67,3 +68,38 @@ def embed_source(texts: Sequence[str], progress: Callable[[int, int], None]) -> 
     """
     with EmbeddingCache() as kept:
         return embedder().embed(texts, progress, kept)
+
+
+def embed_entries(entries: Sequence[Entry], model: str, called: str) -> npt.NDArray[np.float32]:
+    """Embed entries for an index of texts.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+    model : str
+        Model of the index.
+    called : str
+        Name of the index, for errors.
+
+    Returns
+    -------
+    float32 array of shape (len(entries), 384)
+        Vectors of unit length.
+
+    Raises
+    ------
+    InputError
+        Another model is in use.
+    """
+    check_model(model, called)
+    return embed_source([entry.sentence for entry in entries], lambda *_: None)
+
+
+def check_model(model: str, called: str) -> None:
+    """Raise `InputError` unless the model in use is that of an index."""
+    here = embedder().model.digest
+    if model != here:
+        raise InputError(
+            f"{called} was embedded by the model {model[:12]}, but {here[:12]} is in use, whose vectors are "
+            "not comparable; rebuild the index"
+        )

@@ -1,31 +1,29 @@
-"""Opening and searching an index."""
+"""Reading and searching one version of an index."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.scheduler import Scheduler, run
+from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
 from ninefold.numerics.quantise import quantise
-from ninefold.spec.data import Database, Result, Task
-from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.data import Database, Result
+from ninefold.spec.errors import InputError
 
-from .atomic import recover
-from .embedding import embed_query, embedder
-from .files import held, mapped_array, mapped_bytes
-from .format import CLUSTERS, NITS, OFFSETS, TEXTS, Manifest, locate
+from .embedding import check_model, embed_query
+from .manifest import Manifest
+from .parts import Parts
 from .settings import Setting, chosen
+from .tables import Generation
 
-__all__ = ["Hit", "Hits", "Index", "Query", "SearchOptions"]
+__all__ = ["Hit", "Hits", "Query", "Records", "SearchOptions", "Snapshot"]
 
 #: Query of an index: a text, the number of a row, or a vector.
 Query = str | int | npt.NDArray[Any]
@@ -52,7 +50,7 @@ class Hit:
     Attributes
     ----------
     row : int
-        Row of the entry in the index.
+        Row of the entry in the snapshot that was searched; another snapshot may count otherwise.
     score : int or float
         Integer dot product of nits. After reranking, dot product of the float vectors; for vectors of length 1, such as
         the embeddings of texts, this is their cosine.
@@ -63,6 +61,11 @@ class Hit:
     row: int
     score: float
     entry: Entry
+
+    @property
+    def id(self) -> str:
+        """Id of the entry, which stays the same."""
+        return self.entry.id
 
 
 @dataclass(frozen=True)
@@ -110,89 +113,82 @@ class _Asked:
     seconds: float = 0.0
 
 
-class Index:
-    """Open index, memory-mapped and read-only.
+@dataclass(frozen=True)
+class Records:
+    """Access to the entries of one version.
+
+    Attributes
+    ----------
+    entry : callable
+        ``entry(sequence)`` gives the entry with a sequence number.
+    sequence : callable
+        ``sequence(id)`` gives the sequence number of an id, or None.
+    end : callable
+        Ends the access.
+    """
+
+    entry: Callable[[int], Entry]
+    sequence: Callable[[str], int | None]
+    end: Callable[[], None]
+
+
+class Snapshot:
+    """One version of an index, whatever is written meanwhile; close it when it is no longer needed.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the index.
     manifest : Manifest
-        Its manifest, checked by `Index.open`.
+    generation : Generation
+    parts : Parts
+        Rows of the version.
+    records : Records
+        Their entries.
     called : str
-        Name in errors and reports; the folder if empty.
+        Name in errors and reports.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, called: str = "") -> None:
-        self.folder = folder
-        self.called = called or str(folder)
-        self.manifest = manifest
-        arrays = {}
-        for name, (shape, dtype) in manifest.arrays.items():
-            if name in manifest.files:
-                arrays[name.removesuffix(".npy")] = mapped_array(folder / name, shape, dtype)
-        self.database = Database(arrays, manifest.attributes, manifest.digest)
-        # Mapped now, because these names lead to other files once the index is replaced.
-        if manifest.model:
-            self._texts = mapped_bytes(folder / TEXTS)
-            self._offsets = mapped_array(folder / OFFSETS, (manifest.rows + 1,), "int64")
+    def __init__(self, manifest: Manifest, generation: Generation, parts: Parts, records: Records, called: str) -> None:
+        self.manifest, self.generation, self.parts, self.called = manifest, generation, parts, called
+        self._records = records
+        self._taken = time.monotonic()
 
-    @classmethod
-    def open(cls, name: str, *, verify: bool = True, called: str = "") -> Index:
-        """Open an index.
+    def __enter__(self) -> Self:
+        return self
 
-        Parameters
-        ----------
-        name : str
-            Path if it contains a ``/``, otherwise a name in the data folder.
-        verify : bool
-            Compare the size and SHA-256 of every file with the manifest. The first time this takes about a second per
-            GB; unchanged files are not read again (see `ninefold.host.digests`).
-        called : str
-            Name in errors and reports once the index is open; its folder if empty.
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-        Raises
-        ------
-        InputError
-            If there is no index of that name.
-        DamagedDataError
-            If it is damaged, truncated or not an index; the message names the file.
-        """
-        folder = locate(name)
-        while True:
-            recover(folder)
-            with held(folder) as replaced:
-                try:
-                    index = cls._opened(folder, verify, called)
-                except (DamagedDataError, InputError, FileNotFoundError):
-                    if not replaced():
-                        raise
-                else:
-                    if not replaced():
-                        return index
+    def close(self) -> None:
+        """End the snapshot, so that the space of what it alone can see is free for new content."""
+        self._records.end()
 
-    @classmethod
-    def _opened(cls, folder: Path, verify: bool, called: str) -> Index:
-        manifest = Manifest.read(folder)
-        needed = {NITS} | ({TEXTS, OFFSETS} if manifest.model else set())
-        needed |= set() if manifest.centroid_scale is None else set(CLUSTERS)
-        for missing in sorted(needed - set(manifest.files)):
-            raise DamagedDataError(f"{folder} is an incomplete index: its manifest lists no {missing}")
-        if verify:
-            for file, record in manifest.files.items():
-                record.check(folder / file)
-        return cls(folder, manifest, called)
+    @property
+    def age_s(self) -> float:
+        """Time since the snapshot was taken, in seconds."""
+        return time.monotonic() - self._taken
 
     def __len__(self) -> int:
-        return self.manifest.rows
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self._records.entry(int(sequence)) for sequence in self.parts.sequence)
+
+    @property
+    def database(self) -> Database:
+        """One `Database` of all live rows in sequence order; copied into memory unless one segment holds them all."""
+        return self.parts.database
 
     @property
     def vectors(self) -> npt.NDArray[np.float16]:
         """Float vectors, float16 (rows, dimensions); raises `InputError` if the index has none."""
-        if "vectors" not in self.database.arrays:
+        if not self.manifest.vectors:
             raise InputError(f"{self.called} has no float vectors, which this needs; rebuild it without --no-vectors")
-        found: npt.NDArray[np.float16] = self.database.arrays["vectors"]
-        return found
+        return self.parts.vectors
+
+    def get(self, name: str) -> Entry | None:
+        """Return the entry with an id, or None."""
+        sequence = self._records.sequence(name)
+        return None if sequence is None else self._records.entry(sequence)
 
     def entry(self, row: int) -> Entry:
         """Return the entry of a row.
@@ -202,20 +198,12 @@ class Index:
         InputError
             If there is no such row.
         DamagedDataError
-            If the row does not hold an entry; `open` with `verify` detects this earlier.
+            If the row does not hold an entry.
         """
         if not 0 <= row < len(self):
             raise InputError(f"row must be 0 to {len(self) - 1}, not {row}")
-        if not self.manifest.model:
-            return Entry(str(row), f"row {row}", "")
-        begin, end = (int(offset) for offset in self._offsets[row : row + 2])
-        try:
-            if not 0 <= begin <= end <= len(self._texts):
-                raise ValueError(f"bytes {begin} to {end}")
-            return Entry(**json.loads(self._texts[begin:end].tobytes()))
-        except (ValueError, TypeError, RecursionError) as error:
-            path = self.folder / TEXTS
-            raise DamagedDataError(f"{path} is damaged: row {row} is not an entry; rebuild the index") from error
+        part, inside = self.parts.place(row)
+        return self._records.entry(int(part.sequence[inside]))
 
     @overload
     def search(self, query: Query, k: int = 10, **options: Unpack[SearchOptions]) -> Hits: ...
@@ -285,13 +273,14 @@ class Index:
         if recall is not None:
             if name := next((name for name, value in given.items() if value is not None), None):
                 raise InputError(f"recall chooses {name} itself: leave out {name} {given[name]}")
-            setting = chosen(self.manifest.settings, recall)
+            setting = chosen(self.generation.settings, recall)
             options |= setting.options
             rerank = setting.rerank
         # Refuse invalid options and devices before the model starts.
-        scheduler.check_task(self._task(np.zeros((0, self.manifest.dimensions), np.float32), device, strict, options))
-        if rerank:
-            self.vectors  # noqa: B018 - raises if there are none
+        nothing = np.zeros((0, self.manifest.dimensions), np.float32)
+        scheduler.check_task(self.parts.task(nothing, options, device=device, strict=strict))
+        if rerank and not self.manifest.vectors:
+            self.vectors  # noqa: B018 - raises
         asked = [self._asked(one, scheduler) for one in (query if isinstance(query, list) else [query])]
         if not asked:
             return []
@@ -321,19 +310,10 @@ class Index:
         **options: Any,
     ) -> Result:
         """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
-        task = self._task(q, device, strict, options, allowed)
-        return run(task) if scheduler is None else scheduler.run_task(task)
-
-    def _task(
-        self,
-        q: npt.NDArray[np.float32],
-        device: str,
-        strict: bool,
-        options: Mapping[str, Any],
-        allowed: npt.NDArray[np.uint8] | None = None,
-    ) -> Task:
-        arguments = {"q": q, "database": self.database, "allowed": allowed}
-        return Task("mine", arguments, options, device=device, strict=strict)
+        if scheduler is None:
+            with Scheduler() as own:
+                return self.mine(q, device=device, strict=strict, scheduler=own, allowed=allowed, **options)
+        return self.parts.mine(scheduler, q, options, device=device, strict=strict, allowed=allowed)
 
     def _asked(self, query: Query, scheduler: Scheduler) -> _Asked:
         if not isinstance(query, str):
@@ -345,7 +325,7 @@ class Index:
     def _vector_of(self, query: int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, int | np.integer) and not isinstance(query, bool):
             self.entry(int(query))
-            vector = np.asarray(self.vectors[query], np.float32)
+            vector = self._vector(int(query))
             if not vector.any():
                 raise InputError(
                     f"row {query} of {self.called} is stored as zeros, which have no nearest entries; "
@@ -363,13 +343,20 @@ class Index:
             raise InputError("the query is all zeros, which have no nearest entries")
         return self._scored(vector, "the query")
 
+    def _vector(self, row: int) -> npt.NDArray[np.float32]:
+        """Return the stored vector of a row, float32 of shape (D,)."""
+        if not self.manifest.vectors:
+            self.vectors  # noqa: B018 - raises
+        part, inside = self.parts.place(row)
+        return np.asarray(part.database.arrays["vectors"][inside], np.float32)
+
     def _scored(self, vector: npt.NDArray[np.float32], called: str) -> npt.NDArray[np.float32]:
         """Return a query vector; refuse one that would score 0 against every row."""
-        if not quantise(vector, self.manifest.scale, self.manifest.mode).any():  # type: ignore[arg-type]
+        if not quantise(vector, self.generation.scale, self.generation.mode).any():
             most = float(np.abs(vector).max())
             raise InputError(
                 f"{called} has only numbers (at most {most:g}) that quantise to 0 at the index's scale of "
-                f"{self.manifest.scale:.4g}, so every score would be 0; multiply it by a constant"
+                f"{self.generation.scale:.4g}, so every score would be 0; multiply it by a constant"
             )
         return vector
 
@@ -378,15 +365,11 @@ class Index:
             raise InputError(f"{self.called} holds vectors: search it with a .npy file or the number of a row")
         if not query.strip():
             raise InputError("the query is empty")
-        there, here = self.manifest.model, embedder().model.digest
-        if there != here:
-            raise InputError(
-                f"{self.called} was embedded by the model {there[:12]}, but {here[:12]} is in use, whose vectors are "
-                "not comparable; rebuild the index"
-            )
+        check_model(self.manifest.model, self.called)
         return embed_query(query, scheduler)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the fields of a report: folder, source, rows, dimensions, mode and scale."""
-        manifest = self.manifest
-        return {"index": self.called, "source": manifest.source, **manifest.attributes}
+        generation = self.generation
+        attributes = generation.attributes(len(self), self.manifest.dimensions)
+        return {"index": self.called, "source": generation.source, **attributes}

@@ -1,15 +1,15 @@
-"""Building of an index: read a source, embed, calibrate, quantise, and write the result as one folder."""
+"""Building of an index: read a source, embed, calibrate, quantise, and write the result as one generation."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,24 +20,32 @@ from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry, Skipped
 from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.formats import CALIBRATION, MACRO_CLUSTERS, MICRO_CLUSTERS, MODES, Mode
 from ninefold.spec.operators.quantise import LARGEST, SMALLEST
 from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
 
+from . import environment, locks, segments, version1
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
-from .format import FILES, MANIFEST, NITS, OFFSETS, TEXTS, VECTORS, FileRecord, Manifest, locate, sha256_of
+from .locks import WriterLock
+from .manifest import MANIFEST, VERSION, Manifest, locate, read_manifest
+from .segments import Column
 from .settings import measured
+from .store import Store
+from .tables import Generation
+from .writer import Writer
 
-__all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale"]
+__all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale", "check_target", "create"]
 
 DEFAULT_MODE: Mode = "linear"
 #: Number of rows from which the scale is chosen. More rows take longer and do not change it.
 _SAMPLE = 20_000
 #: Number of rows from which an index has clusters: 48 for each list. Below, a scan of all signs is as quick.
 _CLUSTERED = 48 * MACRO_CLUSTERS * MICRO_CLUSTERS
+#: Names of all files that the folder of an index may hold.
+_FILES = version1.FILES | {MANIFEST, environment.DATA, environment.LOCK, locks.NAME, segments.FOLDER}
 #: Number of rows that are quantised and written together.
 _BLOCK = 8192
 
@@ -51,7 +59,9 @@ class Built:
     folder : Path
         Folder of the index.
     manifest : Manifest
-        Manifest of the index.
+    generation : Generation
+    rows, bytes : int
+        Number of entries, and size of all files.
     skipped : Skipped
         Entries that were skipped, with their reasons.
     seconds : mapping of str to float
@@ -60,6 +70,9 @@ class Built:
 
     folder: Path
     manifest: Manifest
+    generation: Generation
+    rows: int
+    bytes: int
     skipped: Skipped
     seconds: dict[str, float]
 
@@ -77,7 +90,7 @@ def build(
     """Index a source.
 
     Finished embeddings are kept in the cache, so the next call continues after an interruption. The index itself
-    appears complete or not at all.
+    appears complete or not at all, and so does its new content if it is replaced.
 
     Parameters
     ----------
@@ -130,27 +143,117 @@ def build(
             rows = embed_source(sentences, embedding.at)
             model = embedder().model.digest
         clock.lap("embed")
+    given = entries if entries is not None else [Entry(str(row), f"row {row}", "") for row in range(len(rows))]
     with Scheduler() as scheduler:
         with step("choosing the scale"):
             scale = calibrated_scale(scheduler, rows, mode, source)
         clock.lap("calibrate")
-        manifest = Manifest(
-            len(rows), rows.shape[1], mode, scale, "", source, skipped.count, model, version("ninefold")
-        )
-        writing = step(f"writing {target}", len(rows))
+        manifest = Manifest(rows.shape[1], model, vectors)
+        generation = Generation(1, mode, scale, source, skipped.count, version("ninefold"))
+        content = _Content(scheduler, given, rows, generation)
         # Checked again at the end, since another process may take the name meanwhile.
-        with writing as written, new_folder(target, lambda: check_target(target, force)) as folder:
-            _write_rows(scheduler, folder, rows, manifest, vectors, written)
-            if entries is not None:
-                _write_texts(folder, entries)
-            if vectors and len(rows) >= _CLUSTERED:
-                manifest = replace(manifest, centroid_scale=_write_clusters(folder, mode))
-            manifest = _finished(folder, manifest)
-            if vectors:
-                manifest = replace(manifest, settings=measured(scheduler, _database(folder, manifest)))
-            manifest.write(folder)
+        generation = _publish(target, manifest, content, lambda: check_target(target, force))
     clock.lap("write")
-    return Built(target, manifest, skipped, clock.laps)
+    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    return Built(target, manifest, generation, len(rows), size, skipped, clock.laps)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """Entries and vectors of a new generation."""
+
+    scheduler: Scheduler
+    entries: Sequence[Entry]
+    rows: npt.NDArray[Any]
+    generation: Generation
+
+    def write(self, store: Store, written: Step) -> Generation:
+        """Make them the whole content of a store."""
+        generation, keep = self.generation, store.manifest.vectors
+        rows = _kept(self.rows) if keep else self.rows
+        columns = {"nits": self._nits(rows, written)}
+        centroids = None
+        if keep:
+            columns["vectors"] = Column.of(rows)
+            if len(rows) >= _CLUSTERED:
+                with step("clustering"):
+                    found = cluster(rows, mode=generation.mode)
+                columns |= {name: Column.of(array) for name, array in found.arrays.items()}
+                generation, centroids = replace(generation, centroid_scale=found.scale), (found.macro, found.micro)
+
+        def measure(database: Database) -> Generation:
+            return replace(generation, settings=measured(self.scheduler, database)) if keep else generation
+
+        writer = Writer(store)
+        try:
+            return writer.replace(generation, self.entries, columns, centroids, measure)
+        finally:
+            writer.close()
+
+    def _nits(self, rows: npt.NDArray[Any], written: Step) -> Column:
+        """Return the nits of rows, which the CPU makes while they are written."""
+        options: dict[str, Any] = {"scale": self.generation.scale, "mode": self.generation.mode}
+
+        def blocks() -> Iterator[npt.NDArray[Any]]:
+            for block in _blocks(len(rows)):
+                values = np.ascontiguousarray(rows[block], np.float32)
+                quantised = self.scheduler.run("quantise", values, device="cpu", strict=True, **options)
+                yield pack(quantised.values["nits"])
+                written.at(block.stop, len(rows))
+
+        return Column("uint8", (len(rows), (rows.shape[1] + 1) // 2), blocks())
+
+
+def _publish(target: Path, manifest: Manifest, content: _Content, check: Callable[[], None]) -> Generation:
+    """Write a new generation into the index that has the name, or a new index that takes the name at once."""
+    with step(f"writing {target}", len(content.rows)) as written:
+        store = _same(target, manifest)
+        if store is not None:
+            with contextlib.closing(store):
+                return content.write(store, written)
+        with contextlib.ExitStack() as held:
+            if (target / environment.DATA).is_file():
+                lock = WriterLock(target)
+                lock.take()
+                held.callback(lock.release)
+            with new_folder(target, check) as folder:
+                manifest.write(folder)
+                with contextlib.closing(create(folder, manifest)) as store:
+                    return content.write(store, written)
+
+
+def create(folder: Path, manifest: Manifest) -> Store:
+    """Return the store of an empty folder; a generation is to be written into it."""
+    (folder / segments.FOLDER).mkdir()
+    return Store(folder, manifest, create=True)
+
+
+def _same(target: Path, manifest: Manifest) -> Store | None:
+    """Return the store of an index with the same identity, or None if there is none, or a damaged one."""
+    try:
+        content = read_manifest(target)
+        if content["version"] != VERSION or Manifest.of(content, target) != manifest:
+            return None
+        store = Store(target, manifest)
+    except (InputError, DamagedDataError):
+        return None
+    try:
+        with store.environment.reading() as transaction:
+            store.tables(transaction).catalogue()
+    except DamagedDataError:
+        store.close()
+        return None
+    return store
+
+
+def _kept(rows: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    """Return rows as the float16 vectors that an index keeps; they have been checked."""
+    if rows.dtype == np.float16:
+        return np.ascontiguousarray(rows)
+    kept = np.empty(rows.shape, np.float16)
+    for block in _blocks(len(rows)):
+        kept[block] = np.asarray(rows[block], np.float32)
+    return kept
 
 
 def check_target(target: Path, force: bool) -> None:
@@ -161,7 +264,7 @@ def check_target(target: Path, force: bool) -> None:
         raise InputError(f"{target} exists and is not an index, so it is not replaced")
     if any(target.iterdir()) and not force:
         raise InputError(f"there is an index {target}; --force replaces it")
-    if foreign := sorted({path.name for path in target.iterdir()} - FILES):
+    if foreign := sorted({path.name for path in target.iterdir()} - _FILES):
         raise InputError(f"{target} holds {foreign[0]}, which is not a file of an index, so it is not replaced")
 
 
@@ -233,65 +336,6 @@ def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
         if keep:
             sources.vectors.check_kept(values, source, block.start)
     return rows
-
-
-def _write_rows(
-    scheduler: Scheduler, folder: Path, rows: npt.NDArray[Any], manifest: Manifest, keep: bool, writing: Step
-) -> None:
-    total, dimensions = rows.shape
-    options: dict[str, Any] = {"scale": manifest.scale, "mode": manifest.mode}
-    # Not memory-mapped, so that a full disk is an error of `write`, not a signal.
-    with (folder / NITS).open("wb") as nits, (folder / VECTORS).open("wb") as floats:
-        _npy_header(nits, np.uint8, (total, (dimensions + 1) // 2))
-        _npy_header(floats, np.float16, (total, dimensions))
-        for block in _blocks(total):
-            values = np.ascontiguousarray(rows[block], np.float32)
-            quantised = scheduler.run("quantise", values, device="cpu", strict=True, **options)
-            nits.write(pack(quantised.values["nits"]).tobytes())
-            if keep:
-                floats.write(values.astype(np.float16).tobytes())
-            writing.at(block.stop, total)
-    if not keep:
-        (folder / VECTORS).unlink()
-
-
-def _write_clusters(folder: Path, mode: Mode) -> float:
-    """Cluster the float vectors, write the clusters, and return the scale of the centroids."""
-    with step("clustering"):
-        found = cluster(np.load(folder / VECTORS, mmap_mode="r"), mode=mode)
-    for name, array in found.arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    return found.scale
-
-
-def _write_texts(folder: Path, entries: Sequence[Entry]) -> None:
-    offsets = np.zeros(len(entries) + 1, np.int64)
-    with (folder / TEXTS).open("wb") as file:
-        for row, entry in enumerate(entries):
-            record: dict[str, Any] = {"id": entry.id, "title": entry.title, "text": entry.text}
-            record |= {"fields": entry.fields} if entry.fields else {}
-            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-            offsets[row + 1] = file.tell()
-    with (folder / OFFSETS).open("wb") as file:
-        _npy_header(file, np.int64, offsets.shape)
-        file.write(offsets.tobytes())
-
-
-def _finished(folder: Path, manifest: Manifest) -> Manifest:
-    database = _database(folder, manifest)
-    files = {path.name: FileRecord(path.stat().st_size, sha256_of(path)) for path in sorted(folder.iterdir())}
-    return replace(manifest, digest=database.digest, files=files)
-
-
-def _database(folder: Path, manifest: Manifest) -> Database:
-    arrays = {name.removesuffix(".npy"): folder / name for name in manifest.arrays}
-    mapped = {name: np.load(path, mmap_mode="r") for name, path in arrays.items() if path.exists()}
-    return Database(mapped, manifest.attributes, manifest.digest)
-
-
-def _npy_header(file: BinaryIO, dtype: Any, shape: tuple[int, ...]) -> None:
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _blocks(total: int) -> Iterator[slice]:

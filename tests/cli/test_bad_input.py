@@ -119,25 +119,27 @@ def test_an_index_without_vectors(ninefold: Run, vectors: Path, folders: Path) -
     refused(ninefold, folders, ["search", "small", "q.npy", "--rerank", "2"], "has no float vectors")
 
 
-@pytest.mark.parametrize("command", [["search", "v", "0"], ["eval", "v"]])
-@pytest.mark.parametrize("name", ["nits.npy", "vectors.npy", "manifest.json"])
+@pytest.mark.parametrize("command", [["search", "v", "0"], ["eval", "v"], ["index", "info", "v"]])
+@pytest.mark.parametrize("pattern", ["segments/*", "manifest.json", "data.mdb"])
 def test_damaged_and_truncated_indexes(
-    ninefold: Run, indexed: Path, folders: Path, command: list[str], name: str
+    ninefold: Run, indexed: Path, folders: Path, command: list[str], pattern: str
 ) -> None:
-    path = indexed / name
+    (path,) = indexed.glob(pattern)
     good = path.read_bytes()
-    path.write_bytes(good[:-9])
-    refused(ninefold, folders, command, rf"{name} is (truncated|damaged): .*; rebuild the index")
-    path.write_bytes(good[:-9] + bytes([good[-9] ^ 8]) + good[-8:])
-    refused(ninefold, folders, command, rf"{name} is damaged: .*; rebuild the index")
+    for bad in (good[:-9], good[:-9] + bytes([good[-9] ^ 8]) + good[-8:]) if pattern != "data.mdb" else (good[:99],):
+        path.write_bytes(bad)
+        refused(ninefold, folders, command, rf"{path.name} is (truncated|damaged)")
     path.unlink()
-    refused(ninefold, folders, command, rf"{name}")
+    refused(ninefold, folders, command, path.name)
 
 
 def test_a_damaged_index_can_be_made_again(ninefold: Run, indexed: Path, vectors: Path) -> None:
-    (indexed / "nits.npy").write_bytes(b"")
-    assert ninefold("index", vectors, "-o", "v", "--force").exit_code == 0
-    assert len(Index.open("v")) == 200
+    for pattern, content in (("segments/*", b""), ("data.mdb", b""), ("data.mdb", b"other"), ("manifest.json", b"{}")):
+        (path,) = indexed.glob(pattern)
+        path.write_bytes(content)
+        assert ninefold("index", vectors, "-o", "v", "--force").exit_code == 0
+        assert len(Index.open("v")) == 200
+        assert ninefold("index", "verify", "v").exit_code == 0
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -153,7 +155,7 @@ def test_a_full_disk(ninefold: Run, process: Callable, folders: Path, vectors: P
     assert re.fullmatch(r"error: .*/indexes/v: File too large\n", error)
     assert everything(folders) == before
     if there:
-        assert Index.open("v").manifest.mode == "tanh"
+        assert Index.open("v").generation.mode == "tanh"
 
 
 def test_a_folder_that_cannot_be_made(ninefold: Run, folders: Path, vectors: Path) -> None:

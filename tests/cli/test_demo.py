@@ -98,11 +98,11 @@ def test_identical(ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
     assert second.exit_code == 0
     assert "indexing" not in second.stdout
     # A damaged index is named and rebuilt.
-    (folders / "data" / "indexes").glob("*/nits.npy").__next__().write_bytes(b"")
+    (folders / "data" / "indexes").glob("*/segments/*").__next__().write_bytes(b"")
     third = ninefold("demo")
     assert third.exit_code == 0
     # Spaces removed, since a long path is wrapped.
-    assert "nits.npyistruncated" in "".join(third.stdout.split())
+    assert ".segmentistruncated" in "".join(third.stdout.split())
 
 
 @pytest.mark.parametrize("off", [{"rtl": 1, "board": 0}, {"rtl": 0, "board": 1}])

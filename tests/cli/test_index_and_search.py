@@ -100,16 +100,16 @@ def test_vectors(ninefold: Run, indexed: Path, vectors: Path) -> None:
 def test_the_mode_can_be_chosen(ninefold: Run, vectors: Path) -> None:
     for mode in ("tanh", "linear"):
         assert ninefold("index", vectors, "-o", mode, "--mode", mode, "--no-vectors").exit_code == 0
-        manifest = Index.open(mode).manifest
-        assert (manifest.mode, sorted(manifest.files)) == (mode, ["nits.npy"])
+        index = Index.open(mode)
+        assert (index.generation.mode, list(index.database.arrays)) == (mode, ["nits"])
 
 
 def test_force(ninefold: Run, indexed: Path, vectors: Path) -> None:
     refused = ninefold("index", vectors, "-o", "v", "--mode", "tanh")
     assert (refused.exit_code, "--force replaces it" in refused.stderr) == (2, True)
-    assert Index.open("v").manifest.mode == "linear"
+    assert Index.open("v").generation.mode == "linear"
     assert ninefold("index", vectors, "-o", "v", "--mode", "tanh", "--force").exit_code == 0
-    assert Index.open("v").manifest.mode == "tanh"
+    assert Index.open("v").generation.mode == "tanh"
 
 
 def test_eval(ninefold: Run, indexed: Path) -> None:
@@ -124,7 +124,7 @@ def test_eval(ninefold: Run, indexed: Path) -> None:
 
 def test_another_models_index_is_refused(ninefold: Run, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ninefold("index", notes, "-o", "notes")
-    from ninefold.host.index import read
+    from ninefold.host.index import embedding
 
     class Other:
         digest = "0" * 64
@@ -132,7 +132,7 @@ def test_another_models_index_is_refused(ninefold: Run, notes: Path, monkeypatch
     class Embedder:
         model = Other()
 
-    monkeypatch.setattr(read, "embedder", Embedder)
+    monkeypatch.setattr(embedding, "embedder", Embedder)
     result = ninefold("search", "notes", "bees")
     assert result.exit_code == 2
     assert "but 000000000000 is in use" in result.stderr

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninefold.host.index import Index, read, write
+from ninefold.host.index import Index, embedding, read, write
 from ninefold.spec.data import Result
 from ninefold.spec.terminal import printable
 from tests.cli.conftest import Run
@@ -32,7 +32,7 @@ class Embedder:
 @pytest.fixture(autouse=True)
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write, "embed_source", lambda texts, *_: Embedder().embed(texts))
-    for module in (read, write):
+    for module in (embedding, write):
         monkeypatch.setattr(module, "embedder", Embedder)
     monkeypatch.setattr(read, "embed_query", lambda text, _: Result({"vectors": Embedder().embed([text])}))
 

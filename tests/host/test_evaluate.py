@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,11 @@ import pytest
 
 from ninefold.host.commands.evaluate import warnings
 from ninefold.host.evaluate import count_rows, evaluate, exact, ndcg
-from ninefold.host.index import Index, build, write
-from ninefold.host.index.format import Manifest
-from ninefold.numerics.nits import pack
+from ninefold.host.index import Index, build
 from ninefold.sim.golden.calibrate import best
 from ninefold.sim.golden.mine import float_score
-from ninefold.sim.golden.quantise import quantise
 from ninefold.spec.errors import InputError
+from tests.host.index.made import made
 
 
 @pytest.fixture(autouse=True)
@@ -90,15 +87,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
 
 def kept_as(folder: Path, vectors: np.ndarray) -> Index:
     """Return an index that stores `vectors`, as written by versions that let values underflow."""
-    folder.mkdir(exist_ok=True)
-    index = index_of(folder, np.random.default_rng(3).normal(0, 1, vectors.shape))
-    np.save(index.folder / "vectors.npy", vectors.astype(np.float16))
-    nits = quantise(vectors.astype(np.float32), 2.0, "linear")
-    np.save(index.folder / "nits.npy", pack(nits))
-    manifest = replace(Manifest.read(index.folder), scale=2.0)
-    (index.folder / "manifest.json").unlink()
-    write._finished(index.folder, manifest).write(index.folder)
-    return Index.open(str(index.folder))
+    return made(folder / "index", vectors)
 
 
 def test_zeros_are_refused(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ import pytest
 from ninefold.host import Index, build
 from ninefold.host.index import locate, write
 from ninefold.host.index.atomic import new_folder
-from ninefold.host.index.format import MANIFEST, NITS, VECTORS, Manifest, sha256_of
+from ninefold.host.index.environment import DATA, LOCK
+from ninefold.host.index.manifest import MANIFEST, Manifest, read_manifest
+from ninefold.host.index.segments import FOLDER
+from ninefold.host.index.tables import Tables
 from ninefold.numerics.nits import unpack
 from ninefold.sim.golden.calibrate import calibrate
 from ninefold.sim.golden.quantise import quantise
-from ninefold.spec.data import content_digest
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.formats import MODES, Mode
 
@@ -45,13 +47,15 @@ def source(tmp_path: Path, rows: np.ndarray) -> str:
 def test_it_holds_what_the_golden_models_say(source: str, rows: np.ndarray, mode: Mode) -> None:
     built = build(source, "a", mode=mode)
     index = Index.open("a")
-    scale = calibrate(rows, mode)
-    assert (index.manifest.scale, index.manifest.mode, len(index)) == (scale, mode, 120)
-    assert np.array_equal(unpack(np.asarray(index.database.arrays["nits"]), 15), quantise(rows, scale, mode))
-    assert np.array_equal(index.vectors, rows.astype(np.float16))
-    assert index.database.digest == content_digest(index.database.arrays, index.database.attributes)
-    assert built.manifest == index.manifest
-    assert sorted(path.name for path in index.folder.iterdir()) == [MANIFEST, NITS, VECTORS]
+    scale, kept = calibrate(rows, mode), rows.astype(np.float16)
+    assert (index.generation.scale, index.generation.mode, len(index)) == (scale, mode, 120)
+    nits = quantise(kept.astype(np.float32), scale, mode)
+    assert np.array_equal(unpack(np.asarray(index.database.arrays["nits"]), 15), nits)
+    assert np.array_equal(index.vectors, kept)
+    assert (built.manifest, built.generation) == (index.manifest, index.generation)
+    assert sorted(path.name for path in index.folder.iterdir()) == sorted([MANIFEST, DATA, LOCK, FOLDER, "writer.lock"])
+    (segment,) = (index.folder / FOLDER).iterdir()
+    assert segment.stem == index.database.digest
 
 
 def test_rows_beyond_one_block(source: str, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,12 +72,13 @@ def test_the_scale_of_many_rows_comes_from_a_sample(
     monkeypatch.setattr(write, "_SAMPLE", 50)
     chosen = np.sort(np.random.default_rng(9).choice(120, 50, replace=False))
     build(source, "a", mode="tanh")
-    assert Index.open("a").manifest.scale == calibrate(rows[chosen], "tanh")
+    assert Index.open("a").generation.scale == calibrate(rows[chosen], "tanh")
 
 
 def test_the_same_source_gives_the_same_bytes(source: str) -> None:
-    first, second = build(source, "a").folder, build(source, "b").folder
-    assert {p.name: sha256_of(p) for p in first.iterdir()} == {p.name: sha256_of(p) for p in second.iterdir()}
+    build(source, "a")
+    build(source, "b")
+    assert Index.open("a").database.digest == Index.open("b").database.digest
 
 
 def test_one_row(tmp_path: Path) -> None:
@@ -88,7 +93,7 @@ def test_one_row(tmp_path: Path) -> None:
 def test_without_vectors(source: str) -> None:
     build(source, "a", vectors=False)
     index = Index.open("a")
-    assert not (index.folder / VECTORS).exists()
+    assert list(index.database.arrays) == ["nits"]
     query = np.ones(15, np.float32)
     assert len(index.search(query, 3)) == 3
     for call in (lambda: index.search(query, 3, rerank=2), lambda: index.search(5)):
@@ -110,7 +115,7 @@ def test_values_that_cannot_be_indexed(tmp_path: Path, rows: np.ndarray, message
     np.save(tmp_path / "rows.npy", rows)
     with pytest.raises(InputError, match=message):
         build(str(tmp_path / "rows.npy"), "a")
-    assert not list((tmp_path / "data").glob("**/*.npy"))
+    assert not list((tmp_path / "data").glob("**/*"))
 
 
 def test_bad_arguments(source: str) -> None:
@@ -136,9 +141,12 @@ def test_an_index_is_replaced_only_when_asked(source: str, tmp_path: Path) -> No
     folder = build(source, "a", mode="tanh").folder
     with pytest.raises(InputError, match=r"there is an index .*; --force replaces it$"):
         build(source, "a")
-    assert Index.open("a").manifest.mode == "tanh"
+    reader = Index.open("a")
+    assert (reader.generation.mode, reader.generation.number) == ("tanh", 1)
     build(source, "a", mode="linear", force=True)
-    assert Index.open("a").manifest.mode == "linear"
+    assert (reader.generation.mode, reader.generation.number) == ("linear", 2)
+    build(source, "a", vectors=False, force=True)  # another identity: another folder
+    assert (reader.generation.number, reader.manifest.vectors, len(reader)) == (1, False, 120)
     assert [path.name for path in folder.parent.iterdir()] == ["a"]
 
 
@@ -164,13 +172,13 @@ def test_a_failure_leaves_what_was_there(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(Manifest, "write", fail)
+    monkeypatch.setattr(Tables, "switch", fail)
     with pytest.raises(type(error)):
         build(source, "a", mode="linear", force=True)
     monkeypatch.undo()
     assert [path.name for path in folder.parent.iterdir()] == (["a"] if there else [])
     if there:
-        assert Manifest.read(folder).mode == "tanh"
+        assert Index.open(str(folder)).generation.mode == "tanh"
 
 
 def test_leftovers_of_a_killed_process_are_removed_and_work_in_progress_is_not(tmp_path: Path) -> None:
@@ -201,26 +209,50 @@ def lengthen(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\0")
 
 
-@pytest.mark.parametrize("name", [NITS, VECTORS])
+def segment_of(folder: Path) -> Path:
+    (segment,) = (folder / FOLDER).iterdir()
+    return segment
+
+
 @pytest.mark.parametrize(
-    ("damage", "word"), [(flip, "damaged"), (cut, "truncated"), (lengthen, "damaged"), (Path.unlink, "missing")]
+    ("damage", "word"),
+    [
+        (flip, "truncated or damaged"),
+        (cut, "truncated or damaged"),
+        (lengthen, "truncated or damaged"),
+        (Path.unlink, "missing"),
+    ],
 )
-def test_damage_is_seen_and_the_file_named(source: str, name: str, damage: Callable[[Path], None], word: str) -> None:
-    path = build(source, "a").folder / name
+def test_damage_is_seen_and_the_file_named(source: str, damage: Callable[[Path], None], word: str) -> None:
+    path = segment_of(build(source, "a").folder)
     damage(path)
-    with pytest.raises(DamagedDataError, match=rf"^{path} is {word}.*rebuild the index$"):
+    with pytest.raises(DamagedDataError, match=rf"^{path} is {word}"):
         Index.open("a")
+    build(source, "a", force=True)
+    Index.open("a").verify()
+
+
+def test_content_is_checked_when_it_is_verified(source: str) -> None:
+    path = segment_of(build(source, "a").folder)
+    good, index = path.read_bytes(), Index.open("a")
+    index.verify()
+    for at, array in ((5, "nits"), (1000, "vectors")):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(DamagedDataError, match=rf"^{path} is damaged: the SHA-256 of its {array} is not"):
+            Index.open("a").verify()
+    path.write_bytes(good)
+    index.verify()
 
 
 def test_every_byte_of_the_manifest_counts(source: str) -> None:
     path = build(source, "a").folder / MANIFEST
-    good, manifest = path.read_bytes(), Manifest.read(path.parent)
+    good, manifest = path.read_bytes(), Index.open("a").manifest
     seen = 0
     for at in range(len(good)):
         path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         try:
-            # White space, and the last digit of a scale, may change without changing the meaning.
-            assert Manifest.read(path.parent) == manifest
+            # White space may change without changing the meaning.
+            assert Manifest.of(read_manifest(path.parent), path.parent) == manifest
         except DamagedDataError:
             seen += 1
     assert seen > 0.8 * len(good)
@@ -235,7 +267,7 @@ def test_every_byte_of_the_manifest_counts(source: str) -> None:
         ({}, "is not the manifest of a Ninefold index"),
         ([], "is not the manifest of a Ninefold index"),
         ({"format": "other"}, "is not the manifest of a Ninefold index"),
-        ({"format": "ninefold index", "version": 2}, "has format version 2; this Ninefold reads 1"),
+        ({"format": "ninefold index", "version": 3}, "has format version 3; this Ninefold reads 1 and 2"),
     ],
 )
 def test_foreign_manifests(source: str, content: Any, message: str) -> None:
@@ -250,16 +282,6 @@ def test_foreign_folders(tmp_path: Path) -> None:
         Index.open("gone")
     with pytest.raises(DamagedDataError, match=r"is not an index: it has no manifest\.json$"):
         Index.open(str(tmp_path))
-
-
-def test_arrays_of_another_shape(source: str) -> None:
-    folder = build(source, "a").folder
-    np.save(folder / NITS, np.zeros((3, 8), np.uint8))
-    with pytest.raises(DamagedDataError, match=r"it holds uint8 \(3, 8\), not uint8 \(120, 8\)"):
-        Index.open("a", verify=False)
-    (folder / NITS).write_bytes(b"not an array")
-    with pytest.raises(DamagedDataError, match=r"nits\.npy is damaged"):
-        Index.open("a", verify=False)
 
 
 def test_search_by_row_and_by_vector(source: str, rows: np.ndarray) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from ninefold.host.index import Index, build
+from ninefold.host.index import Index
 from ninefold.host.index import atomic as module
 from ninefold.host.index.atomic import new_folder, recover
+from ninefold.host.index.manifest import MANIFEST, checksum
 from ninefold.spec.errors import InputError
 
+#: Indexes of version 1.
+VERSION1 = Path(__file__).parents[2] / "fixtures" / "index1"
 #: System calls that change names or order writes.
 CALLS = ("fsync", "rename", "mkdir", "chmod", "unlink", "rmdir")
 WAYS = ("exchange", "renames")
@@ -27,16 +30,16 @@ KILLED = 9
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Create a folder with an index `old`, in mode tanh, and an index `new`, in mode linear."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create a folder with two indexes of version 1, `old` in mode tanh and `new` in mode linear."""
     base = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NINEFOLD_CPU_PATH", "numpy")
-        patch.setenv("NINEFOLD_CACHE", str(base / "cache"))
-        np.save(base / "rows.npy", np.random.default_rng(5).normal(0, 1, (9, 6)))
-        build(str(base / "rows.npy"), str(base / "old"), mode="tanh")
-        build(str(base / "rows.npy"), str(base / "new"), mode="linear")
-        yield base
+    shutil.copytree(VERSION1 / "vectors", base / "new")
+    shutil.copytree(VERSION1 / "vectors", base / "old")
+    path = base / "old" / MANIFEST
+    content = {**json.loads(path.read_bytes()), "mode": "tanh"}
+    del content["sha256"]
+    path.write_text(json.dumps({**content, "sha256": checksum(content)}))
+    return base
 
 
 @pytest.fixture(params=WAYS)
@@ -110,14 +113,14 @@ def test_killed_at_any_call_the_name_leads_to_a_whole_index(tmp_path: Path, made
         gap = there and not target.exists()
         unnamed += gap
         try:
-            found = Index.open(str(target)).manifest.mode
+            found = Index.open(str(target)).generation.mode
         except InputError:
             found = ""
         assert found in {"linear", "tanh" if there else ""}, limit
         assert found == "linear" or (killed and not gap)
         seen.add(found)
         replace(target, made / "new")
-        assert Index.open(str(target)).manifest.mode == "linear"
+        assert Index.open(str(target)).generation.mode == "linear"
         assert names(target.parent) == ["a"], limit
         if not killed:
             break
@@ -196,7 +199,7 @@ def test_after_a_failed_replacement_the_old_folder_has_its_name(
         monkeypatch.setattr(Path, "rename", second)
     with pytest.raises(OSError, match=r"Input/output error: '.*/x/a'"):
         replace(target, made / "new")
-    assert Index.open(str(target)).manifest.mode == "tanh"
+    assert Index.open(str(target)).generation.mode == "tanh"
     assert names(target.parent) == ["a"]
 
 
@@ -216,7 +219,7 @@ def test_where_the_old_folder_cannot_have_its_name_back_the_new_one_gets_it(
         patch.setattr(Path, "rename", fail)
         with pytest.raises(OSError, match="Input/output error"):
             replace(target, made / "new")
-    assert Index.open(str(target)).manifest.mode == "linear"
+    assert Index.open(str(target)).generation.mode == "linear"
     replace(target, made / "new")
     assert names(tmp_path) == ["a"]
 
@@ -239,7 +242,7 @@ def test_a_link_stays_and_its_folder_is_replaced(tmp_path: Path, made: Path, way
     (tmp_path / "link").symlink_to("far/real")
     replace(tmp_path / "link", made / "new")
     assert (tmp_path / "link").is_symlink()
-    assert Index.open(str(tmp_path / "far" / "real")).manifest.mode == "linear"
+    assert Index.open(str(tmp_path / "far" / "real")).generation.mode == "linear"
     assert (names(tmp_path / "far"), names(tmp_path)) == (["real"], ["far", "link"])
 
 
@@ -251,7 +254,7 @@ def test_hidden_folders_of_another_name_are_left_alone(tmp_path: Path, made: Pat
     replace(tmp_path / "a", made / "old")
     recover(tmp_path / "a")
     assert names(tmp_path) == [".a.b.12345678.partial", ".a.b.12345678.replaced", "a"]
-    assert Index.open(str(tmp_path / "a.b")).manifest.mode == "linear"
+    assert Index.open(str(tmp_path / "a.b")).generation.mode == "linear"
 
 
 def test_an_old_folder_is_not_removed_while_nothing_has_its_name(tmp_path: Path, made: Path) -> None:
@@ -274,7 +277,7 @@ def test_two_processes_at_once_and_a_reader(tmp_path: Path, made: Path, way: str
     seen, codes = set(), []
     while running:
         index = Index.open(str(target))
-        seen.add(index.manifest.mode)
+        seen.add(index.generation.mode)
         for child in tuple(running):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:

@@ -10,7 +10,7 @@ import pytest
 from ninefold.host.cluster import cluster
 from ninefold.host.index import Index, build, write
 from ninefold.host.index.settings import Setting, bytes_read, chosen
-from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.errors import InputError
 
 KNOWN = (Setting("signs", 2, 4, 0.9), Setting("signs", 8, 4, 0.97), Setting("nits", 32, 4, 0.99))
 
@@ -48,7 +48,7 @@ def test_an_index_keeps_what_was_measured_and_searches_by_it(tmp_path: Path) -> 
     centres = random.normal(0, 1, (40, 24))
     rows = centres[random.integers(0, 40, 900)] + random.normal(0, 0.7, (900, 24))
     index = index_of(tmp_path, rows.astype(np.float32))
-    settings = index.manifest.settings
+    settings = index.generation.settings
     # All nits of 900 rows are less to read than all signs and the nits of nearly all rows.
     order = [("signs", 2**i) for i in range(5)] + [("nits", 32), ("signs", 32)]
     assert [(s.scan, s.oversample) for s in settings] == order
@@ -79,17 +79,14 @@ def test_an_index_of_many_rows_has_clusters_to_choose(tmp_path: Path, monkeypatc
     made = cluster(np.asarray(index.vectors), mode="linear")
     for name, array in made.arrays.items():
         np.testing.assert_array_equal(index.database.arrays[name], array)
-    assert index.manifest.centroid_scale == index.database.attributes["centroid_scale"] == made.scale
-    some = {s.macro: s.recall for s in index.manifest.settings if s.macro}
+    assert index.generation.centroid_scale == index.database.attributes["centroid_scale"] == made.scale
+    some = {s.macro: s.recall for s in index.generation.settings if s.macro}
     assert list(some) == [4, 8, 16, 24, 32, 48]
     assert some[4] < some[16] <= some[48]
-    costs = [bytes_read(setting, 900, 64) for setting in index.manifest.settings]
+    costs = [bytes_read(setting, 900, 64) for setting in index.generation.settings]
     assert costs == sorted(costs)
     chosen_one = index.search(5, 10, recall=some[4]).setting
     assert chosen_one is not None
-    (index.folder / "starts.npy").unlink()
-    with pytest.raises(DamagedDataError, match=r"starts\.npy is missing; rebuild the index$"):
-        Index.open(str(index.folder))
 
 
 def test_words_for_a_setting() -> None:
@@ -108,6 +105,6 @@ def test_indexes_without_a_measurement(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     few, plain = index_of(tmp_path / "few", rows[:30]), index_of(tmp_path / "plain", rows, vectors=False)
     for index in (few, plain):
-        assert index.manifest.settings == ()
+        assert index.generation.settings == ()
         with pytest.raises(InputError, match=r"^no recall was measured when this index was built"):
             index.search(np.ones(8, np.float32), 3, recall=0.9)

@@ -1,0 +1,356 @@
+"""LMDB environment of an index: one per process, grown on demand, reopened after a fork.
+
+LMDB's locks belong to a process and a file. An environment must therefore be open once in a process, whoever uses it,
+and nothing else here opens its files. `Environment.of` counts the users of each.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self, TypeVar
+
+import lmdb
+
+from ninefold.spec.errors import DamagedDataError, InputError
+
+__all__ = ["DATA", "LOCK", "Environment", "Transaction"]
+
+#: Names of LMDB's files.
+DATA: Final = "data.mdb"
+LOCK: Final = "lock.mdb"
+
+#: Databases of an environment; `ninefold.host.index.tables` describes them.
+_DATABASES: Final = ("ids", "records", "tail", "dead", "state", "writes")
+#: Address space that is reserved; the file grows only as it is filled.
+_MAP_BYTES: Final = 64 << 30
+_SMALLEST_MAP_BYTES: Final = 64 << 20
+_READERS: Final = 1024
+#: Time that growing waits for transactions of this process.
+_GROW_S: Final = 30.0
+#: Errors of the operating system that LMDB reports by their text only.
+_CODES: Final = (
+    errno.ENOSPC,
+    errno.EFBIG,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOMEM,
+)
+_Result = TypeVar("_Result")
+
+
+class Transaction:
+    """One transaction with the environment's databases.
+
+    Attributes
+    ----------
+    id : int
+        Number of the version that is read, or that a write makes.
+    """
+
+    def __init__(self, txn: lmdb.Transaction, databases: dict[str, Any]) -> None:
+        self._txn, self._databases = txn, databases
+        self.id = int(txn.id())
+
+    def get(self, database: str, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        found: Any = self._txn.get(key, db=self._databases[database])
+        return None if found is None else bytes(found)
+
+    def put(self, database: str, key: bytes, value: bytes) -> None:
+        """Set the value of a key."""
+        self._txn.put(key, value, db=self._databases[database])
+
+    def put_all(self, database: str, items: list[tuple[bytes, bytes]]) -> None:
+        """Set the values of many keys, quickly if the keys ascend."""
+        with self._txn.cursor(db=self._databases[database]) as cursor:
+            cursor.putmulti(items)
+
+    def delete(self, database: str, key: bytes) -> bool:
+        """Remove a key; return whether it was there."""
+        return self._txn.delete(key, db=self._databases[database])
+
+    def clear(self, database: str) -> None:
+        """Remove all keys."""
+        self._txn.drop(self._databases[database], delete=False)
+
+    def count(self, database: str) -> int:
+        """Return the number of keys."""
+        return int(self._txn.stat(self._databases[database])["entries"])
+
+    def items(self, database: str, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield keys and values in the order of the keys, from a key on."""
+        with self._txn.cursor(db=self._databases[database]) as cursor:
+            if cursor.set_range(first):
+                for key, value in cursor:
+                    yield bytes(key), bytes(value)
+
+    def keys(self, database: str) -> Iterator[bytes]:
+        """Yield the keys in order."""
+        with self._txn.cursor(db=self._databases[database]) as cursor:
+            yield from map(bytes, cursor.iternext(values=False))
+
+
+class Environment:
+    """LMDB environment in a folder; use `of`, and `release` once for each use.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of ``data.mdb`` and ``lock.mdb``.
+    create : bool
+        Create the environment if it is missing.
+
+    Raises
+    ------
+    DamagedDataError
+        The environment is missing or damaged.
+    OSError
+        It cannot be opened.
+    """
+
+    _all: ClassVar[dict[tuple[int, int], Environment]] = {}
+    _guard: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, folder: Path, create: bool) -> None:
+        self.folder = folder
+        self._pid = os.getpid()
+        self._users = 0
+        self._inside = 0
+        self._changed = threading.Condition()
+        self._env = self._opened(create)
+        self._databases = self._opened_databases(create)
+        self.identity = _identity(folder)
+
+    @classmethod
+    def of(cls, folder: Path, *, create: bool = False) -> Environment:
+        """Return the environment of a folder, opened if this process has not opened it yet."""
+        if not create and not (folder / DATA).is_file():
+            raise DamagedDataError(f"{folder / DATA} is missing; rebuild the index")
+        with cls._guard:
+            found = None if not (folder / DATA).is_file() else cls._all.get(_identity(folder))
+            if found is not None and found._pid != os.getpid():
+                # Inherited by a fork. Closing it here leaves the parent's locks and readers alone.
+                del cls._all[found.identity]
+                found._env.close()
+                found = None
+            if found is None:
+                found = cls(folder, create)
+                cls._all[found.identity] = found
+            found._users += 1
+            return found
+
+    def release(self) -> None:
+        """End one use; the last one closes the environment."""
+        with self._guard:
+            self._users -= 1
+            if self._users == 0 and self._all.get(self.identity) is self:
+                del self._all[self.identity]
+                if self._pid == os.getpid():
+                    self._env.close()
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another environment has taken the place of this one, or a fork has made it useless."""
+        try:
+            return _identity(self.folder) != self.identity or self._pid != os.getpid()
+        except FileNotFoundError:
+            return True
+
+    @property
+    def last(self) -> int:
+        """Number of the last committed version."""
+        return int(self._env.info()["last_txnid"])
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file in bytes."""
+        return (self.folder / DATA).stat().st_size
+
+    def oldest_reader(self) -> int | None:
+        """Return the oldest version that any process reads, or None if none reads."""
+        lines = self._env.readers().splitlines()
+        versions = [line.split()[-1] for line in lines if line.split() and line.split()[0].isdigit()]
+        return min((int(version) for version in versions if version.isdigit()), default=None)
+
+    def remove_dead_readers(self) -> int:
+        """Remove readers whose process is gone, which would keep old pages; return their number."""
+        return int(self._env.reader_check())
+
+    def copy(self, folder: Path) -> None:
+        """Copy the last committed version into a folder, without unused pages."""
+        with self._errors():
+            self._env.copy(str(folder), compact=True)
+
+    def begin(self) -> tuple[Transaction, Callable[[], None]]:
+        """Begin a transaction that reads; return it and the function that ends it, which any thread may call once."""
+        while True:
+            self._enter()
+            try:
+                with self._errors():
+                    txn = self._env.begin(buffers=False)
+            except lmdb.MapResizedError:
+                self._leave()
+                self._grow(0)
+            except BaseException:
+                self._leave()
+                raise
+            else:
+                break
+        ended = threading.Lock()
+
+        def end() -> None:
+            if ended.acquire(blocking=False):
+                if self._pid == os.getpid():
+                    txn.abort()
+                self._leave()
+
+        return Transaction(txn, self._databases), end
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Yield a transaction that reads."""
+        transaction, end = self.begin()
+        try:
+            yield transaction
+        finally:
+            end()
+
+    def write(self, apply: Callable[[Transaction], _Result]) -> _Result:
+        """Run a function in a transaction and commit it to the disk; an error of the function undoes everything.
+
+        Parameters
+        ----------
+        apply : callable
+            ``apply(transaction)``. Called again, on a new transaction, after the map had to grow.
+
+        Raises
+        ------
+        OSError
+            The disk is full or cannot be written; nothing was changed.
+        """
+        while True:
+            self._enter()
+            try:
+                with self._errors():
+                    return self._committed(apply)
+            except lmdb.MapFullError:
+                size = 2 * int(self._env.info()["map_size"])
+            except lmdb.MapResizedError:
+                size = 0
+            finally:
+                self._leave()
+            self._grow(size)
+
+    def _committed(self, apply: Callable[[Transaction], _Result]) -> _Result:
+        txn = self._env.begin(write=True)
+        try:
+            result = apply(Transaction(txn, self._databases))
+            txn.commit()
+        except BaseException:
+            txn.abort()
+            raise
+        return result
+
+    def _enter(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside >= 0)
+            self._inside += 1
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    def _grow(self, size: int) -> None:
+        """Change the size of the map, or adopt that of another process (0), while this process is in no transaction."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._inside == 0, _GROW_S):
+                raise InputError(
+                    f"{self.folder} needs a larger map, which waits for {self._inside} open snapshots of this process; "
+                    "close them"
+                )
+            self._inside = -1
+        try:
+            with self._errors():
+                self._env.set_mapsize(size)
+        finally:
+            with self._changed:
+                self._inside = 0
+                self._changed.notify_all()
+
+    def _opened(self, create: bool) -> lmdb.Environment:
+        size, limit = _MAP_BYTES, resource.getrlimit(resource.RLIMIT_AS)[0]
+        while limit != resource.RLIM_INFINITY and size > max(limit // 4, _SMALLEST_MAP_BYTES):
+            size //= 2
+        while True:
+            try:
+                with self._errors():
+                    return self._open(size, create, readonly=False)
+            except PermissionError:
+                return self._open(size, create=False, readonly=True)
+            except OSError as error:
+                if error.errno == errno.EROFS:
+                    return self._open(size, create=False, readonly=True)
+                if error.errno != errno.ENOMEM or size <= _SMALLEST_MAP_BYTES:
+                    raise
+                size //= 2
+
+    def _open(self, size: int, create: bool, readonly: bool) -> lmdb.Environment:
+        with self._errors():
+            return lmdb.open(
+                str(self.folder),
+                map_size=size,
+                max_dbs=len(_DATABASES),
+                max_readers=_READERS,
+                create=create,
+                readonly=readonly,
+                mode=0o644,
+            )
+
+    def _opened_databases(self, create: bool) -> dict[str, Any]:
+        """Open all databases; without waiting for a writer unless they are created."""
+        try:
+            with self._errors():
+                if not create:
+                    return {name: self._env.open_db(name.encode(), create=False) for name in _DATABASES}
+                with self._env.begin(write=True) as txn:
+                    return {name: self._env.open_db(name.encode(), txn=txn) for name in _DATABASES}
+        except BaseException:
+            self._env.close()
+            raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn errors of LMDB into ours; those that ask for a larger map pass."""
+        try:
+            yield
+        except (lmdb.MapFullError, lmdb.MapResizedError):
+            raise
+        except lmdb.Error as error:
+            said = str(error)
+            for code in _CODES:
+                if os.strerror(code) in said:
+                    raise OSError(code, os.strerror(code), str(self.folder)) from error
+            raise DamagedDataError(f"{self.folder / DATA} is damaged or in use: {said}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = (folder / DATA).stat()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,344 @@
+"""Index: a database of entries that changes while it is searched."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, Unpack, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.scheduler import Scheduler
+from ninefold.host.sources import Entry
+from ninefold.host.sources.vectors import check_kept, check_rows
+from ninefold.spec.data import Database, Result
+from ninefold.spec.errors import DamagedDataError, InputError
+
+from .atomic import held, recover
+from .embedding import embed_entries
+from .manifest import Manifest, locate, read_manifest
+from .read import Hits, Query, Records, SearchOptions, Snapshot, _Query
+from .segments import Segment
+from .store import Store
+from .tables import Generation, Written
+from .version1 import Version1
+from .writer import Durability, Writer
+
+__all__ = ["Index"]
+
+
+class Index:
+    """Open index; `open` and `build` make one.
+
+    Every read is of the last commit, of whichever process; `snapshot` keeps one version. Close a writer, or use it as a
+    context manager: closing commits queued writes and waits for the upkeep of segments.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the index.
+    content : Store or Version1
+        Its content.
+    called : str
+        Name in errors and reports; the folder if empty.
+    durability : {'commit', 'interval'} or None
+        Durability of writes; None for an index that is only read.
+    """
+
+    def __init__(
+        self, folder: Path, content: Store | Version1, called: str = "", durability: Durability | None = None
+    ) -> None:
+        self.folder = folder
+        self.called = called or str(folder)
+        self._content = content
+        self._writer = None if durability is None or isinstance(content, Version1) else Writer(content, durability)
+        self._finalizer = weakref.finalize(self, _close, content, self._writer)
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        mode: Literal["r", "w"] = "r",
+        *,
+        durability: Durability = "commit",
+        called: str = "",
+    ) -> Index:
+        """Open an index.
+
+        Headers and sizes of its files are checked; `verify` reads and checks all content.
+
+        Parameters
+        ----------
+        name : str
+            Path if it contains a ``/``, otherwise a name in the data folder.
+        mode : {'r', 'w'}
+            Read only, or write too. There is one writer at a time, and any number of readers.
+        durability : {'commit', 'interval'}
+            With ``"commit"``, entries survive a loss of power once a write returns. With ``"interval"``, writes are
+            queued and committed together at most every 100 ms; the last 100 ms may be lost, and are not seen before.
+        called : str
+            Name in errors and reports once the index is open; its folder if empty.
+
+        Raises
+        ------
+        InputError
+            If there is no index of that name, or it has a format that is read only.
+        DamagedDataError
+            If it is damaged or not an index; the message names the file.
+        """
+        if mode not in ("r", "w"):
+            raise InputError(f"mode must be one of r, w, not {mode!r}")
+        folder = locate(name)
+        while True:
+            recover(folder)
+            with held(folder) as replaced:
+                try:
+                    content = _opened(folder)
+                except (DamagedDataError, InputError, FileNotFoundError):
+                    if not replaced():
+                        raise
+                    continue
+                if not replaced():
+                    break
+            if isinstance(content, Store):
+                content.close()
+        if mode == "w" and isinstance(content, Version1):
+            raise InputError(
+                f"{folder} has format version 1, which is read only; `ninefold index compact {name}` converts it"
+            )
+        return cls(folder, content, called, durability if mode == "w" else None)
+
+    def close(self) -> None:
+        """Commit queued writes, wait for the upkeep of segments, and close the files."""
+        self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Reading.
+
+    @property
+    def manifest(self) -> Manifest:
+        """Fixed identity: dimensions, model, and what is kept."""
+        return self._content.manifest
+
+    @property
+    def generation(self) -> Generation:
+        """Scale, mode and settings of all nits."""
+        with self.snapshot() as snapshot:
+            return snapshot.generation
+
+    def snapshot(self) -> Snapshot:
+        """Return the version of the last commit, which stays as it is while the index changes.
+
+        Close it soon, or use it as a context manager: LMDB keeps the pages of every version that is read.
+        """
+        if not self._finalizer.alive:
+            raise InputError(f"{self.called} is closed")
+        if isinstance(self._content, Version1):
+            old = self._content
+            records = Records(old.entry, old.row, lambda: None)
+            return Snapshot(old.manifest, old.generation, old.parts, records, self.called)
+        if self._content.environment.replaced:
+            self._reopen()
+        store = self._content
+        tables, version, end = store.begin()
+        records = Records(tables.entry, tables.sequence, end)
+        return Snapshot(store.manifest, version.catalogue.generation, version.parts, records, self.called)
+
+    def _reopen(self) -> None:
+        """Open the folder that has taken the name of this index, or continue after a fork."""
+        if self._writer is not None:
+            raise InputError(f"{self.called} was replaced or its process forked while it was open for writing")
+        content = _opened(self.folder)
+        self._finalizer()
+        self._content = content
+        self._finalizer = weakref.finalize(self, _close, content, None)
+
+    def __len__(self) -> int:
+        with self.snapshot() as snapshot:
+            return len(snapshot)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries of one snapshot in the order in which they were added."""
+        with self.snapshot() as snapshot:
+            yield from snapshot
+
+    def get(self, name: str) -> Entry | None:
+        """Return the entry with an id, or None."""
+        with self.snapshot() as snapshot:
+            return snapshot.get(name)
+
+    def entry(self, row: int) -> Entry:
+        """Return the entry of a row of the last commit; see `Snapshot.entry`."""
+        with self.snapshot() as snapshot:
+            return snapshot.entry(row)
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float16]:
+        """Float vectors of the last commit, float16 (rows, dimensions); `InputError` if the index keeps none."""
+        with self.snapshot() as snapshot:
+            return snapshot.vectors
+
+    @property
+    def database(self) -> Database:
+        """One `Database` of the last commit; see `Snapshot.database`."""
+        with self.snapshot() as snapshot:
+            return snapshot.database
+
+    @overload
+    def search(self, query: Query, k: int = 10, **options: Unpack[SearchOptions]) -> Hits: ...
+
+    @overload
+    def search(self, query: list[_Query], k: int = 10, **options: Unpack[SearchOptions]) -> list[Hits]: ...
+
+    def search(self, query: Any, k: int = 10, **options: Unpack[SearchOptions]) -> Hits | list[Hits]:
+        """Find the entries nearest to a query, or to each query of a list; see `Snapshot.search`."""
+        with self.snapshot() as snapshot:
+            found: Hits | list[Hits] = snapshot.search(query, k, **options)
+            return found
+
+    def mine(
+        self,
+        q: npt.NDArray[np.float32],
+        *,
+        device: str = "auto",
+        strict: bool = False,
+        scheduler: Scheduler | None = None,
+        allowed: npt.NDArray[np.uint8] | None = None,
+        **options: Any,
+    ) -> Result:
+        """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
+        with self.snapshot() as snapshot:
+            return snapshot.mine(q, device=device, strict=strict, scheduler=scheduler, allowed=allowed, **options)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the fields of a report: folder, source, rows, dimensions, mode and scale."""
+        with self.snapshot() as snapshot:
+            return snapshot.describe()
+
+    def verify(self) -> None:
+        """Check the content of every segment, and that every entry has its row and its record.
+
+        Raises
+        ------
+        DamagedDataError
+            Something is damaged or missing; the message names it.
+        """
+        if isinstance(self._content, Version1):
+            return  # checked when it was opened
+        with self._content.reading() as (tables, version):
+            for listed in version.catalogue.segments:
+                Segment.verify(self._content.segment_folder, listed.digest)
+            tables.verify(version.parts.sequence)
+
+    # Writing.
+
+    @property
+    def writer(self) -> Writer:
+        """Writer of the index; raises `InputError` if it is open for reading."""
+        if not self._finalizer.alive:
+            raise InputError(f"{self.called} is closed")
+        if self._writer is None:
+            raise InputError(f'{self.called} is open for reading; open it with mode "w" to write')
+        return self._writer
+
+    def upsert(self, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None = None) -> Written:
+        """Add entries; one whose id is there already replaces that entry.
+
+        Parameters
+        ----------
+        entries : iterable of Entry
+            Of entries with the same id, the last is kept.
+        vectors : float array of shape (n, D), optional
+            Their vectors, for an index of vectors. An index of texts embeds its entries itself, and takes vectors that
+            its model made.
+
+        Returns
+        -------
+        Written
+            Number of added and of replaced entries; final once they are committed.
+
+        Raises
+        ------
+        InputError
+            The index is open for reading or another process writes it, or values are invalid.
+        OSError
+            The disk is full or cannot be written; nothing is changed.
+        """
+        writer, given = self.writer, list(entries)
+        if vectors is None:
+            if not self.manifest.model:
+                raise InputError(f"{self.called} holds vectors: upsert needs the vectors of its entries")
+            rows = embed_entries(given, self.manifest.model, self.called)
+        else:
+            rows = np.asarray(vectors)
+        if rows.shape != (len(given), self.manifest.dimensions) or rows.dtype.kind != "f":
+            wanted = (len(given), self.manifest.dimensions)
+            raise InputError(f"vectors must be floats of shape {wanted}, not {rows.dtype.name} {rows.shape}")
+        values: npt.NDArray[Any] = check_rows(rows, "the vectors")
+        if self.manifest.vectors:
+            values = check_kept(values, "the vectors")
+        last = {entry.id: at for at, entry in enumerate(given)}
+        kept = sorted(last.values())
+        chosen, values = [given[at] for at in kept], values[kept]
+        if not chosen:
+            return Written()
+
+        def add(tables: Any, written: Written) -> None:
+            tables.add(chosen, values, written)
+
+        return writer.apply(add)
+
+    def delete(self, names: Iterable[str]) -> Written:
+        """Remove the entries with these ids; ids without an entry are ignored.
+
+        Returns
+        -------
+        Written
+            Number of removed entries; final once they are committed.
+        """
+        given = list(names)
+        return self.writer.apply(lambda tables, written: tables.remove(given, written))
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Written]:
+        """Commit all writes of the block at its end, together; if the block raises an error, none of them."""
+        with self.writer.group() as written:
+            yield written
+
+    def flush(self) -> None:
+        """Commit all queued writes."""
+        self.writer.flush()
+
+    def compact(self) -> None:
+        """Merge the tail and all segments into one segment without dead rows."""
+        self.writer.compact()
+
+
+def _opened(folder: Path) -> Store | Version1:
+    content = read_manifest(folder)
+    if content["version"] == 1:
+        return Version1.open(folder, content)
+    store = Store(folder, Manifest.of(content, folder))
+    try:
+        with store.reading():
+            return store
+    except BaseException:
+        store.close()
+        raise
+
+
+def _close(content: Store | Version1, writer: Writer | None) -> None:
+    try:
+        if writer is not None:
+            writer.close()
+    finally:
+        if isinstance(content, Store):
+            content.close()

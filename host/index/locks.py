@@ -1,0 +1,109 @@
+"""Lock of the one writer of an index, which names its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import Final
+
+from ninefold.spec.errors import InputError
+from ninefold.spec.terminal import printable
+
+__all__ = ["NAME", "WriterLock"]
+
+#: File of the lock, in the folder of the index.
+NAME: Final = "writer.lock"
+#: Interval between attempts to take the lock.
+_AGAIN_S: Final = 0.02
+
+_all: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+
+
+class WriterLock:
+    """Lock on a file, by ``flock``; the kernel releases it when the process ends.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the index.
+    wait_s : float
+        Time to wait for another writer, which releases the lock after it has been idle for a second.
+
+    Attributes
+    ----------
+    held : bool
+        Whether this object holds the lock.
+    """
+
+    def __init__(self, folder: Path, wait_s: float = 5.0) -> None:
+        self.path = folder / NAME
+        self._wait_s = wait_s
+        self._file = -1
+        _all.add(self)
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._file >= 0
+
+    def take(self) -> None:
+        """Take the lock; `InputError` names the holder if it is not released in time."""
+        if self.held:
+            return
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        until = time.monotonic() + self._wait_s
+        try:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise InputError(
+                            f"{self.path.parent} is being written by {_holder(file)}; one writer at a time"
+                        ) from None
+                    time.sleep(_AGAIN_S)
+            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps({"pid": os.getpid(), "command": command, "since": int(time.time())}).encode(), 0)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+
+    def release(self) -> None:
+        """Release the lock."""
+        if self.held:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, 0)
+            self.forget()
+
+    def forget(self) -> None:
+        """Close this process's copy of the file: in the child of a fork, the parent keeps the lock."""
+        if self.held:
+            os.close(self._file)
+            self._file = -1
+
+
+def _holder(file: int) -> str:
+    """Return the holder in words."""
+    try:
+        known = json.loads(os.pread(file, 4096, 0))
+        since = time.strftime("%H:%M:%S", time.localtime(known["since"]))
+        return f"process {known['pid']} ({printable(known['command'])}), since {since}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _forget_all() -> None:
+    for lock in list(_all):
+        lock.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,338 @@
+"""Tables of an index in LMDB, read and changed in one transaction.
+
+=============  ============================================  ============================================
+database       key                                           value
+=============  ============================================  ============================================
+``ids``        SHA-256 of the UTF-8 id                       sequence number
+``records``    sequence number                               entry, in JSON
+``tail``       sequence number of a row in no segment yet    its vector
+``dead``       digest of a segment                           bitmap of its dead rows, lowest bit first
+``state``      ``catalogue``, ``next``, ``macro``, ``micro`` generation and segments; the next sequence
+                                                             number; nits of the centroids
+``writes``     key of a write that is made at most once      its result, in JSON
+=============  ============================================  ============================================
+
+Sequence numbers are 8 bytes, the highest first, so that keys are in their order. They grow with every entry that is
+added or replaced, and are never used again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host.sources import Entry
+from ninefold.spec.errors import DamagedDataError
+from ninefold.spec.formats import Mode
+
+from .environment import Transaction
+from .settings import Setting
+
+__all__ = ["Catalogue", "Generation", "Listed", "Tables", "Written"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Properties that all nits of an index share until they are made again.
+
+    Attributes
+    ----------
+    number : int
+        1 for the first generation; every replacement or recalibration adds 1.
+    mode : str
+        Thresholds of the quantiser.
+    scale : float
+        Factor by which numbers are multiplied before they are quantised.
+    source : str
+        Source that was indexed.
+    skipped : int
+        Number of entries of the source that were skipped.
+    ninefold : str
+        Ninefold version that made the generation.
+    centroid_scale : float or None
+        Factor by which centroids were multiplied before they were quantised; None without clusters.
+    settings : tuple of Setting
+        Settings of a search with their measured recall, the cheapest first; empty if none was measured.
+    """
+
+    number: int
+    mode: Mode
+    scale: float
+    source: str = ""
+    skipped: int = 0
+    ninefold: str = ""
+    centroid_scale: float | None = None
+    settings: tuple[Setting, ...] = ()
+
+    def attributes(self, rows: int, dimensions: int) -> dict[str, int | float | str]:
+        """Return the attributes of a `Database` of this generation."""
+        found: dict[str, int | float | str] = {"rows": rows, "dimensions": dimensions}
+        found |= {"scale": self.scale, "mode": self.mode}
+        return found if self.centroid_scale is None else {**found, "centroid_scale": self.centroid_scale}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Segment in the list.
+
+    Attributes
+    ----------
+    digest : str
+        Digest, which names the file.
+    rows, bytes : int
+        Number of rows, dead ones included, and size of the file.
+    first, last : int
+        First and last sequence number.
+    """
+
+    digest: str
+    rows: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Generation and list of segments, in the order of their sequence numbers.
+
+    Attributes
+    ----------
+    generation : Generation
+    segments : tuple of Listed
+    version : int
+        Number of the transaction that wrote this list.
+    """
+
+    generation: Generation
+    segments: tuple[Listed, ...]
+    version: int = 0
+
+
+@dataclass
+class Written:
+    """Result of writes, final once they are committed.
+
+    Attributes
+    ----------
+    added, replaced, removed : int
+        Number of entries that were new, that replaced an entry of the same id, and that were deleted.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    removed: int = 0
+
+    def clear(self) -> None:
+        """Start counting again."""
+        self.added = self.replaced = self.removed = 0
+
+
+@dataclass
+class Tables:
+    """Tables in one transaction.
+
+    Attributes
+    ----------
+    transaction : Transaction
+    sequence_of : callable
+        ``sequence_of(digest)`` gives the sequence numbers of a segment; needed to remove entries.
+    """
+
+    transaction: Transaction
+    sequence_of: Callable[[str], npt.NDArray[np.int64]] | None = None
+    _dead: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+
+    # Entries.
+
+    def __len__(self) -> int:
+        return self.transaction.count("records")
+
+    def sequence(self, name: str) -> int | None:
+        """Return the sequence number of an id, or None."""
+        found = self.transaction.get("ids", _key(name))
+        return None if found is None else int.from_bytes(found)
+
+    def entry(self, sequence: int) -> Entry:
+        """Return the entry with a sequence number, which must be live."""
+        found = self.transaction.get("records", _number(sequence))
+        if found is None:
+            raise DamagedDataError(f"entry {sequence} is in a segment and has no record; rebuild the index")
+        return _entry(found)
+
+    def entries(self, first: int = 0) -> Iterator[tuple[int, Entry]]:
+        """Yield sequence number and entry of all entries, in the order of their numbers."""
+        for key, record in self.transaction.items("records", _number(first)):
+            yield int.from_bytes(key), _entry(record)
+
+    def add(self, entries: Sequence[Entry], vectors: npt.NDArray[Any] | None, written: Written) -> int:
+        """Add entries, each of which replaces an entry of the same id; return the sequence number of the first.
+
+        Parameters
+        ----------
+        entries : sequence of Entry
+            Entries with different ids.
+        vectors : array of shape (len(entries), D), optional
+            Their vectors, for the tail; without them the caller writes a segment.
+        written : Written
+            Counts them.
+        """
+        keys = [_key(entry.id) for entry in entries]
+        replaced = sum(self._remove(key) for key in keys) if self.transaction.count("ids") else 0
+        written.replaced += replaced
+        written.added += len(entries) - replaced
+        first = self.next
+        numbers = [_number(first + at) for at in range(len(entries))]
+        self.transaction.put_all("records", [(n, _record(e)) for n, e in zip(numbers, entries, strict=True)])
+        self.transaction.put_all("ids", sorted(zip(keys, numbers, strict=True)))
+        if vectors is not None:
+            rows = [row.tobytes() for row in np.ascontiguousarray(vectors)]
+            self.transaction.put_all("tail", list(zip(numbers, rows, strict=True)))
+        self.transaction.put("state", b"next", _number(first + len(entries)))
+        return first
+
+    def remove(self, names: Iterable[str], written: Written) -> None:
+        """Remove the entries with these ids; ids without an entry are ignored."""
+        written.removed += sum(self._remove(_key(name)) for name in names)
+
+    def _remove(self, key: bytes) -> bool:
+        number = self.transaction.get("ids", key)
+        if number is None:
+            return False
+        self.transaction.delete("ids", key)
+        self.transaction.delete("records", number)
+        if not self.transaction.delete("tail", number):
+            self._bury(int.from_bytes(number))
+        return True
+
+    def _bury(self, sequence: int) -> None:
+        """Mark the row of a sequence number as dead in its segment."""
+        for listed in self.catalogue().segments:
+            if listed.first <= sequence <= listed.last:
+                assert self.sequence_of is not None  # noqa: S101 - the writer gives it
+                row = int(np.searchsorted(self.sequence_of(listed.digest), sequence))
+                self.dead(listed)[row // 8] |= np.uint8(1 << row % 8)
+                return
+        raise DamagedDataError(f"entry {sequence} is in no segment; rebuild the index")
+
+    def verify(self, sequence: npt.NDArray[np.int64]) -> None:
+        """Raise `DamagedDataError` unless ids and records are those of some rows, given by their sequence numbers."""
+        ids = 0
+        for row, (number, entry) in enumerate(self.entries()):
+            if row >= len(sequence) or number != sequence[row]:
+                raise DamagedDataError(f"entry {number} ({entry.id!r}) has no row; rebuild the index")
+            if self.sequence(entry.id) != number:
+                raise DamagedDataError(f"entry {number} is not found by its id, {entry.id!r}; rebuild the index")
+            ids += 1
+        if not ids == len(sequence) == self.transaction.count("ids"):
+            raise DamagedDataError(
+                f"{len(sequence)} rows have {ids} records and {self.transaction.count('ids')} ids; rebuild the index"
+            )
+
+    # The tail and dead rows.
+
+    @property
+    def next(self) -> int:
+        """Next sequence number."""
+        return int.from_bytes(self.transaction.get("state", b"next") or _number(1))
+
+    def tail(self) -> npt.NDArray[np.int64]:
+        """Return the sequence numbers of the rows in no segment, int64 of shape (n,)."""
+        return np.frombuffer(b"".join(self.transaction.keys("tail")), ">i8").astype(np.int64)
+
+    def tail_vectors(self, first: int, dtype: npt.DTypeLike, dimensions: int) -> npt.NDArray[Any]:
+        """Return the vectors of the rows in no segment from a sequence number on, of shape (n, dimensions)."""
+        content = b"".join(vector for _, vector in self.transaction.items("tail", _number(first)))
+        return np.frombuffer(content, dtype).reshape(-1, dimensions)
+
+    def cut_tail(self, sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Remove rows from the tail; return which of them were still there."""
+        return np.array([self.transaction.delete("tail", _number(number)) for number in sequence.tolist()], np.bool_)
+
+    def clear(self) -> None:
+        """Remove all entries; sequence numbers go on."""
+        for database in ("ids", "records", "tail", "dead"):
+            self.transaction.clear(database)
+        self._dead.clear()
+
+    def dead(self, listed: Listed) -> npt.NDArray[np.uint8]:
+        """Return the bitmap of a segment's dead rows; a write changes it in place, and `finish` keeps it."""
+        if listed.digest not in self._dead:
+            kept = self.transaction.get("dead", bytes.fromhex(listed.digest))
+            empty = np.zeros((listed.rows + 7) // 8, np.uint8)
+            self._dead[listed.digest] = empty if kept is None else np.frombuffer(kept, np.uint8).copy()
+        return self._dead[listed.digest]
+
+    # The list of segments.
+
+    @property
+    def created(self) -> bool:
+        """Whether the index has a list yet."""
+        return self.transaction.get("state", b"catalogue") is not None
+
+    def catalogue(self) -> Catalogue:
+        """Return the generation and the list of segments."""
+        if not hasattr(self, "_catalogue"):
+            content = json.loads(self.transaction.get("state", b"catalogue") or b"{}")
+            if not content:
+                raise DamagedDataError("the index has no list of segments; rebuild it")
+            settings = tuple(Setting(**setting) for setting in content["generation"].pop("settings"))
+            generation = Generation(**content["generation"], settings=settings)
+            segments = tuple(Listed(**listed) for listed in content["segments"])
+            self._catalogue = Catalogue(generation, segments, content["version"])
+        return self._catalogue
+
+    def switch(self, generation: Generation, segments: Sequence[Listed]) -> None:
+        """Write the generation and the list of segments."""
+        self._catalogue = Catalogue(generation, tuple(segments), self.transaction.id)
+        self.transaction.put("state", b"catalogue", json.dumps(asdict(self._catalogue)).encode())
+        kept = {bytes.fromhex(listed.digest) for listed in segments}
+        for key in [key for key in self.transaction.keys("dead") if key not in kept]:
+            self.transaction.delete("dead", key)
+
+    def centroids(self, dimensions: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        """Return the packed nits of the generation's centroids, of clusters and of lists; None without clusters."""
+        found = [self.transaction.get("state", name) for name in (b"macro", b"micro")]
+        if self.catalogue().generation.centroid_scale is None or None in found:
+            return None
+        macro, micro = (np.frombuffer(one or b"", np.uint8).reshape(-1, (dimensions + 1) // 2) for one in found)
+        return macro, micro
+
+    def set_centroids(self, macro: npt.NDArray[np.uint8], micro: npt.NDArray[np.uint8]) -> None:
+        """Write the packed nits of the generation's centroids."""
+        self.transaction.put("state", b"macro", macro.tobytes())
+        self.transaction.put("state", b"micro", micro.tobytes())
+
+    def finish(self) -> None:
+        """Keep the changed bitmaps of dead rows, just before the commit."""
+        kept = {listed.digest for listed in self.catalogue().segments}
+        for digest, bitmap in self._dead.items():
+            if digest in kept and bitmap.any():
+                self.transaction.put("dead", bytes.fromhex(digest), bitmap.tobytes())
+
+
+def _key(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def _number(sequence: int) -> bytes:
+    return sequence.to_bytes(8)
+
+
+def _record(entry: Entry) -> bytes:
+    record: dict[str, Any] = {"id": entry.id, "title": entry.title, "text": entry.text}
+    record |= {"fields": dict(entry.fields)} if entry.fields else {}
+    return json.dumps(record, ensure_ascii=False).encode()
+
+
+def _entry(record: bytes) -> Entry:
+    try:
+        return Entry(**json.loads(record))
+    except (ValueError, TypeError) as error:
+        raise DamagedDataError("a record is not an entry; rebuild the index") from error

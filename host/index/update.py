@@ -1,0 +1,116 @@
+"""Update of an index from a source: only what is new or has changed is embedded and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.host import sources
+from ninefold.host.sources import Entry, Skipped
+from ninefold.spec.errors import InputError
+from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
+
+from .embedding import check_model, embed_source
+from .index import Index
+from .tables import Written
+
+__all__ = ["Updated", "update"]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """Result of `update`.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the index.
+    written : Written
+        Number of entries added, replaced and removed.
+    unchanged : int
+        Number of entries that were there already.
+    skipped : Skipped
+        Entries that were skipped, with their reasons.
+    """
+
+    folder: Path
+    written: Written
+    unchanged: int
+    skipped: Skipped
+
+
+def update(source: str, name: str, *, column: str | None = None, delete: bool = False, strict: bool = False) -> Updated:
+    """Add what is new in a source to an index, and replace what has changed, in one commit.
+
+    Parameters
+    ----------
+    source, column : str
+        As `build` takes them.
+    name : str
+        Index to update.
+    delete : bool
+        Also remove the entries that the source does not hold.
+    strict : bool
+        Raise an error for the first entry that would be skipped.
+
+    Raises
+    ------
+    InputError
+        The source and the index do not fit, or another process writes the index.
+    """
+    skipped = Skipped(strict)
+    with Index.open(name, "w") as index, index.snapshot() as before:
+        if sources.vectors.claims(source):
+            entries, changed, vectors = _changed_vectors(source, index, before)
+        else:
+            check_model(index.manifest.model, index.called) if index.manifest.model else _refuse(index, source)
+            with step(f"reading {source}"):
+                entries = sources.read(source, column, skipped)
+                changed = [entry for entry in entries if before.get(entry.id) != entry]
+            vectors = _embedded(changed, source)
+        gone: list[str] = []
+        if delete:
+            there = {entry.id for entry in entries}
+            gone = [entry.id for entry in before if entry.id not in there]
+        before.close()
+        with step(f"writing {index.folder}"), index.transaction() as written:
+            if changed:
+                index.upsert(changed, vectors)
+            if gone:
+                index.delete(gone)
+    return Updated(index.folder, written, len(entries) - len(changed), skipped)
+
+
+def _refuse(index: Index, source: str) -> None:
+    raise InputError(f"{index.called} holds vectors: it is updated from a .npy file, not from {printable(source)}")
+
+
+def _embedded(entries: list[Entry], source: str) -> npt.NDArray[Any]:
+    if not entries:
+        return np.zeros((0, 0), np.float32)
+    with step(f"embedding {source}", len(entries)) as embedding:
+        return embed_source([entry.sentence for entry in entries], embedding.at)
+
+
+def _changed_vectors(source: str, index: Index, before: Any) -> tuple[list[Entry], list[Entry], npt.NDArray[Any]]:
+    """Return the entries of a file of vectors, those that differ from the index, and their vectors."""
+    if index.manifest.model:
+        raise InputError(f"{index.called} holds texts: it is not updated from vectors in {printable(source)}")
+    rows = sources.vectors.load(source)
+    if rows.ndim != 2 or rows.shape[1] != index.manifest.dimensions:
+        wanted = index.manifest.dimensions
+        raise InputError(f"{printable(source)} must have shape (N, {wanted}), as the index, not {rows.shape}")
+    entries = [Entry(str(row), f"row {row}", "") for row in range(len(rows))]
+    values = sources.vectors.check_rows(rows, source)
+    if not index.manifest.vectors:
+        return entries, entries, values  # what is there cannot be compared
+    kept = sources.vectors.check_kept(values, source)
+    there = {entry.id: row for row, entry in enumerate(before)}
+    vectors = before.vectors
+    changed = [row for row, e in enumerate(entries) if e.id not in there or (vectors[there[e.id]] != kept[row]).any()]
+    return entries, [entries[row] for row in changed], values[changed]

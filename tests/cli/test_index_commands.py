@@ -1,0 +1,136 @@
+"""Commands that change and inspect an index: add, remove, list, info, compact, verify, drop, and updates."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ninefold.host import Index
+from tests.cli.conftest import Run
+
+VERSION1 = Path(__file__).parents[1] / "fixtures" / "index1"
+
+
+def said(ninefold: Run, *words: str | Path) -> str:
+    done = ninefold(*words)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_an_update_embeds_and_writes_only_what_changed(
+    ninefold: Run, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(ninefold, "index", notes, "-o", "notes")
+    (notes / "bees.txt").write_text("Smoke calms a hive before it is opened.\n")
+    (notes / "tea.txt").write_text("Green tea is brewed at eighty degrees.\n")
+    (notes / "bread.md").unlink()
+    from ninefold.host.index import update
+
+    embed, texts = update.embed_source, []
+    monkeypatch.setattr(update, "embed_source", lambda some, *rest: (texts.extend(some), embed(some, *rest))[1])
+    shown = said(ninefold, "index", notes, "-o", "notes", "--update")
+    assert shown.endswith("notes: 1 added, 1 replaced, 0 removed, 1 unchanged\n")
+    assert texts == ["Smoke calms a hive before it is opened.", "Green tea is brewed at eighty degrees."]
+    assert said(ninefold, "index", "notes", "-o", "notes", "--update", "--delete").endswith(
+        "notes: 0 added, 0 replaced, 1 removed, 3 unchanged\n"
+    )
+    assert [entry.id for entry in Index.open("notes")] == ["house/roof.txt:1", "bees.txt:1", "tea.txt:1"]
+    found = json.loads(said(ninefold, "search", "notes", "hot drinks", "--json"))
+    assert found["hits"][0]["id"] == "tea.txt:1"
+
+
+def test_entries_are_added_and_removed(ninefold: Run, notes: Path, folders: Path) -> None:
+    said(ninefold, "index", notes, "-o", "notes")
+    (folders / "more.jsonl").write_text('{"id": "tea", "text": "Brew it."}\n{"id": "bees.txt:1", "text": "New."}\n')
+    assert said(ninefold, "index", "add", "notes", "more.jsonl").endswith(
+        "notes: 1 added, 1 replaced, 0 removed, 0 unchanged\n"
+    )
+    assert said(ninefold, "index", "remove", "notes", "tea", "gone").endswith("1 entry removed; 1 id not found\n")
+    assert Index.open("notes").get("bees.txt:1").text == "New."  # type: ignore[union-attr]
+    assert Index.open("notes").get("tea") is None
+
+
+def test_vectors_are_updated_too(ninefold: Run, indexed: Path, vectors: Path) -> None:
+    rows = np.load(vectors)
+    rows[3] += 1
+    np.save("changed.npy", np.concatenate([rows[:150], rows[:1]]))
+    assert said(ninefold, "index", "changed.npy", "-o", "v", "--update", "--delete").endswith(
+        "v: 0 added, 2 replaced, 49 removed, 149 unchanged\n"
+    )
+    assert len(Index.open("v")) == 151
+    refused = ninefold("index", "add", "v", "changed.npy", "--strict")
+    assert refused.exit_code == 0
+    (vectors.parent / "a.txt").write_text("text")
+    for words, message in (
+        (("index", "add", "v", "a.txt"), "v holds vectors: it is updated from a .npy file, not from a.txt"),
+        (("index", "a.npy", "-o", "v", "--update", "--force"), "leave out --force"),
+        (("index", "a.npy", "-o", "v", "--delete"), "--delete needs --update"),
+        (("index", "add", "gone", "changed.npy"), "there is no index"),
+    ):
+        done = ninefold(*words)
+        assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+
+
+def test_what_an_index_is_made_of(ninefold: Run, indexed: Path) -> None:
+    said(ninefold, "index", "remove", "v", "7", "8")
+    report = json.loads(said(ninefold, "index", "info", "v", "--json"))
+    (segment,) = report["segments"]
+    assert (report["rows"], report["tail"], segment["rows"], segment["dead"]) == (198, 0, 200, 2)
+    assert (report["generation"], report["dead_share"], report["best_recall"]) == (1, 0.01, pytest.approx(1, abs=0.02))
+    assert report["bytes"] == sum(path.stat().st_size for path in indexed.rglob("*") if path.is_file())
+    shown = said(ninefold, "index", "info", "v")
+    assert "dead_share: 0.01\n" in shown
+    assert f"segment {segment['digest'][:12]}: 200 rows, 2 dead\n" in shown
+    assert said(ninefold, "index", "verify", "v") == f"{indexed}: 198 entries, no damage\n"
+    assert said(ninefold, "index", "compact", "v").startswith(f"{indexed}: 198 entries in one segment after ")
+    assert json.loads(said(ninefold, "index", "info", "v", "--json"))["segments"][0]["rows"] == 198
+
+
+def test_all_indexes_are_listed(ninefold: Run, indexed: Path) -> None:
+    assert json.loads(said(ninefold, "index", "list", "--json"))[0]["name"] == "v"
+    shutil.copytree(indexed, indexed.parent / "bad")
+    (indexed.parent / "bad" / "manifest.json").write_text("{}")
+    lines = said(ninefold, "index", "list").splitlines()
+    assert lines[0].split()[:2] == ["index", "entries"]
+    assert lines[1].split()[0] == "bad"
+    assert lines[-1].split()[:2] == ["v", "200"]
+    shutil.rmtree(indexed.parent)
+    assert json.loads(said(ninefold, "index", "list", "--json")) == []
+
+
+def test_an_old_index_is_converted(ninefold: Run, folders: Path) -> None:
+    shutil.copytree(VERSION1 / "texts", folders / "old")
+    refused = ninefold("index", "remove", "./old", "a")
+    assert (refused.exit_code, "`ninefold index compact ./old` converts it" in refused.stderr) == (2, True)
+    shown = said(ninefold, "index", "compact", "./old")
+    assert shown.splitlines()[1:] == [
+        "converted from format version 1: 9 entries",
+        "2 repeated ids got a suffix, such as ~2",
+    ]
+    assert said(ninefold, "index", "remove", "./old", "a").endswith("1 entry removed\n")
+
+
+def test_an_index_is_dropped_after_a_question(ninefold: Run, indexed: Path, folders: Path) -> None:
+    assert ninefold("index", "drop", "v").exit_code == 130
+    assert indexed.exists()
+    with Index.open("v") as reader, reader.snapshot() as snapshot:
+        assert said(ninefold, "index", "drop", "v", "--yes") == f"{indexed}: removed\n"
+        assert len(snapshot) == 200
+    assert not indexed.exists()
+    assert ninefold("index", "drop", "v", "--yes").exit_code == 2
+    (folders / "photos").mkdir()
+    (folders / "photos" / "cat.jpg").write_text("cat")
+    refused = ninefold("index", "drop", "./photos", "--yes")
+    assert "is not an index" in refused.stderr
+    assert (folders / "photos" / "cat.jpg").exists()
+
+
+def test_a_source_that_is_called_like_a_command(ninefold: Run, notes: Path, folders: Path) -> None:
+    notes.rename(folders / "list")
+    assert "3 entries" in said(ninefold, "index", "./list", "-o", "a")
+    assert "3 entries" in said(ninefold, "index", "-o", "b", "./list")
+    assert "3 entries" in said(ninefold, "index", "build", "list", "-o", "c")

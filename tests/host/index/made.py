@@ -1,0 +1,48 @@
+"""Indexes with chosen content, for tests."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from ninefold.host.index import Generation, Index, Manifest
+from ninefold.host.index.segments import Column
+from ninefold.host.index.write import create
+from ninefold.host.index.writer import Writer
+from ninefold.host.sources import Entry
+from ninefold.numerics.nits import pack
+from ninefold.sim.golden.quantise import quantise
+
+__all__ = ["entries_of", "made"]
+
+
+def entries_of(rows: int, first: int = 0) -> list[Entry]:
+    """Return entries with ids in order."""
+    return [Entry(f"id {n}", "a title" if n % 2 else "", f"text {n}") for n in range(first, first + rows)]
+
+
+def made(
+    folder: Path,
+    vectors: np.ndarray,
+    *,
+    scale: float = 2.0,
+    keep: bool = True,
+    entries: list[Entry] | None = None,
+    model: str = "",
+) -> Index:
+    """Write an index of one segment with these vectors, and open it for reading."""
+    folder.mkdir(parents=True)
+    manifest = Manifest(vectors.shape[1], model, keep)
+    manifest.write(folder)
+    generation = Generation(1, "linear", scale)
+    kept = vectors.astype(np.float16)
+    columns = {"nits": Column.of(pack(quantise(kept.astype(np.float32), scale, "linear")))}
+    if keep:
+        columns["vectors"] = Column.of(kept)
+    with closing(create(folder, manifest)) as store:
+        writer = Writer(store)
+        writer.replace(generation, entries or entries_of(len(vectors)), columns, None, lambda _: generation)
+        writer.close()
+    return Index.open(str(folder))

@@ -1,0 +1,157 @@
+"""Search of parts: the same answer as one database of the live rows, however these are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninefold.host.cluster import cluster
+from ninefold.host.index.merging import listed_columns, lists_of, nearest_lists
+from ninefold.host.index.parts import Part, Parts
+from ninefold.host.scheduler import Scheduler
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import quantise
+from ninefold.sim.golden.mine import run as golden
+from ninefold.spec.data import Database
+from ninefold.spec.errors import InputError
+from ninefold.spec.operators import OPERATORS
+
+DIMENSIONS, SCALE = 9, 1.5
+#: Stages of a search, each of which cuts elsewhere.
+WAYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"rerank": 3},
+    {"threshold": "adaptive"},
+    {"threshold": "adaptive", "rerank": 2},
+    {"scan": "signs", "oversample": 1},
+    {"scan": "signs", "oversample": 2, "rerank": 2},
+    {"scan": "signs", "oversample": 3, "threshold": "adaptive", "rerank": 2},
+)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NINEFOLD_CPU_PATH", "numpy")
+        with Scheduler(costs=None) as scheduler:
+            yield scheduler
+
+
+def database(vectors: np.ndarray, lists: np.ndarray | None = None, centroids: Any = None, scale: float = 0) -> Database:
+    nits = pack(quantise(vectors.astype(np.float32), SCALE, "linear"))
+    arrays: dict[str, Any] = {"nits": nits, "vectors": vectors}
+    attributes: dict[str, Any] = {"rows": len(vectors), "dimensions": DIMENSIONS, "scale": SCALE, "mode": "linear"}
+    if lists is not None:
+        arrays |= {name: next(iter(column.blocks)) for name, column in listed_columns(lists, centroids).items()}
+        attributes["centroid_scale"] = scale
+    return Database(arrays, attributes)
+
+
+def cut(random: np.random.Generator, vectors: np.ndarray, alive: np.ndarray, of: Any) -> Parts:
+    """Cut rows into parts, of which the last is a tail without dead rows."""
+    edges = np.unique(random.integers(0, len(vectors) + 1, random.integers(0, 9)))
+    edges = np.unique([0, *edges, len(vectors)])
+    parts = []
+    for first, last in pairwise(edges):
+        rows = slice(first, last)
+        here = alive[rows]
+        sequence = np.arange(first, last) * 3 + 5
+        last_one = last == len(vectors)
+        if last_one and random.integers(2):
+            parts.append(Part(of(rows)(here), sequence[here], on_host=True))
+        else:
+            parts.append(Part(of(rows)(np.ones(len(here), bool)), sequence, None if here.all() else here))
+    return Parts([part for part in parts if len(part.sequence)])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_cut_gives_the_answer_of_one_database(scheduler: Scheduler, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(5):
+        # Few values, so that scores tie in every stage and across parts.
+        vectors = random.integers(-2, 3, (int(random.integers(1, 120)), DIMENSIONS)).astype(np.float16)
+        alive = random.random(len(vectors)) < random.choice([0.3, 0.8, 1.0])
+        alive[random.integers(len(vectors))] = True
+        q = random.normal(0, 1, (int(random.integers(1, 4)), DIMENSIONS)).astype(np.float32)
+        parts = cut(random, vectors, alive, lambda rows, v=vectors: lambda keep: database(v[rows][keep]))
+        whole = database(vectors[alive])
+        assert np.array_equal(parts.sequence, np.flatnonzero(alive) * 3 + 5)
+        assert np.array_equal(parts.database.arrays["nits"], whole.arrays["nits"])
+        assert np.array_equal(parts.vectors, vectors[alive])
+        allowed = None if random.integers(2) else np.packbits(random.random(len(parts)) < 0.6, bitorder="little")
+        for options in WAYS:
+            given = {"k": int(random.integers(1, 12)), **options}
+            call = OPERATORS["mine"].bind({"q": q, "database": whole, "allowed": allowed}, given)
+            wanted = golden(call)
+            found = parts.mine(scheduler, q, given, device="cpu", allowed=allowed)
+            for name, values in wanted.items():
+                np.testing.assert_array_equal(found.values[name], values, f"{given} {name}")
+                assert found.values[name].dtype == values.dtype
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clusters_are_chosen_once_for_all_segments(scheduler: Scheduler, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors = random.normal(0, 1, (200, DIMENSIONS)).astype(np.float16)
+    made = cluster(vectors)
+    centroids = (made.macro, made.micro)
+    lists = lists_of(Database(made.arrays, {}))
+    alive = random.random(200) < 0.7
+
+    def of(rows: slice) -> Any:
+        return lambda keep: database(vectors[rows][keep], lists[rows][keep], centroids, made.scale)
+
+    q = random.normal(0, 1, (3, DIMENSIONS)).astype(np.float32)
+    whole = database(vectors[alive], lists[alive], centroids, made.scale)
+    for options in WAYS:
+        given = {"k": 4, "macro": 9, "micro": 5, **options}
+        wanted = golden(OPERATORS["mine"].bind({"q": q, "database": whole}, given))
+        found = cut(random, vectors, alive, of).mine(scheduler, q, given, device="cpu")
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(found.values[name], values, f"{given} {name}")
+
+
+def test_a_tail_is_searched_whichever_clusters_are(scheduler: Scheduler) -> None:
+    random = np.random.default_rng(3)
+    vectors = random.normal(0, 1, (90, DIMENSIONS)).astype(np.float16)
+    made = cluster(vectors[:60])
+    segment = database(vectors[:60], lists_of(Database(made.arrays, {})), (made.macro, made.micro), made.scale)
+    tail = Part(database(vectors[60:]), np.arange(60, 90), on_host=True)
+    q = vectors[75:76].astype(np.float32)
+    found = Parts([Part(segment, np.arange(60)), tail]).mine(scheduler, q, {"k": 40, "macro": 1, "micro": 1})
+    assert set(range(60, 90)) <= set(found.values["ids"][0].tolist())
+    assert found.values["count"][0] < 40 + 30
+
+
+def test_lists_of_new_rows_are_those_of_the_nearest_centroids() -> None:
+    random = np.random.default_rng(8)
+    vectors = random.normal(0, 1, (700, 32)).astype(np.float16)
+    made = cluster(vectors)
+    found = nearest_lists(vectors, (made.macro, made.micro))
+    # Quantised centroids point nearly where the centroids do.
+    assert np.mean(found == lists_of(Database(made.arrays, {}))) > 0.8
+
+
+def test_a_mask_is_checked_as_by_the_operator(scheduler: Scheduler) -> None:
+    parts = Parts([Part(database(np.ones((5, DIMENSIONS), np.float16)), np.arange(5))] * 2)
+    q = np.ones((1, DIMENSIONS), np.float32)
+    for mask, said in (
+        (np.zeros(3, np.uint8), r"allowed must have ceil\(N / 8\) = 2, not 3"),
+        (np.full(2, 255, np.uint8), "allowed has a bit set for row 10 or above, and the database has 10 rows"),
+    ):
+        with pytest.raises(InputError, match=said):
+            parts.mine(scheduler, q, {"k": 2}, allowed=mask)
+
+
+def test_the_tail_is_searched_on_the_host(scheduler: Scheduler) -> None:
+    rows = database(np.random.default_rng(1).normal(0, 1, (30, DIMENSIONS)).astype(np.float16))
+    parts = Parts([Part(rows, np.arange(30)), Part(rows, np.arange(30, 60), on_host=True)])
+    q = np.ones((1, DIMENSIONS), np.float32)
+    result = parts.mine(scheduler, q, {"k": 2}, device="loihi")
+    assert result.answered_by == "loihi:emulator, cpu"
+    assert result.asked_for == "loihi"
+    assert result.values["ids"].tolist()[0][1] == result.values["ids"].tolist()[0][0] + 30
