@@ -96,7 +96,7 @@ def embed_entries(entries: Sequence[Entry], model: str, called: str) -> npt.NDAr
 
 
 def check_model(model: str, called: str) -> None:
-    """Raise `InputError` unless the model in use is that of an index."""
+    """Raise `InputError` unless the model in use made an index."""
     here = embedder().model.digest
     if model != here:
         raise InputError(

@@ -161,7 +161,7 @@ class Environment:
 
     @property
     def replaced(self) -> bool:
-        """Whether another environment has taken the place of this one, or a fork has made it useless."""
+        """True if another environment has taken the place of this one, or a fork has made it useless."""
         try:
             return _identity(self.folder) != self.identity or self._pid != os.getpid()
         except FileNotFoundError:
@@ -273,7 +273,7 @@ class Environment:
             self._changed.notify_all()
 
     def _grow(self, size: int) -> None:
-        """Change the size of the map, or adopt that of another process (0), while this process is in no transaction."""
+        """Change the size of the map, or adopt the size of another process (0), while no transaction is open here."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._inside == 0, _GROW_S):
                 raise InputError(

@@ -97,7 +97,7 @@ def nearest_lists(vectors: npt.NDArray[Any], centroids: Centroids) -> npt.NDArra
     ----------
     vectors : float array of shape (n, D)
     centroids : tuple of uint8 array
-        Packed nits, whose directions stand for those of the centroids.
+        Packed nits of the centroids, compared by their directions.
     """
     coarse, fine = (_directions(unpack(packed, vectors.shape[1])) for packed in centroids)
     found = np.empty(len(vectors), np.int64)

@@ -81,7 +81,7 @@ class Parts:
 
     @cached_property
     def database(self) -> Database:
-        """One `Database` of the live rows: that of the only part, or else a copy of all parts in memory."""
+        """One `Database` of the live rows: the only part's own, or else a copy of all parts in memory."""
         first = self.parts[0]
         if len(self.parts) == 1 and first.live is None:
             return first.database
@@ -127,7 +127,7 @@ class Parts:
         strict: bool = False,
         allowed: npt.NDArray[np.uint8] | None = None,
     ) -> Task:
-        """Return the task of ``mine`` that the whole search is; its database is that of the first part."""
+        """Return the whole search as a task of ``mine`` on the database of the first part."""
         arguments = {"q": q, "database": self.parts[0].database, "allowed": allowed}
         return Task("mine", arguments, options, device=device, strict=strict)
 

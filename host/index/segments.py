@@ -2,7 +2,8 @@
 
 A segment holds arrays one after another, each from a multiple of 64 bytes, then a header in JSON, its SHA-256, its
 length and a mark. The header states every array's dtype, shape, offset and SHA-256, so its own SHA-256 identifies the
-content: it is the digest of the `Database` and the name of the file. Arrays are those of the operator ``mine``, and:
+content: it is the digest of the `Database` and the name of the file. Arrays are the ones that the operator
+``mine`` declares, and:
 
 ``sequence``
     int64 (rows,), ascending: sequence number of each row. Numbers are never used again, so a row is found by its number

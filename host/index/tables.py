@@ -222,7 +222,7 @@ class Tables:
         raise DamagedDataError(f"entry {sequence} is in no segment; rebuild the index")
 
     def verify(self, sequence: npt.NDArray[np.int64]) -> None:
-        """Raise `DamagedDataError` unless ids and records are those of some rows, given by their sequence numbers."""
+        """Raise `DamagedDataError` unless each row, given by its sequence number, has its id and its record."""
         ids = 0
         for row, (number, entry) in enumerate(self.entries()):
             if row >= len(sequence) or number != sequence[row]:
@@ -273,7 +273,7 @@ class Tables:
 
     @property
     def created(self) -> bool:
-        """Whether the index has a list yet."""
+        """True once the index has a list."""
         return self.transaction.get("state", b"catalogue") is not None
 
     def catalogue(self) -> Catalogue:

@@ -90,7 +90,7 @@ def build(
     """Index a source.
 
     Finished embeddings are kept in the cache, so the next call continues after an interruption. The index itself
-    appears complete or not at all, and so does its new content if it is replaced.
+    appears complete or not at all. New content that replaces old content also appears all at once.
 
     Parameters
     ----------
