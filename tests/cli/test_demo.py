@@ -139,7 +139,6 @@ def test_without_verilator(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_real_ones(ninefold: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: str) -> None:
     # Uses the simulators that other tests built in the shared cache.
     monkeypatch.setenv("NINEFOLD_CACHE", shared_cache)
-    monkeypatch.setattr("ninefold.host.index.embedding.cache_folder", lambda: Path("cache").absolute())
     result = ninefold("demo")
     assert result.exit_code == 0, result.output
     assert "cpu, rtl and board:virtual are identical" in result.stdout
