@@ -25,13 +25,14 @@ __all__ = [
     "mined",
     "quantised",
     "rescored",
+    "scored",
     "selected",
 ]
 
 #: Function of nits (Q, D) that returns the scores of all rows (Q, N).
 Scores = Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int32]]
 
-#: Products of nits formed together when rows are scored again.
+#: Nits that are unpacked together when rows are scored again.
 _BLOCK = 1 << 22
 
 
@@ -142,12 +143,22 @@ def is_plain(call: Call) -> bool:
     return options["scan"] == "nits" and options["macro"] is None and call.arguments["allowed"] is None
 
 
-def check_plain(call: Call, device: str) -> None:
-    """Raise `UnsupportedError` for a call that a device cannot answer because it scores all rows by nits."""
-    if not is_plain(call):
-        asked = [name for name in ("macro", "micro") if call.options[name] is not None]
-        asked += ["scan"] if call.options["scan"] != "nits" else []
-        asked += ["allowed"] if call.arguments["allowed"] is not None else []
+def check_plain(call: Call, device: str, *, masks: bool = False) -> None:
+    """Raise `UnsupportedError` for a call that a device cannot answer because it scores all rows by nits.
+
+    Parameters
+    ----------
+    call : Call
+        Call of ``mine``.
+    device : str
+        Subject of the message.
+    masks : bool
+        True if ``allowed`` is applied to what the device returns.
+    """
+    asked = [name for name in ("macro", "micro") if call.options[name] is not None]
+    asked += ["scan"] if call.options["scan"] != "nits" else []
+    asked += ["allowed"] if call.arguments["allowed"] is not None and not masks else []
+    if asked:
         raise UnsupportedError(f"{device} scores all rows by nits, without {', '.join(asked)}")
 
 
@@ -182,12 +193,33 @@ def rescored(call: Call, queries: npt.NDArray[np.int8], found: dict[str, Any]) -
     found : dict of str to array
         Values of ``candidates``.
     """
-    packed, k, dimensions = np.asarray(call.database().require("nits")), call.options["k"], call.sizes["D"]
+    k = call.options["k"]
     ids, scores = empty(len(queries), k, np.int32)
     count = np.minimum(found["count"], k)
     for query, number in enumerate(found["count"].tolist()):
         rows = np.sort(found["ids"][query, :number])
-        nits = unpack(np.ascontiguousarray(packed[rows]), dimensions).astype(np.float32)  # exact: below 2**24
-        columns, top = best((nits @ queries[query].astype(np.float32)).astype(np.int32), k)
+        columns, top = best(scored(call, queries[query : query + 1], rows)[0], k)
         ids[query, : count[query]], scores[query, : count[query]] = rows[columns], top
     return {"ids": ids, "scores": scores, "count": count}
+
+
+def scored(call: Call, queries: npt.NDArray[np.int8], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Return the scores of some rows by nits, int32 (Q, n).
+
+    Parameters
+    ----------
+    call : Call
+        Call of ``mine``.
+    queries : int8 array of shape (Q, D)
+        Nits.
+    rows : int64 array of shape (n,)
+        Rows of its database.
+    """
+    packed, dimensions = np.asarray(call.database().require("nits")), call.sizes["D"]
+    wide = queries.astype(np.float32)  # exact: products of nits sum to less than 2**24
+    scores = np.empty((len(queries), len(rows)), np.int32)
+    step = max(1, _BLOCK // dimensions)
+    for first in range(0, len(rows), step):
+        nits = unpack(np.ascontiguousarray(packed[rows[first : first + step]]), dimensions)
+        scores[:, first : first + step] = wide @ nits.T.astype(np.float32)
+    return scores

@@ -208,5 +208,5 @@ def _among_floats(value: float) -> _Place:
         nearest = float(value)
     except OverflowError:  # an integer beyond the largest float
         nearest = math.inf if value > 0 else -math.inf
-    # Python compares an integer with a float exactly, NumPy after rounding; no float lies between both.
+    # Python compares an integer with a float exactly, NumPy after rounding; there is no float between the two.
     return _Place(nearest, nearest < value, nearest if nearest == value else None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from ninefold.numerics import rows
 from ninefold.spec.data import Answer
 from ninefold.spec.signature import Call
 
-__all__ = ["JOINED_ROWS", "join", "joining_key", "rows_of", "share", "stack", "take"]
+__all__ = ["JOINED_ROWS", "SMALL_BYTES", "join", "joining_key", "rows_of", "share", "stack", "take"]
 
 #: Limits of rows and bytes of a call that can be joined, and of rows of the joined call.
 SMALL_ROWS: Final = 16
@@ -37,12 +39,19 @@ def joining_key(call: Call, number: int | None) -> Hashable | None:
     parts: list[Hashable] = [call.operator.name, *call.options.values()]
     for name, value in call.arguments.items():
         if name not in rowed:
-            parts.append(id(value))
+            parts.append(_identity(value))
         elif value is not None:
             if rows.size(value) > SMALL_BYTES:
                 return None
             parts.append(rows.form(value))
     return tuple(parts)
+
+
+def _identity(value: Any) -> Hashable:
+    """Return a key that is equal for arguments that calls can share: equal small arrays (masks), or one object."""
+    if isinstance(value, np.ndarray) and value.nbytes <= SMALL_BYTES:
+        return value.shape, value.dtype, value.tobytes()
+    return id(value)
 
 
 def join(calls: Sequence[Call]) -> Call:

@@ -7,13 +7,13 @@ import logging
 import platform
 from collections import deque
 from collections.abc import Collection
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from ninefold.spec.cache import cache_folder, digest_of
 from ninefold.spec.files import written_aside
-from ninefold.spec.signature import Call
+from ninefold.spec.signature import Call, Operator
 
 __all__ = ["Costs", "costs_file", "size_class"]
 
@@ -28,13 +28,22 @@ _DRIFT: Final = 0.1
 def size_class(call: Call) -> str:
     """Return the size class of a call: the bit lengths of sizes and integer options, and the values of other options.
 
-    Within a class each size varies by less than a factor of two.
+    Within a class each size varies by less than a factor of two. Calls with an optional argument, such as a mask, and
+    calls without it are of different classes: a device may take longer for the one, or refuse it.
     """
-    return _size_class(call.operator.name, tuple(call.sizes.items()), tuple(call.options.items()))
+    extra = tuple([name for name in _optional(call.operator) if call.arguments[name] is not None])
+    return _size_class(call.operator.name, tuple(call.sizes.items()), tuple(call.options.items()), extra)
+
+
+@cache
+def _optional(operator: Operator) -> tuple[str, ...]:
+    return tuple(one.name for one in operator.arguments if getattr(one, "optional", False))
 
 
 @lru_cache(maxsize=4096)
-def _size_class(operator: str, sizes: tuple[tuple[str, int], ...], options: tuple[tuple[str, Any], ...]) -> str:
+def _size_class(
+    operator: str, sizes: tuple[tuple[str, int], ...], options: tuple[tuple[str, Any], ...], extra: tuple[str, ...]
+) -> str:
     parts = [operator]
     parts += [f"{symbol}{size.bit_length()}" for symbol, size in sizes]
     for name, value in options:
@@ -42,7 +51,7 @@ def _size_class(operator: str, sizes: tuple[tuple[str, int], ...], options: tupl
             parts.append(f"{name}={value}")
         elif isinstance(value, int):
             parts.append(f"{name}{value.bit_length()}")
-    return " ".join(parts)
+    return " ".join([*parts, *extra])
 
 
 def costs_file() -> Path:

@@ -61,7 +61,7 @@ def declines(device: Device, call: Call) -> bool:
         return False
     identity = device.connect().identity
     if identity.design == "miner":
-        return not plain
+        return call.options.get("scan") != "nits" or call.options["macro"] is not None
     by_nits, clustered = call.options.get("scan") == "nits", call.options["macro"] is not None
     return by_nits or clustered or call.sizes["D"] > identity.dimensions
 

@@ -189,6 +189,27 @@ class TestSimulated:
                 use("virtual/nosuch")
 
 
+@pytest.mark.parametrize("rows", [10, 16, 150])
+def test_a_miner_takes_masks(rows: int) -> None:
+    """Its 16 best rows are widened candidates; queries with too few allowed ones are scored on the host."""
+    rng = np.random.default_rng(rows)
+    nits, q = rng.integers(2, 5, (rows, 32)).astype(np.int8), rng.normal(0, 2, (20, 32)).astype(np.float32)
+    data = Database({"nits": pack(nits)}, {"rows": rows, "dimensions": 32, "scale": 0.7, "mode": "linear"})
+    on_host = set()
+    with listening(BoardModel(), 1) as url, opened(f"{url}{KNOWN}") as device:
+        for share in (0, 0.02, 0.3, 0.6, 0.95, 1):
+            allowed = np.packbits(rng.random(rows) < share, bitorder="little")
+            for k in (1, 6, 16):
+                call = MINE.bind({"q": q, "database": data, "allowed": allowed}, {"k": k})
+                path = check(device, call).path
+                on_host.add(path.partition(", queries quantised on the host, ")[2])
+    end = "queries scored on the host: of 16 rows too few were allowed"
+    few = {int(text.split()[0]) for text in on_host if text.endswith(end)}
+    assert len(few) + 1 == len(on_host)
+    assert (max(few, default=0) == 20) is (rows > 16)
+    assert (min(few, default=20) < 20) is (rows > 16)
+
+
 def test_names() -> None:
     backend = Boards()
     assert backend.resolve("virtual") == "board:virtual/demo"

@@ -35,7 +35,9 @@ def encoded(device: BoardDevice, call: Call, identity: Identity) -> tuple[npt.ND
     """
     attributes, q = call.database().attributes, np.asarray(call.arguments["q"])
     scale, mode = float(attributes["scale"]), attributes["mode"]
-    mask_bytes = 0 if call.arguments["allowed"] is None else (min(identity.depth, call.sizes["N"]) + 7) // 8
+    # A miner gets no mask: the host applies it to what the board returns.
+    masked = call.arguments["allowed"] is not None and identity.design == "signs"
+    mask_bytes = (min(identity.depth, call.sizes["N"]) + 7) // 8 if masked else 0
     fits = device.simulated and query_fits(identity, FORMAT_GRID, mask_bytes)
     if fits or FORMAT_PACKED not in identity.formats:
         return grid(q, scale), ""

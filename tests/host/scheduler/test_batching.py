@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ninefold.host.scheduler import batching
-from ninefold.host.scheduler.batching import join, rows_of, share, stack, take
+from ninefold.host.scheduler.batching import SMALL_BYTES, join, rows_of, share, stack, take
 from ninefold.sim import golden
 from ninefold.spec.data import Answer
 from ninefold.spec.operators import OPERATORS
@@ -77,6 +77,28 @@ def test_what_is_not_joined() -> None:
     step = RUNNING_SUM.bind({"x": np.arange(3), "so_far": total()})
     assert rows_of(step) is None
     assert joining_key(step) is None
+
+
+def test_only_calls_with_equal_masks_are_joined() -> None:
+    rows = DATA.attributes["rows"]
+    some = np.packbits(np.arange(int(rows)) % 3 > 0, bitorder="little")
+    other = some.copy()
+    other[1] ^= 1
+
+    def masked(allowed: np.ndarray | None, seed: int) -> Call:
+        return OPERATORS["mine"].bind({"q": queries(2, seed=seed), "database": DATA, "allowed": allowed}, {"k": 3})
+
+    calls = [masked(some, 1), masked(some.copy(), 2), masked(other, 3), masked(None, 4)]
+    keys = [joining_key(call) for call in calls]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+    joined = answered(join(calls[:2]))
+    for number, call in enumerate(calls[:2]):
+        assert same(share(joined, slice(2 * number, 2 * number + 2)), answered(call))
+    large = [np.full(SMALL_BYTES + 1, 255, np.uint8) for _ in range(2)]  # compared by identity, which costs no time
+    wide = [Call(calls[0].operator, {**calls[0].arguments, "allowed": mask}, calls[0].options, {}) for mask in large]
+    assert joining_key(wide[0]) == joining_key(wide[0])
+    assert joining_key(wide[0]) != joining_key(wide[1])
 
 
 def test_an_optional_argument_that_is_there_or_not() -> None:

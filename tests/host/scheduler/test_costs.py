@@ -25,6 +25,8 @@ from .fakes import Fake, backends, cpu, database, queries
 def test_the_class_of_a_call_is_the_bit_length_of_its_sizes() -> None:
     call = OPERATORS["mine"].bind({"q": queries(5), "database": database(40)}, {"k": 10})
     assert size_class(call) == "mine Q3 D5 N6 k4 scan=nits oversample6"
+    masked = call.operator.bind({**call.arguments, "allowed": np.zeros(5, np.uint8)}, {"k": 10})
+    assert size_class(masked) == f"{size_class(call)} allowed"
     x = np.zeros((2, 8), np.float32)
     assert size_class(OPERATORS["quantise"].bind({"x": x}, {"scale": 2.0})) == "quantise D4 mode=tanh"
 
