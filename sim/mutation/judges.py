@@ -33,8 +33,17 @@ __all__ = ["JUDGES", "TOGETHER", "Judge", "ProofJudge", "TestbenchJudge"]
 
 #: Largest number of faults of a core to prove in one design. With more, as of the executor, the solver takes hours.
 TOGETHER = 100
-#: Testbenches at other parameters. A counter of three words does not wrap around by itself.
-_OTHERS = (replace(subject_of("similarity"), parameters={"dimensions": 6, "lanes": 2, "depth": 3}),)
+#: Testbenches at other parameters. A counter of three words or beats does not wrap around by itself, the last word of a
+#: full store may have all its rows, a search may go on after two groups, and rows may fill the rest of the selection.
+_OTHERS = tuple(
+    replace(subject_of(core), parameters=parameters)
+    for core, parameters in (
+        ("similarity", {"dimensions": 6, "lanes": 2, "depth": 3}),
+        ("sign_engine", {"dimensions": 12, "lanes": 4, "depth": 3, "width": 2, "passes": 2}),
+        ("sign_engine", {"dimensions": 4, "lanes": 8, "depth": 4, "width": 2, "passes": 2}),
+        ("threshold_select", {"dimensions": 3, "keep": 2, "rows": 4, "depth": 14}),
+    )
+)
 
 
 class Judge(ABC):

@@ -21,14 +21,44 @@ _ALL: tuple[tuple[str, tuple[Fault, ...], str], ...] = (
         "the smaller of two equal numbers is either",
     ),
     (
-        "hdl/miner/replies.py ReplyStore._build: words == 0",
-        (Fault.ALWAYS,),
-        "a job with queries has no registers",
-    ),
-    (
         "hdl/cores/quantiser.py Quantiser.elaborate: grid < 0 #2",
         (Fault.MORE,),
         "the grid value 0 is negated, which is 0 again",
+    ),
+    (
+        "hdl/parts/row_mask.py RowMask._enter: held != 2 #2",
+        (Fault.MORE, Fault.ALWAYS),
+        "while two masks are held no bit of a third is taken, so the bit at which a byte is accepted does not come",
+    ),
+    (
+        "hdl/parts/sign_tables.py SignTables.elaborate: step == 0",
+        (Fault.MORE,),
+        "the entry of step 0 has the sum 0, so it sets no flag, and the flag is cleared one step later",
+    ),
+    (
+        "hdl/cores/threshold_select.py ThresholdSelect._control: state.scan != 0",
+        (Fault.ALWAYS,),
+        "the place that is cleared once more holds no count yet",
+    ),
+    (
+        "hdl/cores/threshold_select.py ThresholdSelect._search: after_better < 0",
+        (Fault.LESS,),
+        "if all rows down to this group are selected, the threshold may be the next place, of which none is",
+    ),
+    (
+        "hdl/cores/threshold_select.py ThresholdSelect._search: after_worse < 0",
+        (Fault.LESS,),
+        "if all rows down to this group are selected, the threshold may be any lower place, of which none is",
+    ),
+    (
+        "hdl/cores/threshold_select.py ThresholdSelect._search: threshold < 2 * group",
+        (Fault.MORE,),
+        "the threshold is one less than a multiple of twice the group",
+    ),
+    (
+        "hdl/cores/threshold_select.py ThresholdSelect._choose: queue.level <= _QUEUE - _UNSEEN",
+        (Fault.LESS,),
+        "words of the second scan wait one word earlier, which changes no result",
     ),
     (
         "hdl/cores/similarity.py Similarity.elaborate: queued != 2 #2",

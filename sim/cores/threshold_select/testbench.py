@@ -220,6 +220,16 @@ async def rows_that_take_no_part(dut: Any) -> None:
 
 
 @cocotb.test()
+async def equal_rows_after_the_selected_ones(dut: Any) -> None:
+    """Whole words of equal rows follow those that fill the limit, and none of them is selected."""
+    tb = await started(dut)
+    for limit in sorted({1, min(tb.rows, tb.keep), tb.keep}):
+        selected: Rows = [0] * limit + [None] * (-limit % tb.rows)
+        tb.send([([*selected, *[0] * tb.depth][: tb.depth], limit)])
+    await tb.finish()
+
+
+@cocotb.test()
 async def sizes_crossed_with_back_pressure(dut: Any) -> None:
     """Queries of several sizes under each pattern of the sources crossed with each of the sink."""
     tb = await started(dut)
@@ -287,7 +297,7 @@ async def results_wait_for_the_sink(dut: Any) -> None:
     rows = [tb.top] * tb.depth
     cycles = 40 + 8 * tb.dimensions + 200
     tb.pace(always, blocked(cycles))
-    tb.send([(rows, tb.keep)] * (3 + 60 // tb.depth))
+    tb.send([(rows, tb.keep)] * (3 + 60 // min(tb.keep, tb.depth)))
     await tb.steps(cycles)
     assert not tb.scores.ready, f"words are still accepted after {cycles} blocked cycles"
     await tb.finish()
@@ -298,7 +308,9 @@ async def reset_clears_every_count(dut: Any) -> None:
     """Counts of any score are gone after a reset between the scans of a query, and no word is accepted before."""
     tb = await started(dut)
     for place in sorted({*range(min(8, 4 * tb.dimensions)), 4 * tb.dimensions - 1}):
-        tb.scores.send(tb.words([2 * place + 2 - tb.top] * tb.depth))
+        # The last word has other scores, so that its places are not the counted ones.
+        counted = max(1, tb.depth - tb.rows)
+        tb.scores.send(tb.words(([2 * place + 2 - tb.top] * counted + [-tb.top] * tb.rows)[: tb.depth]))
         while len(tb.ends) == 0:
             await tb.step()
         await tb.steps(4)
@@ -308,6 +320,27 @@ async def reset_clears_every_count(dut: Any) -> None:
         await tb.finish(settle=1)
         clearing = tb.begins[0] - reset
         assert clearing >= 4 * tb.dimensions, f"words are accepted {clearing} cycles after a reset, with counts left"
+    await tb.finish()
+
+
+@cocotb.test()
+async def counts_do_not_add_up_over_resets(dut: Any) -> None:
+    """Counts of the lowest place, which ends every search, would not be seen before they overflow."""
+    tb = await started(dut)
+    words = -(-tb.depth // tb.rows)
+    # One row of a word takes part, so that all are counted in one lane; the last word has another place.
+    lowest: list[int | None] = [2 - tb.top] + [None] * (tb.rows - 1)
+    other: list[int | None] = [-tb.top] + [None] * (tb.rows - 1)
+    for count in range(1, words):
+        for resets in range(1, 2 + (1 << words.bit_length()) // max(1, words - 1)):
+            for _ in range(resets):
+                tb.scores.send(tb.words((lowest * (words - 1) + other)[: tb.depth]))
+                while len(tb.ends) == 0:
+                    await tb.step()
+                await tb.steps(4)
+                await tb.restart()
+            tb.send([(lowest * count, 1)])
+            await tb.finish(settle=1)
     await tb.finish()
 
 
