@@ -4,6 +4,7 @@
 # make bench  compare with other libraries: build/bench/bench.html, JSON and charts; OLD=FILE.json is an earlier run
 # make compare  run the same vectors and long sequences through all levels of each core; STEPS=N sets their length
 # make mutate   plant faults in each core, and report which its testbench detects
+# make crash  kill a writer of an index thousands of times, and show what was lost; TRIALS=N sets the number
 # make docs   build the website in build/site; warnings are errors
 # make prose  check the texts against the word list (docs/words.toml) and with proselint
 # make lock   update requirements.lock to the newest versions of all packages
@@ -11,6 +12,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 STEPS  ?= 100
+TRIALS ?= 3000
 BIN    := $(VENV)/bin
 # Run a command and report its purpose and duration every ten seconds: $(call during,TEXT) COMMAND
 during = $(BIN)/python -m spec.progress "$(1)"
@@ -19,7 +21,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-
 # Some packages contain templates that are not valid Python.
 COMPILE := $(call during,compiling the modules in $(VENV)) $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
-.PHONY: demo test times lint bench compare mutate docs prose lock clean
+.PHONY: demo test times lint bench compare mutate crash docs prose lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -76,6 +78,9 @@ compare: $(VENV)/.dev
 
 mutate: $(VENV)/.dev
 	$(BIN)/ninefold mutate all
+
+crash: $(VENV)/.dev
+	$(BIN)/python -m tests.host.index.crash --trials $(TRIALS)
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -41,6 +41,9 @@ _TOGETHER = 256
 )
 @click.option("--scan", help="nits: score all rows by nits (default). signs: first by the signs of their nits.")
 @click.option("--oversample", type=int, help="The scan of signs keeps OVERSAMPLE * RERANK * k rows [default: 32].")
+@click.option(
+    "--where", help="Search only entries whose fields meet a condition, such as 'lang == \"de\" and year >= 2020'."
+)
 @click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
 @click.option(
     "--device",
@@ -69,6 +72,7 @@ def search(
     recall: float | None,
     scan: str | None,
     oversample: int | None,
+    where: str | None,
     threshold: str | None,
     device: str,
     strict: bool,
@@ -83,7 +87,7 @@ def search(
     """
     check_folders(timeline, metrics)
     options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
-    options |= {"scan": scan, "oversample": oversample, "device": device, "strict": strict}
+    options |= {"scan": scan, "oversample": oversample, "where": where, "device": device, "strict": strict}
     with step(f"searching {name}") as searching:
         from ninefold.host.index import Index
         from ninefold.host.scheduler import Scheduler

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.host.index import Hits
@@ -52,6 +53,8 @@ def answered(hits: Hits) -> str:
     parts.append(f"score: {score_of(hits)}")
     if hits.setting is not None:
         parts.append(str(hits.setting))
+    if hits.scanned:
+        parts.append(f"the filter read the fields of {counted(hits.scanned, 'entry', 'entries')}")
     return printable("; ".join(parts))
 
 

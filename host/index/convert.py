@@ -12,7 +12,7 @@ from ninefold.host.sources import Entry
 
 from .atomic import new_folder, recover
 from .manifest import locate, read_manifest
-from .segments import Column
+from .segments import Stream
 from .version1 import Version1
 from .write import create
 from .writer import Writer
@@ -43,7 +43,7 @@ def convert(name: str) -> list[str]:
     old = Version1.open(folder, content)
     entries, renamed = _with_own_ids([old.entry(row) for row in range(len(old.parts))])
     arrays = old.parts.database.arrays
-    columns = {name: Column.of(np.asarray(array)) for name, array in arrays.items()}
+    columns = {name: Stream.of(np.asarray(array)) for name, array in arrays.items()}
     centroids = (np.asarray(arrays["macro"]), np.asarray(arrays["micro"])) if "macro" in arrays else None
     with new_folder(folder) as work:
         old.manifest.write(work)

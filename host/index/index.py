@@ -143,13 +143,13 @@ class Index:
             raise InputError(f"{self.called} is closed")
         if isinstance(self._content, Version1):
             old = self._content
-            records = Records(old.entry, old.row, lambda: None)
+            records = Records(old.entry, old.row, old.entries, lambda: None)
             return Snapshot(old.manifest, old.generation, old.parts, records, self.called)
         if self._content.environment.replaced:
             self._reopen()
         store = self._content
         tables, version, end = store.begin()
-        records = Records(tables.entry, tables.sequence, end)
+        records = Records(tables.entry, tables.sequence, tables.all_entries, end)
         return Snapshot(store.manifest, version.catalogue.generation, version.parts, records, self.called)
 
     def _reopen(self) -> None:

@@ -13,7 +13,7 @@ from ninefold.spec.data import Database
 from ninefold.spec.formats import MICRO_CLUSTERS
 
 from .parts import Part
-from .segments import Column
+from .segments import Stream
 from .tables import Listed, Tables
 
 __all__ = ["MOST_SEGMENTS", "Centroids", "due", "listed_columns", "lists_of", "live_columns", "nearest_lists"]
@@ -46,7 +46,7 @@ def due(tables: Tables) -> tuple[Listed, ...]:
     return segments[at : at + 2]
 
 
-def live_columns(parts: Sequence[Part], live: Sequence[npt.NDArray[np.int64]]) -> dict[str, Column]:
+def live_columns(parts: Sequence[Part], live: Sequence[npt.NDArray[np.int64]]) -> dict[str, Stream]:
     """Return the arrays of one segment with some rows of several.
 
     Parameters
@@ -61,7 +61,7 @@ def live_columns(parts: Sequence[Part], live: Sequence[npt.NDArray[np.int64]]) -
     for name in ("nits", "vectors"):
         if name in first:
             shape = (rows, *first[name].shape[1:])
-            columns[name] = Column(first[name].dtype.name, shape, _blocks(name, parts, live))
+            columns[name] = Stream(first[name].dtype.name, shape, _blocks(name, parts, live))
     if "order" in first:
         lists = np.concatenate([lists_of(p.database)[some] for p, some in zip(parts, live, strict=True)])
         columns |= listed_columns(lists, (first["macro"], first["micro"]))
@@ -82,12 +82,12 @@ def lists_of(database: Database) -> npt.NDArray[np.int64]:
     return lists
 
 
-def listed_columns(lists: npt.NDArray[np.int64], centroids: Centroids) -> dict[str, Column]:
+def listed_columns(lists: npt.NDArray[np.int64], centroids: Centroids) -> dict[str, Stream]:
     """Return the arrays by which ``mine`` finds the rows of a list, from the list of each row."""
     macro, micro = centroids
     starts = np.searchsorted(np.sort(lists), np.arange(len(micro) + 1))
     arrays = {"order": np.argsort(lists, kind="stable"), "starts": starts, "macro": macro, "micro": micro}
-    return {name: Column.of(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return {name: Stream.of(np.ascontiguousarray(array)) for name, array in arrays.items()}
 
 
 def nearest_lists(vectors: npt.NDArray[Any], centroids: Centroids) -> npt.NDArray[np.int64]:

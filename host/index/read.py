@@ -18,6 +18,7 @@ from ninefold.spec.data import Database, Result
 from ninefold.spec.errors import InputError
 
 from .embedding import check_model, embed_query
+from .filters import Filter, parse
 from .manifest import Manifest
 from .parts import Parts
 from .settings import Setting, chosen
@@ -38,6 +39,7 @@ class SearchOptions(TypedDict, total=False):
     recall: float | None
     scan: str | None
     oversample: int | None
+    where: str | None
     device: str
     strict: bool
     scheduler: Scheduler | None
@@ -84,6 +86,8 @@ class Hits:
         Result of the task that embedded the query; None for a query that is a vector.
     setting : Setting or None
         Setting that was chosen for a recall.
+    scanned : int
+        Number of entries whose fields were read for a filter.
     """
 
     hits: tuple[Hit, ...]
@@ -91,6 +95,7 @@ class Hits:
     embed_seconds: float
     embedded: Result | None = None
     setting: Setting | None = None
+    scanned: int = 0
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -123,12 +128,15 @@ class Records:
         ``entry(sequence)`` gives the entry with a sequence number.
     sequence : callable
         ``sequence(id)`` gives the sequence number of an id, or None.
+    entries : callable
+        ``entries()`` yields all entries in the order of their sequence numbers.
     end : callable
         Ends the access.
     """
 
     entry: Callable[[int], Entry]
     sequence: Callable[[str], int | None]
+    entries: Callable[[], Iterator[Entry]]
     end: Callable[[], None]
 
 
@@ -171,7 +179,7 @@ class Snapshot:
         return len(self.parts)
 
     def __iter__(self) -> Iterator[Entry]:
-        return (self._records.entry(int(sequence)) for sequence in self.parts.sequence)
+        return self._records.entries()
 
     @property
     def database(self) -> Database:
@@ -221,6 +229,7 @@ class Snapshot:
         recall: float | None = None,
         scan: str | None = None,
         oversample: int | None = None,
+        where: str | None = None,
         device: str = "auto",
         strict: bool = False,
         scheduler: Scheduler | None = None,
@@ -244,6 +253,9 @@ class Snapshot:
             Score all rows by nits (default), or only the best by the signs of their nits.
         oversample : int, optional
             The scan of signs keeps oversample * rerank * k rows, 1 to 64; 32 by default.
+        where : str, optional
+            Condition on the fields of entries, as `ninefold.host.index.filters` describes it. The hits are the best of
+            the entries that meet it.
         device : str
             ``"auto"`` or a device for the search, ``backend[:instance]``. A text is embedded on the CPU.
         strict : bool
@@ -264,7 +276,7 @@ class Snapshot:
         if scheduler is None:
             with Scheduler() as own:
                 wanted = {"rerank": rerank, "threshold": threshold, "recall": recall}
-                wanted |= {"scan": scan, "oversample": oversample}
+                wanted |= {"scan": scan, "oversample": oversample, "where": where}
                 return self.search(query, k, **wanted, device=device, strict=strict, scheduler=own)  # type: ignore[arg-type]
         options: dict[str, Any] = {"k": k, "threshold": threshold}
         given = {"rerank": rerank, "scan": scan, "oversample": oversample}
@@ -276,7 +288,8 @@ class Snapshot:
             setting = chosen(self.generation.settings, recall)
             options |= setting.options
             rerank = setting.rerank
-        # Refuse invalid options and devices before the model starts.
+        # Refuse invalid options, devices and filters before the model starts.
+        condition = None if where is None else parse(where)
         nothing = np.zeros((0, self.manifest.dimensions), np.float32)
         scheduler.check_task(self.parts.task(nothing, options, device=device, strict=strict))
         if rerank and not self.manifest.vectors:
@@ -285,12 +298,19 @@ class Snapshot:
         if not asked:
             return []
         vectors = np.stack([one.vector for one in asked])
-        result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, **options)
+        allowed = None if condition is None else self.allowed(condition)
+        result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, allowed=allowed, **options)
+        scanned = 0 if condition is None else len(self)
         found = [
-            Hits(self.hits(result, number), result, one.seconds, one.embedded, setting)
+            Hits(self.hits(result, number), result, one.seconds, one.embedded, setting, scanned)
             for number, one in enumerate(asked)
         ]
         return found if isinstance(query, list) else found[0]
+
+    def allowed(self, condition: Filter) -> npt.NDArray[np.uint8]:
+        """Return the rows whose entries meet a condition, as a mask of bits that ``mine`` takes."""
+        meets = np.fromiter((condition.matches(entry.fields) for entry in self), np.bool_, len(self))
+        return np.packbits(meets, bitorder="little")
 
     def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
         """Return the hits of one query of a result of `mine`, best first."""

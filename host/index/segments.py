@@ -29,7 +29,7 @@ import numpy.typing as npt
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError
 
-__all__ = ["FOLDER", "SUFFIX", "Column", "Segment", "sync", "write"]
+__all__ = ["FOLDER", "SUFFIX", "Segment", "Stream", "sync", "write"]
 
 #: Folder of an index's segments.
 FOLDER: Final = "segments"
@@ -44,7 +44,7 @@ _LARGEST_HEADER: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Column:
+class Stream:
     """Array to write, block by block.
 
     Attributes
@@ -61,8 +61,8 @@ class Column:
     blocks: Iterable[npt.NDArray[Any]]
 
     @classmethod
-    def of(cls, array: npt.NDArray[Any]) -> Column:
-        """Return the column of one array."""
+    def of(cls, array: npt.NDArray[Any]) -> Stream:
+        """Return the stream of one array."""
         return cls(array.dtype.name, array.shape, (array,))
 
 
@@ -129,14 +129,14 @@ class Segment:
             raise DamagedDataError(f"{path} is missing") from None
 
 
-def write(folder: Path, columns: Mapping[str, Column], attributes: Mapping[str, int | float | str]) -> str:
+def write(folder: Path, columns: Mapping[str, Stream], attributes: Mapping[str, int | float | str]) -> str:
     """Write a segment, sync it and its name to the disk, and return its digest.
 
     Parameters
     ----------
     folder : Path
         Folder of the segments.
-    columns : mapping of str to Column
+    columns : mapping of str to Stream
         Arrays of the `Database`, and ``sequence``.
     attributes : mapping of str to int, float or str
         Attributes of the `Database`.

@@ -166,10 +166,14 @@ class Tables:
             raise DamagedDataError(f"entry {sequence} is in a segment and has no record; rebuild the index")
         return _entry(found)
 
-    def entries(self, first: int = 0) -> Iterator[tuple[int, Entry]]:
+    def entries(self) -> Iterator[tuple[int, Entry]]:
         """Yield sequence number and entry of all entries, in the order of their numbers."""
-        for key, record in self.transaction.items("records", _number(first)):
+        for key, record in self.transaction.items("records"):
             yield int.from_bytes(key), _entry(record)
+
+    def all_entries(self) -> Iterator[Entry]:
+        """Yield all entries in the order of their sequence numbers."""
+        return (entry for _, entry in self.entries())
 
     def add(self, entries: Sequence[Entry], vectors: npt.NDArray[Any] | None, written: Written) -> int:
         """Add entries, each of which replaces an entry of the same id; return the sequence number of the first.

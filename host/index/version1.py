@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -119,6 +119,10 @@ class Version1:
         except (ValueError, TypeError, RecursionError) as error:
             path = self.folder / _TEXTS
             raise DamagedDataError(f"{path} is damaged: row {row} is not an entry; rebuild the index") from error
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all entries in the order of their rows."""
+        return (self.entry(row) for row in range(len(self.parts)))
 
     def row(self, name: str) -> int | None:
         """Return the last row with an id, or None."""

@@ -31,7 +31,7 @@ from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
 from .locks import WriterLock
 from .manifest import MANIFEST, VERSION, Manifest, locate, read_manifest
-from .segments import Column
+from .segments import Stream
 from .settings import measured
 from .store import Store
 from .tables import Generation
@@ -174,11 +174,11 @@ class _Content:
         columns = {"nits": self._nits(rows, written)}
         centroids = None
         if keep:
-            columns["vectors"] = Column.of(rows)
+            columns["vectors"] = Stream.of(rows)
             if len(rows) >= _CLUSTERED:
                 with step("clustering"):
                     found = cluster(rows, mode=generation.mode)
-                columns |= {name: Column.of(array) for name, array in found.arrays.items()}
+                columns |= {name: Stream.of(array) for name, array in found.arrays.items()}
                 generation, centroids = replace(generation, centroid_scale=found.scale), (found.macro, found.micro)
 
         def measure(database: Database) -> Generation:
@@ -190,7 +190,7 @@ class _Content:
         finally:
             writer.close()
 
-    def _nits(self, rows: npt.NDArray[Any], written: Step) -> Column:
+    def _nits(self, rows: npt.NDArray[Any], written: Step) -> Stream:
         """Return the nits of rows, which the CPU makes while they are written."""
         options: dict[str, Any] = {"scale": self.generation.scale, "mode": self.generation.mode}
 
@@ -201,7 +201,7 @@ class _Content:
                 yield pack(quantised.values["nits"])
                 written.at(block.stop, len(rows))
 
-        return Column("uint8", (len(rows), (rows.shape[1] + 1) // 2), blocks())
+        return Stream("uint8", (len(rows), (rows.shape[1] + 1) // 2), blocks())
 
 
 def _publish(target: Path, manifest: Manifest, content: _Content, check: Callable[[], None]) -> Generation:

@@ -23,7 +23,7 @@ from ninefold.spec.errors import InputError, NinefoldError
 
 from .locks import WriterLock
 from .merging import Centroids, due, listed_columns, live_columns, nearest_lists
-from .segments import PARTIAL, SUFFIX, Column, write
+from .segments import PARTIAL, SUFFIX, Stream, write
 from .store import Store
 from .tables import Generation, Listed, Tables, Written
 
@@ -240,7 +240,7 @@ class Writer:
         self,
         generation: Generation,
         entries: Sequence[Entry],
-        columns: Mapping[str, Column],
+        columns: Mapping[str, Stream],
         centroids: Centroids | None,
         measure: Callable[[Database], Generation],
     ) -> Generation:
@@ -252,7 +252,7 @@ class Writer:
             Its number is set here.
         entries : sequence of Entry
             Entries with different ids.
-        columns : mapping of str to Column
+        columns : mapping of str to Stream
             Arrays of the segment, without ``sequence``.
         centroids : tuple of uint8 array or None
             Packed nits of the centroids, if the segment has clusters.
@@ -290,9 +290,9 @@ class Writer:
                 centroids = tables.centroids(self.store.manifest.dimensions)
             if not len(tail.sequence):
                 return
-            columns = {"nits": Column.of(tail.nits)}
+            columns = {"nits": Stream.of(tail.nits)}
             if self.store.manifest.vectors:
-                columns["vectors"] = Column.of(tail.vectors)
+                columns["vectors"] = Stream.of(tail.vectors)
             if centroids is not None:
                 columns |= listed_columns(nearest_lists(tail.vectors, centroids), centroids)
             listed = self._written(columns, tail.sequence, generation)
@@ -346,11 +346,11 @@ class Writer:
             return of(self.store.tables(transaction))
 
     def _written(
-        self, columns: Mapping[str, Column], sequence: npt.NDArray[np.int64], generation: Generation
+        self, columns: Mapping[str, Stream], sequence: npt.NDArray[np.int64], generation: Generation
     ) -> Listed:
         """Write a segment, and return its place in the list."""
         attributes = generation.attributes(len(sequence), self.store.manifest.dimensions)
-        digest = write(self.store.segment_folder, {**columns, "sequence": Column.of(sequence)}, attributes)
+        digest = write(self.store.segment_folder, {**columns, "sequence": Stream.of(sequence)}, attributes)
         segment = self.store.segment(digest)
         return Listed(digest, len(sequence), segment.bytes, int(sequence[0]), int(sequence[-1]))
 

@@ -54,6 +54,24 @@ def test_entries_are_added_and_removed(ninefold: Run, notes: Path, folders: Path
     assert Index.open("notes").get("tea") is None
 
 
+def test_a_filter_finds_the_best_of_what_meets_it(ninefold: Run, folders: Path) -> None:
+    lines = [{"text": f"Tea number {n}.", "id": str(n), "year": 2000 + n, "tag": ["a", "b"][n % 2]} for n in range(8)]
+    (folders / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said(ninefold, "index", "t.jsonl", "-o", "t")
+    (folders / "more.jsonl").write_text('{"text": "Tea number 9.", "id": "9", "year": 2009, "tag": "a"}\n')
+    said(ninefold, "index", "add", "t", "more.jsonl")
+    words = ["search", "t", "tea", "--where", 'year >= 2003 and tag == "a"', "--json"]
+    assert sorted(hit["id"] for hit in json.loads(said(ninefold, *words))["hits"]) == ["4", "6", "9"]
+    assert "the filter read the fields of 9 entries" in " ".join(said(ninefold, *words[:-1]).split())
+    everything = [
+        hit["id"] for hit in json.loads(said(ninefold, "search", "t", "tea", "--json", "--scan", "signs"))["hits"]
+    ]
+    best = [hit["id"] for hit in json.loads(said(ninefold, *words, "-k", "1", "--scan", "signs"))["hits"]]
+    assert best == [name for name in everything if name in ("4", "6", "9")][:1]
+    refused = ninefold("search", "t", "tea", "--where", "year >>")
+    assert (refused.exit_code, "^" in refused.stderr) == (2, True)
+
+
 def test_vectors_are_updated_too(ninefold: Run, indexed: Path, vectors: Path) -> None:
     rows = np.load(vectors)
     rows[3] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ninefold.host.index import Generation, Index, Manifest
-from ninefold.host.index.segments import Column
+from ninefold.host.index.segments import Stream
 from ninefold.host.index.write import create
 from ninefold.host.index.writer import Writer
 from ninefold.host.sources import Entry
@@ -38,9 +38,9 @@ def made(
     manifest.write(folder)
     generation = Generation(1, "linear", scale)
     kept = vectors.astype(np.float16)
-    columns = {"nits": Column.of(pack(quantise(kept.astype(np.float32), scale, "linear")))}
+    columns = {"nits": Stream.of(pack(quantise(kept.astype(np.float32), scale, "linear")))}
     if keep:
-        columns["vectors"] = Column.of(kept)
+        columns["vectors"] = Stream.of(kept)
     with closing(create(folder, manifest)) as store:
         writer = Writer(store)
         writer.replace(generation, entries or entries_of(len(vectors)), columns, None, lambda _: generation)
