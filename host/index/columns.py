@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ninefold.host.sources import DeclaredField
 from ninefold.spec.errors import DamagedDataError, InputError
 
-__all__ = ["Column", "Comparator", "Scalar"]
+__all__ = ["Comparator", "FieldColumn", "Scalar"]
 
 Comparator = Literal["==", "!=", "<", "<=", ">", ">="]
 Scalar = int | float | str | bool
@@ -50,7 +50,7 @@ class _Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class FieldColumn:
     """Values of one declared field for N rows.
 
     Attributes

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .columns import Column, Comparator, Scalar
+from .columns import Comparator, FieldColumn, Scalar
 
 __all__ = ["Comparison", "Condition", "Existence", "Leaf", "Membership", "Negation", "Several", "kind_of", "leaves"]
 
@@ -36,7 +36,7 @@ class Condition(Protocol):
     def matches(self, fields: Mapping[str, Any]) -> bool:
         """Return whether the condition holds for the fields of an entry."""
 
-    def mask(self, columns: Mapping[str, Column]) -> Bools:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> Bools:
         """Return the rows for which the condition holds, a new array."""
 
 
@@ -54,7 +54,7 @@ class Comparison:
         given = fields.get(self.name)
         return kind_of(given) == kind_of(self.value) and _COMPARE[self.comparator](given, self.value)
 
-    def mask(self, columns: Mapping[str, Column]) -> Bools:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> Bools:
         """Return the rows for which the condition holds, bool (N,)."""
         return columns[self.name].compare(self.comparator, self.value)
 
@@ -73,7 +73,7 @@ class Membership:
         given = fields.get(self.name)
         return any((kind := kind_of(one)) and (kind, one) in self.keys for one in _elements(given))
 
-    def mask(self, columns: Mapping[str, Column]) -> Bools:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> Bools:
         """Return the rows for which the condition holds, bool (N,)."""
         return columns[self.name].among(self.values)
 
@@ -89,7 +89,7 @@ class Existence:
         """Return whether the entry has the field."""
         return fields.get(self.name) is not None
 
-    def mask(self, columns: Mapping[str, Column]) -> Bools:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> Bools:
         """Return the rows for which the condition holds, bool (N,)."""
         return columns[self.name].exists()
 
@@ -108,7 +108,7 @@ class Negation:
         """Return whether the condition inside does not hold."""
         return not self.inner.matches(fields)
 
-    def mask(self, columns: Mapping[str, Column]) -> Bools:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> Bools:
         """Return the rows for which the condition holds, bool (N,)."""
         return ~self.inner.mask(columns)
 
@@ -125,7 +125,7 @@ class Several:
         """Return whether all conditions hold, or any."""
         return (all if self.every else any)(part.matches(fields) for part in self.parts)
 
-    def mask(self, columns: Mapping[str, Column]) -> Bools:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> Bools:
         """Return the rows for which the condition holds, bool (N,)."""
         found = self.parts[0].mask(columns)
         for part in self.parts[1:]:

@@ -31,7 +31,7 @@ import numpy.typing as npt
 from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
 
-from .columns import Column, Comparator, Scalar
+from .columns import Comparator, FieldColumn, Scalar
 from .conditions import Comparison, Condition, Existence, Leaf, Membership, Negation, Several, kind_of, leaves
 
 __all__ = ["Filter", "parse"]
@@ -115,12 +115,12 @@ class Filter:
         """
         return self.condition.matches(fields)
 
-    def mask(self, columns: Mapping[str, Column]) -> npt.NDArray[np.bool_]:
+    def mask(self, columns: Mapping[str, FieldColumn]) -> npt.NDArray[np.bool_]:
         """Return the rows for which the filter holds, bool (N,): what `matches` returns for each of them.
 
         Parameters
         ----------
-        columns : mapping of str to Column
+        columns : mapping of str to FieldColumn
             Columns by name, all of N rows.
 
         Raises

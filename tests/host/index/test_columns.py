@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.host.index.columns import Column
+from ninefold.host.index.columns import FieldColumn
 from ninefold.host.sources import DeclaredField
 from ninefold.spec.errors import DamagedDataError, InputError
 
@@ -17,7 +17,7 @@ WORDS = DeclaredField("lang", "str")
 
 
 def test_the_arrays_of_a_column() -> None:
-    column = Column.of(WORDS, ["de", None, "a", "de", "\u00e9", "", "de", "de", "a"])
+    column = FieldColumn.of(WORDS, ["de", None, "a", "de", "\u00e9", "", "de", "de", "a"])
     assert column.present.tolist() == [0b11111101, 1]
     assert column.values.tolist() == [2, 0, 1, 2, 3, 0, 2, 2, 1]
     assert column.words.tobytes().decode() == "ade\u00e9"
@@ -28,7 +28,7 @@ def test_the_arrays_of_a_column() -> None:
         "words": "uint8",
         "starts": "int64",
     }
-    assert Column.of(DeclaredField("x", "int"), [None, 3]).values.tolist() == [0, 3]
+    assert FieldColumn.of(DeclaredField("x", "int"), [None, 3]).values.tolist() == [0, 3]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -53,7 +53,7 @@ def test_values_come_back_from_mapped_files(
     tmp_path_factory: pytest.TempPathFactory, content: tuple[Any, list[Any]]
 ) -> None:
     kind, values = content
-    column, folder = Column.of(DeclaredField("x", kind), values), tmp_path_factory.mktemp("column")
+    column, folder = FieldColumn.of(DeclaredField("x", kind), values), tmp_path_factory.mktemp("column")
     for name, array in column.arrays.items():
         np.save(folder / name, array)
     # A file of no numbers cannot be mapped.
@@ -61,11 +61,11 @@ def test_values_come_back_from_mapped_files(
         name: np.load(folder / f"{name}.npy", mmap_mode="r" if array.nbytes else None)
         for name, array in column.arrays.items()
     }
-    loaded = Column.of_arrays(column.field, arrays)
+    loaded = FieldColumn.of_arrays(column.field, arrays)
     assert len(loaded) == len(values)
     assert loaded.at(np.arange(len(values))) == values
     assert loaded.exists().tolist() == [value is not None for value in values]
-    again = Column.of(column.field, loaded.at(np.arange(len(values))[::-1]))
+    again = FieldColumn.of(column.field, loaded.at(np.arange(len(values))[::-1]))
     assert again.at(np.arange(len(values))) == values[::-1]
     for value in values:
         if value is not None:
@@ -75,7 +75,7 @@ def test_values_come_back_from_mapped_files(
 def test_values_of_another_type_are_refused() -> None:
     for kind, value in (("int", 1.0), ("int", True), ("float", 1), ("bool", 1), ("int", "1")):
         with pytest.raises(InputError):
-            Column.of(DeclaredField("x", kind), [None, value])  # type: ignore[arg-type]
+            FieldColumn.of(DeclaredField("x", kind), [None, value])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_values_of_another_type_are_refused() -> None:
     ],
 )
 def test_damaged_arrays_are_refused(name: str, array: Any, message: str) -> None:
-    arrays = Column.of(WORDS, ["de", None]).arrays
+    arrays = FieldColumn.of(WORDS, ["de", None]).arrays
     del arrays[name]
     with pytest.raises(DamagedDataError, match=message):
-        Column.of_arrays(WORDS, arrays if array is None else arrays | {name: array})
+        FieldColumn.of_arrays(WORDS, arrays if array is None else arrays | {name: array})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ninefold.host.index.columns import Column
+from ninefold.host.index.columns import FieldColumn
 from ninefold.host.index.filters import parse
 from ninefold.host.sources import DeclaredField
 from ninefold.spec.errors import InputError
@@ -166,7 +166,7 @@ FILTERS = st.recursive(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(records=RECORDS, text=FILTERS)
 def test_a_mask_is_what_matches_each_record(records: list[dict[str, Any]], text: str) -> None:
-    columns = {field.name: Column.of(field, [record.get(field.name) for record in records]) for field in FIELDS}
+    columns = {field.name: FieldColumn.of(field, [record.get(field.name) for record in records]) for field in FIELDS}
     found = parse(text)
     mask = found.mask(columns)
     assert mask.dtype == np.bool_
@@ -179,7 +179,7 @@ def test_numbers_are_compared_exactly_at_the_ends_of_columns() -> None:
     floats = [-float(most), -1.5, -0.0, 5e-324, 0.5, 2.0**53, 2.0**53 + 2, float(most), 1.7976931348623157e308]
     numbers = [*integers, *floats, 2**53 + 3, -(2**53) - 3, most, most + 1, -most - 1, 10**399, -(10**399), 1.5]
     for field, values in ((FIELDS[0], integers), (FIELDS[1], floats)):
-        columns = {field.name: Column.of(field, [*values, None])}
+        columns = {field.name: FieldColumn.of(field, [*values, None])}
         records = [*({field.name: value} for value in values), {}]
         for number in numbers:
             for comparison in (*(f"{one} {number}" for one in ("==", "!=", "<", "<=", ">", ">=")), f"in [{number}]"):
@@ -188,7 +188,7 @@ def test_numbers_are_compared_exactly_at_the_ends_of_columns() -> None:
 
 
 def test_a_field_without_a_column_is_refused() -> None:
-    columns = {"i": Column.of(FIELDS[0], [1, None])}
+    columns = {"i": FieldColumn.of(FIELDS[0], [1, None])}
     assert parse("i == 1").mask(columns).tolist() == [True, False]
     with pytest.raises(InputError, match=r"^the filter asks for the field 'year', but the columns are i$"):
         parse("i == 1 or year == 2").mask(columns)
