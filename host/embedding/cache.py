@@ -205,9 +205,10 @@ class EmbeddingCache:
                 _LOG.warning("a damaged cache of embeddings was replaced", extra={"reason": str(error)})
                 self._discard()
                 return action(self._connected())
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self.close()
-            raise unwritable(self.path.parent, OSError(0, str(error))) from error
+            reason = error if isinstance(error, OSError) else OSError(0, str(error))
+            raise unwritable(self.path.parent, reason) from error
 
     def _connected(self) -> sqlite3.Connection:
         """Return the connection to the file that has the name now; another process may have replaced or removed it."""
@@ -216,7 +217,7 @@ class EmbeddingCache:
                 if self.path.stat().st_ino == self._inode:
                     return self._connection
             self.close()
-        self._builds.get(self._digest, _create)
+        self._builds.get(self._digest, _create, lambda folder: (folder / _ENTRY).stat())
         # Opened only if it exists, since an empty file would lack the settings of `_create`.
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode=rw", uri=True, timeout=_WAIT_MS / 1e3, isolation_level=None

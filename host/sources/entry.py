@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from ninefold.spec.terminal import printable
 
 from .declared import DeclaredField
 
-__all__ = ["LONGEST", "Entry", "Kind", "Skipped"]
+__all__ = ["LONGEST", "Entry", "Kind", "Skipped", "checked"]
 
 #: Length of the longest id, title or text in characters, and of the JSON of all other fields in bytes. The model reads
 #: about a thousand characters of a text; longer ones than this limit are other data, or several entries run together.
@@ -122,14 +122,10 @@ class Skipped:
             Place where it was read, if the id does not state it.
         """
         where = where or entry.id
-        entry = Entry(entry.id, entry.title.strip(), entry.text.strip(), entry.fields)
-        if why := _unusable(entry):
-            self.add(where, why)
-            return None
         try:
-            entry = replace(entry, fields=_declared(entry.fields, self.declared))
+            entry = checked(entry, self.declared)
         except InputError as error:
-            self.add(where, str(error), "field of another type")
+            self.add(where, str(error), str(error).partition(", not ")[0])
             return None
         if (before := self._given.get(entry.id)) is not None:
             self.add(before, f"its id {entry.id!r} is given again at {where}", "id given again")
@@ -144,6 +140,20 @@ class Skipped:
             reasons = [f"{printable(reason)} ({count})" for reason, count in self.reasons.most_common(_LISTED)]
             yield f"and {self.count - len(named)} more; in all: {', '.join(reasons)}"
         yield from self.notes
+
+
+def checked(entry: Entry, declared: Iterable[DeclaredField] = ()) -> Entry:
+    """Return an entry without surrounding blanks, and with the declared fields in their types.
+
+    Raises
+    ------
+    InputError
+        It cannot be indexed, or a declared field has another type; the message gives the reason.
+    """
+    entry = Entry(entry.id, entry.title.strip(), entry.text.strip(), entry.fields)
+    if why := _unusable(entry):
+        raise InputError(why)
+    return replace(entry, fields=_declared(entry.fields, declared))
 
 
 def _unusable(entry: Entry) -> str:
@@ -166,17 +176,21 @@ def _unusable(entry: Entry) -> str:
 
 def _unusable_fields(fields: Mapping[str, Any]) -> str:
     """Return the reason for which metadata cannot be kept, or an empty string."""
+    if odd := [name for name in fields if not isinstance(name, str)]:
+        return f"the name of a field must be a string, not {odd[0]!r}"
     try:
-        if len(json.dumps(fields, ensure_ascii=False).encode()) > LONGEST:
+        if len(json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()) > LONGEST:
             return f"its fields are longer than {LONGEST:,} bytes of JSON"
     except UnicodeEncodeError:
         return "one of its fields is not UTF-8"
     except RecursionError:
         return "its fields are nested too deeply"
+    except (TypeError, ValueError) as error:
+        return f"its fields are not JSON ({error})"
     return ""
 
 
-def _declared(fields: Mapping[str, Any], declared: tuple[DeclaredField, ...]) -> dict[str, Any]:
+def _declared(fields: Mapping[str, Any], declared: Iterable[DeclaredField]) -> dict[str, Any]:
     """Return the fields with the declared ones in their types, and without those that are missing."""
     found = dict(fields)
     for one in declared:

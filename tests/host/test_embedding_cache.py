@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -163,12 +164,14 @@ def test_a_foreign_file_is_replaced_and_a_reader_of_it_goes_on(tmp_path: Path, j
     ]
 
 
-def test_a_cache_that_is_cleared_meanwhile_is_created_again(tmp_path: Path) -> None:
-    import shutil
-
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_cache_that_is_cleared_meanwhile_is_created_again(tmp_path: Path, whole: bool) -> None:
     with cache_in(tmp_path) as cache:
         cache.put(*rows(0, 2))
-        shutil.rmtree(tmp_path / "embeddings")
+        if whole:
+            shutil.rmtree(tmp_path / "embeddings")
+        else:
+            cache.path.unlink()
         assert check(cache, 0, 2) == 0
         cache.put(*rows(0, 2))
         assert check(cache, 0, 2) == 2
@@ -179,6 +182,19 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(UnwritableError, match=r"^the cache folder .*embeddings cannot be written \(Not a directory\)"):
         cache_in(tmp_path / "file")
+
+
+def test_a_damaged_file_that_cannot_be_replaced_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with cache_in(tmp_path) as cache:
+        cache.path.write_bytes(b"damaged" * 5000)
+        monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(UnwritableError, match=r"cannot be written \(Permission denied\); set NINEFOLD_CACHE"):
+        cache_in(tmp_path)
 
 
 def test_a_full_disk_is_an_error_and_leaves_what_was_there(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ninefold.host.sources import DeclaredField
+from ninefold.host.sources import DeclaredField, Entry, checked
 from ninefold.spec.errors import InputError
 
 
@@ -66,3 +66,20 @@ def test_values_of_other_types_are_refused(kind: Any, wrong: list[Any]) -> None:
             DeclaredField("x", kind).value(value)
     with pytest.raises(InputError, match=r"not '1{39}\.\.\.$"):
         DeclaredField("x", "bool").value("1" * 100)
+
+
+def test_an_entry_that_is_checked_has_its_declared_fields_in_their_types() -> None:
+    fields = {"year": "2020", "gone": "", "other": [None]}
+    declared = (DeclaredField("year", "int"), DeclaredField("gone", "float"), DeclaredField("missing", "str"))
+    assert checked(Entry("1", " t ", " a\n", fields), declared) == Entry("1", "t", "a", {"year": 2020, "other": [None]})
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for odd, why in (
+        ({"x": float("nan")}, r"its fields are not JSON \(Out of range float values"),
+        ({"x": {1}}, r"its fields are not JSON \(Object of type set"),
+        ({7: 1}, "the name of a field must be a string, not 7"),
+        ({"x": deep}, "its fields are nested too deeply"),
+    ):
+        with pytest.raises(InputError, match=f"^{why}"):
+            checked(Entry("1", "", "a", odd))  # type: ignore[arg-type]

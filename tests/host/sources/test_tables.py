@@ -191,6 +191,10 @@ def test_a_declared_field_has_its_type_or_the_record_is_skipped(tmp_path: Path) 
         f"{path}:4: its field 'year' must be an integer of 64 bits, not 'MMXX'",
         f"{path}:6: its field 'new' must be true or false, not 'no'",
     ]
+    assert list(skipped.reasons) == [
+        "its field 'year' must be an integer of 64 bits",
+        "its field 'new' must be true or false",
+    ]
     skipped = Skipped(strict=True, declared=(DeclaredField("year", "int"),))
     with pytest.raises(InputError, match=r":4: its field 'year' must be an integer of 64 bits, not 'MMXX'$"):
         read(str(path), None, skipped)
