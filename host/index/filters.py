@@ -154,8 +154,8 @@ def parse(text: str) -> Filter:
     try:
         condition: Condition = _parser().parse(text)
     except UnexpectedCharacters as error:
-        at = error.pos_in_stream or 0
-        _refuse(text, at, _lexical(text, at, error.allowed or ()))
+        at, stopped = error.pos_in_stream or 0, cast(Any, error.interactive_parser)
+        _refuse(text, at, _lexical(text, at, stopped.accepts()))
     except UnexpectedToken as error:
         ended = error.token.type == "$END"
         at = len(text) if ended else error.token.start_pos or 0

@@ -63,6 +63,19 @@ def test_an_index_and_what_was_embedded_for_it(ninefold: Run, folders: Path, not
     assert ninefold("search", "notes", "bees").exit_code == 0
 
 
+def test_the_size_of_the_cache_of_embeddings_is_an_option(
+    ninefold: Run, folders: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NINEFOLD_EMBEDDINGS_GIB", "1")  # the option sets it, and the test's end restores it
+    refused = ninefold("--embeddings-gib", "few", "index", notes, "-o", "notes")
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "error: NINEFOLD_EMBEDDINGS_GIB must be 0, or a number of GiB from 0.000976562, not 'few'\n"
+    )
+    assert ninefold("--embeddings-gib", "0", "index", notes, "-o", "notes").exit_code == 0
+    assert not (folders / "cache" / "embeddings").exists()
+
+
 def test_a_comparison_that_cannot_write_its_cache_fails(
     ninefold: Run, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

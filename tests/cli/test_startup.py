@@ -13,8 +13,8 @@ from tests.cli.conftest import Run
 
 #: Packages that are slow to import or probe hardware.
 HEAVY = {
-    *("amaranth", "asyncio", "cocotb", "nengo", "nengo_loihi", "numpy", "openvino", "prometheus_client", "pyopencl"),
-    *("safetensors", "scipy", "serial", "tokenizers", "usb"),
+    *("amaranth", "asyncio", "cocotb", "lark", "nengo", "nengo_loihi", "numpy", "openvino", "prometheus_client"),
+    *("pyopencl", "safetensors", "scipy", "serial", "tokenizers", "usb"),
 }
 
 
@@ -43,6 +43,7 @@ def test_a_search_on_the_cpu_looks_for_no_other_device(ninefold: Run, vectors: P
     assert imported("search", "v", "3") == {"numpy"}
     # Counter-check: packages that the other commands avoid are detected when they are imported.
     assert "prometheus_client" in imported("search", "v", "3", "--metrics", "m")
+    assert "lark" in imported("search", "v", "3", "--where", "year == 1")
 
 
 def test_a_search_for_a_text_imports_the_model_only(ninefold: Run, notes: Path) -> None:

@@ -81,6 +81,7 @@ def test_strings_are_written_as_in_json_or_between_apostrophes(text: str) -> Non
         ("a == null", "expected a string, a number, true or false, not 'null'", 5),
         ("a == 1 AND b == 2", "expected and, or or the end, not 'AND'", 7),
         ("(a == 1", "expected ), not the end", 7),
+        ("a == 1 #", "expected and, or or the end, not '#'", 7),
         ("3 < a", "expected a field, not, exists or (, not '3'", 0),
         ("a < true", "a boolean can be compared by == and != only, not <", 4),
         ('a == "\\x"', r"the escapes of a string are \" \\ \/ \b \f \n \r \t \uXXXX", 5),
@@ -125,6 +126,40 @@ def test_what_the_limits_admit() -> None:
     assert parse(f"a in [{','.join(map(str, range(4096)))}]").matches({"a": 4095})
     assert parse("(a==2 or " * 31 + "a==1" + ")" * 31).matches({"a": 1})
     assert parse("(" * 10_000 + "a==1" + ")" * 10_000).matches({"a": 1})
+
+
+PIECES = [
+    "a",
+    "in",
+    "and",
+    "or",
+    "not",
+    "exists",
+    "true",
+    "==",
+    "<",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    '"',
+    "'",
+    "`",
+    "1",
+    "-",
+    ".",
+]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(PIECES) | st.characters(), max_size=12), st.sampled_from(["", " "]))
+def test_any_text_is_a_filter_or_refused(pieces: list[str], between: str) -> None:
+    text = between.join(pieces)
+    try:
+        parse(text).matches({"a": 1})
+    except InputError as error:
+        assert len(str(error).splitlines()) == 3  # noqa: PT017 - most texts are refused, and some are filters
 
 
 FIELDS = [DeclaredField("i", "int"), DeclaredField("f", "float"), DeclaredField("s", "str"), DeclaredField("b", "bool")]
