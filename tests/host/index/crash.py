@@ -76,7 +76,7 @@ class Outcome:
     killed : bool
         Whether the child reached the point.
     lost, invented, doubled : int
-        Number of entries that were acknowledged and are missing or different, that nobody wrote, and that are there, or
+        Number of entries that were acknowledged and are missing or different, that no one wrote, and that are there, or
         found, twice.
     unsearchable : str
         Error of opening, checking or searching the index; empty if there was none.
