@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,44 +39,65 @@ def info(core: str, parameters: dict[str, Any]) -> None:
 
 
 @core.command(cls=NamesCommand)
+@click.argument("others", nargs=-1, metavar="[CORE]...")
 @click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus. Default: random.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per step.")
+@click.option("--json", "form", flag_value="json", help="Print JSON Lines, one object per step.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the table as Markdown.")
 @click.pass_context
-def check(ctx: click.Context, core: str, seed: int | None, as_json: bool) -> None:
-    """Simulate, prove, compare, mutate and synthesise CORE.
+def check(ctx: click.Context, core: str, others: tuple[str, ...], seed: int | None, form: str | None) -> None:
+    """Simulate, prove, compare, mutate and synthesise each CORE.
 
     One table lists the results. Elaboration and testbench take the default parameters of the core, the other steps its
     small ones. A step whose tool or part is missing is not run, and the table says why. A failure is explained after
     the table, and its waveform is written to the current folder. The exit code is 1 if a step failed.
     """
+    from ninefold.hdl.catalogue import find_core
     from ninefold.sim.own.check import check as run
 
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
-    outcomes: list[Outcome] = []
-    with step(f"checking {core}"):
-        for outcome in run(core, chosen, Path.cwd()):
-            outcomes.append(outcome)
-            if as_json:
-                click.echo(_json(core, chosen, outcome))
-    failed = any(outcome.status == "FAILED" for outcome in outcomes)
-    if not as_json:
-        _print(core, outcomes)
-    if failed:
+    cores = {name: find_core(name).name for name in (core, *others)}
+    rows: list[tuple[str, Outcome]] = []
+    for given, name in cores.items():
+        with step(f"checking {given}"):
+            for outcome in run(given, chosen, Path.cwd()):
+                rows.append((name, outcome))
+                if form == "json":
+                    click.echo(_json(given, chosen, outcome))
+    if form == "markdown":
+        _print_markdown(rows)
+    elif form is None:
+        _print(rows)
+    if any(outcome.status == "FAILED" for _, outcome in rows):
         ctx.exit(1)
 
 
-def _print(core: str, outcomes: list[Outcome]) -> None:
-    table = Table(title=core, title_justify="left")
+def _print(rows: Sequence[tuple[str, Outcome]]) -> None:
+    table = Table()
+    table.add_column("core", no_wrap=True)
     table.add_column("step", no_wrap=True)
     table.add_column("seconds", justify="right")
     table.add_column("result", no_wrap=True)
     table.add_column("detail", overflow="fold")
-    for outcome in outcomes:
-        table.add_row(outcome.name, f"{outcome.seconds:.1f}", outcome.status, printable(outcome.detail))
+    for name, outcome in rows:
+        table.add_row(name, outcome.name, f"{outcome.seconds:.1f}", outcome.status, printable(outcome.detail))
     Console(highlight=False, markup=False).print(table)
-    for outcome in outcomes:
+    _explain(rows)
+
+
+def _print_markdown(rows: Sequence[tuple[str, Outcome]]) -> None:
+    click.echo("| core | step | seconds | result | detail |\n| --- | --- | ---: | --- | --- |")
+    for name, outcome in rows:
+        detail = printable(outcome.detail).replace("|", "\\|")
+        click.echo(f"| {name} | {outcome.name} | {outcome.seconds:.1f} | {outcome.status} | {detail} |")
+    _explain(rows)
+
+
+def _explain(rows: Sequence[tuple[str, Outcome]]) -> None:
+    """Print the explanations of failures; they name the core if there are several."""
+    several = len({name for name, _ in rows}) > 1
+    for name, outcome in rows:
         for line in outcome.lines:
-            click.echo(printable(f"{outcome.name}: {line}"))
+            click.echo(printable(f"{f'{name}, ' if several else ''}{outcome.name}: {line}"))
 
 
 def _json(core: str, seed: int, outcome: Outcome) -> str:

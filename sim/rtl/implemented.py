@@ -193,7 +193,7 @@ def _operator(core: str, named: str, folder: Path) -> Operator:
 def _by_name(core: RtlCore, call: Call) -> dict[str, npt.NDArray[Any]]:
     """Send each argument to the input column of its name, and read each result from the output column of its name.
 
-    Axes before the axes of a column are payloads. If the core has packets, the last of these axes is one packet.
+    Axes before the axes of a column are payloads. If the core has packets, the last axis of payloads is one packet.
     """
     contract = core.contract
     _check_names(core, call.operator)

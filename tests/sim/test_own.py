@@ -104,12 +104,17 @@ def test_a_right_core_passes_its_tests_proof_and_levels(name: str, tmp_path: Pat
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.usefixtures("unrecorded")
-def test_each_fault_is_found_and_explained(fault: str, tmp_path: Path) -> None:
+def test_each_fault_is_found_and_explained(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edits, tests, tasks = FAULTS[fault]
     core = changed(tmp_path, *edits)
-    found = failures(core, tmp_path, SMALL["dot8"])
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["sim", Path(core).name, "--LANES", "1", "--seed", "3"])
+    lines = result.stdout.splitlines()
+    assert (result.exit_code, lines[0]) == (1, "seed 3")
+    assert len(lines) < 20, "with the lines of its waveform it does not fit one screen"
     for test, said in tests.items():
-        assert re.search(said, found[test]), found
+        assert re.search(f"^{test}: .*{said}", result.stdout, re.M), result.stdout
+        assert re.search(f"^repeat with: ninefold sim .* --seed 3 .*--test {test}", result.stdout, re.M), result.stdout
     (proof,) = proofs_of(core)
     problems = {task.name: prove(proof, task).problems for task in proof.tasks if task.name in tasks}
     for name, said in tasks.items():

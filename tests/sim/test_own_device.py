@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,28 @@ def test_a_check_of_a_core_without_golden_says_what_is_missing(tmp_path: Path, m
         "mutate": "not run",
     }
     assert "define the function golden in" in found["sim"]["detail"]
+
+
+def test_a_check_of_several_cores_is_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(check, "STEPS", {name: check.STEPS[name] for name in ("elaborate", "compare rtl")})
+    wrong = changed(tmp_path, golden=(".sum(axis=1)", ".sum(axis=1) + 1"))
+    cores = [str(FIXTURES / "crc16.py"), wrong]
+    table = CliRunner().invoke(cli, ["core", "check", *cores, "--seed", "1", "--markdown"])
+    assert table.exit_code == 1
+    head, rule, *rows = [line for line in table.stdout.splitlines() if line.startswith("|")]
+    assert head == "| core | step | seconds | result | detail |"
+    assert rule == "| --- | --- | ---: | --- | --- |"
+    name = Path(wrong).stem
+    assert [re.sub(r"\d+\.\d", "S", row.rpartition(" | ")[0]) for row in rows] == [
+        "| crc16 | elaborate | S | passed",
+        "| crc16 | compare rtl | S | passed",
+        f"| {name} | elaborate | S | passed",
+        f"| {name} | compare rtl | S | FAILED",
+    ]
+    assert re.search(rf"^{name}, compare rtl: y, payload 0: sum is .* is right$", table.stdout, re.M)
+    unknown = CliRunner().invoke(cli, ["core", "check", cores[0], "none.py"])
+    assert (unknown.exit_code, "there is no core none.py" in unknown.output) == (2, True)
 
 
 def test_conform_runs_the_free_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
