@@ -88,8 +88,8 @@ class Implementation:
 class CoreRunners(Runners):
     """Operators of a backend's package, and those that cores of other parties implement.
 
-    An installed core (entry points ``ninefold.cores``) runs the operator of its ``IMPLEMENTS``. A core that is given by
-    `use` comes before it, and before the package's own module.
+    An installed core (entry points ``ninefold.cores``), and one that is given by `use`, run the operator of their
+    ``IMPLEMENTS`` in place of the package's own module. Two cores of one operator are refused.
 
     Attributes
     ----------

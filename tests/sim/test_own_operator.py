@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,12 @@ from ninefold.host.cli import cli
 from ninefold.sim.conformance import cases_of
 from ninefold.sim.rtl import Rtl
 from ninefold.sim.rtl.device import _runners
+from ninefold.sim.rtl.implemented import Implementation
 from ninefold.spec import operators
 from ninefold.spec.errors import InputError
+from ninefold.spec.signature import Call
 from tests.packages import COUNTER, PARITY, written
+from tests.sim.test_own import FIXTURES
 
 #: Parity of packets of signed bytes.
 CORE = """
@@ -197,6 +201,36 @@ def test_names_that_differ_are_told(folder: Path) -> None:
         pytest.raises(InputError, match="takes x and gives odd, where parity takes x"),
     ):
         scheduler.run("parity", np.zeros((2, 3), int), device="rtl")
+
+
+class Recorded:
+    """Device and core that record what is done."""
+
+    path, cycles = "recorded", 0
+
+    def __init__(self) -> None:
+        self.done: list[object] = []
+
+    def core(self, name: str, parameters: Mapping[str, int | str]) -> Any:
+        self.done.append((Path(name).name, dict(parameters)))
+        return self
+
+    def reset(self) -> None:
+        self.done.append("reset")
+
+
+def test_a_core_has_the_sizes_of_the_call_and_is_reset_before_it(folder: Path) -> None:
+    def run(core: Any, call: Call) -> dict[str, Any]:
+        core.done.append("run")
+        return {"odd": call.sizes["N"]}
+
+    written(folder, "sized", PARITY, signature=PARITY["signature"].replace('"D"', '"LANES"'))
+    operator = operators.add(folder / "sized")
+    implementation = Implementation(str(FIXTURES / "dot8.py"), operator, run, None, None)
+    device = Recorded()
+    answer = implementation.answer(device, operator.bind({"x": np.zeros((3, 2), int)}))
+    assert device.done == [("dot8.py", {"LANES": 2}), "reset", "run"]
+    assert (answer.values, answer.path) == ({"odd": 3}, f"recorded, core {FIXTURES / 'dot8.py'}")
 
 
 def test_an_installed_core_that_cannot_be_used_is_told_where_it_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
