@@ -6,24 +6,32 @@ are merged before each of them: coarse scores, then scores by nits, then those b
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.refine import refine
-from ninefold.host.scheduler import Scheduler
+from ninefold.host.scheduler import DatabaseHandle, Scheduler
 from ninefold.numerics.ranked import merged
 from ninefold.numerics.stages import candidates_call, quantised, rescored
 from ninefold.spec.data import Database, Result, Task
-from ninefold.spec.formats import NO_ID
+from ninefold.spec.formats import INT32_MIN, K_MAX, NO_ID
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.signature import Call
 
 __all__ = ["Part", "Parts"]
+
+_guard = threading.Lock()
+#: Databases of the last search of each index, by digest.
+_loaded: weakref.WeakKeyDictionary[Scheduler, dict[str, dict[str, Database]]] = weakref.WeakKeyDictionary()
+#: Results asked for in place of dead ones, beyond twice the number that is expected.
+_SPARE: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +72,12 @@ class Parts:
     ----------
     parts : sequence of Part
         At least one; only one of them may be without rows.
+    owner : str
+        Name of the index. A scheduler drops what an earlier version of it had loaded.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, parts: Sequence[Part], owner: str = "") -> None:
+        self.parts, self.owner = tuple(parts), owner
         #: First row of each part, and at the end the number of rows.
         self.starts = np.cumsum([0, *(len(part) for part in self.parts)])
 
@@ -155,8 +165,9 @@ class Parts:
             Rows that may be returned, as ``mine`` takes them.
         """
         wanted = None if allowed is None else self._wanted(allowed)
-        if len(self.parts) == 1:
-            part = self.parts[0]
+        self._drop_earlier(scheduler)
+        part = self.parts[0]
+        if len(self.parts) == 1 and (part.live is None or wanted is not None):
             task = self.task(q, options, device=device, strict=strict, allowed=self._mask(0, wanted))
             if part.on_host and device == "auto":
                 task.device = "cpu"
@@ -164,6 +175,17 @@ class Parts:
             result.values = {**result.values, "ids": self._renumbered(0, result.values["ids"])}
             return result
         return self._merged(scheduler, q, options, device, strict, wanted)
+
+    def _drop_earlier(self, scheduler: Scheduler) -> None:
+        """Unload the databases that the last search of this index by a scheduler used, and this one does not."""
+        if not self.owner:
+            return
+        now = {part.database.digest: part.database for part in self.parts}
+        with _guard:
+            loaded = _loaded.setdefault(scheduler, {})
+            before, loaded[self.owner] = loaded.get(self.owner, {}), now
+        for digest in before.keys() - now.keys():
+            scheduler.unload(DatabaseHandle(before[digest]))
 
     def _wanted(self, allowed: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """Return the bits of a mask, after the check that ``mine`` makes."""
@@ -209,20 +231,54 @@ class Parts:
     ) -> Result:
         whole = OPERATORS["mine"].bind(self.task(q, options).arguments, options)
         asked = _first_stage(whole)
-        futures = []
+        results = []
+        # One after another, on this thread where the device allows it: each search uses the whole device.
         for at, part in enumerate(self.parts):
-            settings = dict(asked.options)
+            options = dict(asked.options)
             if "order" not in part.database.arrays:
                 # The rows of the tail are in no list: they are searched whichever lists are.
-                settings |= {"macro": None, "micro": None}
-            arguments = {"q": q, "database": part.database, "allowed": self._mask(at, wanted)}
-            place = "cpu" if part.on_host else device
-            futures.append(
-                scheduler.submit_task(Task(asked.operator.name, arguments, settings, device=place, strict=strict))
+                options |= {"macro": None, "micro": None}
+            task = Task(
+                asked.operator.name,
+                {"q": q, "database": part.database},
+                options,
+                device="cpu" if part.on_host else device,
+                strict=strict,
             )
-        results = [future.result() for future in futures]
+            found = None if wanted is not None else self._widened(scheduler, task, at)
+            if found is None:
+                task.arguments = {**task.arguments, "allowed": self._mask(at, wanted)}
+                found = scheduler.run_task(task)
+            results.append(found)
         values = self._joined([result.values for result in results], whole, asked)
         return _together(results, values, asked_for=device)
+
+    def _widened(self, scheduler: Scheduler, task: Task, at: int) -> Result | None:
+        """Search a part with a few dead rows for more rows than asked for, and drop the dead ones.
+
+        This is faster than a mask, and devices need not know masks. None if the part is better searched with a mask, or
+        if too many of the results are dead to know the best of the others.
+        """
+        part, k = self.parts[at], task.options.get("k")
+        if part.alive is None or k is None:
+            return None
+        dead = len(part.alive) - len(part)
+        wide = k + _SPARE + 2 * -(-k * dead // max(1, len(part)))
+        if wide > K_MAX:
+            return None
+        result = scheduler.run_task(replace(task, options={**task.options, "k": wide}))
+        ids, scores, count = (np.asarray(result.values[name]) for name in ("ids", "scores", "count"))
+        good = (ids != NO_ID) & part.alive[ids]
+        there = good.sum(axis=1)
+        if ((there < k) & (count == wide)).any():
+            return None
+        # The good ones first, in their order.
+        order = np.argsort(~good, axis=1, kind="stable")[:, :k]
+        ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+        empty = np.arange(k) >= there[:, None]
+        ids[empty], scores[empty] = NO_ID, INT32_MIN
+        result.values = {"ids": ids, "scores": scores, "count": np.minimum(there, k)}
+        return result
 
     def _joined(self, found: Sequence[Mapping[str, Any]], whole: Call, asked: Call) -> dict[str, Any]:
         """Merge the values of the first stage, and run the later stages on the rows that are left."""

@@ -143,7 +143,7 @@ class Store:
             parts = [self._part(tables, listed) for listed in catalogue.segments]
             if len(tail.sequence) or not parts:
                 parts.append(self._tail_part(tail, catalogue.generation, number))
-            found = Version(number, catalogue, tail, Parts(parts))
+            found = Version(number, catalogue, tail, Parts(parts, str(self.environment.identity)))
             if before is None or number > before.number:
                 self._version = found
                 kept = {listed.digest for listed in catalogue.segments}

@@ -9,6 +9,7 @@ the whole change that was under way.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -215,6 +216,7 @@ def child(folder: Path, point: str, occurrence: int, seed: int, pipe: int) -> No
                 os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(60)
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     writer.SEALED_ROWS, merging.MOST_SEGMENTS = 6, 2  # type: ignore[misc]
     index = Index.open(str(folder), "w")
     POINTS[point](hit)
@@ -328,30 +330,35 @@ def look(index: Index, scheduler: Scheduler) -> Seen:
 
 
 def table(trials: int, folder: Path, seed: int = 9, tell: Callable[[str], None] = lambda _: None) -> dict[str, Counter]:
-    """Run trials at every point; return counts of trials, lost, invented, doubled and unsearchable by point."""
+    """Run trials at every point; return counts of trials, lost, invented, doubled and unsearchable by point.
+
+    Ctrl-C ends the trials early.
+    """
     random = np.random.default_rng(seed)
     counts: dict[str, Counter] = {point: Counter() for point in POINTS}
     start = base(folder / "base")
     with closing(Scheduler(costs=None)) as scheduler:
         scheduler.devices()
-        for number in range(trials):
-            point = list(POINTS)[number % len(POINTS)]
-            occurrence, own = int(random.integers(1, 12)), int(random.integers(1 << 30))
-            outcome = trial(start, folder / f"{number}", point, occurrence, own, scheduler)
-            counts[point].update(
-                trials=outcome.killed,
-                lost=outcome.lost,
-                invented=outcome.invented,
-                doubled=outcome.doubled,
-                unsearchable=bool(outcome.unsearchable),
-            )
-            if not outcome.good:
-                tell(f"{point}, occurrence {occurrence}, seed {own}: {outcome}")
+        with contextlib.suppress(KeyboardInterrupt):
+            for number in range(trials):
+                point = list(POINTS)[number % len(POINTS)]
+                occurrence, own = int(random.integers(1, 12)), int(random.integers(1 << 30))
+                outcome = trial(start, folder / f"{number}", point, occurrence, own, scheduler)
+                counts[point].update(
+                    trials=outcome.killed,
+                    lost=outcome.lost,
+                    invented=outcome.invented,
+                    doubled=outcome.doubled,
+                    unsearchable=bool(outcome.unsearchable),
+                )
+                if not outcome.good:
+                    tell(f"{point}, occurrence {occurrence}, seed {own}: {outcome}")
     return counts
 
 
 def main() -> int:
-    """Print the table of crash points."""
+    """Print the table of crash points; Ctrl-C and SIGTERM end the trials early."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=9)

@@ -394,6 +394,20 @@ def test_replacing_keeps_the_folder_and_its_readers(index: Index, tmp_path: Path
         assert (reader.get("id 1"), reader.generation.number) == (None, 2)
 
 
+def test_a_scheduler_keeps_only_what_the_last_version_consists_of(index: Index) -> None:
+    with Scheduler(costs=None) as scheduler:
+        for n in range(4):
+            index.upsert(entries_of(1, 5 + n), vectors_of(1, n))
+            index.search(0, 3, device="cpu", scheduler=scheduler)
+        index.compact()
+        index.search(0, 3, device="cpu", scheduler=scheduler)
+        index.search(0, 3, device="cpu", scheduler=scheduler)
+        (cpu,) = (device for device in scheduler.devices() if device.device == "cpu")
+        with index.snapshot() as snapshot:
+            assert cpu.residents is not None
+            assert list(cpu.residents) == [part.database.digest for part in snapshot.parts.parts]
+
+
 def test_the_lock_names_who_holds_it(index: Index) -> None:
     index.delete(["id 0"])
     holder = json.loads((index.folder / "writer.lock").read_text())
