@@ -178,7 +178,8 @@ class SignEngine(wiring.Component):
             for i, part in enumerate(parts):
                 m.submodules[f"{name}_{i}"] = part
         shape = self.scores.payload.shape()
-        m.submodules.queue = queue = CreditQueue(shape, depth=-(-self._stages // self._beats) + 3)
+        # A word begins every `beats` cycles, and its credit returns 3 cycles after its pipeline.
+        m.submodules.queue = queue = CreditQueue(shape, depth=-(-(self._stages + 2) // self._beats) + 1)
         wiring.connect(m, queue.output, wiring.flipped(self.scores))
 
         # A completely accepted query stays queued until the last word of its last pass is issued.

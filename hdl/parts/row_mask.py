@@ -1,5 +1,7 @@
 """Mask of rows: keeps rows that a query does not allow out of a selection."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -21,7 +23,7 @@ class RowMask(wiring.Component):
     whole mask.
 
     Throughput is one word of scores per cycle and a byte of a mask in 8 cycles. Latency is 2 cycles for a word of
-    scores.
+    scores, or 1 without the register.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ class RowMask(wiring.Component):
         Parameters of the layout of scores, see :func:`ninefold.hdl.parts.layouts.coarse_layout`.
     passes : int
         Number of times that the scores of a query come, each time with ``last`` on the final word.
+    registered : bool
+        Put a stage behind the words, so that no path leads from ``output`` to ``scores``.
 
     Members
     -------
@@ -42,8 +46,9 @@ class RowMask(wiring.Component):
         The same words, with ``valid`` clear where the row is not allowed.
     """
 
-    def __init__(self, dimensions: int, rows: int, depth: int, passes: int = 1) -> None:
+    def __init__(self, dimensions: int, rows: int, depth: int, passes: int = 1, registered: bool = True) -> None:
         self._rows = rows
+        self._registered = registered
         self._words = -(-depth // rows)
         self._passes = passes
         scores = stream.Signature(coarse_layout(dimensions, rows, depth))
@@ -70,12 +75,11 @@ class RowMask(wiring.Component):
         # The query whose scores come now.
         known, masked = Signal(), Signal()
         slot, turn = Signal(), Signal(range(self._passes))
-        m.submodules.stage = stage = StreamStage(self.output.payload.shape())
-        wiring.connect(m, stage.output, wiring.flipped(self.output))
+        offered = self._offered(m)
         word = Signal.like(self.scores.payload, reset_less=True)
         full, whole = Signal(), Signal()
         read = masks.read_port()
-        advances = ~full | stage.input.ready
+        advances = ~full | offered.ready
         taken = Signal()
         final = taken & self.scores.payload.last
         ends = final & (turn == self._passes - 1)
@@ -86,9 +90,9 @@ class RowMask(wiring.Component):
             used.eq(ends & masked),
             read.en.eq(taken),
             read.addr.eq(Cat(self.scores.payload.word[:address_bits], slot)),
-            stage.input.valid.eq(full),
-            stage.input.payload.eq(word),
-            stage.input.payload.valid.eq(word.valid & (read.data | whole.replicate(self._rows))),
+            offered.valid.eq(full),
+            offered.payload.eq(word),
+            offered.payload.valid.eq(word.valid & (read.data | whole.replicate(self._rows))),
         ]
         with m.If(advances):
             m.d.sync += full.eq(taken)
@@ -101,6 +105,14 @@ class RowMask(wiring.Component):
         with m.If(self.queries.valid & self.queries.ready):
             m.d.sync += [known.eq(1), masked.eq(self.queries.payload.masked)]
         return m
+
+    def _offered(self, m: Module) -> Any:
+        """Return the stream that leads to ``output``, through a stage or at once."""
+        if not self._registered:
+            return self.output
+        m.submodules.stage = stage = StreamStage(self.output.payload.shape())
+        wiring.connect(m, stage.output, wiring.flipped(self.output))
+        return stage.input
 
     def _enter(self, m: Module, write: memory.WritePort, address_bits: int, held: Signal, entered: Signal) -> None:
         """Write the bits of a byte one by one, in words of ``rows`` bits; drive ``entered`` with the last of a mask."""

@@ -30,10 +30,10 @@ def mask_bytes(bits: int, count: int, padding: int = 0) -> Words:
     return [{"data": byte, "last": int(i == size - 1)} for i, byte in enumerate(content)]
 
 
-def run(rows: int, depth: int, passes: int, rates: tuple[float, float, float, float], *, seed: int = 1) -> list[int]:
+def run(rows: int, depth: int, passes: int, rates: tuple[float, float, float, float], registered: bool) -> list[int]:
     """Mask some queries over databases of changing sizes; returns the cycles in which words left."""
-    core = RowMask(8, rows, depth, passes)
-    tb = Testbench(core, seed, limit=20_000)
+    core = RowMask(8, rows, depth, passes, registered)
+    tb = Testbench(core, seed=1, limit=20_000)
     random = tb.random
     words: Words = []
     masks: Words = []
@@ -62,18 +62,20 @@ def run(rows: int, depth: int, passes: int, rates: tuple[float, float, float, fl
     return cycles
 
 
+@pytest.mark.parametrize("registered", [True, False])
 @pytest.mark.parametrize("rates", [(1, 1, 1, 1), (1, 0.3, 1, 1), (0.1, 1, 1, 0.4), (1, 1, 0.3, 0.8)])
 @pytest.mark.parametrize(
     ("rows", "depth", "passes"), [(1, 1, 1), (1, 11, 2), (2, 16, 1), (3, 20, 2), (4, 32, 2), (8, 40, 1), (16, 40, 3)]
 )
 def test_rows_of_the_mask_stay_valid(
-    rows: int, depth: int, passes: int, rates: tuple[float, float, float, float]
+    rows: int, depth: int, passes: int, rates: tuple[float, float, float, float], registered: bool
 ) -> None:
-    run(rows, depth, passes, rates)
+    run(rows, depth, passes, rates, registered)
 
 
-def test_one_word_a_cycle_and_a_byte_in_eight() -> None:
-    core = RowMask(8, 4, 32, 2)
+@pytest.mark.parametrize("registered", [True, False])
+def test_one_word_a_cycle_and_a_byte_in_eight(registered: bool) -> None:
+    core = RowMask(8, 4, 32, 2, registered)
     tb = Testbench(core, seed=3)
     tb.send(core.queries, [{"masked": 1}, {"masked": 0}])
     bytes_in = tb.send(core.mask, mask_bytes(0x0F0F5A5A, 32))
@@ -83,7 +85,7 @@ def test_one_word_a_cycle_and_a_byte_in_eight() -> None:
     tb.run()
     assert [b - a for a, b in pairwise(bytes_in)] == [8, 8, 8]
     assert words_in[0] > bytes_in[-1], "scores wait for the whole mask"
-    assert [out - into for into, out in zip(words_in, cycles, strict=True)] == [2] * 32
+    assert [out - into for into, out in zip(words_in, cycles, strict=True)] == [1 + registered] * 32
     # Between two queries, one cycle passes until the next is known.
     assert cycles == [*range(cycles[0], cycles[0] + 16), *range(cycles[0] + 17, cycles[0] + 33)]
     assert [valid for _, valid, _, _ in got[:8]] == [0xA, 0x5, 0xA, 0x5, 0xF, 0x0, 0xF, 0x0]
