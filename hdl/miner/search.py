@@ -214,7 +214,9 @@ class SignSearch(wiring.Component):
         p = self._parameters
         twice = selects_by_threshold(p)
         m.submodules.engine = engine = _sign_engine(p)
-        m.submodules.row_mask = row_mask = RowMask(p.dimensions, engine.rows, p.depth, engine.passes, registers_stores(p))
+        m.submodules.row_mask = row_mask = RowMask(
+            p.dimensions, engine.rows, p.depth, engine.passes, registers_stores(p)
+        )
         m.submodules.store = store = CandidateStore(p.dimensions, p.depth, p.keep)
         # Both have room for all scans in progress.
         m.submodules.limits = limits = fifo.SyncFIFO(width=len(self.scan.payload.keep), depth=TICKETS)
