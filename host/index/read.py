@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
@@ -158,6 +159,8 @@ class Snapshot:
     def __init__(self, manifest: Manifest, generation: Generation, parts: Parts, records: Records, called: str) -> None:
         self.manifest, self.generation, self.parts, self.called = manifest, generation, parts, called
         self._records = records
+        # A snapshot that nobody closes ends when it is no longer referred to.
+        self._end = weakref.finalize(self, records.end)
         self._taken = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -168,7 +171,7 @@ class Snapshot:
 
     def close(self) -> None:
         """End the snapshot, so that the space of what it alone can see is free for new content."""
-        self._records.end()
+        self._end()
 
     @property
     def age_s(self) -> float:

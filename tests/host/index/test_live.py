@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -100,6 +101,15 @@ def test_a_snapshot_stays_as_it_is(index: Index) -> None:
     index.compact()
     index.writer.sweep()
     assert len(segments(index)) == 1
+
+
+def test_a_snapshot_that_nobody_closes_ends_with_its_last_reference(index: Index) -> None:
+    environment = index._content.environment  # type: ignore[union-attr]
+    snapshot = index.snapshot()
+    assert environment.oldest_reader() is not None
+    del snapshot
+    gc.collect()
+    assert environment.oldest_reader() is None
 
 
 @pytest.mark.parametrize(
