@@ -159,7 +159,7 @@ class Snapshot:
     def __init__(self, manifest: Manifest, generation: Generation, parts: Parts, records: Records, called: str) -> None:
         self.manifest, self.generation, self.parts, self.called = manifest, generation, parts, called
         self._records = records
-        # A snapshot that nobody closes ends when it is no longer referred to.
+        # A snapshot that no one closes ends when it is no longer referred to.
         self._end = weakref.finalize(self, records.end)
         self._taken = time.monotonic()
 
