@@ -147,9 +147,10 @@ def remove(name: str, ids: tuple[str, ...]) -> None:
 
     wanted = sys.stdin.read().splitlines() if ids == ("-",) else [*ids]
     with Index.open(name, "w") as opened:
+        with opened.snapshot() as before:
+            absent = [name for name in dict.fromkeys(wanted) if before.get(name) is None]
         written = opened.delete(wanted)
-        absent = len(set(wanted)) - written.removed
-        missing = f"; {counted(absent, 'id')} not found" if absent else ""
+        missing = f"; not found: {', '.join(absent)}" if absent else ""
         click.echo(printable(f"{opened.folder}: {counted(written.removed, 'entry', 'entries')} removed{missing}"))
 
 

@@ -108,6 +108,10 @@ def search(
                 metrics.write_text(scheduler.metrics())
     for text in dict.fromkeys(text for one in hits for text in one.fallbacks):
         click.echo(f"warning: {printable(text)}", err=True)
+    if where is not None and not any(one.hits for one in hits):
+        fields = sorted({field for entry in index for field in entry.fields})
+        known = f"have the fields {', '.join(fields)}" if fields else "have no fields"
+        click.echo(printable(f"warning: no entry meets the filter; entries {known}"), err=True)
     if device == "board":
         _say_what_stands_in(hits[0].result.answered_by)
     write(form, index, zip(wanted.names, hits, strict=True), many=wanted.many)

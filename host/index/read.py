@@ -285,6 +285,10 @@ class Snapshot:
         given = {"rerank": rerank, "scan": scan, "oversample": oversample}
         options |= {name: value for name, value in given.items() if value is not None}
         setting = None
+        if oversample is not None and scan != "signs" and recall is None:
+            raise InputError(
+                f'oversample is of the scan of signs: give scan "signs", or leave out oversample {oversample}'
+            )
         if recall is not None:
             if name := next((name for name, value in given.items() if value is not None), None):
                 raise InputError(f"recall chooses {name} itself: leave out {name} {given[name]}")

@@ -71,6 +71,8 @@ def update(source: str, name: str, *, column: str | None = None, delete: bool = 
             check_model(index.manifest.model, index.called) if index.manifest.model else _refuse(index, source)
             with step(f"reading {source}"):
                 entries = sources.read(source, column, skipped)
+                if not entries:
+                    raise InputError(f"nothing to index in {printable(source)}: {skipped.account()}")
                 changed = [entry for entry in entries if before.get(entry.id) != entry]
             vectors = _embedded(changed, source)
         gone: list[str] = []

@@ -136,7 +136,7 @@ def build(
         with step(f"reading {source}"):
             entries = sources.read(source, column, skipped)
         if not entries:
-            raise InputError(f"nothing to index in {printable(source)}: {_account(skipped)}")
+            raise InputError(f"nothing to index in {printable(source)}: {skipped.account()}")
         clock.lap("read")
         sentences = [entry.sentence for entry in entries]
         with step(f"embedding {source}", len(sentences)) as embedding:
@@ -263,7 +263,7 @@ def check_target(target: Path, force: bool) -> None:
     if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
         raise InputError(f"{target} exists and is not an index, so it is not replaced")
     if any(target.iterdir()) and not force:
-        raise InputError(f"there is an index {target}; --force replaces it")
+        raise InputError(f"there is an index {target}; --update changes it, --force replaces it")
     if foreign := sorted({path.name for path in target.iterdir()} - _FILES):
         raise InputError(f"{target} holds {foreign[0]}, which is not a file of an index, so it is not replaced")
 
@@ -341,13 +341,6 @@ def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
 def _blocks(total: int) -> Iterator[slice]:
     for first in range(0, total, _BLOCK):
         yield slice(first, min(first + _BLOCK, total))
-
-
-def _account(skipped: Skipped) -> str:
-    if not skipped.count:
-        return "it holds no entries"
-    all_of_them = "the only one was" if skipped.count == 1 else f"all {skipped.count} were"
-    return f"{all_of_them} skipped ({'; '.join([*skipped.named, *skipped.further])})"
 
 
 class _Clock:

@@ -141,6 +141,13 @@ class Skipped:
             yield f"and {self.count - len(named)} more; in all: {', '.join(reasons)}"
         yield from self.notes
 
+    def account(self) -> str:
+        """Return why a source gave no entry."""
+        if not self.count:
+            return "it holds no entries"
+        all_of_them = "the only one was" if self.count == 1 else f"all {self.count} were"
+        return f"{all_of_them} skipped ({'; '.join([*self.named, *self.further])})"
+
 
 def checked(entry: Entry, declared: Iterable[DeclaredField] = ()) -> Entry:
     """Return an entry without surrounding blanks, and with the declared fields in their types.

@@ -49,7 +49,7 @@ def test_entries_are_added_and_removed(ninefold: Run, notes: Path, folders: Path
     assert said(ninefold, "index", "add", "notes", "more.jsonl").endswith(
         "notes: 1 added, 1 replaced, 0 removed, 0 unchanged\n"
     )
-    assert said(ninefold, "index", "remove", "notes", "tea", "gone").endswith("1 entry removed; 1 id not found\n")
+    assert said(ninefold, "index", "remove", "notes", "tea", "gone").endswith("1 entry removed; not found: gone\n")
     assert Index.open("notes").get("bees.txt:1").text == "New."  # type: ignore[union-attr]
     assert Index.open("notes").get("tea") is None
 
@@ -68,6 +68,16 @@ def test_a_filter_finds_the_best_of_what_meets_it(ninefold: Run, folders: Path) 
     ]
     best = [hit["id"] for hit in json.loads(said(ninefold, *words, "-k", "1", "--scan", "signs"))["hits"]]
     assert best == [name for name in everything if name in ("4", "6", "9")][:1]
+    nothing = ninefold("search", "t", "tea", "--where", "yaer == 2003")
+    assert nothing.exit_code == 0
+    assert "warning: no entry meets the filter; entries have the fields tag, year" in nothing.stderr
+    refused = ninefold("search", "t", "tea", "--oversample", "4")
+    assert (refused.exit_code, "leave out oversample 4" in refused.stderr) == (2, True)
+    before = len(Index.open("t"))
+    for words in (("index", "t.jsonl", "-o", "t", "--update", "--delete"), ("index", "add", "t", "t.jsonl")):
+        refused = ninefold(*words, "--column", "txt")
+        assert (refused.exit_code, "nothing to index in t.jsonl: all" in refused.stderr) == (2, True)
+    assert len(Index.open("t")) == before
     refused = ninefold("search", "t", "tea", "--where", "year >>")
     assert (refused.exit_code, "^" in refused.stderr) == (2, True)
 

@@ -139,7 +139,7 @@ def test_names_and_paths(tmp_path: Path) -> None:
 
 def test_an_index_is_replaced_only_when_asked(source: str, tmp_path: Path) -> None:
     folder = build(source, "a", mode="tanh").folder
-    with pytest.raises(InputError, match=r"there is an index .*; --force replaces it$"):
+    with pytest.raises(InputError, match=r"there is an index .*; --update changes it, --force replaces it$"):
         build(source, "a")
     reader = Index.open("a")
     assert (reader.generation.mode, reader.generation.number) == ("tanh", 1)
