@@ -82,7 +82,7 @@ def build(
     updating: bool,
     delete: bool,
 ) -> None:
-    """Index SOURCE so that `ninefold search` finds its entries by meaning.
+    """Index SOURCE, so that its entries are found by meaning.
 
     SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
     (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row per entry). An entry of text is a run of
@@ -129,7 +129,10 @@ def build(
 @_COLUMN
 @_STRICT
 def add(name: str, source: str, column: str | None, strict: bool) -> None:
-    """Add the entries of SOURCE to the index NAME; an entry whose id is there already replaces it."""
+    """Add the entries of SOURCE to the index NAME.
+
+    An entry whose id is there already replaces the old one.
+    """
     with step(f"adding {source} to {name}"):
         from ninefold.host.index.update import update
 
@@ -142,7 +145,10 @@ def add(name: str, source: str, column: str | None, strict: bool) -> None:
 @click.argument("name")
 @click.argument("ids", nargs=-1, required=True)
 def remove(name: str, ids: tuple[str, ...]) -> None:
-    """Remove the entries with these IDS from the index NAME; - reads ids from standard input, one a line."""
+    """Remove the entries with these IDS from the index NAME.
+
+    - in place of the ids reads them from standard input, one a line.
+    """
     from ninefold.host.index import Index
 
     wanted = sys.stdin.read().splitlines() if ids == ("-",) else [*ids]
@@ -193,7 +199,7 @@ def _folders() -> Iterable[Path]:
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:
-    """Show the sizes, segments, dead share, generation and measured recall of the index NAME."""
+    """Show sizes, segments and measured recall of the index NAME."""
     from ninefold.host.index import Index
     from ninefold.host.index.status import status_of
 
@@ -212,7 +218,10 @@ def info(name: str, as_json: bool) -> None:
 @index.command()
 @click.argument("name")
 def compact(name: str) -> None:
-    """Merge the segments of the index NAME into one without dead rows; convert an index of an older format."""
+    """Merge the segments of the index NAME into one.
+
+    Dead rows are left out. An index of an older format is converted.
+    """
     from ninefold.host.index import Index
     from ninefold.host.index.convert import convert
 
@@ -231,7 +240,7 @@ def compact(name: str) -> None:
 @index.command()
 @click.argument("name")
 def verify(name: str) -> None:
-    """Read all content of the index NAME and compare it with its checksums."""
+    """Compare all content of the index NAME with its checksums."""
     from ninefold.host.index import Index
 
     with step(f"verifying {name}"), Index.open(name) as opened:

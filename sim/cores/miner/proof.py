@@ -273,7 +273,7 @@ def _at(bits: Value, word: _Word) -> Value:
     return bits.word_select((_SIZE - word.count + word.place)[: len(word.place)], 8) == word.byte
 
 
-def _among_any(kind: type[Miner], parameters: MinerParameters) -> Any:
+def _among_any(parameters: MinerParameters) -> Any:
     """Build a miner of free parts except the packer, available as ``parts``."""
     parts: dict[str, Any] = {}
 
@@ -287,20 +287,18 @@ def _among_any(kind: type[Miner], parameters: MinerParameters) -> Any:
 
         return make
 
-    core = with_parts(kind, **{one.__name__: anything(one) for one in _ANY})(parameters)
+    core = with_parts(Miner, **{one.__name__: anything(one) for one in _ANY})(parameters)
     core.parts = parts
     return core
 
 
-def connections(core: str, kind: type[Miner], parameters: MinerParameters, waits: str) -> Proof:
-    """Return the proof of a miner.
+def connections(core: str, parameters: MinerParameters, waits: str) -> Proof:
+    """Return the proof of a miner of any design.
 
     Parameters
     ----------
     core : str
         Name of the core.
-    kind : type
-        Its class.
     parameters : MinerParameters
         Its parameters; a word has two bytes.
     waits : str
@@ -321,14 +319,13 @@ def connections(core: str, kind: type[Miner], parameters: MinerParameters, waits
         depth=2,
         cover=24,
         parameters={name: getattr(parameters, name) for name in shown},
-        make=lambda **_: _among_any(kind, parameters),
+        make=lambda **_: _among_any(parameters),
     )
 
 
 PROOFS = (
     connections(
         "miner",
-        Miner,
         _MINER,
         "The executor first waits for all replies, and by the proofs of replies, top-k and similarity, no reply comes "
         "before the words of its query",

@@ -63,7 +63,7 @@ class PipelineCase(StoreCase):
             due += [([place], row) for place, row in zip(places, came, strict=True)]
 
         def compute() -> list[Record]:
-            return [{"score": s, "id": i} for hits in mined(grid, rows, self._mode, self._k) for i, s in hits]
+            return [{"score": s, "id": i} for hits in mined(grid, rows, self._mode, k=self._k) for i, s in hits]
 
         if self._thresholds == list(THRESHOLDS[self._mode].reached_at):
             self.computed.append((compute, [place for (place,), _ in due]))

@@ -1,6 +1,5 @@
 """Proof of the connections in the sign miner."""
 
-from ninefold.hdl.cores.sign_miner import SignMiner
 from ninefold.hdl.miner.parameters import MinerParameters
 from ninefold.sim.cores.miner.proof import connections
 
@@ -22,7 +21,6 @@ _SIGNS = MinerParameters(
 PROOFS = (
     connections(
         "sign_miner",
-        SignMiner,
         _SIGNS,
         "The executor first waits for all scans, and none ends before the words of its query have come",
     ),
