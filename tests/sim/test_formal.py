@@ -23,7 +23,7 @@ TASKS = [(proof, task) for found in PROOFS.values() for proof in found for task 
 FAULTS = proof_faults()
 
 #: Proofs that see faults from any state that keeps to the invariants: from reset on it takes too many cycles to them.
-DEEP = {("executor", "requests"), ("executor", "scans")}
+DEEP = {("executor", "requests"), ("executor", "scans"), ("stream_executor", "requests")}
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, module: str, line: str, fault: str) -> ModuleType:
