@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["check_folders", "written_aside"]
+__all__ = ["check_folders", "sync", "written_aside"]
 
 
 def check_folders(*paths: Path | None) -> None:
@@ -56,10 +56,10 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield aside
         if durable:
-            _sync(aside)
+            sync(aside)
         aside.replace(target)
         if durable:
-            _sync(target.parent)
+            sync(target.parent)
     except OSError as error:
         if error.filename not in (None, str(aside)):
             raise
@@ -69,7 +69,7 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
             aside.unlink()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Write a file or the names in a folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from ninefold.spec.files import sync
+
 __all__ = ["held", "new_folder", "recover"]
 
 _PARTIAL: Final = ".partial"
@@ -65,12 +67,12 @@ def new_folder(target: Path, check: Callable[[], None] | None = None) -> Iterato
             yield work
             work.chmod(0o755)
             for path in (*work.iterdir(), work):
-                _sync(path)
+                sync(path)
             with _locked(parent):
                 if check is not None:
                     check()
                 displaced, rest = _publish(work, place), None
-                _sync(parent)
+                sync(parent)
             rest = displaced
         finally:
             os.close(handle)
@@ -121,7 +123,7 @@ def _finish(place: Path) -> None:
         new = old.with_suffix(_PARTIAL)
         if new.is_dir() and not os.path.lexists(place):
             new.rename(place)
-            _sync(place.parent)
+            sync(place.parent)
 
 
 def _publish(work: Path, place: Path) -> Path | None:
@@ -133,7 +135,7 @@ def _publish(work: Path, place: Path) -> Path | None:
         return work
     old = work.with_suffix(_REPLACED)
     # The new folder must be on the disk before the old one loses its name.
-    _sync(place.parent)
+    sync(place.parent)
     place.rename(old)
     try:
         work.rename(place)
@@ -195,7 +197,7 @@ def _make(folder: Path) -> None:
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
 @contextlib.contextmanager
@@ -215,11 +217,3 @@ def _locked_folder(folder: Path, options: int = 0) -> int:
         os.close(handle)
         raise
     return handle
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

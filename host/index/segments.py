@@ -28,8 +28,9 @@ import numpy.typing as npt
 
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError
+from ninefold.spec.files import sync
 
-__all__ = ["FOLDER", "SUFFIX", "Segment", "Stream", "sync", "write"]
+__all__ = ["FOLDER", "SUFFIX", "Segment", "Stream", "write"]
 
 #: Folder of an index's segments.
 FOLDER: Final = "segments"
@@ -174,15 +175,6 @@ def write(folder: Path, columns: Mapping[str, Stream], attributes: Mapping[str, 
         raise
     sync(folder)
     return digest
-
-
-def sync(path: Path) -> None:
-    """Write a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _header(path: Path, file: int, digest: str) -> tuple[dict[str, Any], int]:

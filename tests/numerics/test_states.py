@@ -81,7 +81,7 @@ def _killed(path: Path, step: int) -> None:
 
         return call
 
-    files._sync = stop_at(files._sync)
+    files.sync = stop_at(files.sync)
     Path.replace = stop_at(Path.replace)  # type: ignore[method-assign]
     save_state(state(4, 0.2), path)
     os._exit(0)
