@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -23,3 +25,11 @@ def sample() -> int:
 def turn(count: int) -> int:
     """Return the number of the part, of `count`, that is tested in this run, from 0."""
     return sample() % count
+
+
+def spread(cases: Iterable[tuple[Any, ...]], count: int) -> list[Any]:
+    """Return the parameters of a test's cases: one of `count` is tested in this run, the others are marked ``slow``."""
+    due = turn(count)
+    return [
+        pytest.param(*case, marks=() if place % count == due else pytest.mark.slow) for place, case in enumerate(cases)
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import times
-from tests.sampling import VARIABLE, sample, turn
+from tests.sampling import VARIABLE, sample, spread, turn
 from tests.times import KINDS, kind_of, ordered, summary
 
 
@@ -68,6 +68,18 @@ def test_the_sample_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
     today = sample()
     assert today > 739_000
     assert turn(7) == today % 7
+
+
+def test_each_case_has_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [(number, str(number)) for number in range(8)]
+    days = []
+    for day in range(3):
+        monkeypatch.setenv(VARIABLE, str(day))
+        found = spread(cases, 3)
+        assert [one.values for one in found] == cases
+        assert all([mark.name for mark in one.marks] in ([], ["slow"]) for one in found)
+        days.append([one.values[0] for one in found if not one.marks])
+    assert days == [[0, 3, 6], [1, 4, 7], [2, 5]]
 
 
 def test_a_report_of_some_tests_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

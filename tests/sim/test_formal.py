@@ -17,10 +17,14 @@ from ninefold.sim.formal.catalogue import proof_faults, proofs
 from ninefold.sim.formal.page import page
 from ninefold.sim.formal.prover import solve
 from ninefold.spec.errors import UnavailableError
+from tests.sampling import spread
 
 PROOFS = proofs()
 TASKS = [(proof, task) for found in PROOFS.values() for proof in found for task in proof.tasks]
 FAULTS = proof_faults()
+
+#: Each day tests every third planted fault; ``pytest -m slow`` tests the others.
+EVERY = 3
 
 #: Proofs that see faults from any state that keeps to the invariants: from reset on it takes too many cycles to them.
 DEEP = {("executor", "requests"), ("executor", "scans")}
@@ -56,7 +60,9 @@ def test_proof(proof: Proof, task: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("core", "name", "fault"), [(*key, fault) for key, faults in FAULTS.items() for fault in faults], ids=str
+    ("core", "name", "fault"),
+    spread(((*key, fault) for key, faults in FAULTS.items() for fault in faults), EVERY),
+    ids=str,
 )
 def test_a_planted_fault_is_seen(
     monkeypatch: pytest.MonkeyPatch, core: str, name: str, fault: tuple[str, str, str]
