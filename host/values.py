@@ -45,10 +45,11 @@ def read_argument(argument: Argument, text: str) -> Any:
     argument : Tensor, Record, Ragged or Resident
         Declaration.
     text : str
-        For a tensor a ``.npy`` file, or JSON numbers such as ``3`` or ``[[1, 2]]``. For a
-        record a ``.npz`` file with its columns, of which a ragged one is ``NAME.values`` and ``NAME.offsets``. For
-        ragged lists a ``.npz`` file with ``values`` and ``offsets``. For a database the name or path of an index, or a
-        ``.npz`` file with its arrays, and attributes as arrays without axes. For a state a file that a step has saved.
+        For a tensor a ``.npy`` file, or JSON numbers such as ``3`` or ``[[1, 2]]``; complex numbers are strings, such
+        as ``["1+2j", 3]``. For a record a ``.npz`` file with its columns, of which a ragged one is ``NAME.values`` and
+        ``NAME.offsets``. For ragged lists a ``.npz`` file with ``values`` and ``offsets``. For a database the name or
+        path of an index, or a ``.npz`` file with its arrays, and attributes as arrays without axes. For a state a file
+        that a step has saved.
 
     Raises
     ------
@@ -146,24 +147,42 @@ def _tensor(argument: Tensor, text: str) -> Any:
 
 def _from_json(argument: Tensor, text: str) -> npt.NDArray[Any]:
     """Return JSON numbers in the first allowed dtype that holds each of them exactly, else in the nearest float."""
+    numbers = _numbers(argument, text)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name in argument.dtypes:
+            with contextlib.suppress(TypeError, OverflowError):  # a complex number for a real one, or out of range
+                converted = numbers.astype(name)
+                if ((converted == numbers) | (numbers != numbers)).all():  # noqa: PLR0124 - only NaN is not itself
+                    return converted
+        # Decimal fractions are exact in no float, so the nearest numbers are what the user means.
+        fractions = not all(isinstance(number, int) for number in numbers.reshape(-1).tolist())
+        for name in argument.dtypes:
+            if fractions and np.dtype(name).kind in "fc":
+                with contextlib.suppress(TypeError):
+                    return numbers.astype(name)
+    raise InputError(f"{argument.name} must be numbers that {' or '.join(argument.dtypes)} holds exactly, not {text}")
+
+
+def _numbers(argument: Tensor, text: str) -> npt.NDArray[np.object_]:
+    """Return JSON numbers as Python's, which are exact; strings are complex numbers, if the argument may have them."""
     try:
-        numbers = np.array(json.loads(text))
+        parsed = json.loads(text)
+        np.array(parsed)  # refuses lists of different lengths
     except ValueError as error:
         raise InputError(
             f"{argument.name} must be JSON numbers in lists of equal lengths, not {text}: {error}"
         ) from error
-    if numbers.dtype.kind not in "iuf":
-        raise InputError(f"{argument.name} must be JSON numbers, not {text}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        for name in argument.dtypes:
-            converted = numbers.astype(name)
-            if np.array_equal(converted, numbers, equal_nan=True):
-                return converted
-    # Decimal fractions are exact in no float, so the nearest numbers are what the user means.
-    floats = [name for name in argument.dtypes if np.dtype(name).kind in "fc"]
-    if floats and numbers.dtype.kind == "f":
-        return numbers.astype(floats[0])
-    raise InputError(f"{argument.name} must be numbers that {' or '.join(argument.dtypes)} holds exactly, not {text}")
+    numbers = np.array(parsed, object)
+    kinds = any(np.dtype(name).kind == "c" for name in argument.dtypes)
+    for place, number in np.ndenumerate(numbers):
+        if isinstance(number, str) and kinds:
+            try:
+                numbers[place] = complex(number)
+            except ValueError as error:
+                raise InputError(f'{argument.name} must be numbers such as 3 or "1+2j", not {number!r}') from error
+        elif type(number) not in (int, float):
+            raise InputError(f"{argument.name} must be JSON numbers, not {text}")
+    return numbers
 
 
 @contextlib.contextmanager

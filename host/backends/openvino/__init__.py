@@ -7,6 +7,7 @@ __all__ = ["REASON", "REASONS", "OpenVino"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no OpenVINO graph is written for it"
 REASONS = {
+    "wave": "OpenVINO's graphs have no complex numbers, and no exact integers of 64 bits",
     "probe": "a database has 1,088 centroids, which the host scores in less time than a graph takes to start",
     "calibrate": "calibrating needs float64 sums in a fixed order, which no graph guarantees, "
     "and runs once per database",
