@@ -21,6 +21,7 @@ from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable, to_json
 from ninefold.spec.text import counted
 
+from .backups import backup, backups, restore
 from .shown import duration
 
 if TYPE_CHECKING:
@@ -268,6 +269,10 @@ def drop(name: str) -> None:
     finally:
         lock.release()
     click.echo(printable(f"{folder}: removed"))
+
+
+for _command in (backup, backups, restore):
+    index.add_command(_command)
 
 
 def summary(built: Built) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 
 import lmdb
 
-from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
 
 __all__ = ["DATA", "LOCK", "Environment", "Transaction"]
 
@@ -131,6 +132,8 @@ class Environment:
         self._env = self._opened(create)
         self._databases = self._opened_databases(create)
         self.identity = _identity(folder)
+        #: Name of this use of the environment. Inode and version numbers may both repeat after a restore.
+        self.token = secrets.token_hex(8)
 
     @classmethod
     def of(cls, folder: Path, *, create: bool = False) -> Environment:
@@ -187,10 +190,21 @@ class Environment:
         """Remove readers whose process is gone, which would keep old pages; return their number."""
         return int(self._env.reader_check())
 
-    def copy(self, folder: Path) -> None:
-        """Copy the last committed version into a folder, without unused pages."""
-        with self._errors():
-            self._env.copy(str(folder), compact=True)
+    def copy(self, path: Path, transaction: Transaction) -> None:
+        """Write the content that a transaction reads to a new file without unused pages, and sync it.
+
+        Only its owner may read the file.
+        """
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with self._errors(path):
+                self._env.copyfd(file, compact=True, txn=transaction._txn)
+            os.fsync(file)
+        except TypeError as error:
+            reinstall = "pip install --force-reinstall lmdb"
+            raise UnavailableError(f"the installed lmdb cannot copy a transaction ({error})", reinstall) from error
+        finally:
+            os.close(file)
 
     def begin(self) -> tuple[Transaction, Callable[[], None]]:
         """Begin a transaction that reads; return it and the function that ends it, which any thread may call once."""
@@ -331,8 +345,8 @@ class Environment:
             raise
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn errors of LMDB into ours; those that ask for a larger map pass."""
+    def _errors(self, path: Path | None = None) -> Iterator[None]:
+        """Turn errors of LMDB about a file or the environment into ours; those that ask for a larger map pass."""
         try:
             yield
         except (lmdb.MapFullError, lmdb.MapResizedError):
@@ -341,7 +355,7 @@ class Environment:
             said = str(error)
             for code in _CODES:
                 if os.strerror(code) in said:
-                    raise OSError(code, os.strerror(code), str(self.folder)) from error
+                    raise OSError(code, os.strerror(code), str(path or self.folder)) from error
             raise DamagedDataError(f"{self.folder / DATA} is damaged or in use: {said}") from error
 
     def __enter__(self) -> Self:

@@ -143,14 +143,23 @@ class Index:
             raise InputError(f"{self.called} is closed")
         if isinstance(self._content, Version1):
             old = self._content
-            records = Records(old.entry, old.row, old.entries, lambda: None)
+            records = Records(old.entry, old.row, old.entries, lambda: None, self._refuse_copy)
             return Snapshot(old.manifest, old.generation, old.parts, records, self.called)
         if self._content.environment.replaced:
             self._reopen()
         store = self._content
         tables, version, end = store.begin()
-        records = Records(tables.entry, tables.sequence, tables.all_entries, end)
+
+        def copy(path: Path) -> None:
+            store.environment.copy(path, tables.transaction)
+
+        records = Records(tables.entry, tables.sequence, tables.all_entries, end, copy)
         return Snapshot(store.manifest, version.catalogue.generation, version.parts, records, self.called)
+
+    def _refuse_copy(self, _: Path) -> None:
+        raise InputError(
+            f"{self.called} has format version 1, which has no backups; `ninefold index compact` converts it"
+        )
 
     def _reopen(self) -> None:
         """Open the folder that has taken the name of this index, or continue after a fork."""

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
@@ -133,12 +134,15 @@ class Records:
         ``entries()`` yields all entries in the order of their sequence numbers.
     end : callable
         Ends the access.
+    copy : callable
+        ``copy(path)`` writes the tables to a new file.
     """
 
     entry: Callable[[int], Entry]
     sequence: Callable[[str], int | None]
     entries: Callable[[], Iterator[Entry]]
     end: Callable[[], None]
+    copy: Callable[[Path], None]
 
 
 class Snapshot:
@@ -172,6 +176,10 @@ class Snapshot:
     def close(self) -> None:
         """End the snapshot, so that the space of what it alone can see is free for new content."""
         self._end()
+
+    def copy_tables(self, path: Path) -> None:
+        """Write the tables of the version to a new file, which only its owner may read; see `Environment.copy`."""
+        self._records.copy(path)
 
     @property
     def age_s(self) -> float:

@@ -161,7 +161,7 @@ class Store:
         attributes = generation.attributes(len(tail.sequence), self.manifest.dimensions)
         attributes.pop("centroid_scale", None)
         # Named after its version, as hashing 16,384 vectors at every commit would take longer than a search.
-        name = hashlib.sha256(f"{self.environment.identity} {number} {generation.number}".encode()).hexdigest()
+        name = hashlib.sha256(f"{self.environment.token} {number} {generation.number}".encode()).hexdigest()
         return Part(Database(arrays, attributes, name), tail.sequence, on_host=True)
 
     def _tail(self, tables: Tables, generation: Generation, before: Tail | None) -> Tail:
