@@ -4,7 +4,8 @@
 # make bench  compare with other libraries: build/bench/bench.html, JSON and charts; OLD=FILE.json is an earlier run
 # make compare  run the same vectors and long sequences through all levels of each core; STEPS=N sets their length
 # make mutate   plant faults in each core, and report which its testbench detects
-# make crash  kill a writer of an index thousands of times, and show what was lost; TRIALS=N sets the number
+# make crash  kill a writer of an index thousands of times, and end its power after every file operation, and show what
+#             was lost; TRIALS=N sets the number of kills
 # make docs   build the website in build/site; warnings are errors
 # make prose  check the texts against the word list (docs/words.toml) and with proselint
 # make lock   update requirements.lock to the newest versions of all packages
@@ -81,6 +82,7 @@ mutate: $(VENV)/.dev
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.host.index.crash --trials $(TRIALS)
+	$(BIN)/python -m tests.host.index.power
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -38,7 +38,7 @@ from ninefold.numerics.quantise import quantise
 from ninefold.spec.errors import NinefoldError
 from tests.host.index.made import made
 
-__all__ = ["POINTS", "Outcome", "base", "table", "trial"]
+__all__ = ["POINTS", "Outcome", "State", "base", "change", "judged", "make", "table", "trial"]
 
 DIMENSIONS: Final = 12
 IDS: Final = 24
@@ -163,9 +163,9 @@ POINTS: Final[dict[str, Callable[[Callable[[], None]], None]]] = {
 }
 
 
-def change(random: np.random.Generator, state: State, number: int) -> tuple[str, State]:
-    """Return a change and the state after it."""
-    kind = str(random.choice(["upsert", "upsert", "upsert", "delete", "group", "upkeep", "compact", "replace"]))
+def change(random: np.random.Generator, state: State, number: int, kind: str = "") -> tuple[str, State]:
+    """Return a change, of a random kind unless one is given, and the state after it."""
+    kind = kind or str(random.choice(["upsert", "upsert", "upsert", "delete", "group", "upkeep", "compact", "replace"]))
     after = dict(state)
     if kind in ("upsert", "group"):
         for one in random.choice(IDS, int(random.integers(1, 5)), replace=False).tolist():
