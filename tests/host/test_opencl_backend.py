@@ -233,7 +233,7 @@ def test_a_damaged_database_is_refused_before_it_is_loaded(device: OpenClDevice)
 
 def test_states_and_calls_after_close_are_refused() -> None:
     opened = OpenCl().open()
-    with pytest.raises(UnsupportedError, match=r"^opencl runs no operator that takes a state$"):
+    with pytest.raises(InputError, match=r"^lattice must hold 'psi'; it holds nothing$"):
         opened.load(State("s", 0, {}))
     opened.load(database(np.ones((4, 4), np.int8)))
     opened.close()
