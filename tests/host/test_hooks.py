@@ -45,6 +45,22 @@ def test_quantise() -> None:
     assert flaw("quantise", name, nits=of("quantise", name, "nits") + np.int8(1)) == "nits must be -4 to 4, not 5"
 
 
+def test_superpose() -> None:
+    nits = of("superpose", "complex", "nits")
+    assert "the nit of" in flaw("superpose", "complex", nits=(nits + (nits < 0)).astype(np.int8))
+
+
+def test_phase_hash() -> None:
+    assert "the hash of point" in flaw("phase_hash", "random", hash=of("phase_hash", "random", "hash") ^ 1)
+
+
+def test_hilbert_and_its_inverse() -> None:
+    index, coords = of("hilbert", "9 x 7 bits", "index"), of("hilbert_inverse", "9 x 7 bits", "coords")
+    assert "the index of the point" in flaw("hilbert", "9 x 7 bits", index=index ^ np.uint64(1))
+    assert "the index of the point" in flaw("hilbert", "9 x 7 bits", index=index | np.uint64(1 << 63))
+    assert "the point at index" in flaw("hilbert_inverse", "9 x 7 bits", coords=coords[:, ::-1])
+
+
 def test_topk() -> None:
     case = "own ids"
     ids, scores, count = (of("topk", case, name) for name in ("ids", "scores", "count"))

@@ -10,8 +10,10 @@ from ninefold.sim.golden import answer
 from ninefold.sim.golden.calibrate import best, calibrate, exact_scores
 from ninefold.sim.golden.mine import float_score, mine, passes_threshold
 from ninefold.sim.golden.packed import pack, unpack
+from ninefold.sim.golden.phase_hash import quadrant
 from ninefold.sim.golden.quantise import grid, nits_of_grid, quantise
 from ninefold.sim.golden.similarity import reciprocal, similarity
+from ninefold.sim.golden.superpose import Format, nit_of, sum_of
 from ninefold.sim.golden.topk import topk
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
@@ -170,3 +172,51 @@ def test_answer_runs_the_model_of_a_call() -> None:
     assert values["ids"].tolist() == [[1, 0, -1]]
     assert values["scores"].tolist() == [[4, 3, -(2**31)]]
     assert values["count"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("re", "im", "found"),
+    [
+        (1, 0, 0), (1, 1, 0), (1, -0.0, 0), (0, 1, 1), (-0.0, 1, 1), (-1, 1, 1), (-1, 0, 2), (-1, -0.0, 2),
+        (-1, -1, 2), (0, -1, 3), (-0.0, -1, 3), (1, -1, 3), (0, 0, 0), (-0.0, -0.0, 0), (1e-45, -1e-45, 3),
+        (np.inf, -np.inf, 3), (-np.inf, np.inf, 1),
+    ],
+)  # fmt: skip
+def test_quadrants_by_hand(re: float, im: float, found: int) -> None:
+    assert quadrant(re, im) == found
+
+
+def test_phases_by_hand() -> None:
+    point = np.zeros((1, 9), np.complex64)
+    point[0, [0, 4, 8]] = 1j, -1, -1j
+    assert answer(OPERATORS["phase_hash"].bind({"psi": point}))["hash"].tolist() == [1 | 2 << 8 | 3 << 16]
+
+
+def test_superpose_by_hand() -> None:
+    a = np.array([0.5, 0.5, 1 + 9j, 3e38, -np.inf, 2], np.complex64)
+    # 0.5 + 2**-13 is halfway between two grid values and stays at 2048; its next float is not.
+    b = np.array([2**-13, 2**-13 + 2**-24, -3 - 9j, 3e38, 1, 1.5 - 2**-20], np.complex64)
+    assert answer(OPERATORS["superpose"].bind({"a": a, "b": b}))["nits"].tolist() == [0, 1, -2, 4, -4, 3]
+
+
+FORMATS = [(Format(5, 10), np.float16, np.uint16), (Format(8, 23), np.float32, np.uint32)]
+
+
+@pytest.mark.parametrize(("form", "floats", "bits"), FORMATS, ids=["float16", "float32"])
+def test_sums_of_formats_are_those_of_the_processor(form: Format, floats: Any, bits: Any) -> None:
+    rng = np.random.default_rng(5)
+    top = 1 << 1 + sum(form)
+    a, b = (rng.integers(0, top, 3000).astype(bits) for _ in range(2))
+    # A third of near exponents, and one of edges.
+    b[:1000] = a[:1000] ^ rng.integers(0, 4 << form.fraction, 1000).astype(bits)
+    ends = np.array([0, 1, 2, form.infinity - 1, form.infinity, form.sign, form.sign + form.infinity], bits)
+    b[1000:2000], a[1500:2500] = rng.choice(ends, 1000), rng.choice(ends, 1000)
+    with np.errstate(all="ignore"):
+        total = a.view(floats) + b.view(floats)
+        nits = quantise(np.where(np.isnan(total), 0, total), 1.0, "linear")
+    for one, other, wanted, nit in zip(a.tolist(), b.tolist(), total, nits.tolist(), strict=True):
+        found = sum_of(one, other, form)
+        if found is None:
+            assert np.isnan(wanted)
+        else:
+            assert (found, nit_of(found, form)) == (int(wanted.view(bits)), nit), (one, other)

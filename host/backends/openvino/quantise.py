@@ -13,7 +13,7 @@ from ninefold.spec.signature import Call
 if TYPE_CHECKING:
     from .device import OpenVinoDevice
 
-__all__ = ["RATING", "quantise", "run"]
+__all__ = ["RATING", "nits_of", "quantise", "run"]
 
 RATING = {"gpu": 6, "npu": 3, "cpu": 3}
 
@@ -39,14 +39,20 @@ def quantise(device: "OpenVinoDevice", x: npt.NDArray[Any], scale: float, mode: 
 
 def _graph(target: Target, mode: Mode, size: int) -> Graph:
     op = target.op
+    x = op.parameter([target.rows, size], np.float32)
+    # A parameter, not a constant, so that no compiler merges the two factors: only the second is a power of two.
+    scale = op.parameter([1], np.float32)
+    return target.compile([x, scale], [nits_of(target, op.multiply(x, scale), mode).output(0)])
+
+
+def nits_of(target: Target, y: Any, mode: Mode) -> Any:
+    """Return the node of the nits, int8, of a node of numbers in float32."""
+    op = target.op
 
     def number(value: float) -> Any:
         return op.constant(np.float32(value))
 
-    x = op.parameter([target.rows, size], np.float32)
-    # A parameter, not a constant, so that no compiler merges the two factors: only the second is a power of two.
-    scale = op.parameter([1], np.float32)
-    y = op.multiply(op.multiply(x, scale), number(1 << GRID_FRACTION_BITS))
+    y = op.multiply(y, number(1 << GRID_FRACTION_BITS))
     g = op.clamp(op.round(y, "half_to_even"), float(GRID_MIN), float(GRID_MAX))
     nits = number(0)
     # Thresholds reached upward minus thresholds reached downward.
@@ -54,4 +60,4 @@ def _graph(target: Target, mode: Mode, size: int) -> Graph:
         up = op.convert(op.greater_equal(g, number(t)), "f32")
         down = op.convert(op.less_equal(g, number(-t)), "f32")
         nits = op.add(nits, op.subtract(up, down))
-    return target.compile([x, scale], [op.convert(nits, "i8").output(0)])
+    return op.convert(nits, "i8")

@@ -1,0 +1,31 @@
+"""Quadrants of phases, by signs and zeros, in NumPy."""
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.waves import PHASES
+
+__all__ = ["phase_hash"]
+
+
+def phase_hash(psi: npt.NDArray[np.complex64]) -> npt.NDArray[np.uint32]:
+    """Return the quadrants of the nine numbers of each point, two bits each.
+
+    Parameters
+    ----------
+    psi : complex64 array of shape (N, 9)
+        Points without NaN.
+
+    Returns
+    -------
+    uint32 array of shape (N,)
+        Number d at bits 2d + 1 and 2d.
+    """
+    re, im = psi.real, psi.imag
+    left, below = re < 0, im < 0
+    fourth = ~left & below
+    quadrant = (fourth | (~(re > 0) & (im > 0))).astype(np.uint32)
+    quadrant |= (fourth | (left & ~(im > 0))).astype(np.uint32) << np.uint32(1)
+    places = np.arange(0, 2 * PHASES, 2, dtype=np.uint32)
+    found: npt.NDArray[np.uint32] = (quadrant << places).sum(axis=1, dtype=np.uint32)
+    return found
