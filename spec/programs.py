@@ -27,6 +27,8 @@ __all__ = ["Ended", "end_all", "ended_by", "execute", "find", "run", "stop_if_in
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 _running: set[subprocess.Popen[bytes]] = set()
+#: Seconds between two calls of a function that watches a program.
+_WATCH_S = 1.0
 #: Usual causes of the signals that end a program.
 _CAUSES = {
     "SIGKILL": ", perhaps because the memory was full",
@@ -85,6 +87,7 @@ def execute(
     *,
     work: str = "",
     limit_s: float = float("inf"),
+    watch: Callable[[], None] | None = None,
     **environment: str,
 ) -> Ended:
     """Run a program to completion, without input, and log the time that it took.
@@ -101,6 +104,8 @@ def execute(
         Name for its time in the log (`ninefold.spec.times`); by default the program's name.
     limit_s : float
         Seconds after which it is killed.
+    watch : callable, optional
+        Called every second while it runs; an exception that it raises kills the program.
     **environment : str
         Environment variables to add or replace.
 
@@ -132,7 +137,7 @@ def execute(
         with started as process:
             _running.add(process)
             try:
-                cpu_s = _wait(process, words[0], limit_s)
+                cpu_s = _wait(process, words[0], limit_s, watch)
             except BaseException:
                 process.kill()
                 raise
@@ -171,14 +176,20 @@ def _unstarted(program: str, error: OSError | MemoryError) -> ToolError:
     return ToolError(f"{program} cannot be started ({reason}){hint}")
 
 
-def _wait(process: subprocess.Popen[bytes], program: str, limit_s: float) -> float:
+def _wait(process: subprocess.Popen[bytes], program: str, limit_s: float, watch: Callable[[], None] | None) -> float:
     """Wait for a process, and return its processor time including its children, in seconds."""
+    polled = watch is not None or limit_s < float("inf")
     try:
         ended, until, pause_s = 0, time.monotonic() + limit_s, 0.001
+        watched = time.monotonic()
         while not ended:
-            ended, status, used = os.wait4(process.pid, 0 if limit_s == float("inf") else os.WNOHANG)
-            if not ended and time.monotonic() > until:
+            ended, status, used = os.wait4(process.pid, os.WNOHANG if polled else 0)
+            now = time.monotonic()
+            if not ended and now > until:
                 raise ToolError(f"{program} was killed after its time limit of {limit_s:g} s")
+            if not ended and watch is not None and now >= watched + _WATCH_S:
+                watch()
+                watched = now
             if not ended:
                 time.sleep(pause_s)
                 pause_s = min(0.05, 2 * pause_s)
@@ -189,7 +200,14 @@ def _wait(process: subprocess.Popen[bytes], program: str, limit_s: float) -> flo
     return used.ru_utime + used.ru_stime
 
 
-def run(command: Sequence[str | Path], folder: Path | None = None, *, work: str = "", **environment: str) -> str:
+def run(
+    command: Sequence[str | Path],
+    folder: Path | None = None,
+    *,
+    work: str = "",
+    watch: Callable[[], None] | None = None,
+    **environment: str,
+) -> str:
     """Run a program to completion, as `execute` does, and return its standard output.
 
     Raises
@@ -199,7 +217,7 @@ def run(command: Sequence[str | Path], folder: Path | None = None, *, work: str 
     InterruptError
         An interrupt ended it.
     """
-    ended = execute(command, folder, work=work, limit_s=float("inf"), **environment)
+    ended = execute(command, folder, work=work, limit_s=float("inf"), watch=watch, **environment)
     if ended.code:
         words = [str(word) for word in command]
         message = f"`{shlex.join([Path(words[0]).name, *words[1:]])}` {ended_by(ended.code)}"

@@ -1,7 +1,9 @@
 """Building of a bitstream: synthesis, then place, route and pack for each seed, each cached by its inputs."""
 
 import hashlib
+import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import Any
 
 from ninefold.hdl import reports, tools, yosys
 from ninefold.hdl.bitstream.plans import Plan
+from ninefold.hdl.bitstream.recipes import TIMING_RIPUP
 from ninefold.hdl.block_ram import absorb_registers
 from ninefold.hdl.floorplan import pin_memories
 from ninefold.spec.cache import BuildCache, digest_of
@@ -21,6 +24,9 @@ __all__ = ["Built", "build"]
 
 #: Maximum number of parallel runs; each is a WebAssembly program that needs much memory.
 _AT_ONCE = 2
+#: A round of router2 in the log: wires that nets share, and paths that miss their timing.
+_ROUND = re.compile(r"iter=\d+ wires=\d+ overused=(\d+) overuse=\d+ tmgfail=(\d+)")
+_PATIENCE = 100
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
             entry, took = _kept(
                 "bitstreams",
                 digest,
-                lambda folder: _place(plan, netlist, seed, folder),
+                lambda folder: _place(plan, netlist, seed, folder, say),
                 lambda entry: _check_bitstream(plan, entry),
             )
         say(f"seed {seed}: {_fmax(plan, entry):.1f} MHz, {took}")
@@ -147,18 +153,57 @@ def _check_netlist(plan: Plan, folder: Path) -> None:
         tools.require(folder / file, "Yosys")
 
 
-def _place(plan: Plan, netlist: Path, seed: int, folder: Path) -> None:
+def _place(plan: Plan, netlist: Path, seed: int, folder: Path, say: Callable[[str], None]) -> None:
     recipe = plan.recipe
     place, pack = (_program(command[0], recipe.install) for command in (recipe.place, recipe.pack))
     # WebAssembly tools have access to their working directory, but not to all other folders.
     for file in ("top.json", recipe.constraints):
         shutil.copy(netlist / file, folder)
-    tools.run([place, *recipe.place[1:], "--seed", str(seed)], folder)
+    command: list[str | Path] = [place, *recipe.place[1:], "--seed", str(seed)]
+    if TIMING_RIPUP in command:
+        log = folder / "place.log"
+        try:
+            tools.run([*command, "--log", log.name], folder, watch=_Rounds(log).check)
+        except _NoProgressError as stopped:
+            say(f"seed {seed}: {stopped}; routing again without {TIMING_RIPUP}")
+            tools.run([word for word in command if word != TIMING_RIPUP], folder)
+        log.unlink(missing_ok=True)
+    else:
+        tools.run(command, folder)
     tools.require(folder / recipe.placed, recipe.place[0])
     reports.load(folder / "report.json", plan.board.clocks)
     tools.run([pack, *recipe.pack[1:]], folder)
     for file in {"top.json", recipe.constraints, recipe.placed}:
         (folder / file).unlink()
+
+
+class _NoProgressError(Exception):
+    """The router goes on without coming closer to its target."""
+
+
+class _Rounds:
+    """Rounds of nextpnr's router2 in its log, which has no limit of rounds.
+
+    Rounds are counted, not seconds, so that a repeated build ends in the same way.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def check(self) -> None:
+        """Raise `_NoProgressError` if `_PATIENCE` rounds without a shared wire left as many failing paths."""
+        if not self._log.exists():
+            return
+        best, since = sys.maxsize, 0
+        for overused, failing in _ROUND.findall(self._log.read_text(errors="replace")):
+            if int(overused):
+                best, since = sys.maxsize, 0
+            elif int(failing) < best:
+                best, since = int(failing), 0
+            else:
+                since += 1
+            if since >= _PATIENCE:
+                raise _NoProgressError(f"{best:,} paths or more miss the clock in {_PATIENCE} rounds of the router")
 
 
 def _check_bitstream(plan: Plan, folder: Path) -> None:

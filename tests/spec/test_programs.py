@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ninefold.spec import programs
 from ninefold.spec.errors import InterruptError, ToolError, UnavailableError
 from ninefold.spec.programs import execute, find, run, together
 
@@ -75,6 +76,22 @@ def test_a_program_that_takes_too_long() -> None:
     with pytest.raises(ToolError, match=r"^/bin/sh was killed after its time limit of 0\.05 s$"):
         execute(shell("exec sleep 60"), limit_s=0.05)
     assert execute(shell("exit 3"), limit_s=60).code == 3
+
+
+def test_a_program_is_killed_by_who_watches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_WATCH_S", 0.01)
+    calls = 0
+
+    def watch() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise LookupError("seen enough")
+
+    with pytest.raises(LookupError, match="seen enough"):
+        execute(shell("exec sleep 60"), watch=watch)
+    assert not programs._running
+    assert execute(shell("exit 3"), watch=lambda: None).code == 3
 
 
 @pytest.mark.parametrize(
