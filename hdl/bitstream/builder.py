@@ -178,7 +178,7 @@ def _place(plan: Plan, netlist: Path, seed: int, folder: Path, say: Callable[[st
 
 
 class _NoProgressError(Exception):
-    """The router goes on without coming closer to its target."""
+    """The router comes no closer to its target."""
 
 
 class _Rounds:
