@@ -97,7 +97,7 @@ class Backup:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.taken))
 
     def write(self, folder: Path) -> None:
-        """Write ``backup.json``, with a checksum of itself."""
+        """Write ``backup.json``, with a checksum of its content."""
         content = {"format": FORMAT, "version": VERSION, **asdict(self), "questions": self.questions.to_json()}
         content["checksum"] = checksum(content)
         _write(folder / RECORD, (json.dumps(content, indent=1) + "\n").encode())

@@ -32,8 +32,8 @@ def _infinite(array: Any) -> bool:
     return bool(array.max() == inf or array.min() == -inf)
 
 
-#: s = real(a) + real(b), one float32 sum rounded to the nearest (ties to even), with subnormal numbers. The nits are
-#: those of ``quantise`` with mode ``linear`` and scale 1. Infinities saturate; opposite infinities have no sum and are
+#: s = real(a) + real(b), one float32 sum rounded to the nearest (ties to even), with subnormal numbers. ``quantise``
+#: with mode ``linear`` and scale 1 makes the nits. Infinities saturate; opposite infinities have no sum and are
 #: refused.
 OPERATOR = Operator(
     name="superpose",

@@ -1,4 +1,4 @@
-"""Cases of ``hilbert_inverse``, of the same sizes as those of ``hilbert``."""
+"""Cases of ``hilbert_inverse``, of the sizes that ``hilbert`` has."""
 
 from __future__ import annotations
 
