@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,9 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ninefold.spec.cache import data_folder
+from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found, Missing
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 from .shown import duration
 
@@ -61,10 +66,25 @@ def devices(index: str | None, matrix: bool, as_json: bool) -> None:
 
 
 @click.command()
-def doctor() -> None:
-    """Explain for each missing device what was searched for, what was found and what to install."""
+@click.argument("name", required=False)
+@click.option(
+    "--save",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the entries of the index that can be read to this file, as JSON lines.",
+)
+def doctor(name: str | None, save: Path | None) -> None:
+    """Explain what is missing of devices, or what is damaged of the index NAME and what can be saved of it.
+
+    Without NAME, explain for each missing device what was searched for, what was found and what to install, and list
+    the indexes in the data folder that cannot be opened. With NAME, the exit code is 1 if the index is damaged.
+    """
     from ninefold.host.scheduler import Scheduler
 
+    if name is not None:
+        _examine(name, save)
+        return
+    if save is not None:
+        raise click.UsageError("--save needs the NAME of an index")
     console = Console(highlight=False)
     with step("looking for devices"), Scheduler() as scheduler:
         statuses = scheduler.devices()
@@ -81,7 +101,43 @@ def doctor() -> None:
             )
             if status.entry.install:
                 console.print(Text(f"         {printable(status.entry.install, lines=True)}", style="cyan"))
+    for folder, problem in _damaged().items():
+        console.print(Text.assemble(("damaged  ", "bold red"), (printable(folder), "bold"), printable(f": {problem}")))
     console.print(Text(_power(), style="dim"))
+
+
+def _damaged() -> dict[str, str]:
+    """Return the indexes in the data folder that cannot be opened, with the error of each."""
+    from ninefold.host.index import Index
+    from ninefold.spec.errors import NinefoldError
+
+    found = {}
+    home = data_folder() / "indexes"
+    for folder in sorted(home.iterdir()) if home.is_dir() else ():
+        if folder.is_dir() and not folder.name.startswith("."):
+            try:
+                Index.open(str(folder)).close()
+            except (NinefoldError, OSError) as error:
+                found[folder.name] = str(error)
+    return found
+
+
+def _examine(name: str, save: Path | None) -> None:
+    """Print the diagnosis of an index; exit with 1 if it is damaged."""
+    from ninefold.host.index.diagnosis import diagnose
+
+    check_folders(save)
+    found = diagnose(name, save)
+    if not found.damaged:
+        click.echo(printable(f"{found.folder}: no damage"))
+    else:
+        click.echo(printable(f"{found.folder} is damaged"))
+        for line in found.lines():
+            click.echo(printable(f"  {line}"))
+    if save is not None:
+        click.echo(printable(f"{save}: {counted(found.entries, 'entry', 'entries')} written"))
+    if found.damaged:
+        sys.exit(1)
 
 
 def _load(scheduler: Scheduler, name: str) -> dict[str, str]:

@@ -10,6 +10,8 @@ import errno
 import os
 import resource
 import secrets
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from typing import Any, ClassVar, Final, Self, TypeVar
 import lmdb
 
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
+
+from .place import check_file_system, strangers
 
 __all__ = ["DATA", "LOCK", "Environment", "Transaction"]
 
@@ -34,19 +38,30 @@ _SMALLEST_MAP_BYTES: Final = 64 << 20
 _READERS: Final = 1024
 #: Time that growing waits for transactions of this process.
 _GROW_S: Final = 30.0
-#: Errors of the operating system that LMDB reports by their text only.
-_CODES: Final = (
-    errno.ENOSPC,
-    errno.EFBIG,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.ENOMEM,
-)
+#: Errors of the operating system, which LMDB reports by their text only, and what to do about each.
+_HINTS: Final = {
+    errno.ENOSPC: "nothing was changed: free some space on its disk, then repeat",
+    errno.EDQUOT: "nothing was changed: free some space or raise your quota (quota -s), then repeat",
+    errno.EFBIG: "nothing was changed: raise the limit of file sizes (ulimit -f)",
+    errno.EROFS: "its file system is mounted read-only, so the index can only be searched",
+    errno.EACCES: f"readers of an index register in {LOCK}: let this user write that file",
+    errno.EPERM: "",
+    errno.EIO: "the disk failed; the kernel's log (dmesg) may say why",
+    errno.ENOENT: "",
+    errno.ENOTDIR: "",
+    errno.ENOMEM: "",
+}
+#: Smallest file of an environment: its two pages of versions.
+_LEAST_PAGES: Final = 2
+#: Program that reads all values, and time that it may take.
+_READ_ALL: Final = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], readonly=True, lock=False, max_dbs=16, create=False) as env, env.begin() as txn:
+    for name in txn.cursor().iternext(values=False):
+        for _ in txn.cursor(env.open_db(bytes(name), txn, create=False)):
+            pass
+"""
+_READ_ALL_S: Final = 600.0
 _Result = TypeVar("_Result")
 
 
@@ -129,7 +144,14 @@ class Environment:
         self._users = 0
         self._inside = 0
         self._changed = threading.Condition()
+        check_file_system(folder)
         self._env = self._opened(create)
+        try:
+            self._check_readers()
+            self._check_size()
+        except BaseException:
+            self._env.close()
+            raise
         self._databases = self._opened_databases(create)
         self.identity = _identity(folder)
         #: Name of this use of the environment. Inode and version numbers may both repeat after a restore.
@@ -139,7 +161,7 @@ class Environment:
     def of(cls, folder: Path, *, create: bool = False) -> Environment:
         """Return the environment of a folder, opened if this process has not opened it yet."""
         if not create and not (folder / DATA).is_file():
-            raise DamagedDataError(f"{folder / DATA} is missing; rebuild the index")
+            raise DamagedDataError(f"{folder / DATA} is missing; `ninefold doctor {folder}` says what can be saved")
         with cls._guard:
             found = None if not (folder / DATA).is_file() else cls._all.get(_identity(folder))
             if found is not None and found._pid != os.getpid():
@@ -148,6 +170,8 @@ class Environment:
                 found._env.close()
                 found = None
             if found is None:
+                if not create and (size := (folder / DATA).stat().st_size) < _LEAST_PAGES * resource.getpagesize():
+                    raise DamagedDataError(_truncated(folder / DATA, size, folder))
                 found = cls(folder, create)
                 cls._all[found.identity] = found
             found._users += 1
@@ -182,9 +206,7 @@ class Environment:
 
     def oldest_reader(self) -> int | None:
         """Return the oldest version that any process reads, or None if none reads."""
-        lines = self._env.readers().splitlines()
-        versions = [line.split()[-1] for line in lines if line.split() and line.split()[0].isdigit()]
-        return min((int(version) for version in versions if version.isdigit()), default=None)
+        return min((version for versions in self.readers().values() for version in versions), default=None)
 
     def remove_dead_readers(self) -> int:
         """Remove readers whose process is gone, which would keep old pages; return their number."""
@@ -205,6 +227,36 @@ class Environment:
             raise UnavailableError(f"the installed lmdb cannot copy a transaction ({error})", reinstall) from error
         finally:
             os.close(file)
+
+    def readers(self) -> dict[int, list[int]]:
+        """Return the versions that each registered process reads now, by its number."""
+        found: dict[int, list[int]] = {}
+        for line in self._env.readers().splitlines():
+            words = line.split()
+            if words and words[0].isdigit():
+                found.setdefault(int(words[0]), []).extend(int(word) for word in words[-1:] if word.isdigit())
+        return found
+
+    def _check_readers(self) -> None:
+        """Raise `InputError` if a process of another PID namespace has the index open."""
+        if strangers(self.readers()):
+            self.remove_dead_readers()
+            if left := strangers(self.readers()):
+                raise InputError(
+                    f"{self.folder} is open in process {left[0]} of another PID namespace, such as a container's: LMDB"
+                    " tells readers apart by their process numbers, which mean other processes here. Run both in one"
+                    " PID namespace, or search through one process"
+                )
+
+    def _check_size(self) -> None:
+        """Raise `DamagedDataError` if the file ends before a page that is in use: reading that page would kill."""
+        pages = int(self._env.info()["last_pgno"]) + 1
+        if self.bytes >= pages * int(self._env.stat()["psize"]):
+            return
+        # Unused pages at the end need not be in the file, so all pages in use are read, in another process.
+        words = [sys.executable, "-c", _READ_ALL, str(self.folder)]
+        if subprocess.run(words, capture_output=True, timeout=_READ_ALL_S, check=False).returncode:
+            raise DamagedDataError(_truncated(self.folder / DATA, self.bytes, self.folder))
 
     def begin(self) -> tuple[Transaction, Callable[[], None]]:
         """Begin a transaction that reads; return it and the function that ends it, which any thread may call once."""
@@ -353,9 +405,10 @@ class Environment:
             raise
         except lmdb.Error as error:
             said = str(error)
-            for code in _CODES:
+            for code, hint in _HINTS.items():
                 if os.strerror(code) in said:
-                    raise OSError(code, os.strerror(code), str(path or self.folder)) from error
+                    reason = f"{os.strerror(code)}; {hint}" if hint and path is None else os.strerror(code)
+                    raise OSError(code, reason, str(path or self.folder)) from error
             raise DamagedDataError(f"{self.folder / DATA} is damaged or in use: {said}") from error
 
     def __enter__(self) -> Self:
@@ -363,6 +416,10 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _truncated(path: Path, size: int, folder: Path) -> str:
+    return f"{path} is truncated: it has {size:,} bytes; `ninefold doctor {folder}` says what can be saved"
 
 
 def _identity(folder: Path) -> tuple[int, int]:

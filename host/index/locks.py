@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import sys
 import time
 import weakref
@@ -14,6 +15,7 @@ from typing import Final
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import shortened
 
 __all__ = ["NAME", "WriterLock"]
 
@@ -21,6 +23,9 @@ __all__ = ["NAME", "WriterLock"]
 NAME: Final = "writer.lock"
 #: Interval between attempts to take the lock.
 _AGAIN_S: Final = 0.02
+
+#: Characters of a command line that are kept.
+_COMMAND: Final = 80
 
 _all: weakref.WeakSet[WriterLock] = weakref.WeakSet()
 
@@ -56,7 +61,11 @@ class WriterLock:
         """Take the lock; `InputError` names the holder if it is not released in time."""
         if self.held:
             return
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except PermissionError as error:
+            needed = "writing an index needs permission to write its folder and files"
+            raise PermissionError(error.errno, f"{error.strerror}; {needed}", str(self.path)) from error
         until = time.monotonic() + self._wait_s
         try:
             while True:
@@ -69,9 +78,9 @@ class WriterLock:
                             f"{self.path.parent} is being written by {_holder(file)}; one writer at a time"
                         ) from None
                     time.sleep(_AGAIN_S)
-            command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+            holder = {"pid": os.getpid(), "command": _command(), "since": int(time.time())}
             os.ftruncate(file, 0)
-            os.pwrite(file, json.dumps({"pid": os.getpid(), "command": command, "since": int(time.time())}).encode(), 0)
+            os.pwrite(file, json.dumps(holder).encode(), 0)
         except BaseException:
             os.close(file)
             raise
@@ -89,6 +98,17 @@ class WriterLock:
         if self.held:
             os.close(self._file)
             self._file = -1
+
+
+def _command() -> str:
+    """Return the command line of this process, without the folders of programs and shortened."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    if sys.argv[0] in ("", "-c"):
+        # The code is in the original arguments only; without any, Python is used at a prompt.
+        words = ["python", *sys.orig_argv[1:]]
+    elif Path(sys.argv[0]).name == "__main__.py":
+        words = ["python", "-m", Path(sys.argv[0]).parent.name, *sys.argv[1:]]
+    return shortened(shlex.join(words), _COMMAND)
 
 
 def _holder(file: int) -> str:

@@ -1,0 +1,206 @@
+"""Diagnosis of a damaged index: what is damaged, what can be saved, and how."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.files import written_aside
+from ninefold.spec.programs import ended_by
+from ninefold.spec.progress import step
+from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
+
+from . import segments
+from .environment import DATA
+from .index import Index
+from .manifest import Manifest, locate, read_manifest
+from .segments import SUFFIX, Segment
+
+__all__ = ["Diagnosis", "SegmentState", "diagnose"]
+
+#: Time after which reading damaged tables is given up.
+_LIMIT_S: Final = 600.0
+
+
+@dataclass(frozen=True)
+class SegmentState:
+    """Segment of an index.
+
+    Attributes
+    ----------
+    name : str
+        Name of its file.
+    rows : int
+        Number of rows in the list; 0 if that is unknown.
+    problem : str
+        Error of its check; empty for an undamaged one.
+    """
+
+    name: str
+    rows: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """State of an index.
+
+    Attributes
+    ----------
+    name : str
+        Name or path of the index.
+    folder : Path
+    problems : tuple of str
+        Errors of opening and verifying; empty for an undamaged index.
+    segments : tuple of SegmentState
+        Segments in the list, or, if the list is lost, the files.
+    entries : int
+        Number of entries that can be read from the tables.
+    tables : str
+        Error of reading the tables; empty if they can be read to the end.
+    texts : bool or None
+        Whether the index was built from texts; None if the manifest cannot be read.
+    """
+
+    name: str
+    folder: Path
+    problems: tuple[str, ...] = ()
+    segments: tuple[SegmentState, ...] = ()
+    entries: int = 0
+    tables: str = ""
+    texts: bool | None = None
+
+    @property
+    def damaged(self) -> bool:
+        """True if anything is damaged."""
+        return bool(self.problems)
+
+    def lines(self) -> list[str]:
+        """Return what can be saved, and how, for people."""
+        said = [*self.problems]
+        ended = f", and then reading fails: {self.tables}" if self.tables else ""
+        said.append(f"tables: {counted(self.entries, 'entry', 'entries')} can be read{ended}")
+        for one in self.segments:
+            rows = counted(one.rows, "row") if one.rows else "unknown rows"
+            said.append(f"segment {one.name[:12]}: {rows}, {one.problem or 'undamaged'}")
+        return [*said, *self.advice()]
+
+    def advice(self) -> list[str]:
+        """Return the commands that save what can be saved, the best first."""
+        name = printable(self.name)
+        said = [f"with a backup: `ninefold index restore {name} FOLDER --force` restores all of it"]
+        if self.entries and self.texts is not False:
+            said.append(
+                f"without one: `ninefold doctor {name} --save FILE.jsonl` writes the entries that can be read, and"
+                f" `ninefold index FILE.jsonl -o {name} --force` builds the index from them; texts in the cache of"
+                " embeddings are not embedded again"
+            )
+        else:
+            said.append(f"without one: `ninefold index SOURCE -o {name} --force` builds it from its source")
+        return said
+
+
+def diagnose(name: str, save: Path | None = None) -> Diagnosis:
+    """Check all content of an index, and find out what of it can be saved.
+
+    Parameters
+    ----------
+    name : str
+        Name or path of the index.
+    save : Path, optional
+        File of JSON lines to write the entries to that can be read, which ``ninefold index`` takes.
+
+    Raises
+    ------
+    InputError
+        There is no such index.
+    OSError
+        The file cannot be written.
+    """
+    folder = locate(name)
+    if not folder.is_dir():
+        raise InputError(f"there is no index {folder}")
+    problem = ""
+    try:
+        with step(f"verifying {name}"), Index.open(str(folder)) as index:
+            index.verify()
+    except DamagedDataError as error:
+        problem = str(error)
+    if not problem and save is None:
+        return Diagnosis(name, folder)
+    texts: bool | None = None
+    with contextlib.suppress(DamagedDataError):  # it is the problem
+        texts = bool(Manifest.of(read_manifest(folder), folder).model)
+    with step(f"reading the tables of {name}"):
+        if save is None:
+            entries, listed, tables = _read(folder, lambda _: None)
+        else:
+            with written_aside(save) as aside, aside.open("w", encoding="utf-8") as file:
+                entries, listed, tables = _read(folder, lambda entry: print(_line(entry), file=file))
+    return Diagnosis(name, folder, (problem,) if problem else (), _segments(folder, listed), entries, tables, texts)
+
+
+def _line(record: dict[str, Any]) -> str:
+    """Return an entry as a line of a source."""
+    fields = record.pop("fields", {})
+    return json.dumps({**fields, **record}, ensure_ascii=False)
+
+
+def _segments(folder: Path, listed: dict[str, int] | None) -> tuple[SegmentState, ...]:
+    """Check the segments that the list names, or without a list all files."""
+    place = folder / segments.FOLDER
+    if listed is None:
+        listed = {path.stem: 0 for path in sorted(place.glob(f"*{SUFFIX}"))} if place.is_dir() else {}
+    found = []
+    with step("checking segments", len(listed)) as checking:
+        for digest, rows in listed.items():
+            try:
+                Segment.verify(place, digest)
+                found.append(SegmentState(digest, rows or len(Segment.open(place, digest)), ""))
+            except DamagedDataError as error:
+                found.append(SegmentState(digest, rows, str(error)))
+            checking.advance()
+    return tuple(found)
+
+
+def _read(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple[int, dict[str, int] | None, str]:
+    """Read the tables in another process, as damaged pages may kill it.
+
+    Returns
+    -------
+    int
+        Number of entries given to `take`.
+    dict of str to int, or None
+        Rows of the segments in the list by digest; None if it cannot be read.
+    str
+        Error that ended the reading; empty at the end of the tables.
+    """
+    if not (folder / DATA).is_file():
+        return 0, None, f"{folder / DATA} is missing"
+    words = [sys.executable, "-m", "ninefold.host.index.salvage", str(folder)]
+    entries, listed, whole = 0, None, False
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None  # noqa: S101 - a pipe
+        assert child.stderr is not None  # noqa: S101 - a pipe
+        for line in child.stdout:
+            record = json.loads(line) if line.endswith("\n") else {}
+            if "listed" in record:
+                listed = record["listed"]
+            elif "end" in record:
+                whole = True
+            elif record:
+                take(record)
+                entries += 1
+        said = child.stderr.read().strip()
+        code = child.wait(_LIMIT_S)
+    if whole and not code:
+        return entries, listed, ""
+    return entries, listed, said.splitlines()[-1] if said else f"{folder / DATA}: reading it {ended_by(code)}"
