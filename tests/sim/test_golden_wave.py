@@ -11,6 +11,7 @@ import pytest
 from ninefold.sim import golden
 from ninefold.sim.golden.wave_step_fixed import cell
 from ninefold.spec.errors import InputError
+from ninefold.spec.operators import wave_step
 from ninefold.spec.operators.wave_step_fixed import LATTICE, OPERATOR
 
 ONE = 1 << 24
@@ -95,3 +96,60 @@ def test_refusals(arrays: dict[str, Any], options: dict[str, Any], message: str)
     plain = {name: np.zeros((4, 4), np.int32) for name in ("psi", "v")}
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         OPERATOR.bind({"state": LATTICE.state("refused", {**plain, **arrays})}, options)
+
+
+def wave(shape: tuple[int, ...], **arrays: Any) -> Any:
+    """Return a state of zeros, except for some arrays."""
+    zeros = {name: np.zeros(shape, np.complex64) for name in ("psi", "v", "a")}
+    fixed = {name: np.zeros(shape, np.float32) for name in ("r", "s")}
+    return wave_step.WAVE.state("by hand", {**zeros, **fixed, **arrays})
+
+
+def test_a_step_of_a_complex_wave_by_hand() -> None:
+    # psi' = 1 + 2 * 0.5 + 4 * 0.125 = 2.5 in each of two cells, so the Laplacian is 0; v_h = 2 + 4 * 0.25 = 3.
+    # F = -0.5 |2.5j|^2 2.5j + 1j = -6.8125j; g = 2 (1 - 0.5) = 1; v = (3j - 1.703125j) / 1.25 = 1.0375j; a = F - v.
+    psi, v, a = (np.full(2, value, np.complex64) for value in (1j, 2j, 4j))
+    state = wave((2,), psi=psi, v=v, a=a, r=np.full(2, 0.5, np.float32), s=np.ones(2, np.float32))
+    terms = {"dt": 0.5, "c0": 3.0, "alpha": 2.0, "beta": -0.5}
+    sources = np.full(2, 1j, np.complex64)
+    values, after = golden.step(wave_step.OPERATOR.bind({"state": state, "sources": sources}, terms))
+    assert values == {}
+    assert [complex(after[name][1]) for name in ("psi", "v", "a")] == pytest.approx([2.5j, 1.0375j, -7.85j])
+    assert after["r"] is state.arrays["r"]
+
+
+def test_the_force_of_neighbours_by_hand() -> None:
+    # Along the first axis a cell of two has the other as both neighbours; along the third it has itself.
+    psi = np.array([[[1.0], [0.0], [0.0]], [[0.0], [0.0], [0.0]]], np.complex64)
+    state = wave((2, 3, 1), psi=psi, s=np.full((2, 3, 1), 1.0, np.float32))
+    _, after = golden.step(wave_step.OPERATOR.bind({"state": state}, {"dt": 1.0, "c0": 2.0}))
+    # c0^2 / (1 + s)^2 = 1.
+    assert after["a"][..., 0].real.tolist() == [[-4, 1, 1], [2, 0, 0]]
+    assert after["v"][..., 0].real.tolist() == [[-2, 0.5, 0.5], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "given", "message"),
+    [
+        ({}, {"dt": 0.0}, "dt must be a number, finite and greater than 0, not 0.0"),
+        ({"r": np.full((3, 4), 1.5, np.float32)}, {}, "wave.r must be 0 to 1, not 1.5"),
+        ({"s": np.full((3, 4), np.nan, np.float32)}, {}, "wave.s must not contain NaN"),
+        ({"v": np.zeros((2, 4), np.complex64)}, {}, "wave.v must have the shape of wave.psi, (3, 4), not (2, 4)"),
+        ({"psi": np.zeros((3, 4))}, {}, "wave.psi must have dtype complex64, not float64"),
+    ],
+)
+def test_refusals_of_complex_waves(arrays: dict[str, Any], given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        wave_step.OPERATOR.bind({"state": wave((3, 4), **arrays)}, given)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1,) * 10, "wave.psi must have 1 to 9 axes, not 10"),
+        ((3, 0, 4), "extents of wave.psi must be at least 1, not 0 (shape (3, 0, 4))"),
+    ],
+)
+def test_lattices_that_are_refused(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        wave_step.OPERATOR.bind({"state": wave(shape)})

@@ -17,6 +17,7 @@ from ninefold.host.bench.quantise import quantise
 from ninefold.host.bench.scheduler import scheduler
 from ninefold.host.bench.search import PLANS, search
 from ninefold.host.bench.topk import topk
+from ninefold.host.bench.waves import waves
 from ninefold.spec.benchmark import Benchmark, Figure, Request
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 
@@ -111,6 +112,16 @@ def test_operators(suite: Benchmark, peers: set[str]) -> None:
     assert notes == []
     assert {f.subject for f in figures} == {DEVICE, *peers}
     assert {f.subject for f in figures if f.better} == {f.subject for f in figures if f.beside} == {DEVICE}
+
+
+def test_waves() -> None:
+    figures, notes = tiny(waves, DEVICE)
+    peers = {"numpy rolled", "scipy ndimage", "numba", "numpy copy"}
+    skipped = {"scipy ndimage" if "scipy" in note else "numba" for note in notes}
+    assert {f.subject for f in figures} == {DEVICE, *(peers - skipped)}
+    # A step reads psi, v and the squared speed of a cell, and writes psi and v.
+    assert {f.detail for f in figures if f.unit == "GB/s"} == {"36 bytes a cell"}
+    assert {f.parameters["extents"] for f in figures} == {"9 x 8", "3 x 3 x 3 x 3"}
 
 
 def test_scheduler() -> None:

@@ -1,0 +1,212 @@
+"""Steps of a wave beside NumPy's rolled arrays, SciPy's ndimage, Numba and a copy of the same bytes.
+
+Run with ``ninefold bench waves``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size, summary
+from ninefold.spec.data import State
+from ninefold.spec.errors import DeviceError
+from ninefold.spec.operators import OPERATORS
+from ninefold.spec.operators.wave_step import WAVE
+from ninefold.spec.protocols import Device
+from ninefold.spec.residents import load_and_run
+from ninefold.spec.signature import Call
+
+from .devices import opened
+from .limits import limited
+from .timing import Times, interleaved
+
+__all__ = ["waves"]
+
+_Array = npt.NDArray[Any]
+#: Lattices and repetitions.
+_PLANS: Final[Mapping[Size, tuple[tuple[tuple[int, ...], ...], int]]] = {
+    "tiny": (((9, 8), (3,) * 4), 3),
+    "small": (((100_000,), (316, 316), (46, 46, 47), (4, 3) * 4 + (4,)), 11),
+    "large": (((10_000_000,), (3162, 3162), (215, 215, 215), (6,) * 9), 5),
+}
+_STEPS, _DT, _BETA, _SEED, _BUDGET_S = 10, 0.1, -0.1, 9, 10.0
+_ROLLED, _NDIMAGE, _NUMBA, _COPY = "numpy rolled", "scipy ndimage", "numba", "numpy copy"
+#: Bytes of a cell that a step must read and write: psi, v and c0^2 / (1 + s)^2 are read, psi and v are written.
+_BYTES = 8 + 8 + 4 + 8 + 8
+_TARGET: Final = "<= 1"
+_ROOFLINE: Final = ">= 0.6"
+
+
+def _measure(request: Request) -> list[Figure]:
+    shapes, repetitions = _PLANS[request.size]
+    figures: list[Figure] = []
+    for package in ("scipy", "numba"):
+        if importlib.util.find_spec(package) is None:
+            request.note(f"waves: {package} is skipped: it is not installed; pip install {package}")
+    with limited(request), opened(request) as devices, ThreadPoolExecutor(request.threads) as pool:
+        for shape in shapes:
+            state = _wave(shape)
+            call = OPERATORS["wave_step"].bind({"state": state}, {"steps": _STEPS, "dt": _DT, "beta": _BETA})
+            # A step leaves the next version on the device, so each run loads the first one again.
+            contenders: dict[str, Callable[[], _Array]] = {
+                name: functools.partial(_run, device, call) for name, device in devices.items()
+            }
+            contenders |= _peers(state)
+            wanted = contenders[_ROLLED]()
+            for name, run in contenders.items():
+                if not np.abs(run() - wanted).max() <= 1e-4 * np.abs(wanted).max():
+                    raise DeviceError(f"{name} and {_ROLLED} differ after {_STEPS} steps on {shape}")
+            contenders[_COPY] = _copier(wanted.size, pool, request.threads)
+            times = interleaved(contenders, repetitions, _BUDGET_S)
+            figures += _figures(times, tuple(devices), shape, tested=request.size != "tiny")
+    return figures
+
+
+def _run(device: Device, call: Call) -> _Array:
+    """Return psi after the steps."""
+    state = load_and_run(device, call).state
+    if not isinstance(state, State):
+        raise DeviceError(f"{device.name} returned no copy of the state")
+    psi: _Array = state.arrays["psi"]
+    return psi
+
+
+def _wave(shape: tuple[int, ...]) -> State:
+    rng = np.random.default_rng(_SEED)
+
+    def drawn() -> npt.NDArray[np.complex64]:
+        parts = rng.standard_normal((*shape, 2), np.float32)
+        return parts.view(np.complex64).reshape(shape)
+
+    r, s = (rng.random(shape, np.float32) for _ in range(2))
+    return WAVE.state("wave", {"psi": drawn(), "v": drawn(), "a": drawn(), "r": r, "s": s})
+
+
+def _peers(state: State) -> dict[str, Callable[[], _Array]]:
+    """Return functions that advance a wave by all steps and return psi."""
+    psi, v, a, s = (state.arrays[name] for name in ("psi", "v", "a", "s"))
+    speed, dt, beta = (1 / (1 + s) ** 2).astype(np.float32), np.float32(_DT), np.float32(_BETA)
+    axes = range(psi.ndim)
+
+    def rolled(x: _Array) -> _Array:
+        total: _Array = x * np.float32(-2 * x.ndim)
+        for axis in axes:
+            total += np.roll(x, 1, axis)
+            total += np.roll(x, -1, axis)
+        return total
+
+    def convolved(x: _Array) -> _Array:
+        from scipy import ndimage
+
+        total = np.zeros_like(x)
+        for axis in axes:
+            total += ndimage.convolve1d(x, np.array([1, -2, 1], np.float32), axis, mode="wrap")
+        return total
+
+    def advanced(laplacian: Callable[[_Array], _Array]) -> _Array:
+        x: _Array = psi.copy()
+        ahead = v + a * (dt / 2)
+        for _ in range(_STEPS):
+            x += ahead * dt
+            ahead += (speed * laplacian(x) + beta * (x.real**2 + x.imag**2) * x) * dt
+        return x
+
+    peers = {_ROLLED: lambda: advanced(rolled)}
+    if importlib.util.find_spec("scipy") is not None:
+        peers[_NDIMAGE] = lambda: advanced(convolved)
+    if importlib.util.find_spec("numba") is not None:
+        peers[_NUMBA] = _by_numba(psi, v, a, speed)
+    return peers
+
+
+def _by_numba(psi: _Array, v: _Array, a: _Array, speed: _Array) -> Callable[[], _Array]:
+    """Return the steps as a parallel loop over cells, compiled by Numba."""
+    import numba
+
+    extents, dt, beta, axes = np.array(psi.shape), np.float32(_DT), np.float32(_BETA), psi.ndim
+
+    @numba.njit(parallel=True)  # type: ignore[untyped-decorator,unused-ignore]
+    def force(x: _Array, ahead: _Array, k: _Array) -> None:
+        for i in numba.prange(x.size):
+            total, stride = x[i] * np.float32(-2 * axes), 1
+            for axis in range(axes - 1, -1, -1):
+                extent = extents[axis]
+                index = i // stride % extent
+                total += x[i + stride if index + 1 < extent else i - index * stride]
+                total += x[i - stride if index else i + (extent - 1) * stride]
+                stride *= extent
+            ahead[i] += (k[i] * total + beta * (x[i].real ** 2 + x[i].imag ** 2) * x[i]) * dt
+
+    def run() -> _Array:
+        x: _Array = psi.copy().reshape(-1)
+        ahead = (v + a * (dt / 2)).reshape(-1)
+        for _ in range(_STEPS):
+            x += ahead * dt
+            force(x, ahead, speed.reshape(-1))
+        return x.reshape(psi.shape)
+
+    return run
+
+
+def _copier(cells: int, pool: ThreadPoolExecutor, threads: int) -> Callable[[], _Array]:
+    """Return a function that copies, with all threads, as many bytes as the steps read and write."""
+    source = np.ones(cells * _BYTES // 2, np.uint8)
+    target = np.empty_like(source)
+    parts = [slice(len(source) * i // threads, len(source) * (i + 1) // threads) for i in range(threads)]
+
+    def copy() -> _Array:
+        for _ in range(_STEPS):
+            list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
+        return target
+
+    return copy
+
+
+def _figures(times: Times, devices: tuple[str, ...], shape: tuple[int, ...], *, tested: bool) -> list[Figure]:
+    """Return the times beside each peer, and the bytes moved a second beside a copy."""
+    extents = " x ".join(map(str, shape))
+    cells = int(np.prod(shape))
+    parameters: dict[str, Parameter] = {"extents": extents, "cells": cells, "steps": _STEPS}
+    task = f"{_STEPS} steps of a wave on {extents}"
+    figures = []
+    peers = [peer for peer in (_ROLLED, _NDIMAGE, _NUMBA) if peer in times.seconds]
+    for name in devices:
+        for peer in peers:
+            quantity = "time" if peer == _ROLLED else f"time beside {peer}"
+            target = _TARGET if name == "cpu" and tested else ""
+            figures.append(
+                times.figure("waves", name, parameters, quantity=quantity, beside=peer, target=target, task=task)
+            )
+        moved = cells * _BYTES * _STEPS
+        rates = [moved / seconds / 1e9 for seconds in times.seconds[name]]
+        copies = [moved / seconds / 1e9 for seconds in times.seconds[_COPY]]
+        figures.append(
+            Figure.timed(
+                "waves",
+                name,
+                "bytes a second that a step must move",
+                rates,
+                "GB/s",
+                parameters=parameters,
+                better="more",
+                beside=_COPY,
+                ratio=summary(rates)[0] / summary(copies)[0],
+                ratio_spread=summary([a / b for a, b in zip(rates, copies, strict=True)])[1],
+                target=_ROOFLINE if name == "cpu" and tested else "",
+                detail=f"{_BYTES} bytes a cell",
+                task=f"{task}, bytes a second",
+            )
+        )
+    figures += [times.figure("waves", peer, parameters, better="") for peer in (*peers, _COPY)]
+    return figures
+
+
+#: Suite that measures the operator ``wave_step``.
+waves = Benchmark(_measure, backends=("*",))
