@@ -107,11 +107,10 @@ def explore(
     rows     rows of the store (maximise)
     k        results or candidates per query (maximise)
 
-    miner scores all nits of rows; signs finds candidates by their signs, and has no estimates of lut and packed.
-    Lanes, window and buffers are searched. Dimensions, rows and k keep the values of the board's configuration in the
-    catalogue, unless -p gives others or they are objectives. Figures are estimates, as printed by `ninefold estimate`.
-    Configurations that do not fit the device are omitted. --build adds the figures reported by the tools. After Ctrl-C,
-    the same command continues the search.
+    miner scores all nits of rows; signs finds candidates by their signs. Lanes, window and buffers are searched.
+    Dimensions, rows and k keep the values of the board's configuration in the catalogue, unless -p gives others or they
+    are objectives. Figures are estimates, as printed by `ninefold estimate`. Configurations that do not fit the device
+    are omitted. --build adds the figures reported by the tools. After Ctrl-C, the same command continues the search.
     """  # noqa: D301  # click interprets the character
     if importlib.util.find_spec("amaranth") is None:
         raise not_installed("amaranth", installs("explore"))

@@ -146,11 +146,10 @@ def objectives(text: str, board: FpgaBoard, design: Design = "miner") -> tuple[O
             raise InputError(f"an objective must be one of {', '.join(OBJECTIVES)}, not {name!r}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"objectives must be two or more different names of {', '.join(OBJECTIVES)}, not {text!r}")
-    unfitted = "the design signs" if design == "signs" else board.toolchain
-    known = design == "miner" and board.toolchain in fitted()["weights"]
+    known = board.toolchain in fitted()["weights"][design]
     if not known and (cells := [name for name in names if name in {"lut", "packed"}]):
         raise InputError(
-            f"{cells[0]} is not estimated on {board.name}: the weights of {unfitted} are not fitted; its"
+            f"{cells[0]} is not estimated on {board.name}: the weights of {board.toolchain} are not fitted; its"
             f" objectives are {', '.join(name for name in OBJECTIVES if name not in {'lut', 'packed'})}"
         )
     return tuple(OBJECTIVES[name] for name in names)

@@ -17,7 +17,7 @@ from ninefold.hdl.commands.estimate import _share, estimate
 from ninefold.hdl.configurations import Configuration, configuration
 from ninefold.hdl.cores.miner import Miner
 from ninefold.hdl.estimate import changed, speed
-from ninefold.hdl.estimate_area import AVAILABLE, REPORTED, Family, area, fitted
+from ninefold.hdl.estimate_area import AVAILABLE, REPORTED, TERMS, Family, area, fitted
 from ninefold.hdl.estimate_fit import DESIGNS, design, fit, measure
 from ninefold.hdl.miner import MinerParameters
 from ninefold.host.cli import cli
@@ -36,7 +36,7 @@ HELD = [m for m in MEASURED if m["use"] == "held"]
 
 def label(measured: dict[str, Any]) -> str:
     p = measured["parameters"]
-    return f"{measured['family']}-{p['dimensions']}x{p['depth']}-{p['lanes']}-k{p['k']}"
+    return f"{p['design']}-{measured['family']}-{p['dimensions']}x{p['depth']}-{p['lanes']}-k{p['k'] or p['keep']}"
 
 
 @pytest.fixture(scope="module", params=[TINY, SMALL, WIDE], ids=["tiny", "small", "wide"])
@@ -117,17 +117,21 @@ def test_cells_of_designs_that_were_not_fitted(measured: dict[str, Any], kind: s
 
 
 def test_enough_designs_are_held_out_and_the_weights_are_those_of_the_others() -> None:
-    assert len(HELD) >= 3
+    assert len(HELD) >= 7
     weights = fit(MEASURED)
-    assert {*weights} == {*fitted()["weights"]} == {m["family"] for m in HELD}
-    for family, kinds in weights.items():
-        for kind, values in kinds.items():
-            assert values == pytest.approx(fitted()["weights"][family][kind], rel=1e-3, abs=1e-2)
+    held = {(m["parameters"]["design"], m["family"]) for m in HELD}
+    for found in (weights, fitted()["weights"]):
+        assert {(design, family) for design, families in found.items() for family in families} == held
+    for kind, families in weights.items():
+        assert list(fitted()["terms"][kind]) == list(TERMS[kind])
+        for family, cells in families.items():
+            for cell, values in cells.items():
+                assert values == pytest.approx(fitted()["weights"][kind][family][cell], rel=1e-3, abs=1e-2)
 
 
 def test_yosys_says_so_today() -> None:
     family: Family = "ice40"
-    parameters = design(DESIGNS[0], family)
+    parameters = design(DESIGNS["miner", family][0], "miner", family)
     today, then = measure(parameters, 8, family), next(m for m in MEASURED if m["family"] == family)
     found = area(parameters, family)
     assert today["blocks"] == then["blocks"] == found.blocks
@@ -184,6 +188,7 @@ def test_command() -> None:
         ("icebreaker/small", "ice40", {"SB_RAM40_4K": 28, "SB_SPRAM256KA": 4}),
         ("icebreaker/signs", "ice40", {"SB_RAM40_4K": 30, "SB_SPRAM256KA": 4}),
         ("ulx3s/full", "ecp5", {"DP16KD": 136}),
+        ("ulx3s/signs", "ecp5", {"DP16KD": 148}),
         ("orangecrab/mid", "ecp5", {"DP16KD": 56}),
         ("tangnano9k/small", "gowin", {"BSRAM": 25}),
         ("tangnano9k/signs", "gowin", {"BSRAM": 20}),
