@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.numerics.databases import JoinedRows
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
 __all__ = ["Reranking", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
@@ -18,7 +19,7 @@ _FEW = 256
 
 #: Function with the arguments and results of `rerank`; None for arrays that it does not take.
 Reranking = Callable[
-    [npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any]],
+    [npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any] | JoinedRows],
     tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None,
 ]
 _faster: Reranking | None = None
@@ -41,7 +42,7 @@ def refine(
     q: npt.NDArray[np.float32],
     k: int,
     threshold: str | None = None,
-    vectors: npt.NDArray[np.float16] | None = None,
+    vectors: npt.NDArray[np.float16] | JoinedRows | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """Apply the options of ``mine`` to a device's results.
 
@@ -55,7 +56,7 @@ def refine(
         Number of slots of the result.
     threshold : {None, 'adaptive'}
         If 'adaptive', first keep only the integer scores that `adaptive` marks.
-    vectors : float16 array of shape (N, D), optional
+    vectors : float16 array or JoinedRows of shape (N, D), optional
         Vectors for reranking; without them the scores stay integers.
 
     Returns
@@ -109,7 +110,7 @@ def adaptive(scores: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
 
 
 def rerank(
-    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float16]
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float16] | JoinedRows
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Recompute the scores of each query's rows with the stored vectors.
 
@@ -118,7 +119,7 @@ def rerank(
     q : float32 array of shape (Q, D)
     ids : int64 array of shape (Q, n)
         Rows of `vectors` for each query; -1 in empty slots.
-    vectors : float16 array of shape (N, D)
+    vectors : float16 array or JoinedRows of shape (N, D)
         Stored vectors, possibly memory-mapped; only the rows in `ids` are read.
 
     Returns
@@ -133,7 +134,7 @@ def rerank(
 
 
 def _ranked(
-    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any]
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any] | JoinedRows
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     scores = _row_scores(q, ids, vectors)
     order = np.lexsort((ids, -scores))
@@ -141,7 +142,7 @@ def _ranked(
 
 
 def _row_scores(
-    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any]
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any] | JoinedRows
 ) -> npt.NDArray[np.float64]:
     """Return the dot products of each query with its rows; minus infinity in empty slots."""
     scores = np.empty(ids.shape)

@@ -1,6 +1,9 @@
-"""Databases of ``mine``: checks that their declaration cannot express."""
+"""Databases of ``mine``: checks that their declaration cannot express, and rows of databases that join others."""
 
 import weakref
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +13,78 @@ from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.operators import OPERATORS
 
-__all__ = ["checked_nits"]
+__all__ = ["JoinedRows", "check_database", "checked_nits", "joined_rows"]
 
 #: Databases that passed the check, for any device; they do not change.
 _CHECKED: weakref.WeakSet[Database] = weakref.WeakSet()
+#: Rows of databases that are in use, by the name of the array.
+_ROWS: "weakref.WeakKeyDictionary[Database, dict[str, JoinedRows]]" = weakref.WeakKeyDictionary()
+
+
+class JoinedRows:
+    """Rows of an array of a database; of one that joins others, their rows one after another.
+
+    Parameters
+    ----------
+    arrays : sequence of array of shape (n, ...)
+        At least one; equal but for their numbers of rows.
+
+    Attributes
+    ----------
+    arrays : tuple of array
+        The arrays, C-contiguous.
+    starts : int64 array of shape (len(arrays) + 1,)
+        Number of the first row of each array, and at the end the number of rows.
+    shape, dtype
+        Of all rows as one array.
+    """
+
+    def __init__(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        self.arrays = tuple(np.ascontiguousarray(array) for array in arrays)
+        self.starts = np.cumsum([0, *(len(array) for array in self.arrays)])
+        self.shape = (int(self.starts[-1]), *self.arrays[0].shape[1:])
+        self.dtype = self.arrays[0].dtype
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, rows: npt.NDArray[np.integer[Any]]) -> npt.NDArray[Any]:
+        """Return rows by their numbers, an integer array of any shape, which the result's shape begins with."""
+        if len(self.arrays) == 1:
+            return np.asarray(self.arrays[0][rows])
+        flat = rows.ravel()
+        places = np.searchsorted(self.starts, flat, side="right") - 1
+        found = np.empty((len(flat), *self.shape[1:]), self.dtype)
+        for number, array in enumerate(self.arrays):
+            inside = np.flatnonzero(places == number)
+            found[inside] = array[flat[inside] - self.starts[number]]
+        return found.reshape(*rows.shape, *self.shape[1:])
+
+    @cached_property
+    def table(self) -> npt.NDArray[np.int64]:
+        """Address, number of the first row and number of rows of each array, int64 (len(arrays), 3), for kernels."""
+        addresses = np.array([array.__array_interface__["data"][0] for array in self.arrays], np.int64)
+        return np.stack([addresses, self.starts[:-1], np.diff(self.starts)], axis=1)
+
+
+def joined_rows(database: Database, name: str) -> JoinedRows:
+    """Return the rows of an array of a database, which may join others; nothing is copied.
+
+    Raises
+    ------
+    InputError
+        It has no such array.
+    """
+    known = _ROWS.setdefault(database, {})
+    if name not in known:
+        known[name] = JoinedRows([part.require(name) for part in database.parts])
+    return known[name]
+
+
+def check_database(database: Database) -> None:
+    """Check a database, or each that it joins; see `checked_nits`."""
+    for part in database.parts:
+        checked_nits(part)
 
 
 def checked_nits(database: Database) -> npt.NDArray[np.uint8]:

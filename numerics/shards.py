@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,9 +16,9 @@ from ninefold.numerics.stages import candidates_call, quantised, rescored
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import NO_ID
-from ninefold.spec.signature import Call, Resident, Shards, Tensor
+from ninefold.spec.signature import Call, Layout, Resident, Shards, Tensor
 
-__all__ = ["MERGES", "Merge", "merge", "shard"]
+__all__ = ["MERGES", "Merge", "bounds_of", "merge", "shard"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ MERGES: Final[Mapping[str, Merge]] = MappingProxyType(
 )
 
 
+def bounds_of(database: Database) -> list[int]:
+    """Return the bounds by which `shard` divides a database into those that it joins, none for any other."""
+    return list(accumulate(int(part.attributes["rows"]) for part in database.joins[:-1]))
+
+
 def shard(call: Call, bounds: Sequence[int]) -> list[Call]:
     """Divide a call's database along the axis that its signature declares.
 
@@ -72,14 +77,15 @@ def shard(call: Call, bounds: Sequence[int]) -> list[Call]:
     call : Call
         Call as a device receives it, after the operator's hook ``before``.
     bounds : sequence of int
-        First row of each part but the first, ascending, from 0 to the number of rows.
+        First row of each part but the first, ascending, from 0 to the number of rows; `bounds_of` gives those of a
+        database that joins others, which is divided in no other way.
 
     Returns
     -------
     list of Call
         One call for each part: of the same operator, or of ``candidates`` for a scan of signs, whose parts are
         scored by nits only when they are merged. A part of a clustered database has all centroids, so that each part
-        searches the lists that are best in the whole database.
+        searches the lists that are best in the whole database. A part without lists is searched whole.
 
     Raises
     ------
@@ -96,7 +102,10 @@ def shard(call: Call, bounds: Sequence[int]) -> list[Call]:
     for first, last in pairwise(edges):
         part = range(first, last)
         arguments = {a.name: _part(a, asked.arguments[a.name], axis, part) for a in asked.operator.arguments}
-        calls.append(replace(asked, arguments=arguments, sizes={**asked.sizes, axis.axis: len(part)}))
+        divided = replace(asked, arguments=arguments, sizes={**asked.sizes, axis.axis: len(part)})
+        if axis.lists and axis.lists[0] not in divided.database().arrays:
+            divided = replace(divided, options={**divided.options, "macro": None, "micro": None})
+        calls.append(divided)
     return calls
 
 
@@ -120,17 +129,26 @@ def _part(argument: Any, value: Any, axis: Shards, rows: range) -> Any:
         return np.packbits(bits[rows.start :], bitorder="little")
     if isinstance(argument, Tensor) and argument.shape[:1] == (axis.axis,):
         return value[rows.start : rows.stop]
-    if not isinstance(argument, Resident) or not isinstance(value, Database):
-        return value
-    layout, arrays = argument.layout, dict(value.arrays)
+    if isinstance(argument, Resident) and isinstance(value, Database):
+        return _part_of(argument.layout, value, axis, rows)
+    return value
+
+
+def _part_of(layout: Layout, database: Database, axis: Shards, rows: range) -> Database:
+    """Return the database of some rows: itself, one that it joins, or a new one."""
+    size = next(name for name, symbol in layout.sizes.items() if symbol == axis.axis)
+    if len(rows) == database.attributes[size]:
+        return database
+    if database.joins:
+        return database.joins[bounds_of(database).index(rows.start) + 1 if rows.start else 0]
+    arrays = dict(database.arrays)
     for field in layout.fields:
         if isinstance(field, Tensor) and field.shape[:1] == (axis.axis,) and field.name in arrays:
             arrays[field.name] = arrays[field.name][rows.start : rows.stop]
-    if axis.lists and axis.lists[0] in value.arrays:
+    if axis.lists and axis.lists[0] in arrays:
         order, starts = axis.lists
-        arrays[order], arrays[starts] = _lists(value.arrays[order], value.arrays[starts], rows)
-    sizes = {name: len(rows) for name, symbol in layout.sizes.items() if symbol == axis.axis}
-    return Database(arrays, {**value.attributes, **sizes})
+        arrays[order], arrays[starts] = _lists(database.arrays[order], database.arrays[starts], rows)
+    return Database(arrays, {**database.attributes, size: len(rows)})
 
 
 def _lists(order: Any, starts: Any, rows: range) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

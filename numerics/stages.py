@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.nits import unpack
+from ninefold.numerics.databases import joined_rows
+from ninefold.numerics.nits import signed_nibbles, unpack
 from ninefold.numerics.quantise import quantise
 from ninefold.numerics.ranked import Ranked, best, empty, merged
 from ninefold.spec.data import Database
@@ -50,7 +51,7 @@ def best_lists(queries: npt.NDArray[np.int8], database: Database, macro: int, mi
     queries : int8 array of shape (Q, D)
         Nits.
     database : Database
-        Clustered database.
+        Clustered database, which has been checked.
     macro, micro : int
         Number of clusters, and of lists in each.
 
@@ -63,7 +64,7 @@ def best_lists(queries: npt.NDArray[np.int8], database: Database, macro: int, mi
     """
     dimensions = int(database.attributes["dimensions"])
     wide = queries.astype(np.int32)
-    coarse, fine = (unpack(np.asarray(database.require(name)), dimensions) for name in ("macro", "micro"))
+    coarse, fine = (signed_nibbles(np.asarray(database.require(name)), dimensions) for name in ("macro", "micro"))
     clusters, _ = best(wide @ coarse.T.astype(np.int32), macro)
     scores = wide @ fine.T.astype(np.int32)
     lists = clusters[:, :, None] * MICRO_CLUSTERS + np.arange(MICRO_CLUSTERS)
@@ -215,11 +216,11 @@ def scored(call: Call, queries: npt.NDArray[np.int8], rows: npt.NDArray[np.int64
     rows : int64 array of shape (n,)
         Rows of its database.
     """
-    packed, dimensions = np.asarray(call.database().require("nits")), call.sizes["D"]
+    packed, dimensions = joined_rows(call.database(), "nits"), call.sizes["D"]
     wide = queries.astype(np.float32)  # exact: products of nits sum to less than 2**24
     scores = np.empty((len(queries), len(rows)), np.int32)
     step = max(1, _BLOCK // dimensions)
     for first in range(0, len(rows), step):
-        nits = unpack(np.ascontiguousarray(packed[rows[first : first + step]]), dimensions)
+        nits = unpack(packed[rows[first : first + step]], dimensions)
         scores[:, first : first + step] = wide @ nits.T.astype(np.float32)
     return scores

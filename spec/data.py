@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "Task",
     "content_digest",
     "flattened",
+    "joined",
 ]
 
 
@@ -67,13 +68,22 @@ class Database:
         ``mine`` needs ``rows``, ``dimensions``, ``scale`` and ``mode``.
     known_digest : str
         Digest if known from a manifest; otherwise computed from the content.
+    joins : tuple of Database
+        Databases whose rows, one after another, are the rows of this one, which then has no arrays of its own; see
+        `joined`. Only the backend ``cpu`` takes such a database.
     """
 
     arrays: Mapping[str, Any] = field(repr=False)
     attributes: Mapping[str, int | float | str]
     known_digest: str = ""
+    joins: tuple[Database, ...] = ()
     #: Sizes by symbol for each layout that the arrays were checked against; see `Layout.sizes_of`.
     checked: dict[Any, Mapping[str, int]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def parts(self) -> tuple[Database, ...]:
+        """Databases that have the arrays: those that this one joins, or itself."""
+        return self.joins or (self,)
 
     @cached_property
     def digest(self) -> str:
@@ -83,7 +93,7 @@ class Database:
     @property
     def nbytes(self) -> int:
         """Size of all arrays in bytes."""
-        return sum(int(a.nbytes) for a in self.arrays.values())
+        return sum(int(a.nbytes) for part in self.parts for a in part.arrays.values())
 
     def require(self, name: str) -> Any:
         """Return the array `name`, or raise `InputError` naming the existing arrays."""
@@ -253,6 +263,16 @@ class Result(Answer):
     why: str = ""
     considered: tuple[Candidate, ...] = ()
     fallbacks: tuple[str, ...] = ()
+
+
+def joined(databases: Sequence[Database]) -> Database:
+    """Return the database of the rows of several, one after another, without a copy; its attributes are the first's.
+
+    A part without lists of clusters is searched whole, whichever lists are searched.
+    """
+    rows = sum(int(database.attributes["rows"]) for database in databases)
+    digest = hashlib.sha256("\n".join(database.digest for database in databases).encode()).hexdigest()
+    return Database({}, {**databases[0].attributes, "rows": rows}, digest, tuple(databases))
 
 
 def flattened(arrays: Mapping[str, Any]) -> dict[str, Any]:

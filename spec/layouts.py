@@ -107,8 +107,18 @@ class Layout:
                 raise InputError(f"{self.name} must have the attribute {key}")
             if key in self.sizes:
                 sizes[self.sizes[key]] = int(value)
-        check_columns(self.name, self._fields, resident.arrays, sizes, values=isinstance(resident, State))
+        if isinstance(resident, Database) and resident.joins:
+            self._check_joins(resident, sizes)
+        else:
+            check_columns(self.name, self._fields, resident.arrays, sizes, values=isinstance(resident, State))
         return sizes
+
+    def _check_joins(self, resident: Database, sizes: Mapping[str, int]) -> None:
+        """Check the databases that a database joins: their rows add up, and their other sizes are equal."""
+        for symbol, size in sizes.items():
+            found = [self.sizes_of(part)[symbol] for part in resident.joins]
+            if size != sum(found) if symbol == self.sizes.get("rows") else {*found} != {size}:
+                raise InputError(f"{self.name} has {symbol} = {size}, and joins databases with {found}")
 
     @cached_property
     def _attributes(self) -> Mapping[str, Option]:

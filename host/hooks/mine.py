@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.refine import refine
+from ninefold.numerics.databases import joined_rows
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN, MICRO_CLUSTERS, NO_ID
 from ninefold.spec.signature import Call
@@ -22,7 +23,8 @@ def before(call: Call) -> Call | Answer:
     """Ask the device for rerank * k results."""
     k, rerank = call.options["k"], call.options["rerank"]
     if rerank:
-        call.database().require("vectors")
+        for part in call.database().parts:
+            part.require("vectors")
     if call.sizes["Q"] == 0 or call.sizes["N"] == 0:
         return empty_lists(call.sizes["Q"], k, np.float64 if rerank else np.int32)
     if rerank is None and call.options["threshold"] is None:
@@ -35,7 +37,7 @@ def after(call: Call, answer: Answer) -> Answer:
     k, threshold, rerank = call.options["k"], call.options["threshold"], call.options["rerank"]
     if (threshold is None and rerank is None) or call.sizes["Q"] == 0 or call.sizes["N"] == 0:
         return answer
-    vectors = np.asarray(call.database().require("vectors")) if rerank else None
+    vectors = joined_rows(call.database(), "vectors") if rerank else None
     start = time.perf_counter()
     values = refine(answer.values, np.asarray(call.arguments["q"]), k, threshold=threshold, vectors=vectors)
     metrics = {**answer.metrics, "refine_seconds": time.perf_counter() - start}
@@ -90,19 +92,29 @@ class Sample:
     def eligible(self, i: int) -> npt.NDArray[np.bool_]:
         """Return a mask of the rows that ``allowed``, ``macro`` and ``micro`` leave for the sampled query `i`."""
         call, rows = self._call, np.arange(self._call.sizes["N"])
-        allowed, clusters, arrays = call.arguments["allowed"], call.options["macro"], call.database().arrays
+        allowed, clusters = call.arguments["allowed"], call.options["macro"]
         mask = np.ones(len(rows), np.bool_)
         if allowed is not None:
             mask = (np.asarray(allowed)[rows // 8] >> (rows % 8) & 1).astype(np.bool_)
         if clusters is None:
             return mask
-        macro, micro = (widened(arrays[name], call.sizes["D"]) @ self.nits[i] for name in ("macro", "micro"))
-        inside = np.zeros(len(rows), np.bool_)
+        parts = [part.arrays for part in call.database().parts]
+        centroids = next(arrays for arrays in parts if "macro" in arrays)
+        macro, micro = (widened(centroids[name], call.sizes["D"]) @ self.nits[i] for name in ("macro", "micro"))
+        chosen: list[int] = []
         for cluster in np.lexsort((np.arange(len(macro)), -macro))[:clusters]:
             lists = np.arange(MICRO_CLUSTERS * cluster, MICRO_CLUSTERS * (cluster + 1))
-            for number in lists[np.lexsort((lists, -micro[lists]))][: call.options["micro"]]:
-                inside[arrays["order"][arrays["starts"][number] : arrays["starts"][number + 1]]] = True
-        return mask & inside
+            chosen += lists[np.lexsort((lists, -micro[lists]))][: call.options["micro"]].tolist()
+        mask &= np.concatenate([_in_lists(arrays, chosen) for arrays in parts])
+        return mask
+
+
+def _in_lists(arrays: Mapping[str, Any], lists: list[int]) -> npt.NDArray[np.bool_]:
+    """Return the rows of a database that are in some lists; all rows, if it has no lists."""
+    inside = np.full(len(arrays["nits"]), "order" not in arrays)
+    for number in lists if "order" in arrays else ():
+        inside[arrays["order"][arrays["starts"][number] : arrays["starts"][number + 1]]] = True
+    return inside
 
 
 def list_flaw(call: Call, query: int, slots: int, values: Mapping[str, Any], eligible: npt.NDArray[np.bool_]) -> str:
@@ -136,7 +148,13 @@ def coarse_scores(query: npt.NDArray[np.int32], rows: npt.NDArray[np.int32]) -> 
 
 def rows_of(call: Call, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     """Return the nits of some rows of a call's database, int32 (n, D)."""
-    return widened(np.asarray(call.database().require("nits"))[rows], call.sizes["D"])
+    found, first = np.zeros((len(rows), call.sizes["D"]), np.int32), 0
+    for part in call.database().parts:
+        nits = part.require("nits")
+        inside = (rows >= first) & (rows < first + len(nits))
+        found[inside] = widened(nits[rows[inside] - first], call.sizes["D"])
+        first += len(nits)
+    return found
 
 
 def widened(packed: npt.NDArray[np.uint8], dimensions: int) -> npt.NDArray[np.int32]:

@@ -1,7 +1,8 @@
 """Search of several parts as if they were one `Database` of their live rows.
 
 An index consists of segments and a tail. A cut to the best rows is exact only over all parts, so the parts of a search
-are merged before each of them: coarse scores, then scores by nits, then those by the float vectors.
+are merged before each of them: coarse scores, then scores by nits, then those by the float vectors. The CPU searches
+all parts by one call, for a database that joins theirs. Other devices keep segments, and search one after another.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.refine import refine
-from ninefold.host.scheduler import DatabaseHandle, Scheduler
-from ninefold.numerics.ranked import merged
-from ninefold.numerics.stages import candidates_call, quantised, rescored
-from ninefold.spec.data import Database, Result, Task
+from ninefold.host import hooks
+from ninefold.host.scheduler import AUTO, DatabaseHandle, Scheduler
+from ninefold.numerics.shards import bounds_of, merge, shard
+from ninefold.spec.data import Answer, Database, Result, Task, joined
+from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN, K_MAX, NO_ID
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.signature import Call
+from ninefold.spec.operators.mine import check_mask
 
 __all__ = ["Part", "Parts"]
 
@@ -113,20 +114,29 @@ class Parts:
         """Return the live rows of an array of each part, in order."""
         return np.concatenate([of(p) if p.live is None else np.asarray(of(p))[p.live] for p in self.parts])
 
-    def rows(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Return some rows of the array `name` of all parts, in ascending order of `rows`."""
-        ends = np.searchsorted(rows, self.starts)
-        found = []
-        for part, start, first, last in zip(self.parts, self.starts, ends, ends[1:], strict=False):
-            inside = rows[first:last] - start
-            found.append(np.asarray(part.database.arrays[name])[inside if part.live is None else part.live[inside]])
-        return np.concatenate(found)
-
     def place(self, row: int) -> tuple[Part, int]:
         """Return the part of a row, and its number there."""
         at = int(np.searchsorted(self.starts, row, side="right")) - 1
         part, inside = self.parts[at], row - int(self.starts[at])
         return part, inside if part.live is None else int(part.live[inside])
+
+    @cached_property
+    def joined(self) -> Database:
+        """One `Database` of the rows of all parts, dead ones included, without a copy."""
+        return self.parts[0].database if len(self.parts) == 1 else joined([part.database for part in self.parts])
+
+    @cached_property
+    def _live(self) -> npt.NDArray[np.int64] | None:
+        """Numbers of the live rows in `joined`, ascending; None if all are live."""
+        return None if self._alive is None else np.flatnonzero(np.unpackbits(self._alive, bitorder="little"))
+
+    @cached_property
+    def _alive(self) -> npt.NDArray[np.uint8] | None:
+        """Mask of the live rows of `joined`; None for all."""
+        if all(part.alive is None for part in self.parts):
+            return None
+        alive = [np.ones(len(p.sequence), np.bool_) if p.alive is None else p.alive for p in self.parts]
+        return np.packbits(np.concatenate(alive), bitorder="little")
 
     def task(
         self,
@@ -137,8 +147,8 @@ class Parts:
         strict: bool = False,
         allowed: npt.NDArray[np.uint8] | None = None,
     ) -> Task:
-        """Return the whole search as a task of ``mine`` on the database of the first part."""
-        arguments = {"q": q, "database": self.parts[0].database, "allowed": allowed}
+        """Return the whole search as a task of ``mine``, whose results are rows of `joined`."""
+        arguments = {"q": q, "database": self.joined, "allowed": self._alive if allowed is None else allowed}
         return Task("mine", arguments, options, device=device, strict=strict)
 
     def mine(
@@ -160,113 +170,96 @@ class Parts:
         options : mapping of str to object
             Options of ``mine``.
         device, strict : str, bool
-            As in `Task`. The tail is searched on the CPU, and so are parts without rows.
+            As in `Task`. If the device may be chosen, the CPU searches several parts, unless a device on other hardware
+            has been found. The tail is searched on the CPU, and so are parts without rows.
         allowed : uint8 array of shape (ceil(rows / 8),), optional
             Rows that may be returned, as ``mine`` takes them.
         """
         wanted = None if allowed is None else self._wanted(allowed)
+        task = self.task(q, options, device=device, strict=strict, allowed=wanted)
+        result = self._searched(scheduler, task, masked=wanted is not None)
         self._drop_earlier(scheduler)
-        part = self.parts[0]
-        if len(self.parts) == 1 and (part.live is None or wanted is not None):
-            task = self.task(q, options, device=device, strict=strict, allowed=self._mask(0, wanted))
-            if part.on_host and device == "auto":
-                task.device = "cpu"
-            result = scheduler.run_task(task)
-            result.values = {**result.values, "ids": self._renumbered(0, result.values["ids"])}
+        if self._live is not None:
+            ids = result.values["ids"]
+            result.values = {**result.values, "ids": np.where(ids == NO_ID, NO_ID, np.searchsorted(self._live, ids))}
+        return result
+
+    def _wanted(self, allowed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the mask of rows of `joined` for a mask of live rows."""
+        check_mask(allowed, len(self))
+        if self._live is None:
+            return allowed
+        mask = np.zeros(int(self.joined.attributes["rows"]), np.bool_)
+        mask[self._live] = np.unpackbits(allowed, count=len(self), bitorder="little").view(np.bool_)
+        return np.packbits(mask, bitorder="little")
+
+    def _searched(self, scheduler: Scheduler, task: Task, *, masked: bool) -> Result:
+        """Run the task of a search: by one call, or on a device that keeps segments part by part."""
+        name, only = str(task.device or AUTO), self.parts[0]
+        plain = len(self.parts) == 1 and (masked or only.live is None) and not (only.on_host and name == AUTO)
+        if plain or not task.arguments["q"].size:
+            return scheduler.run_task(task)
+        if name == AUTO and not scheduler.beside_host("mine"):
+            name = "cpu"
+        if name.partition(":")[0] != "cpu":
+            return self._one_by_one(scheduler, task, masked=masked)
+        try:
+            result = scheduler.run_task(replace(task, device=name, strict=True))
+        except (DeviceError, UnavailableError, UnsupportedError) as error:
+            if task.strict:
+                raise
+            result = self._one_by_one(scheduler, task, masked=masked)
+            result.fallbacks = tuple(dict.fromkeys((f"{name}: {error}", *result.fallbacks)))
             return result
-        return self._merged(scheduler, q, options, device, strict, wanted)
+        if task.device == AUTO:
+            result.asked_for, result.why = AUTO, "the CPU searches all parts of an index by one call"
+        return result
 
     def _drop_earlier(self, scheduler: Scheduler) -> None:
         """Unload the databases that the last search of this index by a scheduler used, and this one does not."""
         if not self.owner:
             return
-        now = {part.database.digest: part.database for part in self.parts}
+        now = {one.digest: one for one in (self.joined, *self.joined.parts)}
         with _guard:
             loaded = _loaded.setdefault(scheduler, {})
             before, loaded[self.owner] = loaded.get(self.owner, {}), now
         for digest in before.keys() - now.keys():
             scheduler.unload(DatabaseHandle(before[digest]))
 
-    def _wanted(self, allowed: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Return the bits of a mask, after the check that ``mine`` makes."""
-        operator = OPERATORS["mine"]
-        rows = Database({"nits": np.zeros((len(self), 1), np.uint8)}, {**self._attributes(len(self)), "dimensions": 1})
-        operator.bind({"q": np.zeros((0, 1), np.float32), "database": rows, "allowed": allowed})
-        return np.unpackbits(allowed, count=len(self), bitorder="little").view(np.bool_)
-
-    def _attributes(self, rows: int) -> dict[str, int | float | str]:
-        attributes = dict(self.parts[0].database.attributes)
-        attributes.pop("centroid_scale", None)
-        return {**attributes, "rows": rows}
-
-    def _mask(self, at: int, wanted: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.uint8] | None:
-        """Return the mask of a part: its live rows, as far as they are wanted; None for all."""
-        part = self.parts[at]
-        if wanted is None:
-            return None if part.alive is None else np.packbits(part.alive, bitorder="little")
-        inside = wanted[self.starts[at] : self.starts[at + 1]]
-        if part.live is None:
-            return np.packbits(inside, bitorder="little")
-        mask = np.zeros(len(part.sequence), np.bool_)
-        mask[part.live[inside]] = True
-        return np.packbits(mask, bitorder="little")
-
-    def _renumbered(self, at: int, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return rows of a part as rows of all parts."""
-        live, start = self.parts[at].live, self.starts[at]
-        if live is not None:
-            ids = np.where(ids == NO_ID, NO_ID, np.searchsorted(live, ids))
-        elif start == 0:
-            return ids
-        return np.where(ids == NO_ID, NO_ID, ids + start)
-
-    def _merged(
-        self,
-        scheduler: Scheduler,
-        q: npt.NDArray[np.float32],
-        options: Mapping[str, Any],
-        device: str,
-        strict: bool,
-        wanted: npt.NDArray[np.bool_] | None,
-    ) -> Result:
-        whole = OPERATORS["mine"].bind(self.task(q, options).arguments, options)
-        asked = _first_stage(whole)
+    def _one_by_one(self, scheduler: Scheduler, task: Task, masked: bool) -> Result:
+        """Search the parts one after another, and merge them before each cut."""
+        whole = OPERATORS["mine"].bind(task.arguments, task.options)
+        deep = whole.with_options(k=whole.options["k"] * (whole.options["rerank"] or 1), rerank=None, threshold=None)
+        bounds = bounds_of(self.joined)
         results = []
-        # One after another, on this thread where the device allows it: each search uses the whole device.
-        for at, part in enumerate(self.parts):
-            options = dict(asked.options)
-            if "order" not in part.database.arrays:
-                # The rows of the tail are in no list: they are searched whichever lists are.
-                options |= {"macro": None, "micro": None}
-            task = Task(
-                asked.operator.name,
-                {"q": q, "database": part.database},
-                options,
-                device="cpu" if part.on_host else device,
-                strict=strict,
-            )
-            found = None if wanted is not None else self._widened(scheduler, task, at)
-            if found is None:
-                task.arguments = {**task.arguments, "allowed": self._mask(at, wanted)}
-                found = scheduler.run_task(task)
-            results.append(found)
-        values = self._joined([result.values for result in results], whole, asked)
-        return _together(results, values, asked_for=device)
+        # On this thread where the device allows it: each search uses the whole device.
+        for part, call in zip(self.parts, shard(deep, bounds), strict=True):
+            arguments = dict(call.arguments)
+            if part.alive is None and not masked:
+                arguments["allowed"] = None
+            device = "cpu" if part.on_host else task.device
+            one = Task(call.operator.name, arguments, call.options, device=device, strict=task.strict)
+            found = None if masked else self._widened(scheduler, one, part)
+            results.append(found or scheduler.run_task(one))
+        values = merge(deep, bounds, [result.values for result in results])
+        values = dict(hooks.after(whole, Answer(values)).values)
+        return _together(results, values, asked_for=str(task.device))
 
-    def _widened(self, scheduler: Scheduler, task: Task, at: int) -> Result | None:
+    def _widened(self, scheduler: Scheduler, task: Task, part: Part) -> Result | None:
         """Search a part with a few dead rows for more rows than asked for, and drop the dead ones.
 
         This is faster than a mask, and devices need not know masks. None if the part is better searched with a mask, or
         if too many of the results are dead to know the best of the others.
         """
-        part, k = self.parts[at], task.options.get("k")
+        k = task.options.get("k")
         if part.alive is None or k is None:
             return None
         dead = len(part.alive) - len(part)
         wide = k + _SPARE + 2 * -(-k * dead // max(1, len(part)))
         if wide > K_MAX:
             return None
-        result = scheduler.run_task(replace(task, options={**task.options, "k": wide}))
+        arguments = {**task.arguments, "allowed": None}
+        result = scheduler.run_task(replace(task, arguments=arguments, options={**task.options, "k": wide}))
         ids, scores, count = (np.asarray(result.values[name]) for name in ("ids", "scores", "count"))
         good = (ids != NO_ID) & part.alive[ids]
         there = good.sum(axis=1)
@@ -279,37 +272,6 @@ class Parts:
         ids[empty], scores[empty] = NO_ID, INT32_MIN
         result.values = {"ids": ids, "scores": scores, "count": np.minimum(there, k)}
         return result
-
-    def _joined(self, found: Sequence[Mapping[str, Any]], whole: Call, asked: Call) -> dict[str, Any]:
-        """Merge the values of the first stage, and run the later stages on the rows that are left."""
-        slots = int(asked.options["k" if asked.operator.name == "mine" else "keep"])
-        ids = np.concatenate([self._renumbered(at, values["ids"]) for at, values in enumerate(found)], axis=1)
-        scores = np.concatenate([values["scores"] for values in found], axis=1)
-        ids, scores = merged(ids, scores, slots)
-        count = np.minimum(sum(np.asarray(values["count"]) for values in found), slots).astype(np.int64)
-        values = {"ids": ids, "scores": scores, "count": count}
-        k, rerank, threshold = (whole.options[name] for name in ("k", "rerank", "threshold"))
-        signs = whole.options["scan"] == "signs"
-        if not signs and rerank is None and threshold is None:
-            return values
-        # From here on the rows that are left are a database of their own, in the same order.
-        rows = np.unique(ids[ids != NO_ID])
-        values["ids"] = np.where(ids == NO_ID, NO_ID, np.searchsorted(rows, ids))
-        if signs:
-            left = Database({"nits": self.rows("nits", rows)}, self._attributes(len(rows)))
-            arguments = {"q": whole.arguments["q"], "database": left}
-            call = whole.operator.bind(arguments, {"k": k * (rerank or 1)})
-            values = rescored(call, quantised(call), values)
-        vectors = self.rows("vectors", rows) if rerank else None
-        values = refine(values, np.asarray(whole.arguments["q"]), k, threshold=threshold, vectors=vectors)
-        back = np.append(rows, NO_ID)  # NO_ID is -1, the last
-        return {**values, "ids": back[values["ids"]]}
-
-
-def _first_stage(whole: Call) -> Call:
-    """Return the call that each part answers, up to the first cut."""
-    deep = whole.with_options(k=whole.options["k"] * (whole.options["rerank"] or 1), rerank=None, threshold=None)
-    return candidates_call(deep) if whole.options["scan"] == "signs" else deep
 
 
 def _together(results: Sequence[Result], values: dict[str, Any], asked_for: str) -> Result:

@@ -15,7 +15,7 @@ import numpy as np
 from ninefold.spec.data import Database, Result, State, Task
 from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.operators import OPERATORS
-from ninefold.spec.protocols import Backend
+from ninefold.spec.protocols import HOST, Backend
 from ninefold.spec.signature import Operator
 
 from .admission import Admission, bound, check_settings, check_state, task_of
@@ -257,6 +257,16 @@ class Scheduler:
         """Return every found or missing device with its state, queue and residents."""
         self._devices.survey()
         return self._devices.status()
+
+    def beside_host(self, operator: str) -> list[str]:
+        """Return the devices on other hardware than this processor that may be chosen for an operator.
+
+        Nothing is probed: only devices that were found before are returned.
+        """
+        with self._lock:
+            workers = list(self._devices.workers.values())
+        able = [w for w in workers if not (w.unit == HOST or w.gone or w.found.named_only) and w.found.computes]
+        return [worker.name for worker in able if operator in worker.operators and not worker.operators[operator]]
 
     def refresh(self) -> None:
         """Search for devices again, to add new ones and remove vanished ones."""

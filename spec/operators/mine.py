@@ -18,7 +18,7 @@ from ..formats import (
 )
 from ..signature import Call, Derived, Layout, Limit, Operator, Option, Resident, Shards, Tensor
 
-__all__ = ["ALLOWED", "CLUSTERS", "DATABASE", "OPERATOR", "check_clusters", "check_stages"]
+__all__ = ["ALLOWED", "CLUSTERS", "DATABASE", "OPERATOR", "check_clusters", "check_mask", "check_stages"]
 
 _BYTES = Derived("ceil(D / 2)", lambda sizes: (sizes["D"] + 1) // 2)
 _LISTS = MACRO_CLUSTERS * MICRO_CLUSTERS
@@ -71,9 +71,16 @@ def _kept(options: Mapping[str, Any]) -> int:
 
 def check_clusters(call: Call) -> None:
     """Raise `InputError` if a call asks for clusters that its database does not have."""
-    arrays = call.database().arrays
-    if missing := [name for name in ("order", "starts", "macro", "micro") if name not in arrays]:
+    names = {name for part in call.database().parts for name in part.arrays}
+    if missing := [name for name in ("order", "starts", "macro", "micro") if name not in names]:
         raise InputError(f"macro and micro need a database with clusters; this one has no {', '.join(missing)}")
+
+
+def check_mask(allowed: Any, rows: int) -> None:
+    """Raise `InputError` unless a mask is one of so many rows."""
+    ALLOWED.check(allowed, {"N": rows})
+    if rows % 8 and int(allowed[-1]) >> rows % 8:
+        raise InputError(f"allowed has a bit set for row {rows} or above, and the database has {rows} rows")
 
 
 def check_stages(call: Call) -> None:
@@ -84,9 +91,8 @@ def check_stages(call: Call) -> None:
         raise InputError(f"{given} needs {other} too: both choose the lists that are searched")
     if macro is not None:
         check_clusters(call)
-    rows = call.sizes["N"]
-    if allowed is not None and rows % 8 and int(allowed[-1]) >> rows % 8:
-        raise InputError(f"allowed has a bit set for row {rows} or above, and the database has {rows} rows")
+    if allowed is not None:
+        check_mask(allowed, call.sizes["N"])
 
 
 #: Queries are quantised with the scale and mode of the database. Ids are row numbers. One host function applies

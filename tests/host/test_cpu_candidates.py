@@ -16,9 +16,10 @@ from ninefold.host.backends.cpu.probe import lists_of
 from ninefold.host.backends.cpu.rerank import rerank
 from ninefold.numerics.nits import unpack
 from ninefold.numerics.ranked import empty
+from ninefold.numerics.shards import shard
 from ninefold.numerics.signs import coarse_scores, sign_plane
 from ninefold.numerics.stages import best_lists, eligible_rows, quantised, selected
-from ninefold.spec.data import Database
+from ninefold.spec.data import Database, joined
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.residents import load_and_run
 from tests.conformance.data import clustered, database, mask, nits
@@ -93,6 +94,32 @@ def test_rows_by_list_keep_their_numbers(device: CpuDevice) -> None:
     data = clustered(random, nits(random, 3000, 24))
     assert_finds(device, data, whole(random, 9, 24), 100)
     assert_finds(device, data, whole(random, 9, 24), 100, mask(random, 3000, 0.5))
+
+
+@pytest.mark.parametrize("rows", [(1, 63, 64, 5), (3000, 1, 1100, 900), (20_000, 700, 9_300)])
+def test_databases_that_are_joined_are_searched_as_one(device: CpuDevice, rows: tuple[int, ...]) -> None:
+    random = np.random.default_rng(len(rows))
+    total = sum(rows)
+    one = clustered(random, nits(random, total, 24, low=-2, high=2))
+    call = OPERATORS["mine"].bind({"q": whole(random, 1, 24), "database": one})
+    parts = joined([part.database() for part in shard(call, np.cumsum(rows)[:-1].tolist())])
+    lists = {"macro": 20, "micro": 9}
+    for operator, options in (
+        ("mine", {"k": 200}),
+        ("mine", {"scan": "signs", "oversample": 9}),
+        ("mine", {"scan": "signs", "oversample": 3, **lists}),
+        ("mine", {"k": 5, **lists}),
+        ("candidates", {"keep": 90, **lists}),
+    ):
+        for share in (None, 0.6, 0.1):
+            given = {"q": whole(random, 7, 24), "allowed": None if share is None else mask(random, total, share)}
+            found, wanted = (
+                load_and_run(device, OPERATORS[operator].bind({**given, "database": database}, options)).values
+                for database in (parts, one)
+            )
+            for name in wanted:
+                np.testing.assert_array_equal(found[name], wanted[name], f"{options} {share} {name}")
+                assert found[name].dtype == wanted[name].dtype
 
 
 @pytest.mark.parametrize("path", [*HERE_COMPILED, pytest.param("avx512", marks=pytest.mark.avx512)])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from ninefold.host.cluster import cluster
-from ninefold.numerics.databases import checked_nits
+from ninefold.numerics.databases import JoinedRows, checked_nits, joined_rows
 from ninefold.numerics.nits import pack
-from ninefold.spec.data import Database
+from ninefold.spec.data import Database, joined
 from ninefold.spec.errors import InputError
+from ninefold.spec.operators.mine import DATABASE
 from ninefold.spec.registry import backend
 
 ROWS, DIMENSIONS = 300, 16
@@ -58,3 +59,31 @@ def test_what_kernels_would_trust_is_refused(changed: Any, message: str) -> None
     database = clustered(**changed)
     with pytest.raises(InputError, match=message):
         backend("cpu").open("portable").load(database)
+
+
+def test_rows_of_joined_databases_count_on() -> None:
+    one = clustered()
+    first = Database({"nits": one.arrays["nits"][:7]}, {**one.attributes, "rows": 7})
+    both = joined([first, one])
+    assert dict(DATABASE.sizes_of(both)) == {"N": 307, "D": DIMENSIONS}
+    assert (both.parts, both.nbytes) == ((first, one), first.nbytes + one.nbytes)
+    assert both.digest != joined([one, first]).digest == joined([one, first]).digest
+    rows = joined_rows(both, "nits")
+    assert (rows.shape, rows.dtype, len(rows)) == ((307, DIMENSIONS // 2), np.uint8, 307)
+    whole = np.concatenate([first.arrays["nits"], one.arrays["nits"]])
+    numbers = np.array([[306, 0, 7], [6, 6, 150]])
+    assert np.array_equal(rows[numbers], whole[numbers])
+    assert np.array_equal(JoinedRows([whole])[numbers], whole[numbers])
+    assert rows.table[:, 1:].tolist() == [[0, 7], [7, 300]]
+    with pytest.raises(InputError, match=r"^the database has no 'vectors', only nits$"):
+        joined_rows(both, "vectors")
+
+
+def test_databases_that_do_not_fit_together_are_refused() -> None:
+    one = clustered()
+    other = Database({"nits": np.zeros((2, 1), np.uint8)}, {**one.attributes, "rows": 2, "dimensions": 2})
+    with pytest.raises(InputError, match=r"^database has D = 16, and joins databases with \[16, 2\]$"):
+        DATABASE.sizes_of(joined([one, other]))
+    wrong = Database({}, {**one.attributes, "rows": 5}, "wrong", (one, one))
+    with pytest.raises(InputError, match=r"^database has N = 5, and joins databases with \[300, 300\]$"):
+        DATABASE.sizes_of(wrong)

@@ -229,19 +229,25 @@ class Tables {
     std::vector<std::int32_t> magnitudes_;
 };
 
-// The sign plane of a database.
+// Rows of a database, or of one of several whose rows count on from one to the next.
 struct Plane {
-    const std::uint8_t* signs;    // blocks x bytes x 64
+    const std::uint8_t* signs;   // blocks x bytes x 64
     std::int64_t rows;
-    const std::int64_t* order;    // row at each position, or null if they are equal
-    const std::uint8_t* allowed;  // bit mask of the rows that may be returned, or null for all
+    std::int64_t first_row;      // number of the first of them
+    const std::int64_t* order;   // row at each position, or null if they are equal
+    const std::int64_t* starts;  // first position of each list, or null without lists
+};
+
+// Queries, and the rows that they may find.
+struct Search {
     const Tables& tables;
+    const std::uint8_t* allowed;  // bit mask of the rows that may be returned, or null for all
     std::int64_t path;
 
-    // Offer the rows at the positions from first to last - 1 to the lists of the queries from `query` on, at most
-    // kTogether. `room` holds kTogether x kChunkRows.
-    void search(std::int64_t query, int queries, std::int64_t first, std::int64_t last, Above* room,
-                Collected* best) const {
+    // Offer the rows at the positions from first to last - 1 of a plane to the lists of the queries from `query` on, at
+    // most kTogether. `room` holds kTogether x kChunkRows.
+    void operator()(const Plane& plane, std::int64_t query, int queries, std::int64_t first, std::int64_t last, Above* room,
+                    Collected* best) const {
         SignTile tile{};
         tile.queries = queries;
         for (int i = 0; i < queries; i++) {
@@ -254,13 +260,13 @@ struct Plane {
                 tile.limits[i] = tables.below(query + i, best[i].bar());
                 tile.count[i] = 0;
             }
-            scan_signs_paths[path](tile, signs + start * tables.bytes(), tables.bytes(),
+            scan_signs_paths[path](tile, plane.signs + start * tables.bytes(), tables.bytes(),
                                    (end - start + kBlockRows - 1) / kBlockRows);
             for (int i = 0; i < queries; i++) {
                 for (const Above* found = tile.found[i]; found < tile.found[i] + tile.count[i]; found++) {
                     const std::int64_t position = start + found->position;
                     if (position < first || position >= end) continue;
-                    const std::int64_t row = order ? order[position] : position;
+                    const std::int64_t row = plane.first_row + (plane.order ? plane.order[position] : position);
                     if (allowed && !(allowed[row / 8] >> row % 8 & 1)) continue;
                     best[i].offer(key_of(tables.score(query + i, found->total), row));
                 }
@@ -269,15 +275,22 @@ struct Plane {
     }
 };
 
+// The planes of all rows.
+using Planes = std::vector<Plane>;
+
+std::int64_t rows_of(const Planes& planes) { return planes.back().first_row + planes.back().rows; }
+
 // Bars from a sample of the blocks, so that few rows are collected: scores that more than `keep` rows should reach. A
 // bar stays 0 if the sample is too small. A bar may be too high, which is found when fewer than `keep` rows reach it.
-void guess(const Plane& plane, std::int64_t threads, std::int64_t keep, std::vector<std::atomic<Key>>& worst) {
-    constexpr std::int64_t kStride = 16 * kBlockRows;
-    const double mean = static_cast<double>(keep) / 16;
+void guess(const Search& search, const Planes& planes, std::int64_t threads, std::int64_t keep,
+           std::vector<std::atomic<Key>>& worst) {
+    constexpr std::int64_t kEvery = 16;
+    const double mean = static_cast<double>(keep) / kEvery;
     const auto kept = static_cast<std::int64_t>(mean + 4 * std::sqrt(mean) + 4);  // four standard deviations above
-    if (plane.rows < 4 * kStride || plane.rows / 16 < 2 * kept) return;
+    const std::int64_t rows = rows_of(planes);
+    if (rows < 4 * kEvery * kBlockRows || rows / kEvery < 2 * kept) return;
     const std::int64_t queries = static_cast<std::int64_t>(worst.size()), tiles = (queries + kTogether - 1) / kTogether;
-    threads = useful(threads, plane.rows / 16 * plane.tables.bytes() * queries * kOperations);
+    threads = useful(threads, rows / kEvery * search.tables.bytes() * queries * kOperations);
     std::vector<Above> room(threads * kTogether * kChunkRows);
     share(tiles, 1, threads, [&](int thread, std::int64_t tile, std::int64_t) {
         const std::int64_t query = tile * kTogether;
@@ -285,9 +298,14 @@ void guess(const Plane& plane, std::int64_t threads, std::int64_t keep, std::vec
         std::atomic<Key> bars[kTogether] = {};
         std::vector<Collected> lists;
         for (int i = 0; i < some; i++) lists.emplace_back(kept, bars[i]);
-        for (std::int64_t first = 0; first < plane.rows; first += kStride) {
-            const std::int64_t last = std::min(plane.rows, first + kBlockRows);
-            plane.search(query, some, first, last, &room[thread * kTogether * kChunkRows], lists.data());
+        std::int64_t before = 0;  // blocks of earlier planes
+        for (const Plane& plane : planes) {
+            const std::int64_t blocks = (plane.rows + kBlockRows - 1) / kBlockRows;
+            for (std::int64_t block = (kEvery - before % kEvery) % kEvery; block < blocks; block += kEvery) {
+                const std::int64_t first = block * kBlockRows, last = std::min(plane.rows, first + kBlockRows);
+                search(plane, query, some, first, last, &room[thread * kTogether * kChunkRows], lists.data());
+            }
+            before += blocks;
         }
         // Every row with the score of the last one kept may enter, whatever its number.
         for (int i = 0; i < some; i++) {
@@ -307,17 +325,31 @@ std::vector<std::vector<Collected>> lists_of_others(std::int64_t threads, std::i
     return others;
 }
 
+// Neighbouring positions that one query searches, or all.
+struct Run {
+    const Plane* plane;
+    std::int64_t query, first, last, rank;
+};
+
 // All rows for some queries: each thread takes chunks of rows.
-void search_rows(const Plane& plane, std::int64_t threads, std::int64_t keep, std::int64_t begin, std::int64_t queries,
-                 std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
-    threads = useful(threads, plane.rows * plane.tables.bytes() * queries * kOperations);
+void search_rows(const Search& search, const Planes& planes, std::int64_t threads, std::int64_t keep, std::int64_t begin,
+                 std::int64_t queries, std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
+    threads = useful(threads, rows_of(planes) * search.tables.bytes() * queries * kOperations);
     auto others = lists_of_others(threads, keep, begin, queries, worst);
     std::vector<Above> room(threads * kTogether * kChunkRows);
-    share(plane.rows, kChunkRows, threads, [&](int thread, std::int64_t first, std::int64_t last) {
+    std::vector<Run> chunks;
+    for (const Plane& plane : planes) {
+        for (std::int64_t first = 0; first < plane.rows; first += kChunkRows) {
+            chunks.push_back(Run{&plane, begin, first, std::min(plane.rows, first + kChunkRows), 0});
+        }
+    }
+    share(static_cast<std::int64_t>(chunks.size()), 1, threads, [&](int thread, std::int64_t number, std::int64_t) {
+        const Run& chunk = chunks[number];
         Collected* lists = thread == 0 ? &best[begin] : others[thread - 1].data();
         for (std::int64_t query = 0; query < queries; query += kTogether) {
             const int some = static_cast<int>(std::min<std::int64_t>(kTogether, queries - query));
-            plane.search(begin + query, some, first, last, &room[thread * kTogether * kChunkRows], lists + query);
+            search(*chunk.plane, begin + query, some, chunk.first, chunk.last, &room[thread * kTogether * kChunkRows],
+                   lists + query);
         }
     });
     for (const auto& lists : others) {
@@ -326,63 +358,74 @@ void search_rows(const Plane& plane, std::int64_t threads, std::int64_t keep, st
 }
 
 // All rows for all queries.
-void search_all(const Plane& plane, std::int64_t threads, std::int64_t keep, std::vector<std::atomic<Key>>& worst,
-                std::vector<Collected>& best) {
+void search_all(const Search& search, const Planes& planes, std::int64_t threads, std::int64_t keep,
+                std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
     const std::int64_t queries = static_cast<std::int64_t>(best.size());
-    guess(plane, threads, keep, worst);
+    guess(search, planes, threads, keep, worst);
     std::vector<Key> guessed(queries);
     for (std::int64_t query = 0; query < queries; query++) guessed[query] = worst[query];
-    search_rows(plane, threads, keep, 0, queries, worst, best);
+    search_rows(search, planes, threads, keep, 0, queries, worst, best);
     for (std::int64_t query = 0; query < queries; query++) {
         if (guessed[query] == 0 || best[query].cut()) continue;
         best[query].clear();
         worst[query] = 0;
-        search_rows(plane, threads, keep, query, 1, worst, best);
+        search_rows(search, planes, threads, keep, query, 1, worst, best);
     }
 }
 
-// Neighbouring positions that one query searches.
-struct Run {
-    std::int64_t query, first, last, rank;
-};
-
-// Join neighbouring ranges of a query and add them, the one with the best list first, in pieces of at most kPiece rows.
-void add_runs(std::int64_t query, const std::int64_t* ranges, std::int64_t each, std::vector<Run>& runs) {
-    constexpr std::int64_t kPiece = 8 * kChunkRows;
-    std::vector<Run> some, joined;
-    for (std::int64_t i = 0; i < each; i++) some.push_back(Run{query, ranges[2 * i], ranges[2 * i + 1], i});
+// Add the positions of a plane that some lists have, with neighbouring lists joined.
+void join_lists(const Plane& plane, std::int64_t query, const std::int64_t* lists, std::int64_t each,
+                std::vector<Run>& joined) {
+    if (!plane.starts) {
+        joined.push_back(Run{&plane, query, 0, plane.rows, each});
+        return;
+    }
+    std::vector<Run> some;
+    for (std::int64_t i = 0; i < each; i++) {
+        some.push_back(Run{&plane, query, plane.starts[lists[i]], plane.starts[lists[i] + 1], i});
+    }
     std::sort(some.begin(), some.end(), [](const Run& a, const Run& b) { return a.first < b.first; });
+    const std::size_t others = joined.size();
     for (const Run& run : some) {
-        if (joined.empty() || joined.back().last < run.first) {
+        if (joined.size() == others || joined.back().last < run.first) {
             joined.push_back(run);
         } else {
             joined.back().last = std::max(joined.back().last, run.last);  // lists may be empty
             joined.back().rank = std::min(joined.back().rank, run.rank);
         }
     }
+}
+
+// Add the runs of a query, the one with the best list first, in pieces of at most kPiece rows.
+void add_runs(const Planes& planes, std::int64_t query, const std::int64_t* lists, std::int64_t each,
+              std::vector<Run>& runs) {
+    constexpr std::int64_t kPiece = 8 * kChunkRows;
+    std::vector<Run> joined;
+    for (const Plane& plane : planes) join_lists(plane, query, lists, each, joined);
     std::sort(joined.begin(), joined.end(), [](const Run& a, const Run& b) { return a.rank < b.rank; });
     for (const Run& run : joined) {
         for (std::int64_t at = run.first; at < run.last; at += kPiece) {
-            runs.push_back(Run{query, at, std::min(run.last, at + kPiece), run.rank});
+            runs.push_back(Run{run.plane, query, at, std::min(run.last, at + kPiece), run.rank});
         }
     }
 }
 
-// Some ranges of positions for each query: each thread takes runs.
-void search_ranges(const Plane& plane, std::int64_t threads, std::int64_t keep, const std::int64_t* ranges,
-                   std::int64_t each, std::vector<std::atomic<Key>>& worst, std::vector<Collected>& best) {
+// Some lists for each query: each thread takes runs.
+void search_lists(const Search& search, const Planes& planes, std::int64_t threads, std::int64_t keep,
+                  const std::int64_t* lists, std::int64_t each, std::vector<std::atomic<Key>>& worst,
+                  std::vector<Collected>& best) {
     const std::int64_t queries = static_cast<std::int64_t>(best.size());
     std::vector<Run> runs;
     std::int64_t rows = 0;
-    for (std::int64_t query = 0; query < queries; query++) add_runs(query, ranges + query * each * 2, each, runs);
+    for (std::int64_t query = 0; query < queries; query++) add_runs(planes, query, lists + query * each, each, runs);
     for (const Run& run : runs) rows += run.last - run.first;
-    threads = useful(threads, rows * plane.tables.bytes() * kOperations);
+    threads = useful(threads, rows * search.tables.bytes() * kOperations);
     std::vector<Above> room(threads * kChunkRows);
     auto others = lists_of_others(threads, keep, 0, queries, worst);
     share(static_cast<std::int64_t>(runs.size()), 1, threads, [&](int thread, std::int64_t number, std::int64_t) {
         const Run& run = runs[number];
         Collected& list = thread == 0 ? best[run.query] : others[thread - 1][run.query];
-        plane.search(run.query, 1, run.first, run.last, &room[thread * kChunkRows], &list);
+        search(*run.plane, run.query, 1, run.first, run.last, &room[thread * kChunkRows], &list);
     });
     for (const auto& lists : others) {
         for (std::int64_t query = 0; query < queries; query++) best[query].take(lists[query]);
@@ -394,16 +437,18 @@ void search_ranges(const Plane& plane, std::int64_t threads, std::int64_t keep, 
 
 using namespace ninefold;
 
-// Write ids and scores (queries x keep, best first) and count (queries) of the rows with the best coarse scores; if
-// `scores` is null, ids are in ascending order. With `ranges` (queries x each x 2) only the rows at these positions are
-// searched.
-NINEFOLD_INTERFACE(candidates)(std::int64_t path, std::int64_t threads, const std::uint8_t* signs, std::int64_t rows,
-                               const std::int64_t* order, const std::uint8_t* allowed, const std::int64_t* ranges,
-                               std::int64_t each, const std::int8_t* nits, std::int64_t queries, std::int64_t dimensions,
-                               std::int64_t keep, std::int64_t* ids, std::int32_t* scores, std::int64_t* count) {
+// Write ids and scores (queries x keep, best first) and count (queries) of the rows with the best coarse scores, in
+// `number` planes; if `scores` is null, ids are in ascending order. With `lists` (queries x each) only the rows of these
+// lists are searched, and those of planes without lists.
+NINEFOLD_INTERFACE(candidates)(std::int64_t path, std::int64_t threads, const void* all, std::int64_t number,
+                               const std::uint8_t* allowed, const std::int64_t* lists, std::int64_t each,
+                               const std::int8_t* nits, std::int64_t queries, std::int64_t dimensions, std::int64_t keep,
+                               std::int64_t* ids, std::int32_t* scores, std::int64_t* count) {
     try {
         const Tables tables(nits, queries, dimensions);
-        const Plane plane{signs, rows, order, allowed, tables, path};
+        const Search search{tables, allowed, path};
+        const auto* first = static_cast<const Plane*>(all);
+        const Planes planes(first, first + number);
         std::vector<std::atomic<Key>> worst(queries);
         std::vector<Collected> best;
         best.reserve(queries);
@@ -411,10 +456,10 @@ NINEFOLD_INTERFACE(candidates)(std::int64_t path, std::int64_t threads, const st
             worst[query] = 0;
             best.emplace_back(keep, worst[query]);
         }
-        if (ranges) {
-            search_ranges(plane, threads, keep, ranges, each, worst, best);
+        if (lists) {
+            search_lists(search, planes, threads, keep, lists, each, worst, best);
         } else {
-            search_all(plane, threads, keep, worst, best);
+            search_all(search, planes, threads, keep, worst, best);
         }
         share(queries, 1, useful(threads, queries * keep * kSorting), [&](int, std::int64_t query, std::int64_t) {
             count[query] = best[query].finish(ids + query * keep, scores ? scores + query * keep : nullptr);

@@ -73,6 +73,29 @@ void share(std::int64_t total, std::int64_t take, std::int64_t threads, Lambda w
     share(total, take, threads, call, &work);
 }
 
+// Array whose rows are part of all rows (`JoinedRows.table` in Python).
+struct RowPart {
+    const void* rows;
+    std::int64_t first, count;  // number of its first row among all rows, and of its rows
+};
+
+// Rows of several arrays, one after another.
+class JoinedRows {
+   public:
+    JoinedRows(const RowPart* parts, std::int64_t number, std::int64_t row_bytes)
+        : parts_(parts), number_(number), row_bytes_(row_bytes) {}
+
+    const std::uint8_t* at(std::int64_t row) const {
+        const RowPart* part = parts_ + number_ - 1;  // there are few
+        while (part->first > row) part--;
+        return static_cast<const std::uint8_t*>(part->rows) + (row - part->first) * row_bytes_;
+    }
+
+   private:
+    const RowPart* parts_;
+    std::int64_t number_, row_bytes_;
+};
+
 // Number of threads, at most `threads`, for work of some elementary operations.
 inline std::int64_t useful(std::int64_t threads, std::int64_t operations) {
     constexpr std::int64_t kPerThread = 1 << 22;  // minimum for which another thread pays off

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.databases import checked_nits
+from ninefold.numerics.databases import JoinedRows, check_database, joined_rows
 from ninefold.numerics.ranked import Ranked, Selection, empty
+from ninefold.numerics.shards import bounds_of, merge, shard
 from ninefold.numerics.stages import candidates_call, eligible_rows, quantised
 from ninefold.spec.data import Answer, Database
+from ninefold.spec.formats import NO_ID
 from ninefold.spec.signature import Call
 
 from . import candidates
@@ -27,6 +29,8 @@ RATING = 8
 
 #: Queries searched together: their lists are small, and their nits stay in the second-level cache.
 _QUERIES = 256
+#: Share of the rows of a mask from which the kernel scores them all, and leaves out the others; below, it copies them.
+_SCANNED = 1 / 4
 #: Bytes of float32 nits unpacked together, which stay in the processor's cache.
 _BLOCK_BYTES = 4 << 20
 
@@ -34,27 +38,45 @@ _BLOCK_BYTES = 4 << 20
 def run(device: "CpuDevice", call: Call) -> Answer:
     """Quantise the queries and search the packed nits in place."""
     started = time.perf_counter()
-    nits, packed, k = quantised(call), call.database().arrays["nits"], call.options["k"]
+    nits = quantised(call)
     if call.options["scan"] == "signs":
         first = candidates.found(device, candidates_call(call), nits, ascending=True)
-        values = among(device.engine, nits, packed, first["ids"], first["count"], k)
-    elif (eligible := eligible_rows(call, nits)) is not None:
-        values = among(device.engine, nits, packed, *_padded(eligible), k)
+        rows = joined_rows(call.database(), "nits")
+        values = among(device.engine, nits, rows, first["ids"], first["count"], call.options["k"])
     else:
-        ids, scores = nearest(device.engine, nits, packed, k)
-        values = {"ids": ids, "scores": scores, "count": np.full(len(ids), min(k, len(packed)), np.int64)}
+        values = _by_nits(device.engine, call, nits)
     return Answer(values, device.path, {"seconds": time.perf_counter() - started})
 
 
 def load(device: "CpuDevice", database: Database) -> None:  # noqa: ARG001 - rows are searched where they are
     """Check a database."""
-    checked_nits(database)
+    check_database(database)
+
+
+def _by_nits(engine: Engine, call: Call, nits: npt.NDArray[np.int8]) -> dict[str, npt.NDArray[Any]]:
+    """Return the values of a call that scores all eligible rows by nits."""
+    k, allowed, database = call.options["k"], call.arguments["allowed"], call.database()
+    if call.options["macro"] is None and _scans(engine, database, allowed):
+        ids, scores = nearest(engine, nits, joined_rows(database, "nits"), k, allowed)
+        return {"ids": ids, "scores": scores, "count": np.count_nonzero(ids != NO_ID, axis=1)}
+    if database.joins:
+        bounds = bounds_of(database)
+        return merge(call, bounds, [_by_nits(engine, part, nits) for part in shard(call, bounds)])
+    return among(engine, nits, joined_rows(database, "nits"), *_padded(eligible_rows(call, nits) or []), k)
+
+
+def _scans(engine: Engine, database: Database, allowed: npt.NDArray[np.uint8] | None) -> bool:
+    """Return whether an engine scans all rows of a database; otherwise it copies those that are scored."""
+    if engine.kernel is None:
+        return allowed is None and not database.joins
+    rows = int(database.attributes["rows"])
+    return allowed is None or int(np.bitwise_count(allowed).sum()) >= _SCANNED * rows
 
 
 def among(
     engine: Engine,
     nits: npt.NDArray[np.int8],
-    packed: npt.NDArray[np.uint8],
+    packed: JoinedRows,
     rows: npt.NDArray[np.int64],
     number: npt.NDArray[np.int64],
     k: int,
@@ -63,7 +85,7 @@ def among(
 
     Parameters
     ----------
-    engine, nits, packed, k : Engine, int8 array, uint8 array, int
+    engine, nits, packed, k : Engine, int8 array, JoinedRows, int
         As `nearest` takes them.
     rows : int64 array of shape (Q, n)
         Rows to score for each query, ascending, and then slots that are not read.
@@ -73,11 +95,11 @@ def among(
     ids, scores = empty(len(nits), k, np.int32)
     count = np.zeros(len(nits), np.int32)
     if engine.kernel is not None:
-        _among_by_kernel(engine.kernel, nits, np.ascontiguousarray(packed), (rows, number), (ids, scores), count)
+        _among_by_kernel(engine.kernel, nits, packed, (rows, number), (ids, scores), count)
         return {"ids": ids, "scores": scores, "count": count.astype(np.int64)}
     for query, filled in enumerate(number.tolist()):
         numbers = rows[query, :filled]
-        found, best = nearest(engine, nits[query : query + 1], np.asarray(packed)[numbers], k)
+        found, best = nearest(engine, nits[query : query + 1], packed[numbers], k)
         count[query] = slots = min(k, filled)
         ids[query, :slots], scores[query, :slots] = numbers[found[0, :slots]], best[0, :slots]
     return {"ids": ids, "scores": scores, "count": count.astype(np.int64)}
@@ -86,7 +108,7 @@ def among(
 def _among_by_kernel(
     kernel: Kernel,
     nits: npt.NDArray[np.int8],
-    packed: npt.NDArray[np.uint8],
+    packed: JoinedRows,
     listed: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     found: Ranked,
     count: npt.NDArray[np.int32],
@@ -95,8 +117,8 @@ def _among_by_kernel(
     rows, number = listed
     for part in blocks(len(nits), max(1, kernel.products // max(1, rows.shape[1] * nits.shape[1]))):
         some = np.ascontiguousarray(nits[part])
-        shape = packed.shape[1], rows[part], number[part], rows.shape[1]
-        kernel("mine_among", packed, *shape, some, *some.shape, ids.shape[1], ids[part], scores[part], count[part])
+        stored = packed.table, len(packed.table), packed.shape[1], rows[part], number[part], rows.shape[1]
+        kernel("mine_among", *stored, some, *some.shape, ids.shape[1], ids[part], scores[part], count[part])
 
 
 def _padded(rows: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -108,7 +130,13 @@ def _padded(rows: Sequence[npt.NDArray[np.int64]]) -> tuple[npt.NDArray[np.int64
     return padded, number
 
 
-def nearest(engine: Engine, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:
+def nearest(
+    engine: Engine,
+    nits: npt.NDArray[np.int8],
+    packed: npt.NDArray[np.uint8] | JoinedRows,
+    k: int,
+    allowed: npt.NDArray[np.uint8] | None = None,
+) -> Ranked:
     """Return the k rows with the largest dot products with each query, of equal products the lower row first.
 
     Control returns to Python often enough for interrupts.
@@ -119,29 +147,39 @@ def nearest(engine: Engine, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.u
         Path of the search.
     nits : int8 array of shape (Q, D)
         Queries.
-    packed : uint8 array of shape (N, ceil(D / 2))
-        Rows of packed nits.
+    packed : uint8 array or JoinedRows of shape (N, ceil(D / 2))
+        Rows of packed nits; only the kernel takes rows of several arrays.
     k : int
         Number of results per query.
+    allowed : uint8 array of shape (ceil(N / 8),), optional
+        Bits of the rows that may be returned, for the kernel only.
     """
+    rows = packed if isinstance(packed, JoinedRows) else JoinedRows([packed])
     if engine.openvino is not None:
-        return engine.openvino.nearest(nits, packed, k)
+        return engine.openvino.nearest(nits, rows.arrays[0], k)
     ids, scores = empty(len(nits), k, np.int32)
     for part in blocks(len(nits), _QUERIES):
         if engine.kernel is not None:
-            _by_kernel(engine.kernel, nits[part], packed, (ids[part], scores[part]))
+            _by_kernel(engine.kernel, nits[part], rows, allowed, (ids[part], scores[part]))
         else:
-            ids[part], scores[part] = _by_numpy(nits[part], packed, k)
+            ids[part], scores[part] = _by_numpy(nits[part], rows.arrays[0], k)
     return ids, scores
 
 
-def _by_kernel(kernel: Kernel, nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], found: Ranked) -> None:
-    queries, nits, packed = len(nits), np.ascontiguousarray(nits), np.ascontiguousarray(packed)
+def _by_kernel(
+    kernel: Kernel,
+    nits: npt.NDArray[np.int8],
+    packed: JoinedRows,
+    allowed: npt.NDArray[np.uint8] | None,
+    found: Ranked,
+) -> None:
+    queries, nits = len(nits), np.ascontiguousarray(nits)
+    mask = None if allowed is None else np.ascontiguousarray(allowed)
     ids, scores = found
     count = np.zeros(queries, np.int32)
     for rows in blocks(len(packed), max(1, kernel.products // (queries * nits.shape[1]))):
-        some = packed[rows]
-        kernel("mine", some, *some.shape, rows.start, nits, *nits.shape, ids.shape[1], ids, scores, count)
+        stored = packed.table, len(packed.table), rows.start, rows.stop, packed.shape[1], mask
+        kernel("mine", *stored, nits, *nits.shape, ids.shape[1], ids, scores, count)
 
 
 def _by_numpy(nits: npt.NDArray[np.int8], packed: npt.NDArray[np.uint8], k: int) -> Ranked:

@@ -75,10 +75,12 @@ struct Scored {
 
 // Float16 vectors and the queries (float32) that score some of them.
 struct Vectors {
-    const std::uint16_t* values;
+    JoinedRows rows;
     std::int64_t dimensions;
 
-    const std::uint16_t* at(std::int64_t number) const { return values + std::max<std::int64_t>(number, 0) * dimensions; }
+    const std::uint16_t* at(std::int64_t number) const {
+        return reinterpret_cast<const std::uint16_t*>(rows.at(std::max<std::int64_t>(number, 0)));
+    }
 
     // Start to load a row that is scored soon.
     void fetch(std::int64_t number) const {
@@ -108,16 +110,16 @@ void score_rows(const Vectors& vectors, std::int64_t path, const float* query, c
 
 using namespace ninefold;
 
-// Score the rows of each query (float32, queries x dimensions) by their dot products with `vectors` (float16, ... x
-// dimensions). Rows are given by their numbers (queries x each), and a negative number scores minus infinity. Writes ids
-// and scores (queries x each) by (score descending, number ascending).
+// Score the rows of each query (float32, queries x dimensions) by their dot products with vectors (float16, ... x
+// dimensions), which are in `number` parts. Rows are given by their numbers (queries x each), and a negative number scores
+// minus infinity. Writes ids and scores (queries x each) by (score descending, number ascending).
 NINEFOLD_INTERFACE(rerank)(std::int64_t path, std::int64_t threads, const float* q, std::int64_t queries,
-                           std::int64_t dimensions, const std::uint16_t* vectors, const std::int64_t* numbers,
-                           std::int64_t each, std::int64_t* ids, double* scores) {
+                           std::int64_t dimensions, const RowPart* parts, std::int64_t number,
+                           const std::int64_t* numbers, std::int64_t each, std::int64_t* ids, double* scores) {
     try {
         threads = useful(threads, queries * each * dimensions);
         const std::int64_t padded = (dimensions + kDeepest - 1) / kDeepest * kDeepest;
-        const Vectors all{vectors, dimensions};
+        const Vectors all{JoinedRows(parts, number, dimensions * 2), dimensions};
         std::vector<float> wide(threads * padded * kTogether);
         std::vector<Scored> scored(threads * each);
         share(queries, 1, threads, [&](int thread, std::int64_t query, std::int64_t) {

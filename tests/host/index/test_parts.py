@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ninefold.host.backends.cpu import Cpu
+from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.host.cluster import cluster
 from ninefold.host.index.merging import listed_columns, lists_of, nearest_lists
 from ninefold.host.index.parts import Part, Parts
@@ -16,9 +18,12 @@ from ninefold.host.scheduler import Scheduler
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import quantise
 from ninefold.sim.golden.mine import run as golden
-from ninefold.spec.data import Database
-from ninefold.spec.errors import InputError
+from ninefold.spec.data import Answer, Database
+from ninefold.spec.errors import DeviceError, InputError
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.protocols import Found, Missing
+from ninefold.spec.registry import backend
+from ninefold.spec.signature import Call
 
 DIMENSIONS, SCALE = 9, 1.5
 #: Stages of a search, each of which cuts elsewhere.
@@ -33,12 +38,29 @@ WAYS: tuple[dict[str, Any], ...] = (
 )
 
 
+class Elsewhere(Cpu):
+    """The processor, as if it were other hardware."""
+
+    name = "elsewhere"
+
+    def probe(self) -> Sequence[Found | Missing]:
+        return [Found("elsewhere", "the processor", {}, timeout_s=None)]
+
+    def open(self, instance: str = "") -> CpuDevice:  # noqa: ARG002 - there is one
+        device = super().open("numpy")
+        device.name = "elsewhere"
+        return device
+
+
 @pytest.fixture(scope="module")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scheduler]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NINEFOLD_CPU_PATH", "numpy")
-        with Scheduler(costs=None) as scheduler:
-            yield scheduler
+def scheduler() -> Iterator[Scheduler]:
+    backends = {"cpu": Cpu("numpy"), "elsewhere": Elsewhere(), "loihi": backend("loihi")}
+    with Scheduler(backends=backends, costs=None) as scheduler:
+        yield scheduler
+
+
+#: Devices that search all parts at once, with and without the kernel, and one that searches them one after another.
+DEVICES = ("cpu:numpy", "cpu:portable", "elsewhere")
 
 
 def database(vectors: np.ndarray, lists: np.ndarray | None = None, centroids: Any = None, scale: float = 0) -> Database:
@@ -87,13 +109,13 @@ def test_any_cut_gives_the_answer_of_one_database(scheduler: Scheduler, seed: in
             given = {"k": int(random.integers(1, 12)), **options}
             call = OPERATORS["mine"].bind({"q": q, "database": whole, "allowed": allowed}, given)
             wanted = golden(call)
-            found = parts.mine(scheduler, q, given, device="cpu", allowed=allowed)
+            found = parts.mine(scheduler, q, given, device=DEVICES[seed % 3], strict=True, allowed=allowed)
             for name, values in wanted.items():
                 np.testing.assert_array_equal(found.values[name], values, f"{given} {name}")
                 assert found.values[name].dtype == values.dtype
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(6))
 def test_clusters_are_chosen_once_for_all_segments(scheduler: Scheduler, seed: int) -> None:
     random = np.random.default_rng(seed)
     vectors = random.normal(0, 1, (200, DIMENSIONS)).astype(np.float16)
@@ -110,21 +132,25 @@ def test_clusters_are_chosen_once_for_all_segments(scheduler: Scheduler, seed: i
     for options in WAYS:
         given = {"k": 4, "macro": 9, "micro": 5, **options}
         wanted = golden(OPERATORS["mine"].bind({"q": q, "database": whole}, given))
-        found = cut(random, vectors, alive, of).mine(scheduler, q, given, device="cpu")
+        found = cut(random, vectors, alive, of).mine(scheduler, q, given, device=DEVICES[seed % 3], strict=True)
         for name, values in wanted.items():
             np.testing.assert_array_equal(found.values[name], values, f"{given} {name}")
 
 
-def test_a_tail_is_searched_whichever_clusters_are(scheduler: Scheduler) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_tail_is_searched_whichever_clusters_are(scheduler: Scheduler, device: str) -> None:
     random = np.random.default_rng(3)
     vectors = random.normal(0, 1, (90, DIMENSIONS)).astype(np.float16)
     made = cluster(vectors[:60])
     segment = database(vectors[:60], lists_of(Database(made.arrays, {})), (made.macro, made.micro), made.scale)
     tail = Part(database(vectors[60:]), np.arange(60, 90), on_host=True)
     q = vectors[75:76].astype(np.float32)
-    found = Parts([Part(segment, np.arange(60)), tail]).mine(scheduler, q, {"k": 40, "macro": 1, "micro": 1})
-    assert set(range(60, 90)) <= set(found.values["ids"][0].tolist())
-    assert found.values["count"][0] < 40 + 30
+    parts = Parts([Part(segment, np.arange(60)), tail])
+    for scan in ("nits", "signs"):
+        given = {"k": 40, "macro": 1, "micro": 1, "scan": scan, "oversample": 2}
+        found = parts.mine(scheduler, q, given, device=device, strict=True)
+        assert set(range(60, 90)) <= set(found.values["ids"][0].tolist())
+        assert found.values["count"][0] < 40
 
 
 def test_lists_of_new_rows_are_those_of_the_nearest_centroids() -> None:
@@ -155,3 +181,44 @@ def test_the_tail_is_searched_on_the_host(scheduler: Scheduler) -> None:
     assert result.answered_by == "loihi:emulator, cpu"
     assert result.asked_for == "loihi"
     assert result.values["ids"].tolist()[0][1] == result.values["ids"].tolist()[0][0] + 30
+
+
+class Broken(CpuDevice):
+    def run(self, call: Call) -> Answer:
+        raise DeviceError(f"no {call.operator.name} today")
+
+
+class BrokenCpu(Cpu):
+    def open(self, instance: str = "") -> CpuDevice:
+        made = super().open(instance)
+        made.__class__ = Broken
+        return made
+
+
+def two_parts() -> Parts:
+    rows = np.random.default_rng(2).normal(0, 1, (60, DIMENSIONS)).astype(np.float16)
+    return Parts([Part(database(rows[:30]), np.arange(30)), Part(database(rows[30:]), np.arange(30, 60))])
+
+
+def test_the_cpu_is_chosen_unless_other_hardware_is_known() -> None:
+    parts, q = two_parts(), np.ones((1, DIMENSIONS), np.float32)
+    with Scheduler(backends={"cpu": Cpu("numpy"), "elsewhere": Elsewhere()}, costs=None) as scheduler:
+        result = parts.mine(scheduler, q, {"k": 3})
+        assert (result.asked_for, result.answered_by) == ("auto", "cpu")
+        assert result.why == "the CPU searches all parts of an index by one call"
+        scheduler.devices()
+        assert scheduler.beside_host("mine") == ["elsewhere"]
+        again = parts.mine(scheduler, q, {"k": 3})
+        assert again.why != result.why
+        assert again.values["ids"].tolist() == result.values["ids"].tolist()
+
+
+def test_a_cpu_that_fails_is_replaced_visibly() -> None:
+    parts, q = two_parts(), np.ones((1, DIMENSIONS), np.float32)
+    with Scheduler(backends={"cpu": BrokenCpu("numpy"), "elsewhere": Elsewhere()}, costs=None, retries=0) as scheduler:
+        result = parts.mine(scheduler, q, {"k": 3}, device="cpu")
+        assert result.answered_by == "elsewhere"
+        assert result.fallbacks[0].startswith("cpu: ")
+        assert "no mine today" in result.fallbacks[0]
+        with pytest.raises(DeviceError, match="no mine today"):
+            parts.mine(scheduler, q, {"k": 3}, device="cpu", strict=True)
