@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.index import Index
+from ninefold.host.index.generations import calibrated_scale
 from ninefold.host.index.manifest import MANIFEST
-from ninefold.host.index.write import calibrated_scale
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources.vectors import check_rows, claims, load
 from ninefold.numerics.nits import pack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from .shown import duration
 
 if TYPE_CHECKING:
     from ninefold.host.index import Built
+    from ninefold.host.index.status import Fit
     from ninefold.host.index.update import Updated
     from ninefold.host.sources import Skipped
 
@@ -200,20 +201,51 @@ def _folders() -> Iterable[Path]:
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:
-    """Show sizes, segments and measured recall of the index NAME."""
+    """Show sizes, segments, measured recall and fit of the index NAME, and what would help."""
     from ninefold.host.index import Index
-    from ninefold.host.index.status import status_of
+    from ninefold.host.index.status import fit_of, status_of
 
-    with Index.open(name) as opened:
-        status = status_of(opened)
+    with step(f"inspecting {name}"), Index.open(name, called=name) as opened:
+        status, fit = status_of(opened), fit_of(opened)
     if as_json:
-        click.echo(to_json(status))
+        fitting = {"recall": fit.recall, "best_recall": fit.best_recall, "drifted": fit.drifted}
+        click.echo(to_json({**status, "fit": {**fitting, "lacks_clusters": fit.lacks_clusters}}))
         return
-    segments = status.pop("segments")
-    for key, value in status.items():
-        click.echo(printable(f"{key}: {value}"))
-    for one in segments:
-        click.echo(printable(f"segment {one['digest'][:12]}: {one['rows']:,} rows, {one['dead']:,} dead"))
+    for line in (*_contents(status), *_advice(name, fit)):
+        click.echo(printable(line))
+
+
+def _contents(status: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines about what an index consists of."""
+    entries, dimensions = counted(status["rows"], "entry", "entries"), counted(status["dimensions"], "dimension")
+    kept = "nits and float vectors" if status["vectors"] else "nits without float vectors"
+    yield f"{status['index']}: {entries} of {dimensions}, {status['bytes'] / 1e6:.1f} MB in {status['folder']}"
+    yield f"source: {status['source']}" + (f", embedded by model {status['model'][:12]}" if status["model"] else "")
+    clusters = "with clusters" if status["clusters"] else "without clusters"
+    scale = f"mode {status['mode']}, scale {status['scale']:.4g}"
+    yield f"generation {status['generation']}: {scale}, {kept}, {clusters}"
+    if status["fields"]:
+        yield "columns of fields: " + ", ".join(f"{name}:{kind}" for name, kind in status["fields"].items())
+    if status["best_recall"] is not None:
+        yield f"best recall of its settings, when the generation was made: {status['best_recall']:.4f}"
+    tail = counted(status["tail"], "entry", "entries")
+    segments = counted(len(status["segments"]), "segment")
+    yield f"{segments}, {status['dead_share']:.1%} of their rows dead; {tail} in the tail"
+    for one in status["segments"]:
+        size = f"{one['bytes'] / 1e6:.1f} MB"
+        yield f"segment {one['digest'][:12]}: {counted(one['rows'], 'row')}, {one['dead']:,} dead, {size}"
+
+
+def _advice(name: str, fit: Fit) -> Iterator[str]:
+    """Yield the lines about how a generation fits the entries."""
+    if fit.recall is not None and fit.best_recall is not None:
+        found = f"recall {fit.recall:.3f} by nits alone on a sample of entries"
+        best = f"{fit.best_recall:.3f} by the scale that would be chosen now"
+        yield f"the scale {'has drifted' if fit.drifted else 'fits'}: {found}, {best}"
+    if fit.lacks_clusters:
+        yield "so many entries are searched faster with clusters, which this generation lacks"
+    if not fit.fits:
+        yield f"`ninefold index recalibrate {name}` makes a new generation"
 
 
 @index.command()
@@ -236,6 +268,31 @@ def compact(name: str) -> None:
     click.echo(printable(said))
     for line in converted:
         click.echo(printable(line))
+
+
+@index.command()
+@click.argument("name")
+@click.option("--mode", type=click.Choice(MODES), help="Quantise with these thresholds [default: as before].")
+def recalibrate(name: str, mode: Mode | None) -> None:
+    """Make a new generation of the index NAME: choose scale and clusters again, and quantise all entries anew.
+
+    Needed when `ninefold index info` says that the scale has drifted, or that many entries have no clusters. Searches
+    continue with the old generation until the new one is complete; after an interruption it is still there.
+    """
+    with step(f"recalibrating {name}"):
+        from ninefold.host.index.recalibrate import recalibrate as recalibrate_index
+
+        done = recalibrate_index(name, mode=mode)
+    before, after = done.before, done.after
+    clusters = "without clusters" if after.centroid_scale is None else "with clusters"
+    recalls = [max((s.recall for s in one.settings), default=None) for one in (before, after)]
+    recall = f", best recall {recalls[0]} -> {recalls[1]}" if None not in recalls else ""
+    click.echo(
+        printable(
+            f"{done.folder}: generation {after.number} of {counted(done.rows, 'entry', 'entries')} {clusters} after "
+            f"{duration(done.seconds)}: mode {after.mode}, scale {before.scale:.4g} -> {after.scale:.4g}{recall}"
+        )
+    )
 
 
 @index.command()

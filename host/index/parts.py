@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ninefold.host import hooks
 from ninefold.host.scheduler import AUTO, DatabaseHandle, Scheduler
+from ninefold.numerics.databases import joined_rows
 from ninefold.numerics.shards import bounds_of, merge, shard
 from ninefold.spec.data import Answer, Database, Result, Task, joined
 from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
@@ -119,6 +120,10 @@ class Parts:
         at = int(np.searchsorted(self.starts, row, side="right")) - 1
         part, inside = self.parts[at], row - int(self.starts[at])
         return part, inside if part.live is None else int(part.live[inside])
+
+    def rows(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return some rows of the array `name` of all parts."""
+        return joined_rows(self.joined, name)[rows if self._live is None else self._live[rows]]
 
     @cached_property
     def joined(self) -> Database:

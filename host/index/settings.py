@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.scheduler import Scheduler
+from ninefold.numerics.nits import pack
+from ninefold.numerics.quantise import quantise
 from ninefold.numerics.ranked import best
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
-from ninefold.spec.formats import MACRO_CLUSTERS, MICRO_CLUSTERS
+from ninefold.spec.formats import MACRO_CLUSTERS, MICRO_CLUSTERS, Mode
 from ninefold.spec.progress import step
 
-__all__ = ["Setting", "bytes_read", "chosen", "measured"]
+__all__ = ["Setting", "bytes_read", "chosen", "measured", "recall_by_nits"]
 
 _LISTS: Final = MACRO_CLUSTERS * MICRO_CLUSTERS
 
@@ -113,9 +115,7 @@ def measured(scheduler: Scheduler, database: Database) -> tuple[Setting, ...]:
     vectors, rows = np.asarray(database.require("vectors")), int(database.attributes["rows"])
     if rows <= _K * _RERANK:
         return ()
-    sample = np.sort(np.random.default_rng(_SEED).choice(rows, min(_QUERIES, rows), replace=False))
-    q = np.asarray(vectors[sample], np.float32)
-    sample, q = sample[q.any(axis=1)], q[q.any(axis=1)]
+    sample, q = _sampled(vectors)
     if not len(q):
         return ()
     truth = _nearest(q, vectors, sample)
@@ -126,11 +126,51 @@ def measured(scheduler: Scheduler, database: Database) -> tuple[Setting, ...]:
         for setting in tried:
             options = {**setting.options, "k": _K + 1}
             result = scheduler.run("mine", q, database, device="cpu", strict=True, **options)
-            lists = [ids[(ids != row) & (ids >= 0)][:_K] for ids, row in zip(result.values["ids"], sample, strict=True)]
-            hits = [len(np.intersect1d(a, b)) / len(b) for a, b in zip(lists, truth, strict=True)]
-            found.append(replace(setting, recall=round(float(np.mean(hits)), 4)))
+            found.append(replace(setting, recall=_recall(result.values["ids"], sample, truth)))
             measuring.advance()
     return tuple(found)
+
+
+def recall_by_nits(scheduler: Scheduler, vectors: npt.NDArray[np.float16], scale: float, mode: Mode) -> float | None:
+    """Return the recall that a search by nits alone reaches on some rows, if they are quantised by a scale.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+        Scheduler that searches, on the CPU.
+    vectors : float16 array of shape (N, D)
+    scale, mode : float, str
+        As `quantise` takes them.
+
+    Returns
+    -------
+    float or None
+        Mean fraction of the 10 nearest rows by float search that are among the 10 results; None for too few rows.
+    """
+    if len(vectors) <= _K * _RERANK:
+        return None
+    sample, q = _sampled(vectors)
+    if not len(q):
+        return None
+    nits = pack(quantise(np.asarray(vectors, np.float32), scale, mode))
+    attributes: dict[str, Any] = {"rows": len(vectors), "dimensions": vectors.shape[1], "scale": scale, "mode": mode}
+    result = scheduler.run("mine", q, Database({"nits": nits}, attributes), device="cpu", strict=True, k=_K + 1)
+    return _recall(result.values["ids"], sample, _nearest(q, vectors, sample))
+
+
+def _sampled(vectors: npt.NDArray[np.float16]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return the numbers of some rows that are not zeros, ascending, and their vectors."""
+    rows = len(vectors)
+    sample = np.sort(np.random.default_rng(_SEED).choice(rows, min(_QUERIES, rows), replace=False))
+    q = np.asarray(vectors[sample], np.float32)
+    return sample[q.any(axis=1)], q[q.any(axis=1)]
+
+
+def _recall(found: npt.NDArray[np.int64], sample: npt.NDArray[np.int64], truth: list[npt.NDArray[np.int64]]) -> float:
+    """Return the mean share of the nearest rows that were found, each row itself left out."""
+    lists = [ids[(ids != row) & (ids >= 0)][:_K] for ids, row in zip(found, sample, strict=True)]
+    hits = [len(np.intersect1d(a, b)) / len(b) for a, b in zip(lists, truth, strict=True)]
+    return round(float(np.mean(hits)), 4)
 
 
 def chosen(settings: Iterable[Setting], recall: float) -> Setting:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,39 +15,29 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host import sources
-from ninefold.host.cluster import cluster
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry, Skipped
-from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError, InputError
-from ninefold.spec.formats import CALIBRATION, MACRO_CLUSTERS, MICRO_CLUSTERS, MODES, Mode
-from ninefold.spec.operators.quantise import LARGEST, SMALLEST
+from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
 
 from . import environment, locks, segments, version1
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
+from .generations import BLOCK_ROWS, calibrated_scale, content_of, with_settings
 from .locks import WriterLock
 from .manifest import MANIFEST, VERSION, Manifest, locate, read_manifest
-from .segments import Stream
-from .settings import measured
 from .store import Store
 from .tables import Generation
 from .writer import Writer
 
-__all__ = ["DEFAULT_MODE", "Built", "build", "calibrated_scale", "check_target", "create"]
+__all__ = ["DEFAULT_MODE", "Built", "build", "check_target", "create"]
 
 DEFAULT_MODE: Mode = "linear"
-#: Number of rows from which the scale is chosen. More rows take longer and do not change it.
-_SAMPLE = 20_000
-#: Number of rows from which an index has clusters: 48 for each list. Below, a scan of all signs is as quick.
-_CLUSTERED = 48 * MACRO_CLUSTERS * MICRO_CLUSTERS
 #: Names of all files that the folder of an index may hold.
 _FILES = version1.FILES | {MANIFEST, environment.DATA, environment.LOCK, locks.NAME, segments.FOLDER}
-#: Number of rows that are quantised and written together.
-_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -150,7 +140,7 @@ def build(
         clock.lap("calibrate")
         manifest = Manifest(rows.shape[1], model, vectors)
         generation = Generation(1, mode, scale, source, skipped.count, version("ninefold"))
-        content = _Content(scheduler, given, rows, generation)
+        content = _New(scheduler, given, rows, generation)
         # Checked again at the end, since another process may take the name meanwhile.
         generation = _publish(target, manifest, content, lambda: check_target(target, force))
     clock.lap("write")
@@ -159,7 +149,7 @@ def build(
 
 
 @dataclass(frozen=True)
-class _Content:
+class _New:
     """Entries and vectors of a new generation."""
 
     scheduler: Scheduler
@@ -169,42 +159,20 @@ class _Content:
 
     def write(self, store: Store, written: Step) -> Generation:
         """Make them the whole content of a store."""
-        generation, keep = self.generation, store.manifest.vectors
-        rows = _kept(self.rows) if keep else self.rows
-        columns = {"nits": self._nits(rows, written)}
-        centroids = None
-        if keep:
-            columns["vectors"] = Stream.of(rows)
-            if len(rows) >= _CLUSTERED:
-                with step("clustering"):
-                    found = cluster(rows, mode=generation.mode)
-                columns |= {name: Stream.of(array) for name, array in found.arrays.items()}
-                generation, centroids = replace(generation, centroid_scale=found.scale), (found.macro, found.micro)
+        keep = store.manifest.vectors
+        content = content_of(self.scheduler, _kept(self.rows) if keep else self.rows, self.generation, keep, written)
 
         def measure(database: Database) -> Generation:
-            return replace(generation, settings=measured(self.scheduler, database)) if keep else generation
+            return with_settings(self.scheduler, content.generation, database)
 
         writer = Writer(store)
         try:
-            return writer.replace(generation, self.entries, columns, centroids, measure)
+            return writer.replace(content.generation, self.entries, content.columns, content.centroids, measure)
         finally:
             writer.close()
 
-    def _nits(self, rows: npt.NDArray[Any], written: Step) -> Stream:
-        """Return the nits of rows, which the CPU makes while they are written."""
-        options: dict[str, Any] = {"scale": self.generation.scale, "mode": self.generation.mode}
 
-        def blocks() -> Iterator[npt.NDArray[Any]]:
-            for block in _blocks(len(rows)):
-                values = np.ascontiguousarray(rows[block], np.float32)
-                quantised = self.scheduler.run("quantise", values, device="cpu", strict=True, **options)
-                yield pack(quantised.values["nits"])
-                written.at(block.stop, len(rows))
-
-        return Stream("uint8", (len(rows), (rows.shape[1] + 1) // 2), blocks())
-
-
-def _publish(target: Path, manifest: Manifest, content: _Content, check: Callable[[], None]) -> Generation:
+def _publish(target: Path, manifest: Manifest, content: _New, check: Callable[[], None]) -> Generation:
     """Write a new generation into the index that has the name, or a new index that takes the name at once."""
     with step(f"writing {target}", len(content.rows)) as written:
         store = _same(target, manifest)
@@ -279,53 +247,6 @@ def _check_writable(target: Path) -> None:
         raise InputError(f"cannot create {target}: the folder {folder} is read-only for this user")
 
 
-def calibrated_scale(scheduler: Scheduler, rows: npt.NDArray[Any], mode: Mode, source: str) -> float:
-    """Return the scale for `quantise`, from a seeded sample of the rows.
-
-    Parameters
-    ----------
-    scheduler : Scheduler
-        Scheduler that runs `calibrate`, on the CPU.
-    rows : float array of shape (N, D)
-    mode : {'tanh', 'linear'}
-    source : str
-        Name for errors.
-
-    Raises
-    ------
-    InputError
-        If all numbers of the sample are equal, or no scale that is a normal float32 number fits them.
-    """
-    sample = np.asarray(rows)
-    if len(rows) > _SAMPLE:
-        chosen = np.random.default_rng(CALIBRATION.seed).choice(len(rows), _SAMPLE, replace=False)
-        sample = np.asarray(rows[np.sort(chosen)])
-    sample = np.ascontiguousarray(sample, np.float32)
-    multiples = CALIBRATION.multiples[mode]
-    sigma = _spread(sample, source, multiples[-1] / LARGEST, multiples[0] / SMALLEST)
-    if len(rows) == 1:
-        # A single row is found at any scale at which it is not all zeros.
-        return multiples[0] / sigma
-    return float(scheduler.run("calibrate", sample, mode=mode, device="cpu", strict=True).values["scale"])
-
-
-def _spread(sample: npt.NDArray[np.float32], source: str, low: float, high: float) -> float:
-    """Return the standard deviation of a sample's numbers; raise `InputError` outside `low` to `high`."""
-    sigma, name = float(np.std(sample.astype(np.float64))), printable(source)
-    if sample.min() == sample.max():
-        if len(sample) == 1:
-            raise InputError(f"{name} has one row, and all its numbers are equal")
-        of = f"of {_SAMPLE:,} sampled rows " if len(sample) == _SAMPLE else ""
-        raise InputError(f"{name} does not vary: all numbers {of}are equal, so their standard deviation is 0")
-    if not low <= sigma <= high:
-        size = "small" if sigma < low else "large"
-        raise InputError(
-            f"the numbers of {name} are too {size}: their standard deviation is {sigma:.3g}, and must be {low:.3g} to "
-            f"{high:.3g}; multiply all rows by a constant"
-        )
-    return sigma
-
-
 def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
     rows = sources.vectors.load(source)
     if rows.ndim == 1 or len(rows) == 0:
@@ -339,8 +260,8 @@ def _vectors_of(source: str, keep: bool) -> npt.NDArray[Any]:
 
 
 def _blocks(total: int) -> Iterator[slice]:
-    for first in range(0, total, _BLOCK):
-        yield slice(first, min(first + _BLOCK, total))
+    for first in range(0, total, BLOCK_ROWS):
+        yield slice(first, min(first + BLOCK_ROWS, total))
 
 
 class _Clock:

@@ -21,6 +21,7 @@ from ninefold.host.sources import Entry
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, NinefoldError
 
+from .generations import Content
 from .locks import WriterLock
 from .merging import Centroids, due, listed_columns, live_columns, nearest_lists
 from .segments import PARTIAL, SUFFIX, Stream, write
@@ -328,6 +329,51 @@ class Writer:
 
             self._change(change)
             self.sweep()
+
+    def recalibrate(
+        self,
+        make: Callable[[npt.NDArray[np.float16], Generation], Content],
+        measure: Callable[[Generation, Database], Generation],
+    ) -> tuple[Generation, Generation]:
+        """Replace all segments by one of a new generation, made from the vectors of all rows; entries stay.
+
+        What is written meanwhile is in the tail, whose nits are made anew by the next reader. Until the one commit at
+        the end the old generation is in place.
+
+        Parameters
+        ----------
+        make : callable
+            ``make(vectors, generation)`` gives the content of the new generation, from float16 vectors (rows, D).
+        measure : callable
+            ``measure(generation, database)`` gives the generation with its measured settings.
+
+        Returns
+        -------
+        tuple of Generation
+            Before and after.
+        """
+        with self._upkeep, self._holding():
+            self.compact()
+            with self.store.reading() as (_, version):
+                before, chosen = version.catalogue.generation, version.catalogue.segments
+                part = version.parts.parts[0]
+            if not chosen:
+                raise InputError("it holds no entries")
+            content = make(part.database.arrays["vectors"], before)
+            listed = self._written(content.columns, part.sequence, content.generation)
+            database = self.store.segment(listed.digest).database
+            after = replace(measure(content.generation, database), number=before.number + 1)
+
+            def change(tables: Tables) -> None:
+                dead = tables.dead(chosen[0]).copy()  # rows that died meanwhile
+                if content.centroids is not None:
+                    tables.set_centroids(*content.centroids)
+                tables.switch(after, [listed])
+                tables.dead(listed)[:] = dead
+
+            self._change(change)
+            self.sweep()
+        return before, after
 
     def sweep(self) -> None:
         """Remove the files of segments that no list names, unless a reader may still open them by an older list."""

@@ -110,10 +110,18 @@ def test_what_an_index_is_made_of(ninefold: Run, indexed: Path) -> None:
     assert (report["rows"], report["tail"], segment["rows"], segment["dead"]) == (198, 0, 200, 2)
     assert (report["generation"], report["dead_share"], report["best_recall"]) == (1, 0.01, pytest.approx(1, abs=0.02))
     assert report["bytes"] == sum(path.stat().st_size for path in indexed.rglob("*") if path.is_file())
-    shown = said(ninefold, "index", "info", "v")
-    assert "dead_share: 0.01\n" in shown
-    assert f"segment {segment['digest'][:12]}: 200 rows, 2 dead\n" in shown
+    assert set(report["fit"]) == {"recall", "best_recall", "drifted", "lacks_clusters"}
+    lines = said(ninefold, "index", "info", "v").splitlines()
+    assert lines[0] == f"v: 198 entries of 16 dimensions, {report['bytes'] / 1e6:.1f} MB in {indexed}"
+    assert lines[2].endswith("nits and float vectors, without clusters")
+    assert lines[4] == "1 segment, 1.0% of their rows dead; 0 entries in the tail"
+    assert lines[5].startswith(f"segment {segment['digest'][:12]}: 200 rows, 2 dead, ")
+    assert lines[6].startswith("the scale fits: recall ")
+    assert len(lines) == 7
     assert said(ninefold, "index", "verify", "v") == f"{indexed}: 198 entries, no damage\n"
+    shown = said(ninefold, "index", "recalibrate", "v", "--mode", "tanh")
+    assert shown.startswith(f"{indexed}: generation 2 of 198 entries without clusters after ")
+    assert "mode tanh, scale " in shown
     assert said(ninefold, "index", "compact", "v").startswith(f"{indexed}: 198 entries in one segment after ")
     assert json.loads(said(ninefold, "index", "info", "v", "--json"))["segments"][0]["rows"] == 198
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ninefold.host import Index, build
-from ninefold.host.index import locate, write
+from ninefold.host.index import generations, locate, write
 from ninefold.host.index.atomic import new_folder
 from ninefold.host.index.environment import DATA, LOCK
 from ninefold.host.index.manifest import MANIFEST, Manifest, read_manifest
@@ -60,8 +60,9 @@ def test_it_holds_what_the_golden_models_say(source: str, rows: np.ndarray, mode
 
 def test_rows_beyond_one_block(source: str, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     build(source, "whole")
-    monkeypatch.setattr(write, "_BLOCK", 7)
-    monkeypatch.setattr(write, "_SAMPLE", 1000)
+    monkeypatch.setattr(write, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(generations, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(generations, "SAMPLE_ROWS", 1000)
     build(source, "blocks")
     assert Index.open("blocks").database.digest == Index.open("whole").database.digest
 
@@ -69,7 +70,7 @@ def test_rows_beyond_one_block(source: str, rows: np.ndarray, monkeypatch: pytes
 def test_the_scale_of_many_rows_comes_from_a_sample(
     source: str, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "_SAMPLE", 50)
+    monkeypatch.setattr(generations, "SAMPLE_ROWS", 50)
     chosen = np.sort(np.random.default_rng(9).choice(120, 50, replace=False))
     build(source, "a", mode="tanh")
     assert Index.open("a").generation.scale == calibrate(rows[chosen], "tanh")

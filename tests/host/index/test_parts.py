@@ -216,7 +216,7 @@ def test_the_cpu_is_chosen_unless_other_hardware_is_known() -> None:
 def test_a_cpu_that_fails_is_replaced_visibly() -> None:
     parts, q = two_parts(), np.ones((1, DIMENSIONS), np.float32)
     with Scheduler(backends={"cpu": BrokenCpu("numpy"), "elsewhere": Elsewhere()}, costs=None, retries=0) as scheduler:
-        result = parts.mine(scheduler, q, {"k": 3}, device="cpu")
+        result = parts.mine(scheduler, q, {"k": 3})
         assert result.answered_by == "elsewhere"
         assert result.fallbacks[0].startswith("cpu: ")
         assert "no mine today" in result.fallbacks[0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ninefold.host.cluster import cluster
-from ninefold.host.index import Index, build, write
+from ninefold.host.index import Index, build, generations
 from ninefold.host.index.settings import Setting, bytes_read, chosen
 from ninefold.spec.errors import InputError
 
@@ -72,7 +72,7 @@ def test_an_index_keeps_what_was_measured_and_searches_by_it(tmp_path: Path) -> 
 
 
 def test_an_index_of_many_rows_has_clusters_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "_CLUSTERED", 900)
+    monkeypatch.setattr(generations, "CLUSTERED_ROWS", 900)
     random = np.random.default_rng(4)
     rows = random.normal(0, 1, (900, 64))
     index = index_of(tmp_path, rows.astype(np.float32))
