@@ -53,9 +53,7 @@ def index() -> None:
 
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-_COLUMN = click.option(
-    "--column", "--field", "column", help="Index the text of this CSV column or JSON field [default: text]."
-)
+_COLUMN = click.option("--column", help="Index the text of this CSV column or JSON field [default: text].")
 _STRICT = click.option("--strict", is_flag=True, help="Fail on the first entry that would be skipped, with its reason.")
 
 
@@ -65,6 +63,13 @@ _STRICT = click.option("--strict", is_flag=True, help="Fail on the first entry t
     "-o", "--output", "name", required=True, help="Name of the index in the data folder, or a path that contains a /."
 )
 @_COLUMN
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME:TYPE",
+    help="Keep this field (or CSV column) of entries as int, float, str or bool, for fast filters; may be repeated.",
+)
 @click.option("--mode", type=click.Choice(MODES), help="Quantise with these thresholds [default: linear].")
 @click.option(
     "--no-vectors", is_flag=True, help="Do not keep float16 vectors; this saves space but disables reranking and eval."
@@ -77,6 +82,7 @@ def build(
     source: str,
     name: str,
     column: str | None,
+    fields: tuple[str, ...],
     mode: Mode | None,
     no_vectors: bool,
     strict: bool,
@@ -97,7 +103,8 @@ def build(
     only new and changed entries are embedded and written, in one commit.
     """
     if updating:
-        for option, given in (("--mode", mode), ("--no-vectors", no_vectors), ("--force", force)):
+        kept = ("--mode", mode), ("--no-vectors", no_vectors), ("--force", force), ("--field", fields)
+        for option, given in kept:
             if given:
                 raise click.UsageError(f"--update keeps what the index was built with; leave out {option}")
     elif delete:
@@ -106,6 +113,7 @@ def build(
         from ninefold.host.index.update import update
         from ninefold.host.index.write import DEFAULT_MODE
         from ninefold.host.index.write import build as build_index
+        from ninefold.host.sources import DeclaredField
 
         if updating:
             updated = update(source, name, column=column, delete=delete, strict=strict)
@@ -116,6 +124,7 @@ def build(
             source,
             name,
             column=column,
+            fields=[DeclaredField.parse(field) for field in fields],
             mode=mode or DEFAULT_MODE,
             vectors=not no_vectors,
             force=force,

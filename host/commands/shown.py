@@ -53,8 +53,9 @@ def answered(hits: Hits) -> str:
     parts.append(f"score: {score_of(hits)}")
     if hits.setting is not None:
         parts.append(str(hits.setting))
-    if hits.scanned:
-        parts.append(f"the filter read the fields of {counted(hits.scanned, 'entry', 'entries')}")
+    if hits.scanned is not None:
+        fields = f"the fields of {counted(hits.scanned, 'entry', 'entries')}" if hits.scanned else "columns only"
+        parts.append(f"the filter read {fields}")
     return printable("; ".join(parts))
 
 

@@ -92,10 +92,27 @@ class FieldColumn:
             distinct = sorted({value for value in values if isinstance(value, str)})
             position = {word: at for at, word in enumerate(distinct)}
             numbers = [0 if value is None else position[str(value)] for value in values]
-        encoded = [word.encode() for word in distinct]
-        starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        words = np.frombuffer(b"".join(encoded), np.uint8)
-        return cls(field, present, np.array(numbers, _DTYPES[field.type]), words, starts)
+        words = _joined_words([word.encode() for word in distinct])
+        return cls(field, present, np.array(numbers, _DTYPES[field.type]), *words)
+
+    @classmethod
+    def joined(cls, columns: Sequence[FieldColumn], rows: Sequence[npt.NDArray[np.int64]]) -> Self:
+        """Return the column of some rows of each of several columns of one field, one after another."""
+        there = [column.exists()[some] for column, some in zip(columns, rows, strict=True)]
+        values = [np.asarray(column.values[some]) for column, some in zip(columns, rows, strict=True)]
+        present, field = np.packbits(np.concatenate(there), bitorder="little"), columns[0].field
+        if field.type != "str":
+            return cls(field, present, np.concatenate(values), *_joined_words([]))
+        used = [np.unique(numbers[has]) for numbers, has in zip(values, there, strict=True)]
+        words = [[column._word(at) for at in some.tolist()] for column, some in zip(columns, used, strict=True)]
+        distinct = sorted({word for some in words for word in some})
+        position = {word: at for at, word in enumerate(distinct)}
+        renumbered = []
+        for column, numbers, has, some, own in zip(columns, values, there, used, words, strict=True):
+            moved = np.zeros(max(1, len(column.starts) - 1), np.int32)
+            moved[some] = [position[word] for word in own]
+            renumbered.append(np.where(has, moved[numbers], np.int32(0)))
+        return cls(field, present, np.concatenate(renumbered), *_joined_words(distinct))
 
     @classmethod
     def of_arrays(cls, field: DeclaredField, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
@@ -191,6 +208,11 @@ class FieldColumn:
 
     def _word(self, at: int) -> bytes:
         return self.words[self.starts[at] : self.starts[at + 1]].tobytes()
+
+
+def _joined_words(words: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return words in ascending order as one array, and their starts."""
+    return np.frombuffer(b"".join(words), np.uint8), np.cumsum([0, *map(len, words)], dtype=np.int64)
 
 
 def _among_integers(value: float) -> _Place:

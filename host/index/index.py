@@ -11,11 +11,11 @@ from typing import Any, Literal, Self, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.scheduler import Scheduler
-from ninefold.host.sources import Entry
+from ninefold.host.sources import Entry, checked
 from ninefold.host.sources.vectors import check_kept, check_rows
 from ninefold.spec.data import Database, Result
 from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.terminal import printable
 
 from .atomic import held, recover
 from .embedding import embed_entries
@@ -213,19 +213,10 @@ class Index:
             found: Hits | list[Hits] = snapshot.search(query, k, **options)
             return found
 
-    def mine(
-        self,
-        q: npt.NDArray[np.float32],
-        *,
-        device: str = "auto",
-        strict: bool = False,
-        scheduler: Scheduler | None = None,
-        allowed: npt.NDArray[np.uint8] | None = None,
-        **options: Any,
-    ) -> Result:
-        """Run the operator ``mine`` on this index for queries of shape (Q, D); see `ninefold.spec.operators.mine`."""
+    def mine(self, q: npt.NDArray[np.float32], **options: Any) -> Result:
+        """Run the operator ``mine`` on the last commit; see `Snapshot.mine`."""
         with self.snapshot() as snapshot:
-            return snapshot.mine(q, device=device, strict=strict, scheduler=scheduler, allowed=allowed, **options)
+            return snapshot.mine(q, **options)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the fields of a report: folder, source, rows, dimensions, mode and scale."""
@@ -294,6 +285,7 @@ class Index:
         values: npt.NDArray[Any] = check_rows(rows, "the vectors")
         if self.manifest.vectors:
             values = check_kept(values, "the vectors")
+        given = [self._checked(entry) for entry in given]
         last = {entry.id: at for at, entry in enumerate(given)}
         kept = sorted(last.values())
         chosen, values = [given[at] for at in kept], values[kept]
@@ -304,6 +296,13 @@ class Index:
             tables.add(chosen, values, written)
 
         return writer.apply(add)
+
+    def _checked(self, entry: Entry) -> Entry:
+        """Return an entry as sources give it: without surrounding blanks, and with declared fields in their types."""
+        try:
+            return checked(entry, self.manifest.declared, texts=bool(self.manifest.model))
+        except InputError as error:
+            raise InputError(f"entry {printable(str(entry.id))} cannot be indexed: {error}") from error
 
     def delete(self, names: Iterable[str]) -> Written:
         """Remove the entries with these ids; ids without an entry are ignored.

@@ -7,8 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from ninefold.host.sources import DeclaredField
+from ninefold.host.sources.declared import FieldType
 from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
 
@@ -62,6 +64,11 @@ class Manifest:
     model: str
     vectors: bool = True
     fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> tuple[DeclaredField, ...]:
+        """Declared fields, of which segments have columns."""
+        return tuple(DeclaredField(name, cast(FieldType, kind)) for name, kind in self.fields.items())
 
     @property
     def tail_dtype(self) -> str:

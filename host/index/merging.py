@@ -12,8 +12,9 @@ from ninefold.numerics.nits import unpack
 from ninefold.spec.data import Database
 from ninefold.spec.formats import MICRO_CLUSTERS
 
+from .columns import FieldColumn
 from .parts import Part
-from .segments import Stream
+from .segments import Stream, field_streams
 from .tables import Listed, Tables
 
 __all__ = ["MOST_SEGMENTS", "Centroids", "due", "listed_columns", "lists_of", "live_columns", "nearest_lists"]
@@ -65,7 +66,8 @@ def live_columns(parts: Sequence[Part], live: Sequence[npt.NDArray[np.int64]]) -
     if "order" in first:
         lists = np.concatenate([lists_of(p.database)[some] for p, some in zip(parts, live, strict=True)])
         columns |= listed_columns(lists, (first["macro"], first["micro"]))
-    return columns
+    fields = {name: [part.columns()[name] for part in parts] for name in parts[0].columns()}
+    return columns | field_streams({name: FieldColumn.joined(some, live) for name, some in fields.items()})
 
 
 def _blocks(name: str, parts: Sequence[Part], live: Sequence[npt.NDArray[np.int64]]) -> Iterator[npt.NDArray[Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -26,6 +26,9 @@ from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
 from ninefold.spec.formats import INT32_MIN, K_MAX, NO_ID
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.operators.mine import check_mask
+
+from .columns import FieldColumn
+from .filters import Filter
 
 __all__ = ["Part", "Parts"]
 
@@ -50,12 +53,15 @@ class Part:
         False for dead rows; None if all are live.
     on_host : bool
         Search on the CPU, whichever device is asked for: the part changes too often to load it anywhere.
+    columns : callable
+        ``columns()`` gives the columns of declared fields by name, with a value for each row.
     """
 
     database: Database
     sequence: npt.NDArray[np.int64]
     alive: npt.NDArray[np.bool_] | None = None
     on_host: bool = False
+    columns: Callable[[], Mapping[str, FieldColumn]] = dict
 
     @cached_property
     def live(self) -> npt.NDArray[np.int64] | None:
@@ -124,6 +130,14 @@ class Parts:
     def rows(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Return some rows of the array `name` of all parts."""
         return joined_rows(self.joined, name)[rows if self._live is None else self._live[rows]]
+
+    def meeting(self, condition: Filter) -> npt.NDArray[np.uint8]:
+        """Return the rows that meet a condition on declared fields, as a mask of bits that ``mine`` takes."""
+        found = []
+        for part in self.parts:
+            meets = condition.mask(part.columns())
+            found.append(meets if part.alive is None else meets[part.alive])
+        return np.packbits(np.concatenate(found), bitorder="little")
 
     @cached_property
     def joined(self) -> Database:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.scheduler import Scheduler
+from ninefold.host.scheduler import AUTO, Scheduler
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
 from ninefold.numerics.quantise import quantise
@@ -88,8 +88,8 @@ class Hits:
         Result of the task that embedded the query; None for a query that is a vector.
     setting : Setting or None
         Setting that was chosen for a recall.
-    scanned : int
-        Number of entries whose fields were read for a filter.
+    scanned : int or None
+        Number of entries whose fields were read for a filter, 0 if columns decided it; None without a filter.
     """
 
     hits: tuple[Hit, ...]
@@ -97,7 +97,7 @@ class Hits:
     embed_seconds: float
     embedded: Result | None = None
     setting: Setting | None = None
-    scanned: int = 0
+    scanned: int | None = None
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -230,21 +230,7 @@ class Snapshot:
     @overload
     def search(self, query: list[_Query], k: int = 10, **options: Unpack[SearchOptions]) -> list[Hits]: ...
 
-    def search(
-        self,
-        query: Query | list[_Query],
-        k: int = 10,
-        *,
-        rerank: int | None = None,
-        threshold: str | None = None,
-        recall: float | None = None,
-        scan: str | None = None,
-        oversample: int | None = None,
-        where: str | None = None,
-        device: str = "auto",
-        strict: bool = False,
-        scheduler: Scheduler | None = None,
-    ) -> Hits | list[Hits]:
+    def search(self, query: Query | list[_Query], k: int = 10, **options: Unpack[SearchOptions]) -> Hits | list[Hits]:
         """Find the entries nearest to a query, or to each query of a list.
 
         Parameters
@@ -284,48 +270,68 @@ class Snapshot:
         InputError
             For an invalid query or option.
         """
-        if scheduler is None:
+        if unknown := next((name for name in options if name not in SearchOptions.__annotations__), None):
+            raise TypeError(f"search() got an unexpected keyword argument {unknown!r}")
+        many = query if isinstance(query, list) else [query]
+        if (scheduler := options.get("scheduler")) is not None:
+            found = self._found(many, k, scheduler, options)
+        else:
             with Scheduler() as own:
-                wanted = {"rerank": rerank, "threshold": threshold, "recall": recall}
-                wanted |= {"scan": scan, "oversample": oversample, "where": where}
-                return self.search(query, k, **wanted, device=device, strict=strict, scheduler=own)  # type: ignore[arg-type]
-        options: dict[str, Any] = {"k": k, "threshold": threshold}
-        given = {"rerank": rerank, "scan": scan, "oversample": oversample}
-        options |= {name: value for name, value in given.items() if value is not None}
-        setting = None
-        if oversample is not None and scan != "signs" and recall is None:
-            raise InputError(
-                f'oversample is of the scan of signs: give scan "signs", or leave out oversample {oversample}'
-            )
-        if recall is not None:
-            if name := next((name for name, value in given.items() if value is not None), None):
-                raise InputError(f"recall chooses {name} itself: leave out {name} {given[name]}")
-            setting = chosen(self.generation.settings, recall)
-            options |= setting.options
-            rerank = setting.rerank
+                found = self._found(many, k, own, options)
+        return found if isinstance(query, list) else found[0]
+
+    def _found(self, queries: Sequence[Query], k: int, scheduler: Scheduler, options: SearchOptions) -> list[Hits]:
+        """Search for queries by one task."""
+        stages, setting = self._stages(k, options)
+        device, strict = options.get("device", AUTO), options.get("strict", False)
         # Refuse invalid options, devices and filters before the model starts.
-        condition = None if where is None else parse(where)
+        condition = None if (where := options.get("where")) is None else parse(where)
         nothing = np.zeros((0, self.manifest.dimensions), np.float32)
-        scheduler.check_task(self.parts.task(nothing, options, device=device, strict=strict))
-        if rerank and not self.manifest.vectors:
+        scheduler.check_task(self.parts.task(nothing, stages, device=device, strict=strict))
+        if stages.get("rerank") and not self.manifest.vectors:
             self.vectors  # noqa: B018 - raises
-        asked = [self._asked(one, scheduler) for one in (query if isinstance(query, list) else [query])]
+        asked = [self._asked(one, scheduler) for one in queries]
         if not asked:
             return []
+        allowed = scanned = None
+        if condition is not None:
+            allowed, scanned = self.allowed(condition), 0 if self._has_columns(condition) else len(self)
         vectors = np.stack([one.vector for one in asked])
-        allowed = None if condition is None else self.allowed(condition)
-        result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, allowed=allowed, **options)
-        scanned = 0 if condition is None else len(self)
-        found = [
+        result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, allowed=allowed, **stages)
+        return [
             Hits(self.hits(result, number), result, one.seconds, one.embedded, setting, scanned)
             for number, one in enumerate(asked)
         ]
-        return found if isinstance(query, list) else found[0]
+
+    def _stages(self, k: int, options: SearchOptions) -> tuple[dict[str, Any], Setting | None]:
+        """Return the options of ``mine`` that a search asks for, and the setting that was chosen for a recall."""
+        given = {name: options.get(name) for name in ("rerank", "scan", "oversample")}
+        stages: dict[str, Any] = {"k": k, "threshold": options.get("threshold")}
+        stages |= {name: value for name, value in given.items() if value is not None}
+        if (recall := options.get("recall")) is not None:
+            if name := next((name for name, value in given.items() if value is not None), None):
+                raise InputError(f"recall chooses {name} itself: leave out {name} {given[name]}")
+            setting = chosen(self.generation.settings, recall)
+            return stages | setting.options, setting
+        if given["oversample"] is not None and given["scan"] != "signs":
+            oversample = given["oversample"]
+            raise InputError(
+                f'oversample is of the scan of signs: give scan "signs", or leave out oversample {oversample}'
+            )
+        return stages, None
 
     def allowed(self, condition: Filter) -> npt.NDArray[np.uint8]:
-        """Return the rows whose entries meet a condition, as a mask of bits that ``mine`` takes."""
+        """Return the rows whose entries meet a condition, as a mask of bits that ``mine`` takes.
+
+        A condition on declared fields only is decided by their columns, any other by the fields of all entries.
+        """
+        if self._has_columns(condition):
+            return self.parts.meeting(condition)
         meets = np.fromiter((condition.matches(entry.fields) for entry in self), np.bool_, len(self))
         return np.packbits(meets, bitorder="little")
+
+    def _has_columns(self, condition: Filter) -> bool:
+        return condition.names <= self.manifest.fields.keys()
 
     def hits(self, result: Result, query: int) -> tuple[Hit, ...]:
         """Return the hits of one query of a result of `mine`, best first."""

@@ -8,6 +8,8 @@ content: it is the digest of the `Database` and the name of the file. Arrays are
 ``sequence``
     int64 (rows,), ascending: sequence number of each row. Numbers are never used again, so a row is found by its number
     whichever segment it has moved to.
+``field/NAME/present``, ``.../values``, ``.../words``, ``.../starts``
+    Column of each declared field, as `ninefold.host.index.columns.FieldColumn` describes it.
 """
 
 from __future__ import annotations
@@ -26,16 +28,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.sources import DeclaredField
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError
 from ninefold.spec.files import sync
 
-__all__ = ["FOLDER", "SUFFIX", "Segment", "Stream", "write"]
+from .columns import FieldColumn
+
+__all__ = ["FOLDER", "SUFFIX", "Segment", "Stream", "field_streams", "write"]
 
 #: Folder of an index's segments.
 FOLDER: Final = "segments"
 SUFFIX: Final = ".segment"
 PARTIAL: Final = ".partial"
+_FIELD: Final = "field/"
 
 _MARK: Final = b"ninefold segment 1\n"
 _ALIGNED: Final = 64
@@ -80,19 +86,30 @@ class Segment:
     database : Database
     sequence : int64 array of shape (rows,)
         Sequence numbers, ascending.
+    columns : mapping of str to FieldColumn
+        Columns of the declared fields.
     """
 
     digest: str
     bytes: int
     database: Database
     sequence: npt.NDArray[np.int64]
+    columns: Mapping[str, FieldColumn]
 
     def __len__(self) -> int:
         return len(self.sequence)
 
     @classmethod
-    def open(cls, folder: Path, digest: str) -> Segment:
+    def open(cls, folder: Path, digest: str, declared: Iterable[DeclaredField] = ()) -> Segment:
         """Map a segment after checking its header and size.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder of the segments.
+        digest : str
+        declared : iterable of DeclaredField
+            Fields of which it has columns.
 
         Raises
         ------
@@ -106,7 +123,12 @@ class Segment:
             header, size = _header(path, file.fileno(), digest)
         content = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
         arrays = {name: _array(content, *described[:3]) for name, described in header["arrays"].items()}
-        return cls(digest, size, Database(arrays, header["attributes"], digest), arrays.pop("sequence"))
+        try:
+            columns = {field.name: FieldColumn.of_arrays(field, _taken(arrays, field)) for field in declared}
+        except DamagedDataError as error:
+            raise DamagedDataError(f"{path}: {error}") from error
+        sequence = arrays.pop("sequence")
+        return cls(digest, size, Database(arrays, header["attributes"], digest), sequence, columns)
 
     @staticmethod
     def verify(folder: Path, digest: str) -> None:
@@ -128,6 +150,22 @@ class Segment:
                         raise DamagedDataError(f"{path} is damaged: the SHA-256 of its {name} is not the recorded one")
         except FileNotFoundError:
             raise DamagedDataError(f"{path} is missing") from None
+
+
+def field_streams(columns: Mapping[str, FieldColumn]) -> dict[str, Stream]:
+    """Return the arrays by which a segment keeps the columns of declared fields."""
+    return {
+        f"{_FIELD}{name}/{part}": Stream.of(array)
+        for name, column in columns.items()
+        for part, array in column.arrays.items()
+    }
+
+
+def _taken(arrays: dict[str, npt.NDArray[Any]], field: DeclaredField) -> dict[str, npt.NDArray[Any]]:
+    """Remove the arrays of a field's column, and return them."""
+    first = f"{_FIELD}{field.name}/"
+    named = [name for name in arrays if name.startswith(first) and "/" not in name[len(first) :]]
+    return {name[len(first) :]: arrays.pop(name) for name in named}
 
 
 def write(folder: Path, columns: Mapping[str, Stream], attributes: Mapping[str, int | float | str]) -> str:

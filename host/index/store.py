@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,7 @@ from ninefold.numerics.quantise import quantise
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError
 
+from .columns import FieldColumn, Scalar
 from .environment import Environment, Transaction
 from .manifest import Manifest
 from .parts import Part, Parts
@@ -44,12 +47,15 @@ class Tail:
         Vectors, of `Manifest.tail_dtype`.
     nits : uint8 array of shape (n, ceil(D / 2))
         Packed nits.
+    values : mapping of str to list
+        Values of the declared fields, None for each row that lacks the field.
     """
 
     generation: int
     sequence: npt.NDArray[np.int64]
     vectors: npt.NDArray[Any]
     nits: npt.NDArray[np.uint8]
+    values: Mapping[str, Sequence[Scalar | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,7 @@ class Store:
         """Return an open segment; raise `FileNotFoundError` if its file has been removed."""
         found = self._segments.get(digest)
         if found is None:
-            found = self._segments[digest] = Segment.open(self.segment_folder, digest)
+            found = self._segments[digest] = Segment.open(self.segment_folder, digest, self.manifest.declared)
         return found
 
     @contextlib.contextmanager
@@ -154,7 +160,7 @@ class Store:
     def _part(self, tables: Tables, listed: Listed) -> Part:
         segment, bitmap = self.segment(listed.digest), tables.dead(listed)
         dead = np.unpackbits(bitmap, count=listed.rows, bitorder="little").view(np.bool_)
-        return Part(segment.database, segment.sequence, ~dead if dead.any() else None)
+        return Part(segment.database, segment.sequence, ~dead if dead.any() else None, columns=lambda: segment.columns)
 
     def _tail_part(self, tail: Tail, generation: Generation, number: int) -> Part:
         arrays = {"nits": tail.nits} | ({"vectors": tail.vectors} if self.manifest.vectors else {})
@@ -162,7 +168,12 @@ class Store:
         attributes.pop("centroid_scale", None)
         # Named after its version, as hashing 16,384 vectors at every commit would take longer than a search.
         name = hashlib.sha256(f"{self.environment.token} {number} {generation.number}".encode()).hexdigest()
-        return Part(Database(arrays, attributes, name), tail.sequence, on_host=True)
+
+        @functools.cache
+        def columns() -> Mapping[str, FieldColumn]:
+            return {field.name: FieldColumn.of(field, tail.values[field.name]) for field in self.manifest.declared}
+
+        return Part(Database(arrays, attributes, name), tail.sequence, on_host=True, columns=columns)
 
     def _tail(self, tables: Tables, generation: Generation, before: Tail | None) -> Tail:
         """Return the tail, with the nits of rows that `before` holds already."""
@@ -170,7 +181,8 @@ class Store:
         dimensions, dtype = self.manifest.dimensions, self.manifest.tail_dtype
         if before is None or before.generation != generation.number:
             nothing = np.zeros((0, (dimensions + 1) // 2), np.uint8)
-            before = Tail(generation.number, np.zeros(0, np.int64), np.zeros((0, dimensions), dtype), nothing)
+            none: dict[str, list[Scalar | None]] = {name: [] for name in self.manifest.fields}
+            before = Tail(generation.number, np.zeros(0, np.int64), np.zeros((0, dimensions), dtype), nothing, none)
         if np.array_equal(sequence, before.sequence):
             return before
         last = int(before.sequence[-1]) if len(before.sequence) else 0
@@ -178,4 +190,9 @@ class Store:
         nits = pack(quantise(fresh.astype(np.float32), generation.scale, generation.mode))
         kept = np.isin(before.sequence, sequence, assume_unique=True)
         vectors = np.concatenate([before.vectors[kept], fresh])
-        return Tail(generation.number, sequence, vectors, np.concatenate([before.nits[kept], nits]))
+        values: dict[str, list[Scalar | None]] = {}
+        if self.manifest.fields:
+            new = [tables.entry(number).fields for number in sequence[len(sequence) - len(fresh) :].tolist()]
+            for name, old in before.values.items():
+                values[name] = [*itertools.compress(old, kept.tolist()), *(fields.get(name) for fields in new)]
+        return Tail(generation.number, sequence, vectors, np.concatenate([before.nits[kept], nits]), values)

@@ -69,6 +69,7 @@ def update(source: str, name: str, *, column: str | None = None, delete: bool = 
             entries, changed, vectors = _changed_vectors(source, index, before)
         else:
             check_model(index.manifest.model, index.called) if index.manifest.model else _refuse(index, source)
+            skipped.declared = index.manifest.declared
             with step(f"reading {source}"):
                 entries = sources.read(source, column, skipped)
                 if not entries:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ninefold.host import sources
 from ninefold.host.scheduler import Scheduler
-from ninefold.host.sources import Entry, Skipped
+from ninefold.host.sources import DeclaredField, Entry, Skipped
 from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.formats import MODES, Mode
@@ -72,6 +72,7 @@ def build(
     name: str,
     *,
     column: str | None = None,
+    fields: Sequence[DeclaredField] = (),
     mode: Mode = DEFAULT_MODE,
     vectors: bool = True,
     force: bool = False,
@@ -90,6 +91,8 @@ def build(
         Path if it contains a ``/``, otherwise a name in the data folder.
     column : str, optional
         Field or column that holds the text, for JSON lines and CSV.
+    fields : sequence of DeclaredField
+        Fields of JSON lines and CSV that get a column of their own, for filters. Entries with other types are skipped.
     mode : {'tanh', 'linear'}
         Thresholds of the quantiser.
     vectors : bool
@@ -114,38 +117,74 @@ def build(
     recover(target)
     check_target(target, force)
     _check_writable(target)
-    skipped, clock = Skipped(strict), _Clock()
-    entries: list[Entry] | None = None
-    model = ""
-    if sources.vectors.claims(source):
-        if column is not None:
-            raise InputError(f"{printable(source)} holds vectors and has no columns; leave out --column {column!r}")
-        rows = _vectors_of(source, vectors)
-        clock.lap("read")
-    else:
-        with step(f"reading {source}"):
-            entries = sources.read(source, column, skipped)
-        if not entries:
-            raise InputError(f"nothing to index in {printable(source)}: {skipped.account()}")
-        clock.lap("read")
-        sentences = [entry.sentence for entry in entries]
-        with step(f"embedding {source}", len(sentences)) as embedding:
-            rows = embed_source(sentences, embedding.at)
-            model = embedder().model.digest
-        clock.lap("embed")
-    given = entries if entries is not None else [Entry(str(row), f"row {row}", "") for row in range(len(rows))]
+    skipped, clock = Skipped(strict, _once(fields)), _Clock()
+    given = _vectors(source, column, fields, vectors) if sources.vectors.claims(source) else None
+    clock.lap("read")
+    if given is None:
+        given = _texts(source, column, skipped, clock)
     with Scheduler() as scheduler:
         with step("choosing the scale"):
-            scale = calibrated_scale(scheduler, rows, mode, source)
+            scale = calibrated_scale(scheduler, given.rows, mode, source)
         clock.lap("calibrate")
-        manifest = Manifest(rows.shape[1], model, vectors)
+        declared = {field.name: field.type for field in fields}
+        manifest = Manifest(given.rows.shape[1], given.model, vectors, declared)
         generation = Generation(1, mode, scale, source, skipped.count, version("ninefold"))
-        content = _New(scheduler, given, rows, generation)
+        content = _New(scheduler, given.entries, given.rows, generation)
         # Checked again at the end, since another process may take the name meanwhile.
         generation = _publish(target, manifest, content, lambda: check_target(target, force))
     clock.lap("write")
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return Built(target, manifest, generation, len(rows), size, skipped, clock.laps)
+    return Built(target, manifest, generation, len(given.rows), size, skipped, clock.laps)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Entries of a source, their vectors, and the model that made them; empty for given vectors."""
+
+    entries: Sequence[Entry]
+    rows: npt.NDArray[Any]
+    model: str = ""
+
+
+def _once(fields: Sequence[DeclaredField]) -> tuple[DeclaredField, ...]:
+    """Return declared fields; raise `InputError` for one that is declared twice."""
+    names = [field.name for field in fields]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"the field {twice!r} is declared twice")
+    return tuple(fields)
+
+
+def _vectors(source: str, column: str | None, fields: Sequence[DeclaredField], keep: bool) -> _Given:
+    """Read a source of vectors."""
+    if column is not None:
+        raise InputError(f"{printable(source)} holds vectors and has no columns; leave out --column {column!r}")
+    if fields:
+        raise InputError(f"{printable(source)} holds vectors and has no fields; leave out --field {fields[0].name!r}")
+    rows = _vectors_of(source, keep)
+    return _Given([Entry(str(row), f"row {row}", "") for row in range(len(rows))], rows)
+
+
+def _texts(source: str, column: str | None, skipped: Skipped, clock: _Clock) -> _Given:
+    """Read a source of texts, and embed them."""
+    kind = sources.kind_of(source)
+    if skipped.declared and not kind.columns:
+        name = skipped.declared[0].name
+        raise InputError(
+            f"only JSON lines and CSV have fields; {printable(source)} is {kind.name}; leave out --field {name!r}"
+        )
+    with step(f"reading {source}"):
+        entries = sources.read(source, column, skipped)
+    if not entries:
+        raise InputError(f"nothing to index in {printable(source)}: {skipped.account()}")
+    for field in skipped.declared:
+        if not any(field.name in entry.fields for entry in entries):
+            skipped.notes.append(f"no entry has the field {printable(field.name)}, which is declared")
+    clock.lap("read")
+    sentences = [entry.sentence for entry in entries]
+    with step(f"embedding {source}", len(sentences)) as embedding:
+        rows = embed_source(sentences, embedding.at)
+    clock.lap("embed")
+    return _Given(entries, rows, embedder().model.digest)
 
 
 @dataclass(frozen=True)

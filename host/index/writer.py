@@ -21,10 +21,11 @@ from ninefold.host.sources import Entry
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, NinefoldError
 
+from .columns import FieldColumn
 from .generations import Content
 from .locks import WriterLock
 from .merging import Centroids, due, listed_columns, live_columns, nearest_lists
-from .segments import PARTIAL, SUFFIX, Stream, write
+from .segments import PARTIAL, SUFFIX, Stream, field_streams, write
 from .store import Store
 from .tables import Generation, Listed, Tables, Written
 
@@ -269,7 +270,7 @@ class Writer:
                 lambda tables: (tables.next, tables.catalogue().generation.number if tables.created else 0)
             )
             sequence = np.arange(first, first + len(entries), dtype=np.int64)
-            listed = self._written(columns, sequence, generation)
+            listed = self._written({**columns, **field_streams(self._fields(entries))}, sequence, generation)
             final = replace(measure(self.store.segment(listed.digest).database), number=number + 1)
 
             def change(tables: Tables) -> None:
@@ -283,11 +284,16 @@ class Writer:
             self.sweep()
         return final
 
+    def _fields(self, entries: Sequence[Entry]) -> dict[str, FieldColumn]:
+        """Return the columns of the declared fields."""
+        declared = self.store.manifest.declared
+        return {one.name: FieldColumn.of(one, [entry.fields.get(one.name) for entry in entries]) for one in declared}
+
     def seal(self) -> None:
         """Write the rows of the tail as a segment."""
         with self._upkeep, self._holding():
             with self.store.reading() as (tables, version):
-                tail, generation = version.tail, version.catalogue.generation
+                tail, generation, last = version.tail, version.catalogue.generation, version.parts.parts[-1]
                 centroids = tables.centroids(self.store.manifest.dimensions)
             if not len(tail.sequence):
                 return
@@ -296,6 +302,7 @@ class Writer:
                 columns["vectors"] = Stream.of(tail.vectors)
             if centroids is not None:
                 columns |= listed_columns(nearest_lists(tail.vectors, centroids), centroids)
+            columns |= field_streams(last.columns())
             listed = self._written(columns, tail.sequence, generation)
 
             def change(tables: Tables) -> None:
@@ -360,7 +367,8 @@ class Writer:
             if not chosen:
                 raise InputError("it holds no entries")
             content = make(part.database.arrays["vectors"], before)
-            listed = self._written(content.columns, part.sequence, content.generation)
+            columns = {**content.columns, **field_streams(part.columns())}
+            listed = self._written(columns, part.sequence, content.generation)
             database = self.store.segment(listed.digest).database
             after = replace(measure(content.generation, database), number=before.number + 1)
 

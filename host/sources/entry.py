@@ -149,8 +149,15 @@ class Skipped:
         return f"{all_of_them} skipped ({'; '.join([*self.named, *self.further])})"
 
 
-def checked(entry: Entry, declared: Iterable[DeclaredField] = ()) -> Entry:
+def checked(entry: Entry, declared: Iterable[DeclaredField] = (), *, texts: bool = True) -> Entry:
     """Return an entry without surrounding blanks, and with the declared fields in their types.
+
+    Parameters
+    ----------
+    entry : Entry
+    declared : iterable of DeclaredField
+    texts : bool
+        Refuse an empty text; entries of vectors need none.
 
     Raises
     ------
@@ -158,15 +165,13 @@ def checked(entry: Entry, declared: Iterable[DeclaredField] = ()) -> Entry:
         It cannot be indexed, or a declared field has another type; the message gives the reason.
     """
     entry = Entry(entry.id, entry.title.strip(), entry.text.strip(), entry.fields)
-    if why := _unusable(entry):
+    if why := ("empty" if texts and not entry.text else _unusable(entry)):
         raise InputError(why)
     return replace(entry, fields=_declared(entry.fields, declared))
 
 
 def _unusable(entry: Entry) -> str:
     """Return the reason for which an entry cannot be indexed, or an empty string."""
-    if not entry.text:
-        return "empty"
     for name, value in (("id", entry.id), ("title", entry.title), ("text", entry.text)):
         of = "" if name == "text" else f"its {name} "
         if len(value) > LONGEST:

@@ -58,6 +58,19 @@ def test_a_filter_finds_the_best_of_what_meets_it(ninefold: Run, folders: Path) 
     lines = [{"text": f"Tea number {n}.", "id": str(n), "year": 2000 + n, "tag": ["a", "b"][n % 2]} for n in range(8)]
     (folders / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     said(ninefold, "index", "t.jsonl", "-o", "t")
+    built = ninefold("index", "t.jsonl", "-o", "c", "--field", "year:int", "--field", "size:int")
+    assert "no entry has the field size, which is declared" in built.stderr
+    found = json.loads(said(ninefold, "search", "c", "tea", "--where", "year >= 2005", "--json"))
+    assert sorted(hit["id"] for hit in found["hits"]) == ["5", "6", "7"]
+    assert "the filter read columns only" in said(ninefold, "search", "c", "tea", "--where", "year >= 2005")
+    for words, message in (
+        (("--field", "year"), "a field must be declared as NAME:TYPE"),
+        (("--field", "year:int", "--field", "year:str"), "the field 'year' is declared twice"),
+        (("--field", "year:bool", "--strict"), "its field 'year' must be true or false, not 2000"),
+        (("--update", "--field", "year:int"), "leave out --field"),
+    ):
+        refused = ninefold("index", "t.jsonl", "-o", "d", *words)
+        assert (refused.exit_code, message in refused.stderr) == (2, True), refused.stderr
     (folders / "more.jsonl").write_text('{"text": "Tea number 9.", "id": "9", "year": 2009, "tag": "a"}\n')
     said(ninefold, "index", "add", "t", "more.jsonl")
     words = ["search", "t", "tea", "--where", 'year >= 2003 and tag == "a"', "--json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -31,10 +32,11 @@ def made(
     keep: bool = True,
     entries: list[Entry] | None = None,
     model: str = "",
+    fields: Mapping[str, str] | None = None,
 ) -> Index:
     """Write an index of one segment with these vectors, and open it for reading."""
     folder.mkdir(parents=True)
-    manifest = Manifest(vectors.shape[1], model, keep)
+    manifest = Manifest(vectors.shape[1], model, keep, dict(fields or {}))
     manifest.write(folder)
     generation = Generation(1, "linear", scale)
     kept = vectors.astype(np.float16)

@@ -93,3 +93,23 @@ def test_damaged_arrays_are_refused(name: str, array: Any, message: str) -> None
     del arrays[name]
     with pytest.raises(DamagedDataError, match=message):
         FieldColumn.of_arrays(WORDS, arrays if array is None else arrays | {name: array})
+
+
+@pytest.mark.parametrize("kind", ["int", "str", "bool", "float"])
+def test_rows_of_several_columns_are_joined(kind: Any) -> None:
+    field = DeclaredField("x", kind)
+    made: dict[str, list[Any]] = {
+        "int": [3, None, -7, 2**62, 5, None],
+        "str": ["b", None, "a", "\u00e9", "", "b"],
+        "bool": [True, None, False, True, None, False],
+        "float": [0.5, None, -1.5, 1e300, 2.0, 0.0],
+    }
+    values = made[kind]
+    columns = [FieldColumn.of(field, values), FieldColumn.of(field, values[::-1]), FieldColumn.of(field, [])]
+    rows = [np.array([4, 0, 1]), np.array([5, 5, 2]), np.array([], np.int64)]
+    found = FieldColumn.joined(columns, rows)
+    wanted = [values[4], values[0], values[1], values[0], values[0], values[3]]
+    again = FieldColumn.of(field, wanted)
+    for name, array in again.arrays.items():
+        assert array.dtype == found.arrays[name].dtype
+        assert array.tolist() == found.arrays[name].tolist(), name

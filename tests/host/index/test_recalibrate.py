@@ -64,10 +64,10 @@ def test_a_drifted_scale_is_found_and_replaced(grown: Path) -> None:
         assert [entry.id for entry in reader] == [f"id {n}" for n in range(300) if n not in (3, 50)]
         assert np.array_equal(reader.vectors, before.vectors)
         assert np.array_equal(nits_of(reader), quantise(reader.vectors.astype(np.float32), done.after.scale, "linear"))
-        assert max(setting.recall for setting in done.after.settings) > 0.9
+        assert max(setting.recall for setting in done.after.settings) > fit.recall + 0.2
         assert fit_of(reader).fits
         reader.verify()
-    assert len(list((grown / "segments").iterdir())) == 2  # the snapshot's, until the next writer
+    assert len(list((grown / "segments").iterdir())) > 1  # those of the snapshot stay until the next writer
     Index.open(str(grown), "w").close()
     assert len(list((grown / "segments").iterdir())) == 1
 
