@@ -27,7 +27,7 @@ class JoinedRows:
     Parameters
     ----------
     arrays : sequence of array of shape (n, ...)
-        At least one; equal but for their numbers of rows.
+        At least one; of one dtype, and one shape of a row.
 
     Attributes
     ----------

@@ -77,8 +77,8 @@ def shard(call: Call, bounds: Sequence[int]) -> list[Call]:
     call : Call
         Call as a device receives it, after the operator's hook ``before``.
     bounds : sequence of int
-        First row of each part but the first, ascending, from 0 to the number of rows; `bounds_of` gives those of a
-        database that joins others, which is divided in no other way.
+        First row of each part but the first, ascending, from 0 to the number of rows; `bounds_of` gives the
+        bounds of a database that joins others, which is divided in no other way.
 
     Returns
     -------

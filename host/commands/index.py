@@ -210,7 +210,7 @@ def _folders() -> Iterable[Path]:
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:
-    """Show sizes, segments, measured recall and fit of the index NAME, and what would help."""
+    """Show the state of the index NAME, and what would improve it."""
     from ninefold.host.index import Index
     from ninefold.host.index.status import fit_of, status_of
 
@@ -252,7 +252,7 @@ def _advice(name: str, fit: Fit) -> Iterator[str]:
         best = f"{fit.best_recall:.3f} by the scale that would be chosen now"
         yield f"the scale {'has drifted' if fit.drifted else 'fits'}: {found}, {best}"
     if fit.lacks_clusters:
-        yield "so many entries are searched faster with clusters, which this generation lacks"
+        yield "this generation has no clusters, with which an index of this size is searched faster"
     if not fit.fits:
         yield f"`ninefold index recalibrate {name}` makes a new generation"
 
@@ -283,9 +283,9 @@ def compact(name: str) -> None:
 @click.argument("name")
 @click.option("--mode", type=click.Choice(MODES), help="Quantise with these thresholds [default: as before].")
 def recalibrate(name: str, mode: Mode | None) -> None:
-    """Make a new generation of the index NAME: choose scale and clusters again, and quantise all entries anew.
+    """Choose scale and clusters of the index NAME again.
 
-    Needed when `ninefold index info` says that the scale has drifted, or that many entries have no clusters. Searches
+    All entries are quantised again, which makes a new generation. Needed when `ninefold index info` says that the scale has drifted, or that many entries have no clusters. Searches
     continue with the old generation until the new one is complete; after an interruption it is still there.
     """
     with step(f"recalibrating {name}"):

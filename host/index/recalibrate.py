@@ -46,7 +46,7 @@ class Recalibrated:
 
 
 def recalibrate(name: str, *, mode: Mode | None = None) -> Recalibrated:
-    """Choose the scale of an index and its clusters again, quantise all entries anew, and measure the recall.
+    """Choose the scale and the clusters of an index again, quantise all its entries, and measure the recall.
 
     Searches and writes go on meanwhile. One commit at the end switches to the new generation; when interrupted before,
     the index keeps the old one.

@@ -35,7 +35,7 @@ class Fit:
         Recall at 10 of a search by nits alone, by the scale of the index and by the scale that would be chosen now;
         None if there are no float vectors, or too few rows.
     lacks_clusters : bool
-        True if the index has no clusters, and so many entries that a new generation would have them.
+        True if the index has no clusters, and enough entries for a new generation to have them.
     """
 
     recall: float | None

@@ -77,7 +77,7 @@ def check_clusters(call: Call) -> None:
 
 
 def check_mask(allowed: Any, rows: int) -> None:
-    """Raise `InputError` unless a mask is one of so many rows."""
+    """Raise `InputError` unless a mask has a bit for each of `rows` rows, and no other bit."""
     ALLOWED.check(allowed, {"N": rows})
     if rows % 8 and int(allowed[-1]) >> rows % 8:
         raise InputError(f"allowed has a bit set for row {rows} or above, and the database has {rows} rows")

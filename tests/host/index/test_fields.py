@@ -53,7 +53,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def agrees(snapshot: Snapshot) -> bool:
-    """Whether each filter admits by columns the entries that it admits by their records."""
+    """Return whether each filter admits the same entries by columns as by records."""
     for text in FILTERS:
         condition = parse(text)
         mask = np.unpackbits(snapshot.allowed(condition), count=len(snapshot), bitorder="little").view(bool)

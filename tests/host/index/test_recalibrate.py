@@ -67,7 +67,7 @@ def test_a_drifted_scale_is_found_and_replaced(grown: Path) -> None:
         assert max(setting.recall for setting in done.after.settings) > fit.recall + 0.2
         assert fit_of(reader).fits
         reader.verify()
-    assert len(list((grown / "segments").iterdir())) > 1  # those of the snapshot stay until the next writer
+    assert len(list((grown / "segments").iterdir())) > 1  # files of the snapshot stay until the next writer
     Index.open(str(grown), "w").close()
     assert len(list((grown / "segments").iterdir())) == 1
 
