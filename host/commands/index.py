@@ -285,8 +285,9 @@ def compact(name: str) -> None:
 def recalibrate(name: str, mode: Mode | None) -> None:
     """Choose scale and clusters of the index NAME again.
 
-    All entries are quantised again, which makes a new generation. Needed when `ninefold index info` says that the scale has drifted, or that many entries have no clusters. Searches
-    continue with the old generation until the new one is complete; after an interruption it is still there.
+    All entries are quantised again, which makes a new generation. Needed when `ninefold index info` says that the scale
+    has drifted, or that the index has no clusters. Searches continue with the old generation until the new one is
+    complete; after an interruption it is still there.
     """
     with step(f"recalibrating {name}"):
         from ninefold.host.index.recalibrate import recalibrate as recalibrate_index

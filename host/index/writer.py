@@ -344,8 +344,8 @@ class Writer:
     ) -> tuple[Generation, Generation]:
         """Replace all segments by one of a new generation, made from the vectors of all rows; entries stay.
 
-        What is written meanwhile is in the tail, which the next reader quantises again. Until the one commit at the end,
-        the old generation is in place.
+        What is written meanwhile is in the tail, which the next reader quantises again. The old generation is in place
+        until the one commit at the end.
 
         Parameters
         ----------
