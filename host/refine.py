@@ -1,15 +1,14 @@
 """Adaptive threshold and reranking of ``mine``, applied to a device's results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.databases import JoinedRows
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
-__all__ = ["Reranking", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
+__all__ = ["Reranking", "Vectors", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
 
 #: Vector components reranked together, so that intermediate results stay in the processor's cache.
 _TOGETHER = 1 << 19
@@ -17,9 +16,11 @@ _TOGETHER = 1 << 19
 _FEW = 256
 
 
+#: Stored vectors: one array of shape (N, D), or the rows of several arrays, one after another.
+Vectors = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 #: Function with the arguments and results of `rerank`; None for arrays that it does not take.
 Reranking = Callable[
-    [npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[Any] | JoinedRows],
+    [npt.NDArray[np.float32], npt.NDArray[np.int64], Vectors],
     tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None,
 ]
 _faster: Reranking | None = None
@@ -42,7 +43,7 @@ def refine(
     q: npt.NDArray[np.float32],
     k: int,
     threshold: str | None = None,
-    vectors: npt.NDArray[np.float16] | JoinedRows | None = None,
+    vectors: Vectors | None = None,
 ) -> dict[str, npt.NDArray[Any]]:
     """Apply the options of ``mine`` to a device's results.
 
@@ -56,8 +57,8 @@ def refine(
         Number of slots of the result.
     threshold : {None, 'adaptive'}
         If 'adaptive', first keep only the integer scores that `adaptive` marks.
-    vectors : float16 array or JoinedRows of shape (N, D), optional
-        Vectors for reranking; without them the scores stay integers.
+    vectors : float16 array of shape (N, D) or sequence of arrays, optional
+        Vectors for reranking, of several arrays the rows one after another; without them the scores stay integers.
 
     Returns
     -------
@@ -110,7 +111,7 @@ def adaptive(scores: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
 
 
 def rerank(
-    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[np.float16] | JoinedRows
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: Vectors
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Recompute the scores of each query's rows with the stored vectors.
 
@@ -119,7 +120,7 @@ def rerank(
     q : float32 array of shape (Q, D)
     ids : int64 array of shape (Q, n)
         Rows of `vectors` for each query; -1 in empty slots.
-    vectors : float16 array or JoinedRows of shape (N, D)
+    vectors : float16 array of shape (N, D) or sequence of arrays
         Stored vectors, possibly memory-mapped; only the rows in `ids` are read.
 
     Returns
@@ -134,24 +135,35 @@ def rerank(
 
 
 def _ranked(
-    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any] | JoinedRows
+    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: Vectors
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     scores = _row_scores(q, ids, vectors)
     order = np.lexsort((ids, -scores))
     return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def _row_scores(
-    q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: npt.NDArray[Any] | JoinedRows
-) -> npt.NDArray[np.float64]:
+def _row_scores(q: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], vectors: Vectors) -> npt.NDArray[np.float64]:
     """Return the dot products of each query with its rows; minus infinity in empty slots."""
     scores = np.empty(ids.shape)
-    together = max(1, _TOGETHER // max(1, ids.shape[1] * vectors.shape[1]))
+    together = max(1, _TOGETHER // max(1, ids.shape[1] * q.shape[1]))
     for first in range(0, len(ids), together):
         part = slice(first, first + together)
-        scores[part] = _dot(q[part], vectors[np.maximum(ids[part], 0)])
+        scores[part] = _dot(q[part], _gathered(vectors, np.maximum(ids[part], 0)))
     scores[ids == NO_ID] = -np.inf
     return scores
+
+
+def _gathered(vectors: Vectors, numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return rows by their numbers, of shape (..., D)."""
+    if isinstance(vectors, np.ndarray):
+        return np.asarray(vectors[numbers])
+    found = np.empty((*numbers.shape, vectors[0].shape[1]), vectors[0].dtype)
+    first = 0
+    for array in vectors:
+        inside = (numbers >= first) & (numbers < first + len(array))
+        found[inside] = array[numbers[inside] - first]
+        first += len(array)
+    return found
 
 
 def float_scores(q: npt.NDArray[np.float32], vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.refine import refine
-from ninefold.numerics.databases import joined_rows
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN, MICRO_CLUSTERS, NO_ID
 from ninefold.spec.signature import Call
@@ -37,7 +36,7 @@ def after(call: Call, answer: Answer) -> Answer:
     k, threshold, rerank = call.options["k"], call.options["threshold"], call.options["rerank"]
     if (threshold is None and rerank is None) or call.sizes["Q"] == 0 or call.sizes["N"] == 0:
         return answer
-    vectors = joined_rows(call.database(), "vectors") if rerank else None
+    vectors = [part.require("vectors") for part in call.database().parts] if rerank else None
     start = time.perf_counter()
     values = refine(answer.values, np.asarray(call.arguments["q"]), k, threshold=threshold, vectors=vectors)
     metrics = {**answer.metrics, "refine_seconds": time.perf_counter() - start}

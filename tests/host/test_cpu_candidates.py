@@ -97,7 +97,9 @@ def test_rows_by_list_keep_their_numbers(device: CpuDevice) -> None:
 
 
 @pytest.mark.parametrize("rows", [(1, 63, 64, 5), (3000, 1, 1100, 900), (20_000, 700, 9_300)])
-def test_databases_that_are_joined_are_searched_as_one(device: CpuDevice, rows: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("path", [*HERE_COMPILED, "numpy"])
+def test_databases_that_are_joined_are_searched_as_one(path: str, rows: tuple[int, ...]) -> None:
+    device = Cpu(path, threads=3).open()
     random = np.random.default_rng(len(rows))
     total = sum(rows)
     one = clustered(random, nits(random, total, 24, low=-2, high=2))
