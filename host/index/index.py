@@ -23,7 +23,7 @@ from .manifest import Manifest, locate, read_manifest
 from .read import Hits, Query, Records, SearchOptions, Snapshot, _Query
 from .segments import Segment
 from .store import Store
-from .tables import Generation, Written
+from .tables import Generation, Tables, Written
 from .version1 import Version1
 from .writer import Durability, Writer
 
@@ -249,7 +249,9 @@ class Index:
             raise InputError(f'{self.called} is open for reading; open it with mode "w" to write')
         return self._writer
 
-    def upsert(self, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None = None) -> Written:
+    def upsert(
+        self, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None = None, *, key: str | None = None
+    ) -> Written:
         """Add entries; one whose id is there already replaces that entry.
 
         Parameters
@@ -259,6 +261,9 @@ class Index:
         vectors : float array of shape (n, D), optional
             Their vectors, for an index of vectors. An index of texts embeds its entries itself, and takes vectors that
             its model made.
+        key : str, optional
+            Name of this write. If the last 4,096 named writes include one of the same name, this one changes nothing,
+            and returns the result of the first: so a write whose outcome is not known can be repeated.
 
         Returns
         -------
@@ -272,7 +277,9 @@ class Index:
         OSError
             The disk is full or cannot be written; nothing is changed.
         """
-        writer, given = self.writer, list(entries)
+        writer, given = self.writer, [self._checked(entry) for entry in entries]
+        if key is not None and (known := writer.known(key)) is not None:
+            return known
         if vectors is None:
             if not self.manifest.model:
                 raise InputError(f"{self.called} holds vectors: upsert needs the vectors of its entries")
@@ -285,17 +292,16 @@ class Index:
         values: npt.NDArray[Any] = check_rows(rows, "the vectors")
         if self.manifest.vectors:
             values = check_kept(values, "the vectors")
-        given = [self._checked(entry) for entry in given]
         last = {entry.id: at for at, entry in enumerate(given)}
         kept = sorted(last.values())
         chosen, values = [given[at] for at in kept], values[kept]
         if not chosen:
             return Written()
 
-        def add(tables: Any, written: Written) -> None:
+        def add(tables: Tables, written: Written) -> None:
             tables.add(chosen, values, written)
 
-        return writer.apply(add)
+        return writer.apply(add, key)
 
     def _checked(self, entry: Entry) -> Entry:
         """Return an entry as sources give it: without surrounding blanks, and with declared fields in their types."""
@@ -304,8 +310,15 @@ class Index:
         except InputError as error:
             raise InputError(f"entry {printable(str(entry.id))} cannot be indexed: {error}") from error
 
-    def delete(self, names: Iterable[str]) -> Written:
+    def delete(self, names: Iterable[str], *, key: str | None = None) -> Written:
         """Remove the entries with these ids; ids without an entry are ignored.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The ids.
+        key : str, optional
+            Name of this write; see `upsert`.
 
         Returns
         -------
@@ -313,7 +326,7 @@ class Index:
             Number of removed entries; final once they are committed.
         """
         given = list(names)
-        return self.writer.apply(lambda tables, written: tables.remove(given, written))
+        return self.writer.apply(lambda tables, written: tables.remove(given, written), key)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Written]:

@@ -9,7 +9,10 @@ database       key                                           value
 ``dead``       digest of a segment                           bitmap of its dead rows, lowest bit first
 ``state``      ``catalogue``, ``next``, ``macro``, ``micro`` generation and segments; the next sequence
                                                              number; nits of the centroids
-``writes``     key of a write that is made at most once      its result, in JSON
+               ``writes``                                    number of the last write of a key
+``writes``     ``k`` and the SHA-256 of the key of a write    its number and its result, in JSON
+               that is made at most once
+               ``n`` and the number of such a write          the SHA-256 of its key
 =============  ============================================  ============================================
 
 Sequence numbers are 8 bytes, the highest first, so that keys are in their order. They grow with every entry that is
@@ -22,7 +25,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +37,13 @@ from ninefold.spec.formats import Mode
 from .environment import Transaction
 from .settings import Setting
 
-__all__ = ["Catalogue", "Generation", "Listed", "Tables", "Written"]
+__all__ = ["KNOWN_WRITES", "Catalogue", "Generation", "Listed", "Tables", "Written"]
+
+#: Number of writes whose keys are known.
+KNOWN_WRITES: Final = 4096
+#: First byte of keys of the table ``writes``.
+_WRITE: Final = b"k"
+_ORDER: Final = b"n"
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,12 @@ class Written:
     def clear(self) -> None:
         """Start counting again."""
         self.added = self.replaced = self.removed = 0
+
+    def count(self, other: Written) -> None:
+        """Add the numbers of another result."""
+        self.added += other.added
+        self.replaced += other.replaced
+        self.removed += other.removed
 
 
 @dataclass
@@ -238,6 +253,37 @@ class Tables:
             raise DamagedDataError(
                 f"{len(sequence)} rows have {ids} records and {self.transaction.count('ids')} ids; rebuild the index"
             )
+
+    # Writes that are made at most once.
+
+    def once(self, key: str, operation: Callable[[Tables, Written], None], written: Written) -> None:
+        """Make a write, unless one of the same key is known; count the result of the first one.
+
+        The last `KNOWN_WRITES` keys are known.
+        """
+        found = self.result(key)
+        if found is None:
+            found = Written()
+            operation(self, found)
+            self._remember(key, found)
+        written.count(found)
+
+    def result(self, key: str) -> Written | None:
+        """Return the result of a write by its key, or None if no such write is known."""
+        found = self.transaction.get("writes", _WRITE + _key(key))
+        return None if found is None else Written(*json.loads(found)[1:])
+
+    def _remember(self, key: str, written: Written) -> None:
+        numbers = self.transaction.items("writes", _ORDER)
+        oldest = next(numbers, None)
+        latest = int.from_bytes(self.transaction.get("state", b"writes") or b"")
+        self.transaction.put("state", b"writes", _number(latest + 1))
+        self.transaction.put("writes", _ORDER + _number(latest + 1), _key(key))
+        result = [latest + 1, written.added, written.replaced, written.removed]
+        self.transaction.put("writes", _WRITE + _key(key), json.dumps(result).encode())
+        if oldest is not None and self.transaction.count("writes") > 2 * KNOWN_WRITES:
+            self.transaction.delete("writes", oldest[0])
+            self.transaction.delete("writes", _WRITE + oldest[1])
 
     # The tail and dead rows.
 

@@ -7,6 +7,7 @@ transaction commits the list with the deletions made meanwhile, then files are r
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 import time
@@ -79,8 +80,11 @@ class Writer:
 
     # Writes.
 
-    def apply(self, operation: Operation) -> Written:
-        """Make a change by the durability of this writer, or with the others of `group`."""
+    def apply(self, operation: Operation, key: str | None = None) -> Written:
+        """Make a change by the durability of this writer, or with the others of `group`; with a key, at most once."""
+        if key is not None:
+            _check_key(key)
+            operation = functools.partial(_once, key, operation)
         group = self._group
         if group is not None and group[0] == threading.get_ident():
             group[1].append(operation)
@@ -94,6 +98,12 @@ class Writer:
             self._changed.notify_all()
         self._start_keeper()
         return written
+
+    def known(self, key: str) -> Written | None:
+        """Return the result of the write of a key, or None if no such write is committed and known."""
+        _check_key(key)
+        found: Written | None = self._read(lambda tables: tables.result(key))
+        return found
 
     @contextlib.contextmanager
     def group(self) -> Iterator[Written]:
@@ -407,6 +417,15 @@ class Writer:
         digest = write(self.store.segment_folder, {**columns, "sequence": Stream.of(sequence)}, attributes)
         segment = self.store.segment(digest)
         return Listed(digest, len(sequence), segment.bytes, int(sequence[0]), int(sequence[-1]))
+
+
+def _once(key: str, operation: Operation, tables: Tables, written: Written) -> None:
+    tables.once(key, operation, written)
+
+
+def _check_key(key: str) -> None:
+    if not isinstance(key, str) or not key:
+        raise InputError(f"the key of a write must be a string that is not empty, not {key!r}")
 
 
 def _run(tables: Tables, operations: Sequence[tuple[Operation, Written]]) -> bool:
