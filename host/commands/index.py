@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ninefold.spec.cache import data_folder
-from ninefold.spec.errors import InputError, NinefoldError
+from ninefold.spec.errors import NinefoldError
 from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable, to_json
@@ -168,7 +168,7 @@ def remove(name: str, ids: tuple[str, ...]) -> None:
             absent = [name for name in dict.fromkeys(wanted) if before.get(name) is None]
         written = opened.delete(wanted)
         missing = f"; not found: {', '.join(absent)}" if absent else ""
-        click.echo(printable(f"{opened.folder}: {counted(written.removed, 'entry', 'entries')} removed{missing}"))
+        click.echo(printable(f"{opened.called}: {counted(written.removed, 'entry', 'entries')} removed{missing}"))
 
 
 @index.command("list")
@@ -214,7 +214,7 @@ def info(name: str, as_json: bool) -> None:
     from ninefold.host.index import Index
     from ninefold.host.index.status import fit_of, status_of
 
-    with step(f"inspecting {name}"), Index.open(name, called=name) as opened:
+    with step(f"inspecting {name}"), Index.open(name) as opened:
         status, fit = status_of(opened), fit_of(opened)
     if as_json:
         fitting = {"recall": fit.recall, "best_recall": fit.best_recall, "drifted": fit.drifted}
@@ -272,8 +272,8 @@ def compact(name: str) -> None:
         converted = convert(name)
         with Index.open(name, "w") as opened:
             opened.compact()
-            rows, folder = len(opened), opened.folder
-    said = f"{folder}: {counted(rows, 'entry', 'entries')} in one segment after {duration(time.perf_counter() - start)}"
+            rows, called = len(opened), opened.called
+    said = f"{called}: {counted(rows, 'entry', 'entries')} in one segment after {duration(time.perf_counter() - start)}"
     click.echo(printable(said))
     for line in converted:
         click.echo(printable(line))
@@ -299,7 +299,7 @@ def recalibrate(name: str, mode: Mode | None) -> None:
     recall = f", best recall {recalls[0]} -> {recalls[1]}" if None not in recalls else ""
     click.echo(
         printable(
-            f"{done.folder}: generation {after.number} of {counted(done.rows, 'entry', 'entries')} {clusters} after "
+            f"{name}: generation {after.number} of {counted(done.rows, 'entry', 'entries')} {clusters} after "
             f"{duration(done.seconds)}: mode {after.mode}, scale {before.scale:.4g} -> {after.scale:.4g}{recall}"
         )
     )
@@ -313,7 +313,7 @@ def verify(name: str) -> None:
 
     with step(f"verifying {name}"), Index.open(name) as opened:
         opened.verify()
-        click.echo(printable(f"{opened.folder}: {counted(len(opened), 'entry', 'entries')}, no damage"))
+        click.echo(printable(f"{opened.called}: {counted(len(opened), 'entry', 'entries')}, no damage"))
 
 
 @index.command()
@@ -323,11 +323,12 @@ def drop(name: str) -> None:
     """Remove the index NAME and all its entries. Searches that have it open can finish."""
     from ninefold.host.index import locate
     from ninefold.host.index.locks import WriterLock
+    from ninefold.host.index.manifest import missing
     from ninefold.host.index.write import check_target
 
     folder = locate(name)
     if not folder.exists():
-        raise InputError(f"there is no index {folder}")
+        raise missing(folder)
     check_target(folder, force=True)
     lock = WriterLock(folder)
     lock.take()
@@ -335,7 +336,7 @@ def drop(name: str) -> None:
         shutil.rmtree(folder)
     finally:
         lock.release()
-    click.echo(printable(f"{folder}: removed"))
+    click.echo(printable(f"{name}: removed"))
 
 
 for _command in (backup, backups, restore):
@@ -363,7 +364,7 @@ def _changes(updated: Updated) -> str:
     written = updated.written
     counts = (f"{written.added} added", f"{written.replaced} replaced", f"{written.removed} removed")
     skipped = f", {updated.skipped.count} skipped" if updated.skipped.count else ""
-    return printable(f"{updated.folder}: {', '.join(counts)}, {updated.unchanged} unchanged{skipped}")
+    return printable(f"{updated.called}: {', '.join(counts)}, {updated.unchanged} unchanged{skipped}")
 
 
 def _report(skipped: Skipped) -> None:

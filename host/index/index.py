@@ -20,6 +20,7 @@ from ninefold.spec.terminal import printable
 from .atomic import held, recover
 from .embedding import embed_entries
 from .manifest import Manifest, locate, read_manifest
+from .manifest import called as name_of
 from .read import Hits, Query, Records, SearchOptions, Snapshot, _Query
 from .segments import Segment
 from .store import Store
@@ -43,7 +44,7 @@ class Index:
     content : Store or Version1
         Its content.
     called : str
-        Name in errors and reports; the folder if empty.
+        Name in errors and reports; by default the name in the data folder, or the path.
     durability : {'commit', 'interval'} or None
         Durability of writes; None for an index that is only read.
     """
@@ -52,7 +53,7 @@ class Index:
         self, folder: Path, content: Store | Version1, called: str = "", durability: Durability | None = None
     ) -> None:
         self.folder = folder
-        self.called = called or str(folder)
+        self.called = called or name_of(folder)
         self._content = content
         self._writer = None if durability is None or isinstance(content, Version1) else Writer(content, durability)
         self._finalizer = weakref.finalize(self, _close, content, self._writer)
@@ -80,7 +81,7 @@ class Index:
             With ``"commit"``, entries survive a loss of power once a write returns. With ``"interval"``, writes are
             queued and committed together at most every 100 ms; the last 100 ms may be lost, and are not seen before.
         called : str
-            Name in errors and reports once the index is open; its folder if empty.
+            Name in errors and reports; by default the name in the data folder, or the path.
 
         Raises
         ------
@@ -106,9 +107,8 @@ class Index:
             if isinstance(content, Store):
                 content.close()
         if mode == "w" and isinstance(content, Version1):
-            raise InputError(
-                f"{folder} has format version 1, which is read only; `ninefold index compact {name}` converts it"
-            )
+            convert = f"`ninefold index compact {name}` converts it"
+            raise InputError(f"{name_of(folder)} has format version 1, which is read only; {convert}")
         return cls(folder, content, called, durability if mode == "w" else None)
 
     def close(self) -> None:

@@ -13,13 +13,16 @@ from ninefold.host.sources import DeclaredField
 from ninefold.host.sources.declared import FieldType
 from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.terminal import printable
 
-__all__ = ["FORMAT", "MANIFEST", "VERSION", "Manifest", "checksum", "locate", "read_manifest"]
+__all__ = ["FORMAT", "MANIFEST", "VERSION", "Manifest", "called", "checksum", "locate", "missing", "read_manifest"]
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "ninefold index"
 #: Version of the format that is written. Version 1 is read too; see `ninefold.host.index.version1`.
 VERSION: Final = 2
+#: Indexes that an error lists.
+_LISTED: Final = 20
 
 
 def locate(name: str) -> Path:
@@ -42,6 +45,11 @@ def locate(name: str) -> Path:
     if not name or name.startswith(".") or not name.isprintable():
         raise InputError(f"the name of an index must be printable and not begin with a dot, not {name!r}")
     return data_folder() / "indexes" / name
+
+
+def called(folder: Path) -> str:
+    """Return the name by which `locate` finds a folder: its own in the data folder, otherwise its path."""
+    return folder.name if folder.parent == data_folder() / "indexes" else str(folder)
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     if not folder.exists():
-        raise InputError(f"there is no index {folder}; `ninefold index SOURCE -o NAME` builds one")
+        raise missing(folder)
     if not path.is_file():
         raise DamagedDataError(f"{folder} is not an index: it has no {MANIFEST}")
     try:
@@ -118,6 +126,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if content.get("sha256") != checksum({key: value for key, value in content.items() if key != "sha256"}):
         raise DamagedDataError(f"{path} is damaged: its SHA-256 is not the recorded one; rebuild the index")
     return content
+
+
+def missing(folder: Path) -> InputError:
+    """Return the error for an index that does not exist, with the indexes beside it."""
+    said = f"there is no index {called(folder)}"
+    there = sorted(path.parent.name for path in folder.parent.glob(f"[!.]*/{MANIFEST}"))
+    if not there:
+        return InputError(f"{said}; `ninefold index SOURCE -o NAME` builds one")
+    more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+    return InputError(printable(f"{said}, only {', '.join(there[:_LISTED])}{more}"))
 
 
 def checksum(content: Mapping[str, Any]) -> str:

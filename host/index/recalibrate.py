@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -28,8 +27,6 @@ class Recalibrated:
 
     Attributes
     ----------
-    folder : Path
-        Folder of the index.
     before, after : Generation
         Generation that was replaced, and the one that took its place.
     rows : int
@@ -38,7 +35,6 @@ class Recalibrated:
         Time taken.
     """
 
-    folder: Path
     before: Generation
     after: Generation
     rows: int
@@ -82,4 +78,4 @@ def recalibrate(name: str, *, mode: Mode | None = None) -> Recalibrated:
             before, after = index.writer.recalibrate(
                 make, lambda generation, database: with_settings(scheduler, generation, database)
             )
-        return Recalibrated(index.folder, before, after, len(index), time.perf_counter() - start)
+        return Recalibrated(before, after, len(index), time.perf_counter() - start)

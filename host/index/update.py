@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,8 @@ class Updated:
 
     Attributes
     ----------
-    folder : Path
-        Folder of the index.
+    called : str
+        Name of the index.
     written : Written
         Number of entries added, replaced and removed.
     unchanged : int
@@ -38,7 +37,7 @@ class Updated:
         Entries that were skipped, with their reasons.
     """
 
-    folder: Path
+    called: str
     written: Written
     unchanged: int
     skipped: Skipped
@@ -81,12 +80,12 @@ def update(source: str, name: str, *, column: str | None = None, delete: bool = 
             there = {entry.id for entry in entries}
             gone = [entry.id for entry in before if entry.id not in there]
         before.close()
-        with step(f"writing {index.folder}"), index.transaction() as written:
+        with step(f"writing {index.called}"), index.transaction() as written:
             if changed:
                 index.upsert(changed, vectors)
             if gone:
                 index.delete(gone)
-    return Updated(index.folder, written, len(entries) - len(changed), skipped)
+    return Updated(index.called, written, len(entries) - len(changed), skipped)
 
 
 def _refuse(index: Index, source: str) -> None:

@@ -279,7 +279,7 @@ def test_foreign_manifests(source: str, content: Any, message: str) -> None:
 
 
 def test_foreign_folders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^there is no index .*/gone; `ninefold index SOURCE -o NAME` builds one$"):
+    with pytest.raises(InputError, match=r"^there is no index gone; `ninefold index SOURCE -o NAME` builds one$"):
         Index.open("gone")
     with pytest.raises(DamagedDataError, match=r"is not an index: it has no manifest\.json$"):
         Index.open(str(tmp_path))
