@@ -69,12 +69,14 @@ def _recalls(snapshot: Snapshot, scheduler: Scheduler) -> tuple[float | None, fl
     chosen = np.random.default_rng(_SEED).choice(rows, min(_SAMPLE, rows), replace=False)
     vectors = snapshot.parts.rows("vectors", np.sort(chosen))
     found = recall_by_nits(scheduler, vectors, generation.scale, generation.mode)
+    if found is None:  # too few rows
+        return None, None
     try:
         scale = generations.calibrated_scale(scheduler, vectors, generation.mode, snapshot.called)
     except InputError:  # no scale fits rows that are all alike
         return found, None
     best = recall_by_nits(scheduler, vectors, scale, generation.mode)
-    return found, best if best is None or found is None else max(best, found)
+    return found, best if best is None else max(best, found)
 
 
 def status_of(index: Index) -> dict[str, Any]:

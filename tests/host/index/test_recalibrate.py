@@ -13,7 +13,7 @@ import pytest
 
 from ninefold.host.index import Index, generations, recalibrate
 from ninefold.host.index.recalibrate import recalibrate as run
-from ninefold.host.index.status import fit_of
+from ninefold.host.index.status import Fit, fit_of
 from ninefold.numerics.nits import unpack
 from ninefold.sim.golden.quantise import quantise
 from ninefold.spec.errors import InputError
@@ -151,5 +151,6 @@ def test_refusals(tmp_path: Path) -> None:
     made(tmp_path / "empty", vectors_of(5, 0, 1.0)).close()
     with Index.open(str(tmp_path / "empty"), "w") as index:
         index.delete([f"id {n}" for n in range(5)])
+        assert fit_of(index) == Fit(None, None, False)
     with pytest.raises(InputError, match=r"empty holds no entries; a new generation is made from them$"):
         run(str(tmp_path / "empty"))
