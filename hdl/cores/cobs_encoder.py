@@ -30,6 +30,8 @@ class CobsEncoder(wiring.Component):
     ----------
     group : int
         Maximum number of bytes in a group without its code, 2 to 254; below 254 only for tests of short groups.
+    groups : int
+        Maximum number of groups that wait, a power of two from 2 to 256. Short groups fill it while a long one leaves.
 
     Members
     -------
@@ -39,8 +41,9 @@ class CobsEncoder(wiring.Component):
         Bytes to send.
     """
 
-    def __init__(self, group: int = COBS_RUN) -> None:
+    def __init__(self, group: int = COBS_RUN, groups: int = 4) -> None:
         self.group = check_integer("group", group, 2, COBS_RUN)
+        self._groups = check_integer("groups", groups, 2, 256)
         super().__init__({"input": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
@@ -49,7 +52,7 @@ class CobsEncoder(wiring.Component):
         # Holds two groups: one leaves while the next is collected.
         m.submodules.held = held = Queue(BYTE, 1 << (2 * self.group - 1).bit_length(), registered=True)
         code_layout = data.StructLayout({"code": 8, "end": 1})
-        m.submodules.codes = codes = Queue(code_layout, 4)
+        m.submodules.codes = codes = Queue(code_layout, self._groups)
         self._collect(m, held, codes)
 
         group = codes.output.payload

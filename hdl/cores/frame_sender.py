@@ -20,6 +20,11 @@ class FrameSender(wiring.Component):
     frame for the CRC, and the overhead of :class:`CobsEncoder`. Latency is 4 cycles from the byte that closes a group
     to its code.
 
+    Parameters
+    ----------
+    groups : int
+        Maximum number of COBS groups that wait; see :class:`CobsEncoder`.
+
     Members
     -------
     frames : In(stream.Signature({data: 8, last: 1}))
@@ -28,14 +33,15 @@ class FrameSender(wiring.Component):
         Bytes to transmit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int = 4) -> None:
+        self._groups = groups
         super().__init__({"frames": In(stream.Signature(FRAME_BYTE)), "output": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
         """Build the CRC and the encoder."""
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        m.submodules.encoder = encoder = CobsEncoder()
+        m.submodules.encoder = encoder = CobsEncoder(groups=self._groups)
         # Registers split the path from the encoder's queues to the CRC.
         m.submodules.stage = stage = StreamStage(FRAME_BYTE)
         wiring.connect(m, stage.output, encoder.input)
