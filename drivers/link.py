@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from ninefold.drivers.protocol import Damage, Decoder, ProtocolError, Refusal, encode_all, replies
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
-from ninefold.spec.link import DELIMITER, EPOCH_MAX, ERROR, REPLY, WINDOW_MAX, Frame, Kind
+from ninefold.spec.link import DELIMITER, EPOCH_MAX, ERROR, REPLY, WINDOW_MAX, Frame, Kind, StreamFault
 from ninefold.spec.protocols import Transport
 
 __all__ = ["TIMEOUT_S", "TRIES", "BoardResetError", "Link", "LinkStatistics", "RefusedError", "Request"]
@@ -26,10 +26,12 @@ TRIES = 12
 _PATIENCE_S = 0.005
 #: Number of replies of another epoch to one request, each after a repeat, that proves a reset.
 _FOREIGN = 3
+#: Number of refusals of the first pending request with TURN, each after a repeat, that proves another host.
+_OUT_OF_TURN = 3
 _READ_BYTES = 1 << 16
 #: Requests for the database of an epoch; and requests whose replies count only if they are of that epoch.
 _OF_EPOCH = frozenset({Kind.QUERY, Kind.CANDIDATES})
-_ANSWERED_IN_EPOCH = _OF_EPOCH | {Kind.FETCH}
+_ANSWERED_IN_EPOCH = _OF_EPOCH | {Kind.FETCH, Kind.PUSH, Kind.PULL}
 
 
 class RefusedError(DeviceError):
@@ -127,6 +129,7 @@ class _Pending:
     sent_s: float
     tries: int = 1
     foreign: int = 0
+    out_of_turn: int = 0
     answered: bool = False
     answer: Any = None
     trouble: list[str] = field(default_factory=list)
@@ -155,7 +158,9 @@ class Link:
     Attributes
     ----------
     epoch : int
-        Epoch of QUERY and CANDIDATES requests, and of the replies to these and to FETCH.
+        Epoch of QUERY and CANDIDATES requests, and of the replies to these and to FETCH, PUSH and PULL.
+    credit_bytes : int
+        Number of bytes of credits at the end of every reply; they are passed on with its payload.
     window : int
         Maximum number of requests in flight; 1 until the board has reported its window.
     statistics : LinkStatistics
@@ -178,6 +183,7 @@ class Link:
         self._transport = transport
         self._clock = clock
         self._decoder = Decoder()
+        self.credit_bytes = 0
         self._window = 1
         self._epoch = 0
         self._sequence = 0
@@ -228,6 +234,9 @@ class Link:
     def exchange(self, requests: Iterable[Request[T]]) -> Iterator[T]:
         """Send requests and yield their answers in the same order.
 
+        An iterator that ends is asked again after each answer, so that it can decide by the answers what to send. The
+        exchange ends when it gives nothing and all is answered.
+
         Raises
         ------
         RefusedError
@@ -239,10 +248,8 @@ class Link:
         """
         waiting = iter(requests)
         pending: deque[_Pending] = deque()
-        more = True
         while True:
-            if more:
-                more = self._fill(waiting, pending)
+            self._fill(waiting, pending)
             if not pending:
                 return
             self._await(pending)
@@ -253,10 +260,9 @@ class Link:
         """Close the byte stream."""
         self._transport.close()
 
-    def _fill(self, waiting: Iterator[Request[Any]], pending: deque[_Pending]) -> bool:
-        """Send requests until the window is full; return False if there are no more."""
-        free = self._window - len(pending)
-        requests = list(islice(waiting, free))
+    def _fill(self, waiting: Iterator[Request[Any]], pending: deque[_Pending]) -> None:
+        """Send requests until the window is full."""
+        requests = list(islice(waiting, self._window - len(pending)))
         sequences = [(self._sequence + number) % 256 for number in range(len(requests))]
         frames = [
             Frame(request.kind, sequence, 0, self._epoch if request.kind in _OF_EPOCH else 0, request.payload)
@@ -268,7 +274,6 @@ class Link:
             self._sequence = (sequence + 1) % 256
             self.statistics.requests += 1
             self._write(data)
-        return len(requests) == free
 
     def _repeat(self, one: _Pending) -> None:
         if one.tries >= self.tries:
@@ -278,6 +283,9 @@ class Link:
                 f" {self._clock() - one.sent_s:.1f} s without an answer{said}"
             )
         one.tries += 1
+        self._resend(one)
+
+    def _resend(self, one: _Pending) -> None:
         self._sendings += 1
         one.last = self._sendings
         self.statistics.repeats += 1
@@ -336,7 +344,10 @@ class Link:
             return False
         try:
             if item.kind == ERROR:
-                self._refused(one, replies.refusal(item.payload))
+                refusal = replies.refusal(item.payload[: len(item.payload) - self.credit_bytes])
+                if refusal.code == StreamFault.TURN and self._order(one, pending):
+                    return True
+                self._refused(one, refusal)
             one.answer = one.request.parse(item.payload)
         except ProtocolError as error:
             self.statistics.wrong += 1
@@ -345,11 +356,26 @@ class Link:
             return False
         one.answered = True
         self.statistics.replies += 1
-        if one.tries == 1:  # after a repeat, it is unknown which transmission was answered
+        if one.first == one.last:  # after a repeat, it is unknown which transmission was answered
             self._measure(one.request.kind, self._clock() - one.sent_s)
         for other in pending:
             if not other.answered and other.last < one.first:
                 self._repeat(other)
+        return True
+
+    def _order(self, one: _Pending, pending: deque[_Pending]) -> bool:
+        """Send a request again that was refused because one before it was lost, behind that one.
+
+        The board shows that it listens, so only the lost request uses up a try. Return False if none was lost.
+        """
+        earlier = [other for other in pending if not other.answered and other.first < one.first]
+        one.out_of_turn = 0 if earlier else one.out_of_turn + 1
+        if one.out_of_turn >= _OUT_OF_TURN:
+            return False
+        for other in earlier:
+            if other.last < one.last:
+                self._repeat(other)
+        self._resend(one)
         return True
 
     def _foreign(self, one: _Pending, epoch: int) -> None:

@@ -15,6 +15,7 @@ from ninefold.spec.link import (
     FAULTS,
     PAYLOAD_MAX,
     REPLY,
+    TURNS,
     WINDOW_MAX,
     Field,
     Frame,
@@ -92,6 +93,7 @@ payload, so a different request with the same sequence number is not a repeat.
 - A repeat is not executed: the board sends the kept reply again, byte for byte, including its old epoch.
 - If the reply is still being prepared or sent, the repeat is dropped, because the reply will arrive.
 - Any other request is executed, and its reply replaces the one in its slot.
+- A refusal with TURN is not kept.
 - IDENTIFY is always executed and its reply is not kept. If it succeeds, the board discards all kept replies; if it is
   refused, the board discards only the reply in its slot.
 - RESET, and a WRITE that sets bit 0 of `control`, discard all kept replies. The reply to that request itself is kept.
@@ -112,7 +114,7 @@ is dropped, or answered again.
 
 **Epochs.** The board copies its register `epoch` into every reply. It is 0 after power-on, after a reset, and from
 the start of a load. After a load, the client writes an epoch from 1 to 255 that differs from the previous one. It
-discards any reply to a QUERY, CANDIDATES or FETCH with another epoch. If such replies continue, the board was reset, or
+discards any reply to a QUERY, CANDIDATES, FETCH, PUSH or PULL with another epoch. If such replies continue, the board was reset, or
 loaded by another client: the client sends IDENTIFY and loads the database again.
 
 **Loading.** Send the rows as LOADs in order, starting at offset 0, with the last block marked final. Then compare
@@ -121,6 +123,24 @@ IDENTIFY before each load, and choose an epoch that differs from your last one a
 be in flight. If one is lost, the later ones are refused with OFFSET: continue with new requests from the offset in the
 detail. If `load_bytes` is above 0 and `epoch` is 0, a load is in progress or its epoch was not written: load the
 database again.
+
+**Streams.** A board of design stream holds a user's core. Its streams are numbered, inputs first (register `streams`).
+A payload is its fields, the least significant bit first, padded to whole bytes; for a stream with packets, a byte
+follows whose bit 0 is set if the payload ends one. PUSH appends payloads to the queue of an input, and PULL takes
+payloads from the queue of an output. IDENTIFY and STATISTICS return the same addresses as of other boards, with 0 where
+there is no register.
+
+Every reply of such a board, also a refusal, ends with one u16 per stream, its *credit*: the free payloads of an input,
+or the payloads that wait at an output. A reply may be built after later requests were executed, so an input may be told
+fewer free payloads than its reply left. Send a PUSH only if its count is at most the credit of the last reply minus the
+counts of all PUSHes sent after that reply's request. Then ROOM never occurs and nothing blocks the link.
+
+PUSH and PULL are executed in order, although a request may be lost: each carries the number of those before it
+(register `turn`, modulo {TURNS}). If one is lost, the later ones are refused with TURN. That refusal is not kept: repeat
+the lost request and then the refused ones, byte for byte, and each is executed when its turn has come. A request that is
+refused for another reason takes no turn. RESET empties the queues, resets the core, and starts the turns at 0; a client
+that joins without it reads `turn`. Write an `epoch` from 1 to 255 after RESET, and discard replies to PUSH and PULL with
+another epoch: the board was reset, and its payloads are lost.
 
 **Scanning.** FETCH the candidates of a query with the ticket in the reply to its CANDIDATES. The board scans for one
 query while the candidates of the previous one are fetched, so send the CANDIDATES of query i + 1 before the FETCHes of
@@ -163,10 +183,11 @@ Other requests are checked in this order, and the refusal gives the first check 
 def _designs() -> str:
     own = {design: [kind.name for kind in Kind if kind in kinds] for design, kinds in ACCEPTED.items()}
     shared = set.intersection(*(set(names) for names in own.values()))
-    return " and ".join(
-        f"only a board of design {design} accepts {' and '.join(name for name in names if name not in shared)}"
+    *others, last = (
+        f"a board of design {design} accepts {', '.join(name for name in names if name not in shared)}"
         for design, names in own.items()
     )
+    return f"{', '.join(others)} and {last}. All accept {', '.join(k.name for k in Kind if k.name in shared)}"
 
 
 def _checks() -> str:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, REPLY, Fault, Kind
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, REPLY, Fault, Kind, StreamFault
 from ninefold.spec.registers import IDENTITY, MAGIC, NO_TEMPERATURE, REGISTERS, STATISTICS, VERSION, Register
 
 __all__ = ["FORMATS", "c_header", "json_text", "markdown", "register_table", "svd"]
@@ -44,7 +44,7 @@ def c_header() -> str:
         *(f"#define NINEFOLD_KIND_{kind.name} 0x{kind:02x}u" for kind in Kind),
         "",
         "/* Codes of an error. */",
-        *(f"#define NINEFOLD_FAULT_{fault.name} {fault}u" for fault in Fault),
+        *(f"#define NINEFOLD_FAULT_{fault.name} {fault}u" for faults in (Fault, StreamFault) for fault in faults),
         "",
         "/* Word addresses. */",
     ]

@@ -22,6 +22,7 @@ from ninefold.spec.link import (
     Design,
     Fault,
     Kind,
+    StreamFault,
 )
 from ninefold.spec.registers import (
     BY_NAME,
@@ -160,7 +161,7 @@ class Refusal:
     Attributes
     ----------
     code : int
-        A `Fault`, or an unknown code.
+        A `Fault` or `StreamFault`, or an unknown code.
     kind : int
         Type of the request that was refused.
     detail : int
@@ -172,7 +173,7 @@ class Refusal:
     detail: int
 
     def __str__(self) -> str:
-        names = {int(fault): fault.name for fault in Fault}
+        names = {int(fault): fault.name for faults in (Fault, StreamFault) for fault in faults}
         kinds = {int(kind): kind.name for kind in Kind}
         code = names.get(self.code, f"error {self.code}")
         return f"{kinds.get(self.kind, f'request {self.kind}')} refused: {code}, detail {self.detail}"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CANDIDATES_MAX, K_MAX
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX, TURNS
 
-__all__ = ["candidates", "fetch", "identify", "load", "query", "read", "write"]
+__all__ = ["candidates", "fetch", "identify", "load", "pull", "push", "query", "read", "write"]
 
 _ADDRESS = struct.Struct("<HH")
 _QUERY = struct.Struct("<BBH")
@@ -93,6 +93,19 @@ def fetch(ticket: int, offset: int, count: int) -> bytes:
     _within("ticket", ticket, 1, TICKET_MAX)
     _within("offset", offset, 0, CANDIDATES_MAX)
     return _FETCH.pack(ticket, offset, _within("count", count, 0, CANDIDATES_MAX), 0)
+
+
+def push(stream: int, turn: int, count: int, data: bytes) -> bytes:
+    """Return the payload of PUSH: the number of an input, the board's turn, and the bytes of `count` payloads."""
+    _within("the size of the payloads", len(data), 0, PAYLOAD_MAX - PREFIX_BYTES)
+    return pull(stream, turn, count) + data
+
+
+def pull(stream: int, turn: int, count: int) -> bytes:
+    """Return the payload of PULL: the number of an output, the board's turn, and the maximum number of payloads."""
+    _within("stream", stream, 0, 255)
+    _within("turn", turn, 0, TURNS - 1)
+    return _QUERY.pack(stream, turn, _within("count", count, 0, 0xFFFF))
 
 
 def _within(name: str, value: int, low: int, high: int) -> int:

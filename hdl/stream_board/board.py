@@ -20,8 +20,6 @@ from ninefold.hdl.stream_board.replies import StreamReplies
 
 __all__ = ["StreamBoard"]
 
-#: Maximum number of waiting headers; the header of the request that is executed stays in the queue's output.
-_QUEUED = 2
 #: COBS groups that wait: those of two replies without payloads, while a long one leaves.
 _GROUPS = 32
 
@@ -69,7 +67,7 @@ class StreamBoard(wiring.Component):
         """Connect link, executor, queues, core, registers and replies."""
         m = Module()
         p, interface = self.parameters, self.interface
-        m.submodules.receiver = receiver = FrameReceiver(p.buffer_bytes, _QUEUED)
+        m.submodules.receiver = receiver = FrameReceiver(p.buffer_bytes, p.window)
         m.submodules.executor = executor = StreamExecutor(p, interface)
         m.submodules.replies = replies = StreamReplies(p, interface)
         m.submodules.sender = sender = FrameSender(_GROUPS)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ninefold.hdl import yosys
 from ninefold.sim.verilated import Design, Stream, tools_or_reason
@@ -21,11 +22,15 @@ _FILES: dict[str, str] = {}
 
 #: Modules that determine the Verilog text of a board, with what they import of `_PACKAGES`.
 _MODULES = ("ninefold.hdl.cores.miner", "ninefold.sim.board.uart_miner", "ninefold.sim.verilated.design")
+_STREAM_MODULES = ("ninefold.hdl.stream_board.board", "ninefold.sim.verilated.design")
 _PACKAGES = ("ninefold.hdl", "ninefold.spec")
 
 
 def identity(name: str) -> bytes:
     """Return the digest in a configuration's virtual board: SHA-256 of sources, tools and parameters.
+
+    A path of a core, with its parameters as `ninefold.hdl.stream_board.configurations.core_word` joins them, names the
+    board of design stream around it.
 
     Raises
     ------
@@ -35,13 +40,27 @@ def identity(name: str) -> bytes:
         Verilator, a C++ compiler or Amaranth is missing.
     """
     tools_or_reason()
+    from ninefold.hdl.catalogue import is_path
     from ninefold.hdl.configurations import CONFIGURATIONS, configuration
 
+    if is_path(name.partition("#")[0]):
+        return _core_identity(name)
     chosen = configuration(name)
     parameters = {key: value for key, value in asdict(chosen.miner).items() if key != "digest"}
     digest = digest_of(_sources(), parameters, chosen.divisor)
     if name not in CONFIGURATIONS:
         _FILES[digest] = name
+    return bytes.fromhex(digest)
+
+
+def _core_identity(name: str) -> bytes:
+    from ninefold.hdl.elaborate import rtlil
+    from ninefold.hdl.stream_board.configurations import stream_configuration
+
+    chosen = stream_configuration(name)
+    parameters = {key: value for key, value in asdict(chosen.board).items() if key != "digest"}
+    digest = digest_of(_sources(_STREAM_MODULES), parameters, rtlil(chosen.made()))
+    _FILES[digest] = name
     return bytes.fromhex(digest)
 
 
@@ -67,19 +86,28 @@ def board_design(name: str, digest: bytes) -> Design:
 
 
 def _write(folder: Path, name: str, digest: bytes) -> None:
-    from ninefold.hdl.configurations import configuration
-    from ninefold.hdl.cores.miner import Miner
-    from ninefold.sim.board.uart_miner import UartMiner
     from ninefold.sim.verilated import elaborate
 
-    chosen = configuration(name)
-    parameters = replace(chosen.miner, digest=digest)
-    made = elaborate(Miner(parameters) if chosen.divisor is None else UartMiner(parameters, chosen.divisor))
+    made = elaborate(_component(name, digest))
     (folder / "top.v").write_text(made.verilog)
     (folder / "streams.json").write_text(json.dumps([s.to_json() for s in made.streams]))
 
 
+def _component(name: str, digest: bytes) -> Any:
+    from ninefold.hdl.catalogue import is_path
+    from ninefold.hdl.configurations import configuration
+    from ninefold.hdl.cores.miner import Miner
+    from ninefold.hdl.stream_board.configurations import stream_configuration
+    from ninefold.sim.board.uart_miner import UartMiner
+
+    if is_path(name.partition("#")[0]):
+        return stream_configuration(name).with_digest(digest).component()
+    chosen = configuration(name)
+    parameters = replace(chosen.miner, digest=digest)
+    return Miner(parameters) if chosen.divisor is None else UartMiner(parameters, chosen.divisor)
+
+
 @cache
-def _sources() -> tuple[str, ...]:
-    files = sources_of(_MODULES, _PACKAGES)
+def _sources(modules: tuple[str, ...] = _MODULES) -> tuple[str, ...]:
+    files = sources_of(modules, _PACKAGES)
     return (*(f.read_text() for f in files), *(importlib.metadata.version(t) for t in ("amaranth", yosys.PACKAGE)))

@@ -1,0 +1,187 @@
+"""A user's core on a board, real or virtual: whole arrays in and out, as `ninefold.host.open_core` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ninefold.drivers.streams import StreamClient
+from ninefold.drivers.transports import open_transport
+from ninefold.numerics.payloads import Column, check_columns, pack, unpack
+from ninefold.spec.errors import InputError, UnavailableError, installs
+from ninefold.spec.progress import step
+from ninefold.spec.registry import entries
+from ninefold.spec.streams import CoreRegister, StreamLayout
+
+__all__ = ["LAYOUTS", "BoardCore", "open_board_core"]
+
+#: Group of entry points that tell the streams of a core: ``interface(core, parameters)``.
+LAYOUTS: Final = "ninefold.core_interfaces"
+#: Device that simulates the board in this process.
+_VIRTUAL: Final = "virtual"
+_LAST: Final = "last"
+
+
+class Described(Protocol):
+    """Streams and registers of a core."""
+
+    @property
+    def streams(self) -> Sequence[StreamLayout]:
+        """Streams, inputs first."""
+
+    @property
+    def registers(self) -> Sequence[CoreRegister]:
+        """Registers."""
+
+
+def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> BoardCore:
+    """Open a core on a board; raises as `ninefold.host.open_core`.
+
+    Parameters
+    ----------
+    core : str
+        Name or path of the core.
+    device : str
+        ``board:virtual`` for a board that this process simulates, or ``board:URL``.
+    parameters : mapping of str to Any
+        Parameters of the core.
+    """
+    place = device.removeprefix("board").removeprefix(":")
+    if not place:
+        raise InputError(f"device must name a board, as board:virtual or board:serial:///dev/ttyUSB1, not {device!r}")
+    found = _interface(core, parameters)
+    with step(f"opening {core} on {place}"):
+        url = place
+        if place.partition("?")[0] == _VIRTUAL:
+            chosen = ",".join(f"{name}={value}" for name, value in parameters.items())
+            word = f"{_absolute(core)}#{chosen}" if chosen else _absolute(core)
+            url = f"sim://{word}{place.removeprefix(_VIRTUAL)}"
+        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers))
+
+
+def _absolute(core: str) -> str:
+    path, colon, member = core.partition(":")
+    return f"{Path(path).resolve()}{colon}{member}" if Path(path).exists() else core
+
+
+def _interface(core: str, parameters: Mapping[str, Any]) -> Described:
+    known = entries(LAYOUTS)
+    if not known:
+        raise UnavailableError("nothing installed tells the streams of a core", installs("rtl"))
+    try:
+        tell = next(iter(known.values())).load()
+    except ModuleNotFoundError as error:
+        raise UnavailableError(f"the streams of a core need the package {error.name}", installs("rtl")) from error
+    found: Described = tell(core, parameters)
+    return found
+
+
+class BoardCore:
+    """Core on a board; see `ninefold.host.own.OpenCore`.
+
+    Parameters
+    ----------
+    client : StreamClient
+        The board.
+
+    Attributes
+    ----------
+    client : StreamClient
+        The board, with the registers of the core.
+    """
+
+    def __init__(self, client: StreamClient) -> None:
+        self.client = client
+        self._into = [one for one in client.streams if one.input]
+        self._out = [one for one in client.streams if not one.input]
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Name of each argument of a call, with type and shape of its array."""
+        return self._described(self._into)
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """Name of each array of the answer, with its type and shape."""
+        return self._described(self._out)
+
+    def __call__(self, **arrays: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
+        """Send payloads and return the outputs that they cause."""
+        last = arrays.pop(_LAST, None) if any(one.last for one in self._into) else None
+        names = [name for name, _, _ in _arguments(self._into)]
+        if set(arrays) != set(names):
+            raise InputError(f"the core takes {', '.join(names)}, not {', '.join(arrays) or 'nothing'}")
+        beats = {}
+        for one in self._into:
+            own = {column.name: arrays[name] for name, stream, column in _arguments(self._into) if stream is one}
+            columns = check_columns(f"the input {one.name}", _columns(one), own)
+            beats[one.name] = _beats(one, columns, last)
+        found = self.client.exchange(beats)
+        answer: dict[str, npt.NDArray[Any]] = {}
+        for one in self._out:
+            columns = unpack(_columns(one), found[one.name])
+            answer |= {name: columns[c.name] for name, stream, c in _arguments(self._out) if stream is one}
+            if one.last:
+                answer[_LAST] = (found[one.name][:, -1] & 1).astype(bool)
+        return answer
+
+    def read(self, register: str) -> int:
+        """Return the value of a register of the core or of the board."""
+        return self.client.read(register)
+
+    def write(self, register: str, value: int) -> None:
+        """Write a control register of the core."""
+        self.client.write(register, value)
+
+    def reset(self) -> None:
+        """Reset the core, its registers and its queues."""
+        self.client.reset()
+
+    def close(self) -> None:
+        """Release the board."""
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        """Return the core itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the board."""
+        self.close()
+
+    def _described(self, streams: Sequence[StreamLayout]) -> dict[str, str]:
+        packets = {_LAST: "last: bool (n,)"} if any(one.last for one in streams) else {}
+        return {name: str(column) for name, _, column in _arguments(streams)} | packets
+
+
+def _columns(stream: StreamLayout) -> tuple[Column, ...]:
+    return tuple(Column(one.name, one.bits, one.signed, one.shape, one.offset) for one in stream.fields)
+
+
+def _arguments(streams: Sequence[StreamLayout]) -> Iterator[tuple[str, StreamLayout, Column]]:
+    """Yield the columns of streams with their names in a call: with the stream's if two are the same."""
+    names = [column.name for one in streams for column in _columns(one)]
+    for one in streams:
+        for column in _columns(one):
+            yield (column.name if names.count(column.name) == 1 else f"{one.name}_{column.name}"), one, column
+
+
+def _beats(
+    stream: StreamLayout, columns: Mapping[str, npt.NDArray[Any]], last: npt.ArrayLike | None
+) -> npt.NDArray[np.uint8]:
+    """Return payloads as bytes; without `last`, they are one packet."""
+    data = pack(_columns(stream), columns, stream.data_bytes)
+    if not stream.last:
+        return data
+    count = len(data)
+    ends = np.arange(count) == count - 1 if last is None else np.asarray(last, bool)
+    if ends.shape != (count,):
+        raise InputError(f"last must have shape {(count,)}, not {ends.shape}")
+    return np.concatenate([data, ends[:, None].astype(np.uint8)], axis=1)

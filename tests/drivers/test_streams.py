@@ -1,0 +1,124 @@
+"""Driver of boards of design stream, on virtual boards: whole arrays in and out, whatever the link loses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninefold.drivers.stream_core import BoardCore
+from ninefold.host import open_core
+from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
+
+OWN = Path(__file__).parents[1] / "fixtures" / "own"
+DOT8, RUNNING = str(OWN / "dot8.py"), str(OWN / "running.py")
+
+
+def opened(core: str, device: str = "board:virtual", **parameters: int | str) -> BoardCore:
+    core_: Any = open_core(core, device=device, **parameters)
+    return core_
+
+
+def vectors(count: int, seed: int = 0, lanes: int = 8) -> dict[str, np.ndarray[Any, Any]]:
+    random = np.random.default_rng(seed)
+    return {name: random.integers(-128, 128, (count, lanes), np.int8) for name in ("x", "w")}
+
+
+def dots(sent: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    return (sent["x"].astype(np.int32) * sent["w"]).sum(axis=1)
+
+
+def test_whole_arrays() -> None:
+    with opened(DOT8) as core:
+        assert core.inputs == {"x": "x: int8 (n, 8)", "w": "w: int8 (n, 8)"}
+        assert core.outputs == {"sum": "sum: int32 of 19 bits (n,)"}
+        for count in (0, 1, 7, 2000):
+            sent = vectors(count, count)
+            assert np.array_equal(core(**sent)["sum"], dots(sent))
+        happened = core.client.link_statistics
+        assert happened.repeats == 0
+        # No request carries a single payload: each takes as many as it holds.
+        assert happened.bytes_out < 1.5 * 16 * 2008 + 40 * 100
+
+
+def test_parameters() -> None:
+    with opened(DOT8, LANES=2) as core:
+        sent = vectors(50, lanes=2)
+        assert np.array_equal(core(**sent)["sum"], dots(sent))
+
+
+@pytest.mark.parametrize("fault", ["flip=3e-4", "drop=3e-4", "repeat=3e-4", "cut=2e-4", "flip=1e-4&drop=1e-4&seed=7"])
+def test_faults_of_the_link_change_no_payload(fault: str) -> None:
+    """Requests and replies are lost, and each payload still passes once and in order."""
+    with opened(RUNNING, f"board:virtual?{fault}") as core:
+        random = np.random.default_rng(3)
+        value = random.integers(-2048, 2048, 6000)
+        last = random.random(6000) < 0.1
+        last[-1] = True
+        found = core(value=value, last=last)
+        ends = np.flatnonzero(last) + 1
+        right = np.concatenate([(part + 2).cumsum() for part in np.split(value, ends[:-1])])
+        assert np.array_equal(found["last"], last)
+        assert np.array_equal(found["sum"], right)
+        assert core.read("packets") == len(ends)
+        assert core.client.link_statistics.repeats > 0
+
+
+def test_registers_of_the_core() -> None:
+    with opened(RUNNING) as core:
+        assert core.read("offset") == 2
+        core.write("offset", 200)
+        assert core(value=[1, 2, 3])["sum"].tolist() == [201, 403, 606]
+        assert (core.read("packets"), core.read("turn") > 0) == (1, True)
+        core.reset()
+        assert (core.read("offset"), core.read("packets")) == (2, 0)
+        for name, value, message in (
+            ("offset", 256, "offset must be 0 to 255, not 256"),
+            ("packets", 1, "the register packets cannot be written"),
+        ):
+            with pytest.raises(InputError) as error:
+                core.write(name, value)
+            assert str(error.value) == message
+        with pytest.raises(InputError, match=r"a register must be one of magic, .*offset, packets, not 'gain'"):
+            core.read("gain")
+
+
+def test_a_reset_of_the_board_is_noticed_and_the_next_call_works() -> None:
+    with opened(RUNNING, "board:virtual?reset=3000") as core:
+        with pytest.raises(DeviceError, match="instead of"):
+            core(value=np.arange(3000) % 100)
+        assert core(value=[5])["sum"].tolist() == [7]
+
+
+def test_a_board_that_hangs_is_lost() -> None:
+    core = opened(RUNNING, "board:virtual?hang=3000")
+    core.client.link.timeout_s, core.client.link.tries = 0.05, 3
+    with core, pytest.raises(LostDeviceError, match="the link is dead"):
+        core(value=np.arange(3000) % 100)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": [[0] * 8]}, "the core takes x, w, not x"),
+        ({"x": [[0] * 7], "w": [[0] * 7]}, r"x of the input a must have shape \(1, 8\)"),
+        ({"x": [[200] * 8], "w": [[0] * 8]}, "x of the input a must be from -128 to 127, not 200"),
+    ],
+)
+def test_refuses_wrong_arrays(arrays: dict[str, Any], message: str) -> None:
+    with opened(DOT8) as core, pytest.raises(InputError, match=message):
+        core(**arrays)
+
+
+def test_refuses_unknown_places() -> None:
+    with pytest.raises(InputError, match="device must name a board"):
+        opened(DOT8, "board")
+    with pytest.raises(InputError, match="a parameter of dot8 must be"):
+        opened(DOT8, "board:sim://" + DOT8 + "#WIDTH=3")
+
+
+def test_a_board_around_another_core_is_refused() -> None:
+    with pytest.raises(LostDeviceError, match="no board of design stream"):
+        opened(DOT8, "board:sim://virtual/tiny")
