@@ -114,8 +114,8 @@ is dropped, or answered again.
 
 **Epochs.** The board copies its register `epoch` into every reply. It is 0 after power-on, after a reset, and from
 the start of a load. After a load, the client writes an epoch from 1 to 255 that differs from the previous one. It
-discards any reply to a QUERY, CANDIDATES, FETCH, PUSH or PULL with another epoch. If such replies continue, the board was reset, or
-loaded by another client: the client sends IDENTIFY and loads the database again.
+discards any reply to a QUERY, CANDIDATES, FETCH, PUSH or PULL with another epoch. If such replies continue, the board
+was reset, or loaded by another client: the client sends IDENTIFY and loads the database again.
 
 **Loading.** Send the rows as LOADs in order, starting at offset 0, with the last block marked final. Then compare
 `rows`, `load_bytes` and `load_check` with the rows sent, and write `epoch`. If a board may have other clients, send
@@ -136,11 +136,11 @@ fewer free payloads than its reply left. Send a PUSH only if its count is at mos
 counts of all PUSHes sent after that reply's request. Then ROOM never occurs and nothing blocks the link.
 
 PUSH and PULL are executed in order, although a request may be lost: each carries the number of those before it
-(register `turn`, modulo {TURNS}). If one is lost, the later ones are refused with TURN. That refusal is not kept: repeat
-the lost request and then the refused ones, byte for byte, and each is executed when its turn has come. A request that is
-refused for another reason takes no turn. RESET empties the queues, resets the core, and starts the turns at 0; a client
-that joins without it reads `turn`. Write an `epoch` from 1 to 255 after RESET, and discard replies to PUSH and PULL with
-another epoch: the board was reset, and its payloads are lost.
+(register `turn`, modulo {TURNS}). If one is lost, the later ones are refused with TURN. That refusal is not kept:
+repeat the lost request and then the refused ones, byte for byte, and each is executed when its turn has come. A request
+that is refused for another reason takes no turn. RESET empties the queues, resets the core, and starts the turns at 0;
+a client that joins without it reads `turn`. Write an `epoch` from 1 to 255 after RESET, and discard replies to PUSH and
+PULL with another epoch: the board was reset, and its payloads are lost.
 
 **Scanning.** FETCH the candidates of a query with the ticket in the reply to its CANDIDATES. The board scans for one
 query while the candidates of the previous one are fetched, so send the CANDIDATES of query i + 1 before the FETCHes of
@@ -171,7 +171,7 @@ A refused request has no effect.
 
 ### Order of the checks
 
-A type that the board's design does not accept is refused with KIND: {_designs()}.
+A type that the board's design does not accept is refused with KIND. {_designs()}
 
 Other requests are checked in this order, and the refusal gives the first check that fails:
 
@@ -183,11 +183,11 @@ Other requests are checked in this order, and the refusal gives the first check 
 def _designs() -> str:
     own = {design: [kind.name for kind in Kind if kind in kinds] for design, kinds in ACCEPTED.items()}
     shared = set.intersection(*(set(names) for names in own.values()))
-    *others, last = (
-        f"a board of design {design} accepts {', '.join(name for name in names if name not in shared)}"
-        for design, names in own.items()
+    common = ", ".join(kind.name for kind in Kind if kind.name in shared)
+    accepted = "\n".join(
+        f"- design {design}: {', '.join(name for name in names if name not in shared)}" for design, names in own.items()
     )
-    return f"{', '.join(others)} and {last}. All accept {', '.join(k.name for k in Kind if k.name in shared)}"
+    return f"All designs accept\n{common}. In addition:\n\n{accepted}"
 
 
 def _checks() -> str:

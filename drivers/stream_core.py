@@ -13,18 +13,23 @@ import numpy.typing as npt
 from ninefold.drivers.streams import StreamClient
 from ninefold.drivers.transports import open_transport
 from ninefold.numerics.payloads import Column, check_columns, pack, unpack
-from ninefold.spec.errors import InputError, UnavailableError, installs
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError, installs
+from ninefold.spec.manifest import Manifest
 from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
 from ninefold.spec.streams import CoreRegister, StreamLayout
 
-__all__ = ["LAYOUTS", "BoardCore", "open_board_core"]
+__all__ = ["ANSWERS", "LAYOUTS", "BoardCore", "open_board_core"]
 
 #: Group of entry points that tell the streams of a core: ``interface(core, parameters)``.
 LAYOUTS: Final = "ninefold.core_interfaces"
+#: Group of entry points that compute known answers of a core: ``known_answers(core, parameters, seed, payloads)``.
+ANSWERS: Final = "ninefold.core_answers"
 #: Device that simulates the board in this process.
 _VIRTUAL: Final = "virtual"
 _LAST: Final = "last"
+#: Suffix of manifests.
+_MANIFEST: Final = ".json"
 
 
 class Described(Protocol):
@@ -45,7 +50,8 @@ def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> Bo
     Parameters
     ----------
     core : str
-        Name or path of the core.
+        Name or path of the core; or of the manifest of its bitstream, which needs no Amaranth and names the bitstream
+        that the board must hold.
     device : str
         ``board:virtual`` for a board that this process simulates, or ``board:URL``.
     parameters : mapping of str to Any
@@ -54,14 +60,24 @@ def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> Bo
     place = device.removeprefix("board").removeprefix(":")
     if not place:
         raise InputError(f"device must name a board, as board:virtual or board:serial:///dev/ttyUSB1, not {device!r}")
-    found = _interface(core, parameters)
+    found: Described
+    digest = ""
+    if core.endswith(_MANIFEST):
+        manifest = Manifest.from_json(Path(core).read_bytes(), core)
+        if not manifest.streams:
+            raise InputError(f"{core} must be the manifest of a core, not of a miner")
+        if parameters:
+            raise InputError(f"{core} is a manifest, which has no parameters, not {', '.join(parameters)}")
+        found, digest = manifest, manifest.digest
+    else:
+        found = _interface(core, parameters)
     with step(f"opening {core} on {place}"):
         url = place
         if place.partition("?")[0] == _VIRTUAL:
             chosen = ",".join(f"{name}={value}" for name, value in parameters.items())
             word = f"{_absolute(core)}#{chosen}" if chosen else _absolute(core)
             url = f"sim://{word}{place.removeprefix(_VIRTUAL)}"
-        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers))
+        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers, digest=digest))
 
 
 def _absolute(core: str) -> str:
@@ -129,6 +145,41 @@ class BoardCore:
             if one.last:
                 answer[_LAST] = (found[one.name][:, -1] & 1).astype(bool)
         return answer
+
+    def selftest(self, core: str, parameters: Mapping[str, Any], seed: int = 0, payloads: int = 1000) -> None:
+        """Compare the answers of the core with those of its golden function, after a reset.
+
+        Parameters
+        ----------
+        core : str
+            Name or path of the core, which has a golden function.
+        parameters : mapping of str to Any
+            Parameters of the core.
+        seed : int
+            Seed of the payloads.
+        payloads : int
+            Number of payloads of each input.
+
+        Raises
+        ------
+        DeviceError
+            An answer differs; the message names the first.
+        """
+        known = entries(ANSWERS)
+        if not known:
+            raise UnavailableError("nothing installed computes known answers of a core", installs("rtl"))
+        sent, right = next(iter(known.values())).load()(core, parameters, seed, payloads)
+        self.reset()
+        found = self(**sent)
+        for name, array in right.items():
+            if len(found[name]) != len(array):
+                raise DeviceError(f"the core gives {len(found[name])} payloads of {name} where {len(array)} are right")
+            if wrong := np.flatnonzero((found[name] != array).reshape(len(array), -1).any(axis=1)).tolist():
+                at = wrong[0]
+                raise DeviceError(
+                    f"the core fails its known-answer test: payload {at} of {name} is {found[name][at].tolist()} where "
+                    f"{array[at].tolist()} is right"
+                )
 
     def read(self, register: str) -> int:
         """Return the value of a register of the core or of the board."""

@@ -11,7 +11,7 @@ A file describes one configuration in JSON. Its path is accepted wherever a name
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,6 +59,15 @@ class Configuration:
             raise InputError(f"baud must divide the clock of {self.miner.clock_hz} Hz, which {self.baud} does not")
         if self.divisor is not None:
             check_integer("clock_hz / baud", self.divisor, 4, 65535)
+
+    @property
+    def clock_hz(self) -> int:
+        """Frequency of the clock in Hz."""
+        return self.miner.clock_hz
+
+    def with_digest(self, digest: bytes) -> "Configuration":
+        """Return the configuration with the identity of a build."""
+        return replace(self, miner=replace(self.miner, digest=digest))
 
     @property
     def divisor(self) -> int | None:

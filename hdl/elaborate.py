@@ -123,7 +123,7 @@ def digest(core: wiring.Component) -> str:
     return hashlib.sha256(rtlil(core).encode()).hexdigest()
 
 
-def allow_collisions(text: str) -> str:
+def allow_collisions(text: str, apart: str = "") -> str:
     """Make the result of a read undefined if the same word is written in that cycle (a collision).
 
     Amaranth guarantees the old word, which block RAM does not provide. Yosys would therefore add registers, a
@@ -136,6 +136,8 @@ def allow_collisions(text: str) -> str:
     ----------
     text : str
         RTLIL from Amaranth, of components that never use such a word.
+    apart : str
+        Pattern of the names of modules that stay as they are; empty for none.
 
     Returns
     -------
@@ -145,7 +147,13 @@ def allow_collisions(text: str) -> str:
     # Parameters of a cell follow one another. A read without a clock sees the old word, and Yosys allows no mask.
     clocked = r"(?=(?:\n\s+parameter (?!\\CLK_ENABLE)[^\n]*)*\n\s+parameter \\CLK_ENABLE 1)"
     mask = r"(parameter \\COLLISION_X_MASK [1-9]\d*')(0+)" + clocked
-    return re.sub(mask, lambda found: found[1] + "1" * len(found[2]), text)
+    name = rf"module \\(?!(?:{apart})\s)" if apart else r"module "
+    return re.sub(
+        rf"^{name}.*?^end$",
+        lambda module: re.sub(mask, lambda found: found[1] + "1" * len(found[2]), module[0]),
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
 
 
 def _check_name(name: str) -> None:

@@ -8,10 +8,11 @@ A frame on the wire is ``COBS(header | payload | CRC-32) 0x00``. The header is t
 byte each. The CRC is zlib's, over header and payload. All numbers are little endian.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
     "ACCEPTED",
@@ -199,8 +200,8 @@ FAULTS: Final = MappingProxyType(
 )
 
 #: Kind -> checks of a board in order, each with the condition of refusal; the reply gives the first that fails.
-#: `Fault.KIND` is checked before all others.
-CHECKS: Final = MappingProxyType(
+#: `Fault.KIND` is checked before all others. A check is a `Fault` or `StreamFault`.
+CHECKS: Final[Mapping[Kind, tuple[tuple[Any, str], ...]]] = MappingProxyType(
     {
         Kind.IDENTIFY: ((Fault.LENGTH, "the payload is not 4 bytes"),),
         Kind.READ: (

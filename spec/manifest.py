@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import DamagedDataError, InputError
+from .streams import CoreRegister, PayloadField, StreamLayout
 
 __all__ = ["Clock", "Manifest", "Step", "Usage", "manifest", "manifests"]
 
@@ -107,6 +108,10 @@ class Manifest:
         Path that limits the clock with the smallest margin.
     seconds : float
         Duration of the build, which comparisons ignore.
+    streams : tuple of StreamLayout
+        Streams of a user's core; empty for a miner, whose manifest does not mention them.
+    registers : tuple of CoreRegister
+        Registers of a user's core.
     """
 
     name: str
@@ -120,6 +125,8 @@ class Manifest:
     bitstream: str
     critical_path: tuple[Step, ...]
     seconds: float = field(compare=False)
+    streams: tuple[StreamLayout, ...] = ()
+    registers: tuple[CoreRegister, ...] = ()
 
     @property
     def identity(self) -> bytes:
@@ -141,7 +148,10 @@ class Manifest:
         for name in ("clocks", "resources"):
             plain[name] = {key: asdict(value) for key, value in plain[name].items()}
         plain["tools"] = dict(self.tools)
-        plain["critical_path"] = [asdict(step) for step in self.critical_path]
+        for name in ("critical_path", "streams", "registers"):
+            plain[name] = [asdict(one) for one in plain[name]]
+        if not self.streams:
+            del plain["streams"], plain["registers"]
         return json.dumps(plain, indent=2) + "\n"
 
     @classmethod
@@ -165,7 +175,8 @@ class Manifest:
         except (ValueError, RecursionError) as error:
             raise DamagedDataError(f"{source} is damaged: it is not JSON ({error})") from error
         try:
-            values = _record(plain, "", _FIELDS)
+            of_core = isinstance(plain, dict) and "streams" in plain
+            values = _record(plain, "", {**_FIELDS, **(_OF_CORE if of_core else {})})
             if values["timing_met"] != all(clock.met for clock in values["clocks"].values()):
                 raise _BadKeyError("timing_met", "contradicts clocks")
         except _BadKeyError as error:
@@ -292,6 +303,42 @@ def _path(value: Any, key: str) -> tuple[Step, ...]:
     return tuple(Step(**_record(step, f"{key}[{i}]", readers)) for i, step in enumerate(value))
 
 
+def _streams(value: Any, key: str) -> tuple[StreamLayout, ...]:
+    return tuple(
+        StreamLayout(**one)
+        for one in _records(value, key, {"name": _NAME, "input": _flag, "fields": _payload, "last": _flag})
+    )
+
+
+def _payload(value: Any, key: str) -> tuple[PayloadField, ...]:
+    readers = {"name": _NAME, "bits": _integer, "signed": _flag, "shape": _sizes, "offset": _integer}
+    return tuple(PayloadField(**one) for one in _records(value, key, readers))
+
+
+def _sizes(value: Any, key: str) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise _BadKeyError(key, "must be a list")
+    return tuple(_integer(one, f"{key}[{i}]") for i, one in enumerate(value))
+
+
+def _core_registers(value: Any, key: str) -> tuple[CoreRegister, ...]:
+    readers = {
+        "name": _NAME,
+        "bits": _integer,
+        "access": _text("rw?", "r or rw"),
+        "reset": _integer,
+        "doc": _text(".*", "a text"),
+    }
+    return tuple(CoreRegister(**one) for one in _records(value, key, readers))
+
+
+def _records(value: Any, key: str, readers: Mapping[str, _Reader]) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise _BadKeyError(key, "must be a list")
+    return [_record(one, f"{key}[{i}]", readers) for i, one in enumerate(value)]
+
+
+_NAME = _text(r"[A-Za-z_]\w*", "an identifier")
 _WORDS = _text(r"\S.*", "a text")
 _DIGEST = _text("[0-9a-f]{64}", "64 hexadecimal digits")
 _FIELDS: Mapping[str, _Reader] = {
@@ -307,3 +354,5 @@ _FIELDS: Mapping[str, _Reader] = {
     "critical_path": _path,
     "seconds": _number,
 }
+#: Keys of the manifest of a user's core.
+_OF_CORE: Mapping[str, _Reader] = {"streams": _streams, "registers": _core_registers}

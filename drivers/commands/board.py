@@ -119,11 +119,18 @@ def info(url: str, as_json: bool) -> None:
 @_URL
 @_DIGEST
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record, for replay://FILE.")
-def selftest(url: str, digest: str, record: Path | None) -> None:
-    """Run a small search with a known answer.
+@click.option("--core", metavar="CORE", help="Core of your own that the board holds; its golden function judges it.")
+@click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of CORE; may be repeated."
+)
+def selftest(url: str, digest: str, record: Path | None, core: str | None, parameters: tuple[str, ...]) -> None:
+    """Run a small search with a known answer, or payloads of a core whose answers its golden function knows.
 
     It overwrites the board's contents.
     """
+    if core is not None:
+        _test_core(url, core, parameters)
+        return
     from ninefold.drivers.boards import bitstream, open_board
 
     opened = open_board(url, digest=digest, record=record)
@@ -133,6 +140,25 @@ def selftest(url: str, digest: str, record: Path | None) -> None:
         f"{printable(url)} ({printable(name)}): the known-answer test passes; "
         f"{counted(happened.requests, 'request')}, "
         f"{counted(happened.repeats, 'repeat')}, {counted(happened.damaged, 'damaged reply', 'damaged replies')}"
+    )
+
+
+def _test_core(url: str, core: str, words: tuple[str, ...]) -> None:
+    from ninefold.drivers.stream_core import open_board_core
+
+    if wrong := [word for word in words if "=" not in word]:
+        raise InputError(f"a parameter must be NAME=VALUE, not {wrong[0]!r}")
+    pairs = (word.partition("=") for word in words)
+    parameters = {name: int(text) if text.lstrip("-").isdigit() else text for name, _, text in pairs}
+    opened = open_board_core(core, f"board:{url}", parameters)
+    try:
+        opened.selftest(core, parameters)
+        happened = opened.client.link_statistics
+    finally:
+        opened.close()
+    click.echo(
+        f"{printable(url)} ({printable(core)}): the known-answer test passes; {counted(happened.requests, 'request')}, "
+        f"{counted(happened.repeats, 'repeat')}"
     )
 
 

@@ -97,7 +97,7 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     bitstream = made[best] / f"top{plan.recipe.suffix}"
     report = _report(plan, made[best])
     clocks = {
-        name: Clock(plan.configuration.miner.clock_hz / 1e6, fmax)
+        name: Clock(plan.configuration.clock_hz / 1e6, fmax)
         for name, fmax in reports.clocks(report, plan.board.clocks).items()
     }
     manifest = Manifest(
@@ -116,6 +116,8 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
         bitstream=hashlib.sha256(bitstream.read_bytes()).hexdigest(),
         critical_path=reports.critical_path(report, "serial."),
         seconds=round(_seconds(netlist) + _seconds(made[best]), 1),
+        streams=() if plan.interface is None else plan.interface.streams,
+        registers=() if plan.interface is None else plan.interface.registers,
     )
     return Built(manifest, bitstream, tried)
 

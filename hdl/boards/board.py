@@ -2,20 +2,35 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-from ninefold.hdl.configurations import Configuration
 from ninefold.hdl.floorplan import Sites
-from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.spec.errors import InputError
 
-__all__ = ["BoardTop", "FpgaBoard", "Pll", "Toolchain"]
+__all__ = ["BoardTop", "FpgaBoard", "Pll", "Serial", "Toolchain"]
 
 Toolchain = Literal["ecp5", "gowin", "ice40"]
+
+
+class Serial(Protocol):
+    """Design behind a UART, on a clock: a configuration of any kind."""
+
+    @property
+    def clock_hz(self) -> int:
+        """Frequency of the clock in Hz."""
+
+    @property
+    def divisor(self) -> int | None:
+        """Clock cycles per bit of the UART, or None without one."""
+
+    def component(self) -> Any:
+        """Construct the design, with its ports ``rx`` and ``tx``."""
+
+
 #: ``pll(m, port, clock, locked)`` adds a PLL to a module, from the port of the oscillator to two signals.
 Pll = Callable[[Module, Any, Signal, Signal], None]
 
@@ -74,7 +89,7 @@ class FpgaBoard:
 
 
 class BoardTop(Elaboratable):
-    """Top-level design: a miner with the board's UART and PLL, stopped or in reset until the PLL is locked.
+    """Top-level design: a configuration with the board's UART and PLL, stopped or in reset until the PLL is locked.
 
     The LED is lit while bytes pass in either direction.
 
@@ -82,8 +97,8 @@ class BoardTop(Elaboratable):
     ----------
     board : FpgaBoard
         The board.
-    configuration : Configuration
-        Miner and its UART.
+    configuration : Serial
+        The design and its UART.
 
     Raises
     ------
@@ -91,17 +106,17 @@ class BoardTop(Elaboratable):
         The configuration has no UART, or another clock.
     """
 
-    def __init__(self, board: FpgaBoard, configuration: Configuration) -> None:
+    def __init__(self, board: FpgaBoard, configuration: Serial) -> None:
         if configuration.divisor is None:
             raise InputError("a configuration for a board must have a UART, not a FIFO")
-        clock_hz = configuration.miner.clock_hz
+        clock_hz = configuration.clock_hz
         if clock_hz not in board.plls:
             *others, last = map(str, board.plls)
             allowed = f"{', '.join(others)} or {last}" if others else last
             raise InputError(f"clock_hz on {board.name} must be {allowed}, not {clock_hz}")
         self._board = board
         self._pll = board.plls[clock_hz]
-        self._serial = SerialMiner(configuration.miner, configuration.divisor)
+        self._serial = configuration.component()
 
     def elaborate(self, platform: Any) -> Module:
         """Connect clock, reset, UART and LED."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ninefold.hdl.commands.paths import path_table
+from ninefold.spec.errors import InputError
 from ninefold.spec.manifest import manifests
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
@@ -31,6 +32,10 @@ _MISSED = 1
     is_flag=True,
     help="List the bitstreams that can be built, with the figures of the committed manifests.",
 )
+@click.option("--core", metavar="CORE", help="Build a core of your own on BOARD, behind the link.")
+@click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of CORE; may be repeated."
+)
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
@@ -51,6 +56,8 @@ def build(
     ctx: click.Context,
     name: str | None,
     as_list: bool,
+    core: str | None,
+    parameters: tuple[str, ...],
     seeds: int | None,
     output: Path,
     critical_path: bool,
@@ -59,9 +66,13 @@ def build(
     """Synthesise, place and route BOARD/CONFIG with the open tools, and write its bitstream and manifest.
 
     FILE describes a configuration outside the catalogue (docs/howto/explore.md); `ninefold explore` writes such files.
+    With --core, the bitstream holds a core of your own (docs/own-core.md): its streams and registers are accessed over
+    the link, and the manifest describes them.
     The same inputs give the same bytes, and cached steps are reused. If the design misses its timing, the bitstream is
     written, its manifest says so, and the exit code is 1.
     """
+    if (core is not None and name is None) or (parameters and core is None):
+        raise InputError("--core needs BOARD" if core is not None else "--parameter needs --core")
     if as_list or name is None:
         _catalogue(as_json)
         return
@@ -69,9 +80,13 @@ def build(
     tried = 1 if seeds is None else seeds
     with step(f"building {name}", 2 + tried) as building:
         from ninefold.hdl.bitstream import build as make
-        from ninefold.hdl.bitstream import export, plan
+        from ninefold.hdl.bitstream import core_plan, export, plan
 
-        planned = plan(name)
+        planned = (
+            plan(name)
+            if core is None
+            else core_plan(name, "#".join([core, *[",".join(parameters)] * bool(parameters)]))
+        )
         building.advance(f"elaborated: digest {planned.digest[:16]}, {time.monotonic() - began:.0f} s")
         built = make(planned, _seeds(planned, seeds), building.advance)
     bitstream, _ = export(built, output)

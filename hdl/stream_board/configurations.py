@@ -8,16 +8,27 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from ninefold.hdl.catalogue import find_core, make_core
+from ninefold.hdl.catalogue import core_names, find_core, is_path, make_core
 from ninefold.hdl.stream_board.board import StreamBoard
 from ninefold.hdl.stream_board.interface import Interface, interface_of
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
+from ninefold.hdl.stream_board.serial import SerialStreamBoard
 from ninefold.spec.errors import InputError
 
-__all__ = ["VIRTUAL", "StreamConfiguration", "core_word", "interface", "stream_configuration"]
+__all__ = [
+    "CORE_MODULES",
+    "VIRTUAL",
+    "StreamConfiguration",
+    "core_word",
+    "interface",
+    "names_core",
+    "stream_configuration",
+]
 
 #: Parameters of virtual boards, which have a FIFO of one byte a cycle.
 VIRTUAL: Final = StreamBoardParameters(window=8, buffer_bytes=2048, reply_bytes=1024, queue_bytes=2048)
+#: Pattern of the names of the core's modules in a board's RTLIL.
+CORE_MODULES: Final = r"\S*\.board\.core(\.\S*)?"
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,10 @@ class StreamConfiguration:
     board: StreamBoardParameters
     baud: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.baud is not None and self.board.clock_hz % self.baud:
+            raise InputError(f"baud must divide the clock of {self.board.clock_hz} Hz, which {self.baud} does not")
+
     @property
     def name(self) -> str:
         """Name of the core."""
@@ -60,13 +75,26 @@ class StreamConfiguration:
         """Construct the core."""
         return make_core(self.core, **self.parameters)
 
-    def component(self) -> StreamBoard:
-        """Construct the board, without a UART."""
-        return StreamBoard(self.made(), self.board)
+    @property
+    def divisor(self) -> int | None:
+        """Clock cycles per bit of the UART, or None without one."""
+        return None if self.baud is None else self.board.clock_hz // self.baud
+
+    def component(self) -> StreamBoard | SerialStreamBoard:
+        """Construct the board, behind its UART if it has one."""
+        if self.divisor is None:
+            return StreamBoard(self.made(), self.board)
+        return SerialStreamBoard(self.made(), self.board, self.divisor)
 
     def with_digest(self, digest: bytes) -> StreamConfiguration:
         """Return the configuration with the identity of a build."""
         return replace(self, board=replace(self.board, digest=digest))
+
+
+def names_core(word: str) -> bool:
+    """Return True if a word names a core, with or without parameters, and no configuration of the catalogue."""
+    core = word.partition("#")[0]
+    return is_path(core) or core in core_names()
 
 
 def core_word(core: str, parameters: Mapping[str, Any]) -> str:

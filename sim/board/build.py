@@ -29,7 +29,7 @@ _PACKAGES = ("ninefold.hdl", "ninefold.spec")
 def identity(name: str) -> bytes:
     """Return the digest in a configuration's virtual board: SHA-256 of sources, tools and parameters.
 
-    A path of a core, with its parameters as `ninefold.hdl.stream_board.configurations.core_word` joins them, names the
+    A core's name or path, with its parameters as `ninefold.hdl.stream_board.configurations.core_word` joins them, names the
     board of design stream around it.
 
     Raises
@@ -40,10 +40,10 @@ def identity(name: str) -> bytes:
         Verilator, a C++ compiler or Amaranth is missing.
     """
     tools_or_reason()
-    from ninefold.hdl.catalogue import is_path
     from ninefold.hdl.configurations import CONFIGURATIONS, configuration
+    from ninefold.hdl.stream_board.configurations import names_core
 
-    if is_path(name.partition("#")[0]):
+    if names_core(name):
         return _core_identity(name)
     chosen = configuration(name)
     parameters = {key: value for key, value in asdict(chosen.miner).items() if key != "digest"}
@@ -94,13 +94,12 @@ def _write(folder: Path, name: str, digest: bytes) -> None:
 
 
 def _component(name: str, digest: bytes) -> Any:
-    from ninefold.hdl.catalogue import is_path
     from ninefold.hdl.configurations import configuration
     from ninefold.hdl.cores.miner import Miner
-    from ninefold.hdl.stream_board.configurations import stream_configuration
+    from ninefold.hdl.stream_board.configurations import names_core, stream_configuration
     from ninefold.sim.board.uart_miner import UartMiner
 
-    if is_path(name.partition("#")[0]):
+    if names_core(name):
         return stream_configuration(name).with_digest(digest).component()
     chosen = configuration(name)
     parameters = replace(chosen.miner, digest=digest)

@@ -14,33 +14,54 @@ __all__ = ["serve"]
 @click.option(
     "--tcp", type=click.IntRange(0, 65535), metavar="PORT", help="Serve on this TCP port; 0 selects a free port."
 )
+@click.option("--core", metavar="CORE", help="Serve a core of your own behind the link; CONFIGURATION is `virtual`.")
+@click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of CORE; may be repeated."
+)
 @click.option(
     "--fault", "faults", multiple=True, metavar="NAME=VALUE", help="Inject a fault, e.g. flip=1e-4; may be repeated."
 )
-def serve(configuration: str, as_pty: bool, tcp: int | None, faults: tuple[str, ...]) -> None:
+def serve(
+    configuration: str,
+    as_pty: bool,
+    tcp: int | None,
+    core: str | None,
+    parameters: tuple[str, ...],
+    faults: tuple[str, ...],
+) -> None:
     """Serve the virtual board CONFIGURATION until interrupted.
 
+    With --core, `ninefold board serve virtual --core dot8.py` serves a core of your own (docs/own-core.md).
     CONFIGURATION, e.g. virtual/tiny, may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first
     line of output is the URL for other processes.
     """
     from ninefold.drivers.transports.urls import once, split
     from ninefold.hdl.configurations import full_name
+    from ninefold.hdl.stream_board.configurations import core_word
 
     if as_pty and tcp is not None:
         raise InputError("--pty and --tcp cannot be combined")
-    wrong = [fault for fault in faults if "=" not in fault]
-    if wrong:
-        raise InputError(f"a fault must be NAME=VALUE, not {wrong[0]!r}")
+    for kind, words in (("fault", faults), ("parameter", parameters)):
+        if wrong := [word for word in words if "=" not in word]:
+            raise InputError(f"a {kind} must be NAME=VALUE, not {wrong[0]!r}")
+    if parameters and core is None:
+        raise InputError("--parameter needs --core")
     bare = configuration.removeprefix("board:")
     scheme, name, options = split(bare if "://" in bare else f"sim://{bare}")
     if scheme != "sim":
         raise InputError(f"CONFIGURATION must name a configuration or a sim:// URL, not {configuration!r}")
+    if core is not None:
+        if name != "virtual":
+            raise InputError(f"a core is served on the board virtual, not {name!r}")
+        name = core_word(core, dict(word.split("=", 1) for word in parameters))
     given = [(key, value) for key, _, value in (fault.partition("=") for fault in faults)]
     with step(f"preparing the virtual board {name}"):
         from ninefold.sim.board import Faults, VirtualBoard
         from ninefold.sim.board.serve import serve_pty, serve_tcp
 
-        board = VirtualBoard(full_name(name), Faults.of(once([*options.items(), *given], "a fault")))
+        board = VirtualBoard(
+            name if core is not None else full_name(name), Faults.of(once([*options.items(), *given], "a fault"))
+        )
     try:
         if tcp is None:
             serve_pty(board, click.echo, lambda: False)

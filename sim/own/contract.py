@@ -288,7 +288,7 @@ class Contract:
 
 
 def contract_of(name: str, parameters: Mapping[str, Any]) -> Contract:
-    """Return the contract of a core.
+    """Return the contract of a core. Its inputs that are no streams, control registers, have their initial values.
 
     Parameters
     ----------
@@ -300,16 +300,13 @@ def contract_of(name: str, parameters: Mapping[str, Any]) -> Contract:
     Raises
     ------
     InputError
-        There is no such core, a parameter is not allowed, or the core has an input that is no stream.
+        There is no such core, or a parameter is not allowed.
     """
     entry = find_core(name)
     complete = {**entry.core.defaults, **parameters}
 
     def make() -> Any:
         core = make_core(name, **complete)
-        for port, member in core.signature.members.items():
-            if not member.is_signature and member.flow.name == "In":
-                raise InputError(f"port {port} of {entry.name} must be a stream or an output, not an input")
         plain = all(
             member.is_signature and isinstance(getattr(core, port).payload, data.View)
             for port, member in core.signature.members.items()
