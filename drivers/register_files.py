@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, REPLY, Fault, Kind, StreamFault
 from ninefold.spec.registers import IDENTITY, MAGIC, NO_TEMPERATURE, REGISTERS, STATISTICS, VERSION, Register
+from ninefold.spec.streams import CoreRegister, board_registers
 
-__all__ = ["FORMATS", "c_header", "json_text", "markdown", "register_table", "svd"]
+__all__ = ["FORMATS", "MINER", "Map", "c_header", "core_map", "json_text", "markdown", "register_table", "svd"]
 
 _ACCESS = {"r": "read-only", "rw": "read-write", "w": "write-only"}
 
 
-def json_text() -> str:
+@dataclass(frozen=True)
+class Map:
+    """Register map of a board.
+
+    Attributes
+    ----------
+    registers : sequence of Register
+        The registers in the order of their addresses.
+    peripheral, description : str
+        Name and description in SVD.
+    """
+
+    registers: Sequence[Register] = REGISTERS
+    peripheral: str = "MINER"
+    description: str = "Miner behind the Ninefold link."
+
+
+#: Map of boards that search.
+MINER: Final = Map()
+
+
+def core_map(name: str, registers: Sequence[CoreRegister]) -> Map:
+    """Return the register map of the board around a core, given the core's name and registers."""
+    return Map(board_registers(registers), name.upper(), f"Core {name} behind the Ninefold link.")
+
+
+def json_text(of: Map = MINER) -> str:
     """Return the register map as JSON."""
-    return json.dumps({"version": VERSION, "registers": [_record(r) for r in REGISTERS]}, indent=2) + "\n"
+    return json.dumps({"version": VERSION, "registers": [_record(r) for r in of.registers]}, indent=2) + "\n"
 
 
-def c_header() -> str:
+def c_header(of: Map = MINER) -> str:
     """Return the register map as a C header, with the types, error codes and limits of the link."""
     lines = [
         "/* Registers and link of a Ninefold board; written by `ninefold registers --format c`. */",
@@ -48,7 +76,7 @@ def c_header() -> str:
         "",
         "/* Word addresses. */",
     ]
-    for register in REGISTERS:
+    for register in of.registers:
         name = f"NINEFOLD_{register.name.upper()}"
         lines += [
             f"/* {_ACCESS[register.access]}: {register.doc} */",
@@ -63,24 +91,24 @@ def c_header() -> str:
     return "\n".join([*lines, "", "#endif", ""])
 
 
-def svd() -> str:
+def svd(of: Map = MINER) -> str:
     """Return the register map as CMSIS-SVD, with addresses in bytes."""
     device = Element("device", {"schemaVersion": "1.3"})
     header = {
         "name": "NINEFOLD",
         "version": str(VERSION),
-        "description": "Miner behind the Ninefold link. Registers are accessed by the requests READ and WRITE.",
+        "description": f"{of.description} Registers are accessed by the requests READ and WRITE.",
         "addressUnitBits": "8",
         "width": "32",
         "size": "32",
     }
     _fill(device, header)
     peripheral = SubElement(SubElement(device, "peripherals"), "peripheral")
-    _fill(peripheral, {"name": "MINER", "baseAddress": "0x0"})
+    _fill(peripheral, {"name": of.peripheral, "baseAddress": "0x0"})
     block = SubElement(peripheral, "addressBlock")
-    _fill(block, {"offset": "0x0", "size": hex(4 * (REGISTERS[-1].addresses[-1] + 1)), "usage": "registers"})
+    _fill(block, {"offset": "0x0", "size": hex(4 * (of.registers[-1].addresses[-1] + 1)), "usage": "registers"})
     registers = SubElement(peripheral, "registers")
-    for register in REGISTERS:
+    for register in of.registers:
         element = SubElement(registers, "register")
         if register.count > 1:
             _fill(element, {"dim": str(register.count), "dimIncrement": "4"})
@@ -102,7 +130,7 @@ def svd() -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(device, encoding="unicode") + "\n"
 
 
-def markdown() -> str:
+def markdown(of: Map = MINER) -> str:
     """Return the register map as a documentation page."""
     return f"""# Registers
 
@@ -112,16 +140,16 @@ The registers of a board, version {VERSION}: 32-bit words with word addresses, r
 [link](link.md). Reading has no side effect. Bits outside the fields of a register are 0. A reset value of "configured"
 is a parameter of the bitstream. `ninefold registers --format json|c|svd` exports the same table.
 
-{register_table()}
+{register_table(of)}
 IDENTIFY replies with the registers 0x{IDENTITY.start:02x} to 0x{IDENTITY[-1]:02x}, STATISTICS with
 0x{STATISTICS.start:02x} to 0x{STATISTICS[-1]:02x}.
 """
 
 
-def register_table() -> str:
+def register_table(of: Map = MINER) -> str:
     """Return the registers as a Markdown table."""
     rows = ["| address | name | access | after reset | meaning |", "| --- | --- | --- | --- | --- |"]
-    for register in REGISTERS:
+    for register in of.registers:
         first, last = register.addresses[0], register.addresses[-1]
         address = f"0x{first:02x}" + (f" to 0x{last:02x}" if last > first else "")
         reset = "configured" if register.reset is None else _number(register.reset)
@@ -153,6 +181,6 @@ def _fill(element: Element, values: Mapping[str, str]) -> None:
 
 
 #: Name of a format -> function that writes it.
-FORMATS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+FORMATS: Final[Mapping[str, Callable[[Map], str]]] = MappingProxyType(
     {"json": json_text, "c": c_header, "svd": svd, "md": markdown}
 )

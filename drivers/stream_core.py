@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
 from ninefold.spec.streams import CoreRegister, StreamLayout
 
-__all__ = ["ANSWERS", "LAYOUTS", "BoardCore", "open_board_core"]
+__all__ = ["ANSWERS", "LAYOUTS", "BoardCore", "Described", "interface_of", "open_board_core"]
 
 #: Group of entry points that tell the streams of a core: ``interface(core, parameters)``.
 LAYOUTS: Final = "ninefold.core_interfaces"
@@ -32,16 +33,23 @@ _LAST: Final = "last"
 _MANIFEST: Final = ".json"
 
 
-class Described(Protocol):
-    """Streams and registers of a core."""
+@dataclass(frozen=True)
+class Described:
+    """Streams and registers of a core, and the digest of the bitstream that holds it.
 
-    @property
-    def streams(self) -> Sequence[StreamLayout]:
-        """Streams, inputs first."""
+    Attributes
+    ----------
+    streams : sequence of StreamLayout
+        Streams, inputs first.
+    registers : sequence of CoreRegister
+        Registers.
+    digest : str
+        Digest of the bitstream; empty if it is not known.
+    """
 
-    @property
-    def registers(self) -> Sequence[CoreRegister]:
-        """Registers."""
+    streams: Sequence[StreamLayout]
+    registers: Sequence[CoreRegister]
+    digest: str = ""
 
 
 def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> BoardCore:
@@ -60,24 +68,14 @@ def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> Bo
     place = device.removeprefix("board").removeprefix(":")
     if not place:
         raise InputError(f"device must name a board, as board:virtual or board:serial:///dev/ttyUSB1, not {device!r}")
-    found: Described
-    digest = ""
-    if core.endswith(_MANIFEST):
-        manifest = Manifest.from_json(Path(core).read_bytes(), core)
-        if not manifest.streams:
-            raise InputError(f"{core} must be the manifest of a core, not of a miner")
-        if parameters:
-            raise InputError(f"{core} is a manifest, which has no parameters, not {', '.join(parameters)}")
-        found, digest = manifest, manifest.digest
-    else:
-        found = _interface(core, parameters)
+    found = interface_of(core, parameters)
     with step(f"opening {core} on {place}"):
         url = place
         if place.partition("?")[0] == _VIRTUAL:
             chosen = ",".join(f"{name}={value}" for name, value in parameters.items())
             word = f"{_absolute(core)}#{chosen}" if chosen else _absolute(core)
             url = f"sim://{word}{place.removeprefix(_VIRTUAL)}"
-        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers, digest=digest))
+        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers, digest=found.digest))
 
 
 def _absolute(core: str) -> str:
@@ -85,7 +83,28 @@ def _absolute(core: str) -> str:
     return f"{Path(path).resolve()}{colon}{member}" if Path(path).exists() else core
 
 
-def _interface(core: str, parameters: Mapping[str, Any]) -> Described:
+def interface_of(core: str, parameters: Mapping[str, Any]) -> Described:
+    """Return streams and registers of a core.
+
+    Parameters
+    ----------
+    core, parameters
+        As of `open_board_core`.
+
+    Raises
+    ------
+    InputError
+        There is no such core or manifest, or a parameter is not allowed.
+    UnavailableError
+        A package is not installed.
+    """
+    if core.endswith(_MANIFEST):
+        if parameters:
+            raise InputError(f"{core} is a manifest, which has no parameters, not {', '.join(parameters)}")
+        manifest = Manifest.from_json(Path(core).read_bytes(), core)
+        if not manifest.streams:
+            raise InputError(f"{core} must be the manifest of a core, not of a miner")
+        return Described(manifest.streams, manifest.registers, manifest.digest)
     known = entries(LAYOUTS)
     if not known:
         raise UnavailableError("nothing installed tells the streams of a core", installs("rtl"))
@@ -93,8 +112,8 @@ def _interface(core: str, parameters: Mapping[str, Any]) -> Described:
         tell = next(iter(known.values())).load()
     except ModuleNotFoundError as error:
         raise UnavailableError(f"the streams of a core need the package {error.name}", installs("rtl")) from error
-    found: Described = tell(core, parameters)
-    return found
+    found = tell(core, parameters)
+    return Described(found.streams, found.registers)
 
 
 class BoardCore:
@@ -147,7 +166,7 @@ class BoardCore:
         return answer
 
     def selftest(self, core: str, parameters: Mapping[str, Any], seed: int = 0, payloads: int = 1000) -> None:
-        """Compare the answers of the core with those of its golden function, after a reset.
+        """Compare the answers of the core with the answers of its golden function, after a reset.
 
         Parameters
         ----------

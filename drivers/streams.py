@@ -144,7 +144,7 @@ class StreamClient:
         self._ask(Kind.WRITE, requests.write(register.address, [value]), replies.nothing)
 
     def exchange(self, inputs: Mapping[str, Beats], wanted: Mapping[str, int] | None = None) -> dict[str, Beats]:
-        """Send payloads to inputs and return those of the outputs.
+        """Send payloads to inputs and return what the outputs give.
 
         Parameters
         ----------

@@ -136,7 +136,7 @@ class CoreRegister:
     Attributes
     ----------
     name : str
-        Name, which is that of the core's port.
+        Name of the core's port.
     bits : int
         Width, 1 to 32.
     access : {'r', 'rw'}

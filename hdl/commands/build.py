@@ -66,7 +66,7 @@ def build(
     """Synthesise, place and route BOARD/CONFIG with the open tools, and write its bitstream and manifest.
 
     FILE describes a configuration outside the catalogue (docs/howto/explore.md); `ninefold explore` writes such files.
-    With --core, the bitstream holds a core of your own (docs/own-core.md): its streams and registers are accessed over
+    With --core, the bitstream holds a core of your own (docs/howto/own-core.md): its streams and registers are accessed over
     the link, and the manifest describes them.
     The same inputs give the same bytes, and cached steps are reused. If the design misses its timing, the bitstream is
     written, its manifest says so, and the exit code is 1.

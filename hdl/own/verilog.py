@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from ninefold.hdl import foreign
 from ninefold.hdl.core import Core
 from ninefold.hdl.own.modules import Module, Port, elaborated, module_of
+from ninefold.hdl.own.registers import _Register, port_of
 from ninefold.hdl.own.sources import read
 from ninefold.hdl.own.streams import Found, _Declared, find_ports
 from ninefold.hdl.parts.credit import CreditQueue
@@ -54,6 +55,8 @@ class Verilog(Core):
         Names of the ports. By default they are found by the usual names; a reset of an empty name means none.
     reset_low : bool, optional
         The reset is active low. By default it is if its name ends in ``_n`` or is ``resetn``, ``rstn`` or ``aresetn``.
+    registers : mapping of str to ControlRegister or StatusRegister, optional
+        Other ports that a host writes or reads, by the name of the register.
     ties : mapping of str to int, optional
         Constants of inputs that no stream drives.
     include : sequence of str or Path
@@ -77,6 +80,7 @@ class Verilog(Core):
         clock: str | None = None,
         reset: str | None = None,
         reset_low: bool | None = None,
+        registers: Mapping[str, _Register] | None = None,
         ties: Mapping[str, int] | None = None,
         include: Sequence[str | Path] = (),
         small: Mapping[str, Any] | None = None,
@@ -95,6 +99,7 @@ class Verilog(Core):
             (clock, reset, reset_low),
             dict(ties or {}),
             tuple(include),
+            dict(registers or {}),
         )
         super().__init__(
             wrapped,
@@ -121,6 +126,7 @@ class _Wrapped:
     special: tuple[str | None, str | None, bool | None]
     ties: Mapping[str, int]
     include: tuple[str | Path, ...]
+    registers: Mapping[str, _Register]
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -150,6 +156,11 @@ class _Wrapped:
                 raise InputError(f"stream {name} must be a StreamIn or a StreamOut, not {one!r}")
             if not name.isidentifier():
                 raise InputError(f"the name of a stream must be an identifier, not {name!r}")
+        for name, register in self.registers.items():
+            if not isinstance(register, _Register):
+                raise InputError(f"register {name} must be a ControlRegister or a StatusRegister, not {register!r}")
+            if not name.isidentifier() or name in streams:
+                raise InputError(f"the name of a register must be an identifier of no stream, not {name!r}")
         if not any(not one.input for one in streams.values()):
             raise InputError(f"streams must contain a StreamOut, not only {', '.join(streams) or 'nothing'}")
         return streams
@@ -176,7 +187,7 @@ class VerilogCore(wiring.Component):
 
     Members
     -------
-    The streams, with the name of each.
+    The streams and registers, with the name of each.
 
     Raises
     ------
@@ -197,8 +208,11 @@ class VerilogCore(wiring.Component):
         self.reset_low = low if low is not None else self.reset is not None and self.reset.name.endswith(_LOW)
         free = all(one.input or (not one.ready and one.latency is not None) for one in streams.values())
         self.found = {name: find_ports(module, name, one, free=free) for name, one in streams.items()}
+        self.registers = {name: one.described(name) for name, one in given.registers.items()}
+        self._of_register = {name: port_of(module, name, one) for name, one in given.registers.items()}
         self._check_inputs()
-        super().__init__({name: one.member for name, one in streams.items()})
+        declared: dict[str, _Declared | _Register] = {**streams, **given.registers}
+        super().__init__({name: one.member for name, one in declared.items()})
 
     @property
     def latency(self) -> Mapping[str, int]:
@@ -213,12 +227,15 @@ class VerilogCore(wiring.Component):
     def unused(self) -> tuple[Port, ...]:
         """Outputs of the module that no stream uses."""
         used = {port.name for found in self.found.values() for port in found.ports}
+        used |= {port.name for port in self._of_register.values()}
         return tuple(port for port in self.module.ports.values() if not port.input and port.name not in used)
 
     def elaborate(self, _platform: object) -> Fabric:
         """Instantiate the module, and add queues to outputs without back-pressure."""
         m = Fabric()
         ports: dict[str, Any] = {"i_clk": ClockSignal(), "i_rst": ResetSignal(allow_reset_less=True)}
+        for name, port in self._of_register.items():
+            ports[f"{'i' if port.input else 'o'}_{name}"] = getattr(self, name)
         queued: dict[str, dict[str, Signal]] = {}
         for name, one in self.streams.items():
             outer = getattr(self, name)
@@ -285,6 +302,7 @@ class VerilogCore(wiring.Component):
                 f"input, not {', '.join(inputs) or 'none'}"
             )
         driven = {port.name for found in self.found.values() for port in found.ports}
+        driven |= {port.name for port in self._of_register.values()}
         driven |= {port.name for port in (self.clock, self.reset) if port is not None} | set(self._ties)
         for tied in self._ties:
             if tied not in self.module.ports or not self.module.ports[tied].input:
@@ -301,6 +319,9 @@ class VerilogCore(wiring.Component):
         if self.reset is not None:
             lines.append(f".{self.reset.name}({'~' if self.reset_low else ''}rst)")
         lines += [f".{name}({self.module.ports[name].bits}'d{value})" for name, value in self._ties.items()]
+        for name, register in self._of_register.items():
+            ports.append(f"{'input' if register.input else 'output'} [{register.bits - 1}:0] {name}")
+            lines.append(f".{register.name}({name})")
         for name, one in self.streams.items():
             found = self.found[name]
             for part, bits in _parts(found):

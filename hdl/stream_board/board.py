@@ -20,7 +20,7 @@ from ninefold.hdl.stream_board.replies import StreamReplies
 
 __all__ = ["StreamBoard"]
 
-#: COBS groups that wait: those of two replies without payloads, while a long one leaves.
+#: COBS groups that wait: two replies without payloads have fewer, and wait while a long one leaves.
 _GROUPS = 32
 
 

@@ -113,7 +113,7 @@ class StreamExecutor(wiring.Component):
         self._idle, self._hands = Signal(), Signal()
         self._waiting, self._quiet = Signal(range(parameters.window + 2)), Signal()
         # One bit per slot: slot of this request, slots with a kept reply, slots being built or sent.
-        self._hot, self._known, self._busy = (Signal(parameters.window, name=n) for n in ("hot", "known", "busy"))
+        self._hot, self._known, self._busy = (Signal(parameters.window, name=n) for n in ("hot", "kept", "busy"))
         self._slot_busy, self._repeated = Signal(), Signal()
         # The slot is taken for a reply from now on; the CRC of its request is to be kept; the one that was.
         self._takes, self._keeps, self._kept = Signal(), Signal(), Signal(32)
@@ -193,7 +193,7 @@ class StreamExecutor(wiring.Component):
 
     def _begin(self, m: Module) -> None:
         header = self.headers.payload
-        known, difference = Signal(), Signal(32, reset_less=True)
+        known, difference = Signal(name="known"), Signal(32, reset_less=True, name="difference")
         m.d.sync += [
             *(signal.eq(header.type == kind) for kind, signal in self._is.items()),
             self._hot.eq(1 << self._slot),
@@ -283,7 +283,7 @@ class StreamExecutor(wiring.Component):
     def _registers(self, m: Module) -> None:
         table = board_registers(self._interface.registers)
         writes, control = self._is[Kind.WRITE], BY_NAME["control"].address
-        done, allowed, resets = Signal(), Signal(), Signal()
+        done, allowed, resets = (Signal(name=n) for n in ("done", "allowed", "resets"))
         readable = [a for register in table for a in register.addresses]
         writable = [a for register in table if "w" in register.access for a in register.addresses]
         with self._at(m, "CHECK"):
@@ -335,7 +335,7 @@ class StreamExecutor(wiring.Component):
     def _push(self, m: Module) -> None:
         """Write payloads to a queue tentatively, count them, and commit them if all are whole."""
         sizes = [one.payload_bytes for one in self._interface.inputs]
-        last, rest = Signal(range(max(sizes, default=1))), Signal(range(max(sizes, default=1)))
+        last, rest = (Signal(range(max(sizes, default=1)), name=n) for n in ("last", "rest"))
         fits, full, excess, ends = (Signal(name=n) for n in ("fits", "full", "excess", "ends"))
         number = self._prefix[: max(1, (len(sizes) - 1).bit_length())]
         m.d.comb += [

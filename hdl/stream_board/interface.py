@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 
 from amaranth.hdl import Shape, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In
 
+from ninefold.hdl.core import documented
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
 from ninefold.spec.errors import InputError
 from ninefold.spec.link import PREFIX_BYTES
@@ -81,7 +84,7 @@ class Interface:
             raise InputError(f"reply_bytes must hold {identity} bytes, which {parameters.reply_bytes} does not")
 
 
-def interface_of(core: Any, documented: Mapping[str, str] | None = None) -> Interface:
+def interface_of(core: Any) -> Interface:
     """Return the interface of an Amaranth component.
 
     Streams become queues. Every other input becomes a control register, whose value after a reset is the member's
@@ -90,9 +93,7 @@ def interface_of(core: Any, documented: Mapping[str, str] | None = None) -> Inte
     Parameters
     ----------
     core : wiring.Component
-        The core.
-    documented : mapping of str to str, optional
-        Meaning of registers, by name.
+        The core. The section ``Members`` of its docstring gives the meaning of its registers.
 
     Raises
     ------
@@ -101,6 +102,7 @@ def interface_of(core: Any, documented: Mapping[str, str] | None = None) -> Inte
     """
     streams: list[StreamLayout] = []
     registers: list[CoreRegister] = []
+    meanings = _meanings(core)
     for name, member in core.signature.members.items():
         if member.is_signature and isinstance(member.signature, stream.Signature):
             streams.append(_stream(name, member.flow is In, getattr(core, name).payload))
@@ -112,13 +114,23 @@ def interface_of(core: Any, documented: Mapping[str, str] | None = None) -> Inte
                 raise InputError(f"the register {name} must have 1 to 32 bits, not {width}")
             port = Value.cast(getattr(core, name))
             reset = port.init if isinstance(port, Signal) and access == "rw" else 0
-            registers.append(CoreRegister(name, width, access, reset, (documented or {}).get(name, "")))
+            registers.append(CoreRegister(name, width, access, reset, meanings.get(name, "")))
     ordered = tuple(sorted(streams, key=lambda one: not one.input))
     if not 1 <= len(ordered) <= STREAMS_MAX:
         raise InputError(f"a core must have 1 to {STREAMS_MAX} streams, not {len(ordered)}")
     if len(registers) > CORE_REGISTERS_MAX:
         raise InputError(f"a core must have at most {CORE_REGISTERS_MAX} registers, not {len(registers)}")
     return Interface(ordered, tuple(registers))
+
+
+def _meanings(core: Any) -> Mapping[str, str]:
+    declared = getattr(core, "registers", None)
+    if isinstance(declared, Mapping):
+        return {name: one.doc for name, one in declared.items()}
+    text = re.sub(
+        r"^( *)Members\n *-+\n", r"\1Attributes\n\1----------\n", type(core).__doc__ or "", flags=re.MULTILINE
+    )
+    return documented(SimpleNamespace(__doc__=text))
 
 
 def _stream(name: str, into: bool, payload: Any) -> StreamLayout:

@@ -148,7 +148,7 @@ class StreamReplies(ReplyStore):
                 m.next = "EMIT"
                 m.d.sync += left.eq(_WORD_BYTES)
                 with m.If(literals != 0):
-                    # The first word of a PULL has the number of its payloads, and that of a refusal is followed by one.
+                    # The first word of a PULL has the number of its payloads; a refusal has two words.
                     first = Cat(job.first[:16], Mux(job.pulls, counted, job.first[16:]))
                     m.d.sync += [shifted.eq(first), literals.eq(literals - 1)]
                     with m.If(job.refused):

@@ -29,8 +29,8 @@ _PACKAGES = ("ninefold.hdl", "ninefold.spec")
 def identity(name: str) -> bytes:
     """Return the digest in a configuration's virtual board: SHA-256 of sources, tools and parameters.
 
-    A core's name or path, with its parameters as `ninefold.hdl.stream_board.configurations.core_word` joins them, names the
-    board of design stream around it.
+    A core's name or path, with its parameters as `core_word` of `ninefold.hdl.stream_board.configurations` joins them,
+    names the board of design stream around it.
 
     Raises
     ------

@@ -31,7 +31,7 @@ def serve(
 ) -> None:
     """Serve the virtual board CONFIGURATION until interrupted.
 
-    With --core, `ninefold board serve virtual --core dot8.py` serves a core of your own (docs/own-core.md).
+    With --core, `ninefold board serve virtual --core dot8.py` serves a core of your own (docs/howto/own-core.md).
     CONFIGURATION, e.g. virtual/tiny, may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first
     line of output is the URL for other processes.
     """

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from ninefold.drivers.stream_core import BoardCore
+from ninefold.drivers.stream_core import BoardCore, interface_of
 from ninefold.host import open_core
-from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
+from ninefold.host.cli import cli
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, LostDeviceError
+from ninefold.spec.manifest import Manifest, manifests
 
 OWN = Path(__file__).parents[1] / "fixtures" / "own"
-DOT8, RUNNING = str(OWN / "dot8.py"), str(OWN / "running.py")
+DOT8, RUNNING, SCALED = (str(OWN / name) for name in ("dot8.py", "running.py", "scaled.py"))
 
 
 def opened(core: str, device: str = "board:virtual", **parameters: int | str) -> BoardCore:
@@ -122,3 +127,97 @@ def test_refuses_unknown_places() -> None:
 def test_a_board_around_another_core_is_refused() -> None:
     with pytest.raises(LostDeviceError, match="no board of design stream"):
         opened(DOT8, "board:sim://virtual/tiny")
+
+
+def test_registers_of_a_verilog_module() -> None:
+    with opened(SCALED) as core:
+        x = np.arange(256)
+        assert np.array_equal(core(x=x)["scaled"], np.minimum(x * 3, 255))
+        assert core.read("overflows") == np.count_nonzero(x * 3 > 255)
+        core.write("gain", 15)
+        assert np.array_equal(core(x=x)["scaled"], np.minimum(x * 15, 255))
+        core.selftest(SCALED, {})
+        core.write("gain", 4)
+        assert core.read("gain") == 4
+
+
+def test_known_answers_find_another_core(tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text(Path(RUNNING).read_text().replace("+ 2).cumsum()", "+ 2).cumsum() | 1"))
+    with opened(RUNNING) as core:
+        core.selftest(RUNNING, {}, payloads=200)
+        with pytest.raises(DeviceError, match=r"fails its known-answer test: payload [0-9]+ of sum is -?[0-9]+ where"):
+            core.selftest(str(other), {}, payloads=200)
+
+
+def test_register_files_of_a_core() -> None:
+    run = CliRunner().invoke
+    written = {
+        form: run(cli, ["registers", "--core", SCALED, "--format", form]).stdout for form in ("c", "svd", "json")
+    }
+    assert "#define NINEFOLD_GAIN_ADDRESS 0x40u\n" in written["c"]
+    assert (
+        "/* read-only: Products above 255 since a reset. */\n#define NINEFOLD_OVERFLOWS_ADDRESS 0x41u" in written["c"]
+    )
+    assert "<name>SCALED</name>" in written["svd"]
+    gain = next(one for one in json.loads(written["json"])["registers"] if one["name"] == "gain")
+    assert gain == {
+        "name": "gain",
+        "address": 0x40,
+        "count": 1,
+        "access": "rw",
+        "reset": 3,
+        "description": "Factor of each byte.",
+        "fields": [{"name": "value", "low": 0, "width": 4, "description": "Its value."}],
+    }
+
+
+def test_a_manifest_stands_for_the_core(tmp_path: Path) -> None:
+    """A driver needs the manifest of a bitstream only, and refuses another bitstream."""
+    described = interface_of(RUNNING, {})
+    manifest = replace(
+        next(iter(manifests().values())),
+        name="icebreaker/running",
+        streams=described.streams,
+        registers=described.registers,
+    )
+    file = tmp_path / "running.json"
+    file.write_text(manifest.to_json())
+    assert Manifest.from_json(file.read_text()) == manifest
+    url = f"board:sim://{RUNNING}"
+    with pytest.raises(LostDeviceError, match=f"where {manifest.digest[:16]} is expected: program it"):
+        opened(str(file), url)
+    with opened(RUNNING) as core:
+        digest = core.client.identity.digest
+    file.write_text(replace(manifest, digest=digest).to_json())
+    with opened(str(file), url) as core:
+        assert core.inputs == {"value": "value: int16 of 12 bits (n,)", "last": "last: bool (n,)"}
+        assert core(value=[1, 2])["sum"].tolist() == [3, 7]
+        assert core.read("packets") == 1
+    for text in (
+        manifest.to_json().replace('"signed": true', '"signed": 3'),
+        manifest.to_json().replace('"rw"', '"x"'),
+    ):
+        with pytest.raises(DamagedDataError, match=r"(signed must be true or false|access must be r or rw)"):
+            Manifest.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("register", "message"),
+    [
+        ("ControlRegister(5)", "the register gain of scaled needs an input of 5 bits, not `input [3:0] gain`"),
+        ("StatusRegister(4)", "the register gain of scaled needs an output of 4 bits, not `input [3:0] gain`"),
+        ('ControlRegister(4, port="lost")', "scaled has no port 'lost' for the register gain"),
+        ("ControlRegister(4, reset=16)", "the reset value of a register of 4 bits must be 0 to 15, not 16"),
+        ("ControlRegister(33)", "a register must have 1 to 32 bits, not 33"),
+        ('ControlRegister("x")', "a register must have an Amaranth shape"),
+        ("4", "register gain must be a ControlRegister or a StatusRegister, not 4"),
+    ],
+)
+def test_refuses_wrong_registers(tmp_path: Path, register: str, message: str) -> None:
+    text = (OWN / "scaled.py").read_text().replace('ControlRegister(4, "Factor of each byte.", reset=GAIN)', register)
+    (tmp_path / f"scaled{abs(hash(register))}.py").write_text(text)
+    (tmp_path / "scaled.v").write_text((OWN / "scaled.v").read_text())
+    with pytest.raises(InputError) as error:
+        interface_of(str(next(tmp_path.glob("*.py"))), {})
+    assert message in str(error.value)
