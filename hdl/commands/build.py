@@ -66,8 +66,8 @@ def build(
     """Synthesise, place and route BOARD/CONFIG with the open tools, and write its bitstream and manifest.
 
     FILE describes a configuration outside the catalogue (docs/howto/explore.md); `ninefold explore` writes such files.
-    With --core, the bitstream holds a core of your own (docs/howto/own-core.md): its streams and registers are accessed over
-    the link, and the manifest describes them.
+    With --core, the bitstream holds a core of your own behind the link (docs/howto/own-core.md), and the manifest
+    describes its streams and registers.
     The same inputs give the same bytes, and cached steps are reused. If the design misses its timing, the bitstream is
     written, its manifest says so, and the exit code is 1.
     """
