@@ -24,8 +24,8 @@ class GoldenStreamBoard:
     """A board of design stream with a zero digest and no sensor.
 
     Three things depend on the clock: how many payloads have left the queue of an input, how many have reached the
-    queue of an output, and the counter of cycles. `answer` takes them from the board's reply, checks that they are possible, and
-    determines every other byte.
+    queue of an output, and the counter of cycles. `answer` takes them from the board's reply, checks that they are
+    possible, and determines every other byte.
 
     Parameters
     ----------
