@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from ninefold.drivers.protocol import Damage, Decoder, ProtocolError, Refusal, encode_all, replies
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
-from ninefold.spec.link import DELIMITER, EPOCH_MAX, ERROR, REPLY, WINDOW_MAX, Frame, Kind, StreamFault
+from ninefold.spec.link import DELIMITER, EPOCH_MAX, ERROR, REPLY, WINDOW_MAX, Frame, Kind
 from ninefold.spec.protocols import Transport
+from ninefold.spec.stream_link import StreamFault, StreamKind
 
 __all__ = ["TIMEOUT_S", "TRIES", "BoardResetError", "Link", "LinkStatistics", "RefusedError", "Request"]
 
@@ -30,8 +31,8 @@ _FOREIGN = 3
 _OUT_OF_TURN = 3
 _READ_BYTES = 1 << 16
 #: Requests for the database of an epoch; and requests whose replies count only if they are of that epoch.
-_OF_EPOCH = frozenset({Kind.QUERY, Kind.CANDIDATES})
-_ANSWERED_IN_EPOCH = _OF_EPOCH | {Kind.FETCH, Kind.PUSH, Kind.PULL}
+_OF_EPOCH: frozenset[Kind | StreamKind] = frozenset({Kind.QUERY, Kind.CANDIDATES})
+_ANSWERED_IN_EPOCH = _OF_EPOCH | {Kind.FETCH, StreamKind.PUSH, StreamKind.PULL}
 
 
 class RefusedError(DeviceError):
@@ -104,7 +105,7 @@ class Request(Generic[T]):
 
     Attributes
     ----------
-    kind : Kind
+    kind : Kind or StreamKind
         Type of the request.
     payload : bytes
         Payload, made by `ninefold.drivers.protocol.requests`.
@@ -112,7 +113,7 @@ class Request(Generic[T]):
         ``parse(payload)`` of the reply gives the answer, or raises `ProtocolError`.
     """
 
-    kind: Kind
+    kind: Kind | StreamKind
     payload: bytes
     parse: Callable[[bytes], T]
 
@@ -202,7 +203,7 @@ class Link:
             raise InputError(f"timeout_s must be finite and greater than 0, not {timeout_s}")
         self._timeout_s = timeout_s
         #: Kind of request -> smoothed time of replies, and its deviation.
-        self._took_s: dict[Kind, tuple[float, float]] = {}
+        self._took_s: dict[Kind | StreamKind, tuple[float, float]] = {}
 
     @property
     def epoch(self) -> int:
@@ -312,7 +313,7 @@ class Link:
                 continue
             deadline = self._clock() + self._patience(kind, silences)
 
-    def _patience(self, kind: Kind, silences: int) -> float:
+    def _patience(self, kind: Kind | StreamKind, silences: int) -> float:
         """Return the time to wait for an answer to this kind of request, after a number of timeouts, in seconds.
 
         The estimate follows TCP (RFC 6298): the smoothed time of replies plus four times its smoothed deviation. It is
@@ -323,7 +324,7 @@ class Link:
         took_s, varies_s = self._took_s[kind]
         return min(self._timeout_s, max(_PATIENCE_S, took_s + 4 * varies_s) * 2.0**silences)
 
-    def _measure(self, kind: Kind, now_s: float) -> None:
+    def _measure(self, kind: Kind | StreamKind, now_s: float) -> None:
         took_s, varies_s = self._took_s.get(kind, (now_s, now_s / 2))
         if kind in self._took_s:
             varies_s += (abs(now_s - took_s) - varies_s) / 4

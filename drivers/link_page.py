@@ -15,13 +15,20 @@ from ninefold.spec.link import (
     FAULTS,
     PAYLOAD_MAX,
     REPLY,
-    TURNS,
     WINDOW_MAX,
     Field,
     Frame,
     Kind,
 )
 from ninefold.spec.registers import BY_NAME, IDENTITY, VERSION
+from ninefold.spec.stream_link import (
+    STREAM_CHECKS,
+    STREAM_COMMANDS,
+    STREAM_FAULTS,
+    STREAM_KINDS,
+    TURNS,
+    StreamKind,
+)
 
 __all__ = ["link_page"]
 
@@ -153,9 +160,10 @@ def _commands() -> str:
     commands = "\n".join(
         f"### {command.kind.name} (0x{command.kind:02x})\n\n{command.doc}\n\n"
         f"Request:{_layout(command.request)}\n\nReply (0x{command.kind | REPLY:02x}):{_layout(command.reply)}\n"
-        for command in COMMANDS
+        for command in (*COMMANDS, *STREAM_COMMANDS)
     )
-    faults = "\n".join(f"| {f.value} | {f.name} | {why} | {detail} |" for f, (why, detail) in FAULTS.items())
+    known = (*FAULTS.items(), *STREAM_FAULTS.items())
+    faults = "\n".join(f"| {f.value} | {f.name} | {why} | {detail} |" for f, (why, detail) in known)
     return f"""## Commands
 
 {commands}
@@ -181,7 +189,9 @@ Other requests are checked in this order, and the refusal gives the first check 
 
 
 def _designs() -> str:
-    own = {design: [kind.name for kind in Kind if kind in kinds] for design, kinds in ACCEPTED.items()}
+    all_kinds = (*Kind, *StreamKind)
+    accepts = {**ACCEPTED, "stream": STREAM_KINDS}
+    own = {design: [kind.name for kind in all_kinds if kind in kinds] for design, kinds in accepts.items()}
     shared = set.intersection(*(set(names) for names in own.values()))
     common = ", ".join(kind.name for kind in Kind if kind.name in shared)
     accepted = "\n".join(
@@ -192,7 +202,9 @@ def _designs() -> str:
 
 def _checks() -> str:
     return "\n".join(
-        f"| {kind.name} | {fault.name} | {why} |" for kind, checks in CHECKS.items() for fault, why in checks
+        f"| {kind.name} | {fault.name} | {why} |"
+        for kind, checks in (*CHECKS.items(), *STREAM_CHECKS.items())
+        for fault, why in checks
     )
 
 

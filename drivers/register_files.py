@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, REPLY, Fault, Kind, StreamFault
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, REPLY, Fault, Kind
 from ninefold.spec.registers import IDENTITY, MAGIC, NO_TEMPERATURE, REGISTERS, STATISTICS, VERSION, Register
+from ninefold.spec.stream_link import StreamFault, StreamKind
 from ninefold.spec.streams import CoreRegister, board_registers
 
 __all__ = ["FORMATS", "MINER", "Map", "c_header", "core_map", "json_text", "markdown", "register_table", "svd"]
@@ -69,7 +70,7 @@ def c_header(of: Map = MINER) -> str:
         "/* Types of requests; a reply has NINEFOLD_REPLY added, or is NINEFOLD_ERROR. */",
         f"#define NINEFOLD_REPLY 0x{REPLY:02x}u",
         "#define NINEFOLD_ERROR 0xffu",
-        *(f"#define NINEFOLD_KIND_{kind.name} 0x{kind:02x}u" for kind in Kind),
+        *(f"#define NINEFOLD_KIND_{kind.name} 0x{kind:02x}u" for kinds in (Kind, StreamKind) for kind in kinds),
         "",
         "/* Codes of an error. */",
         *(f"#define NINEFOLD_FAULT_{fault.name} {fault}u" for faults in (Fault, StreamFault) for fault in faults),

@@ -15,9 +15,10 @@ from ninefold.drivers.link import TIMEOUT_S, TRIES, Link, LinkStatistics, Reques
 from ninefold.drivers.protocol import ProtocolError, replies, requests, stream_replies
 from ninefold.drivers.protocol.stream_replies import StreamIdentity, StreamStatistics
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
-from ninefold.spec.link import CRC_BYTES, EPOCH_MAX, PREFIX_BYTES, TURNS, Kind
+from ninefold.spec.link import CRC_BYTES, EPOCH_MAX, PREFIX_BYTES, Kind
 from ninefold.spec.protocols import Transport
 from ninefold.spec.registers import BY_NAME, Register
+from ninefold.spec.stream_link import TURNS, StreamKind
 from ninefold.spec.streams import CoreRegister, StreamLayout, board_registers
 from ninefold.spec.text import counted
 
@@ -298,7 +299,7 @@ class _Transfer:
             for request in (self._pull, self._push) if self._pushed else (self._push, self._pull):
                 found = request()
                 if found is not None:
-                    self._pushed = found.kind is Kind.PUSH
+                    self._pushed = found.kind is StreamKind.PUSH
                     return found
             if not self._flying:
                 return self._ask()
@@ -365,7 +366,7 @@ class _Transfer:
             replies.nothing(stream_replies.body(payload, streams))
             return _Answer(stream_replies.credits(payload, streams))
 
-        return Request(Kind.PUSH, requests.push(number, self._next_turn(), count, data), parse)
+        return Request(StreamKind.PUSH, requests.push(number, self._next_turn(), count, data), parse)
 
     def _pull_of(self, number: int, count: int) -> Request[_Answer]:
         streams = self._client.streams
@@ -378,7 +379,7 @@ class _Transfer:
             data = stream_replies.pulled(body, number, turn, count, size)
             return _Answer(stream_replies.credits(payload, len(streams)), number, data)
 
-        return Request(Kind.PULL, requests.pull(number, turn, count), parse)
+        return Request(StreamKind.PULL, requests.pull(number, turn, count), parse)
 
     def _next_turn(self) -> int:
         turn = self._client._turn

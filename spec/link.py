@@ -1,4 +1,4 @@
-"""The link between host and board: frame layout, commands, errors and limits.
+"""The link between host and miner: frame layout, commands, errors and limits.
 
 Constants and layouts only; the codecs of the host (``ninefold.drivers.protocol``) and of the fabric
 (``ninefold.hdl.cores``) are implemented separately and checked against the bytes in ``tests/fixtures/link``.
@@ -8,11 +8,10 @@ A frame on the wire is ``COBS(header | payload | CRC-32) 0x00``. The header is t
 byte each. The CRC is zlib's, over header and payload. All numbers are little endian.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 __all__ = [
     "ACCEPTED",
@@ -40,10 +39,8 @@ __all__ = [
     "REPLY",
     "RESULT_BYTES",
     "ROWS_MAX",
-    "STREAM",
     "TICKETS",
     "TICKET_MAX",
-    "TURNS",
     "WINDOW",
     "WINDOW_MAX",
     "Command",
@@ -52,7 +49,6 @@ __all__ = [
     "Field",
     "Frame",
     "Kind",
-    "StreamFault",
 ]
 
 #: Byte that ends every frame and does not occur within one. Empty frames are ignored, so any number of delimiters may
@@ -84,8 +80,7 @@ WINDOW_MAX: Final = 128
 EPOCH_RESET: Final = 0
 EPOCH_MAX: Final = 255
 
-#: Bytes before the data of READ, WRITE, LOAD, QUERY, CANDIDATES and PUSH requests, and of QUERY, FETCH and PULL
-#: replies.
+#: Bytes before the data of READ, WRITE, LOAD, QUERY and CANDIDATES requests and of QUERY and FETCH replies.
 PREFIX_BYTES: Final = 4
 #: Bit of a LOAD's offset that marks the final block.
 LOAD_FINAL: Final = 1 << 31
@@ -105,10 +100,6 @@ TICKET_MAX: Final = 65535
 
 #: Designs of boards: a miner scores all nits of a row; a board with the sign plane finds candidates by their signs.
 Design = Literal["miner", "signs"]
-#: Design of a board around a user's core, whose streams are accessed by PUSH and PULL.
-STREAM: Final = "stream"
-#: Number of values of a turn; 0 follows the largest.
-TURNS: Final = 256
 
 
 class Kind(IntEnum):
@@ -123,8 +114,6 @@ class Kind(IntEnum):
     RESET = 0x07
     CANDIDATES = 0x08
     FETCH = 0x09
-    PUSH = 0x10
-    PULL = 0x11
 
 
 _COMMON = (Kind.IDENTIFY, Kind.READ, Kind.WRITE, Kind.LOAD, Kind.STATISTICS, Kind.RESET)
@@ -133,15 +122,6 @@ ACCEPTED: Final = MappingProxyType(
     {
         "miner": (*_COMMON, Kind.QUERY),
         "signs": (*_COMMON, Kind.CANDIDATES, Kind.FETCH),
-        STREAM: (
-            Kind.IDENTIFY,
-            Kind.READ,
-            Kind.WRITE,
-            Kind.STATISTICS,
-            Kind.RESET,
-            Kind.PUSH,
-            Kind.PULL,
-        ),
     }
 )
 
@@ -165,14 +145,6 @@ class Fault(IntEnum):
     RANGE = 14
 
 
-class StreamFault(IntEnum):
-    """More codes of an ERROR reply, of a board of design stream."""
-
-    TURN = 16
-    STREAM = 17
-    ROOM = 18
-
-
 #: Code -> reason for the refusal, and meaning of the detail.
 FAULTS: Final = MappingProxyType(
     {
@@ -190,18 +162,12 @@ FAULTS: Final = MappingProxyType(
         Fault.KEEP: ("a CANDIDATES for 0 rows, or more than the board keeps", "the register `keep`"),
         Fault.TICKET: ("a FETCH for a ticket that the board does not keep", "the last ticket; 0 before the first"),
         Fault.RANGE: ("a FETCH past the rows kept for its ticket", "the number of rows kept"),
-        StreamFault.TURN: (
-            "a PUSH or PULL out of turn, as after a lost one; the refusal is not kept",
-            "the register `turn`",
-        ),
-        StreamFault.STREAM: ("a PUSH to a stream that is no input, or a PULL from one that is no output", "its number"),
-        StreamFault.ROOM: ("a PUSH of more payloads than the queue has room for", "the number of free payloads"),
     }
 )
 
 #: Kind -> checks of a board in order, each with the condition of refusal; the reply gives the first that fails.
-#: `Fault.KIND` is checked before all others. A check is a `Fault` or `StreamFault`.
-CHECKS: Final[Mapping[Kind, tuple[tuple[Any, str], ...]]] = MappingProxyType(
+#: `Fault.KIND` is checked before all others.
+CHECKS: Final = MappingProxyType(
     {
         Kind.IDENTIFY: ((Fault.LENGTH, "the payload is not 4 bytes"),),
         Kind.READ: (
@@ -246,18 +212,6 @@ CHECKS: Final[Mapping[Kind, tuple[tuple[Any, str], ...]]] = MappingProxyType(
             (Fault.TICKET, "the board does not keep the ticket"),
             (Fault.REPLY, "4 + 4 x count is more than the limit"),
             (Fault.RANGE, "offset + count is more than the rows kept for the ticket"),
-        ),
-        Kind.PUSH: (
-            (Fault.LENGTH, "the payload is less than 4 bytes"),
-            (StreamFault.TURN, "turn is not the register `turn`"),
-            (StreamFault.STREAM, "the stream is not the number of an input"),
-            (StreamFault.ROOM, "count is more than the free payloads of the stream"),
-            (Fault.LENGTH, "the payload is not 4 + count x the bytes of a payload of the stream"),
-        ),
-        Kind.PULL: (
-            (Fault.LENGTH, "the payload is not 4 bytes"),
-            (StreamFault.TURN, "turn is not the register `turn`"),
-            (StreamFault.STREAM, "the stream is not the number of an output"),
         ),
     }
 )
@@ -442,32 +396,5 @@ COMMANDS: Final = (
         ),
         "Waits until the scan of the ticket is complete, and returns some of its candidates. The order of a ticket's "
         "candidates does not change between requests.",
-    ),
-    Command(
-        Kind.PUSH,
-        (
-            Field("stream", "u8", "number of the input"),
-            Field("turn", "u8", "the board's register `turn`"),
-            Field("count", "u16", "number of payloads, 0 or more"),
-            Field("data", "u8[]", "count payloads"),
-        ),
-        (),
-        "Appends payloads to the queue of an input: all of them, or none if one does not fit. Then `turn` counts on.",
-    ),
-    Command(
-        Kind.PULL,
-        (
-            Field("stream", "u8", "number of the output"),
-            Field("turn", "u8", "the board's register `turn`"),
-            Field("count", "u16", "maximum number of payloads to return"),
-        ),
-        (
-            Field("stream", "u8", "as in the request"),
-            Field("turn", "u8", "as in the request"),
-            Field("count", "u16", "number of payloads returned"),
-            Field("data", "u8[]", "count payloads"),
-        ),
-        "Takes the oldest payloads from the queue of an output: as many as are there, as the request allows, and as "
-        "fit in a reply. Then `turn` counts on.",
     ),
 )

@@ -22,7 +22,6 @@ from ninefold.spec.link import (
     Design,
     Fault,
     Kind,
-    StreamFault,
 )
 from ninefold.spec.registers import (
     BY_NAME,
@@ -34,6 +33,7 @@ from ninefold.spec.registers import (
     STATISTICS,
     VERSION,
 )
+from ninefold.spec.stream_link import StreamFault, StreamKind
 
 __all__ = [
     "Identity",
@@ -174,7 +174,7 @@ class Refusal:
 
     def __str__(self) -> str:
         names = {int(fault): fault.name for faults in (Fault, StreamFault) for fault in faults}
-        kinds = {int(kind): kind.name for kind in Kind}
+        kinds = {int(kind): kind.name for kinds in (Kind, StreamKind) for kind in kinds}
         code = names.get(self.code, f"error {self.code}")
         return f"{kinds.get(self.kind, f'request {self.kind}')} refused: {code}, detail {self.detail}"
 

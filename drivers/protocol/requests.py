@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import CANDIDATES_MAX, K_MAX
-from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX, TURNS
+from ninefold.spec.link import FORMAT_GRID, FORMAT_PACKED, LOAD_FINAL, PAYLOAD_MAX, PREFIX_BYTES, TICKET_MAX
+from ninefold.spec.stream_link import TURNS
 
 __all__ = ["candidates", "fetch", "identify", "load", "pull", "push", "query", "read", "write"]
 

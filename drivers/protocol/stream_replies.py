@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ninefold.drivers.protocol.errors import ProtocolError
 from ninefold.drivers.protocol.replies import words
 from ninefold.spec.link import PAYLOAD_MAX, PREFIX_BYTES, WINDOW_MAX
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, STATISTICS, STREAM_CODE, VERSION
+from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, STATISTICS, VERSION
+from ninefold.spec.stream_link import STREAM_CODE
 from ninefold.spec.streams import CREDIT_BYTES, STREAMS_MAX
 
 __all__ = ["StreamIdentity", "StreamStatistics", "body", "credits", "identity", "pulled", "statistics"]

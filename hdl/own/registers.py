@@ -52,7 +52,7 @@ def ControlRegister(  # noqa: N802 - it stands for a class in declarations
     reset : int
         Value after a reset; also in tests of the core alone.
     port : str
-        Name of the port, if it is not that of the register.
+        Name of the port, if it differs from the name of the register.
 
     Raises
     ------

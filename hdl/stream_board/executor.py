@@ -12,14 +12,15 @@ from ninefold.hdl.stream_board.interface import Interface
 from ninefold.hdl.stream_board.jobs import ADDRESS_BITS, job_layout, slot_bits
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
 from ninefold.hdl.stream_board.queues import COUNT_BITS
-from ninefold.spec.link import ACCEPTED, ERROR, PREFIX_BYTES, REPLY, STREAM, Fault, Kind, StreamFault
+from ninefold.spec.link import ERROR, PREFIX_BYTES, REPLY, Fault, Kind
 from ninefold.spec.registers import BY_NAME
+from ninefold.spec.stream_link import STREAM_KINDS, StreamFault, StreamKind
 from ninefold.spec.streams import board_registers
 
 __all__ = ["StreamExecutor"]
 
 #: Type of request -> flag of its job.
-_PARTS = {Kind.IDENTIFY: "identifies", Kind.READ: "reads", Kind.STATISTICS: "counts", Kind.PULL: "pulls"}
+_PARTS = {Kind.IDENTIFY: "identifies", Kind.READ: "reads", Kind.STATISTICS: "counts", StreamKind.PULL: "pulls"}
 
 
 class StreamExecutor(wiring.Component):
@@ -99,7 +100,7 @@ class StreamExecutor(wiring.Component):
         )
         self._states = OneHot()
         # Kind of request, one-hot, so that no state has to decode it.
-        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in ACCEPTED[STREAM]}
+        self._is = {kind: Signal(name=f"is_{kind.name.lower()}") for kind in STREAM_KINDS}
         self._refused, self._fault = Signal(), Signal(5)
         self._cursor, self._todo = Signal(16), Signal(16)
         # First four bytes of the payload; a WRITE collects its words there.
@@ -266,12 +267,12 @@ class StreamExecutor(wiring.Component):
                 self._go(m, "JOB")
             with m.Elif(is_[Kind.RESET] & empty):
                 self._go(m, "RESET WAIT")
-            with m.Elif((is_[Kind.PUSH] & ~short) | (is_[Kind.PULL] & prefixed)):
+            with m.Elif((is_[StreamKind.PUSH] & ~short) | (is_[StreamKind.PULL] & prefixed)):
                 with m.If(~turns):
                     self._refuse(m, StreamFault.TURN)
-                with m.Elif(~Mux(is_[Kind.PULL], of_output, self._target.any())):
+                with m.Elif(~Mux(is_[StreamKind.PULL], of_output, self._target.any())):
                     self._refuse(m, StreamFault.STREAM)
-                with m.Elif(is_[Kind.PULL]):
+                with m.Elif(is_[StreamKind.PULL]):
                     self._go(m, "JOB")
                 with m.Else():
                     self._go(m, "PUSH")
@@ -412,7 +413,7 @@ class StreamExecutor(wiring.Component):
             ]
             with m.If(~is_[Kind.IDENTIFY] & ~(self._refused & (self._fault == StreamFault.TURN))):
                 m.d.sync += self._known.eq(self._known | self._hot)
-            with m.If((is_[Kind.PUSH] | is_[Kind.PULL]) & ~self._refused):
+            with m.If((is_[StreamKind.PUSH] | is_[StreamKind.PULL]) & ~self._refused):
                 m.d.sync += self.turn.eq(self.turn + 1)
             self._go(m, "DRAIN")
         with self._at(m, "DRAIN"), m.If(~self._more):

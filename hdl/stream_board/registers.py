@@ -12,7 +12,8 @@ from ninefold.hdl.miner.counters import Counter
 from ninefold.hdl.stream_board.interface import Interface
 from ninefold.hdl.stream_board.jobs import ADDRESS_BITS
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
-from ninefold.spec.registers import MAGIC, NO_TEMPERATURE, STREAM_CODE, VERSION
+from ninefold.spec.registers import MAGIC, NO_TEMPERATURE, VERSION
+from ninefold.spec.stream_link import STREAM_CODE
 from ninefold.spec.streams import board_registers
 
 __all__ = ["EVENTS", "StreamRegisters", "identity_words"]

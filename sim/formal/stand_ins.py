@@ -117,7 +117,7 @@ class Passage(wiring.Component):
         Payload of the input.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **_sizes: int) -> None:
         super().__init__(
             {
                 "input": In(stream.Signature(FRAME_BYTE)),

@@ -6,17 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ninefold.spec.formats import THRESHOLDS, Mode
-from ninefold.spec.link import (
-    ERROR,
-    FORMAT_GRID,
-    LOAD_FINAL,
-    PREFIX_BYTES,
-    REPLY,
-    RESULT_BYTES,
-    Fault,
-    Kind,
-    StreamFault,
-)
+from ninefold.spec.link import ERROR, FORMAT_GRID, LOAD_FINAL, PREFIX_BYTES, REPLY, RESULT_BYTES, Fault, Kind
 from ninefold.spec.registers import (
     BY_NAME,
     DESIGN_CODES,
@@ -42,13 +32,13 @@ class RefusedError(Exception):
 
     Attributes
     ----------
-    fault : Fault or StreamFault
+    fault : Fault
         Reason.
     detail : int
         Its detail.
     """
 
-    def __init__(self, fault: Fault | StreamFault, detail: int) -> None:
+    def __init__(self, fault: Fault, detail: int) -> None:
         super().__init__(fault)
         self.fault, self.detail = fault, detail
 

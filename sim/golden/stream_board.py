@@ -3,17 +3,25 @@
 import struct
 from collections.abc import Callable, Sequence
 
-from ninefold.spec.link import ERROR, PREFIX_BYTES, REPLY, TURNS, Fault, Kind, StreamFault
-from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, NO_TEMPERATURE, STATISTICS, STREAM_CODE, VERSION
+from ninefold.spec.link import ERROR, PREFIX_BYTES, REPLY, Fault, Kind
+from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, NO_TEMPERATURE, STATISTICS, VERSION
+from ninefold.spec.stream_link import STREAM_CODE, TURNS, StreamFault, StreamKind
 from ninefold.spec.streams import CREDIT_BYTES, CoreRegister, StreamLayout, board_registers
 
-from .board import RefusedError
 from .link import crc32, receive
 
 __all__ = ["GoldenStreamBoard", "ImpossibleError"]
 
 #: Counters that depend on time.
 _TIMED = tuple(BY_NAME[name].address for name in ("cycles_low", "cycles_high"))
+
+
+class _RefusedError(Exception):
+    """A request is refused."""
+
+    def __init__(self, fault: Fault | StreamFault, detail: int) -> None:
+        super().__init__(fault)
+        self.fault, self.detail = fault, detail
 
 
 class ImpossibleError(Exception):
@@ -86,8 +94,8 @@ class GoldenStreamBoard:
             Kind.WRITE: self._write,
             Kind.STATISTICS: self._statistics,
             Kind.RESET: self._reset_by,
-            Kind.PUSH: self._push,
-            Kind.PULL: self._pull,
+            StreamKind.PUSH: self._push,
+            StreamKind.PULL: self._pull,
         }
         self.reset()
 
@@ -137,10 +145,10 @@ class GoldenStreamBoard:
         kept = kind != Kind.IDENTIFY
         try:
             if kind not in self._answers:
-                raise RefusedError(Fault.KIND, 0)
+                raise _RefusedError(Fault.KIND, 0)
             payload = self._answers[kind](body[4:], seen[4:])
             kind |= REPLY
-        except RefusedError as refusal:
+        except _RefusedError as refusal:
             payload, kind = struct.pack("<BBHI", refusal.fault, kind, 0, refusal.detail), ERROR
             kept &= refusal.fault != StreamFault.TURN
         reply = bytes([kind, sequence, priority, self.epoch]) + payload + self._credits(seen)
@@ -199,13 +207,13 @@ class GoldenStreamBoard:
 
     def _identify(self, payload: bytes, seen: bytes) -> bytes:
         if len(payload) != 4:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         self._kept.clear()
         return payload + self._words(IDENTITY, seen[4:])
 
     def _read(self, payload: bytes, seen: bytes) -> bytes:
         if len(payload) != 4 or payload[2:] == b"\0\0":
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         return self._words(self._addresses(payload, ""), seen)
 
     def _addresses(self, payload: bytes, access: str) -> range:
@@ -213,18 +221,18 @@ class GoldenStreamBoard:
         there = {a for register in self._table if access in register.access for a in register.addresses}
         for address in range(first, first + count):
             if address not in there:
-                raise RefusedError(Fault.ADDRESS, address)
+                raise _RefusedError(Fault.ADDRESS, address)
         return range(first, first + count)
 
     def _statistics(self, payload: bytes, seen: bytes) -> bytes:
         if payload:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         return self._words(STATISTICS, seen)
 
     def _write(self, payload: bytes, _seen: bytes) -> bytes:
         count = int.from_bytes(payload[2:4], "little")
         if len(payload) != 4 + 4 * count or not count:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         resets = False
         words = struct.unpack(f"<{count}I", payload[4:])
         for address, word in zip(self._addresses(payload, "w"), words, strict=True):
@@ -240,31 +248,31 @@ class GoldenStreamBoard:
 
     def _reset_by(self, payload: bytes, _seen: bytes) -> bytes:
         if payload:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         self.reset()
         return b""
 
     def _prefix(self, payload: bytes, streams: range) -> tuple[int, int]:
         stream, turn, count = struct.unpack_from("<BBH", payload)
         if turn != self._turn:
-            raise RefusedError(StreamFault.TURN, self._turn)
+            raise _RefusedError(StreamFault.TURN, self._turn)
         if stream not in streams:
-            raise RefusedError(StreamFault.STREAM, stream)
+            raise _RefusedError(StreamFault.STREAM, stream)
         return stream, count
 
     def _push(self, payload: bytes, seen: bytes) -> bytes:
         if len(payload) < PREFIX_BYTES:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         stream, count = self._prefix(payload, range(self._inputs))
         if seen[0] == StreamFault.ROOM and len(seen) == 8 + CREDIT_BYTES * len(self._sizes):
             (free,) = struct.unpack_from("<I", seen, 4)
             _check(free < count, f"a PUSH of {count} is refused where {free} payloads are free")
             self._free(stream, free)
-            raise RefusedError(StreamFault.ROOM, free)
+            raise _RefusedError(StreamFault.ROOM, free)
         if count > self._capacity[stream]:
-            raise RefusedError(StreamFault.ROOM, self._capacity[stream])
+            raise _RefusedError(StreamFault.ROOM, self._capacity[stream])
         if len(payload) != PREFIX_BYTES + count * self._sizes[stream]:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         self.pushed[stream] += payload[PREFIX_BYTES:]
         self._turn = (self._turn + 1) % TURNS
         # All of them found room.
@@ -274,7 +282,7 @@ class GoldenStreamBoard:
 
     def _pull(self, payload: bytes, seen: bytes) -> bytes:
         if len(payload) != PREFIX_BYTES:
-            raise RefusedError(Fault.LENGTH, len(payload))
+            raise _RefusedError(Fault.LENGTH, len(payload))
         stream, asked = self._prefix(payload, range(self._inputs, len(self._sizes)))
         number, size = stream - self._inputs, self._sizes[stream]
         (count,) = struct.unpack_from("<H", seen, 2)

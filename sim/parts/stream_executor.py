@@ -18,8 +18,9 @@ from ninefold.sim.formal.dut import Inside
 from ninefold.sim.formal.proof import Method, Proof
 from ninefold.sim.formal.streams import drive, follow
 from ninefold.sim.parts.stream_executor_state import whereabouts
-from ninefold.spec.link import ACCEPTED, ERROR, PREFIX_BYTES, REPLY, STREAM, Fault, Kind, StreamFault
+from ninefold.spec.link import ERROR, PREFIX_BYTES, REPLY, Fault, Kind
 from ninefold.spec.registers import BY_NAME
+from ninefold.spec.stream_link import STREAM_KINDS, StreamFault, StreamKind
 from ninefold.spec.streams import CoreRegister, PayloadField, StreamLayout, board_registers
 
 __all__ = ["PROOFS", "PROOF_FAULTS", "Push"]
@@ -112,7 +113,7 @@ class Push:
         kind, length = self.kind, self.length
         wrong = Signal(name="wrong_length")
         with m.Switch(kind):
-            with m.Case(Kind.IDENTIFY, Kind.PULL):
+            with m.Case(Kind.IDENTIFY, StreamKind.PULL):
                 m.d.comb += wrong.eq(length != PREFIX_BYTES)
             with m.Case(Kind.READ):
                 m.d.comb += wrong.eq((length != PREFIX_BYTES) | (self.count == 0))
@@ -120,12 +121,12 @@ class Push:
                 m.d.comb += wrong.eq((length != PREFIX_BYTES + 4 * self.count) | (self.count == 0))
             with m.Case(Kind.STATISTICS, Kind.RESET):
                 m.d.comb += wrong.eq(length != 0)
-            with m.Case(Kind.PUSH):
+            with m.Case(StreamKind.PUSH):
                 m.d.comb += wrong.eq(length < PREFIX_BYTES)
-        ordered = kind.matches(Kind.PUSH, Kind.PULL)
+        ordered = kind.matches(StreamKind.PUSH, StreamKind.PULL)
         inputs, streams = len(_CORE.inputs), len(_CORE.streams)
-        there = Mux(kind == Kind.PUSH, self.stream < inputs, (self.stream >= inputs) & (self.stream < streams))
-        with m.If(~kind.matches(*ACCEPTED[STREAM])):
+        there = Mux(kind == StreamKind.PUSH, self.stream < inputs, (self.stream >= inputs) & (self.stream < streams))
+        with m.If(~kind.matches(*STREAM_KINDS)):
             m.d.comb += self.code.eq(Fault.KIND)
         with m.Elif(wrong):
             m.d.comb += self.code.eq(Fault.LENGTH)
@@ -232,7 +233,7 @@ def _follow_request(m: Module, core: Any, it: Push, events: tuple[Value, ...]) -
             it.known.bit_select(bit, 1).eq(~identifies & ~(refused & (fault == StreamFault.TURN))),
             Array(it.crcs)[bit].eq(core.headers.payload.crc),
         ]
-        with m.If(it.kind.matches(Kind.PUSH, Kind.PULL) & ~refused):
+        with m.If(it.kind.matches(StreamKind.PUSH, StreamKind.PULL) & ~refused):
             m.d.sync += it.turn.eq(it.turn + 1)
     with m.If(handed | again):
         m.d.sync += it.busy.bit_select(bit, 1).eq(1)
@@ -273,8 +274,10 @@ def _job(m: Module, core: Any, it: Push, handed: Value) -> None:
     m.d.comb += [
         Assert(~handed | refused | (it.code == 0), "a request is executed that is wrong"),
         Assert(~handed | ~refused | late | (told == it.code), "another fault is told"),
-        Assert(~handed | ~refused | ~late | (it.code == 0) & (it.kind == Kind.PUSH), "a fault that is none"),
-        Assert(~handed | refused | (it.kind != Kind.PUSH) | it.committed & ~it.data_wrong, "payloads are missing"),
+        Assert(~handed | ~refused | ~late | (it.code == 0) & (it.kind == StreamKind.PUSH), "a fault that is none"),
+        Assert(
+            ~handed | refused | (it.kind != StreamKind.PUSH) | it.committed & ~it.data_wrong, "payloads are missing"
+        ),
         Assert(~handed | ~refused | ~it.committed, "a refused request is committed"),
     ]
     told_job = job.first[:8]
@@ -286,7 +289,7 @@ def _job(m: Module, core: Any, it: Push, handed: Value) -> None:
             Assert(job.identifies == (~job.refused & (it.kind == Kind.IDENTIFY))),
             Assert(job.reads == (~job.refused & (it.kind == Kind.READ))),
             Assert(job.counts == (~job.refused & (it.kind == Kind.STATISTICS))),
-            Assert(job.pulls == (~job.refused & (it.kind == Kind.PULL))),
+            Assert(job.pulls == (~job.refused & (it.kind == StreamKind.PULL))),
             Assert(~(job.identifies | job.reads | job.pulls) | (job.first == it.prefix), "another request is told"),
             Assert(~job.refused | (job.first[8:] == it.kind), "another kind is told"),
             Assert(job.refused | (it.kind != Kind.RESET) | it.cleared, "nothing is reset"),
@@ -310,7 +313,7 @@ def _effects(m: Module, core: Any, it: Push, moves: Value) -> None:
     puts, commits = core.put.any(), core.commit.any()
     pending = core.headers.valid & ~it.answered & ~it.repeated & ~it.ignored & (it.code == 0)
     alone = pending & (it.waiting == 0)
-    pushes = pending & (it.kind == Kind.PUSH) & (it.taken >= PREFIX_BYTES)
+    pushes = pending & (it.kind == StreamKind.PUSH) & (it.taken >= PREFIX_BYTES)
     target = Cat(it.stream == i for i in range(len(_CORE.inputs)))
     m.d.comb += [
         Assert(~puts | (pushes & moves & (core.put == target)), "a byte is written that is of no payload"),
@@ -333,8 +336,8 @@ PROOFS = (
         "stream_executor",
         "requests",
         "each request ends in one of three ways: a job, an order to repeat its reply, or nothing while that reply is "
-        "built or sent. The second and third happen exactly if the CRC of the request equals that of the request whose "
-        "reply is kept in its slot. A job is a refusal exactly if one of the checks of the link fails, with the first "
+        "built or sent. The second and third happen exactly if the request has the CRC of the request whose reply is "
+        "kept in its slot. A job is a refusal exactly if one of the checks of the link fails, with the first "
         "that does, and its detail; ROOM tells a number that is below the count and not above the free payloads. "
         "The payloads of a PUSH are written in order to the queue of its stream, never more than were asked nor than "
         "are free, and committed exactly if the request is not refused; otherwise they are discarded. Each PUSH and "

@@ -7,7 +7,8 @@ from typing import Any
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 
 from ninefold.sim.formal.dut import Inside
-from ninefold.spec.link import PREFIX_BYTES, Fault, Kind, StreamFault
+from ninefold.spec.link import PREFIX_BYTES, Fault, Kind
+from ninefold.spec.stream_link import StreamFault, StreamKind
 
 __all__ = ["whereabouts"]
 
@@ -70,7 +71,7 @@ def _anywhere(m: Module, core: Any, it: Any, mine: Any, at: Any) -> None:
             Assert(~resets | core.clear | it.cleared & (it.known == 0)),
             Assert(~core.clear | resets & (it.waiting == 0) & (~it.controls | (it.writes == it.count))),
             Assert((it.kind != Kind.WRITE) | (it.writes == it.count)),
-            Assert((it.kind != Kind.PUSH) | it.committed & ~it.data_wrong),
+            Assert((it.kind != StreamKind.PUSH) | it.committed & ~it.data_wrong),
         ]
     with m.If(at("JOB") & mine["_refused"]):
         m.d.comb += Assert(~it.committed & ~core.clear & ~it.cleared & (it.writes == 0))
@@ -202,7 +203,7 @@ def _pushes(m: Module, inside: Inside, it: Any, mine: Any, at: Any) -> None:
     data = it.taken - PREFIX_BYTES
     m.d.comb += [
         Assert(at("PUSH BYTES") | (it.written == 0)),
-        Assert(~at(*_PUSHES) | (it.kind == Kind.PUSH) & (it.code == 0) & (it.length >= PREFIX_BYTES)),
+        Assert(~at(*_PUSHES) | (it.kind == StreamKind.PUSH) & (it.code == 0) & (it.length >= PREFIX_BYTES)),
         Assert(~at(*_PUSHES) | (mine["_target"] == Cat(it.stream == i for i in range(2)))),
         Assert(~at(*_PUSHES) | (inside["last"] == it.size - 1) & (mine["_prefix"] == it.prefix)),
         Assert(~at("PUSH", "PUSH CHECK") | (mine["_todo"] == it.count)),
@@ -236,7 +237,7 @@ def _job(m: Module, it: Any, mine: Any, at: Any) -> None:
     with m.If(at("JOB") & mine["_refused"]):
         m.d.comb += [
             Assert(late | (fault == it.code)),
-            Assert(~late | (it.code == 0) & (it.kind == Kind.PUSH)),
+            Assert(~late | (it.code == 0) & (it.kind == StreamKind.PUSH)),
             Assert((fault != StreamFault.ROOM) | (mine["_cursor"] < it.count) & (mine["_cursor"] <= it.room)),
             Assert((fault != StreamFault.ROOM) | (it.taken == PREFIX_BYTES)),
             Assert((fault != Fault.LENGTH) | (it.code != 0) | it.data_wrong),
@@ -246,9 +247,9 @@ def _job(m: Module, it: Any, mine: Any, at: Any) -> None:
         ]
     m.d.comb += Assert(~at(*_NEW[1:]) | (it.taken >= PREFIX_BYTES) | (it.taken == it.length))
     with m.If(at("JOB") & ~mine["_refused"]):
-        simple = it.kind.matches(Kind.IDENTIFY, Kind.READ, Kind.PULL, Kind.PUSH)
+        simple = it.kind.matches(Kind.IDENTIFY, Kind.READ, StreamKind.PULL, StreamKind.PUSH)
         m.d.comb += [
             Assert(~simple | (mine["_prefix"] == it.prefix) & (it.length >= PREFIX_BYTES)),
             Assert(~simple | ~mine["_collects"] | mine["_count"][2]),
-            Assert((it.kind != Kind.PUSH) | (it.taken == it.length)),
+            Assert((it.kind != StreamKind.PUSH) | (it.taken == it.length)),
         ]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ninefold.drivers.commands.registers import registers
 from ninefold.drivers.link_page import link_page
 from ninefold.drivers.register_files import FORMATS, Map, c_header, json_text, markdown, register_table, svd
-from ninefold.spec.link import COMMANDS, Fault, StreamFault
+from ninefold.spec.link import COMMANDS, Fault
 from ninefold.spec.registers import REGISTERS, Access, Bits, Register
+from ninefold.spec.stream_link import STREAM_COMMANDS, StreamFault
 from tests.drivers import fixtures
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -59,7 +60,7 @@ def test_svd_holds_the_table() -> None:
 
 def test_the_page_on_the_link_has_everything() -> None:
     page = link_page()
-    for command in COMMANDS:
+    for command in (*COMMANDS, *STREAM_COMMANDS):
         assert f"### {command.kind.name} (0x{command.kind:02x})" in page
         for field in (*command.request, *command.reply):
             assert f"| `{field.name}` | {field.type} | {field.doc} |" in page

@@ -18,8 +18,9 @@ from ninefold.sim.golden.link import encoded, receive
 from ninefold.sim.golden.stream_board import GoldenStreamBoard
 from ninefold.sim.verilated import Design, Gaps, Model, elaborate
 from ninefold.spec.errors import InputError
-from ninefold.spec.link import PREFIX_BYTES, REPLY, Kind, StreamFault
+from ninefold.spec.link import PREFIX_BYTES, REPLY, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY
+from ninefold.spec.stream_link import StreamFault, StreamKind
 from tests.hdl.stream_cores import Delay, Sums, Wire
 
 SMALL = StreamBoardParameters(buffer_bytes=128, queue_bytes=32)
@@ -70,10 +71,10 @@ class Host:
     def push(self, stream: int, count: int, data: bytes | None = None, turn: int | None = None) -> bytes:
         size = self.interface.streams[stream].payload_bytes if stream < len(self.interface.streams) else 1
         data = self.random.randbytes(count * size) if data is None else data
-        return self.request(Kind.PUSH, self._prefix(stream, count, turn) + data)
+        return self.request(StreamKind.PUSH, self._prefix(stream, count, turn) + data)
 
     def pull(self, stream: int, count: int = 65535, turn: int | None = None) -> bytes:
-        return self.request(Kind.PULL, self._prefix(stream, count, turn))
+        return self.request(StreamKind.PULL, self._prefix(stream, count, turn))
 
     def _prefix(self, stream: int, count: int, turn: int | None) -> bytes:
         number = self.turn if turn is None else turn
@@ -108,7 +109,7 @@ def test_directed() -> None:
         host.talk()
         host.pull(1, 3)
         (reply,) = host.talk()
-        assert reply[0] == Kind.PULL | REPLY
+        assert reply[0] == StreamKind.PULL | REPLY
         assert reply[4:] == b"\1\1\3\0hel" + struct.pack("<HH", 32, 2)
         host.pull(1)
         assert host.talk()[0][4:] == b"\1\2\2\0lo" + struct.pack("<HH", 32, 0)
@@ -166,7 +167,7 @@ def test_refusals_change_nothing(core: str) -> None:
                 host.talk()
         host.push(0, 1, turn=host.turn + 1)
         host.pull(inputs, turn=(host.turn - 1) % 256)
-        for kind in (Kind.PUSH, Kind.PULL):
+        for kind in (StreamKind.PUSH, StreamKind.PULL):
             for length in (0, 1, 3, 5):
                 host.request(kind, bytes(length))
             host.talk()
@@ -208,14 +209,14 @@ def test_random_requests(core: str, seed: int) -> None:
 
 def _random_request(host: Host) -> None:
     random = host.random
-    kinds = [Kind.PUSH] * 5 + [Kind.PULL] * 5 + [Kind.READ, Kind.WRITE, Kind.STATISTICS, Kind.IDENTIFY]
+    kinds = [StreamKind.PUSH] * 5 + [StreamKind.PULL] * 5 + [Kind.READ, Kind.WRITE, Kind.STATISTICS, Kind.IDENTIFY]
     kind = random.choice(kinds)
     inputs, streams = len(host.interface.inputs), len(host.interface.streams)
     turn = None if random.random() < 0.9 else random.randrange(256)
-    if kind is Kind.PUSH:
+    if kind is StreamKind.PUSH:
         stream = random.randrange(inputs)
         host.push(stream, random.randint(0, 48 // host.interface.streams[stream].payload_bytes), turn=turn)
-    elif kind is Kind.PULL:
+    elif kind is StreamKind.PULL:
         host.pull(random.randrange(inputs, streams), random.choice([1, 5, 65535]), turn)
     elif kind is Kind.READ:
         host.request(kind, struct.pack("<HH", random.choice([0, 0x10, 0x19, 0x1E, 0x20]), random.randint(1, 4)))
@@ -261,7 +262,7 @@ def test_repeats_are_answered_again_and_executed_once() -> None:
         host.push(0, 1, b"f")
         host.talk()
         host.collected.append(late)
-        assert host.talk()[0][0] == Kind.PUSH | REPLY
+        assert host.talk()[0][0] == StreamKind.PUSH | REPLY
         host.pull(1)
         host.talk()
         assert host.golden.pulled[0] == b"abcdfe"

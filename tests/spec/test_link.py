@@ -15,6 +15,7 @@ from ninefold.spec.link import (
     Fault,
     Kind,
 )
+from ninefold.spec.stream_link import STREAM_CHECKS, STREAM_COMMANDS, STREAM_FAULTS, StreamFault, StreamKind
 
 
 def test_a_query_of_the_most_dimensions_fits() -> None:
@@ -29,12 +30,16 @@ def test_limits_follow_from_one_another() -> None:
 
 
 def test_each_command_has_one_layout() -> None:
-    assert [command.kind for command in COMMANDS] == list(Kind)
-    assert ERROR not in {command.kind | REPLY for command in COMMANDS}
-    assert len(set(Fault)) == len(Fault)
+    commands = (*COMMANDS, *STREAM_COMMANDS)
+    assert [command.kind for command in commands] == [*Kind, *StreamKind]
+    assert len({int(command.kind) for command in commands}) == len(commands)
+    assert ERROR not in {command.kind | REPLY for command in commands}
+    assert len({int(fault) for fault in (*Fault, *StreamFault)}) == len(Fault) + len(StreamFault)
+    assert set(STREAM_FAULTS) == set(StreamFault)
+    assert set(STREAM_CHECKS) == set(StreamKind)
     sizes = {"u8": 1, "u16": 2, "u32": 4}
     assert sum(sizes[field.type] for field in ERROR_PAYLOAD) == 8
-    for command in COMMANDS:
+    for command in commands:
         for fields in (command.request, command.reply):
             # Only the last field may be of any length.
             assert all(field.type in sizes for field in fields[:-1])
