@@ -26,8 +26,6 @@ __all__ = ["ANSWERS", "LAYOUTS", "BoardCore", "Described", "interface_of", "open
 LAYOUTS: Final = "ninefold.core_interfaces"
 #: Group of entry points that compute known answers of a core: ``known_answers(core, parameters, seed, payloads)``.
 ANSWERS: Final = "ninefold.core_answers"
-#: Device that simulates the board in this process.
-_VIRTUAL: Final = "virtual"
 _LAST: Final = "last"
 #: Suffix of manifests.
 _MANIFEST: Final = ".json"
@@ -61,7 +59,8 @@ def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> Bo
         Name or path of the core; or of the manifest of its bitstream, which needs no Amaranth and names the bitstream
         that the board must hold.
     device : str
-        ``board:virtual`` for a board that this process simulates, or ``board:URL``.
+        ``board:NAME`` for a board that this process simulates: ``virtual`` with a FIFO, or a real board's name with its
+        UART and clock. Otherwise ``board:URL``.
     parameters : mapping of str to Any
         Parameters of the core.
     """
@@ -71,10 +70,13 @@ def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> Bo
     found = interface_of(core, parameters)
     with step(f"opening {core} on {place}"):
         url = place
-        if place.partition("?")[0] == _VIRTUAL:
+        if "://" not in place and core.endswith(_MANIFEST):
+            raise InputError(f"{core} is a manifest, which cannot be simulated: name its core, or the URL of a board")
+        if "://" not in place:
+            board, mark, options = place.partition("?")
             chosen = ",".join(f"{name}={value}" for name, value in parameters.items())
             word = f"{_absolute(core)}#{chosen}" if chosen else _absolute(core)
-            url = f"sim://{word}{place.removeprefix(_VIRTUAL)}"
+            url = f"sim://{board}/{word}{mark}{options}"
         return BoardCore(StreamClient(open_transport(url), found.streams, found.registers, digest=found.digest))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from amaranth.back import rtlil as rtlil_backend
-from amaranth.hdl import Elaboratable, Fragment
+from amaranth.hdl import Elaboratable, Fragment, Signal
 from amaranth.lib import wiring
 
 from ninefold.hdl import foreign, yosys
@@ -50,7 +50,7 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     ToolError
         Yosys fails to write the Verilog.
     """
-    text = _converted(_NamedStates(core), name, platform)
+    text = _converted(_Clocked(core, named=True), name, platform)
     inside = foreign.texts(text)
     if re.search(rf"^\s*module\s+{name}\b", inside, re.MULTILINE):
         raise InputError(f"name must not be {name}, which a Verilog module inside the core has")
@@ -66,11 +66,20 @@ def verilog(core: wiring.Component, name: str = "top", platform: Any = None) -> 
     return re.sub(r"^ *(?:wire|reg) \[-1:0\] .*;\n", "", written, flags=re.MULTILINE) + inside
 
 
-class _NamedStates(Elaboratable):
-    """Wrapper that adds attributes with the state names of state machines, as Amaranth does for enumerations."""
+class _Clocked(Elaboratable):
+    """Wrapper that adds a clock and a reset to a component without registers.
 
-    def __init__(self, core: Any) -> None:
+    Parameters
+    ----------
+    core : Any
+        The component.
+    named : bool
+        Add attributes with the state names of state machines, as Amaranth does for enumerations.
+    """
+
+    def __init__(self, core: Any, *, named: bool = False) -> None:
         self._core = core
+        self._named = named
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -78,8 +87,19 @@ class _NamedStates(Elaboratable):
     def elaborate(self, platform: Any) -> Fragment:
         """Elaborate the component."""
         fragment = Fragment.get(self._core, platform)
-        _name_states(fragment)
+        if self._named:
+            _name_states(fragment)
+        if not _is_clocked(fragment):
+            # Testbenches and harnesses drive the clock of every core.
+            fragment.add_statements("sync", Signal(name="unused").eq(0))
         return fragment
+
+
+def _is_clocked(fragment: Any) -> bool:
+    """Return whether a fragment has registers, or an instance or a memory, which may have them."""
+    if type(fragment) is not Fragment or set(fragment.statements) - {"comb"}:
+        return True
+    return any(_is_clocked(inner) for inner, *_ in fragment.subfragments)
 
 
 def _name_states(fragment: Any) -> None:
@@ -98,8 +118,9 @@ def rtlil(core: wiring.Component, name: str = "top", platform: Any = None) -> st
 
 def _converted(core: Any, name: str, platform: Any) -> str:
     _check_name(name)
+    wrapped = core if isinstance(core, _Clocked) else _Clocked(core)
     with uncollected():
-        return str(rtlil_backend.convert(core, name=name, platform=platform, emit_src=False))
+        return str(rtlil_backend.convert(wrapped, name=name, platform=platform, emit_src=False))
 
 
 @contextlib.contextmanager

@@ -260,7 +260,9 @@ def _logging_to(path: Path) -> Iterator[None]:
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+    from ninefold.spec.programs import TerminatedError
+
+    raise TerminatedError(128 + number)
 
 
 def main() -> None:

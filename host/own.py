@@ -7,7 +7,7 @@ import concurrent.futures
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import numpy.typing as npt
 
@@ -17,6 +17,7 @@ from ninefold.spec.registry import backend, entries
 __all__ = ["GROUP", "CoreFuture", "DeviceCore", "OpenCore", "implement", "open_core"]
 
 Arrays = dict[str, npt.NDArray[Any]]
+_Value = TypeVar("_Value")
 #: Entry points of devices that run cores: ``BACKEND = "MODULE:FUNCTION"``. The function takes core, device and
 #: parameters, and returns a `DeviceCore`.
 GROUP: Final = "ninefold.core_devices"
@@ -35,6 +36,12 @@ class DeviceCore(Protocol):
 
     def __call__(self, **arrays: npt.ArrayLike) -> Arrays:
         """Send payloads and return the outputs that they cause."""
+
+    def read(self, register: str) -> int:
+        """Return the value of a register."""
+
+    def write(self, register: str, value: int) -> None:
+        """Write a control register."""
 
     def reset(self) -> None:
         """Reset the core."""
@@ -109,6 +116,22 @@ class OpenCore:
         self._queue(lambda: self._answer(future, arrays))
         return future
 
+    def read(self, register: str) -> int:
+        """Return the value of a register, after the calls that were submitted before; raises as `write`."""
+        return self._queue(lambda: self._core.read(register)).result()
+
+    def write(self, register: str, value: int) -> None:
+        """Write a control register, after the calls that were submitted before.
+
+        Raises
+        ------
+        InputError
+            The core has no such register, it cannot be written, or the value does not fit.
+        UnsupportedError
+            The device has no registers: they need a board.
+        """
+        self._queue(lambda: self._core.write(register, value)).result()
+
     def reset(self) -> None:
         """Reset the core, after the calls that were submitted before."""
         self._queue(self._core.reset).result()
@@ -128,7 +151,7 @@ class OpenCore:
         """Close it."""
         self.close()
 
-    def _queue(self, work: Callable[[], None]) -> concurrent.futures.Future[None]:
+    def _queue(self, work: Callable[[], _Value]) -> concurrent.futures.Future[_Value]:
         try:
             return self._worker.submit(work)
         except RuntimeError as error:  # after a shutdown
@@ -151,7 +174,8 @@ def open_core(core: str | Path, device: str = "rtl", **parameters: int | str) ->
     core : str or Path
         Name or path of the core, as commands take it.
     device : str
-        ``rtl``: the core's RTL, compiled by Verilator on first use.
+        ``rtl``: the core's RTL, compiled by Verilator on first use. ``board:virtual``: a whole board around the core,
+        simulated in this process. ``board:URL``: a board at a URL, as ``board:serial:///dev/ttyUSB1``.
     **parameters
         Parameters of the core; those that are missing have their defaults.
 
@@ -174,7 +198,7 @@ def open_core(core: str | Path, device: str = "rtl", **parameters: int | str) ->
 
 
 def implement(core: str | Path) -> str:
-    """Have a core run the operator that its module's ``IMPLEMENTS`` names, on all backends that run cores.
+    """Have a core run the operator that its module's ``IMPLEMENTS`` names, on the backend ``rtl``.
 
     Schedulers that are opened afterwards send calls of the operator to these backends. Installed cores need no call.
 
@@ -201,5 +225,6 @@ def implement(core: str | Path) -> str:
             runs: Any = backend(scheme)
         except ModuleNotFoundError as error:
             raise UnavailableError(f"the backend {scheme} needs the package {error.name}", installs("rtl")) from error
-        name = runs.implement(str(core)).operator.name
+        if hasattr(runs, "implement"):
+            name = runs.implement(str(core)).operator.name
     return name

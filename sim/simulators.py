@@ -27,7 +27,7 @@ from ninefold.sim.waveforms import converting, declarations, only_shown, prepare
 from ninefold.spec import times
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError, UnavailableError, installs, not_installed, tool_failure
-from ninefold.spec.programs import run, stop_if_interrupted
+from ninefold.spec.programs import TerminatedError, run, stop_if_interrupted
 from ninefold.spec.progress import step
 
 __all__ = ["SIMULATORS", "Outcome", "Simulator", "find_simulator"]
@@ -257,6 +257,8 @@ class Simulator(ABC):
             os.environ.pop(name, None)
         try:
             yield get_runner(self.name)
+        except TerminatedError:
+            raise
         except (RuntimeError, SystemExit) as error:
             if code := re.search(r"return code: (-?\d+)", str(error)):
                 stop_if_interrupted(self.name, int(code[1]))

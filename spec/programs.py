@@ -22,7 +22,17 @@ from typing import TypeVar
 from . import progress, times
 from .errors import InterruptError, ToolError, UnavailableError, tool_failure
 
-__all__ = ["Ended", "end_all", "ended_by", "execute", "find", "run", "stop_if_interrupted", "together"]
+__all__ = [
+    "Ended",
+    "TerminatedError",
+    "end_all",
+    "ended_by",
+    "execute",
+    "find",
+    "run",
+    "stop_if_interrupted",
+    "together",
+]
 
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
@@ -53,6 +63,10 @@ class Ended:
     code: int
     output: str
     complaints: str
+
+
+class TerminatedError(SystemExit):
+    """SIGTERM to this process, which ends it; no program that it runs has failed."""
 
 
 def find(program: str | tuple[str, ...], install: str) -> Path:

@@ -1,7 +1,7 @@
 """Build plans of bitstreams: all inputs, and their digest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ninefold.hdl import block_ram, floorplan, tools
 from ninefold.hdl.bitstream.recipes import Recipe, recipe
@@ -9,8 +9,7 @@ from ninefold.hdl.boards import BOARDS, BoardTop, FpgaBoard
 from ninefold.hdl.configurations import CONFIGURATIONS, SUFFIX, Configuration, is_configuration, named
 from ninefold.hdl.elaborate import allow_collisions, uncollected
 from ninefold.hdl.foreign import linked
-from ninefold.hdl.stream_board import StreamBoardParameters
-from ninefold.hdl.stream_board.configurations import CORE_MODULES, VIRTUAL, StreamConfiguration, stream_configuration
+from ninefold.hdl.stream_board.configurations import CORE_MODULES, StreamConfiguration, stream_configuration
 from ninefold.hdl.stream_board.interface import Interface
 from ninefold.spec.cache import digest_of
 from ninefold.spec.errors import InputError
@@ -107,11 +106,7 @@ def core_plan(board: str, core: str, versions: Mapping[str, str] | None = None) 
     """
     if board not in BOARDS:
         raise InputError(f"the board must be one of {', '.join(BOARDS)}, not {board!r}")
-    clock_hz = min(BOARDS[board].plls)
-    baud = next(one.baud for name, one in CONFIGURATIONS.items() if _board(name) == board)
-    large = BOARDS[board].toolchain == "ecp5"
-    parameters = replace(VIRTUAL if large else StreamBoardParameters(), clock_hz=clock_hz)
-    configuration = stream_configuration(core, parameters, baud)
+    configuration = stream_configuration(f"{board}/{core}")
     return _planned(f"{board}/{configuration.name.lower()}", configuration, versions)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from ninefold.hdl.catalogue import core_names, find_core, is_path, make_core
+from ninefold.hdl.configurations import CONFIGURATIONS
 from ninefold.hdl.stream_board.board import StreamBoard
 from ninefold.hdl.stream_board.interface import Interface, interface_of
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
@@ -19,14 +20,19 @@ __all__ = [
     "CORE_MODULES",
     "VIRTUAL",
     "StreamConfiguration",
+    "board_names",
     "core_word",
     "interface",
     "names_core",
     "stream_configuration",
 ]
 
-#: Parameters of virtual boards, which have a FIFO of one byte a cycle.
-VIRTUAL: Final = StreamBoardParameters(window=8, buffer_bytes=2048, reply_bytes=1024, queue_bytes=2048)
+#: Board with a FIFO of one byte a cycle, which can only be simulated.
+VIRTUAL: Final = "virtual"
+#: Parameters of boards with enough block RAM, and of the others.
+_LARGE: Final = StreamBoardParameters(window=8, buffer_bytes=2048, reply_bytes=1024, queue_bytes=2048)
+_SMALL: Final = StreamBoardParameters()
+_LARGE_BOARDS: Final = (VIRTUAL, "orangecrab", "ulx3s")
 #: Pattern of the names of the core's modules in a board's RTLIL.
 CORE_MODULES: Final = r"\S*\.board\.core(\.\S*)?"
 
@@ -91,38 +97,39 @@ class StreamConfiguration:
         return replace(self, board=replace(self.board, digest=digest))
 
 
+def board_names() -> tuple[str, ...]:
+    """Return the names of all boards that can hold a core."""
+    return tuple(dict.fromkeys(name.partition("/")[0] for name in CONFIGURATIONS))
+
+
 def names_core(word: str) -> bool:
-    """Return True if a word names a core, with or without parameters, and no configuration of the catalogue."""
-    core = word.partition("#")[0]
+    """Return True if a word names a core, with or without a board and parameters, and no configuration."""
+    core = _divided(word)[1].partition("#")[0]
     return is_path(core) or core in core_names()
 
 
-def core_word(core: str, parameters: Mapping[str, Any]) -> str:
-    """Return a core with its parameters as one word, ``CORE#NAME=VALUE,NAME=VALUE``."""
+def core_word(core: str, parameters: Mapping[str, Any], board: str = VIRTUAL) -> str:
+    """Return a core with its board and parameters as one word, ``BOARD/CORE#NAME=VALUE,NAME=VALUE``."""
     chosen = ",".join(f"{name}={value}" for name, value in parameters.items())
-    return f"{core}#{chosen}" if chosen else core
+    return f"{board}/{core}#{chosen}" if chosen else f"{board}/{core}"
 
 
-def stream_configuration(
-    word: str, board: StreamBoardParameters = VIRTUAL, baud: int | None = None
-) -> StreamConfiguration:
-    """Return the configuration of a core that a word names.
+def stream_configuration(word: str) -> StreamConfiguration:
+    """Return the configuration of a core that a word names, at the slowest clock of its board.
 
     Parameters
     ----------
     word : str
-        Name or path of the core, and its parameters if they are not the defaults, as `core_word` joins them.
-    board : StreamBoardParameters
-        Parameters of the board around it.
-    baud : int, optional
-        Baud rate of the UART.
+        Name or path of the core, after its board and a slash if the board is not ``virtual``, and its parameters if
+        they are not the defaults, as `core_word` joins them.
 
     Raises
     ------
     InputError
         There is no such core, it has no such parameter, or a value has another type.
     """
-    core, _, chosen = word.partition("#")
+    board, named = _divided(word)
+    core, _, chosen = named.partition("#")
     entry = find_core(core)
     known = entry.core.defaults
     given = {}
@@ -133,7 +140,21 @@ def stream_configuration(
             raise InputError(f"a parameter of {entry.name} must be NAME=VALUE with one of {takes}, not {one!r}")
         number = re.fullmatch(r"-?\d+", text)
         given[name] = int(text) if number and not isinstance(known.get(name), str) else text
-    return StreamConfiguration(core, {**known, **given}, board, baud)
+    around = _LARGE if board in _LARGE_BOARDS else _SMALL
+    if board == VIRTUAL:
+        return StreamConfiguration(core, {**known, **given}, around)
+    miners = [one for name, one in CONFIGURATIONS.items() if name.partition("/")[0] == board]
+    slowest = min(miners, key=lambda one: one.clock_hz)
+    parameters = replace(around, clock_hz=slowest.clock_hz)
+    return StreamConfiguration(core, {**known, **given}, parameters, slowest.baud)
+
+
+def _divided(word: str) -> tuple[str, str]:
+    """Return the board of a word, and the rest of it."""
+    board, slash, rest = word.partition("/")
+    if board and rest.startswith("/") and board not in board_names():
+        raise InputError(f"the board must be one of {', '.join(board_names())}, not {board!r}")
+    return (board, rest) if slash and board in board_names() else (VIRTUAL, word)
 
 
 def interface(core: str, parameters: Mapping[str, Any]) -> Interface:

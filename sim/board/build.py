@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,16 @@ __all__ = ["board_design", "from_files", "identity"]
 _FILES: dict[str, str] = {}
 
 #: Modules that determine the Verilog text of a board, with what they import of `_PACKAGES`.
-_MODULES = ("ninefold.hdl.cores.miner", "ninefold.sim.board.uart_miner", "ninefold.sim.verilated.design")
-_STREAM_MODULES = ("ninefold.hdl.stream_board.board", "ninefold.sim.verilated.design")
+_MODULES = ("ninefold.hdl.cores.miner", "ninefold.sim.board.uart", "ninefold.sim.verilated.design")
+_STREAM_MODULES = ("ninefold.hdl.stream_board.serial", "ninefold.sim.board.uart", "ninefold.sim.verilated.design")
 _PACKAGES = ("ninefold.hdl", "ninefold.spec")
 
 
 def identity(name: str) -> bytes:
     """Return the digest in a configuration's virtual board: SHA-256 of sources, tools and parameters.
 
-    A core's name or path, with its parameters as `core_word` of `ninefold.hdl.stream_board.configurations` joins them,
-    names the board of design stream around it.
+    A core's name or path, with its board and parameters as `core_word` of
+    `ninefold.hdl.stream_board.configurations` joins them, names the board of design stream around it.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def _core_identity(name: str) -> bytes:
 
     chosen = stream_configuration(name)
     parameters = {key: value for key, value in asdict(chosen.board).items() if key != "digest"}
-    digest = digest_of(_sources(_STREAM_MODULES), parameters, rtlil(chosen.made()))
+    digest = digest_of(_sources(_STREAM_MODULES), parameters, chosen.divisor, rtlil(chosen.made()))
     _FILES[digest] = name
     return bytes.fromhex(digest)
 
@@ -95,15 +95,12 @@ def _write(folder: Path, name: str, digest: bytes) -> None:
 
 def _component(name: str, digest: bytes) -> Any:
     from ninefold.hdl.configurations import configuration
-    from ninefold.hdl.cores.miner import Miner
     from ninefold.hdl.stream_board.configurations import names_core, stream_configuration
-    from ninefold.sim.board.uart_miner import UartMiner
+    from ninefold.sim.board.uart import HostUart
 
-    if names_core(name):
-        return stream_configuration(name).with_digest(digest).component()
-    chosen = configuration(name)
-    parameters = replace(chosen.miner, digest=digest)
-    return Miner(parameters) if chosen.divisor is None else UartMiner(parameters, chosen.divisor)
+    chosen = stream_configuration(name) if names_core(name) else configuration(name)
+    made = chosen.with_digest(digest).component()
+    return made if chosen.divisor is None else HostUart(made, chosen.divisor)
 
 
 @cache

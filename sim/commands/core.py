@@ -52,10 +52,15 @@ def check(ctx: click.Context, core: str, others: tuple[str, ...], seed: int | No
     the table, and its waveform is written to the current folder. The exit code is 1 if a step failed.
     """
     from ninefold.hdl.catalogue import find_core
+    from ninefold.sim.own.check import STEPS, unavailable
     from ninefold.sim.own.check import check as run
 
     chosen = secrets.randbelow(_SEEDS) if seed is None else seed
     cores = {name: find_core(name).name for name in (core, *others)}
+    missing = unavailable()
+    click.echo(f"steps: {', '.join(name for name in STEPS if name not in missing)}", err=True)
+    for name, reason in missing.items():
+        click.echo(printable(f"not run: {name}: {reason}"), err=True)
     rows: list[tuple[str, Outcome]] = []
     for given, name in cores.items():
         with step(f"checking {given}"):

@@ -14,7 +14,9 @@ __all__ = ["serve"]
 @click.option(
     "--tcp", type=click.IntRange(0, 65535), metavar="PORT", help="Serve on this TCP port; 0 selects a free port."
 )
-@click.option("--core", metavar="CORE", help="Serve a core of your own behind the link; CONFIGURATION is `virtual`.")
+@click.option(
+    "--core", metavar="CORE", help="Serve a core of your own; CONFIGURATION is a board, e.g. virtual or icebreaker."
+)
 @click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of CORE; may be repeated."
 )
@@ -31,13 +33,14 @@ def serve(
 ) -> None:
     """Serve the virtual board CONFIGURATION until interrupted.
 
-    With --core, `ninefold board serve virtual --core dot8.py` serves a core of your own (docs/howto/own-core.md).
+    With --core, `ninefold board serve virtual --core dot8.py` serves a core of your own (docs/howto/own-core.md). The
+    board virtual has a FIFO; a real board has its UART and its clock.
     CONFIGURATION, e.g. virtual/tiny, may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first
     line of output is the URL for other processes.
     """
     from ninefold.drivers.transports.urls import once, split
     from ninefold.hdl.configurations import full_name
-    from ninefold.hdl.stream_board.configurations import core_word
+    from ninefold.hdl.stream_board.configurations import board_names, core_word
 
     if as_pty and tcp is not None:
         raise InputError("--pty and --tcp cannot be combined")
@@ -51,9 +54,9 @@ def serve(
     if scheme != "sim":
         raise InputError(f"CONFIGURATION must name a configuration or a sim:// URL, not {configuration!r}")
     if core is not None:
-        if name != "virtual":
-            raise InputError(f"a core is served on the board virtual, not {name!r}")
-        name = core_word(core, dict(word.split("=", 1) for word in parameters))
+        if name not in board_names():
+            raise InputError(f"a core is served on one of the boards {', '.join(board_names())}, not {name!r}")
+        name = core_word(core, dict(word.split("=", 1) for word in parameters), name)
     given = [(key, value) for key, _, value in (fault.partition("=") for fault in faults)]
     with step(f"preparing the virtual board {name}"):
         from ninefold.sim.board import Faults, VirtualBoard

@@ -20,7 +20,7 @@ from ninefold.spec.errors import InputError, installs, tool_failure
 from ninefold.spec.programs import execute
 from ninefold.spec.progress import step
 
-__all__ = ["ProofOutcome", "prove", "solve"]
+__all__ = ["ProofOutcome", "find_tools", "prove", "solve"]
 
 _INSTALL = installs("prove")
 _SOLVER = "bitwuzla"
@@ -90,10 +90,21 @@ def prove(proof: Proof, task: Task) -> ProofOutcome:
         return solve(proof.rtlil(), task.method, task.depth)
 
 
+def find_tools() -> list[str]:
+    """Return the versions of Yosys, SymbiYosys, the solver and Amaranth.
+
+    Raises
+    ------
+    UnavailableError
+        One of them is not installed.
+    """
+    return [version_of(package, _INSTALL) for package in _PACKAGES]
+
+
 def solve(rtlil: str, method: Method, depth: int) -> ProofOutcome:
     """Run a task on the design and specification in `rtlil`; see `prove`."""
     script = _SCRIPT.format(mode=_MODES[method], depth=depth, timeout=_TIMEOUT_S, solver=_SOLVER)
-    versions = [version_of(package, _INSTALL) for package in _PACKAGES]
+    versions = find_tools()
     # Source paths and lines do not affect the result.
     text = re.sub(r"^\s*attribute \\src .*\n", "", rtlil, flags=re.MULTILINE)
     cached = True

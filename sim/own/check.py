@@ -15,7 +15,7 @@ from ninefold.spec.errors import InputError, ToolError, UnavailableError, Unsupp
 from ninefold.spec.progress import step
 from ninefold.spec.text import counted
 
-__all__ = ["STEPS", "Outcome", "check"]
+__all__ = ["STEPS", "Outcome", "check", "unavailable"]
 
 #: Vectors and operations of the levels, and mutants: a check takes at most two minutes for a small core.
 _VECTORS: Final = 12
@@ -221,4 +221,37 @@ STEPS: Final[dict[str, Callable[[_Asked], Result]]] = {
     "mutate": _mutate,
     "synth ice40": _synthesise("ice40"),
     "synth ecp5": _synthesise("ecp5"),
+    "synth gowin": _synthesise("gowin"),
 }
+
+
+def unavailable() -> dict[str, str]:
+    """Return the reason for each step whose tools are not installed; `check` does not run it."""
+    found = {}
+    for name in STEPS:
+        try:
+            _find_tools(name)
+        except UnavailableError as error:
+            found[name] = str(error)
+    return found
+
+
+def _find_tools(name: str) -> None:
+    """Raise `UnavailableError` unless the tools of a step are installed."""
+    from ninefold.hdl import yosys
+    from ninefold.hdl.families import FAMILIES
+    from ninefold.hdl.tools import version_of
+    from ninefold.sim.formal.prover import find_tools
+    from ninefold.sim.simulators import find_simulator
+    from ninefold.sim.verilated import tools_or_reason
+
+    kind, _, of = name.partition(" ")
+    yosys.version()
+    if kind in ("sim", "mutate"):
+        find_simulator("verilator")
+    elif kind == "compare":
+        tools_or_reason()
+    elif kind == "prove":
+        find_tools()
+    elif kind == "synth":
+        version_of(FAMILIES[of].program, FAMILIES[of].install)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ninefold.numerics.payloads import check_columns
 from ninefold.sim.own.contract import Batch, Contract, contract_of
 from ninefold.sim.verilated import Gaps, Model, elaborate
-from ninefold.spec.errors import DeviceError, InputError
+from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.progress import step
 
 __all__ = ["RtlCore", "open_rtl"]
@@ -88,6 +88,14 @@ class RtlCore:
                 answer[_LAST] = batch.last
         return answer
 
+    def read(self, register: str) -> int:
+        """Raise `UnsupportedError`: the model has streams only."""
+        raise self._without(register)
+
+    def write(self, register: str, value: int) -> None:  # noqa: ARG002 - as a board takes it
+        """Raise `UnsupportedError`: the model has streams only."""
+        raise self._without(register)
+
     def reset(self) -> None:
         """Reset the core."""
         self._model.reset()
@@ -95,6 +103,11 @@ class RtlCore:
     def close(self) -> None:
         """Free the model."""
         self._model.close()
+
+    def _without(self, register: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"the device rtl has no register {register}: open {self.contract.name} on a board, as board:virtual"
+        )
 
     def _batches(self, arrays: Mapping[str, npt.ArrayLike], last: npt.ArrayLike | None) -> dict[str, Batch]:
         contract = self.contract

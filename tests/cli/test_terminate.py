@@ -9,13 +9,27 @@ from pathlib import Path
 
 import pytest
 
-#: Command lines with a single command, which waits for a tool, itself or in another process.
+#: Command lines with a single command, which waits for a tool, itself, within a testbench, or in another process.
 WAITING = {
     "itself": """
 from ninefold.hdl.tools import run, together
 from ninefold.host import cli
 
 cli.cli.main = lambda **_: together(lambda seconds: run(["sleep", seconds]), ["600"], 1)
+cli.main()
+""",
+    "testbench": """
+from pathlib import Path
+from subprocess import run
+
+from ninefold.host import cli
+from ninefold.sim.simulators import find_simulator
+
+def wait(**_):
+    with find_simulator("verilator")._runner(Path("log")):
+        run(["sleep", "600"])
+
+cli.cli.main = wait
 cli.main()
 """,
     "worker": """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ninefold.drivers.stream_core import BoardCore, interface_of
+from ninefold.drivers.stream_core import BoardCore, interface_of, open_board_core
 from ninefold.host import open_core
 from ninefold.host.cli import cli
-from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, LostDeviceError
+from ninefold.host.own import OpenCore
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.manifest import Manifest, manifests
 
 OWN = Path(__file__).parents[1] / "fixtures" / "own"
@@ -22,8 +24,7 @@ DOT8, RUNNING, SCALED = (str(OWN / name) for name in ("dot8.py", "running.py", "
 
 
 def opened(core: str, device: str = "board:virtual", **parameters: int | str) -> BoardCore:
-    core_: Any = open_core(core, device=device, **parameters)
-    return core_
+    return open_board_core(core, device, parameters)
 
 
 def vectors(count: int, seed: int = 0, lanes: int = 8) -> dict[str, np.ndarray[Any, Any]]:
@@ -90,6 +91,27 @@ def test_registers_of_the_core() -> None:
             core.read("gain")
 
 
+def test_calls_on_a_board_are_submitted_awaited_and_in_order() -> None:
+    async def gathered(core: OpenCore) -> list[list[int]]:
+        return [
+            answer["sum"].tolist() for answer in await asyncio.gather(core.submit(value=[1]), core.submit(value=[2, 3]))
+        ]
+
+    with open_core(RUNNING, device="board:virtual") as core:
+        assert asyncio.run(gathered(core)) == [[3], [4, 9]]
+        core.write("offset", 0)
+        later = core.submit(value=[5])
+        assert core.read("packets") == 3, "a register is read after the calls before it"
+        assert later.result()["sum"].tolist() == [5]
+        core.reset()
+        assert (core.read("offset"), core(value=[5])["sum"].tolist()) == (2, [7])
+    with (
+        open_core(RUNNING) as core,
+        pytest.raises(UnsupportedError, match="rtl has no register packets: open running on"),
+    ):
+        core.read("packets")
+
+
 def test_a_reset_of_the_board_is_noticed_and_the_next_call_works() -> None:
     with opened(RUNNING, "board:virtual?reset=3000") as core:
         with pytest.raises(DeviceError, match="instead of"):
@@ -117,9 +139,31 @@ def test_refuses_wrong_arrays(arrays: dict[str, Any], message: str) -> None:
         core(**arrays)
 
 
-def test_refuses_unknown_places() -> None:
+def test_a_simulated_board_has_its_uart_and_its_clock() -> None:
+    """The same payloads pass at one byte in ten bits of eight clock cycles."""
+    with opened(DOT8, "board:icebreaker?flip=1e-4", LANES=2) as core:
+        sent = vectors(60, lanes=2)
+        assert np.array_equal(core(**sent)["sum"], dots(sent))
+        assert core.read("clock_hz") == 24_000_000
+        assert core.read("window") == 2
+
+
+def test_a_core_is_served_on_a_named_board() -> None:
+    result = CliRunner().invoke(cli, ["board", "serve", "icebraker", "--core", DOT8])
+    assert result.exit_code == 2
+    assert "a core is served on one of the boards virtual, icebreaker, ulx3s, " in " ".join(result.output.split())
+
+
+def test_refuses_unknown_places(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="device must name a board"):
         opened(DOT8, "board")
+    with pytest.raises(InputError, match=r"the board must be one of virtual, icebreaker, .*, not 'icebraker'"):
+        opened(DOT8, "board:icebraker")
+    described = interface_of(RUNNING, {})
+    manifest = replace(next(iter(manifests().values())), streams=described.streams, registers=described.registers)
+    (tmp_path / "running.json").write_text(manifest.to_json())
+    with pytest.raises(InputError, match="is a manifest, which cannot be simulated"):
+        opened(str(tmp_path / "running.json"))
     with pytest.raises(InputError, match="a parameter of dot8 must be"):
         opened(DOT8, "board:sim://" + DOT8 + "#WIDTH=3")
 

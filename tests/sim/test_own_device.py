@@ -18,7 +18,7 @@ from ninefold.host import open_core
 from ninefold.host.cli import cli
 from ninefold.host.own import OpenCore
 from ninefold.sim.own import check
-from ninefold.spec.errors import DeviceError, InputError
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 from tests.sim.test_own import FIXTURES, changed
 
 DOT8 = FIXTURES / "dot8.py"
@@ -41,6 +41,11 @@ def test_whole_arrays_go_in_and_out() -> None:
         ):
             with pytest.raises(InputError, match=said):
                 core(**given)
+
+
+def test_a_core_without_a_register_has_a_clock_too() -> None:
+    with open_core(FIXTURES / "adder.py") as adder:
+        assert adder(a=[1, 2, 255], b=[3, 4, 255])["sum"].tolist() == [4, 6, 510]
 
 
 def test_calls_can_be_submitted_and_awaited() -> None:
@@ -104,7 +109,7 @@ def test_a_core_that_takes_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_none_is_refused() -> None:
-    with pytest.raises(InputError, match="device must be one of rtl, not 'gpu'"):
+    with pytest.raises(InputError, match="device must be one of board, rtl, not 'gpu'"):
         open_core(DOT8, device="gpu")
     with pytest.raises(InputError, match="device must be rtl, which has no instances, not 'rtl:1'"):
         open_core(DOT8, device="rtl:1")
@@ -135,12 +140,31 @@ def run_check(monkeypatch: pytest.MonkeyPatch, folder: Path, core: str, *steps: 
 
 def test_all_checks_of_a_right_core_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "_MUTANTS", 4)
-    steps = [name for name in check.STEPS if name != "synth ecp5"]  # nextpnr reads ECP5's large database
+    # nextpnr reads ECP5's large database, and Gowin's tools are optional.
+    steps = [name for name in check.STEPS if name not in ("synth ecp5", "synth gowin")]
     code, found = run_check(monkeypatch, tmp_path, str(FIXTURES / "axis_fifo.py"), *steps)
     assert {name: one["status"] for name, one in found.items()} == dict.fromkeys(steps, "passed")
     assert code == 0
     assert " LUT4, " in found["synth ice40"]["detail"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_says_at_its_start_what_runs_and_which_tools_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(name: str) -> None:
+        if name == "synth gowin":
+            raise UnavailableError("nextpnr is not installed", 'pip install "ninefold[gowin]"')
+
+    monkeypatch.setattr(check, "_find_tools", find)
+    monkeypatch.setattr(check, "STEPS", {name: check.STEPS[name] for name in ("elaborate", "synth gowin")})
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["core", "check", str(FIXTURES / "crc16.py"), "--seed", "1", "--json"])
+    said = result.stderr.splitlines()
+    assert said[0] == "steps: elaborate"
+    assert said[1].startswith("not run: synth gowin: nextpnr is not installed")
+    monkeypatch.undo()
+    assert {"sim", "prove", "synth ice40"}.isdisjoint(check.unavailable())
 
 
 def test_a_check_explains_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

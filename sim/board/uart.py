@@ -1,4 +1,6 @@
-"""Miner with a UART, and the host's UART between it and the host's byte stream."""
+"""Board with a UART, and the host's UART between it and the host's byte stream."""
+
+from typing import Any
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
@@ -6,20 +8,18 @@ from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.cores.uart_receiver import UartReceiver
 from ninefold.hdl.cores.uart_transmitter import UartTransmitter
-from ninefold.hdl.miner import MinerParameters
-from ninefold.hdl.miner.serial import SerialMiner
 from ninefold.hdl.parts.layouts import BYTE
 
-__all__ = ["UartMiner"]
+__all__ = ["HostUart"]
 
 
-class UartMiner(wiring.Component):
-    """Miner with its UART, connected to the UART of a host.
+class HostUart(wiring.Component):
+    """Design with a UART, connected to the UART of a host.
 
     Parameters
     ----------
-    parameters : MinerParameters
-        The miner.
+    design : wiring.Component
+        The design, with its serial ports ``rx`` and ``tx``.
     divisor : int
         Clock cycles per bit, for both UARTs.
 
@@ -31,15 +31,15 @@ class UartMiner(wiring.Component):
         Bytes to the host; ``ready`` must stay 1.
     """
 
-    def __init__(self, parameters: MinerParameters, divisor: int) -> None:
-        self._parameters = parameters
+    def __init__(self, design: Any, divisor: int) -> None:
+        self._design = design
         self._divisor = divisor
         super().__init__({"rx": In(stream.Signature(BYTE)), "tx": Out(stream.Signature(BYTE))})
 
     def elaborate(self, _platform: object) -> Module:
         """Connect the two UARTs."""
         m = Module()
-        m.submodules.board = board = SerialMiner(self._parameters, self._divisor)
+        m.submodules.board = board = self._design
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         wiring.connect(m, wiring.flipped(self.rx), transmitter.input)
