@@ -73,7 +73,7 @@ class InputQueue(wiring.Component):
         taken, sound, end = (Signal(self._depth.bit_length(), name=name) for name in ("taken", "sound", "end"))
         shown, moves, advance, returns = (Signal(name=n) for n in ("shown", "moves", "advance", "returns"))
         held = Signal(8 * size, reset_less=True)
-        rest, whole = Signal(range(size), init=size - 1), Signal()
+        rest, whole = Signal(range(size), init=size - 1, name="rest"), Signal(name="whole")
         m.d.comb += [
             write.addr.eq(end[:-1]),
             write.data.eq(self.byte),
