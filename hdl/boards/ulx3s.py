@@ -28,6 +28,7 @@ BOARD = FpgaBoard(
     25_000_000,
     _Platform,
     {
+        90_000_000: ecp5_pll(25_000_000, divide=5, multiply=18, output_divide=8),
         110_000_000: ecp5_pll(25_000_000, divide=5, multiply=22, output_divide=6),
         125_000_000: ecp5_pll(25_000_000, divide=1, multiply=5, output_divide=5),
         150_000_000: ecp5_pll(25_000_000, divide=1, multiply=6, output_divide=4),
