@@ -20,8 +20,8 @@ _FLAGS = data.StructLayout({"negative": 1, "nonzero": 1})
 class PhaseHash(FeedForward):
     """Quadrant of each complex number of a point, decided by signs and zeros.
 
-    A quadrant begins on its first axis and ends before the next; that of 0 is 0. The sign of a zero of floating point
-    does not count, and a number that is NaN counts by its sign.
+    A quadrant begins on its first axis and ends before the next; the quadrant of the number 0 is 0. The sign of a zero
+    of floating point does not count, and a number that is NaN counts by its sign.
 
     Throughput is one point a cycle, latency 5 cycles.
 
@@ -58,7 +58,7 @@ class PhaseHash(FeedForward):
         )
 
     def steps(self) -> Sequence[Step]:
-        """Return the tests of a few bits, those of parts, and the quadrants."""
+        """Return the tests of a few bits, the tests of parts, and the quadrants."""
         return (self._tested, self._signed, self._hashed)
 
     def _tested(self, _m: Module, payload: Any) -> Any:

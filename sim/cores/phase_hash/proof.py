@@ -16,7 +16,7 @@ _WIDTH = 6
 
 
 def _hashes(m: Module, core: Any, inside: Inside) -> None:
-    """Follow any point, whose quadrants are those of comparisons with 0."""
+    """Follow any point, whose quadrants follow from comparisons with 0."""
 
     def quadrant(number: Any) -> Value:
         re, im = (_integer(m, core, part) for part in (number.re, number.im))
