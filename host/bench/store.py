@@ -1,7 +1,7 @@
 """Stores that change while they are searched: ours beside LanceDB, Chroma and sqlite-vec.
 
 Run with ``ninefold bench store``. Each store is filled, opened, searched, given upserts in batches of 100, searched
-while another thread makes upserts, compacted, and weighed. The vectors are those of ``--data``, or as in the suite
+while another thread makes upserts, compacted, and weighed. The vectors come from ``--data``, or as in the suite
 ``search``.
 """
 

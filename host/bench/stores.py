@@ -1,4 +1,4 @@
-"""Stores that the suite ``store`` compares: ours and those of other libraries, each in a folder of its own."""
+"""Stores that the suite ``store`` compares: ours and three of other libraries, each in a folder of its own."""
 
 from __future__ import annotations
 
