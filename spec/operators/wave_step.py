@@ -21,7 +21,7 @@ _CLOSE = Bound(
     "absolute",
     1e-4,
     "float32 is rounded in each step, and backends add the neighbours in different orders",
-    Scale("max |psi| a 100 steps", _amplitude),
+    Scale("the largest abs(psi) a 100 steps", _amplitude),
 )
 
 
