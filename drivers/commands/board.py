@@ -49,7 +49,7 @@ def board() -> None:
     """
 
 
-def _found(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
+def _named(name: str | None) -> str:
     """Return the URL of the named board; without a name, choose a board and report it on stderr."""
     from ninefold.drivers.boards import only_board, places, url_of, why_simulated
 
@@ -61,7 +61,7 @@ def _found(_context: click.Context, _parameter: click.Parameter, name: str | Non
     return place.url
 
 
-_URL = click.argument("url", required=False, callback=_found)
+_URL = click.argument("url", required=False, callback=lambda _context, _parameter, name: _named(name))
 
 
 _DIGEST = click.option(
@@ -116,23 +116,25 @@ def info(url: str, as_json: bool) -> None:
 
 
 @board.command()
-@_URL
+@click.argument("url", required=False)
 @_DIGEST
 @click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="File to record, for replay://FILE.")
 @click.option("--core", metavar="CORE", help="Core of your own that the board holds; its golden function judges it.")
 @click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of CORE; may be repeated."
 )
-def selftest(url: str, digest: str, record: Path | None, core: str | None, parameters: tuple[str, ...]) -> None:
+def selftest(url: str | None, digest: str, record: Path | None, core: str | None, parameters: tuple[str, ...]) -> None:
     """Run a small search with a known answer, or payloads of a core whose answers its golden function knows.
 
-    It overwrites the board's contents.
+    It overwrites the board's contents. With --core, URL may be a name such as virtual or icebreaker [default: virtual]
+    of a simulated board around the core.
     """
     if core is not None:
-        _test_core(url, core, parameters)
+        _test_core(url or "virtual", core, parameters)
         return
     from ninefold.drivers.boards import bitstream, open_board
 
+    url = _named(url)
     opened = open_board(url, digest=digest, record=record)
     happened, name = opened.link_statistics, bitstream(opened.identity.digest) or opened.identity.digest[:16]
     opened.close()
@@ -143,22 +145,22 @@ def selftest(url: str, digest: str, record: Path | None, core: str | None, param
     )
 
 
-def _test_core(url: str, core: str, words: tuple[str, ...]) -> None:
+def _test_core(name: str, core: str, words: tuple[str, ...]) -> None:
     from ninefold.drivers.stream_core import open_board_core
 
     if wrong := [word for word in words if "=" not in word]:
         raise InputError(f"a parameter must be NAME=VALUE, not {wrong[0]!r}")
     pairs = (word.partition("=") for word in words)
     parameters = {name: int(text) if text.lstrip("-").isdigit() else text for name, _, text in pairs}
-    opened = open_board_core(core, f"board:{url}", parameters)
+    opened = open_board_core(core, f"board:{name.removeprefix('board:')}", parameters)
     try:
         opened.selftest(core, parameters)
         happened = opened.client.link_statistics
     finally:
         opened.close()
     click.echo(
-        f"{printable(url)} ({printable(core)}): the known-answer test passes; {counted(happened.requests, 'request')}, "
-        f"{counted(happened.repeats, 'repeat')}"
+        f"{printable(name)} ({printable(core)}): the known-answer test passes; "
+        f"{counted(happened.requests, 'request')}, {counted(happened.repeats, 'repeat')}"
     )
 
 

@@ -194,6 +194,14 @@ def test_known_answers_find_another_core(tmp_path: Path) -> None:
             core.selftest(str(other), {}, payloads=200)
 
 
+def test_the_command_tests_a_simulated_board_by_its_name_or_its_url() -> None:
+    run = CliRunner().invoke
+    for words in (["virtual"], [], [f"sim://{RUNNING}"]):
+        result = run(cli, ["board", "selftest", *words, "--core", RUNNING])
+        assert result.exit_code == 0, result.output
+        assert "the known-answer test passes; " in result.stdout
+
+
 def test_register_files_of_a_core() -> None:
     run = CliRunner().invoke
     written = {
