@@ -295,11 +295,12 @@ class Index:
         last = {entry.id: at for at, entry in enumerate(given)}
         kept = sorted(last.values())
         chosen, values = [given[at] for at in kept], values[kept]
-        if not chosen:
+        if not chosen and key is None:
             return Written()
 
         def add(tables: Tables, written: Written) -> None:
-            tables.add(chosen, values, written)
+            if chosen:
+                tables.add(chosen, values, written)
 
         return writer.apply(add, key)
 

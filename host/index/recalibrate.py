@@ -44,8 +44,8 @@ class Recalibrated:
 def recalibrate(name: str, *, mode: Mode | None = None) -> Recalibrated:
     """Choose the scale and the clusters of an index again, quantise all its entries, and measure the recall.
 
-    Searches and writes go on meanwhile. One commit at the end switches to the new generation; when interrupted before,
-    the index keeps the old one.
+    Searches continue meanwhile; another writer waits up to five seconds, and then fails. One commit at the end switches
+    to the new generation; when interrupted before, the index keeps the old one.
 
     Parameters
     ----------

@@ -145,7 +145,9 @@ class Store:
             if before is not None and before.number == number:
                 return before
             catalogue = tables.catalogue()
-            tail = self._tail(tables, catalogue.generation, before.tail if before else None)
+            # A transaction may be older than the version that is kept, whose tail lacks rows that were sealed since.
+            kept_tail = before.tail if before is not None and before.number < number else None
+            tail = self._tail(tables, catalogue.generation, kept_tail)
             parts = [self._part(tables, listed) for listed in catalogue.segments]
             if len(tail.sequence) or not parts:
                 parts.append(self._tail_part(tail, catalogue.generation, number))

@@ -100,9 +100,15 @@ class Writer:
         return written
 
     def known(self, key: str) -> Written | None:
-        """Return the result of the write of a key, or None if no such write is committed and known."""
+        """Return the result of the write of a key, or None if no such write is committed and known.
+
+        In a group, the result is the group's, which counts it.
+        """
         _check_key(key)
         found: Written | None = self._read(lambda tables: tables.result(key))
+        group = self._group
+        if found is not None and group is not None and group[0] == threading.get_ident():
+            return self.apply(lambda _tables, _written: None, key)
         return found
 
     @contextlib.contextmanager
@@ -169,6 +175,13 @@ class Writer:
         """Keep other processes from writing, and other threads from changing the tables at the start and the end."""
         with self._mutex:
             self._lock.take()
+            # The lock is by name: after a replacement it guards another index than the one that is open here.
+            if self.store.environment.replaced:
+                self._lock.release()
+                raise InputError(
+                    f"{self.store.folder} was replaced, or this process was forked, while it was open for writing; "
+                    "open it again"
+                )
             self._holders += 1
         try:
             yield

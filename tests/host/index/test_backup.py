@@ -337,6 +337,24 @@ def test_an_index_is_replaced_only_by_force(index: Index, folder: Path, monkeypa
     reader.close()
 
 
+def test_a_writer_of_a_replaced_index_writes_nothing(index: Index, folder: Path) -> None:
+    name = str(index.folder)
+    backup(name, folder)
+    before = list(index)
+    index.delete(["id 0"])
+    index.writer._lock.release()  # as after a second without a write
+    restore(name, folder, force=True)
+    for write in (index.compact, lambda: index.delete(["id 1"])):
+        with pytest.raises(InputError, match=r"was replaced, .*while it was open for writing; open it again$"):
+            write()
+    index.close()
+    with Index.open(name, "w") as again:
+        assert list(again) == before
+        again.delete(["id 1"])
+        again.compact()
+        again.verify()
+
+
 def test_indexes_without_vectors_or_entries(tmp_path: Path, folder: Path) -> None:
     made(tmp_path / "nits", vectors_of(100), keep=False).close()
     assert len(backup(str(tmp_path / "nits"), folder).questions.answers) == 64

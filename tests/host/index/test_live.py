@@ -260,6 +260,20 @@ def test_a_child_of_a_fork_holds_no_lock_and_reads_for_itself(index: Index) -> N
     assert len(reader) == len(index) == 3
 
 
+def test_a_transaction_that_is_older_than_the_last_version_reads_its_own_tail(index: Index) -> None:
+    index.upsert(entries_of(6, 10), vectors_of(6))
+    store = index.writer.store
+    transaction, end = store.environment.begin()
+    try:
+        tables = store.tables(transaction)
+        index.delete(["id 10", "id 12"])
+        assert len(index.snapshot()) == len(index)
+        tail = store.version(tables).tail
+        assert len(tail.sequence) == len(tail.nits) == len(tail.vectors) >= 6
+    finally:
+        end()
+
+
 def test_a_full_tail_is_sealed_and_many_segments_are_merged(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "SEALED_ROWS", 4)
     monkeypatch.setattr(merging, "MOST_SEGMENTS", 3)

@@ -48,6 +48,11 @@ def test_writes_of_one_transaction_and_of_the_queue(index: Index, tmp_path: Path
         index.delete(["id 0"], key="b")
     assert written == Written(4, 0, 1)
     assert len(index) == 4
+    with index.transaction() as written:
+        assert index.upsert(entries_of(2, 3), vectors_of(2), key="a") is written
+        assert index.delete(["id 1"], key="b") is written
+    assert written == Written(2, 0, 1)
+    assert len(index) == 4
 
     def undone() -> None:
         with index.transaction():
@@ -81,4 +86,10 @@ def test_refused_keys(index: Index, key: str) -> None:
     for write in (lambda: index.delete(["id 0"], key=key), lambda: index.upsert([], vectors_of(0), key=key)):
         with pytest.raises(InputError, match=r"^the key of a write must be a string that is not empty, not "):
             write()
+    assert len(index) == 3
+
+
+def test_a_write_of_nothing_is_a_write(index: Index) -> None:
+    assert index.upsert([], np.zeros((0, 4), np.float16), key="nothing") == Written(0, 0, 0)
+    assert index.upsert(entries_of(1, 9), vectors_of(1), key="nothing") == Written(0, 0, 0)
     assert len(index) == 3
