@@ -45,10 +45,10 @@ def backup(name: str, folder: Path, keep: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def backups(folder: Path, as_json: bool) -> None:
     """List the backups in FOLDER."""
-    from ninefold.host.index.backup import Backup, numbers
+    from ninefold.host.index.backup import Backup
     from ninefold.host.index.backup import backups as listed
 
-    found = dict(zip(numbers(folder), listed(folder), strict=True))
+    found = listed(folder)
     if as_json:
         names = ("number", "index", "taken", "rows", "bytes", "new_bytes")
         records = [

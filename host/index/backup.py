@@ -190,19 +190,24 @@ def backup(name: str, folder: Path, *, keep: int | None = None) -> Backup:
             sync(folder)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _sweep(folder)
             raise
-        for number in there[: len(there) + 1 - keep] if keep is not None else ():
-            shutil.rmtree(folder / str(number))
-        _sweep(folder)
+        with contextlib.suppress(OSError):  # the backup is made, and the next one removes what is left
+            for number in there[: len(there) + 1 - keep] if keep is not None else ():
+                # A kill while it is removed must not leave a backup without a record.
+                (folder / str(number)).rename(folder / f".{secrets.token_hex(8)}{_PARTIAL}")
+            sync(folder)
+            _sweep(folder)
     return made
 
 
 def _made(index: Index, snapshot: Snapshot, folder: Path, work: Path, number: int) -> Backup:
     """Fill the hidden folder of a backup."""
+    with step("copying the tables"):
+        snapshot.copy_tables(work / DATA)  # refused for an index of version 1
     digests = [part.database.digest for part in snapshot.parts.parts if not part.on_host]
     sizes, new_bytes = _copy_segments(index.folder / segments.FOLDER, folder / segments.FOLDER, work, digests)
-    with step("copying the tables"):
-        snapshot.copy_tables(work / DATA)
     _write(work / MANIFEST, (index.folder / MANIFEST).read_bytes())
     with step("checking the copy"):
         _check_tables(work, digests, snapshot)
@@ -258,14 +263,11 @@ def _whole(folder: Path, digest: str) -> bool:
 
 def _check_tables(work: Path, digests: list[str], snapshot: Snapshot) -> None:
     """Raise `DamagedDataError` unless the copied tables list the segments, and every row has its id and its record."""
-    with Environment.of(work) as environment, environment.reading() as transaction:
+    with Environment.of(work, private=True) as environment, environment.reading() as transaction:
         tables = Tables(transaction)
         if [listed.digest for listed in tables.catalogue().segments] != digests:
             raise DamagedDataError(f"the copy of {snapshot.called} lists other segments than it")
         tables.verify(snapshot.parts.sequence)
-    for path in work.iterdir():
-        if path.name not in (DATA, MANIFEST):
-            path.unlink()  # LMDB's file of locks
 
 
 def _check_owner(folder: Path, there: list[int], index: Path) -> None:
@@ -336,14 +338,14 @@ def numbers(folder: Path) -> list[int]:
     return sorted(int(name) for name in _names(folder) if _NUMBER.fullmatch(name))
 
 
-def backups(folder: Path) -> list[Backup | DamagedDataError]:
-    """Return the backups in a folder, the oldest first, and for one with a damaged record the error."""
-    found: list[Backup | DamagedDataError] = []
+def backups(folder: Path) -> dict[int, Backup | DamagedDataError]:
+    """Return the backups in a folder by number, the oldest first, and for one with a damaged record the error."""
+    found: dict[int, Backup | DamagedDataError] = {}
     for number in numbers(folder):
         try:
-            found.append(Backup.read(folder, number))
+            found[number] = Backup.read(folder, number)
         except DamagedDataError as error:
-            found.append(error)
+            found[number] = error
     return found
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -24,7 +24,7 @@ from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
 
 from .place import check_file_system, strangers
 
-__all__ = ["DATA", "LOCK", "Environment", "Transaction"]
+__all__ = ["DATA", "LOCK", "Environment", "Transaction", "readable"]
 
 #: Names of LMDB's files.
 DATA: Final = "data.mdb"
@@ -53,15 +53,10 @@ _HINTS: Final = {
 }
 #: Smallest file of an environment: its two pages of versions.
 _LEAST_PAGES: Final = 2
-#: Program that reads all values, and time that it may take.
-_READ_ALL: Final = """
-import sys, lmdb
-with lmdb.open(sys.argv[1], readonly=True, lock=False, max_dbs=16, create=False) as env, env.begin() as txn:
-    for name in txn.cursor().iternext(values=False):
-        for _ in txn.cursor(env.open_db(bytes(name), txn, create=False)):
-            pass
-"""
+#: Time that reading all values may take.
 _READ_ALL_S: Final = 600.0
+#: Times that readers of dead processes are removed; more may be killed meanwhile.
+_REMOVALS: Final = 3
 _Result = TypeVar("_Result")
 
 
@@ -74,13 +69,16 @@ class Transaction:
         Number of the version that is read, or that a write makes.
     """
 
-    def __init__(self, txn: lmdb.Transaction, databases: dict[str, Any]) -> None:
-        self._txn, self._databases = txn, databases
+    def __init__(
+        self, txn: lmdb.Transaction, databases: dict[str, Any], errors: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._txn, self._databases, self._errors = txn, databases, errors
         self.id = int(txn.id())
 
     def get(self, database: str, key: bytes) -> bytes | None:
         """Return the value of a key, or None."""
-        found: Any = self._txn.get(key, db=self._databases[database])
+        with self._errors():
+            found: Any = self._txn.get(key, db=self._databases[database])
         return None if found is None else bytes(found)
 
     def put(self, database: str, key: bytes, value: bytes) -> None:
@@ -102,18 +100,19 @@ class Transaction:
 
     def count(self, database: str) -> int:
         """Return the number of keys."""
-        return int(self._txn.stat(self._databases[database])["entries"])
+        with self._errors():
+            return int(self._txn.stat(self._databases[database])["entries"])
 
     def items(self, database: str, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield keys and values in the order of the keys, from a key on."""
-        with self._txn.cursor(db=self._databases[database]) as cursor:
+        with self._errors(), self._txn.cursor(db=self._databases[database]) as cursor:
             if cursor.set_range(first):
                 for key, value in cursor:
                     yield bytes(key), bytes(value)
 
     def keys(self, database: str) -> Iterator[bytes]:
         """Yield the keys in order."""
-        with self._txn.cursor(db=self._databases[database]) as cursor:
+        with self._errors(), self._txn.cursor(db=self._databases[database]) as cursor:
             yield from map(bytes, cursor.iternext(values=False))
 
 
@@ -126,9 +125,13 @@ class Environment:
         Folder of ``data.mdb`` and ``lock.mdb``.
     create : bool
         Create the environment if it is missing.
+    private : bool
+        No other process opens it, so it needs no locks and may be on a network file system.
 
     Raises
     ------
+    InputError
+        It is on a network file system, or open in another PID namespace.
     DamagedDataError
         The environment is missing or damaged.
     OSError
@@ -138,27 +141,23 @@ class Environment:
     _all: ClassVar[dict[tuple[int, int], Environment]] = {}
     _guard: ClassVar[threading.RLock] = threading.RLock()
 
-    def __init__(self, folder: Path, create: bool) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, create: bool, private: bool) -> None:
+        self.folder, self._private = folder, private
         self._pid = os.getpid()
         self._users = 0
         self._inside = 0
         self._changed = threading.Condition()
-        check_file_system(folder)
+        self._preparing = threading.Lock()
+        self._databases: dict[str, Any] = {}
+        if not private:
+            check_file_system(folder)
         self._env = self._opened(create)
-        try:
-            self._check_readers()
-            self._check_size()
-        except BaseException:
-            self._env.close()
-            raise
-        self._databases = self._opened_databases(create)
         self.identity = _identity(folder)
         #: Name of this use of the environment. Inode and version numbers may both repeat after a restore.
         self.token = secrets.token_hex(8)
 
     @classmethod
-    def of(cls, folder: Path, *, create: bool = False) -> Environment:
+    def of(cls, folder: Path, *, create: bool = False, private: bool = False) -> Environment:
         """Return the environment of a folder, opened if this process has not opened it yet."""
         if not create and not (folder / DATA).is_file():
             raise DamagedDataError(f"{folder / DATA} is missing; `ninefold doctor {folder}` says what can be saved")
@@ -172,10 +171,23 @@ class Environment:
             if found is None:
                 if not create and (size := (folder / DATA).stat().st_size) < _LEAST_PAGES * resource.getpagesize():
                     raise DamagedDataError(_truncated(folder / DATA, size, folder))
-                found = cls(folder, create)
+                found = cls(folder, create, private)
                 cls._all[found.identity] = found
             found._users += 1
-            return found
+        try:
+            found._prepare(create)
+        except BaseException:
+            found.release()
+            raise
+        return found
+
+    def _prepare(self, create: bool) -> None:
+        """Check the environment and open its databases, once; others that wait for it may take long."""
+        with self._preparing:
+            if not self._databases:
+                self._check_readers()
+                self._check_size()
+                self._databases = self._opened_databases(create)
 
     def release(self) -> None:
         """End one use; the last one closes the environment."""
@@ -239,23 +251,24 @@ class Environment:
 
     def _check_readers(self) -> None:
         """Raise `InputError` if a process of another PID namespace has the index open."""
-        if strangers(self.readers()):
-            self.remove_dead_readers()
-            if left := strangers(self.readers()):
+        removals = 0
+        while left := strangers(self.readers()):
+            if removals == _REMOVALS:
                 raise InputError(
                     f"{self.folder} is open in process {left[0]} of another PID namespace, such as a container's: LMDB"
                     " tells readers apart by their process numbers, which mean other processes here. Run both in one"
                     " PID namespace, or search through one process"
                 )
+            self.remove_dead_readers()
+            removals += 1
 
     def _check_size(self) -> None:
         """Raise `DamagedDataError` if the file ends before a page that is in use: reading that page would kill."""
         pages = int(self._env.info()["last_pgno"]) + 1
         if self.bytes >= pages * int(self._env.stat()["psize"]):
             return
-        # Unused pages at the end need not be in the file, so all pages in use are read, in another process.
-        words = [sys.executable, "-c", _READ_ALL, str(self.folder)]
-        if subprocess.run(words, capture_output=True, timeout=_READ_ALL_S, check=False).returncode:
+        # Unused pages at the end need not be in the file, so all pages in use are read.
+        if not readable(self.folder):
             raise DamagedDataError(_truncated(self.folder / DATA, self.bytes, self.folder))
 
     def begin(self) -> tuple[Transaction, Callable[[], None]]:
@@ -281,7 +294,7 @@ class Environment:
                     txn.abort()
                 self._leave()
 
-        return Transaction(txn, self._databases), end
+        return Transaction(txn, self._databases, self._errors), end
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -321,7 +334,7 @@ class Environment:
     def _committed(self, apply: Callable[[Transaction], _Result]) -> _Result:
         txn = self._env.begin(write=True)
         try:
-            result = apply(Transaction(txn, self._databases))
+            result = apply(Transaction(txn, self._databases, self._errors))
             txn.commit()
         except BaseException:
             txn.abort()
@@ -381,20 +394,17 @@ class Environment:
                 max_readers=_READERS,
                 create=create,
                 readonly=readonly,
+                lock=not self._private,
                 mode=0o644,
             )
 
     def _opened_databases(self, create: bool) -> dict[str, Any]:
         """Open all databases; without waiting for a writer unless they are created."""
-        try:
-            with self._errors():
-                if not create:
-                    return {name: self._env.open_db(name.encode(), create=False) for name in _DATABASES}
-                with self._env.begin(write=True) as txn:
-                    return {name: self._env.open_db(name.encode(), txn=txn) for name in _DATABASES}
-        except BaseException:
-            self._env.close()
-            raise
+        with self._errors():
+            if not create:
+                return {name: self._env.open_db(name.encode(), create=False) for name in _DATABASES}
+            with self._env.begin(write=True) as txn:
+                return {name: self._env.open_db(name.encode(), txn=txn) for name in _DATABASES}
 
     @contextmanager
     def _errors(self, path: Path | None = None) -> Iterator[None]:
@@ -416,6 +426,15 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def readable(folder: Path) -> bool:
+    """Return whether all values of an environment can be read; another process reads them, as a page may kill it."""
+    words = [sys.executable, "-m", "ninefold.host.index.salvage", str(folder), "--check"]
+    try:
+        return not subprocess.run(words, capture_output=True, timeout=_READ_ALL_S, check=False).returncode
+    except subprocess.TimeoutExpired as error:
+        raise DamagedDataError(f"{folder / DATA}: reading it was given up after {error.timeout:g} seconds") from error
 
 
 def _truncated(path: Path, size: int, folder: Path) -> str:

@@ -1,13 +1,16 @@
-"""Program that prints the entries of tables that may be damaged: ``python -m ninefold.host.index.salvage FOLDER``.
+"""Program that reads tables that may be damaged: ``python -m ninefold.host.index.salvage FOLDER [--check]``.
 
-It prints JSON lines: the rows of each listed segment by digest, the record of each entry, and a line that marks the
-end. A damaged page may kill it (SIGBUS beyond the end of a truncated file), so it runs in a process of its own.
+It prints JSON lines: the record of each entry, the rows of each listed segment by digest, and, once all other values
+have been read too, a line that marks the end. With ``--check`` it only reads. A damaged page may kill it (SIGABRT, or
+SIGBUS beyond the end of a truncated file), so it runs in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import lmdb
@@ -15,20 +18,32 @@ import lmdb
 __all__ = ["main"]
 
 
-def main(folder: str) -> None:
-    """Print the tables in a folder."""
+def main(folder: str, *, check: bool) -> None:
+    """Read the tables in a folder, and print them unless they are only checked."""
+    # Unless it is registered as a reader, a writer may use pages again while they are read.
+    lock = os.access(Path(folder, "lock.mdb"), os.W_OK)
     with (
-        lmdb.open(folder, readonly=True, lock=False, max_dbs=16, create=False) as environment,
+        lmdb.open(folder, readonly=True, lock=lock, max_dbs=16, create=False) as environment,
         environment.begin() as transaction,
     ):
-        state: Any = environment.open_db(b"state", transaction, create=False)
-        catalogue = json.loads(transaction.get(b"catalogue", db=state) or b"{}")
-        _tell({"listed": {one["digest"]: one["rows"] for one in catalogue.get("segments", ())}})
-        records: Any = environment.open_db(b"records", transaction, create=False)
-        with transaction.cursor(db=records) as cursor:
-            for record in cursor.iternext(keys=False):
-                _tell(json.loads(bytes(record)))
-        _tell({"end": True})
+        if not check:
+            _tell_entries(environment, transaction)
+        for name in transaction.cursor().iternext(values=False):
+            database: Any = environment.open_db(bytes(name), transaction, create=False)
+            for _ in transaction.cursor(database):
+                pass
+        if not check:
+            _tell({"end": True})
+
+
+def _tell_entries(environment: lmdb.Environment, transaction: lmdb.Transaction) -> None:
+    records: Any = environment.open_db(b"records", transaction, create=False)
+    with transaction.cursor(db=records) as cursor:
+        for record in cursor.iternext(keys=False):
+            _tell(json.loads(bytes(record)))
+    state: Any = environment.open_db(b"state", transaction, create=False)
+    catalogue = json.loads(bytes(transaction.get(b"catalogue", db=state) or b"{}"))
+    _tell({"listed": {one["digest"]: one["rows"] for one in catalogue.get("segments", ())}})
 
 
 def _tell(record: dict[str, Any]) -> None:
@@ -38,6 +53,6 @@ def _tell(record: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1])
-    except (lmdb.Error, ValueError, KeyError, TypeError) as error:
+        main(sys.argv[1], check="--check" in sys.argv[2:])
+    except (lmdb.Error, ValueError, KeyError, TypeError, AttributeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")

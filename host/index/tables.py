@@ -329,13 +329,13 @@ class Tables:
     def catalogue(self) -> Catalogue:
         """Return the generation and the list of segments."""
         if not hasattr(self, "_catalogue"):
-            content = json.loads(self.transaction.get("state", b"catalogue") or b"{}")
-            if not content:
+            content = self.transaction.get("state", b"catalogue")
+            if content is None:
                 raise DamagedDataError("the index has no list of segments; rebuild it")
-            settings = tuple(Setting(**setting) for setting in content["generation"].pop("settings"))
-            generation = Generation(**content["generation"], settings=settings)
-            segments = tuple(Listed(**listed) for listed in content["segments"])
-            self._catalogue = Catalogue(generation, segments, content["version"])
+            try:
+                self._catalogue = _catalogue(json.loads(content))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                raise DamagedDataError(f"the list of segments is damaged: {error}; rebuild the index") from error
         return self._catalogue
 
     def switch(self, generation: Generation, segments: Sequence[Listed]) -> None:
@@ -365,6 +365,13 @@ class Tables:
         for digest, bitmap in self._dead.items():
             if digest in kept and bitmap.any():
                 self.transaction.put("dead", bytes.fromhex(digest), bitmap.tobytes())
+
+
+def _catalogue(content: Any) -> Catalogue:
+    settings = tuple(Setting(**setting) for setting in content["generation"].pop("settings"))
+    generation = Generation(**content["generation"], settings=settings)
+    segments = tuple(Listed(**listed) for listed in content["segments"])
+    return Catalogue(generation, segments, content["version"])
 
 
 def _key(name: str) -> bytes:

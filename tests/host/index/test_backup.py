@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from ninefold.host.cli import cli
-from ninefold.host.index import Index
+from ninefold.host.index import Index, place
 from ninefold.host.index import backup as module
 from ninefold.host.index.backup import Backup, backup, backups, numbers, restore
 from ninefold.host.index.manifest import checksum
@@ -107,7 +107,7 @@ def test_segments_are_copied_once(index: Index, folder: Path) -> None:
     index.compact()
     third = backup(str(index.folder), folder)
     assert third.segments.keys().isdisjoint(second.segments)
-    assert [one.number for one in backups(folder) if isinstance(one, Backup)] == [1, 2, 3]
+    assert {number: type(one) for number, one in backups(folder).items()} == dict.fromkeys([1, 2, 3], Backup)
     # Without the first two, no one needs their segment.
     backup(str(index.folder), folder, keep=2)
     assert numbers(folder) == [3, 4]
@@ -241,6 +241,48 @@ def test_a_damaged_index_is_not_backed_up(index: Index, folder: Path) -> None:
     with pytest.raises(DamagedDataError, match=rf"^{segment} is damaged: the SHA-256 of its "):
         backup(str(index.folder), folder)
     assert files(folder) == ["writer.lock"]
+
+
+def test_an_error_leaves_no_segments(index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_check_tables", full)
+    with pytest.raises(OSError, match="No space left"):
+        backup(str(index.folder), folder)
+    assert files(folder) == ["writer.lock"]
+
+
+def test_an_error_of_the_clean_up_is_no_error_of_the_backup(
+    index: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(str(index.folder), folder)
+
+    def busy(path: Path, **_: object) -> None:
+        next(path.glob("backup.json")).unlink()
+        raise OSError(16, "Device or resource busy", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.shutil, "rmtree", busy)
+        assert backup(str(index.folder), folder, keep=1).number == 2
+    # What was killed or failed while it was removed is no backup without a record.
+    assert list(backups(folder)) == [2]
+    assert len(list(folder.glob(".*.partial"))) == 1
+    index.compact()
+    backup(str(index.folder), folder, keep=1)
+    assert not list(folder.glob(".*.partial"))
+    assert len(list((folder / "segments").iterdir())) == 1
+
+
+def test_backups_may_be_on_a_network_file_system(
+    index: Index, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"21 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 21 0:26 / {folder} rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(place, "_MOUNTS", mounts)
+    backup(str(index.folder), folder)
+    assert place.file_system(folder) == "nfs4"
+    restore(str(tmp_path / "again"), folder)
 
 
 class Stopped(BaseException):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from ninefold.host.index import Index, atomic, manifest
+from ninefold.host.index.backup import backup
 from ninefold.host.index.convert import convert
 from ninefold.host.index.version1 import FILES
 from ninefold.host.sources import Entry
@@ -44,6 +45,13 @@ def test_it_is_read_as_one_segment(folder: Path) -> None:
     assert index.search(3, 4, rerank=2, device="cpu").result.values["ids"].shape == (1, 4)
     with pytest.raises(InputError, match=r"has format version 1, which is read only; `ninefold index compact .*index`"):
         Index.open(str(folder), "w")
+
+
+def test_it_has_no_backups(folder: Path, tmp_path: Path) -> None:
+    said = r"index has format version 1, which has no backups; `ninefold index compact` converts it$"
+    with pytest.raises(InputError, match=said):
+        backup(str(folder), tmp_path / "backups")
+    assert [path.name for path in (tmp_path / "backups").iterdir()] == ["writer.lock"]
 
 
 def test_rows_of_vectors_have_titles(tmp_path: Path) -> None:
