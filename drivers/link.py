@@ -365,9 +365,10 @@ class Link:
         return True
 
     def _order(self, one: _Pending, pending: deque[_Pending]) -> bool:
-        """Send a request again that was refused because one before it was lost, behind that one.
+        """Send a request again that was refused because one before it was lost, after that one.
 
-        The board shows that it listens, so only the lost request uses up a try. Return False if none was lost.
+        The board shows that it listens, so only the lost request uses up a try. Return False after three such refusals
+        with nothing lost, which prove another host.
         """
         earlier = [other for other in pending if not other.answered and other.first < one.first]
         one.out_of_turn = 0 if earlier else one.out_of_turn + 1

@@ -47,7 +47,8 @@ class StreamClient:
 
     The constructor identifies the board and resets it. PUSH and PULL requests fill the window, and a PUSH never holds
     more than the credit of its stream. They are executed in the order of their turns, each once, whatever the link
-    loses. After an error of the link or of the core, the next call resets the board first.
+    loses. After an error of the link or of the core, the next `exchange` or `write` resets the board first, with its
+    control registers.
 
     Parameters
     ----------
@@ -136,12 +137,14 @@ class StreamClient:
 
     def write(self, name: str, value: int) -> None:
         """Write a control register of the core."""
-        register = self._register(name)
-        high = (1 << self._bits.get(name, 32)) - 1
-        if "w" not in register.access:
-            raise InputError(f"the register {name} cannot be written")
+        written = [one for one in self._bits if "w" in self.registers[one].access]
+        if name not in written:
+            raise InputError(f"a control register must be one of {', '.join(written) or 'none'}, not {name!r}")
+        register, high = self.registers[name], (1 << self._bits[name]) - 1
         if not 0 <= value <= high:
             raise InputError(f"{name} must be 0 to {high}, not {value}")
+        if not self._sound:
+            self.reset()
         self._ask(Kind.WRITE, requests.write(register.address, [value]), replies.nothing)
 
     def exchange(self, inputs: Mapping[str, Beats], wanted: Mapping[str, int] | None = None) -> dict[str, Beats]:

@@ -200,7 +200,7 @@ def open_core(core: str | Path, device: str = "rtl", **parameters: int | str) ->
 def implement(core: str | Path) -> str:
     """Have a core run the operator that its module's ``IMPLEMENTS`` names, on the backend ``rtl``.
 
-    Schedulers that are opened afterwards send calls of the operator to these backends. Installed cores need no call.
+    Schedulers that are opened afterwards send calls of the operator to it. Installed cores need no call.
 
     Parameters
     ----------

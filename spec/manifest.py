@@ -327,7 +327,7 @@ def _core_registers(value: Any, key: str) -> tuple[CoreRegister, ...]:
         "bits": _integer,
         "access": _text("rw?", "r or rw"),
         "reset": _integer,
-        "doc": _text(".*", "a text"),
+        "doc": _text(r"(?s).*", "a text"),
     }
     return tuple(CoreRegister(**one) for one in _records(value, key, readers))
 

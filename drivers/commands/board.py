@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,12 @@ def selftest(url: str | None, digest: str, record: Path | None, core: str | None
     of a simulated board around the core.
     """
     if core is not None:
+        if digest or record:
+            raise InputError(f"--core cannot be combined with {'--digest' if digest else '--record'}")
         _test_core(url or "virtual", core, parameters)
         return
+    if parameters:
+        raise InputError(f"--parameter {parameters[0]} needs --core")
     from ninefold.drivers.boards import bitstream, open_board
 
     url = _named(url)
@@ -151,7 +156,7 @@ def _test_core(name: str, core: str, words: tuple[str, ...]) -> None:
     if wrong := [word for word in words if "=" not in word]:
         raise InputError(f"a parameter must be NAME=VALUE, not {wrong[0]!r}")
     pairs = (word.partition("=") for word in words)
-    parameters = {name: int(text) if text.lstrip("-").isdigit() else text for name, _, text in pairs}
+    parameters = {name: int(text) if re.fullmatch(r"-?[0-9]+", text) else text for name, _, text in pairs}
     opened = open_board_core(core, f"board:{name.removeprefix('board:')}", parameters)
     try:
         opened.selftest(core, parameters)

@@ -28,8 +28,8 @@ class StreamBoard(wiring.Component):
     """A user's core behind the link of ``ninefold.spec.link``: a queue for each stream, and a register for each port.
 
     Receiving, executing, building replies and sending overlap. PUSH and PULL together sustain 0.8 payload bytes a cycle
-    each way, if requests and replies are as long as the smallest limits allow and the core takes and gives a byte a
-    cycle.
+    each way, if the window is 4 or more, requests and replies are as long as the smallest limits allow, and the core
+    takes and gives a byte a cycle; with a window of 2 it is 0.45, because all PULLs share a kept reply.
 
     The core runs in a clock domain of its own, with the board's clock and a reset that RESET asserts for one cycle too.
 

@@ -24,6 +24,7 @@ from ninefold.spec.streams import (
     CoreRegister,
     PayloadField,
     StreamLayout,
+    board_registers,
 )
 
 __all__ = ["Interface", "interface_of"]
@@ -113,7 +114,10 @@ def interface_of(core: Any) -> Interface:
             if not 1 <= width <= 32:
                 raise InputError(f"the register {name} must have 1 to 32 bits, not {width}")
             port = Value.cast(getattr(core, name))
-            reset = port.init if isinstance(port, Signal) and access == "rw" else 0
+            if name.lower() in (taken := {one.name for one in board_registers(())}):
+                raise InputError(f"a register must have another name than the board's {', '.join(taken)}, not {name!r}")
+            initial = port.init if isinstance(port, Signal) and access == "rw" else 0
+            reset = initial & ((1 << width) - 1)
             registers.append(CoreRegister(name, width, access, reset, meanings.get(name, "")))
     ordered = tuple(sorted(streams, key=lambda one: not one.input))
     if not 1 <= len(ordered) <= STREAMS_MAX:

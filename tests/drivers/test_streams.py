@@ -82,7 +82,8 @@ def test_registers_of_the_core() -> None:
         assert (core.read("offset"), core.read("packets")) == (2, 0)
         for name, value, message in (
             ("offset", 256, "offset must be 0 to 255, not 256"),
-            ("packets", 1, "the register packets cannot be written"),
+            ("packets", 1, "a control register must be one of offset, not 'packets'"),
+            ("epoch", 1, "a control register must be one of offset, not 'epoch'"),
         ):
             with pytest.raises(InputError) as error:
                 core.write(name, value)
@@ -192,6 +193,26 @@ def test_known_answers_find_another_core(tmp_path: Path) -> None:
         core.selftest(RUNNING, {}, payloads=200)
         with pytest.raises(DeviceError, match=r"fails its known-answer test: payload [0-9]+ of sum is -?[0-9]+ where"):
             core.selftest(str(other), {}, payloads=200)
+
+
+def test_a_write_after_a_failed_call_is_kept() -> None:
+    with opened(SCALED) as core:
+        x = np.arange(64)
+        with pytest.raises(DeviceError, match="the core did not give"):
+            core.client.exchange({"a": np.zeros((1, 1), np.uint8)}, wanted={"y": 2})
+        core.write("gain", 7)
+        assert np.array_equal(core(x=x)["scaled"], np.minimum(x * 7, 255))
+
+
+def test_options_of_the_command_that_do_not_belong_together() -> None:
+    run = CliRunner().invoke
+    for words, message in (
+        (["--core", RUNNING, "--digest", "00"], "--core cannot be combined with --digest"),
+        (["--core", RUNNING, "--record", "x"], "--core cannot be combined with --record"),
+        (["virtual", "-p", "LANES=1"], "--parameter LANES=1 needs --core"),
+    ):
+        result = run(cli, ["board", "selftest", *words])
+        assert (result.exit_code, message in result.output) == (2, True), result.output
 
 
 def test_the_command_tests_a_simulated_board_by_its_name_or_its_url() -> None:

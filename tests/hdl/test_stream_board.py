@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from ninefold.hdl.stream_board import StreamBoardParameters
 from ninefold.hdl.stream_board.board import StreamBoard
@@ -369,6 +372,25 @@ def test_refuses_parameters(name: str, value: int) -> None:
 
 def _names(layouts: Sequence[Any]) -> list[str]:
     return [one.name for one in layouts]
+
+
+class Registers(wiring.Component):
+    """A wire with one more register."""
+
+    def __init__(self, name: str, shape: Any, init: int) -> None:
+        byte = stream.Signature(data.StructLayout({"data": 8}))
+        super().__init__({"a": In(byte), "y": Out(byte), name: In(shape, init=init)})
+
+
+def test_a_negative_initial_value_is_the_bits_that_a_read_gives() -> None:
+    (register,) = interface_of(Registers("level", signed(4), -1)).registers
+    assert (register.bits, register.reset) == (4, 15)
+
+
+@pytest.mark.parametrize("name", ["control", "Turn", "epoch", "streams"])
+def test_a_register_of_the_core_has_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(InputError, match=f"another name than the board's .*, not '{name}'"):
+        interface_of(Registers(name, 4, 0))
 
 
 def test_interface() -> None:

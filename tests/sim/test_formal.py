@@ -90,6 +90,12 @@ def test_the_page_is_that_of_the_catalogue() -> None:
     assert (Path(__file__).parents[2] / "docs" / "proofs.md").read_text() == page(), "ninefold prove all --page"
 
 
+def test_the_readme_counts_the_proofs() -> None:
+    found = [proof for proofs in PROOFS.values() for proof in proofs]
+    unbounded = sum(proof.method is Method.INDUCTION for proof in found)
+    assert f"| {len(found)}, {unbounded} of them unbounded |" in (Path(__file__).parents[2] / "README.md").read_text()
+
+
 def test_command_prints_what_was_proved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli, ["prove", "queue", "--task", "order", "--json"])

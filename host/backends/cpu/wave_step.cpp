@@ -95,7 +95,7 @@ void advance(const Wave& wave, std::int64_t base, std::int64_t length, const flo
             const float now = (v[j] + force * half) * share;
             if (kLast) {
                 v[j] = now;
-                a[j] = force - damping / half * now;
+                a[j] = kDamped ? force - damping / half * now : force;
             } else {
                 const float ahead = now * (1.0f - damping) + force * half;
                 v[j] = ahead;
