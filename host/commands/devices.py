@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ninefold.spec.cache import data_folder
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found, Missing
@@ -101,25 +101,22 @@ def doctor(name: str | None, save: Path | None) -> None:
             )
             if status.entry.install:
                 console.print(Text(f"         {printable(status.entry.install, lines=True)}", style="cyan"))
-    for folder, problem in _damaged().items():
-        console.print(Text.assemble(("damaged  ", "bold red"), (printable(folder), "bold"), printable(f": {problem}")))
+    for label, folder, problem in _unopened():
+        console.print(Text.assemble((f"{label} ", "bold red"), (printable(folder), "bold"), printable(f": {problem}")))
     console.print(Text(_power(), style="dim"))
 
 
-def _damaged() -> dict[str, str]:
-    """Return the indexes in the data folder that cannot be opened, with the error of each."""
+def _unopened() -> Iterator[tuple[str, str, str]]:
+    """Yield label, name and error of each index in the data folder that cannot be opened."""
     from ninefold.host.index import Index
-    from ninefold.spec.errors import NinefoldError
+    from ninefold.host.index.manifest import indexes
+    from ninefold.spec.errors import DamagedDataError, NinefoldError
 
-    found = {}
-    home = data_folder() / "indexes"
-    for folder in sorted(home.iterdir()) if home.is_dir() else ():
-        if folder.is_dir() and not folder.name.startswith("."):
-            try:
-                Index.open(str(folder)).close()
-            except (NinefoldError, OSError) as error:
-                found[folder.name] = str(error)
-    return found
+    for folder in indexes():
+        try:
+            Index.open(str(folder)).close()
+        except (NinefoldError, OSError) as error:
+            yield "damaged " if isinstance(error, DamagedDataError) else "unopened", folder.name, str(error)
 
 
 def _examine(name: str, save: Path | None) -> None:

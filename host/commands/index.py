@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import NinefoldError
 from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import step
@@ -176,10 +174,11 @@ def remove(name: str, ids: tuple[str, ...]) -> None:
 def list_indexes(as_json: bool) -> None:
     """List the indexes in the data folder."""
     from ninefold.host.index import Index
+    from ninefold.host.index.manifest import indexes
     from ninefold.host.index.status import status_of
 
     found: list[dict[str, Any]] = []
-    for folder in sorted(path for path in _folders() if not path.name.startswith(".")):
+    for folder in indexes():
         try:
             with Index.open(str(folder)) as opened:
                 found.append({"name": folder.name, **status_of(opened)})
@@ -199,11 +198,6 @@ def list_indexes(as_json: bool) -> None:
         source = Text(printable(one["source"]))
         table.add_row(Text(printable(one["name"])), *figures, f"{one['dead_share']:.1%}", source)
     Console().print(table)
-
-
-def _folders() -> Iterable[Path]:
-    home = data_folder() / "indexes"
-    return [path for path in home.iterdir() if path.is_dir()] if home.is_dir() else []
 
 
 @index.command()

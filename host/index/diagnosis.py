@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.errors import DamagedDataError
 from ninefold.spec.files import written_aside
 from ninefold.spec.programs import ended_by
 from ninefold.spec.progress import step
@@ -21,12 +24,12 @@ from ninefold.spec.text import counted
 from . import segments
 from .environment import DATA
 from .index import Index
-from .manifest import Manifest, locate, read_manifest
+from .manifest import Manifest, locate, missing, read_manifest
 from .segments import SUFFIX, Segment
 
 __all__ = ["Diagnosis", "SegmentState", "diagnose"]
 
-#: Time after which reading damaged tables is given up.
+#: Time after which reading the tables is given up: damaged pages may lead round in circles.
 _LIMIT_S: Final = 600.0
 
 
@@ -66,8 +69,8 @@ class Diagnosis:
         Number of entries that can be read from the tables.
     tables : str
         Error of reading the tables; empty if they can be read to the end.
-    texts : bool or None
-        Whether the index was built from texts; None if the manifest cannot be read.
+    manifest : Manifest or None
+        None if it cannot be read.
     """
 
     name: str
@@ -76,7 +79,7 @@ class Diagnosis:
     segments: tuple[SegmentState, ...] = ()
     entries: int = 0
     tables: str = ""
-    texts: bool | None = None
+    manifest: Manifest | None = None
 
     @property
     def damaged(self) -> bool:
@@ -95,16 +98,23 @@ class Diagnosis:
 
     def advice(self) -> list[str]:
         """Return the commands that save what can be saved, the best first."""
-        name = printable(self.name)
+        name, options, again = printable(self.name), "", ""
+        if self.manifest is None:
+            again = " (repeat the `--field` and `--no-vectors` that it was built with)"
+        else:
+            options = "".join(f" --field {printable(one)}:{kind}" for one, kind in self.manifest.fields.items())
+            options += "" if self.manifest.vectors else " --no-vectors"
         said = [f"with a backup: `ninefold index restore {name} FOLDER --force` restores all of it"]
-        if self.entries and self.texts is not False:
+        if self.entries and (self.manifest is None or self.manifest.model):
             said.append(
                 f"without one: `ninefold doctor {name} --save FILE.jsonl` writes the entries that can be read, and"
-                f" `ninefold index FILE.jsonl -o {name} --force` builds the index from them; texts in the cache of"
-                " embeddings are not embedded again"
+                f" `ninefold index FILE.jsonl -o {name} --force{options}` builds the index from them{again}; texts in"
+                " the cache of embeddings are not embedded again"
             )
         else:
-            said.append(f"without one: `ninefold index SOURCE -o {name} --force` builds it from its source")
+            said.append(
+                f"without one: `ninefold index SOURCE -o {name} --force{options}` builds it from its source{again}"
+            )
         return said
 
 
@@ -123,29 +133,36 @@ def diagnose(name: str, save: Path | None = None) -> Diagnosis:
     InputError
         There is no such index.
     OSError
-        The file cannot be written.
+        The index cannot be read, or the file cannot be written.
     """
     folder = locate(name)
     if not folder.is_dir():
-        raise InputError(f"there is no index {folder}")
-    problem = ""
-    try:
-        with step(f"verifying {name}"), Index.open(str(folder)) as index:
-            index.verify()
-    except DamagedDataError as error:
-        problem = str(error)
-    if not problem and save is None:
-        return Diagnosis(name, folder)
-    texts: bool | None = None
-    with contextlib.suppress(DamagedDataError):  # it is the problem
-        texts = bool(Manifest.of(read_manifest(folder), folder).model)
+        raise missing(folder)
     with step(f"reading the tables of {name}"):
         if save is None:
             entries, listed, tables = _read(folder, lambda _: None)
         else:
             with written_aside(save) as aside, aside.open("w", encoding="utf-8") as file:
                 entries, listed, tables = _read(folder, lambda entry: print(_line(entry), file=file))
-    return Diagnosis(name, folder, (problem,) if problem else (), _segments(folder, listed), entries, tables, texts)
+    problem = _problem(name, folder, tables)
+    if not problem:
+        return Diagnosis(name, folder, entries=entries)
+    manifest = None
+    with contextlib.suppress(DamagedDataError):  # it is the problem
+        manifest = Manifest.of(read_manifest(folder), folder)
+    return Diagnosis(name, folder, (problem,), _segments(folder, listed), entries, tables, manifest)
+
+
+def _problem(name: str, folder: Path, tables: str) -> str:
+    """Return the error of an index; it is opened only if its tables are whole or missing, as others may kill."""
+    if tables and (folder / DATA).is_file():
+        return f"{folder / DATA} is damaged: it cannot be read to the end"
+    try:
+        with step(f"verifying {name}"), Index.open(str(folder)) as index:
+            index.verify()
+    except DamagedDataError as error:
+        return str(error)
+    return ""
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -183,24 +200,40 @@ def _read(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple[int, 
     str
         Error that ended the reading; empty at the end of the tables.
     """
-    if not (folder / DATA).is_file():
-        return 0, None, f"{folder / DATA} is missing"
+    path = folder / DATA
+    if not path.is_file():
+        return 0, None, f"{path} is missing"
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     words = [sys.executable, "-m", "ninefold.host.index.salvage", str(folder)]
-    entries, listed, whole = 0, None, False
+    entries, listed, whole, late = 0, None, False, threading.Event()
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None  # noqa: S101 - a pipe
         assert child.stderr is not None  # noqa: S101 - a pipe
-        for line in child.stdout:
-            record = json.loads(line) if line.endswith("\n") else {}
-            if "listed" in record:
-                listed = record["listed"]
-            elif "end" in record:
-                whole = True
-            elif record:
-                take(record)
-                entries += 1
-        said = child.stderr.read().strip()
-        code = child.wait(_LIMIT_S)
+
+        def give_up() -> None:
+            late.set()
+            child.kill()
+
+        limit = threading.Timer(_LIMIT_S, give_up)
+        limit.start()
+        try:
+            for line in child.stdout:
+                record = json.loads(line) if line.endswith("\n") else {}
+                if "listed" in record:
+                    listed = record["listed"]
+                elif "end" in record:
+                    whole = True
+                elif record:
+                    take(record)
+                    entries += 1
+            said = child.stderr.read().strip()
+            code = child.wait()
+        finally:
+            limit.cancel()
+            child.kill()  # if `take` has failed
     if whole and not code:
         return entries, listed, ""
-    return entries, listed, said.splitlines()[-1] if said else f"{folder / DATA}: reading it {ended_by(code)}"
+    if late.is_set():
+        return entries, listed, f"{path}: reading it was given up after {_LIMIT_S:g} seconds"
+    return entries, listed, said.splitlines()[-1] if said and code > 0 else f"{path}: reading it {ended_by(code)}"

@@ -15,7 +15,18 @@ from ninefold.spec.cache import data_folder
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.terminal import printable
 
-__all__ = ["FORMAT", "MANIFEST", "VERSION", "Manifest", "called", "checksum", "locate", "missing", "read_manifest"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "VERSION",
+    "Manifest",
+    "called",
+    "checksum",
+    "indexes",
+    "locate",
+    "missing",
+    "read_manifest",
+]
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = "ninefold index"
@@ -50,6 +61,13 @@ def locate(name: str) -> Path:
 def called(folder: Path) -> str:
     """Return the name by which `locate` finds a folder: its own in the data folder, otherwise its path."""
     return folder.name if folder.parent == data_folder() / "indexes" else str(folder)
+
+
+def indexes() -> list[Path]:
+    """Return the folders of the indexes in the data folder, in the order of their names."""
+    home = data_folder() / "indexes"
+    there = home.iterdir() if home.is_dir() else ()
+    return sorted(path for path in there if path.is_dir() and not path.name.startswith("."))
 
 
 @dataclass(frozen=True)

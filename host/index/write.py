@@ -115,7 +115,7 @@ def build(
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     target = locate(name)
     recover(target)
-    check_target(target, force)
+    check_target(target, force, "--update changes it, --force replaces it")
     _check_writable(target)
     skipped, clock = Skipped(strict, _once(fields)), _Clock()
     given = _vectors(source, column, fields, vectors) if sources.vectors.claims(source) else None
@@ -241,6 +241,8 @@ def _same(target: Path, manifest: Manifest) -> Store | None:
         content = read_manifest(target)
         if content["version"] != VERSION or Manifest.of(content, target) != manifest:
             return None
+        if not environment.readable(target):
+            return None
         store = Store(target, manifest)
     except (InputError, DamagedDataError):
         return None
@@ -263,14 +265,16 @@ def _kept(rows: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
     return kept
 
 
-def check_target(target: Path, force: bool) -> None:
-    """Raise `InputError` unless an index may be written there."""
+def check_target(target: Path, force: bool, instead: str = "--force replaces it") -> None:
+    """Raise `InputError` unless an index may be written there; `instead` says what to do about one that is there."""
     if not target.exists() and not target.is_symlink():
         return
-    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+    # A damaged index may lack either file.
+    there = any((target / name).is_file() for name in (MANIFEST, environment.DATA))
+    if not target.is_dir() or (any(target.iterdir()) and not there):
         raise InputError(f"{target} exists and is not an index, so it is not replaced")
     if any(target.iterdir()) and not force:
-        raise InputError(f"there is an index {target}; --update changes it, --force replaces it")
+        raise InputError(f"there is an index {target}; {instead}")
     if foreign := sorted({path.name for path in target.iterdir()} - _FILES):
         raise InputError(f"{target} holds {foreign[0]}, which is not a file of an index, so it is not replaced")
 

@@ -366,7 +366,7 @@ def test_an_index_is_replaced_only_by_force(index: Index, folder: Path, monkeypa
     before = list(index)
     index.delete(["id 0", "id 1"])
     reader = Index.open(name)
-    with pytest.raises(InputError, match=r"^there is an index .*; --update changes it, --force replaces it$"):
+    with pytest.raises(InputError, match=r"^there is an index .*; --force replaces it$"):
         restore(name, folder)
     with index.writer._holding(), monkeypatch.context() as patch:
         patch.setattr("ninefold.host.index.locks.WriterLock.__init__.__defaults__", (0.05,))

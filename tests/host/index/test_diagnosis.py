@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from ninefold.host import sources
 from ninefold.host.cli import cli
-from ninefold.host.index import Index
+from ninefold.host.index import Index, diagnosis, environment, place, write
 from ninefold.host.index.diagnosis import diagnose
 from ninefold.host.index.environment import Environment
+from ninefold.host.index.manifest import Manifest, read_manifest
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DamagedDataError, InputError
 from tests.host.index.made import made
@@ -54,8 +55,9 @@ def run(*words: str) -> tuple[int, str]:
 def test_an_undamaged_index(index: Path) -> None:
     assert not diagnose("notes").damaged
     assert run("doctor", "notes") == (0, f"{index}: no damage\n")
-    with pytest.raises(InputError, match=rf"^there is no index {index.parent}/none$"):
+    with pytest.raises(InputError, match=r"^there is no index none, only notes$"):
         diagnose("none")
+    assert diagnose("notes", index.parent / "saved.jsonl").entries == ROWS
 
 
 def test_entries_of_a_damaged_segment_are_saved(index: Path, tmp_path: Path) -> None:
@@ -95,6 +97,82 @@ def test_truncated_tables_are_noticed_at_once(index: Path, tmp_path: Path, share
     assert ("--save" in found.advice()[1]) == (found.entries > 0)
 
 
+PAGE = 4096
+
+
+def overwritten(path: Path, damage: str) -> None:
+    """Overwrite pages of a file of tables."""
+    content = bytearray(path.read_bytes())
+    pages = range(0, len(content), PAGE)
+    if damage == "a record":
+        (at,) = (page for page in pages if b'"id 250"' in content[page : page + PAGE])
+        content[at : at + PAGE] = b"\xff" * PAGE
+    elif damage == "an id":
+        # Leaves of `ids` hold no text; the first page of versions is page 0.
+        at = next(page for page in reversed(pages) if content[page + 10] == 2 and content[page + 12] > 100)
+        content[at : at + PAGE] = bytes(PAGE)
+    elif damage == "no keys":
+        # Pages that lead to others, without keys: LMDB aborts the process.
+        for at in (page for page in pages if content[page + 10] == 1):
+            content[at + 12 : at + 16] = (16).to_bytes(2, "little") + PAGE.to_bytes(2, "little")
+    else:
+        content[2 * PAGE :] = b"\xff" * (len(content) - 2 * PAGE)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "least", "most", "said"),
+    [
+        ("a record", 100, ROWS - 1, "CORRUPTED"),
+        ("an id", ROWS, ROWS, "was ended by SIGABRT"),
+        ("no keys", 0, 0, "was ended by SIGABRT"),
+        ("all", 0, 0, "CORRUPTED"),
+    ],
+)
+def test_overwritten_tables(index: Path, tmp_path: Path, damage: str, least: int, most: int, said: str) -> None:
+    manifest = Manifest.of(read_manifest(index), index)
+    overwritten(index / "data.mdb", damage)
+    code, shown = run("doctor", "notes", "--save", str(tmp_path / "saved.jsonl"))
+    assert code == 1
+    lines = shown.splitlines()
+    assert lines[1] == f"  {index}/data.mdb is damaged: it cannot be read to the end"
+    assert said in lines[2]
+    saved = (tmp_path / "saved.jsonl").read_text().splitlines()
+    assert least <= len(saved) <= most
+    assert lines[-1].endswith(f"{len(saved)} entries written")
+    # It is replaced whole, as writing into it would fail.
+    assert write._same(index, manifest) is None
+    if said == "CORRUPTED":  # in the other cases LMDB would end this process
+        with (
+            pytest.raises(DamagedDataError, match=r"data\.mdb is damaged or in use: "),
+            Index.open(str(index)) as opened,
+        ):
+            opened.verify()
+
+
+def test_a_list_of_segments_that_is_no_list(index: Path) -> None:
+    path = index / "data.mdb"
+    path.write_bytes(path.read_bytes().replace(b'"segments": [{"digest"', b'"segments": [{"dig_st"'))
+    with pytest.raises(DamagedDataError, match=r"^the list of segments is damaged: .*; rebuild the index$"):
+        Index.open(str(index))
+    found = diagnose("notes")
+    assert (found.entries, found.tables) == (ROWS, "KeyError: 'digest'")
+
+
+def test_tables_that_cannot_be_read_in_time(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = tmp_path / "endless"
+    endless.write_text("#!/bin/sh\nexec sleep 60\n")
+    endless.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(endless))
+    monkeypatch.setattr(diagnosis, "_LIMIT_S", 0.2)
+    found = diagnose("notes")
+    assert (found.entries, found.tables) == (0, f"{index}/data.mdb: reading it was given up after 0.2 seconds")
+    monkeypatch.setattr(environment, "_READ_ALL_S", 0.2)
+    monkeypatch.setattr(Environment, "bytes", 8192)
+    with pytest.raises(DamagedDataError, match=rf"^{index}/data.mdb: reading it was given up after 0\.2 seconds$"):
+        Index.open(str(index))
+
+
 def test_unused_pages_at_the_end_need_not_be_in_the_file(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Environment, "bytes", 8192)
     with Index.open(str(index)) as opened:
@@ -102,20 +180,45 @@ def test_unused_pages_at_the_end_need_not_be_in_the_file(index: Path, monkeypatc
 
 
 def test_a_lost_manifest_and_a_missing_file(index: Path) -> None:
+    assert run("index", "backup", "notes", str(index.parents[1] / "backups"))[0] == 0
     (index / "manifest.json").write_text("{}")
     found = diagnose("notes")
-    assert (found.entries, found.texts, found.tables) == (ROWS, None, "")
+    assert (found.entries, found.manifest, found.tables) == (ROWS, None, "")
     assert "manifest.json is not the manifest" in found.problems[0]
+    assert (
+        "builds the index from them (repeat the `--field` and `--no-vectors` that it was built with)"
+        in found.advice()[1]
+    )
+    (index / "manifest.json").unlink()
+    assert diagnose("notes").problems == (f"{index} is not an index: it has no manifest.json",)
+    assert run("index", "restore", "notes", str(index.parents[1] / "backups"), "--force")[0] == 0
+    assert not diagnose("notes").damaged
     (index / "data.mdb").unlink()
     found = diagnose("notes")
     assert (found.entries, found.tables) == (0, f"{index}/data.mdb is missing")
     assert "`ninefold index SOURCE -o notes --force`" in found.advice()[1]
 
 
-def test_all_indexes_are_looked_at(index: Path) -> None:
+def test_the_advice_keeps_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_DATA", str(tmp_path))
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
+    folder, fields = tmp_path / "indexes" / "notes", {"year": "int", "kind": "str"}
+    made(folder, vectors_of(ROWS), entries=entries(), model="a model", keep=False, fields=fields).close()
+    overwritten(folder / "data.mdb", "a record")
+    rebuild = "`ninefold index FILE.jsonl -o notes --force --field year:int --field kind:str --no-vectors` builds"
+    assert rebuild in diagnose("notes").advice()[1]
+
+
+def test_all_indexes_are_looked_at(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(index, index.parent / "good")
     (index / "manifest.json").unlink()
     code, said = run("doctor")
     assert code == 0
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("damaged")] == ["damaged  notes"]
+    # What is refused for another reason is not called damaged.
+    mounts = index.parents[1] / "mounts"
+    mounts.write_text(f"30 21 0:26 / {index.parent} rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(place, "_MOUNTS", mounts)
+    labels = [line.split(":")[0] for line in run("doctor")[1].splitlines() if line.startswith(("damaged", "unopened"))]
+    assert labels == ["unopened good", "damaged  notes"]
     assert run("doctor", "--save", "x")[0] == 2
