@@ -125,10 +125,11 @@ def info(url: str, as_json: bool) -> None:
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Parameter of CORE; may be repeated."
 )
 def selftest(url: str | None, digest: str, record: Path | None, core: str | None, parameters: tuple[str, ...]) -> None:
-    """Run a small search with a known answer, or payloads of a core whose answers its golden function knows.
+    """Compare a board's answers with known ones.
 
-    It overwrites the board's contents. With --core, URL may be a name such as virtual or icebreaker [default: virtual]
-    of a simulated board around the core.
+    The answers are of a small search or, with --core, of the golden function of a core. It overwrites the board's
+    contents. With --core, URL may be a name such as virtual or icebreaker [default: virtual] of a simulated board
+    around the core.
     """
     if core is not None:
         if digest or record:

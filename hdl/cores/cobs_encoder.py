@@ -127,5 +127,6 @@ class CobsEncoder(wiring.Component):
 
 CORE = Core(
     CobsEncoder,
-    defaults={"group": COBS_RUN},
+    defaults={"group": COBS_RUN, "groups": 4},
+    smallest={"group": COBS_RUN},
 )

@@ -72,4 +72,4 @@ class FrameSender(wiring.Component):
         return m
 
 
-CORE = Core(FrameSender)
+CORE = Core(FrameSender, defaults={"groups": 4}, smallest={})

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from ninefold.hdl.catalogue import core_names, find_core, is_path, make_core
-from ninefold.hdl.configurations import CONFIGURATIONS
+from ninefold.hdl.configurations import CONFIGURATIONS, is_configuration
 from ninefold.hdl.stream_board.board import StreamBoard
 from ninefold.hdl.stream_board.interface import Interface, interface_of
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
@@ -105,7 +105,7 @@ def board_names() -> tuple[str, ...]:
 def names_core(word: str) -> bool:
     """Return True if a word names a core, with or without a board and parameters, and no configuration."""
     core = _divided(word)[1].partition("#")[0]
-    return is_path(core) or core in core_names()
+    return not is_configuration(word) and (is_path(core) or core in core_names())
 
 
 def core_word(core: str, parameters: Mapping[str, Any], board: str = VIRTUAL) -> str:

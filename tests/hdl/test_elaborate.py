@@ -89,8 +89,8 @@ def test_digest_is_of_the_rtlil_and_tells_parameters_apart() -> None:
             {},
             f"core must be one of {', '.join(core_names())}, or a path, not 'sorter'",
         ),
-        ("frame_sender", {"k": 2}, "frame_sender does not take k; it has no parameters"),
-        ("cobs_encoder", {"k": 2}, "cobs_encoder does not take k; its parameters are group"),
+        ("frame_sender", {"k": 2}, "frame_sender does not take k; its parameters are groups"),
+        ("cobs_encoder", {"k": 2}, "cobs_encoder does not take k; its parameters are group, groups"),
         (
             "topk",
             {"k": 2, "lanes": 4, "width": 1},

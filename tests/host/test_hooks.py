@@ -19,7 +19,7 @@ def flaw(operator: str, case: str, **changed: Any) -> str:
     return hooks.check(calls_of(operator)[case], Answer({**values, **changed}), np.random.default_rng(1))
 
 
-@pytest.mark.parametrize("operator", sorted(OPERATORS))
+@pytest.mark.parametrize("operator", sorted(name for name in OPERATORS if calls_of(name)))
 def test_every_golden_answer_passes(operator: str) -> None:
     checked = 0
     for case, call in calls_of(operator).items():

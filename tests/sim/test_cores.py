@@ -117,7 +117,8 @@ def test_a_core_as_the_page_adds_it_is_complete(scratch: Scratch) -> None:
     assert '"place": "hdl/cores/parity.py:' in drawn.stdout
     proved = scratch.ninefold("prove", "parity")
     assert proved.returncode == 0, proved.stderr
-    judged = scratch.pytest("parity", "tests/sim/test_cores.py", "tests/sim/test_formal.py")
+    # Whether the fault is due today or not.
+    judged = scratch.pytest("parity", "tests/sim/test_cores.py", "tests/sim/test_formal.py", "-m", "not icarus")
     assert judged.returncode == 0, judged.stdout
     assert "5 passed" in judged.stdout, "parts, names, two tasks of the proof, and its fault"
 
