@@ -47,8 +47,8 @@ class HilbertEncoder(FeedForward):
 
     def steps(self) -> Sequence[Step]:
         """Return the turns from the highest bit down, the Gray code, and its parity."""
-        first, *others = [*turn_steps(self._point, turns(self.dimensions, self.bits)), self._coded, self._index]
-        return (lambda m, payload: first(m, payload.coords), *others)
+        steps = [*turn_steps(self._point, turns(self.dimensions, self.bits)), self._coded, self._index]
+        return (lambda m, payload: steps[0](m, payload.coords), *steps[1:])
 
     def _coded(self, _m: Module, point: Any) -> Any:
         """Replace each coordinate by the sum of it and those before it, without carries."""

@@ -23,7 +23,7 @@ def run(device: RtlDevice, call: Call) -> Answer:
     index, cycles = np.zeros(points, np.uint64), 0
     if points:
         model = device.model("hilbert_encoder", dimensions=dimensions, bits=bits)
-        words = np.bitwise_or.reduce(coords << np.arange(0, dimensions * bits, bits, np.uint64), axis=1)
+        words = np.bitwise_or.reduce(coords << np.arange(0, dimensions * bits, bits, dtype=np.uint64), axis=1)
         beats = model.streams["input"].pack(points, {"coords": words})
         done = device.simulate(model, {"input": beats}, {"output": points}, patience=10_000)
         index, cycles = model.streams["output"].unpack(done.outputs["output"])["index"].view(np.uint64), done.cycles

@@ -26,6 +26,6 @@ def run(device: RtlDevice, call: Call) -> Answer:
         beats = model.streams["input"].pack(len(index), {"index": index})
         done = device.simulate(model, {"input": beats}, {"output": len(index)}, patience=10_000)
         words = model.streams["output"].unpack(done.outputs["output"])["coords"].view(np.uint64)
-        places = np.arange(0, dimensions * bits, bits, np.uint64)
+        places = np.arange(0, dimensions * bits, bits, dtype=np.uint64)
         coords, cycles = words[:, None] >> places & np.uint64((1 << bits) - 1), done.cycles
     return Answer({"coords": coords}, device.path, {"cycles": cycles, "seconds": perf_counter() - started})

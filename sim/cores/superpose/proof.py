@@ -77,7 +77,7 @@ def _nit(m: Module, core: Any, out: Any, size: Value) -> None:
 
 def _width(core: Any) -> int:
     """Bits of the largest magnitude, and of the sum of two."""
-    return (1 << core.exponent) + core.fraction + 1
+    return int((1 << core.exponent) + core.fraction + 1)
 
 
 def _magnitude(m: Module, core: Any, bits: Value) -> Value:
