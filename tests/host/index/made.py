@@ -16,12 +16,19 @@ from ninefold.host.sources import Entry
 from ninefold.numerics.nits import pack
 from ninefold.sim.golden.quantise import quantise
 
-__all__ = ["entries_of", "made"]
+__all__ = ["DIMENSIONS", "entries_of", "made", "vectors_of"]
+
+DIMENSIONS = 6
 
 
 def entries_of(rows: int, first: int = 0) -> list[Entry]:
     """Return entries with ids in order."""
     return [Entry(f"id {n}", "a title" if n % 2 else "", f"text {n}") for n in range(first, first + rows)]
+
+
+def vectors_of(rows: int, seed: int = 0) -> np.ndarray:
+    """Return float16 vectors of `DIMENSIONS`, drawn from a normal distribution."""
+    return np.random.default_rng(seed).normal(0, 1, (rows, DIMENSIONS)).astype(np.float16)
 
 
 def made(

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -27,19 +26,9 @@ from ninefold.host.index.backup import backup, numbers, restore
 from ninefold.host.index.environment import Environment
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import InputError
-from tests.host.index.made import entries_of, made
+from tests.host.index.made import entries_of, made, vectors_of
 
-DIMENSIONS = 6
-
-
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
-
-
-def vectors_of(rows: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 1, (rows, DIMENSIONS)).astype(np.float16)
+pytestmark = pytest.mark.usefixtures("own_folders")
 
 
 @pytest.fixture

@@ -18,15 +18,11 @@ from ninefold.host.sources import Entry
 from ninefold.spec.errors import DamagedDataError, InputError
 from tests.host.accidents import ACCIDENTS, Accidents, damaged
 
+pytestmark = pytest.mark.usefixtures("own_folders")
+
 KEPT = Path(__file__).parents[2] / "fixtures" / "index1"
 IDS = ["a", "b", "c", "a", "d", "e", "a", "f", "g"]
 ENTRIES = [Entry(name, "a title" if n % 2 else "", f"text {n}") for n, name in enumerate(IDS)]
-
-
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
-    monkeypatch.setenv("NINEFOLD_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
