@@ -101,7 +101,7 @@ class InputQueue(wiring.Component):
 
 
 class OutputQueue(wiring.Component):
-    """Queue behind an output of a core: payloads in, bytes of replies out.
+    """Queue after an output of a core: payloads in, bytes of replies out.
 
     Throughput is one byte a cycle.
 
