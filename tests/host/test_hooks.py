@@ -61,6 +61,20 @@ def test_hilbert_and_its_inverse() -> None:
     assert "the point at index" in flaw("hilbert_inverse", "9 x 7 bits", coords=coords[:, ::-1])
 
 
+def test_overlap() -> None:
+    found = of("overlap", "random", "overlap")
+    assert "the overlap of query" in flaw("overlap", "random", overlap=np.minimum(found + np.float32(2e-6), 1))
+    assert flaw("overlap", "random", overlap=found - 1).startswith("overlap must be 0 to 1, not -")
+
+
+def test_eviction_score() -> None:
+    score = of("eviction_score", "random", "score")
+    assert "the score of entry" in flaw(
+        "eviction_score", "random", score=np.where(score < 0, score, score * (1 + 2e-6))
+    )
+    assert "not -1" in flaw("eviction_score", "all anchored", score=np.zeros_like(score))
+
+
 def test_topk() -> None:
     case = "own ids"
     ids, scores, count = (of("topk", case, name) for name in ("ids", "scores", "count"))

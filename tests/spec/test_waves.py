@@ -13,6 +13,13 @@ from ninefold.spec.operators import OPERATORS
 from ninefold.spec.waves import HARMONIC_THRESHOLDS
 
 INF = np.array([1, np.inf], np.float32)
+REAL = np.ones((1, 2), np.float32)
+ENTRY = {
+    "age": np.zeros(1),
+    **{name: np.zeros(1, np.float32) for name in ("resonance", "stability", "density")},
+    "uses": np.zeros(1, np.int64),
+    "anchored": np.zeros(1, bool),
+}
 
 
 def test_harmonic_thresholds_are_the_nearest_numbers() -> None:
@@ -47,6 +54,26 @@ def test_harmonic_thresholds_are_the_nearest_numbers() -> None:
         ("superpose", {"a": INF, "b": INF[None]}, {}, r"b must have the shape of a, \(2,\), not \(1, 2\)"),
         ("superpose", {"a": INF, "b": INF * np.nan}, {}, "b must not contain NaN"),
         ("superpose", {"a": INF, "b": -INF}, {}, "a \\+ b must be a number, not the sum of opposite infinities at el"),
+        ("overlap", {"a": REAL, "b": INF[None]}, {}, "b must be finite, not inf"),
+        (
+            "overlap",
+            {"a": np.full((1, 2), complex(0, -np.inf), np.complex64), "b": REAL},
+            {},
+            "a must be finite, not -inf",
+        ),
+        ("overlap", {"a": REAL * np.nan, "b": REAL}, {}, "a must not contain NaN"),
+        ("overlap", {"a": REAL, "b": REAL[:, :1]}, {}, r"b must have D = 2, not 1 \(shape \(1, 1\)\)"),
+        ("overlap", {"a": REAL[:, :0], "b": REAL[:, :0]}, {}, "D must be 1 to 65536, not 0"),
+        ("overlap", {"a": REAL.astype(float), "b": REAL}, {}, "a must have dtype complex64 or float32, not float64"),
+        ("eviction_score", {**ENTRY, "age": np.array([np.inf])}, {}, "age must be 0 to 1000000000000000, not inf"),
+        ("eviction_score", {**ENTRY, "age": np.array([-1.0])}, {}, "age must be 0 to 1000000000000000, not -1.0"),
+        ("eviction_score", {**ENTRY, "age": np.array([np.nan])}, {}, "age must not contain NaN"),
+        ("eviction_score", {**ENTRY, "resonance": ENTRY["resonance"] + 2}, {}, "resonance must be 0 to 1, not 2.0"),
+        ("eviction_score", {**ENTRY, "uses": np.array([-1])}, {}, "uses must be 0 to 9007199254740992, not -1"),
+        ("eviction_score", {**ENTRY, "stability": ENTRY["stability"] - 1}, {}, "stability must be 0 to 1, not -1.0"),
+        ("eviction_score", {**ENTRY, "density": ENTRY["density"] + np.nan}, {}, "density must not contain NaN"),
+        ("eviction_score", {**ENTRY, "anchored": np.array([2], np.uint8)}, {}, "anchored must be 0 to 1, not 2"),
+        ("eviction_score", {**ENTRY, "uses": np.array([1, 2])}, {}, "uses must have N = 1, not 2"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value")

@@ -10,5 +10,7 @@ REASONS = {
     "probe": "a database has 1,088 centroids, which the host scores in less time than a kernel takes to start",
     "calibrate": "its reference ranking sums float64 products in index order, and many OpenCL devices have no double "
     "precision; the scale is chosen once per database, so the CPU does it",
+    "eviction_score": "its scores are in double precision, which many OpenCL devices lack; a processor scores "
+    "entries about as fast as they are copied",
     "embedding": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",
 }

@@ -8,6 +8,7 @@ __all__ = ["REASON", "REASONS", "OpenVino"]
 REASON = "no OpenVINO graph is written for it"
 REASONS = {
     "wave": "OpenVINO's graphs have no complex numbers, and no exact integers of 64 bits",
+    "eviction_score": "an entry needs a few operations in double precision, fewer than copying its numbers to a graph",
     "probe": "a database has 1,088 centroids, which the host scores in less time than a graph takes to start",
     "calibrate": "calibrating needs float64 sums in a fixed order, which no graph guarantees, "
     "and runs once per database",

@@ -1,0 +1,52 @@
+"""Golden models of the wave family's operators on points and vectors, against values worked out by hand."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ninefold.sim.golden import answer
+from ninefold.sim.golden.eviction_score import score
+from ninefold.sim.golden.overlap import inner, overlap
+from ninefold.spec.operators import OPERATORS
+
+
+def bound(operator: str, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return answer(OPERATORS[operator].bind(arguments, options))
+
+
+def test_inner_products_by_hand() -> None:
+    # (1 + 2j) conj(3 - 1j) = (1 + 2j)(3 + 1j) = 1 + 7j; 1j conj(2j) = 2.
+    assert inner([1 + 2j, 1j], [3 - 1j, 2j]) == 3 + 7j
+    assert inner([1j], [1]) == 1j
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wanted"),
+    [
+        ([1, 0], [1, 1], 0.5), ([1, 1j], [1, -1j], 0.0), ([1, 1j], [1j, -1], 1.0), ([3 + 4j], [1e-30], 1.0),
+        ([0, 0], [1, 1], 0.0), ([0, 0], [0, 0], 0.0), ([1, 2j], [3, 1j], 25 / 50), ([1, 2], [2, -1], 0.0),
+    ],
+)  # fmt: skip
+def test_overlaps_by_hand(a: list[complex], b: list[complex], wanted: float) -> None:
+    assert overlap(a, b) == pytest.approx(wanted, abs=1e-15)
+    vectors = (np.array([one], np.complex64) for one in (a, b))
+    assert bound("overlap", dict(zip("ab", vectors, strict=True)))["overlap"].tolist() == [[np.float32(wanted)]]
+
+
+def test_evictions_by_hand() -> None:
+    # 32^0.6 = 8, and 1e-6 is below half of the last bit that is compared.
+    assert score(16.0, 0.5, 64, 0.25, 0.0) == pytest.approx(16 / 8 * 0.75, rel=2e-7)
+    assert score(3.0, 0.7, 0, 0.0, 2.0) == pytest.approx(3e6 * exp(1))
+    assert score(3.0, 0.0, 9, 0.5, 0.0) == pytest.approx(1.5e6)
+    assert score(0.0, 1.0, 1, 0.0, 1.0) == 0
+    entries = {
+        "age": np.array([5.0, 5.0]),
+        **{name: np.zeros(2, np.float32) for name in ("resonance", "stability", "density")},
+        "uses": np.array([1, 1]),
+        "anchored": np.array([False, True]),
+    }
+    assert bound("eviction_score", entries)["score"].tolist() == [5 / 1e-6, -1]
