@@ -67,6 +67,17 @@ def test_overlap() -> None:
     assert flaw("overlap", "random", overlap=found - 1).startswith("overlap must be 0 to 1, not -")
 
 
+def test_resonance() -> None:
+    found = of("resonance", "random", "resonance")
+    assert "the resonance of query" in flaw("resonance", "random", resonance=np.minimum(found + np.float32(2e-6), 1))
+
+
+def test_harmonic_signature() -> None:
+    found = of("harmonic_signature", "random", "signature")
+    for wrong in (np.minimum(found + 1, 4), np.maximum(found - 1, 0)):
+        assert "the signature of number" in flaw("harmonic_signature", "random", signature=wrong.astype(np.int8))
+
+
 def test_eviction_score() -> None:
     score = of("eviction_score", "random", "score")
     assert "the score of entry" in flaw(

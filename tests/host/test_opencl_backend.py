@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ninefold.host.backends.opencl import OpenCl, memory, mine, similarity, topk
+from ninefold.host.backends.opencl import OpenCl, memory, mine, resonance, similarity, topk
 from ninefold.host.backends.opencl.device import OpenClDevice
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import least_magnitudes
@@ -240,3 +240,19 @@ def test_states_and_calls_after_close_are_refused() -> None:
     assert opened.memory.resident_bytes == 0
     with pytest.raises(DeviceError, match="the device opencl is closed"):
         opened.run(OPERATORS["topk"].bind({"scores": np.zeros((1, 1), np.int32)}, {"k": 1}))
+
+
+def test_harmonics_need_double_precision(device: OpenClDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = OPERATORS["harmonic_signature"].bind({"psi": np.ones((2, 9), np.complex64)})
+    assert device.run(call).values["signature"].tolist() == [[1] * 9] * 2
+    monkeypatch.setattr(type(device.entry), "has_doubles", False)
+    with pytest.raises(UnsupportedError, match=r"^opencl\S* has no double precision, in which squared magnitudes are"):
+        device.run(call)
+
+
+def test_resonances_in_several_launches(device: OpenClDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resonance, "_BLOCK", 4096)
+    rng = np.random.default_rng(8)
+    a, b = (rng.normal(size=(rows, 1000)).astype(np.float32) for rows in (9, 11))
+    for operator in ("resonance", "overlap"):
+        assert_golden(device, operator, {"a": a, "b": b})

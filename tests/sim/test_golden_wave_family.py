@@ -10,7 +10,9 @@ import pytest
 
 from ninefold.sim.golden import answer
 from ninefold.sim.golden.eviction_score import score
+from ninefold.sim.golden.harmonic_signature import harmonics
 from ninefold.sim.golden.overlap import inner, overlap
+from ninefold.sim.golden.resonance import resonance
 from ninefold.spec.operators import OPERATORS
 
 
@@ -50,3 +52,36 @@ def test_evictions_by_hand() -> None:
         "anchored": np.array([False, True]),
     }
     assert bound("eviction_score", entries)["score"].tolist() == [5 / 1e-6, -1]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wanted"),
+    [
+        ([3, 4j], [1, 0], 0.6), ([1, 1j], [1, -1j], 0.0), ([1, 1j], [1j, -1], 1.0), ([0, 0], [1, 1], 0.0),
+        ([1, 2, 2], [1, 0, 0], 1 / 3), ([1, 2, 2], [2j, 1j, 2j], 8 / 9), ([1e-45, 0], [1e38, 0], 1.0),
+    ],
+)  # fmt: skip
+def test_resonances_by_hand(a: list[complex], b: list[complex], wanted: float) -> None:
+    assert resonance(a, b) == pytest.approx(wanted, abs=1e-15)
+    vectors = (np.array([one], np.complex64) for one in (a, b))
+    assert bound("resonance", dict(zip("ab", vectors, strict=True)))["resonance"].tolist() == [[np.float32(wanted)]]
+
+
+@pytest.mark.parametrize(
+    ("re", "im", "wanted"),
+    [
+        # The magnitudes e^(n/2) - 1 are 0.64872, 1.71828, 3.48169 and 6.38906.
+        (0.0, -0.0, 0), (0.6487, 0.0, 0), (0.0, -0.6488, 1), (1.718, 0, 1), (-1.719, 0, 2), (0, 3.481, 2),
+        (0, 3.482, 3), (6.389, 0, 3), (6.3891, 0, 4), (4.518, 4.517, 3), (4.518, 4.519, 4), (np.inf, -np.inf, 4),
+    ],
+)  # fmt: skip
+def test_harmonics_by_hand(re: float, im: float, wanted: int) -> None:
+    assert harmonics(re, im) == wanted
+
+
+def test_a_signature_has_a_number_for_each_of_nine() -> None:
+    point = np.zeros((1, 9), np.complex64)
+    point[0, [1, 8]] = 2j, -7
+    found = bound("harmonic_signature", {"psi": point})["signature"]
+    assert found.dtype == np.int8
+    assert found.tolist() == [[0, 2, 0, 0, 0, 0, 0, 0, 4]]

@@ -66,6 +66,11 @@ class DeviceEntry:
         )
 
     @property
+    def has_doubles(self) -> bool:
+        """True if the device computes in double precision, which OpenCL leaves to its maker."""
+        return self.device.double_fp_config != 0
+
+    @property
     def unit(self) -> str:
         """`HOST` for a processor; the PCI address of a card if the driver reports it; else empty."""
         if self.kind == "cpu":

@@ -1,4 +1,4 @@
-"""Cases of ``overlap``, which `resonance` shares."""
+"""Cases of ``overlap``, whose pairs of vectors ``resonance`` shares."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ def pairs(rng: np.random.Generator) -> Iterator[tuple[str, Array, Array]]:
     yield "one pair", a[:1], b[:1]
     yield "9 numbers", drawn(rng, 3, 9), drawn(rng, 257, 9)
     yield "many numbers", drawn(rng, 2, 2500), drawn(rng, 3, 2500)
+    # A plain sum of floats drops the same part of each number after the first, which fills a float.
+    long = np.full((2, 20_000), 0.7, np.float32)
+    long[:, 0] = 100, -100
+    yield "long sums", long[:1], long[1:] * np.complex64(1j)
     yield "no queries", a[:0], b
     yield "no vectors", a, b[:0]
 
