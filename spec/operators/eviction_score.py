@@ -4,7 +4,7 @@ from ..signature import Bound, Operator, Tensor
 
 __all__ = ["ANCHORED", "OPERATOR"]
 
-#: Score of an anchored entry, below that of every other.
+#: Score of an anchored entry, lower than every other score.
 ANCHORED = -1.0
 
 
