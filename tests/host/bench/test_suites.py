@@ -116,12 +116,24 @@ def test_operators(suite: Benchmark, peers: set[str]) -> None:
 
 def test_waves() -> None:
     figures, notes = tiny(waves, DEVICE)
+    steps = [f for f in figures if f.case == "waves"]
     peers = {"numpy rolled", "scipy ndimage", "numba", "numpy copy"}
     skipped = {"scipy ndimage" if "scipy" in note else "numba" for note in notes}
-    assert {f.subject for f in figures} == {DEVICE, *(peers - skipped)}
+    assert {f.subject for f in steps} == {DEVICE, *(peers - skipped)}
     # A step reads psi, v and the squared speed of a cell, and writes psi and v.
-    assert {f.detail for f in figures if f.unit == "GB/s"} == {"36 bytes a cell"}
-    assert {f.parameters["extents"] for f in figures} == {"9 x 8", "3 x 3 x 3 x 3"}
+    assert {f.detail for f in steps if f.unit == "GB/s"} == {"36 bytes a cell"}
+    assert {f.parameters["extents"] for f in steps} == {"9 x 8", "3 x 3 x 3 x 3"}
+    inserts = [f for f in figures if f.case == "insert into a grid"]
+    beside = {"sorted array", "sorted array with room", "sortedcontainers"}
+    assert {f.subject for f in inserts} == {"PatchGrid", *beside}
+    assert {f.beside for f in inserts if f.ratio is not None} == beside
+    # 3 rounds of 20 points; an array takes one point a round.
+    assert {f.subject: f.repetitions for f in inserts if f.unit == "µs"} == {
+        "PatchGrid": 60,
+        "sortedcontainers": 60,
+        "sorted array": 3,
+        "sorted array with room": 3,
+    }
 
 
 def test_scheduler() -> None:

@@ -190,6 +190,38 @@ def test_an_interrupted_insert_is_done_or_not(name: str, after: bool) -> None:
     assert len(grid) == len(found) + 1
 
 
+def test_patches_are_copied_only_for_snapshots_in_use() -> None:
+    grid = PatchGrid(2, 3)
+    grid.insert((1, 1), 1)
+    patch = grid._directory[1][0]
+    assert grid.snapshot().at((1, 1)).tolist() == [1]  # gone again
+    grid.insert((1, 1), 2)
+    assert grid._directory[1][0] is patch
+    kept, later = grid.snapshot(), grid.snapshot()
+    del later
+    grid.insert((1, 1), 3)
+    assert grid._directory[1][0] is not patch
+    copied = grid._directory[1][0]
+    grid.insert((1, 1), 4)
+    assert grid._directory[1][0] is copied
+    assert kept.at((1, 1)).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_views_that_outlive_their_snapshot_do_not_change(kept: int) -> None:
+    grid = PatchGrid(2, 3)
+    for value, point in enumerate(POINTS):
+        grid.insert(point, value)
+    view = next(iter(grid.snapshot()))[kept]
+    before, expected = view.tolist(), content(grid)
+    grid.insert((0, 0), 77)
+    assert view.tolist() == before
+    assert content(grid) == sorted([*expected, (INDEX[0, 0], 77)], key=lambda pair: pair[0])
+    rest = iter(grid.snapshot())  # holds the snapshot, which nothing else does
+    grid.insert((0, 0), 78)
+    assert 78 not in next(rest)[1]
+
+
 def test_a_saved_grid_is_loaded_exactly(tmp_path: Path) -> None:
     grid = PatchGrid(3, 21)
     grid.extend(random_points(50_000), np.arange(50_000) - 25_000)
