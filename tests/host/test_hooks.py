@@ -78,6 +78,11 @@ def test_harmonic_signature() -> None:
         assert "the signature of number" in flaw("harmonic_signature", "random", signature=wrong.astype(np.int8))
 
 
+def test_heterodyne() -> None:
+    mixed = of("heterodyne", "random", "mixed")
+    assert "of row" in flaw("heterodyne", "random", mixed=mixed.conj())
+
+
 def test_eviction_score() -> None:
     score = of("eviction_score", "random", "score")
     assert "the score of entry" in flaw(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, pi
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from ninefold.sim.golden import answer
 from ninefold.sim.golden.eviction_score import score
 from ninefold.sim.golden.harmonic_signature import harmonics
+from ninefold.sim.golden.heterodyne import mixed
 from ninefold.sim.golden.overlap import inner, overlap
 from ninefold.sim.golden.resonance import resonance
 from ninefold.spec.operators import OPERATORS
@@ -52,6 +53,20 @@ def test_evictions_by_hand() -> None:
         "anchored": np.array([False, True]),
     }
     assert bound("eviction_score", entries)["score"].tolist() == [5 / 1e-6, -1]
+
+
+def test_mixed_waves_by_hand() -> None:
+    # At t = 0 both phases are those of a and b: 0.1 (2j * 3 + 2j * 3) and 0.1 (1j * 1j + 1j * -1j).
+    assert mixed(2j, 3, 5.0, 7.0, 0.0) == pytest.approx(1.2j)
+    assert mixed(1j, 1j, 5.0, 7.0, 0.0) == pytest.approx(0)
+    # (wa + wb) t is half a turn, and |wa - wb| t a quarter of one, whichever is the larger.
+    wa, wb = 3 * pi / 4, pi / 4
+    assert mixed(2, 5, wa, wb, 1.0) == pytest.approx(-1 + 1j)
+    assert mixed(2, 5, wb, wa, 1.0) == pytest.approx(-1 + 1j)
+    assert mixed(0, 5, wa, wb, 1.0) == 0
+    waves = {"a": np.full((1, 1), 2, np.complex64), "b": np.full((1, 1), 5, np.complex64), "t": np.ones(1)}
+    found = bound("heterodyne", {**waves, "wa": np.array([wa]), "wb": np.array([wb])})["mixed"]
+    assert found[0, 0] == pytest.approx(-1 + 1j, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from ninefold.spec.waves import HARMONIC_THRESHOLDS
 
 INF = np.array([1, np.inf], np.float32)
 REAL = np.ones((1, 2), np.float32)
+WAVES = {"a": REAL[:, :1] * np.complex64(1), "b": REAL[:, :1] * np.complex64(1), "t": np.ones(1)}
+WAVES |= {"wa": np.ones(1), "wb": np.ones(1)}
 ENTRY = {
     "age": np.zeros(1),
     **{name: np.zeros(1, np.float32) for name in ("resonance", "stability", "density")},
@@ -71,6 +73,27 @@ def test_harmonic_thresholds_are_the_nearest_numbers() -> None:
         ("harmonic_signature", {"psi": np.zeros((1, 8), np.complex64)}, {}, "psi must have 9 = 9, not 8"),
         ("harmonic_signature", {"psi": np.full((1, 9), np.nan, np.complex64)}, {}, "psi must not contain NaN"),
         ("harmonic_signature", {"psi": np.zeros((1, 9))}, {}, "psi must have dtype complex64, not float64"),
+        ("heterodyne", {**WAVES, "t": np.array([np.inf])}, {}, "t must be finite, not inf"),
+        ("heterodyne", {**WAVES, "wa": np.array([np.nan])}, {}, "wa must not contain NaN"),
+        (
+            "heterodyne",
+            {**WAVES, "a": np.full((1, 1), complex(-np.inf, 0), np.complex64)},
+            {},
+            "a must be finite, not -inf",
+        ),
+        ("heterodyne", {**WAVES, "wb": np.ones(2)}, {}, "wb must have D = 1, not 2"),
+        (
+            "heterodyne",
+            {**WAVES, "a": WAVES["a"] * np.float32(1e20), "b": WAVES["b"] * np.float32(1e20)},
+            {},
+            r"the largest \|a\| times the largest \|b\| must be at most 1e\+38, not 1e\+40",
+        ),
+        (
+            "heterodyne",
+            {**WAVES, "t": np.array([2.0**30])},
+            {},
+            r"the largest \(\|wa\| \+ \|wb\|\) \|t\| must be at most 1073741824 radians, not 2.14748e\+09",
+        ),
         ("eviction_score", {**ENTRY, "age": np.array([np.inf])}, {}, "age must be 0 to 1000000000000000, not inf"),
         ("eviction_score", {**ENTRY, "age": np.array([-1.0])}, {}, "age must be 0 to 1000000000000000, not -1.0"),
         ("eviction_score", {**ENTRY, "age": np.array([np.nan])}, {}, "age must not contain NaN"),
