@@ -26,6 +26,7 @@ struct SignTile {
     std::int32_t limits[kTogether];         // -1 to 16384
     Above* found[kTogether];                // room for kChunkRows
     std::int32_t count[kTogether];          // number of rows found
+    std::int64_t first, last;               // scored rows of the blocks; others may be left out
     int queries;
 };
 
@@ -64,6 +65,8 @@ void scan(ninefold::SignTile& tile, int first, const std::uint8_t* signs, std::i
     using namespace ninefold;
     for (std::int64_t block = 0; block < blocks; block++, signs += bytes * kBlockRows) {
         for (int part = 0; part < kBlockRows; part += Isa::kBytes) {
+            const std::int64_t row = block * kBlockRows + part;
+            if (row + Isa::kBytes <= tile.first || row >= tile.last) continue;
             const std::uint8_t* column = signs + part;
             Totals totals[kQueries];
             for (auto& total : totals) total.even = total.odd = Isa::splat32(0);
@@ -87,7 +90,7 @@ void scan(ninefold::SignTile& tile, int first, const std::uint8_t* signs, std::i
                 }
             }
             for (int query = 0; query < kQueries; query++) {
-                collect(totals[query], static_cast<std::int32_t>(block * kBlockRows + part), first + query, tile);
+                collect(totals[query], static_cast<std::int32_t>(row), first + query, tile);
             }
         }
     }
@@ -256,6 +259,8 @@ struct Search {
         }
         for (std::int64_t block = first / kBlockRows; block * kBlockRows < last; block += kChunkBlocks) {
             const std::int64_t start = block * kBlockRows, end = std::min(last, start + kChunkRows);
+            tile.first = first - start;
+            tile.last = end - start;
             for (int i = 0; i < queries; i++) {
                 tile.limits[i] = tables.below(query + i, best[i].bar());
                 tile.count[i] = 0;
