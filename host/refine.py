@@ -1,19 +1,69 @@
 """Adaptive threshold and reranking of ``mine``, applied to a device's results."""
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.spec.data import Database
 from ninefold.spec.formats import INT32_MIN, NO_ID
 
-__all__ = ["Reranking", "Vectors", "accelerate", "adaptive", "float_scores", "refine", "rerank"]
+__all__ = [
+    "Reranking",
+    "StoredVectors",
+    "Vectors",
+    "accelerate",
+    "adaptive",
+    "float_scores",
+    "refine",
+    "rerank",
+    "stored_vectors",
+]
 
 #: Vector components reranked together, so that intermediate results stay in the processor's cache.
 _TOGETHER = 1 << 19
 #: Below this number scores are summed row by row, otherwise all at once, one dimension after another.
 _FEW = 256
+
+
+class StoredVectors(Sequence[npt.NDArray[Any]]):
+    """Vectors of a database, which stay the same: one array, or the arrays of several parts.
+
+    Attributes
+    ----------
+    prepared : object
+        What the function given to `accelerate` makes of them once; None before.
+    """
+
+    def __init__(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        self._arrays = tuple(arrays)
+        self.prepared: Any = None
+
+    @overload
+    def __getitem__(self, at: int) -> npt.NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[npt.NDArray[Any]]: ...
+
+    def __getitem__(self, at: int | slice) -> npt.NDArray[Any] | Sequence[npt.NDArray[Any]]:
+        return self._arrays[at]
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+#: Vectors of databases in use.
+_stored: weakref.WeakKeyDictionary[Database, StoredVectors] = weakref.WeakKeyDictionary()
+
+
+def stored_vectors(database: Database) -> StoredVectors:
+    """Return the vectors of a database, or of those that it joins; `InputError` if one has none."""
+    found = _stored.get(database)
+    if found is None:
+        found = _stored[database] = StoredVectors([part.require("vectors") for part in database.parts])
+    return found
 
 
 #: Stored vectors: one array of shape (N, D), or the rows of several arrays, one after another.

@@ -1,5 +1,6 @@
 """Databases of ``mine``: checks that their declaration cannot express, and rows of databases that join others."""
 
+import itertools
 import weakref
 from collections.abc import Sequence
 from functools import cached_property
@@ -41,7 +42,8 @@ class JoinedRows:
 
     def __init__(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
         self.arrays = tuple(np.ascontiguousarray(array) for array in arrays)
-        self.starts = np.cumsum([0, *(len(array) for array in self.arrays)])
+        # Python's own sums, since these numbers are few, and made for each search that reranks.
+        self.starts = np.array([*itertools.accumulate((len(array) for array in self.arrays), initial=0)], np.int64)
         self.shape = (int(self.starts[-1]), *self.arrays[0].shape[1:])
         self.dtype = self.arrays[0].dtype
 
@@ -63,8 +65,8 @@ class JoinedRows:
     @cached_property
     def table(self) -> npt.NDArray[np.int64]:
         """Address, number of the first row and number of rows of each array, int64 (len(arrays), 3), for kernels."""
-        addresses = np.array([array.__array_interface__["data"][0] for array in self.arrays], np.int64)
-        return np.stack([addresses, self.starts[:-1], np.diff(self.starts)], axis=1)
+        firsts = zip(self.arrays, self.starts[:-1].tolist(), strict=True)
+        return np.array([(one.__array_interface__["data"][0], first, len(one)) for one, first in firsts], np.int64)
 
 
 def joined_rows(database: Database, name: str) -> JoinedRows:

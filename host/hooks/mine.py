@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.refine import refine
+from ninefold.host.refine import refine, stored_vectors
 from ninefold.spec.data import Answer
 from ninefold.spec.formats import INT32_MIN, MICRO_CLUSTERS, NO_ID
 from ninefold.spec.signature import Call
@@ -22,8 +22,7 @@ def before(call: Call) -> Call | Answer:
     """Ask the device for rerank * k results."""
     k, rerank = call.options["k"], call.options["rerank"]
     if rerank:
-        for part in call.database().parts:
-            part.require("vectors")
+        stored_vectors(call.database())  # raises an error if there are none
     if call.sizes["Q"] == 0 or call.sizes["N"] == 0:
         return empty_lists(call.sizes["Q"], k, np.float64 if rerank else np.int32)
     if rerank is None and call.options["threshold"] is None:
@@ -36,7 +35,7 @@ def after(call: Call, answer: Answer) -> Answer:
     k, threshold, rerank = call.options["k"], call.options["threshold"], call.options["rerank"]
     if (threshold is None and rerank is None) or call.sizes["Q"] == 0 or call.sizes["N"] == 0:
         return answer
-    vectors = [part.require("vectors") for part in call.database().parts] if rerank else None
+    vectors = stored_vectors(call.database()) if rerank else None
     start = time.perf_counter()
     values = refine(answer.values, np.asarray(call.arguments["q"]), k, threshold=threshold, vectors=vectors)
     metrics = {**answer.metrics, "refine_seconds": time.perf_counter() - start}

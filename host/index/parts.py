@@ -216,10 +216,16 @@ class Parts:
         """Run the task of a search: by one call, or on a device that keeps segments part by part."""
         name, only = str(task.device or AUTO), self.parts[0]
         plain = len(self.parts) == 1 and (masked or only.live is None) and not (only.on_host and name == AUTO)
-        if plain or not task.arguments["q"].size:
+        if not task.arguments["q"].size:
             return scheduler.run_task(task)
-        if name == AUTO and not scheduler.beside_host("mine"):
-            name = "cpu"
+        if name == AUTO:
+            others = scheduler.beside_host("mine")
+            # Of one part the scheduler decides whether to search for devices. Once it has found none on other hardware,
+            # trials of other backends on the same processor cost more than they gain.
+            if others == [] or (others is None and not plain):
+                name = "cpu"
+        if plain and name == str(task.device or AUTO):
+            return scheduler.run_task(task)
         if name.partition(":")[0] != "cpu":
             return self._one_by_one(scheduler, task, masked=masked)
         try:
@@ -231,7 +237,7 @@ class Parts:
             result.fallbacks = tuple(dict.fromkeys((f"{name}: {error}", *result.fallbacks)))
             return result
         if task.device == AUTO:
-            result.asked_for, result.why = AUTO, "the CPU searches all parts of an index by one call"
+            result.asked_for, result.why = AUTO, "no other hardware searches; the CPU takes all parts by one call"
         return result
 
     def _drop_earlier(self, scheduler: Scheduler) -> None:

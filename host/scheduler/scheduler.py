@@ -258,12 +258,14 @@ class Scheduler:
         self._devices.survey()
         return self._devices.status()
 
-    def beside_host(self, operator: str) -> list[str]:
+    def beside_host(self, operator: str) -> list[str] | None:
         """Return the devices on other hardware than this processor that may be chosen for an operator.
 
-        Nothing is probed: only devices that were found before are returned.
+        Nothing is probed. None if no task or `devices` has searched for devices yet.
         """
         with self._lock:
+            if not self._devices.surveyed:
+                return None
             workers = list(self._devices.workers.values())
         able = [w for w in workers if not (w.unit == HOST or w.gone or w.found.named_only) and w.found.computes]
         return [worker.name for worker in able if operator in worker.operators and not worker.operators[operator]]

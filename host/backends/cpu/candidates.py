@@ -85,6 +85,7 @@ def _by_kernel(
     keep, macro, allowed = call.options["keep"], call.options["macro"], call.arguments["allowed"]
     clustered = next((part for part in call.database().parts if "macro" in part.arrays), call.database())
     mask = None if allowed is None else np.ascontiguousarray(allowed)
+    table, _owners = planes.table(0 if macro is None else len(queries))
     ids, scores = empty(len(queries), keep, np.int32)
     count = np.zeros(len(queries), np.int64)
     # A call of the kernel ends well within a second, so that interrupts are handled.
@@ -96,5 +97,5 @@ def _by_kernel(
             lists, _ = lists_of(kernel, some, clustered, macro, call.options["micro"])
             each = lists.shape[1]
         found = ids[part], None if ascending else scores[part], count[part]
-        kernel("candidates", planes.table, len(planes.table), mask, lists, each, some, *some.shape, keep, *found)
+        kernel("candidates", table, len(table), mask, lists, each, some, *some.shape, keep, *found)
     return {"ids": ids, "scores": scores, "count": count}

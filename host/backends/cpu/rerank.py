@@ -1,9 +1,11 @@
 """Reranking by the kernel, with the same bits as `ninefold.host.refine` gives alone."""
 
+from typing import cast
+
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.refine import Vectors
+from ninefold.host.refine import StoredVectors, Vectors
 from ninefold.numerics.databases import JoinedRows
 
 from .engine import blocks
@@ -35,13 +37,25 @@ def rerank(
     scores : float64 array of shape (Q, n)
         Dot products.
     """
-    arrays = [vectors] if isinstance(vectors, np.ndarray) else vectors
-    if q.dtype != np.float32 or any(one.dtype != np.float16 or not one.flags.c_contiguous for one in arrays):
+    all_rows = _rows(vectors)
+    if q.dtype != np.float32 or all_rows is None:
         return None
-    all_rows = JoinedRows(arrays)
     ranked, scores = np.empty_like(ids), np.empty(ids.shape)
     for part in blocks(len(ids), max(1, kernel.products // max(1, ids.shape[1] * q.shape[1]))):
         some, rows = np.ascontiguousarray(q[part]), np.ascontiguousarray(ids[part])
-        stored = all_rows.table, len(arrays), rows, rows.shape[1]
+        stored = all_rows.table, len(all_rows.arrays), rows, rows.shape[1]
         kernel("rerank", some, *some.shape, *stored, ranked[part], scores[part])
     return ranked, scores
+
+
+def _rows(vectors: Vectors) -> JoinedRows | None:
+    """Return the rows of vectors, or None if the kernel cannot read them; those of a database are made once."""
+    if isinstance(vectors, StoredVectors) and vectors.prepared is not None:
+        return cast(JoinedRows, vectors.prepared)
+    arrays = [vectors] if isinstance(vectors, np.ndarray) else vectors
+    if any(one.dtype != np.float16 or not one.flags.c_contiguous for one in arrays):
+        return None
+    rows = JoinedRows(arrays)
+    if isinstance(vectors, StoredVectors):
+        vectors.prepared = rows
+    return rows

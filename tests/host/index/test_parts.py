@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninefold.host.backends.cpu import Cpu
+from ninefold.host.backends.cpu import Cpu, signs
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.host.cluster import cluster
 from ninefold.host.index.merging import listed_columns, lists_of, nearest_lists
@@ -137,6 +137,47 @@ def test_clusters_are_chosen_once_for_all_segments(scheduler: Scheduler, seed: i
             np.testing.assert_array_equal(found.values[name], values, f"{given} {name}")
 
 
+def test_lists_of_segments_that_are_searched_often_are_joined(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(11)
+    vectors = random.normal(0, 1, (400, DIMENSIONS)).astype(np.float16)
+    made = cluster(vectors[:330])
+    centroids = (made.macro, made.micro)
+    lists = lists_of(Database(made.arrays, {}))
+    edges = (0, 150, 151, 250, 330)
+    segments = [database(vectors[a:b], lists[a:b], centroids, made.scale) for a, b in pairwise(edges)]
+    alive = random.random(80) < 0.5
+    rows = [Part(one, np.arange(a, b)) for one, (a, b) in zip(segments, pairwise(edges), strict=True)]
+    rows[-1] = Part(segments[-1], np.arange(250, 330), alive)
+    q = random.normal(0, 1, (3, DIMENSIONS)).astype(np.float32)
+    joins: list[int] = []
+    join = signs._join
+
+    def counted(planes: Sequence[Any]) -> Any:
+        joins.append(len(planes))
+        return join(planes)
+
+    monkeypatch.setattr(signs, "JOINED_AFTER", 10)
+    monkeypatch.setattr(signs, "_join", counted)
+    given = {"k": 5, "macro": 7, "micro": 6, "scan": "signs", "oversample": 3}
+
+    def parts() -> Parts:
+        """Return the parts after a commit, which changes the tail only."""
+        return Parts([*rows, Part(database(vectors[330:]), np.arange(330, 400), on_host=True)], "an index")
+
+    wanted = parts().mine(scheduler, q, given, device="cpu:numpy", strict=True).values
+    for time in range(6):
+        found = parts().mine(scheduler, q, given, device="cpu:portable", strict=True)
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(found.values[name], values, f"search {time}: {name}")
+        assert joins == ([4] if time >= 3 else [])
+    given = {"k": 5, "scan": "signs"}
+    ids = [parts().mine(scheduler, q, given, device=f"cpu:{path}").values["ids"] for path in ("numpy", "portable")]
+    np.testing.assert_array_equal(*ids)
+    assert joins == [4]
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_tail_is_searched_whichever_clusters_are(scheduler: Scheduler, device: str) -> None:
     random = np.random.default_rng(3)
@@ -205,12 +246,26 @@ def test_the_cpu_is_chosen_unless_other_hardware_is_known() -> None:
     with Scheduler(backends={"cpu": Cpu("numpy"), "elsewhere": Elsewhere()}, costs=None) as scheduler:
         result = parts.mine(scheduler, q, {"k": 3})
         assert (result.asked_for, result.answered_by) == ("auto", "cpu")
-        assert result.why == "the CPU searches all parts of an index by one call"
+        assert result.why == "no other hardware searches; the CPU takes all parts by one call"
         scheduler.devices()
         assert scheduler.beside_host("mine") == ["elsewhere"]
         again = parts.mine(scheduler, q, {"k": 3})
         assert again.why != result.why
         assert again.values["ids"].tolist() == result.values["ids"].tolist()
+
+
+def test_one_part_is_left_to_the_scheduler_until_it_has_searched_for_devices() -> None:
+    one, q = Parts([two_parts().parts[0]]), np.ones((1, DIMENSIONS), np.float32)
+    with Scheduler(backends={"cpu": Cpu("numpy")}, costs=None) as scheduler:
+        assert scheduler.beside_host("mine") is None
+        first = one.mine(scheduler, q, {"k": 3})
+        assert "other hardware" not in first.why
+        scheduler.devices()
+        assert scheduler.beside_host("mine") == []
+        again = one.mine(scheduler, q, {"k": 3})
+        assert (again.asked_for, again.answered_by) == ("auto", "cpu")
+        assert again.why == "no other hardware searches; the CPU takes all parts by one call"
+        assert again.values["ids"].tolist() == first.values["ids"].tolist()
 
 
 def test_a_cpu_that_fails_is_replaced_visibly() -> None:
