@@ -107,6 +107,9 @@ class Device(Protocol):
         UnsupportedError
             The backend does not run the operator (with the written reason), or the device not at this size (with both
             numbers). This is checked before anything runs.
+        InputError
+            The arguments do not fit the content of a state that only the device has. This is checked before anything
+            runs.
         DeviceError
             A resident is not loaded (the message names it), or the device failed.
         LostDeviceError

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .data import Answer, Database, State
+from .data import Answer, Database, Kept, State
 from .errors import DeviceError, InputError, UnsupportedError
 from .operators import OPERATORS
 from .protocols import Device
 from .runners import Runners
-from .signature import Call, Resident
+from .signature import Call, Operator, Resident
 
 __all__ = ["LoadedResidents", "load_and_run"]
 
@@ -19,12 +19,21 @@ __all__ = ["LoadedResidents", "load_and_run"]
 Load = Callable[[Any, Any], Any]
 
 
+#: Function ``fetch(device, form)`` beside ``load``: copies of all arrays of a state from the form that steps change.
+Fetch = Callable[[Any, Any], Mapping[str, Any]]
+
+
 @dataclass
 class _Held:
-    """A resident's version (0 for a database) and its forms."""
+    """A resident's version (0 for a database), its attributes and its forms.
+
+    Of a state that steps change in place, `kept` makes the arrays of the current version.
+    """
 
     version: int
+    attributes: Mapping[str, int | float | str]
     forms: dict[Load | None, Any] = field(default_factory=dict)
+    kept: tuple[Load, Fetch] | None = None
 
 
 class LoadedResidents:
@@ -33,6 +42,10 @@ class LoadedResidents:
     The module of an operator may define ``load(device, resident)``, which returns its resident in the form that the
     device computes with; `form` returns that later. For other operators the device makes one form of all residents from
     their declared fields.
+
+    The step of such an operator may change its form in place and answer with `Kept`. Its module then also defines
+    ``fetch(device, form)``, which copies all arrays of the state from the form. Operators that take the same states use
+    the same ``load``, or get their form from such a copy.
 
     Parameters
     ----------
@@ -75,7 +88,7 @@ class LoadedResidents:
             return
         loads = self._loads(resident)
         self.unload(key)
-        made = _Held(version)
+        made = _Held(version, resident.attributes)
         try:
             for load in loads:
                 made.forms[load] = self._made(load, resident)
@@ -102,10 +115,24 @@ class LoadedResidents:
         DeviceError
             The resident is not loaded.
         """
-        forms = self._require(resident).forms
-        if load not in forms:  # an operator that was added after the resident was loaded
-            forms[load] = self._made(load, resident)
-        return forms[load]
+        held = self._require(resident)
+        if load not in held.forms:  # a step has changed another form, or the operator was added after the loading
+            held.forms[load] = self._made(load, self.fetch(_key(resident)[0]) if held.kept else resident)
+        return held.forms[load]
+
+    def fetch(self, key: str) -> State:
+        """Return a copy of the state with this id, which a step has left on the device.
+
+        Raises
+        ------
+        DeviceError
+            The device keeps no such state.
+        """
+        held = self._held.get(key)
+        if held is None or held.kept is None:
+            raise DeviceError(f"{self._device.name} keeps no state {key}")
+        load, fetch = held.kept
+        return State(key, held.version, fetch(self._device, held.forms[load]), held.attributes)
 
     def run(self, call: Call) -> Answer:
         """Run a call whose residents are loaded, and load the state that a step returns.
@@ -125,8 +152,22 @@ class LoadedResidents:
             except InputError as error:  # the operator's fault, not the caller's
                 raise DeviceError(f"{self._device.name} returned a wrong state: {error}") from error
         elif answer.state is not None:  # the operator has changed its form of the state
-            self._held[answer.state.id].version = answer.state.version
+            self._keep(call.operator, answer.state)
         return answer
+
+    def _keep(self, operator: Operator, state: Kept) -> None:
+        """Note that a step has changed its form of a state, and drop the forms of the version before."""
+        held = self._held[state.id]
+        if held.kept is None or len(held.forms) > 1:
+            module = self._runners.module(operator)
+            try:
+                held.kept = (module.load, module.fetch)  # type: ignore[union-attr]
+            except AttributeError as error:
+                text = f"{operator.name} keeps its state on {self._device.name} and must have {error.name}"
+                raise DeviceError(text) from error
+            stale = {load: held.forms.pop(load) for load in list(held.forms) if load is not held.kept[0]}
+            self._drop(_Held(held.version, {}, stale))
+        held.version = state.version
 
     def _require(self, resident: Database | State) -> _Held:
         key, version = _key(resident)

@@ -392,7 +392,7 @@ class Worker:
                 return []
             running.limit_at = None  # what follows is quick, or has a limit of its own
         if not isinstance(outcome, Answer):
-            if not isinstance(outcome, UnsupportedError):  # then the device has not begun
+            if not isinstance(outcome, UnsupportedError | InputError):  # then the device has not begun
                 self._executor.forget_states(running)
             return []
         claimed = self._claim(running, outcome)

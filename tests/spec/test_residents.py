@@ -28,12 +28,23 @@ OPERATOR = Operator(
     stateful=True,
 )
 """
+_DOUBLE = """
+from ninefold.spec.signature import Operator, Resident, Tensor
+from tally.signature import LAYOUT
+
+OPERATOR = Operator(
+    "doubled", "Double a total.", (Resident("state", "state", LAYOUT),), (Tensor("double", (), ("int64",)),)
+)
+"""
 _TOY = """
 import numpy as np
 from ninefold.spec.data import Answer, Kept
 
 def load(device, state):
     return [int(state.arrays["total"])]
+
+def fetch(device, form):
+    return {"total": np.int64(form[0])}
 
 def step(device, call):
     form = device.residents.form(call.state(), load)
@@ -43,6 +54,15 @@ def step(device, call):
         return Answer({"total": total}, state=Kept(call.state().id, call.state().version + 1))
     following = np.float64(total) if device.wrong else total
     return Answer({"total": total}, state=call.state().next({"total": following}))
+"""
+_DOUBLED = """
+from ninefold.spec.data import Answer
+
+def load(device, state):
+    return [2 * int(state.arrays["total"])]
+
+def run(device, call):
+    return Answer({"double": device.residents.form(call.state(), load)[0]})
 """
 _TOY_MINE = """
 from ninefold.spec.data import Answer
@@ -74,15 +94,24 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for name, files in {
         "toy": {"__init__.py": 'REASON = "it is a toy with few parts"', "mine.py": _TOY_MINE},
         "tally": {"__init__.py": "", "signature.py": _COUNTER, "toy.py": _TOY},
+        "doubled": {"__init__.py": "", "signature.py": _DOUBLE, "toy.py": _DOUBLED},
+        "forgetful": {
+            "__init__.py": "",
+            "signature.py": _COUNTER.replace('"tally",\n    "Add', '"forgetful",\n    "Add'),
+            "toy.py": _TOY.replace("def fetch", "def fetched"),
+        },
     }.items():
         (folder / name).mkdir()
         for file, text in files.items():
             (folder / name / file).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        operators.add(Path(folder / "tally"))
+        names = ("tally", "doubled")
+        for name in names:
+            operators.add(Path(folder / name))
         yield
-        operators.remove("tally")
+        for name in names:
+            operators.remove(name)
 
 
 def state(version: int = 0, total: int = 5) -> State:
@@ -143,7 +172,43 @@ def test_steps_go_on_from_the_version_that_the_step_before_made(keeps: bool) -> 
     with pytest.raises(DeviceError, match=r"^version 0 of state s is not loaded on toy$"):
         device.run(step(first, 1))
     assert device.run(step(second, 10)).values["total"] == 18
-    assert device.freed == ([] if keeps else [[5], [8]])
+    assert [form for form in device.freed if form[0] in {5, 8, 18}] == ([] if keeps else [[5], [8]])
+
+
+def test_a_kept_state_is_fetched_with_its_attributes() -> None:
+    device = Toy(keeps=True)
+    before = state()
+    with pytest.raises(DeviceError, match=r"^toy keeps no state s$"):
+        device.residents.fetch("s")
+    load_and_run(device, step(before, 1))
+    found = device.residents.fetch("s")
+    assert (found.id, found.version, dict(found.arrays), found.attributes) == ("s", 1, {"total": 6}, {})
+    device.unload("s")
+    with pytest.raises(DeviceError, match=r"^toy keeps no state s$"):
+        device.residents.fetch("s")
+
+
+def test_a_step_in_place_leaves_no_other_form_of_the_version_before() -> None:
+    device = Toy(keeps=True)
+    before = state()
+    doubled = operators.OPERATORS["doubled"]
+    assert load_and_run(device, doubled.bind({"state": before})).values["double"] == 10
+    device.run(step(before, 2))
+    assert device.freed == [[10]]
+    empty = State("s", 1, {})
+    empty.checked.update(before.checked)
+    assert device.run(doubled.bind({"state": empty})).values["double"] == 14
+
+
+def test_a_module_that_keeps_states_must_fetch_them() -> None:
+    device = Toy(keeps=True)
+    operators.add("forgetful")
+    try:
+        call = operators.OPERATORS["forgetful"].bind({"x": np.array([1]), "state": state()})
+        with pytest.raises(DeviceError, match=r"^forgetful keeps its state on toy and must have fetch$"):
+            load_and_run(device, call)
+    finally:
+        operators.remove("forgetful")
 
 
 def test_an_earlier_version_may_be_loaded_again() -> None:
@@ -158,12 +223,15 @@ def test_what_fits_no_operator_is_refused() -> None:
         device.load(Database({}, {}))
     with pytest.raises(InputError, match=r"^tally"):
         device.load(State("s", 0, {"total": np.zeros(2, np.int64)}))
-    operators.remove("tally")
+    names = ("tally", "doubled")
+    for name in names:
+        operators.remove(name)
     try:
         with pytest.raises(UnsupportedError, match=r"^toy runs no operator that takes a state$"):
             device.load(state())
     finally:
-        operators.add("tally")
+        for name in names:
+            operators.add(name)
 
 
 def test_an_operator_that_is_not_run_says_why_before_residents_matter() -> None:

@@ -137,6 +137,10 @@ class CpuDevice:
         """Run one call."""
         return self.residents.run(call)
 
+    def fetch(self, key: str) -> State:
+        """Return a copy of a state that a step has left here; see `LoadedResidents.fetch`."""
+        return self.residents.fetch(key)
+
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
 

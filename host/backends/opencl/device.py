@@ -149,6 +149,10 @@ class OpenClDevice:
         self._check_open()
         return self.residents.run(call)
 
+    def fetch(self, key: str) -> State:
+        """Return a copy of a state that a step has left here; see `LoadedResidents.fetch`."""
+        return self.residents.fetch(key)
+
     def close(self) -> None:
         """Free everything on the device."""
         self.residents.clear()

@@ -1,6 +1,7 @@
 """Memory of a device: buffers of residents and of single calls."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .platforms import DeviceEntry
 
-__all__ = ["ROWS_MAX", "Memory", "Out", "RowBuffer"]
+__all__ = ["ROWS_MAX", "Memory", "Out", "RowBuffer", "StateForm"]
 
 #: Largest number of rows: a row's number takes 32 bits of a key, and one value marks an empty slot.
 ROWS_MAX = 2**32 - 2
@@ -44,6 +45,28 @@ class RowBuffer:
     columns: int
     first: int
     count: int
+
+
+@dataclass(frozen=True)
+class StateForm:
+    """State that steps change in place.
+
+    Attributes
+    ----------
+    buffers : dict of str to pyopencl.Buffer
+        Arrays on the device, by name.
+    shapes : dict of str to (tuple of int, dtype)
+        Shape and dtype of each array on the device.
+    mirrors : dict of str to array
+        Arrays that the host keeps, because it computes with them before a step.
+    attributes : mapping
+        Attributes of the state.
+    """
+
+    buffers: "dict[str, cl.Buffer]"
+    shapes: dict[str, tuple[tuple[int, ...], Any]]
+    mirrors: dict[str, npt.NDArray[Any]]
+    attributes: Mapping[str, int | float | str]
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,57 @@ class Memory:
             raise
         return made
 
+    def load_state(self, state: State, mirrored: tuple[str, ...]) -> StateForm:
+        """Copy a state, whose arrays are not empty, for steps that change it in place.
+
+        Parameters
+        ----------
+        state : State
+            Version to copy.
+        mirrored : tuple of str
+            Names of the arrays that stay with the host; the others go to the device.
+
+        Raises
+        ------
+        UnsupportedError
+            The arrays do not fit; the message gives the numbers.
+        """
+        arrays = {name: np.asarray(array) for name, array in state.arrays.items()}
+        mirrors = {name: arrays.pop(name).copy() for name in mirrored}
+        self._check(sum(array.nbytes for array in arrays.values()), ", ".join(arrays))
+        shapes = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+        form = StateForm({}, shapes, mirrors, state.attributes)
+        try:
+            for name, array in arrays.items():
+                form.buffers[name] = self._keep(self.put(array, writable=True))
+        except BaseException:
+            self.free(form)
+            raise
+        return form
+
+    def fetch(self, form: StateForm) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of all arrays of a state."""
+        copies = {name: array.copy() for name, array in form.mirrors.items()}
+        return copies | {name: self.fetch_array(form, name) for name in form.buffers}
+
+    def fetch_array(self, form: StateForm, name: str) -> npt.NDArray[Any]:
+        """Return a copy of one array of a state, which is on the device."""
+        import pyopencl as cl
+
+        array: npt.NDArray[Any] = np.empty(*form.shapes[name])
+        with guarded(self._name, f"reading {array.nbytes:,} bytes"):
+            cl.enqueue_copy(self._queue, array, form.buffers[name])
+        return array
+
+    def replace_rows(self, form: StateForm, name: str, first: int, rows: npt.NDArray[Any]) -> None:
+        """Overwrite consecutive rows of an array of a state, which is on the device."""
+        import pyopencl as cl
+
+        shape, dtype = form.shapes[name]
+        at = first * math.prod(shape[1:]) * np.dtype(dtype).itemsize
+        with guarded(self._name, f"writing {rows.nbytes:,} bytes"):
+            cl.enqueue_copy(self._queue, form.buffers[name], np.ascontiguousarray(rows), dst_offset=at)
+
     def load_rows(self, packed: npt.NDArray[np.uint8]) -> list[RowBuffer]:
         """Copy rows of packed nits to the device in its own layout, in as few buffers as it allows.
 
@@ -113,10 +187,11 @@ class Memory:
         """Copy the sign bits of rows, as `sign_plane` returns them, like `load_rows`; a column is a word."""
         return self._upload(plane, -(-plane.shape[1] // 8), SIGN_ROWS, SIGN_BYTES, sign_words)
 
-    def free(self, form: "list[RowBuffer] | dict[str, cl.Buffer | None]") -> None:
-        """Free the result of `load`, `load_rows` or `load_signs`."""
-        buffers = form.values() if isinstance(form, dict) else [rows.buffer for rows in form]
-        for buffer in buffers:
+    def free(self, form: "list[RowBuffer] | dict[str, cl.Buffer | None] | StateForm") -> None:
+        """Free the result of `load`, `load_state`, `load_rows` or `load_signs`."""
+        if isinstance(form, StateForm):
+            form = dict(form.buffers)
+        for buffer in form.values() if isinstance(form, dict) else [rows.buffer for rows in form]:
             if buffer is not None:
                 self._held.remove(buffer)
                 buffer.release()
@@ -126,11 +201,11 @@ class Memory:
         words = row_words(packed)
         return RowBuffer(self.put(words), words.shape[1], first, len(packed))
 
-    def put(self, array: npt.NDArray[Any]) -> "cl.Buffer":
-        """Return a buffer with a copy of a non-empty array."""
+    def put(self, array: npt.NDArray[Any], *, writable: bool = False) -> "cl.Buffer":
+        """Return a buffer with a copy of a non-empty array, which kernels may change if it is `writable`."""
         import pyopencl as cl
 
-        flags = cl.mem_flags.READ_ONLY | cl.mem_flags.COPY_HOST_PTR
+        flags = (cl.mem_flags.READ_WRITE if writable else cl.mem_flags.READ_ONLY) | cl.mem_flags.COPY_HOST_PTR
         with guarded(self._name, f"loading {array.nbytes:,} bytes"):
             return cl.Buffer(self._context, flags, hostbuf=np.ascontiguousarray(array))
 
