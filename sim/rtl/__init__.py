@@ -7,6 +7,7 @@ __all__ = ["REASON", "REASONS", "Rtl", "RtlDevice"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no core that computes it is known to this backend"
 REASONS = {
+    "memory": "no core adds to vectors of floating-point numbers: the fabric computes with nits and integers",
     "wave": "no core computes it; the fabric has cores for exact operators of the wave family alone",
     "probe": "no core holds the centroids of clusters: a miner searches all rows of its store",
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",

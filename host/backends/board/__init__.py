@@ -8,6 +8,7 @@ __all__ = ["REASON", "REASONS", "BoardDevice", "Boards"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no bitstream holds a core for it"
 REASONS = {
+    "memory": "no core adds to vectors of floating-point numbers, and no bitstream holds a state",
     "wave": "bitstreams of the catalogue hold miners; the rtl backend runs cores of the wave family alone",
     "probe": "no core holds the centroids of clusters: a board searches all rows of its store",
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",

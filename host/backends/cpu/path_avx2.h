@@ -8,10 +8,13 @@
 #include <cstdint>
 #include <cstring>
 
+// Numbers that an instruction converts between float16 and float32.
+#define NINEFOLD_HALVES 8
+
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)
 #else
-#pragma GCC target("avx2")
+#pragma GCC target("avx2,f16c")
 #endif
 
 #ifdef NINEFOLD_VECTORS

@@ -20,7 +20,7 @@ __all__ = ["PATHS", "best", "default_threads", "make", "processor", "why_not"]
 PATHS = ("avx512", "avx2", "portable", "openvino", "numpy", "emulated")
 
 #: Required processor flags, as named in /proc/cpuinfo.
-_FLAGS = {"avx512": ("avx512f", "avx512bw", "avx512_vnni"), "avx2": ("avx2",)}
+_FLAGS = {"avx512": ("avx512f", "avx512bw", "avx512_vnni"), "avx2": ("avx2", "f16c")}
 
 _log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ REASONS = {
     "probe": "a database has 1,088 centroids, which the host scores before the chip has taken one spike",
     "calibrate": "the scale is chosen once per database by a floating-point search, before the chip is loaded",
     "embedding": "the sentence model is a floating-point transformer, and the chip adds integers",
+    "memory": "its rows are float16 numbers, updated by float32 products, and a membrane adds small integers",
     "wave": "its numbers are floating-point, or integers of up to 64 bits, and a membrane adds small integers",
     "quantise": "its first step is a float32 product, and a membrane adds integers; "
     "mine quantises its queries on the host",

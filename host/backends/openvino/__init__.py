@@ -7,6 +7,7 @@ __all__ = ["REASON", "REASONS", "OpenVino"]
 #: Reason why an operator is not run, unless `REASONS` has a better one.
 REASON = "no OpenVINO graph is written for it"
 REASONS = {
+    "memory": "its rows change in place, and each operation rounds to float32 or float16, which no graph guarantees",
     "wave": "OpenVINO's graphs have no complex numbers, and no exact integers of 64 bits",
     "eviction_score": "an entry needs a few operations in double precision, fewer than copying its numbers to a graph",
     "probe": "a database has 1,088 centroids, which the host scores in less time than a graph takes to start",

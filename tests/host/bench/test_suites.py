@@ -12,6 +12,7 @@ from ninefold.host.bench.contenders import LEVELS
 from ninefold.host.bench.devices import ready
 from ninefold.host.bench.embed import embed
 from ninefold.host.bench.families import FAMILIES
+from ninefold.host.bench.momentum import momentum
 from ninefold.host.bench.peers import PEERS, SAME_NITS
 from ninefold.host.bench.quantise import quantise
 from ninefold.host.bench.scheduler import scheduler
@@ -134,6 +135,13 @@ def test_waves() -> None:
         "sorted array": 3,
         "sorted array with room": 3,
     }
+
+
+def test_momentum() -> None:
+    figures, notes = tiny(momentum, DEVICE)
+    assert notes == []
+    assert {f.subject for f in figures} == {DEVICE, "numpy loop", "numpy copy"}
+    assert {f.beside for f in figures if f.better} == {"numpy loop", "numpy copy"}
 
 
 def test_scheduler() -> None:
