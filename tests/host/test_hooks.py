@@ -83,6 +83,12 @@ def test_heterodyne() -> None:
     assert "of row" in flaw("heterodyne", "random", mixed=mixed.conj())
 
 
+def test_ssm_scan() -> None:
+    y, h = (of("ssm_scan", "complex", name) for name in "yh")
+    assert "not as computed" in flaw("ssm_scan", "complex", y=y * np.float32(1 + 3e-5))
+    assert "the last state of sequence" in flaw("ssm_scan", "complex", h=h * np.float32(1 + 3e-5))
+
+
 def test_eviction_score() -> None:
     score = of("eviction_score", "random", "score")
     assert "the score of entry" in flaw(

@@ -56,7 +56,7 @@ def test_evictions_by_hand() -> None:
 
 
 def test_mixed_waves_by_hand() -> None:
-    # At t = 0 both phases are those of a and b: 0.1 (2j * 3 + 2j * 3) and 0.1 (1j * 1j + 1j * -1j).
+    # At t = 0 the phases are pa + pb and pa - pb: 0.1 (2j * 3 + 2j * 3) and 0.1 (1j * 1j + 1j * -1j).
     assert mixed(2j, 3, 5.0, 7.0, 0.0) == pytest.approx(1.2j)
     assert mixed(1j, 1j, 5.0, 7.0, 0.0) == pytest.approx(0)
     # (wa + wb) t is half a turn, and |wa - wb| t a quarter of one, whichever is the larger.
@@ -100,3 +100,20 @@ def test_a_signature_has_a_number_for_each_of_nine() -> None:
     found = bound("harmonic_signature", {"psi": point})["signature"]
     assert found.dtype == np.int8
     assert found.tolist() == [[0, 2, 0, 0, 0, 0, 0, 0, 4]]
+
+
+def test_scans_by_hand() -> None:
+    # h: 2 * 1 + 3 * 1 = 5, then 2 * 5 + 3 * 4 = 22; y = -h.
+    one = {name: np.array([[value]], np.float32) for name, value in (("A", 2), ("B", 3), ("C", -1), ("h0", 1))}
+    found = bound("ssm_scan", {**one, "x": np.array([[[1], [4]]], np.float32)})
+    assert found["y"].tolist() == [[[-5], [-22]]]
+    assert found["h"].tolist() == [[22]]
+    assert found["y"].dtype == np.float32
+    # The state turns by a quarter, and the second output is its conjugate's multiple.
+    turning = {"A": np.array([[1j]], np.complex64), "B": np.ones((1, 2), np.complex64)}
+    outputs = {"C": np.array([[1], [2j]], np.complex64), "x": np.array([[[1, 0], [0, 0], [2, 3j]]], np.complex64)}
+    found = bound("ssm_scan", {**turning, **outputs})
+    assert found["y"][0].tolist() == [[1, 2j], [1j, -2], [1 + 3j, -6 + 2j]]
+    assert found["h"].tolist() == [[1 + 3j]]
+    empty = bound("ssm_scan", {**one, "x": np.zeros((1, 0, 1), np.float32)})
+    assert empty["h"].tolist() == [[1]]

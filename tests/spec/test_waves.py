@@ -16,6 +16,7 @@ INF = np.array([1, np.inf], np.float32)
 REAL = np.ones((1, 2), np.float32)
 WAVES = {"a": REAL[:, :1] * np.complex64(1), "b": REAL[:, :1] * np.complex64(1), "t": np.ones(1)}
 WAVES |= {"wa": np.ones(1), "wb": np.ones(1)}
+MODEL = {name: np.ones((1, 1), np.float32) for name in "ABC"} | {"x": np.ones((1, 3, 1), np.float32)}
 ENTRY = {
     "age": np.zeros(1),
     **{name: np.zeros(1, np.float32) for name in ("resonance", "stability", "density")},
@@ -94,6 +95,12 @@ def test_harmonic_thresholds_are_the_nearest_numbers() -> None:
             {},
             r"the largest \(\|wa\| \+ \|wb\|\) \|t\| must be at most 1073741824 radians, not 2.14748e\+09",
         ),
+        ("ssm_scan", {**MODEL, "A": np.zeros((1, 2), np.float32)}, {}, r"A must have S = 1, not 2 \(shape \(1, 2\)\)"),
+        ("ssm_scan", {**MODEL, "C": np.full((1, 1), np.inf, np.float32)}, {}, "C must be finite, not inf"),
+        ("ssm_scan", {**MODEL, "h0": np.full((1, 1), np.nan, np.float32)}, {}, "h0 must not contain NaN"),
+        ("ssm_scan", {**MODEL, "h0": np.zeros((2, 1), np.float32)}, {}, "h0 must have N = 1, not 2"),
+        ("ssm_scan", {**MODEL, "C": np.zeros((0, 1), np.float32)}, {}, "P must be 1 to 4096, not 0"),
+        ("ssm_scan", {**MODEL, "x": np.zeros((1, 3, 1))}, {}, "x must have dtype complex64 or float32, not float64"),
         ("eviction_score", {**ENTRY, "age": np.array([np.inf])}, {}, "age must be 0 to 1000000000000000, not inf"),
         ("eviction_score", {**ENTRY, "age": np.array([-1.0])}, {}, "age must be 0 to 1000000000000000, not -1.0"),
         ("eviction_score", {**ENTRY, "age": np.array([np.nan])}, {}, "age must not contain NaN"),

@@ -12,5 +12,6 @@ REASONS = {
     "precision; the scale is chosen once per database, so the CPU does it",
     "eviction_score": "its scores are in double precision, which many OpenCL devices lack; a processor scores "
     "entries about as fast as they are copied",
+    "ssm_scan": "each step waits for the one before, and a step is too small a product to share among work-items",
     "embedding": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",
 }

@@ -1,0 +1,126 @@
+// State-space models step by step, in double precision. Matrices are stored by columns of `width` numbers, a multiple of
+// eight, so that a column is a few vectors; sums are formed in the order of the columns.
+#include "kernel.h"
+
+namespace ninefold {
+
+struct Model {
+    const double *a, *b, *c;  // columns of A, B and C: states x width, inputs x width, states x out_width
+    std::int64_t steps, inputs, states, outputs, width, out_width;
+};
+
+constexpr int kEight = 8;
+
+}  // namespace ninefold
+
+#ifdef NINEFOLD_PATH
+
+namespace {
+
+using ninefold::kEight;
+using ninefold::Model;
+
+using Vec __attribute__((vector_size(8 * kEight))) = double;
+
+inline Vec load(const double* p) {
+    Vec v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// Add to `sums` the product of `kVectors` vectors of each column with the numbers of x.
+template <int kVectors, class Number>
+inline void add_columns(Vec (&sums)[kVectors], const double* columns, std::int64_t count, std::int64_t width,
+                        const Number* x) {
+    for (std::int64_t j = 0; j < count; j++) {
+        const double factor = x[j];
+        for (int v = 0; v < kVectors; v++) sums[v] += load(columns + j * width + v * kEight) * factor;
+    }
+}
+
+template <int kVectors>
+inline void next_state(const Model& model, std::int64_t at, const double* h, const float* x, double* next) {
+    Vec sums[kVectors] = {};
+    add_columns(sums, model.a + at, model.states, model.width, h);
+    add_columns(sums, model.b + at, model.inputs, model.width, x);
+    __builtin_memcpy(next + at, sums, sizeof sums);
+}
+
+template <int kVectors>
+inline void outputs_of(const Model& model, std::int64_t at, const double* h, double* out) {
+    Vec sums[kVectors] = {};
+    add_columns(sums, model.c + at, model.states, model.out_width, h);
+    __builtin_memcpy(out + at, sums, sizeof sums);
+}
+
+}  // namespace
+
+// Scan one sequence. `h` holds the state before and after; `scratch` has room for a state and an output.
+NINEFOLD_ON_PATH(void, scan_steps, (const Model& model, const float* x, double* h, float* y, double* scratch)) {
+    constexpr std::int64_t kFour = 4 * kEight;
+    double* const out = scratch + model.width;
+    for (std::int64_t step = 0; step < model.steps; step++, x += model.inputs, y += model.outputs) {
+        std::int64_t at = 0;
+        for (; at + kFour <= model.width; at += kFour) next_state<4>(model, at, h, x, scratch);
+        for (; at < model.width; at += kEight) next_state<1>(model, at, h, x, scratch);
+        __builtin_memcpy(h, scratch, model.width * sizeof(double));
+        for (at = 0; at + kFour <= model.out_width; at += kFour) outputs_of<4>(model, at, h, out);
+        for (; at < model.out_width; at += kEight) outputs_of<1>(model, at, h, out);
+        for (std::int64_t p = 0; p < model.outputs; p++) y[p] = static_cast<float>(out[p]);
+    }
+}
+
+#else
+
+#include <algorithm>
+
+NINEFOLD_PATHS(void, scan_steps, (const Model& model, const float* x, double* h, float* y, double* scratch));
+
+using namespace ninefold;
+
+namespace {
+
+std::int64_t padded(std::int64_t count) { return (count + kEight - 1) / kEight * kEight; }
+
+// Columns of a matrix that is given by rows, each padded with zeros.
+std::vector<double> columns_of(const double* rows, std::int64_t count, std::int64_t length) {
+    std::vector<double> columns(length * padded(count));
+    for (std::int64_t i = 0; i < count; i++) {
+        for (std::int64_t j = 0; j < length; j++) columns[j * padded(count) + i] = rows[i * length + j];
+    }
+    return columns;
+}
+
+}  // namespace
+
+// Scan `sequences` sequences x of `steps` inputs each. The states `h` are replaced by those after the last step; `y`
+// receives the outputs.
+NINEFOLD_INTERFACE(ssm_scan)(std::int64_t path, std::int64_t threads, const float* x, const double* a,
+                             const double* b, const double* c, double* h, float* y, std::int64_t sequences,
+                             std::int64_t steps, std::int64_t inputs, std::int64_t states, std::int64_t outputs) {
+    try {
+        const std::vector<double> by_a = columns_of(a, states, states), by_b = columns_of(b, states, inputs),
+                                  by_c = columns_of(c, outputs, states);
+        const Model model{by_a.data(), by_b.data(), by_c.data(), steps, inputs, states, outputs, padded(states),
+                          padded(outputs)};
+        const std::int64_t room = 2 * model.width + model.out_width;
+        const std::int64_t workers =
+            useful(threads, std::min(threads, sequences) * steps * states * (states + inputs + outputs) / 4);
+        std::vector<double> scratch(workers * room);
+        share(sequences, 1, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
+            double* const state = scratch.data() + thread * room;
+            for (std::int64_t n = begin; n < end; n++) {
+                std::fill(state, state + model.width, 0.0);
+                std::copy(h + n * states, h + (n + 1) * states, state);
+                scan_steps_paths[path](model, x + n * steps * inputs, state, y + n * steps * outputs,
+                                       state + model.width);
+                std::copy(state, state + states, h + n * states);
+            }
+        });
+    } catch (const std::bad_alloc&) {
+        return kOutOfMemory;
+    }
+    return 0;
+}
+
+#endif
