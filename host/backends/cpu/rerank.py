@@ -49,7 +49,7 @@ def rerank(
 
 
 def _rows(vectors: Vectors) -> JoinedRows | None:
-    """Return the rows of vectors, or None if the kernel cannot read them; those of a database are made once."""
+    """Return the rows of vectors, or None if the kernel cannot read them. Rows of a database are made once."""
     if isinstance(vectors, StoredVectors) and vectors.prepared is not None:
         return cast(JoinedRows, vectors.prepared)
     arrays = [vectors] if isinstance(vectors, np.ndarray) else vectors

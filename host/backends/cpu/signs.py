@@ -67,9 +67,9 @@ _GROUPS: weakref.WeakValueDictionary[tuple[str, ...], _Group] = weakref.WeakValu
 class KernelPlanes:
     """Sign planes of a database's parts for the kernel.
 
-    Each part has its own plane. The kernel scores blocks of 64 rows, so the lists of many small planes cost it more
-    than those of a large one: once the lists of parts have been searched `JOINED_AFTER` times, the parts are joined in
-    one plane, which takes the memory of the signs once more.
+    Each part has its own plane. The kernel scores blocks of 64 rows, so it scores more rows
+    for the lists of many small planes than of a large one. Once the lists of parts have been searched `JOINED_AFTER`
+    times, the parts are joined in one plane, which takes the memory of the signs once more.
 
     Parameters
     ----------
