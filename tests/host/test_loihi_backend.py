@@ -356,7 +356,7 @@ def test_residents(small: LoihiDevice) -> None:
     damaged = Database({"nits": np.full((9, 2), 0x77, np.uint8)}, resident.attributes)
     with pytest.raises(InputError, match=r"packed nits must be -4 to 4, not 7 at \(0, 0\)"):
         device.load(damaged)
-    with pytest.raises(UnsupportedError, match=r"^loihi:emulator runs no operator that takes a state$"):
+    with pytest.raises(InputError, match=r"^memory must have the attribute seed$"):
         device.load(State("s", 0, {}))
     device.close()
     with pytest.raises(DeviceError, match=r"^the device loihi:emulator is closed$"):
