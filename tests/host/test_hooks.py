@@ -89,6 +89,11 @@ def test_ssm_scan() -> None:
     assert "the last state of sequence" in flaw("ssm_scan", "complex", h=h * np.float32(1 + 3e-5))
 
 
+def test_wave_attention() -> None:
+    attended = of("wave_attention", "times", "attended")
+    assert "the weighted sum of query" in flaw("wave_attention", "times", attended=attended.conj())
+
+
 def test_eviction_score() -> None:
     score = of("eviction_score", "random", "score")
     assert "the score of entry" in flaw(

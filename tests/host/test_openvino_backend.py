@@ -171,7 +171,7 @@ def test_protocols_and_operators(device: OpenVinoDevice) -> None:
     assert isinstance(backend, Backend)
     assert isinstance(device, Device)
     operators = backend.operators()
-    run = {"candidates", "embed", "mine", "quantise", "similarity", "ssm_scan", "superpose", "topk"}
+    run = {"candidates", "embed", "mine", "quantise", "similarity", "ssm_scan", "superpose", "topk", "wave_attention"}
     assert {name for name, reason in operators.items() if reason is None} == run
     assert device.capacity_bytes is None
 

@@ -22,7 +22,7 @@ def test_a_stable_model_stays_and_its_step_is_limited() -> None:
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.complex64])
 def test_a_large_radius_becomes_ten(kind: Any) -> None:
-    # A rotation by a quarter, times 40: eigenvalues 40j and -40j. Its norm would be the same; that of the next is not.
+    # A rotation by a quarter, times 40: eigenvalues 40j and -40j. Its norm is their magnitude, unlike the next one's.
     found, step = stabilise(np.array([[0, -40], [40, 0]], kind), 1.0)
     assert found.dtype == kind
     assert np.abs(found - np.array([[0, -10], [10, 0]])).max() <= 1e-5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, pi
+from math import cos, exp, pi
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from ninefold.sim.golden.harmonic_signature import harmonics
 from ninefold.sim.golden.heterodyne import mixed
 from ninefold.sim.golden.overlap import inner, overlap
 from ninefold.sim.golden.resonance import resonance
+from ninefold.sim.golden.wave_attention import score as interference
+from ninefold.sim.golden.wave_attention import turned
 from ninefold.spec.operators import OPERATORS
 
 
@@ -117,3 +119,28 @@ def test_scans_by_hand() -> None:
     assert found["h"].tolist() == [[1 + 3j]]
     empty = bound("ssm_scan", {**one, "x": np.zeros((1, 0, 1), np.float32)})
     assert empty["h"].tolist() == [[1]]
+
+
+def test_scores_of_attention_by_hand() -> None:
+    one, two = np.array([1, 1j]), np.array([2, 0])
+    # Equal vectors: (4 - 1 - 1) / 2 of their square; opposite ones: its negative; orthogonal ones: 0.
+    assert interference(one, one, 9.0) == pytest.approx(1)
+    assert interference(one, -one, 7.0) == pytest.approx(-1 + 0.2)
+    assert interference(one, 1j * one, 9.0) == pytest.approx(0)
+    # |(3, 1j)|^2 - 2 - 4 = 4, over 6.
+    assert interference(one, two, 0.0) == pytest.approx(4 / 6 + 0.9)
+    assert interference(0 * one, 0 * one, 9.0) == 0
+
+
+def test_heads_of_attention_by_hand() -> None:
+    # An eighth of a second at 2 Hz is a quarter of a turn.
+    assert turned([[1, 2j], [3, 0]], [0.125, 0.25], 2.0) == pytest.approx(np.array([[1j, -2], [-3, 0]]))
+    arrays = {"q": np.array([[1]], np.complex64), "k": np.array([[1], [-1]], np.complex64)}
+    given = {**arrays, "v": np.array([[1j], [0]], np.complex64), "trace": np.zeros(2, np.float32)}
+    # Weights e^1 and e^-1.
+    assert bound("wave_attention", given)["attended"][0, 0] == pytest.approx(1j * exp(1) / (exp(1) + exp(-1)))
+    # Half a second: the heads' turns differ, and the second key is turned against the query.
+    found = bound("wave_attention", {**given, "tq": np.zeros(1), "tk": np.array([0, 0.5])})["attended"][0, 0]
+    golden_ratio = (1 + 5**0.5) / 2
+    against = [cos(pi * pi * golden_ratio**n) for n in range(8)]
+    assert found == pytest.approx(1j * sum(exp(1) / (exp(1) + exp(-x)) for x in against) / 8)

@@ -23,6 +23,8 @@ ENTRY = {
     "uses": np.zeros(1, np.int64),
     "anchored": np.zeros(1, bool),
 }
+SEEN = {name: np.ones((1, 1), np.complex64) for name in "qkv"} | {"trace": np.zeros(1, np.float32)}
+NO_KEYS = "N must be 1 to 2147483647, not 0"
 
 
 def test_harmonic_thresholds_are_the_nearest_numbers() -> None:
@@ -101,6 +103,17 @@ def test_harmonic_thresholds_are_the_nearest_numbers() -> None:
         ("ssm_scan", {**MODEL, "h0": np.zeros((2, 1), np.float32)}, {}, "h0 must have N = 1, not 2"),
         ("ssm_scan", {**MODEL, "C": np.zeros((0, 1), np.float32)}, {}, "P must be 1 to 4096, not 0"),
         ("ssm_scan", {**MODEL, "x": np.zeros((1, 3, 1))}, {}, "x must have dtype complex64 or float32, not float64"),
+        (
+            "wave_attention",
+            {**SEEN, "k": SEEN["k"][:0], "v": SEEN["k"][:0], "trace": ENTRY["density"][:0]},
+            {},
+            NO_KEYS,
+        ),
+        ("wave_attention", {**SEEN, "tq": np.zeros(1)}, {}, "tq and tk must be given together, not tq alone"),
+        ("wave_attention", {**SEEN, "tk": np.zeros(1)}, {}, "tq and tk must be given together, not tk alone"),
+        ("wave_attention", {**SEEN, "tk": np.full(1, 2e6)}, {}, "tk must be -1000000 to 1000000, not 2000000.0"),
+        ("wave_attention", {**SEEN, "trace": ENTRY["density"] + 10}, {}, "trace must be 0 to 9, not 10.0"),
+        ("wave_attention", {**SEEN, "v": np.full((1, 1), np.inf, np.complex64)}, {}, "v must be finite, not inf"),
         ("eviction_score", {**ENTRY, "age": np.array([np.inf])}, {}, "age must be 0 to 1000000000000000, not inf"),
         ("eviction_score", {**ENTRY, "age": np.array([-1.0])}, {}, "age must be 0 to 1000000000000000, not -1.0"),
         ("eviction_score", {**ENTRY, "age": np.array([np.nan])}, {}, "age must not contain NaN"),

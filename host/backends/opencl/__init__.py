@@ -13,5 +13,6 @@ REASONS = {
     "eviction_score": "its scores are in double precision, which many OpenCL devices lack; a processor scores "
     "entries about as fast as they are copied",
     "ssm_scan": "each step waits for the one before, and a step is too small a product to share among work-items",
+    "wave_attention": "attention runs through OpenVINO, which has its own kernels for matrix products on GPUs",
     "embedding": "the sentence model runs through OpenVINO, which has its own kernels for GPUs",
 }

@@ -24,7 +24,7 @@ _STEPS, _NUMBERS = 32, 1024
 def run(device: "OpenVinoDevice", call: Call) -> Answer:
     """Run the model, a product for some steps of all sequences at a time.
 
-    The state passes from product to product in float32, and so do the powers of A in the product's matrix.
+    The state passes from product to product in float32. The powers of A in the matrix are rounded to float32 too.
     """
     device.check_exact()
     with device.timed() as metrics:
