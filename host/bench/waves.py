@@ -25,6 +25,7 @@ from ninefold.spec.signature import Call
 
 from .devices import opened
 from .limits import limited
+from .phases import phase_figures
 from .structures import grid_figures
 from .timing import Times, interleaved
 
@@ -67,7 +68,7 @@ def _measure(request: Request) -> list[Figure]:
             contenders[_COPY] = _copier(wanted.size, pool, request.threads)
             times = interleaved(contenders, repetitions, _BUDGET_S)
             figures += _figures(times, tuple(devices), shape, tested=request.size != "tiny")
-    return [*figures, *grid_figures(request)]
+    return [*figures, *grid_figures(request), *phase_figures(request)]
 
 
 def _run(device: Device, call: Call) -> _Array:

@@ -81,7 +81,7 @@ class GridSnapshot:
     patches : int
         Number of patches.
     epoch : int
-        Number of the snapshot among those of its grid, from 1.
+        Number of the snapshot, counted from 1 in its grid.
     """
 
     def __init__(self, dimensions: int, bits: int, directory: _Directory, epoch: int) -> None:
