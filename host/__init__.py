@@ -24,6 +24,8 @@ A `Scheduler` runs any operator on any device, and falls back to another device 
 
     with open_core("dot8.py") as dot8:
         print(dot8(x=x, w=w)["sum"])
+
+``Client`` and ``AsyncClient`` ask a server that ``ninefold serve`` runs; they need the extra ``serve``.
 """
 
 from importlib import import_module
@@ -35,10 +37,26 @@ if TYPE_CHECKING:
     from .index import Hit, Hits, Index, build
     from .own import implement, open_core
     from .scheduler import Future, Scheduler, run
+    from .server.client import AsyncClient, Client
 
-__all__ = ["Future", "Hit", "Hits", "Index", "Scheduler", "Task", "build", "implement", "open_core", "run"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Future",
+    "Hit",
+    "Hits",
+    "Index",
+    "Scheduler",
+    "Task",
+    "build",
+    "implement",
+    "open_core",
+    "run",
+]
 
 _HOMES = {
+    "AsyncClient": "ninefold.host.server.client",
+    "Client": "ninefold.host.server.client",
     "Future": "ninefold.host.scheduler",
     "Hit": "ninefold.host.index",
     "Hits": "ninefold.host.index",
@@ -60,4 +78,12 @@ def __getattr__(name: str) -> Any:
     # Imported on first use, since the help of the command line must not wait for NumPy.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    try:
+        return getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if ".server." not in home:
+            raise
+        from ninefold.spec.errors import installs, not_installed
+
+        raise not_installed(f"{error.name}, which a client needs,", installs("serve")) from error

@@ -17,7 +17,7 @@ from ninefold.spec.terminal import printable, to_json
 from ninefold.spec.text import counted
 
 from .formats import FORMAT, JSON, write
-from .queries import QUERIES, QUERY, asked
+from .queries import QUERIES, QUERY, Takes, asked
 from .search import DEFAULT_K
 from .shown import duration
 
@@ -97,7 +97,7 @@ def query(
     from ninefold.host.scheduler import Scheduler
 
     with _index(name) as index, Scheduler() as scheduler:
-        wanted = asked(index, query, queries)
+        wanted = asked(Takes.of(index), query, queries)
         instance = _instance(url, digest)
         options = {**_fitting(instance, k, rerank), "rerank": rerank, "threshold": threshold}
         # One task: each part of an index that is larger than the board's store is loaded once, which takes minutes.
@@ -105,7 +105,7 @@ def query(
             found = index.search(
                 wanted.queries, device=f"board:{instance}", strict=True, scheduler=scheduler, **options
             )
-        write(form, index, zip(wanted.names, found, strict=True), many=wanted.many)
+        write(form, index.describe, zip(wanted.names, found, strict=True), many=wanted.many)
 
 
 def _instance(url: str, digest: str) -> str:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -54,7 +54,7 @@ def devices(index: str | None, matrix: bool, as_json: bool) -> None:
             loaded = _load(scheduler, index) if index else {}
             statuses = scheduler.devices()
         if as_json:
-            click.echo(json.dumps([_record(status) for status in statuses], indent=2))
+            click.echo(json.dumps([status.record() for status in statuses], indent=2))
             return
         console = Console(highlight=False)
         console.print(_found(statuses, loaded))
@@ -192,21 +192,3 @@ def _power() -> str:
     found, reasons = sensors()
     names = ", ".join(sensor.name for sensor in found) or "not measured"
     return printable(f"power: {names}" + (f" ({'; '.join(reasons)})" if reasons else ""))
-
-
-def _record(status: DeviceStatus) -> dict[str, Any]:
-    record: dict[str, Any] = {"device": status.device, "state": status.state}
-    if isinstance(status.entry, Missing):
-        return {**record, "reason": status.entry.reason, "install": status.entry.install}
-    entry = status.entry
-    return {
-        **record,
-        "kind": entry.kind,
-        "description": entry.description,
-        "unit": entry.unit or status.device,
-        "named_only": entry.named_only,
-        "ratings": dict(entry.ratings),
-        "operators": dict(status.operators),
-        "residents": dict(status.residents or {}),
-        "capacity_bytes": status.capacity_bytes,
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,31 +18,32 @@ from ninefold.spec.terminal import printable, to_json
 from .shown import answered, score_of, snippet
 
 if TYPE_CHECKING:
-    from ninefold.host.index import Hits, Index
+    from ninefold.host.index import Hits
 
 __all__ = ["FORMAT", "JSON", "report_of", "table_of", "write"]
 
 #: Hits of a query, with the query as the user gave it.
 _Found = tuple[str, "Hits"]
+_About = Callable[[], Mapping[str, Any]]
 
 JSON = click.option("--json", "form", flag_value="json", help="Short for --format json.")
 
 
-def write(form: str, index: Index, found: Iterable[_Found], *, many: bool) -> None:
+def write(form: str, about: _About, found: Iterable[_Found], *, many: bool) -> None:
     """Write the hits of queries to standard output, as they come if the format allows.
 
     Parameters
     ----------
     form : str
         Key of ``_FORMATS``.
-    index : Index
-        Index that was searched.
+    about : callable
+        ``about()`` gives the fields of the index that was searched, which JSON holds.
     found : iterable of (str, Hits)
         Queries and their hits.
     many : bool
         Whether there may be several, which JSON writes as a list.
     """
-    _FORMATS[form](index, found, many)
+    _FORMATS[form](about, found, many)
 
 
 def table_of(hits: Hits) -> Table:
@@ -59,11 +60,11 @@ def table_of(hits: Hits) -> Table:
     return table
 
 
-def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
+def report_of(about: Mapping[str, Any], query: str, hits: Hits) -> dict[str, Any]:
     """Return the report on one query that JSON holds."""
     result = hits.result
     return {
-        **index.describe(),
+        **about,
         "query": query,
         "score": score_of(hits),
         "setting": None if hits.setting is None else asdict(hits.setting),
@@ -90,7 +91,7 @@ def report_of(index: Index, query: str, hits: Hits) -> dict[str, Any]:
     }
 
 
-def _as_table(_index: Index, found: Iterable[_Found], many: bool) -> None:
+def _as_table(_about: _About, found: Iterable[_Found], many: bool) -> None:
     console, last = Console(), None
     for query, hits in found:
         if many:
@@ -101,17 +102,19 @@ def _as_table(_index: Index, found: Iterable[_Found], many: bool) -> None:
         console.print(answered(last), style="dim", highlight=False, markup=False)
 
 
-def _as_json(index: Index, found: Iterable[_Found], many: bool) -> None:
-    reports = [report_of(index, query, hits) for query, hits in found]
+def _as_json(about: _About, found: Iterable[_Found], many: bool) -> None:
+    fields = about()
+    reports = [report_of(fields, query, hits) for query, hits in found]
     click.echo(to_json(reports if many else reports[0]))
 
 
-def _as_json_lines(index: Index, found: Iterable[_Found], _many: bool) -> None:
+def _as_json_lines(about: _About, found: Iterable[_Found], _many: bool) -> None:
+    fields = about()
     for query, hits in found:
-        click.echo(to_json(report_of(index, query, hits), indent=None))
+        click.echo(to_json(report_of(fields, query, hits), indent=None))
 
 
-def _as_csv(_index: Index, found: Iterable[_Found], _many: bool) -> None:
+def _as_csv(_about: _About, found: Iterable[_Found], _many: bool) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("query", "rank", "row", "score", "id", "title"))
     for query, hits in found:
@@ -121,7 +124,7 @@ def _as_csv(_index: Index, found: Iterable[_Found], _many: bool) -> None:
             writer.writerow(map(printable, words) if sys.stdout.isatty() else words)
 
 
-_FORMATS: Final[dict[str, Callable[[Index, Iterable[_Found], bool], None]]] = {
+_FORMATS: Final[dict[str, Callable[[_About, Iterable[_Found], bool], None]]] = {
     "table": _as_table,
     "json": _as_json,
     "jsonl": _as_json_lines,

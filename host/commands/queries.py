@@ -15,7 +15,7 @@ from ninefold.spec.terminal import printable
 if TYPE_CHECKING:
     from ninefold.host.index import Index, Query
 
-__all__ = ["QUERIES", "QUERY", "Asked", "asked"]
+__all__ = ["QUERIES", "QUERY", "Asked", "Takes", "asked"]
 
 #: Argument of a query: several words are one text, as most people type a question without quotes.
 QUERY = click.argument(
@@ -26,6 +26,30 @@ QUERIES = click.option(
     metavar="FILE",
     help="Search for each line of FILE, or each row of a .npy file, in place of QUERY; - reads standard input.",
 )
+
+
+@dataclass(frozen=True)
+class Takes:
+    """Kind of queries that an index takes.
+
+    Attributes
+    ----------
+    called : str
+        Name of the index.
+    texts : bool
+        True for texts; False for row numbers, and vectors in ``.npy`` files.
+    dimensions : int
+        Dimensions of its vectors.
+    """
+
+    called: str
+    texts: bool
+    dimensions: int
+
+    @classmethod
+    def of(cls, index: Index) -> Takes:
+        """Return what an open index takes."""
+        return cls(index.called, bool(index.manifest.model), index.manifest.dimensions)
 
 
 @dataclass(frozen=True)
@@ -47,13 +71,13 @@ class Asked:
     many: bool = True
 
 
-def asked(index: Index, query: str | None, source: str | None) -> Asked:
+def asked(takes: Takes, query: str | None, source: str | None) -> Asked:
     """Return the queries that a command's argument and option mean to an index.
 
     Parameters
     ----------
-    index : Index
-        Index of texts, which takes texts; or of vectors, which takes row numbers and ``.npy`` files.
+    takes : Takes
+        What the index takes.
     query : str, optional
         The argument.
     source : str, optional
@@ -69,39 +93,38 @@ def asked(index: Index, query: str | None, source: str | None) -> Asked:
     if (query is None) == (source is None):
         raise click.UsageError("give either QUERY or --queries")
     if query is not None:
-        if not index.manifest.model and query.lower().endswith(".npy"):
-            return _vectors(index, query)
-        return Asked([query], [_query(index, query)], many=False)
+        if not takes.texts and query.lower().endswith(".npy"):
+            return _vectors(takes, query)
+        return Asked([query], [_query(takes, query)], many=False)
     source = str(source)
     if source.lower().endswith(".npy"):
-        return _vectors(index, source)
+        return _vectors(takes, source)
     lines = [line.strip() for line in _text(source).splitlines()]
     names = [line for line in lines if line]
     if not names:
         raise InputError(f"{_called(source)} holds no queries, one a line")
-    return Asked(names, [_query(index, name) for name in names])
+    return Asked(names, [_query(takes, name) for name in names])
 
 
-def _query(index: Index, word: str) -> Query:
+def _query(takes: Takes, word: str) -> Query:
     # Not isdigit(), which accepts superscripts. The index refuses a text, and its error names the valid queries.
-    return int(word) if not index.manifest.model and word.isdecimal() else word
+    return int(word) if not takes.texts and word.isdecimal() else word
 
 
-def _vectors(index: Index, source: str) -> Asked:
+def _vectors(takes: Takes, source: str) -> Asked:
     import numpy as np
 
     from ninefold.host.sources import vectors
 
-    if index.manifest.model:
-        raise InputError(f"{index.called} holds texts: its queries are lines of text, not vectors in {_called(source)}")
+    if takes.texts:
+        raise InputError(f"{takes.called} holds texts: its queries are lines of text, not vectors in {_called(source)}")
     rows = vectors.load(source)
     if rows.ndim == 1:
         return Asked([source], [np.asarray(rows)], many=False)
     if rows.ndim != 2 or not len(rows):
         raise InputError(f"the queries in {_called(source)} must have shape (N, D), with N from 1, not {rows.shape}")
-    dimensions = index.manifest.dimensions
-    if rows.shape[1] != dimensions:
-        raise InputError(f"the queries have {rows.shape[1]} dimensions, the index {dimensions}")
+    if rows.shape[1] != takes.dimensions:
+        raise InputError(f"the queries have {rows.shape[1]} dimensions, the index {takes.dimensions}")
     checked = vectors.check_rows(rows, source)
     return Asked([str(number) for number in range(len(rows))], [*checked], many=len(rows) > 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
 
 from .formats import FORMAT, JSON, write
-from .queries import QUERIES, QUERY, asked
+from .queries import QUERIES, QUERY, Takes, asked
 from .shown import considered, details
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ _TOGETHER = 256
 @click.option(
     "--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write Prometheus metrics to this file."
 )
+@click.option("--server", metavar="URL", help="Ask this server, with the key in NINEFOLD_KEY if it needs one.")
 @FORMAT
 @JSON
 def search(
@@ -79,6 +81,7 @@ def search(
     explain: bool,
     timeline: Path | None,
     metrics: Path | None,
+    server: str | None,
     form: str,
 ) -> None:
     """Search the index NAME for QUERY.
@@ -86,14 +89,24 @@ def search(
     An index of vectors takes the number of a row, or a .npy file with one or more vectors.
     """
     check_folders(timeline, metrics)
+    if server is not None and (explain or timeline is not None or metrics is not None):
+        raise click.UsageError("--explain, --timeline and --metrics are of a search on this machine, not of --server")
     options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
     options |= {"scan": scan, "oversample": oversample, "where": where, "device": device, "strict": strict}
+    if server is not None:
+        from .remote import searched
+
+        with step(f"searching {name} at {server}"):
+            about, given, found = searched(server, name, query, queries, k, options)
+        _warn(found)
+        write(form, lambda: about, zip(given.names, found, strict=True), many=given.many)
+        return
     with step(f"searching {name}") as searching:
         from ninefold.host.index import Index
         from ninefold.host.scheduler import Scheduler
 
         index = Index.open(name)
-        wanted = asked(index, query, queries)
+        wanted = asked(Takes.of(index), query, queries)
         with Scheduler(timeline=timeline is not None) as scheduler:
             if explain:
                 scheduler.devices()  # a quick search would not probe the other devices
@@ -106,20 +119,25 @@ def search(
                 scheduler.write_timeline(timeline)
             if metrics is not None:
                 metrics.write_text(scheduler.metrics())
-    for text in dict.fromkeys(text for one in hits for text in one.fallbacks):
-        click.echo(f"warning: {printable(text)}", err=True)
+    _warn(hits)
     if where is not None and not any(one.hits for one in hits):
         fields = sorted({field for entry in index for field in entry.fields})
         known = f"have the fields {', '.join(fields)}" if fields else "have no fields"
         click.echo(printable(f"warning: no entry meets the filter; entries {known}"), err=True)
     if device == "board":
         _say_what_stands_in(hits[0].result.answered_by)
-    write(form, index, zip(wanted.names, hits, strict=True), many=wanted.many)
+    write(form, index.describe, zip(wanted.names, hits, strict=True), many=wanted.many)
     if explain and form == "table":
         console = Console()
         console.print()
         console.print(details(hits[-1]), highlight=False, markup=False)
         console.print(considered(hits[-1].result))
+
+
+def _warn(hits: Sequence[Hits]) -> None:
+    """Report on stderr the devices that failed."""
+    for text in dict.fromkeys(text for one in hits for text in one.fallbacks):
+        click.echo(f"warning: {printable(text)}", err=True)
 
 
 def _say_what_stands_in(answered_by: str) -> None:

@@ -129,6 +129,11 @@ class Index:
         return self._content.manifest
 
     @property
+    def read_only(self) -> bool:
+        """True for format version 1, which no writer takes."""
+        return isinstance(self._content, Version1)
+
+    @property
     def generation(self) -> Generation:
         """Scale, mode and settings of all nits."""
         with self.snapshot() as snapshot:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ninefold.spec import registry
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError, UnavailableError
@@ -187,6 +187,23 @@ class DeviceStatus:
     depth: int = 0
     residents: Mapping[str, int] | None = None
     capacity_bytes: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the status as values of JSON."""
+        record: dict[str, Any] = {"device": self.device, "state": self.state}
+        if isinstance(self.entry, Missing):
+            return {**record, "reason": self.entry.reason, "install": self.entry.install}
+        return {
+            **record,
+            "kind": self.entry.kind,
+            "description": self.entry.description,
+            "unit": self.entry.unit or self.device,
+            "named_only": self.entry.named_only,
+            "ratings": dict(self.entry.ratings),
+            "operators": dict(self.operators),
+            "residents": dict(self.residents or {}),
+            "capacity_bytes": self.capacity_bytes,
+        }
 
 
 class Devices:

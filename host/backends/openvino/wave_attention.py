@@ -21,7 +21,7 @@ RATING = {"gpu": 7, "npu": 5, "cpu": 3}
 
 #: Pairs of a query and a position of one call of the graph.
 _PAIRS = 1 << 20
-#: Exponents beyond these are those of scores of 0.
+#: Beyond these, a score is taken as 0.
 _EXPONENT = 60
 
 Array = npt.NDArray[Any]

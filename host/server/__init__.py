@@ -1,0 +1,1 @@
+"""Server of indexes over HTTP, and its client; needs the extra ``serve``."""

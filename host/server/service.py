@@ -1,0 +1,227 @@
+"""Service behind a server, apart from HTTP: scheduler, indexes, threads and the outcomes of named writes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from ninefold.host.index import Index
+from ninefold.host.scheduler import Scheduler
+from ninefold.spec.errors import InputError
+from ninefold.spec.terminal import printable
+
+from .meters import Meters
+from .problems import BusyError, ProblemError, UnknownError
+
+__all__ = ["Limits", "Replies", "Service", "digest_of"]
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+#: Time that the outcome of a named write is kept, in seconds, and the number of outcomes.
+_KEPT_S: Final = 86_400.0
+_KEPT: Final = 65_536
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a server.
+
+    Attributes
+    ----------
+    body : int
+        Bytes of a request's body.
+    entries : int
+        Entries of one write.
+    seconds : float
+        Time for the work of one request, and for the arrival of its body.
+    queue : int
+        Requests that work or wait for a thread.
+    workers : int
+        Threads that work.
+    connections : int
+        Connections at once; further ones wait to be accepted.
+    """
+
+    body: int = 16 << 20
+    entries: int = 4096
+    seconds: float = 30.0
+    queue: int = 256
+    workers: int = 8
+    connections: int = 1024
+
+    def __post_init__(self) -> None:
+        for name, low in (("body", 1024), ("entries", 1), ("queue", 1), ("workers", 1), ("connections", 1)):
+            if getattr(self, name) < low:
+                raise InputError(f"{name} must be at least {low}, not {getattr(self, name)}")
+        if not self.seconds > 0:
+            raise InputError(f"seconds must be more than 0, not {self.seconds}")
+
+
+@dataclass
+class _Reply:
+    """Outcome of a named write: the digest of its request, and its answer once there is one."""
+
+    digest: str
+    until: float
+    answer: Any = None
+
+
+@dataclass
+class Replies:
+    """Outcomes of named writes for 24 hours, the oldest out first beyond 65,536."""
+
+    clock: Callable[[], float] = time.monotonic
+    _kept: OrderedDict[tuple[str, str], _Reply] = field(default_factory=OrderedDict)
+
+    def begin(self, caller: str, token: str, digest: str) -> Any:
+        """Return the answer of an earlier request of a caller, or None and note that this one runs.
+
+        Raises
+        ------
+        ProblemError
+            409 if the earlier one still runs, 422 if it asked for something else.
+        """
+        now = self.clock()
+        while self._kept and (next(iter(self._kept.values())).until <= now or len(self._kept) >= _KEPT):
+            self._kept.popitem(last=False)
+        reply = self._kept.get((caller, token))
+        if reply is None:
+            self._kept[caller, token] = _Reply(digest, now + _KEPT_S)
+            return None
+        if reply.digest != digest:
+            raise ProblemError(422, f"the idempotency key {printable(token)} was used for another request before")
+        if reply.answer is None:
+            raise ProblemError(
+                409, f"the request of the idempotency key {printable(token)} still runs", {"retry-after": "1"}
+            )
+        return reply.answer
+
+    def end(self, caller: str, token: str, answer: Any) -> None:
+        """Keep the answer of a request that was begun; None forgets one that failed, so that it can be tried again."""
+        if answer is None:
+            self._kept.pop((caller, token), None)
+        elif (reply := self._kept.get((caller, token))) is not None:
+            reply.answer = answer
+
+
+class Service:
+    """Scheduler, open indexes and threads of a server; a context manager.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Indexes, as `Index.open` takes them. Each is served under the last part of its name.
+    backups : Path
+        Folder of backups, one folder in it for each name that a request gives.
+    limits : Limits
+    scheduler : Scheduler, optional
+        By default a new one.
+
+    Raises
+    ------
+    InputError
+        An index is missing, or two would have the same name.
+    DamagedDataError
+        An index is damaged.
+    """
+
+    def __init__(
+        self, names: Sequence[str], backups: Path, limits: Limits | None = None, scheduler: Scheduler | None = None
+    ) -> None:
+        self.limits = limits or Limits()
+        self.backups = backups
+        self.replies = Replies()
+        self.indexes: dict[str, Index] = {}
+        self._pool = ThreadPoolExecutor(self.limits.workers, "ninefold worker")
+        self.inside = 0
+        self.scheduler = scheduler or Scheduler()
+        self.meters = Meters(self.scheduler.registry)
+        try:
+            for name in names:
+                self._open(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, name: str) -> None:
+        reader = Index.open(name)
+        if (called := reader.folder.name) in self.indexes:
+            reader.close()
+            raise InputError(f"two indexes would be served as {called}: {self.indexes[called].folder} and {name}")
+        self.indexes[called] = reader
+        if not reader.read_only:
+            reader.close()
+            self.indexes[called] = Index.open(name, "w")
+
+    def index(self, name: str) -> Index:
+        """Return the index of a name; raises `UnknownError` if it is not served."""
+        found = self.indexes.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.indexes)) or "none"
+            raise UnknownError(f"no index {printable(name)} is served here; there are: {printable(known)}")
+        return found
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do work on a thread.
+
+        A thread cannot be stopped: work that takes longer than allowed continues and keeps its place, so that slow work
+        never takes more threads than there are.
+
+        Raises
+        ------
+        BusyError
+            As many requests work or wait as are allowed, or the time is over.
+        """
+        if self.inside >= self.limits.queue:
+            raise BusyError(f"{self.inside} requests work or wait, of {self.limits.queue} allowed; try again")
+        self.inside += 1
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except BaseException:
+            self.inside -= 1
+            raise
+        done.add_done_callback(self._left)
+        try:
+            return await asyncio.wait_for(asyncio.shield(done), self.limits.seconds)
+        except TimeoutError:
+            if done.done():
+                raise
+            raise BusyError(f"no answer within {self.limits.seconds:g} s, the time allowed; try again later") from None
+
+    def _left(self, done: asyncio.Future[_T]) -> None:
+        self.inside -= 1
+        if not done.cancelled():
+            done.exception()  # of work that no one waits for any longer
+
+    def close(self) -> None:
+        """Wait for the threads, and close indexes and scheduler."""
+        self._pool.shutdown()
+        for index in self.indexes.values():
+            try:
+                index.close()
+            except Exception:
+                _log.exception("the index %s could not be closed", index.called)
+        self.scheduler.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def digest_of(*parts: bytes) -> str:
+    """Return the SHA-256 of parts, none of which can be taken for two."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "little") + part)
+    return total.hexdigest()

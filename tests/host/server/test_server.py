@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from ninefold.host.index import Index
+from ninefold.host.index.backup import restore
+from ninefold.host.scheduler import Scheduler
+from ninefold.host.server.service import Limits, Replies, Service
+from ninefold.host.server.serving import Address
+from ninefold.host.sources import Entry
+from ninefold.spec.errors import DeviceError, InputError, UnavailableError
+
+from ..index.made import DIMENSIONS
+from ..scheduler.fakes import Fake, FakeDevice, backends, cpu
+from .conftest import ROWS, service_of, serving, vectors
+
+SEARCH = "/v1/indexes/notes/search"
+ENTRIES = "/v1/indexes/notes/entries"
+
+
+def new(*ids: str) -> dict[str, Any]:
+    return {"entries": [{"id": one, "text": f"new {one}"} for one in ids], "vectors": vectors(len(ids))}
+
+
+def test_a_search_finds_what_the_index_finds(http: httpx.Client, service: Service) -> None:
+    queries = vectors(3)
+    asked = {"vectors": queries, "k": 5, "rerank": 4, "where": "year >= 2004"}
+    answer = http.post(SEARCH, json=asked).json()
+    expected = service.index("notes").search(
+        [*np.array(queries, np.float32)], 5, rerank=4, where="year >= 2004", scheduler=service.scheduler
+    )
+    for hits, wanted in zip(answer["hits"], expected, strict=True):
+        assert [(hit["id"], hit["score"], hit["row"]) for hit in hits] == [(h.id, h.score, h.row) for h in wanted]
+        assert [(hit["title"], hit["text"], hit["fields"]) for hit in hits] == [
+            (h.entry.title, h.entry.text, dict(h.entry.fields)) for h in wanted
+        ]
+    assert answer["answered_by"] == "cpu"
+    assert answer["score"] == "dot product of the float vectors"
+    assert answer["fallbacks"] == []
+    assert 0 < answer["seconds"]["search"] <= answer["seconds"]["total"]
+
+
+def test_only_the_parts_that_are_asked_for_are_sent(http: httpx.Client) -> None:
+    asked = {"vectors": vectors(1), "k": 1}
+    assert http.post(SEARCH, json={**asked, "include": []}).json()["hits"][0][0].keys() == {"id", "score", "row"}
+    hit = http.post(SEARCH, json={**asked, "include": ["text"]}).json()["hits"][0][0]
+    assert hit.keys() == {"id", "score", "row", "text"}
+
+
+def test_a_device_that_fails_is_named_in_the_answer(tmp_path: Path, own_folders: None) -> None:
+    def fails(_device: FakeDevice, _call: Any) -> None:
+        raise DeviceError("it burns")
+
+    scheduler = Scheduler(backends=backends(Fake("fake", fails), cpu()), costs=None)
+    with service_of(tmp_path, scheduler=scheduler) as service, serving(service) as url:
+        answer = httpx.post(f"{url}{SEARCH}", json={"vectors": vectors(1), "device": "fake"}).json()
+        assert len(answer["hits"][0]) == 10
+        assert answer["answered_by"] == "cpu"
+        assert answer["fallbacks"] == ["fake: it burns"]
+        refused = httpx.post(f"{url}{SEARCH}", json={"vectors": vectors(1), "device": "fake", "strict": True})
+        assert refused.status_code == 503
+
+
+def test_a_write_is_read_found_and_removed(http: httpx.Client) -> None:
+    row = np.full(DIMENSIONS, 2.0)
+    entry = {"id": "a", "text": "b", "fields": {"year": 1}}
+    written = http.put(ENTRIES, json={"entries": [entry], "vectors": [[*row]]})
+    assert written.json() == {"added": 1, "replaced": 0, "removed": 0}
+    assert http.get(ENTRIES, params={"id": ["a", "none", "id 3"]}).json() == {
+        "entries": [
+            entry,
+            {"id": "id 3", "title": "title 3", "text": "text 3", "fields": {"year": 2003}},
+        ],
+        "missing": ["none"],
+    }
+    assert http.post(SEARCH, json={"vectors": [[*row]], "k": 1, "rerank": 2}).json()["hits"][0][0]["id"] == "a"
+    assert http.request("DELETE", ENTRIES, params={"id": ["a", "none"]}).json() == {"removed": 1}
+    assert http.get(ENTRIES, params={"id": "a"}).json() == {"entries": [], "missing": ["a"]}
+
+
+def test_a_write_is_on_the_disk_when_it_is_answered(http: httpx.Client, service: Service) -> None:
+    http.put(ENTRIES, json=new("a")).raise_for_status()
+    with Index.open(str(service.index("notes").folder)) as other:
+        assert other.get("a") == Entry("a", "", "new a")
+
+
+def test_a_repeated_write_changes_nothing(http: httpx.Client) -> None:
+    key = {"idempotency-key": "one"}
+    first = http.put(ENTRIES, json=new("a"), headers=key)
+    http.request("DELETE", ENTRIES, params={"id": "a"})
+    again = http.put(ENTRIES, json=new("a"), headers=key)
+    assert again.json() == first.json() == {"added": 1, "replaced": 0, "removed": 0}
+    assert (first.headers.get("idempotency-replayed"), again.headers["idempotency-replayed"]) == (None, "true")
+    assert http.get(ENTRIES, params={"id": "a"}).json()["missing"] == ["a"]
+    other = http.put(ENTRIES, json=new("b"), headers=key)
+    assert other.status_code == 422
+    assert "idempotency key one was used for another request" in other.json()["detail"]
+    assert http.request("DELETE", ENTRIES, params={"id": "a"}, headers=key).status_code == 422
+    assert http.put(ENTRIES, json=new("b")).json()["added"] == 1
+
+
+def test_a_write_that_failed_may_be_tried_again(http: httpx.Client) -> None:
+    key = {"idempotency-key": "one"}
+    bad = http.put(ENTRIES, json={**new("a"), "vectors": vectors(2)}, headers=key)
+    assert bad.status_code == 422
+    assert http.put(ENTRIES, json=new("a"), headers=key).json()["added"] == 1
+
+
+def test_named_writes_are_kept_for_a_day_and_apart_for_each_caller() -> None:
+    now = 0.0
+    replies = Replies(clock=lambda: now)
+    assert replies.begin("anna", "t", "d") is None
+    with pytest.raises(Exception, match="still runs") as running:
+        replies.begin("anna", "t", "d")
+    assert running.value.problem.status == 409  # type: ignore[attr-defined]
+    assert replies.begin("ben", "t", "other") is None
+    replies.end("anna", "t", "answer")
+    replies.end("ben", "t", None)
+    now = 86_399.0
+    assert replies.begin("anna", "t", "d") == "answer"
+    assert replies.begin("ben", "t", "third") is None
+    now = 86_400.0
+    assert replies.begin("anna", "t", "d") is None
+
+
+def test_a_backup_of_the_server_can_be_restored(http: httpx.Client, service: Service, tmp_path: Path) -> None:
+    made = http.post("/v1/indexes/notes/backup", json={"name": "nightly", "keep": 2}).json()
+    assert (made["name"], made["number"], made["entries"]) == ("nightly", 1, ROWS)
+    restore(str(tmp_path / "restored"), service.backups / "nightly")
+    with Index.open(str(tmp_path / "restored")) as restored:
+        assert len(restored) == ROWS
+
+
+def test_the_indexes_are_listed(http: httpx.Client) -> None:
+    assert http.get("/v1/indexes").json() == {
+        "indexes": [
+            {
+                "name": "notes",
+                "entries": ROWS,
+                "dimensions": DIMENSIONS,
+                "model": None,
+                "generation": 1,
+                "writable": True,
+                "fields": {"year": "int"},
+            }
+        ]
+    }
+
+
+def test_health_devices_and_metrics(http: httpx.Client) -> None:
+    assert http.get("/v2/health/live").json() == {"live": True}
+    assert http.get("/v2/health/ready").json() == {"ready": True}
+    http.post(SEARCH, json={"vectors": vectors(1)})
+    http.post("/v1/indexes/other/search", json={"vectors": vectors(1)})
+    found = {device["device"]: device for device in http.get("/v1/devices").json()["devices"]}
+    assert found["cpu"]["state"] == "ready"
+    assert all("reason" in device for device in found.values() if device["state"] == "missing")
+    lines = http.get("/metrics").text.splitlines()
+    for status in ("200", "404"):
+        line = (
+            f'ninefold_http_requests_total{{method="POST",route="/v1/indexes/{{name}}/search",status="{status}"}} 1.0'
+        )
+        assert line in lines
+    assert any(line.startswith("ninefold_tasks_total") and 'operator="mine"' in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "detail"),
+    [
+        ("POST", SEARCH, {}, 422, "give either texts or vectors"),
+        ("POST", SEARCH, {"texts": ["a"], "vectors": [[1.0]]}, 422, "give either texts or vectors"),
+        ("POST", SEARCH, {"texts": ["a"]}, 422, "notes holds vectors"),
+        ("POST", SEARCH, {"vectors": [[1.0, 2.0]]}, 422, f"vector 0 has 2 dimensions, and the index {DIMENSIONS}"),
+        ("POST", SEARCH, {"vectors": [[1e39] * DIMENSIONS]}, 422, "inf"),
+        ("POST", SEARCH, {"vectors": []}, 400, "vectors: Expected `array` of length >= 1"),
+        ("POST", SEARCH, {"vectors": [[1.0] * DIMENSIONS], "k": 257}, 400, "k: Expected `int` <= 256"),
+        ("POST", SEARCH, {"vectors": [[1.0] * DIMENSIONS], "k": 200, "rerank": 2}, 422, "rerank * k must be 1 to 256"),
+        ("POST", SEARCH, {"vectors": [[1.0] * DIMENSIONS], "device": "gpu"}, 422, "gpu"),
+        (
+            "POST",
+            SEARCH,
+            {"vectors": [[1.0] * DIMENSIONS], "where": "year =="},
+            422,
+            "the filter is wrong",
+        ),
+        ("POST", SEARCH, {"vectors": [[1.0] * DIMENSIONS], "K": 3}, 400, "unknown field `K`"),
+        ("POST", SEARCH, {"vectors": [["a"]]}, 400, "vectors[0][0]: Expected `float`, got `str`"),
+        (
+            "POST",
+            "/v1/indexes/none/search",
+            {"vectors": [[1.0]]},
+            404,
+            "no index none is served here; there are",
+        ),
+        ("POST", "/v1/indexes/..%2fnotes/search", {"vectors": [[1.0]]}, 404, ""),
+        ("GET", ENTRIES, None, 400, "id"),
+        ("GET", f"{ENTRIES}?{'&'.join(['id=a'] * 101)}", None, 400, "id"),
+        ("PUT", ENTRIES, {"entries": []}, 400, "entries: Expected `array` of length >= 1"),
+        ("PUT", ENTRIES, {"entries": [{"id": "a"}]}, 422, "upsert needs the vectors"),
+        ("PUT", ENTRIES, {"entries": [{"id": "a", "text": "b"}], "vectors": vectors(2)}, 422, "of shape (1, 6)"),
+        ("PUT", ENTRIES, {"entries": [{"id": "a", "fields": {"year": "x"}}], "vectors": vectors(1)}, 422, "entry a"),
+        ("POST", "/v1/indexes/notes/backup", {"name": "../x"}, 400, "name: Expected `str` matching regex"),
+        ("POST", "/v1/indexes/notes/backup", {"name": "x", "keep": 0}, 400, "keep: Expected `int` >= 1"),
+        ("GET", "/v1/nothing", None, 404, "Not Found"),
+        ("DELETE", SEARCH, None, 405, "Method Not Allowed"),
+    ],
+)
+def test_a_bad_request_is_refused_in_words(
+    http: httpx.Client, method: str, path: str, body: Any, status: int, detail: str
+) -> None:
+    answer = http.request(method, path, json=body)
+    problem = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert detail in problem["detail"]
+    assert problem["status"] == status
+    assert problem["error"] == problem["detail"]
+
+
+def test_limits_are_named(tmp_path: Path, own_folders: None) -> None:
+    limits = Limits(body=2048, entries=2)
+    with service_of(tmp_path, limits) as service, serving(service) as url, httpx.Client(base_url=url) as http:
+        many = http.put(ENTRIES, json=new("a", "b", "c"))
+        assert (many.status_code, many.json()["detail"]) == (413, "a write has at most 2 entries, not 3")
+        large = http.put(ENTRIES, json={"entries": [{"id": "a", "text": "x" * 4096}]})
+        assert large.status_code == 413
+        endless = http.put(
+            ENTRIES, content=(b" " * 512 for _ in range(16)), headers={"content-type": "application/json"}
+        )
+        assert endless.status_code == 413
+
+
+def test_more_requests_than_allowed_are_refused_while_the_others_are_answered(
+    tmp_path: Path, own_folders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked, entered = threading.Event(), threading.Semaphore(0)
+    search = Index.search
+
+    def slow(self: Index, *args: Any, **options: Any) -> Any:
+        entered.release()
+        assert blocked.wait(30)
+        return search(self, *args, **options)
+
+    monkeypatch.setattr(Index, "search", slow)
+    with (
+        service_of(tmp_path, Limits(queue=2, workers=1)) as service,
+        serving(service) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        answers: list[httpx.Response] = []
+        ask: Callable[[], None] = lambda: answers.append(http.post(SEARCH, json={"vectors": vectors(1)}))  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        assert entered.acquire(timeout=30)
+        until = time.monotonic() + 30
+        while service.inside < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+        refused = http.post(SEARCH, json={"vectors": vectors(1)})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json()["detail"] == "2 requests work or wait, of 2 allowed; try again"
+        assert http.get("/v2/health/ready").status_code == 503
+        assert http.get("/v2/health/live").status_code == 200
+        blocked.set()
+        for thread in threads:
+            thread.join(30)
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert service.inside == 0
+
+
+def test_work_that_takes_too_long_keeps_its_place_until_it_ends(
+    tmp_path: Path, own_folders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = threading.Event()
+    monkeypatch.setattr(Index, "search", lambda *_, **__: blocked.wait(30))
+    with (
+        service_of(tmp_path, Limits(queue=1, workers=1, seconds=0.2)) as service,
+        serving(service) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        late = http.post(SEARCH, json={"vectors": vectors(1)})
+        assert (late.status_code, service.inside) == (503, 1)
+        assert late.json()["detail"].startswith("no answer within 0.2 s")
+        assert http.post(SEARCH, json={"vectors": vectors(1)}).status_code == 503
+        blocked.set()
+
+
+def test_a_server_that_ends_answers_the_requests_inside(
+    tmp_path: Path, own_folders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered = threading.Event()
+    search = Index.search
+
+    def slow(self: Index, *args: Any, **options: Any) -> Any:
+        entered.set()
+        time.sleep(0.5)
+        return search(self, *args, **options)
+
+    monkeypatch.setattr(Index, "search", slow)
+    answers: list[httpx.Response] = []
+    with service_of(tmp_path) as service:
+        with serving(service) as url:
+            thread = threading.Thread(
+                target=lambda: answers.append(httpx.post(f"{url}{SEARCH}", json={"vectors": vectors(1)}, timeout=30))
+            )
+            thread.start()
+            assert entered.wait(30)
+        thread.join(30)
+        assert [answer.status_code for answer in answers] == [200]
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/v2/health/live")
+
+
+def test_a_taken_port_is_refused_with_the_address(service: Service) -> None:
+    with serving(service) as url:
+        port = int(url.rpartition(":")[2])
+        said = f"127.0.0.1:{port} cannot be listened on: Address already in use"
+        with pytest.raises(UnavailableError, match=said), serving(service, address=Address(port=port)):
+            pass
+
+
+def test_two_indexes_of_one_name_are_refused(tmp_path: Path, own_folders: None) -> None:
+    index = str(tmp_path / "indexes" / "notes")
+    service_of(tmp_path).close()
+    with pytest.raises(InputError, match="two indexes would be served as notes"):
+        Service([index, f"{index}/"], tmp_path)
