@@ -97,7 +97,7 @@ def status_of(index: Index) -> dict[str, Any]:
         tail = 0
         for part in snapshot.parts.parts:
             if part.on_host:
-                tail = len(part)
+                tail += len(part)
                 continue
             dead = 0 if part.alive is None else int(np.count_nonzero(~part.alive))
             size = sum(array.nbytes for array in part.database.arrays.values())

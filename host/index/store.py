@@ -3,59 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import itertools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from ninefold.numerics.nits import pack
-from ninefold.numerics.quantise import quantise
-from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError
 
-from .columns import FieldColumn, Scalar
 from .environment import Environment, Transaction
 from .manifest import Manifest
 from .parts import Part, Parts
 from .segments import FOLDER, Segment
-from .tables import Catalogue, Generation, Listed, Tables
+from .tables import Catalogue, Listed, Tables
+from .tail import Tail
 
-__all__ = ["Store", "Tail", "Version"]
+__all__ = ["Store", "Version"]
 
 #: Attempts to open a list of segments whose files another process removes meanwhile.
 _ATTEMPTS: Final = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Tail:
-    """Rows in no segment.
-
-    Attributes
-    ----------
-    generation : int
-        Generation of the nits.
-    sequence : int64 array of shape (n,)
-        Sequence numbers, ascending.
-    vectors : float array of shape (n, D)
-        Vectors, of `Manifest.tail_dtype`.
-    nits : uint8 array of shape (n, ceil(D / 2))
-        Packed nits.
-    values : mapping of str to list
-        Values of the declared fields, None for each row that lacks the field.
-    """
-
-    generation: int
-    sequence: npt.NDArray[np.int64]
-    vectors: npt.NDArray[Any]
-    nits: npt.NDArray[np.uint8]
-    values: Mapping[str, Sequence[Scalar | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,10 +115,9 @@ class Store:
             catalogue = tables.catalogue()
             # A transaction may be older than the version that is kept, whose tail lacks rows that were sealed since.
             kept_tail = before.tail if before is not None and before.number < number else None
-            tail = self._tail(tables, catalogue.generation, kept_tail)
-            parts = [self._part(tables, listed) for listed in catalogue.segments]
-            if len(tail.sequence) or not parts:
-                parts.append(self._tail_part(tail, catalogue.generation, number))
+            tail = Tail.read(tables, self.manifest, self.environment.token, kept_tail)
+            parts = [*(self._part(tables, listed) for listed in catalogue.segments), *tail.parts]
+            parts = parts or [tail.empty_part]
             found = Version(number, catalogue, tail, Parts(parts, str(self.environment.identity)))
             if before is None or number > before.number:
                 self._version = found
@@ -163,38 +130,3 @@ class Store:
         segment, bitmap = self.segment(listed.digest), tables.dead(listed)
         dead = np.unpackbits(bitmap, count=listed.rows, bitorder="little").view(np.bool_)
         return Part(segment.database, segment.sequence, ~dead if dead.any() else None, columns=lambda: segment.columns)
-
-    def _tail_part(self, tail: Tail, generation: Generation, number: int) -> Part:
-        arrays = {"nits": tail.nits} | ({"vectors": tail.vectors} if self.manifest.vectors else {})
-        attributes = generation.attributes(len(tail.sequence), self.manifest.dimensions)
-        attributes.pop("centroid_scale", None)
-        # Named after its version, as hashing 16,384 vectors at every commit would take longer than a search.
-        name = hashlib.sha256(f"{self.environment.token} {number} {generation.number}".encode()).hexdigest()
-
-        @functools.cache
-        def columns() -> Mapping[str, FieldColumn]:
-            return {field.name: FieldColumn.of(field, tail.values[field.name]) for field in self.manifest.declared}
-
-        return Part(Database(arrays, attributes, name), tail.sequence, on_host=True, columns=columns)
-
-    def _tail(self, tables: Tables, generation: Generation, before: Tail | None) -> Tail:
-        """Return the tail, with the nits of rows that `before` holds already."""
-        sequence = tables.tail()
-        dimensions, dtype = self.manifest.dimensions, self.manifest.tail_dtype
-        if before is None or before.generation != generation.number:
-            nothing = np.zeros((0, (dimensions + 1) // 2), np.uint8)
-            none: dict[str, list[Scalar | None]] = {name: [] for name in self.manifest.fields}
-            before = Tail(generation.number, np.zeros(0, np.int64), np.zeros((0, dimensions), dtype), nothing, none)
-        if np.array_equal(sequence, before.sequence):
-            return before
-        last = int(before.sequence[-1]) if len(before.sequence) else 0
-        fresh = tables.tail_vectors(last + 1, dtype, dimensions)
-        nits = pack(quantise(fresh.astype(np.float32), generation.scale, generation.mode))
-        kept = np.isin(before.sequence, sequence, assume_unique=True)
-        vectors = np.concatenate([before.vectors[kept], fresh])
-        values: dict[str, list[Scalar | None]] = {}
-        if self.manifest.fields:
-            new = [tables.entry(number).fields for number in sequence[len(sequence) - len(fresh) :].tolist()]
-            for name, old in before.values.items():
-                values[name] = [*itertools.compress(old, kept.tolist()), *(fields.get(name) for fields in new)]
-        return Tail(generation.number, sequence, vectors, np.concatenate([before.nits[kept], nits]), values)

@@ -10,6 +10,7 @@ database       key                                           value
 ``state``      ``catalogue``, ``next``, ``macro``, ``micro`` generation and segments; the next sequence
                                                              number; nits of the centroids
                ``writes``                                    number of the last write of a key
+               ``cut``                                       numbers of rows last removed from the tail
 ``writes``     ``k`` and the SHA-256 of the key of a write    its number and its result, in JSON
                that is made at most once
                ``n`` and the number of such a write          the SHA-256 of its key
@@ -41,6 +42,8 @@ __all__ = ["KNOWN_WRITES", "Catalogue", "Generation", "Listed", "Tables", "Writt
 
 #: Number of writes whose keys are known.
 KNOWN_WRITES: Final = 4096
+#: Number of rows removed from the tail whose numbers are known, so that readers need not list the tail.
+KNOWN_CUTS: Final = 1024
 #: First byte of keys of the table ``writes``.
 _WRITE: Final = b"k"
 _ORDER: Final = b"n"
@@ -163,6 +166,7 @@ class Tables:
     transaction: Transaction
     sequence_of: Callable[[str], npt.NDArray[np.int64]] | None = None
     _dead: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    _cut: list[bytes] = field(default_factory=list)
 
     # Entries.
 
@@ -226,7 +230,9 @@ class Tables:
             return False
         self.transaction.delete("ids", key)
         self.transaction.delete("records", number)
-        if not self.transaction.delete("tail", number):
+        if self.transaction.delete("tail", number):
+            self._cut.append(number)
+        else:
             self._bury(int.from_bytes(number))
         return True
 
@@ -296,10 +302,17 @@ class Tables:
         """Return the sequence numbers of the rows in no segment, int64 of shape (n,)."""
         return np.frombuffer(b"".join(self.transaction.keys("tail")), ">i8").astype(np.int64)
 
-    def tail_vectors(self, first: int, dtype: npt.DTypeLike, dimensions: int) -> npt.NDArray[Any]:
-        """Return the vectors of the rows in no segment from a sequence number on, of shape (n, dimensions)."""
-        content = b"".join(vector for _, vector in self.transaction.items("tail", _number(first)))
-        return np.frombuffer(content, dtype).reshape(-1, dimensions)
+    def tail_rows(
+        self, first: int, dtype: npt.DTypeLike, dimensions: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """Return the rows in no segment from a sequence number on: their numbers (n,) and vectors (n, dimensions)."""
+        rows = list(self.transaction.items("tail", _number(first)))
+        numbers = np.frombuffer(b"".join(number for number, _ in rows), ">i8").astype(np.int64)
+        return numbers, np.frombuffer(b"".join(vector for _, vector in rows), dtype).reshape(-1, dimensions)
+
+    def cut(self) -> npt.NDArray[np.int64]:
+        """Return the sequence numbers of rows that were removed from the tail of late, the last ones at least."""
+        return np.frombuffer(self.transaction.get("state", b"cut") or b"", ">i8").astype(np.int64)
 
     def cut_tail(self, sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Remove rows from the tail; return which of them were still there."""
@@ -360,7 +373,10 @@ class Tables:
         self.transaction.put("state", b"micro", micro.tobytes())
 
     def finish(self) -> None:
-        """Keep the changed bitmaps of dead rows, just before the commit."""
+        """Keep the changed bitmaps of dead rows and the numbers of removed ones, just before the commit."""
+        if self._cut:
+            known = (self.transaction.get("state", b"cut") or b"") + b"".join(self._cut)
+            self.transaction.put("state", b"cut", known[-8 * KNOWN_CUTS :])
         kept = {listed.digest for listed in self.catalogue().segments}
         for digest, bitmap in self._dead.items():
             if digest in kept and bitmap.any():

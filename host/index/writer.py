@@ -316,20 +316,21 @@ class Writer:
         """Write the rows of the tail as a segment."""
         with self._upkeep, self._holding():
             with self.store.reading() as (tables, version):
-                tail, generation, last = version.tail, version.catalogue.generation, version.parts.parts[-1]
+                tail, generation = version.tail, version.catalogue.generation
                 centroids = tables.centroids(self.store.manifest.dimensions)
-            if not len(tail.sequence):
+            sequence, vectors = tail.sequence, tail.vectors
+            if not len(sequence):
                 return
             columns = {"nits": Stream.of(tail.nits)}
             if self.store.manifest.vectors:
-                columns["vectors"] = Stream.of(tail.vectors)
+                columns["vectors"] = Stream.of(vectors)
             if centroids is not None:
-                columns |= listed_columns(nearest_lists(tail.vectors, centroids), centroids)
-            columns |= field_streams(last.columns())
-            listed = self._written(columns, tail.sequence, generation)
+                columns |= listed_columns(nearest_lists(vectors, centroids), centroids)
+            columns |= field_streams(tail.columns())
+            listed = self._written(columns, sequence, generation)
 
             def change(tables: Tables) -> None:
-                there = tables.cut_tail(tail.sequence)
+                there = tables.cut_tail(sequence)
                 tables.switch(generation, [*tables.catalogue().segments, listed])
                 tables.dead(listed)[:] = np.packbits(~there, bitorder="little")
 
