@@ -19,7 +19,7 @@ from ninefold.spec.link import CRC_BYTES, EPOCH_MAX, PREFIX_BYTES, Kind
 from ninefold.spec.protocols import Transport
 from ninefold.spec.registers import BY_NAME, Register
 from ninefold.spec.stream_link import TURNS, StreamKind
-from ninefold.spec.streams import CoreRegister, StreamLayout, board_registers
+from ninefold.spec.streams import CoreRegister, StreamLayout, board_registers, layout_check
 from ninefold.spec.text import counted
 
 __all__ = ["StreamClient"]
@@ -97,6 +97,7 @@ class StreamClient:
         self.streams = tuple(streams)
         self.registers: Mapping[str, Register] = {one.name: one for one in board_registers(registers)}
         self._bits = {one.name: one.bits for one in registers}
+        self._layout = layout_check(self.streams, registers)
         try:
             self.link = Link(transport, timeout_s=timeout_s, tries=tries, clock=clock)
             self.identity = self._identify(digest)
@@ -229,6 +230,11 @@ class StreamClient:
             raise LostDeviceError(
                 f"the board has {counted(identity.inputs, 'input')} and {counted(identity.outputs, 'output')}, where "
                 f"the core has {mine[0]} and {mine[1]}: it holds another bitstream"
+            )
+        if identity.layout != self._layout:
+            raise LostDeviceError(
+                f"the board holds a core with layout {identity.layout:#010x}, where this core has {self._layout:#010x}:"
+                " names or widths of streams or registers differ, so it holds another bitstream"
             )
         if digest and identity.digest != digest.lower():
             raise LostDeviceError(

@@ -8,6 +8,8 @@ output.
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
@@ -24,6 +26,7 @@ __all__ = [
     "PayloadField",
     "StreamLayout",
     "board_registers",
+    "layout_check",
 ]
 
 #: Size of a stream's credit in bytes.
@@ -154,6 +157,17 @@ class CoreRegister:
     doc: str = ""
 
 
+def layout_check(streams: Sequence[StreamLayout], registers: Sequence[CoreRegister] = ()) -> int:
+    """Return the check of a core's interface, which its board holds in the register ``layout``.
+
+    It is zlib's CRC-32 of a JSON text: a list of the streams, inputs first, and a list of the registers without their
+    meaning, with sorted keys and without spaces.
+    """
+    own = [{key: value for key, value in asdict(one).items() if key != "doc"} for one in registers]
+    text = json.dumps([[one.to_json() for one in streams], own], sort_keys=True, separators=(",", ":"))
+    return zlib.crc32(text.encode())
+
+
 def board_registers(core: Sequence[CoreRegister] = ()) -> tuple[Register, ...]:
     """Return the register map of a board of design stream.
 
@@ -169,6 +183,9 @@ def board_registers(core: Sequence[CoreRegister] = ()) -> tuple[Register, ...]:
             "r",
             "Number of streams of the core.",
             fields=(Bits("inputs", 0, 8, "Inputs, numbered from 0."), Bits("outputs", 8, 8, "Outputs, after them.")),
+        ),
+        Register(
+            "layout", BY_NAME["lanes"].address, "r", "Check of the core's streams and registers, by name and width."
         ),
         Register("turn", 0x1E, "r", "Number of PUSH and PULL requests executed since reset, modulo 256.", 0),
     )

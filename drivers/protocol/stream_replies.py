@@ -16,6 +16,8 @@ __all__ = ["StreamIdentity", "StreamStatistics", "body", "credits", "identity", 
 
 #: Address of the register ``streams``.
 _STREAMS = BY_NAME["dimensions"].address
+#: Address of the register ``layout``.
+_LAYOUT = BY_NAME["lanes"].address
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class StreamIdentity:
         Digest of the bitstream's inputs, 64 hexadecimal digits.
     inputs, outputs : int
         Number of streams of the core.
+    layout : int
+        Check of the core's streams and registers (`ninefold.spec.streams.layout_check`).
     window : int
         Maximum number of requests in flight.
     request_max, reply_max : int
@@ -39,6 +43,7 @@ class StreamIdentity:
     digest: str
     inputs: int
     outputs: int
+    layout: int
     window: int
     request_max: int
     reply_max: int
@@ -116,6 +121,7 @@ def identity(payload: bytes) -> StreamIdentity:
         digest=b"".join(said[a].to_bytes(4, "little") for a in BY_NAME["digest"].addresses).hex(),
         inputs=inputs,
         outputs=outputs,
+        layout=said[_LAYOUT],
         window=window,
         request_max=min(limits & 0xFFFF, PAYLOAD_MAX),
         reply_max=min(limits >> 16, PAYLOAD_MAX),

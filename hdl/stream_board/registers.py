@@ -14,7 +14,7 @@ from ninefold.hdl.stream_board.jobs import ADDRESS_BITS
 from ninefold.hdl.stream_board.parameters import StreamBoardParameters
 from ninefold.spec.registers import MAGIC, NO_TEMPERATURE, VERSION
 from ninefold.spec.stream_link import STREAM_CODE
-from ninefold.spec.streams import board_registers
+from ninefold.spec.streams import board_registers, layout_check
 
 __all__ = ["EVENTS", "StreamRegisters", "identity_words"]
 
@@ -32,6 +32,7 @@ def identity_words(parameters: StreamBoardParameters, interface: Interface) -> M
         "version": [VERSION],
         "digest": [int.from_bytes(p.digest[i : i + 4], "little") for i in range(0, 32, 4)],
         "streams": [len(interface.inputs) | len(interface.outputs) << 8],
+        "layout": [layout_check(interface.streams, interface.registers)],
         "window": [p.window],
         "limits": [p.request_limit | p.reply_limit << 16],
         "clock_hz": [p.clock_hz],

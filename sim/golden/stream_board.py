@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ninefold.spec.link import ERROR, PREFIX_BYTES, REPLY, Fault, Kind
 from ninefold.spec.registers import BY_NAME, IDENTITY, MAGIC, NO_TEMPERATURE, STATISTICS, VERSION
 from ninefold.spec.stream_link import STREAM_CODE, TURNS, StreamFault, StreamKind
-from ninefold.spec.streams import CREDIT_BYTES, CoreRegister, StreamLayout, board_registers
+from ninefold.spec.streams import CREDIT_BYTES, CoreRegister, StreamLayout, board_registers, layout_check
 
 from .link import crc32, receive
 
@@ -43,9 +43,13 @@ class GoldenStreamBoard:
         Registers of the core.
     window, queue_bytes, request_limit, reply_limit, clock_hz : int
         Parameters of the board.
+    count_from : int
+        Initial value of the counters, modulo their widths.
 
     Attributes
     ----------
+    unsound : dict of str to int
+        Number of invalid frames since a reset, by the name of their counter.
     pushed, pulled : list of bytearray
         Bytes of all payloads that each input and each output has passed since a reset.
     control : dict of int to int
@@ -61,7 +65,9 @@ class GoldenStreamBoard:
         request_limit: int,
         reply_limit: int,
         clock_hz: int,
+        count_from: int = 0,
     ) -> None:
+        self._count_from = count_from
         self._sizes = [one.payload_bytes for one in streams]
         self._inputs = sum(one.input for one in streams)
         self._capacity = [queue_bytes // size for size in self._sizes[: self._inputs]]
@@ -77,6 +83,7 @@ class GoldenStreamBoard:
             "magic": MAGIC,
             "version": VERSION,
             "streams": self._inputs | len(streams) - self._inputs << 8,
+            "layout": layout_check(streams, registers),
             "window": window,
             "limits": request_limit | reply_limit << 16,
             "clock_hz": clock_hz,
@@ -110,13 +117,13 @@ class GoldenStreamBoard:
         self._alone = True
         #: Payloads that have left each input's queue, and that each output's has received, at least.
         self._left, self._came = [0] * len(self.pushed), [0] * len(self.pulled)
-        self._counts = dict.fromkeys(("crc_errors", "dropped"), 0)
+        self.unsound = dict.fromkeys(("crc_errors", "dropped"), 0)
 
     def receive(self, stream: bytes) -> list[bytes]:
         """Return the valid requests in a byte stream that ends with 0, without CRC, and count the invalid frames."""
         received = receive(stream, self._longest)
-        self._counts["crc_errors"] += received.crc_errors
-        self._counts["dropped"] += received.dropped
+        self.unsound["crc_errors"] += received.crc_errors
+        self.unsound["dropped"] += received.dropped
         return received.frames
 
     def answer(self, body: bytes, seen: bytes, *, alone: bool = False) -> bytes:
@@ -190,7 +197,7 @@ class GoldenStreamBoard:
             **self.control,
             BY_NAME["epoch"].address: self.epoch,
             **{r.address: self._turn for r in self._table if r.name == "turn"},
-            **{BY_NAME[name].address: count for name, count in self._counts.items()},
+            **{BY_NAME[name].address: count + self._count_from for name, count in self.unsound.items()},
         }
         return words.get(address, 0) & 0xFFFFFFFF
 

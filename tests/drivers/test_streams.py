@@ -18,6 +18,7 @@ from ninefold.host.cli import cli
 from ninefold.host.own import OpenCore
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.manifest import Manifest, manifests
+from ninefold.spec.streams import layout_check
 
 OWN = Path(__file__).parents[1] / "fixtures" / "own"
 DOT8, RUNNING, SCALED = (str(OWN / name) for name in ("dot8.py", "running.py", "scaled.py"))
@@ -294,3 +295,23 @@ def test_refuses_wrong_registers(tmp_path: Path, register: str, message: str) ->
     with pytest.raises(InputError) as error:
         interface_of(str(next(tmp_path.glob("*.py"))), {})
     assert message in str(error.value)
+
+
+def test_a_core_of_the_same_streams_with_other_widths_is_refused() -> None:
+    with pytest.raises(LostDeviceError) as error:
+        opened(DOT8, f"board:sim://{DOT8}#LANES=2")
+    here, there = (layout_check(interface_of(DOT8, {"LANES": lanes}).streams) for lanes in (8, 2))
+    assert f"layout {there:#010x}, where this core has {here:#010x}" in str(error.value)
+    # A register's meaning is no part of the layout; its width is.
+    streams, (offset, packets) = (found := interface_of(RUNNING, {})).streams, found.registers
+    checks = [
+        layout_check(streams, registers)
+        for registers in (
+            (offset, packets),
+            (replace(offset, doc="x"), packets),
+            (replace(offset, bits=7), packets),
+            (packets, offset),
+        )
+    ]
+    assert checks[0] == checks[1]
+    assert len(set(checks)) == 3

@@ -27,7 +27,12 @@ FAULTS = proof_faults()
 EVERY = 3
 
 #: Proofs that see faults from any state that keeps to the invariants: from reset on it takes too many cycles to them.
-DEEP = {("executor", "requests"), ("executor", "scans"), ("stream_executor", "requests")}
+DEEP = {
+    ("executor", "requests"),
+    ("executor", "scans"),
+    ("stream_executor", "requests"),
+    ("stream_replies", "building"),
+}
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, module: str, line: str, fault: str) -> ModuleType:
