@@ -135,8 +135,8 @@ database again.
 A payload is its fields, the least significant bit first, padded to whole bytes; for a stream with packets, a byte
 follows whose bit 0 is set if the payload ends one. PUSH appends payloads to the queue of an input, and PULL takes
 payloads from the queue of an output. IDENTIFY and STATISTICS return the same addresses as of other boards, with 0 where
-there is no register. The register `layout`, at the address of `lanes`, is a check of the names and widths of streams and
-registers (`ninefold.spec.streams.layout_check`): refuse a board on which it is not that of your core.
+there is no register. The register `layout`, at the address of `lanes`, is a check of the names and widths of streams
+and registers (`ninefold.spec.streams.layout_check`): refuse a board that holds another value than your core has.
 
 Every reply of such a board, also a refusal, ends with one u16 per stream, its *credit*: the free payloads of an input,
 or the payloads that wait at an output. A reply may be built after later requests were executed, so an input may be told

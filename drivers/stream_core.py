@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,15 @@ from ninefold.spec.progress import step
 from ninefold.spec.registry import entries
 from ninefold.spec.streams import CoreRegister, StreamLayout
 
-__all__ = ["ANSWERS", "LAYOUTS", "BoardCore", "Described", "interface_of", "open_board_core"]
+__all__ = ["ANSWERS", "LAYOUTS", "YIELDS", "BoardCore", "Described", "interface_of", "open_board_core"]
 
 #: Group of entry points that tell the streams of a core: ``interface(core, parameters)``.
 LAYOUTS: Final = "ninefold.core_interfaces"
 #: Group of entry points that compute known answers of a core: ``known_answers(core, parameters, seed, payloads)``.
 ANSWERS: Final = "ninefold.core_answers"
+#: Group of entry points that tell the payloads of each output for each input payload and for each packet:
+#: ``yields(core, parameters)``.
+YIELDS: Final = "ninefold.core_yields"
 _LAST: Final = "last"
 #: Suffix of manifests.
 _MANIFEST: Final = ".json"
@@ -77,7 +81,20 @@ def open_board_core(core: str, device: str, parameters: Mapping[str, Any]) -> Bo
             chosen = ",".join(f"{name}={value}" for name, value in parameters.items())
             word = f"{_absolute(core)}#{chosen}" if chosen else _absolute(core)
             url = f"sim://{board}/{word}{mark}{options}"
-        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers, digest=found.digest))
+        given = None if core.endswith(_MANIFEST) else _yields(core, parameters)
+        return BoardCore(StreamClient(open_transport(url), found.streams, found.registers, digest=found.digest), given)
+
+
+def _yields(core: str, parameters: Mapping[str, Any]) -> Mapping[str, tuple[int, int]] | None:
+    """Return the payloads of each output for each input payload and each packet; None if nothing tells."""
+    for one in entries(YIELDS).values():
+        try:
+            found: Mapping[str, tuple[int, int]] | None = one.load()(core, parameters)
+        except (ModuleNotFoundError, InputError):
+            # The core can be called without: calls then end when no output has come for a while.
+            return None
+        return found
+    return None
 
 
 def _absolute(core: str) -> str:
@@ -125,6 +142,9 @@ class BoardCore:
     ----------
     client : StreamClient
         The board.
+    yields : mapping of str to (int, int), optional
+        Payloads of each output for each input payload and for each packet. A call ends when these have come. Without
+        it, or if the core gives others, a call ends when no output has come for a while.
 
     Attributes
     ----------
@@ -132,8 +152,11 @@ class BoardCore:
         The board, with the registers of the core.
     """
 
-    def __init__(self, client: StreamClient) -> None:
+    def __init__(self, client: StreamClient, yields: Mapping[str, tuple[int, int]] | None = None) -> None:
         self.client = client
+        self._yields = self._known_yields = yields
+        self._due: Counter[str] = Counter()
+        self._forget()
         self._into = [one for one in client.streams if one.input]
         self._out = [one for one in client.streams if not one.input]
 
@@ -158,7 +181,7 @@ class BoardCore:
             own = {column.name: arrays[name] for name, stream, column in _arguments(self._into) if stream is one}
             columns = check_columns(f"the input {one.name}", _columns(one), own)
             beats[one.name] = _beats(one, columns, last)
-        found = self.client.exchange(beats)
+        found = self._exchanged(beats)
         answer: dict[str, npt.NDArray[Any]] = {}
         for one in self._out:
             columns = unpack(_columns(one), found[one.name])
@@ -166,6 +189,40 @@ class BoardCore:
             if one.last:
                 answer[_LAST] = (found[one.name][:, -1] & 1).astype(bool)
         return answer
+
+    def _exchanged(self, beats: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.uint8]]:
+        """Exchange payloads, and keep account of those that the outputs owe since a reset."""
+        expected = self._expected(beats)
+        try:
+            found = self.client.exchange(beats, expected=expected)
+        except BaseException:
+            # The board is reset before its next use.
+            self._forget()
+            raise
+        if expected is not None:
+            self._due.subtract({name: len(array) for name, array in found.items()})
+            if min(self._due.values(), default=0) < 0:
+                # The core gives more than was expected, so calls must wait for what else comes.
+                self._yields = None
+        return found
+
+    def _expected(self, beats: Mapping[str, npt.NDArray[np.uint8]]) -> Mapping[str, int] | None:
+        """Return the payloads that each output owes after a call; None if that is not known."""
+        if len({len(array) for array in beats.values()}) != 1:
+            self._yields = None
+        if self._yields is None:
+            return None
+        payloads = len(next(iter(beats.values())))
+        ends = [beats[one.name][:, -1] & 1 for one in self._into if one.last]
+        packets = int(ends[0].sum()) if ends else 0
+        for name, (each, fixed) in self._yields.items():
+            self._due[name] += each * payloads + fixed * packets
+        return {name: max(0, self._due[name]) for name in self._yields}
+
+    def _forget(self) -> None:
+        """Start the account of a core that is as after power-on."""
+        self._yields = self._known_yields
+        self._due.clear()
 
     def selftest(self, core: str, parameters: Mapping[str, Any], seed: int = 0, payloads: int = 1000) -> None:
         """Compare the answers of the core with the answers of its golden function, after a reset.
@@ -209,10 +266,13 @@ class BoardCore:
     def write(self, register: str, value: int) -> None:
         """Write a control register of the core."""
         self.client.write(register, value)
+        # The golden function knows the initial value only.
+        self._yields = None
 
     def reset(self) -> None:
         """Reset the core, its registers and its queues."""
         self.client.reset()
+        self._forget()
 
     def close(self) -> None:
         """Release the board."""

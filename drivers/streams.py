@@ -148,7 +148,12 @@ class StreamClient:
             self.reset()
         self._ask(Kind.WRITE, requests.write(register.address, [value]), replies.nothing)
 
-    def exchange(self, inputs: Mapping[str, Beats], wanted: Mapping[str, int] | None = None) -> dict[str, Beats]:
+    def exchange(
+        self,
+        inputs: Mapping[str, Beats],
+        wanted: Mapping[str, int] | None = None,
+        expected: Mapping[str, int] | None = None,
+    ) -> dict[str, Beats]:
         """Send payloads to inputs and return what the outputs give.
 
         Parameters
@@ -157,6 +162,9 @@ class StreamClient:
             For each input in use, uint8 of shape (n, payload_bytes).
         wanted : mapping of str to int, optional
             Number of payloads to take from each output. By default all that come, until none has come for a while.
+        expected : mapping of str to int, optional
+            Without `wanted`: number of payloads of each output after which no others are awaited. If fewer come, none
+            is missed.
 
         Returns
         -------
@@ -174,11 +182,11 @@ class StreamClient:
         LostDeviceError
             The board does not answer.
         """
-        self._check(inputs, wanted)
+        self._check(inputs, wanted if expected is None else expected)
         if not self._sound:
             self.reset()
         self._sound = False
-        transfer = _Transfer(self, inputs, wanted)
+        transfer = _Transfer(self, inputs, wanted, expected)
         transfer.run()
         self._sound = True
         return transfer.outputs()
@@ -265,7 +273,13 @@ class _Flying(NamedTuple):
 class _Transfer:
     """One call of `StreamClient.exchange`: an iterator of requests that ends while nothing can be sent."""
 
-    def __init__(self, client: StreamClient, inputs: Mapping[str, Beats], wanted: Mapping[str, int] | None) -> None:
+    def __init__(
+        self,
+        client: StreamClient,
+        inputs: Mapping[str, Beats],
+        wanted: Mapping[str, int] | None,
+        expected: Mapping[str, int] | None,
+    ) -> None:
         self._client = client
         identity, streams = client.identity, client.streams
         self._inputs = identity.inputs
@@ -274,6 +288,7 @@ class _Transfer:
         # A core without outputs is done when it has taken all.
         known = wanted if outputs else {}
         self._wanted = None if known is None else {client.number(name): count for name, count in known.items()}
+        self._expected = None if expected is None else {client.number(name): n for name, n in expected.items()}
         self._taken: dict[int, list[bytes]] = {number: [] for number in outputs}
         self._counts = dict.fromkeys(outputs, 0)
         # The receive buffer holds two of the longest requests, whatever the window is.
@@ -329,9 +344,8 @@ class _Transfer:
     def _done(self) -> bool:
         if any(map(len, self._left.values())):
             return self._stalled()
-        if self._wanted is not None:
-            return self._stalled() or all(self._counts[n] >= count for n, count in self._wanted.items())
-        return self._stalled()
+        due = self._expected if self._wanted is None else self._wanted
+        return self._stalled() or (due is not None and all(self._counts[n] >= count for n, count in due.items()))
 
     def _push(self) -> Request[_Answer] | None:
         """Return the next PUSH, of as many payloads as a request or what is left has; None if it is not allowed."""

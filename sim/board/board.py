@@ -14,8 +14,8 @@ from ninefold.spec.errors import LostDeviceError
 
 __all__ = ["VirtualBoard", "open_board"]
 
-#: Cycles without a byte after which the simulation checks its deadline.
-_IDLE_CYCLES = 2_000
+#: Cycles without a byte after which a read returns what has come, and maximum cycles between checks of its deadline.
+_QUIET_CYCLES, _IDLE_CYCLES = 128, 2_000
 #: Maximum bytes read from the board at once, and maximum bytes buffered for it before a write blocks.
 _CHUNK_BYTES = 1 << 16
 #: Time of one wait for a hung board.
@@ -25,8 +25,8 @@ _NAP_S = 0.01
 class VirtualBoard:
     """Miner simulated in this process, accessed through a byte stream.
 
-    The board is simulated only during reads and writes. The time of a request therefore depends on this computer; its
-    number of cycles does not.
+    The board is simulated only during reads, and during writes of more than its buffer holds. The time of a request
+    therefore depends on this computer; its number of cycles does not. A read ends soon after the board is quiet.
 
     Parameters
     ----------
@@ -62,19 +62,20 @@ class VirtualBoard:
 
     def read(self, size: int, timeout_s: float) -> bytes:
         """Return 1 to `size` bytes, or none after `timeout_s` seconds."""
-        deadline = time.monotonic() + timeout_s
+        deadline, idle = time.monotonic() + timeout_s, _QUIET_CYCLES
         while True:
             self._ahead += self._from_board.take()
             if self._ahead:
                 taken = bytes(self._ahead[:size])
                 del self._ahead[:size]
                 return taken
-            self._simulate()
+            self._simulate(idle)
+            idle = min(2 * idle, _IDLE_CYCLES)
             if not (self._ahead or time.monotonic() < deadline):
                 return b""
 
     def write(self, data: bytes, timeout_s: float) -> None:
-        """Send all of `data`; bytes that the board has not accepted wait in a buffer of 64 KiB.
+        """Send all of `data`; bytes that the board has not accepted wait for the next read in a buffer of 64 KiB.
 
         Raises
         ------
@@ -84,11 +85,11 @@ class VirtualBoard:
         self._open()
         deadline = time.monotonic() + timeout_s
         self._to_board.put(data)
-        self._simulate()
+        self._pending += self._to_board.take()
         while len(self._pending) > _CHUNK_BYTES:
             if time.monotonic() >= deadline:
                 raise LostDeviceError(f"{self.name} did not take {len(self._pending)} bytes in {timeout_s:g} s")
-            self._simulate()
+            self._simulate(_IDLE_CYCLES)
 
     def close(self) -> None:
         """Close the stream; do nothing if it is closed already."""
@@ -96,8 +97,8 @@ class VirtualBoard:
             self._model.close()
             self._model = None
 
-    def _simulate(self) -> None:
-        """Run the board until all bytes have moved, or none has moved for `_IDLE_CYCLES` cycles."""
+    def _simulate(self, idle: int) -> None:
+        """Run the board until all bytes have moved, or none has moved for `idle` cycles."""
         model = self._open()
         self._pending += self._to_board.take()
         if self._received == self._hang:
@@ -107,7 +108,7 @@ class VirtualBoard:
         # Send only the bytes up to the next fault.
         limits = [at - self._received for at in (self._hang, self._reset) if at is not None and at > self._received]
         beats = np.frombuffer(bytes(self._pending[: min([_CHUNK_BYTES, *limits])]), np.uint8).reshape(-1, 1)
-        run, taken = model.exchange({"rx": beats}, {"tx": _CHUNK_BYTES}, _IDLE_CYCLES)
+        run, taken = model.exchange({"rx": beats}, {"tx": _CHUNK_BYTES}, idle)
         del self._pending[: taken["rx"]]
         self._received += taken["rx"]
         self._from_board.put(run.outputs["tx"].tobytes())

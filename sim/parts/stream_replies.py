@@ -394,7 +394,7 @@ def _pull(m: Module, inside: Inside, job: _Job, outside: _Outside, it: _Reply) -
         Assert(left == (job.builds & (it.payloads != 0))),
         Assert(~left | (todo == it.payloads) & (final == (it.payloads == 1)) & (inside["rest"] == it.rest - 1)),
         Assert(~left | (it.rest != 0) & (it.rest <= job.size)),
-        Assert(~left | (it.payloads <= outside.there), "a payload is taken that is not there"),
+        Assert(~left | (it.payloads <= outside.there), "a payload is taken that has not come"),
     ]
 
 

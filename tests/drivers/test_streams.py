@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import binascii
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +14,17 @@ import pytest
 from click.testing import CliRunner
 
 from ninefold.drivers.stream_core import BoardCore, interface_of, open_board_core
+from ninefold.drivers.streams import StreamClient
 from ninefold.host import open_core
 from ninefold.host.cli import cli
 from ninefold.host.own import OpenCore
+from ninefold.sim.own.known import yields
 from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, LostDeviceError, UnsupportedError
 from ninefold.spec.manifest import Manifest, manifests
 from ninefold.spec.streams import layout_check
 
 OWN = Path(__file__).parents[1] / "fixtures" / "own"
-DOT8, RUNNING, SCALED = (str(OWN / name) for name in ("dot8.py", "running.py", "scaled.py"))
+DOT8, RUNNING, SCALED, CRC16 = (str(OWN / name) for name in ("dot8.py", "running.py", "scaled.py", "crc16.py"))
 
 
 def opened(core: str, device: str = "board:virtual", **parameters: int | str) -> BoardCore:
@@ -315,3 +318,91 @@ def test_a_core_of_the_same_streams_with_other_widths_is_refused() -> None:
     ]
     assert checks[0] == checks[1]
     assert len(set(checks)) == 3
+
+
+def test_a_call_ends_when_its_outputs_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call waits for a core that its golden function describes, even if it takes parts of packets."""
+    asked = 0
+
+    def stalled(_: object) -> bool:
+        nonlocal asked
+        asked += 1
+        assert asked < 3000, "a call waits for more outputs"
+        return False
+
+    with opened(DOT8) as core, monkeypatch.context() as patch:
+        patch.setattr("ninefold.drivers.streams._Transfer._stalled", stalled)
+        for count in (0, 1, 300):
+            sent = vectors(count)
+            assert np.array_equal(core(**sent)["sum"], dots(sent))
+    with opened(RUNNING) as core, monkeypatch.context() as patch:
+        patch.setattr("ninefold.drivers.streams._Transfer._stalled", stalled)
+        assert core(value=[1, 2], last=[0, 0])["sum"].tolist() == [3, 7]
+        assert core(value=[1, 2], last=[1, 0])["sum"].tolist() == [10, 4]
+    with opened(CRC16) as core:
+        # A packet that is not complete has no output, for which a call waits in vain.
+        assert core(data=[1, 2], last=[0, 0])["crc"].tolist() == []
+        patch = pytest.MonkeyPatch()
+        patch.setattr("ninefold.drivers.streams._Transfer._stalled", stalled)
+        assert core(data=[3], last=[1])["crc"].tolist() == [binascii.crc_hqx(b"\1\2\3", 0)]
+        patch.undo()
+
+
+def test_outputs_for_each_input_and_packet(tmp_path: Path) -> None:
+    assert yields(DOT8, {}) == {"y": (1, 0)}
+    assert yields(RUNNING, {}) == {"sums": (1, 0)}
+    assert yields(CRC16, {}) == {"crc": (0, 1)}
+    text = Path(DOT8).read_text()
+    (tmp_path / "dot8.v").write_text(Path(DOT8).with_suffix(".v").read_text())
+    for name, answer, found in (
+        ("twice", "np.repeat((x.astype(int) * w).sum(axis=1), 2)", {"y": (2, 0)}),
+        ("some", "(s := (x.astype(int) * w).sum(axis=1))[s > 0]", None),
+        ("none", "np.zeros(0, int)", None),
+    ):
+        golden = f'\n\ndef golden(x, w):\n    import numpy as np\n    return {{"sum": {answer}}}\n'
+        (tmp_path / f"dot8_{name}.py").write_text(text + golden)
+        assert yields(str(tmp_path / f"dot8_{name}.py"), {}) == found
+
+
+def test_expectations_end_with_what_refutes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After more outputs than expected, or a write of a register, calls wait for what comes, until a reset."""
+    asked: list[Any] = []
+    more = 0
+
+    def exchanged(beats: dict[str, Any], *, expected: Any) -> dict[str, Any]:
+        asked.append(expected)
+        return {"y": np.zeros((more + len(beats["a"]), 1), np.uint8)}
+
+    with opened(SCALED) as core:
+        monkeypatch.setattr(core.client, "exchange", exchanged)
+        for more in (0, -1, 1, 1, 0):  # noqa: B007 - `exchanged` uses it
+            core(x=[1, 2])
+        core.reset()
+        core(x=[1])
+        core.write("gain", 2)
+        core(x=[1])
+    assert asked == [{"y": 2}, {"y": 2}, {"y": 3}, {"y": 2}, None, {"y": 1}, None]
+
+
+def test_reads_of_a_virtual_board_end_soon_after_it_is_quiet() -> None:
+    with opened(DOT8) as core:
+        board: Any = core.client.link._transport
+        before = board.cycles
+        core.read("turn")
+        assert board.cycles - before < 500
+
+
+def test_two_hosts_on_one_board() -> None:
+    """The second host takes the board; the first notices, and its next call starts with a reset."""
+    with opened(RUNNING) as first:
+        transport = first.client.link._transport
+        assert first(value=[1, 2])["sum"].tolist() == [3, 7]
+        described = interface_of(RUNNING, {})
+        second = BoardCore(StreamClient(transport, described.streams, described.registers))
+        second.write("offset", 0)
+        assert second(value=[5, 6])["sum"].tolist() == [5, 11]
+        with pytest.raises(DeviceError, match="instead of"):
+            first(value=[1])
+        assert first(value=[5])["sum"].tolist() == [7], "as after a reset"
+        with pytest.raises(DeviceError, match="instead of"):
+            second(value=[1])
