@@ -13,8 +13,9 @@ from ninefold.spec.errors import DamagedDataError, InputError
 
 from .batches import Batch, batches, infer
 from .cache import EmbeddingCache
-from .graph import DIMENSIONS, compiled, needed
+from .graph import DIMENSIONS, compiled
 from .model import Model, find_model
+from .weights import needed
 
 __all__ = ["Embedder"]
 

@@ -1,7 +1,5 @@
 """The sentence model as an OpenVINO graph, built operation by operation from its weights."""
 
-import importlib
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,22 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.openvino_runtime.runtime import load, new_core
+from ninefold.host.openvino_runtime.runtime import new_core
 from ninefold.host.openvino_runtime.store import stored
 from ninefold.host.openvino_runtime.target import one_line
-from ninefold.spec.errors import DamagedDataError, DeviceError, InputError, UnavailableError
+from ninefold.spec.errors import DamagedDataError, DeviceError, InputError
 
 from .model import Model
+from .weights import Weights, needed, read_weights
 
-__all__ = ["DIMENSIONS", "build", "check_batch", "compiled", "needed"]
+__all__ = ["DIMENSIONS", "build", "check_batch", "compiled"]
 
 #: Length of an embedding, as specified by the operator `embed`.
 DIMENSIONS = 384
-
-Weights = dict[str, npt.NDArray[Any]]
-
-#: Types of numbers that a safetensors file may hold here.
-_DTYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
 
 
 def build(model: Model) -> Any:
@@ -48,7 +42,7 @@ def build(model: Model) -> Any:
     if config.get("hidden_size") != DIMENSIONS:
         raise InputError(f"the model's hidden_size must be {DIMENSIONS}, not {config.get('hidden_size')}")
     try:
-        return _Builder(_read(model.weights), config).model()
+        return _Builder(read_weights(model.weights), config).model()
     except KeyError as error:
         raise DamagedDataError(f"the model in {model.folder} has no {error.args[0]!r}") from error
 
@@ -114,39 +108,6 @@ def check_batch(model: Model, tokens: npt.NDArray[np.int64], mask: npt.NDArray[n
     empty = np.flatnonzero(~mask.any(axis=1))
     if len(empty):
         raise InputError(f"every sequence must have a token: the mask of sequence {empty[0]} is all 0")
-
-
-def needed(module: str) -> Any:
-    """Import a module of the extra ``embed``, or raise `UnavailableError` saying how to install it."""
-    try:
-        return load(module) if module.partition(".")[0] == "openvino" else importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
-        raise UnavailableError(f"embedding needs {package}", "run `pip install 'ninefold[embed]'`") from error
-
-
-def _read(path: Path) -> Weights:
-    """Map the weights, so that the graph's constants share the file's pages instead of copying 90 MB."""
-    safetensors = needed("safetensors")
-    try:
-        with safetensors.safe_open(path, framework="numpy"):
-            pass  # raises if the header does not match the file's size
-        # Copy on write, since OpenVINO shares only writable arrays.
-        content = np.memmap(path, np.uint8, "c")
-        start = 8 + int.from_bytes(content[:8].tobytes(), "little")
-        header = json.loads(content[8:start].tobytes())
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise DamagedDataError(f"{path} is not a valid safetensors file: {error}") from error
-    return {name: _tensor(content[start:], entry, path) for name, entry in header.items() if name != "__metadata__"}
-
-
-def _tensor(data: npt.NDArray[np.uint8], entry: dict[str, Any], path: Path) -> npt.NDArray[Any]:
-    """Return one tensor of a safetensors file; `data` is the content after the checked header."""
-    if entry["dtype"] not in _DTYPES:
-        raise DamagedDataError(f"{path} holds numbers of type {entry['dtype']}, not of {', '.join(_DTYPES)}")
-    begin, end = entry["data_offsets"]
-    array = data[begin:end].view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return array if array.flags.aligned else array.copy()
 
 
 class _Builder:

@@ -7,7 +7,7 @@ import sys
 def test_intels_runtime_is_there_after_openvino() -> None:
     # A process of its own: which libraries a process holds is decided once.
     script = (
-        "from ninefold.host.embedding.graph import needed\n"
+        "from ninefold.host.embedding.weights import needed\n"
         "from ninefold.spec.registry import backend\n"
         "needed('openvino').Core().get_property('CPU', 'FULL_DEVICE_NAME')\n"
         "print(*(entry.device for entry in backend('openvino').probe()))\n"
@@ -43,7 +43,7 @@ def test_openvino_reports_nothing_to_its_makers() -> None:
         "import sys, urllib.request\n"
         "def refuse(*a, **k): raise SystemExit(f'network: {a}')\n"
         "urllib.request.urlopen = refuse\n"
-        "from ninefold.host.embedding.graph import needed\n"
+        "from ninefold.host.embedding.weights import needed\n"
         "needed('openvino').Core()\n"
         "print(sys.modules['openvino_telemetry'])\n"
     )
