@@ -42,7 +42,10 @@ _SCOPES: Final = ("read", "write", "admin")
 @click.option("--queue", type=click.IntRange(min=1), default=256, show_default=True, help="Requests inside at once.")
 @click.option("--seconds", type=float, default=30.0, show_default=True, help="Time for the work of one request.")
 @click.option("--body-mib", type=click.IntRange(1, 1024), default=16, show_default=True, help="Largest body in MiB.")
-@click.option("--backups", type=click.Path(path_type=Path), help="Folder of backups [default: in the data folder].")
+@click.option("--uploads-mib", type=click.IntRange(min=0), default=4096, show_default=True, help="Uploads of one key.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Folder of backups and uploads [default: in the data folder]."
+)
 @click.option("--audit", type=_FILE, help="Append a record of each write to this file, one JSON object per line.")
 def serve(
     names: tuple[str, ...],
@@ -57,7 +60,8 @@ def serve(
     queue: int,
     seconds: float,
     body_mib: int,
-    backups: Path | None,
+    uploads_mib: int,
+    folder: Path | None,
     audit: Path | None,
 ) -> None:
     """Serve the indexes NAMES over HTTP until SIGTERM or Ctrl-C.
@@ -76,10 +80,10 @@ def serve(
     address = Address(host, port, hosts, tls_cert, tls_key, behind_proxy)
     file = None if key_file is None else KeyFile(key_file)
     address.check(file)
-    limits = Limits(body=body_mib << 20, queue=queue, seconds=seconds, workers=workers)
+    limits = Limits(body=body_mib << 20, queue=queue, seconds=seconds, workers=workers, residents=uploads_mib << 20)
     with _audited(audit):
         with step("opening the indexes"):
-            service = Service(names, backups or data_folder() / "backups", limits)
+            service = Service(names, folder or data_folder() / "server", limits)
 
         def started(url: str) -> None:
             known = "" if file is None else "; callers need a key"

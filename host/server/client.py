@@ -8,10 +8,12 @@ import os
 import random
 import secrets
 import ssl
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Generic, Self, TypedDict, TypeVar, Unpack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Final, Generic, Self, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -19,17 +21,22 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.sources import Entry
+from ninefold.spec.data import Database, flattened
 from ninefold.spec.errors import InputError, NinefoldError, UnavailableError
 from ninefold.spec.terminal import printable
 
 from . import messages as m
+from .residents import pack
+from .tensors import LENGTH, InferAnswer, InferRequest, Tensors, columns, encoded, message
 
-__all__ = ["AsyncClient", "Client", "Options", "Retries"]
+__all__ = ["AsyncClient", "Client", "Inferred", "Options", "Retries"]
 
 _T = TypeVar("_T")
 
 #: Statuses after which a request may succeed later.
 _LATER: Final = frozenset({409, 429, 502, 503, 504})
+#: Bytes of one part of an upload.
+_PART: Final = 8 << 20
 #: Variable of the environment with the key, so that it is in no list of processes.
 KEY_VARIABLE: Final = "NINEFOLD_KEY"
 
@@ -63,26 +70,28 @@ class Retries:
 
 @dataclass(frozen=True)
 class _Call(Generic[_T]):
-    """One request, and the type of its answer."""
+    """One request, and how its answer is read."""
 
     method: str
     path: str
-    answer: type[_T]
+    decode: Callable[[httpx.Response], _T]
     content: bytes | None = None
     params: tuple[tuple[str, str], ...] = ()
+    more: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
 
     def headers(self) -> dict[str, str]:
-        found = {} if self.content is None else {"content-type": "application/json"}
+        """Return the headers, the same for every attempt."""
+        found = {} if self.content is None else dict(self.more)
         if self.method in ("PUT", "DELETE"):
             found["idempotency-key"] = secrets.token_hex(16)
         return found
 
     def read(self, response: httpx.Response) -> _T:
         """Return the answer, or raise the error that the server answered."""
-        if response.status_code == 200:
+        if 200 <= response.status_code < 300:
             try:
-                return msgspec.json.decode(response.content, type=self.answer)
-            except msgspec.MsgspecError as error:
+                return self.decode(response)
+            except (msgspec.MsgspecError, InputError, KeyError, ValueError) as error:
                 raise NinefoldError(f"{response.url} answered what is not of this version: {error}") from error
         try:
             detail = str(response.json()["detail"])
@@ -92,6 +101,61 @@ class _Call(Generic[_T]):
         if response.status_code in _LATER:
             raise UnavailableError(said, "try again later")
         raise (InputError if response.status_code < 500 else NinefoldError)(said)
+
+
+def _json(kind: type[_T]) -> Callable[[httpx.Response], _T]:
+    return lambda response: msgspec.json.decode(response.content, type=kind)
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Results of an operator that a server ran.
+
+    Attributes
+    ----------
+    values : mapping of str to array
+        Results by name; a column of a record is ``NAME.COLUMN``, lists are ``NAME.values`` and ``NAME.offsets``.
+    answered_by, why : str
+        Device that answered, and the reason for the choice.
+    fallbacks : tuple of str
+        Devices that failed.
+    """
+
+    values: Mapping[str, npt.NDArray[Any]]
+    answered_by: str
+    why: str
+    fallbacks: tuple[str, ...]
+
+
+def _infer(operator: str, arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> _Call[Inferred]:
+    """Return the call of an operator, whose tensors are sent and answered as bytes."""
+    tensors, behind = [], []
+    for name, array in flattened(columns(arguments)).items():
+        tensor, content = message(name, np.asarray(array), binary=True)
+        tensors.append(tensor)
+        behind.append(content)
+    given = {name: value for name, value in parameters.items() if value is not None}
+    body, headers = encoded(InferRequest(tensors, parameters={**given, "binary_data_output": True}), behind)
+
+    def decode(response: httpx.Response) -> Inferred:
+        answer = Tensors.of(InferAnswer, response.content, response.headers.get(LENGTH))
+        said = answer.message.parameters
+        return Inferred(answer.arrays(), said["answered_by"], said["why"], tuple(said["fallbacks"]))
+
+    return _Call("POST", f"/v2/models/{_segment(operator)}/infer", decode, body, more=headers)
+
+
+def _uploaded(response: httpx.Response) -> tuple[int, bool]:
+    return int(response.headers["upload-offset"]), response.headers["upload-complete"] == "?1"
+
+
+def _part(digest: str, file: IO[bytes], offset: int, size: int) -> _Call[tuple[int, bool]]:
+    """Return the call that appends the next part of a file."""
+    file.seek(offset)
+    content = file.read(_PART)
+    last = "?1" if offset + len(content) == size else "?0"
+    more = {"upload-offset": str(offset), "upload-complete": last, "content-type": "application/octet-stream"}
+    return _Call("PATCH", f"/v1/residents/{digest}", _uploaded, content, more=more)
 
 
 class Options(TypedDict, total=False):
@@ -122,13 +186,13 @@ def _search(name: str, queries: Sequence[str] | npt.NDArray[Any], options: Optio
         raise InputError("queries must be a list of texts, or vectors of shape (Q, D), not one text")
     else:
         given = {"texts": list(queries)}
-    return _Call("POST", f"{_index(name)}/search", m.SearchAnswer, msgspec.json.encode({**given, **options}))
+    return _Call("POST", f"{_index(name)}/search", _json(m.SearchAnswer), msgspec.json.encode({**given, **options}))
 
 
 def _upsert(name: str, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None) -> _Call[m.WriteAnswer]:
     messages = [m.EntryMessage(e.id, e.title, e.text, dict(e.fields)) for e in entries]
     body = m.UpsertRequest(messages, None if vectors is None else np.asarray(vectors).tolist())
-    return _Call("PUT", f"{_index(name)}/entries", m.WriteAnswer, msgspec.json.encode(body))
+    return _Call("PUT", f"{_index(name)}/entries", _json(m.WriteAnswer), msgspec.json.encode(body))
 
 
 def _ids(ids: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -139,26 +203,31 @@ def _ids(ids: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _get(name: str, ids: Iterable[str]) -> _Call[m.EntriesAnswer]:
-    return _Call("GET", f"{_index(name)}/entries", m.EntriesAnswer, params=_ids(ids))
+    return _Call("GET", f"{_index(name)}/entries", _json(m.EntriesAnswer), params=_ids(ids))
 
 
 def _delete(name: str, ids: Iterable[str]) -> _Call[m.DeleteAnswer]:
-    return _Call("DELETE", f"{_index(name)}/entries", m.DeleteAnswer, params=_ids(ids))
+    return _Call("DELETE", f"{_index(name)}/entries", _json(m.DeleteAnswer), params=_ids(ids))
 
 
 def _backup(name: str, series: str, keep: int | None) -> _Call[m.BackedUp]:
     body = msgspec.json.encode(m.BackupRequest(series, keep))
-    return _Call("POST", f"{_index(name)}/backup", m.BackedUp, body)
+    return _Call("POST", f"{_index(name)}/backup", _json(m.BackedUp), body)
 
 
 def _index(name: str) -> str:
+    return f"/v1/indexes/{_segment(name)}"
+
+
+def _segment(name: str) -> str:
+    """Return a name as one segment of a path."""
     if not name or "/" in name or name in (".", ".."):
-        raise InputError(f"an index of a server is named as `Client.indexes` lists it, not {printable(name)!r}")
-    return f"/v1/indexes/{name}"
+        raise InputError(f"names at a server are without slashes, as it lists them, not {printable(name)!r}")
+    return quote(name, safe="")
 
 
-_INDEXES: Final = _Call("GET", "/v1/indexes", m.IndexList)
-_DEVICES: Final = _Call("GET", "/v1/devices", m.DeviceList)
+_INDEXES: Final = _Call("GET", "/v1/indexes", _json(m.IndexList))
+_DEVICES: Final = _Call("GET", "/v1/devices", _json(m.DeviceList))
 
 
 class _Base:
@@ -258,6 +327,34 @@ class Client(_Base):
         """Return all devices of the server, found or missing, as ``ninefold devices --json`` prints them."""
         return self._run(_DEVICES).devices
 
+    def infer(
+        self, operator: str, arguments: Mapping[str, Any], *, database: str | None = None, **options: Any
+    ) -> Inferred:
+        """Run an operator without a state.
+
+        Parameters
+        ----------
+        operator : str
+        arguments : mapping of str to array, record or RaggedArray
+            Arguments by name, without databases.
+        database : str, optional
+            Index of the server, or digest that `upload` returned.
+        **options
+            Options of the operator, and ``device`` and ``strict``.
+        """
+        return self._run(_infer(operator, arguments, {"database": database, **options}))
+
+    def upload(self, database: Database) -> str:
+        """Upload a database for later calls and return its digest; what an earlier attempt sent is not sent again."""
+        digest = database.digest
+        with tempfile.TemporaryFile() as file:
+            pack(database, file)
+            size = file.tell()
+            offset, complete = self._run(_Call("HEAD", f"/v1/residents/{digest}", _uploaded))
+            while not complete:
+                offset, complete = self._run(_part(digest, file, offset, size))
+        return digest
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -333,6 +430,12 @@ class AsyncClient(_Base):
     async def devices(self) -> list[dict[str, Any]]:
         """Return all devices of the server; see `Client.devices`."""
         return (await self._run(_DEVICES)).devices
+
+    async def infer(
+        self, operator: str, arguments: Mapping[str, Any], *, database: str | None = None, **options: Any
+    ) -> Inferred:
+        """Run an operator without a state; see `Client.infer`."""
+        return await self._run(_infer(operator, arguments, {"database": database, **options}))
 
     async def close(self) -> None:
         """Close the connections."""

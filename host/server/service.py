@@ -20,6 +20,7 @@ from ninefold.spec.terminal import printable
 
 from .meters import Meters
 from .problems import BusyError, ProblemError, UnknownError
+from .residents import Residents
 
 __all__ = ["Limits", "Replies", "Service", "digest_of"]
 
@@ -48,7 +49,9 @@ class Limits:
     workers : int
         Threads that work.
     connections : int
-        Connections at once; further ones wait to be accepted.
+        Connections at once; further ones are refused.
+    residents : int
+        Bytes of uploaded databases that one key may hold.
     """
 
     body: int = 16 << 20
@@ -57,9 +60,17 @@ class Limits:
     queue: int = 256
     workers: int = 8
     connections: int = 1024
+    residents: int = 4 << 30
 
     def __post_init__(self) -> None:
-        for name, low in (("body", 1024), ("entries", 1), ("queue", 1), ("workers", 1), ("connections", 1)):
+        for name, low in (
+            ("body", 1024),
+            ("entries", 1),
+            ("queue", 1),
+            ("workers", 1),
+            ("connections", 1),
+            ("residents", 0),
+        ):
             if getattr(self, name) < low:
                 raise InputError(f"{name} must be at least {low}, not {getattr(self, name)}")
         if not self.seconds > 0:
@@ -120,8 +131,8 @@ class Service:
     ----------
     names : sequence of str
         Indexes, as `Index.open` takes them. Each is served under the last part of its name.
-    backups : Path
-        Folder of backups, one folder in it for each name that a request gives.
+    folder : Path
+        Folder of the server: backups, one folder for each name that a request gives; and uploaded residents.
     limits : Limits
     scheduler : Scheduler, optional
         By default a new one.
@@ -135,11 +146,12 @@ class Service:
     """
 
     def __init__(
-        self, names: Sequence[str], backups: Path, limits: Limits | None = None, scheduler: Scheduler | None = None
+        self, names: Sequence[str], folder: Path, limits: Limits | None = None, scheduler: Scheduler | None = None
     ) -> None:
         self.limits = limits or Limits()
-        self.backups = backups
+        self.backups = folder / "backups"
         self.replies = Replies()
+        self.residents = Residents(folder / "residents", self.limits.residents)
         self.indexes: dict[str, Index] = {}
         self._pool = ThreadPoolExecutor(self.limits.workers, "ninefold worker")
         self.inside = 0

@@ -56,7 +56,7 @@ def service_of(tmp_path: Path, limits: Limits | None = None, **more: Any) -> Ser
     index = tmp_path / "indexes" / "notes"
     if not index.exists():
         made(index, vectors_of(ROWS), entries=entries(), fields={"year": "int"}).close()
-    return Service([str(index)], tmp_path / "backups", limits, **more)
+    return Service([str(index)], tmp_path / "server", limits, **more)
 
 
 @pytest.fixture
