@@ -21,6 +21,7 @@ __all__ = [
     "core_cells",
     "critical_path",
     "fmax_mhz",
+    "kinds",
     "load",
     "resources",
     "statistics",
@@ -155,10 +156,14 @@ def core_cells(statistics: Mapping[str, Any], absorbed: int = 0, family: str = "
     ReportError
         Yosys' counts lack the core.
     """
-    core = _field(_modules(statistics), "top.core", f"modules of {_YOSYS}")
+    return kinds(_field(_modules(statistics), "top.core", f"modules of {_YOSYS}"), absorbed, family)
+
+
+def kinds(cells: Mapping[str, int], absorbed: int, family: str) -> dict[str, int]:
+    """Return the number of cells of each kind, such as ``lut4``, from that of each type; see `core_cells`."""
     found = dict.fromkeys(("lut4", "ff", "block_ram", "lut_ram", "dsp"), 0)
     for name, pattern in _COUNTED[family].items():
-        found[name] = sum(count for cell, count in core.items() if pattern.fullmatch(cell))
+        found[name] = sum(count for cell, count in cells.items() if pattern.fullmatch(cell))
     found["ff"] -= absorbed
     return found
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from ninefold.hdl import reports, tools, yosys
 from ninefold.hdl.bitstream.plans import Plan
 from ninefold.hdl.bitstream.recipes import TIMING_RIPUP
 from ninefold.hdl.block_ram import absorb_registers
+from ninefold.hdl.estimate_area import AVAILABLE
 from ninefold.hdl.floorplan import pin_memories
 from ninefold.spec.cache import BuildCache, digest_of
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, ToolError
 from ninefold.spec.manifest import Clock, Manifest, Usage
 from ninefold.spec.progress import step
 
@@ -67,8 +68,8 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
     UnavailableError
         A tool is not installed; the message says how to install it.
     ToolError
-        A tool failed, for instance because the design does not fit the device, or its report cannot be read or does
-        not name each clock of the design.
+        A tool failed, or its report cannot be read or does not name each clock of the design; or the synthesised design
+        needs more cells than the device has, which the message names.
     """
     if not seeds:
         raise InputError("seeds must name at least one seed, not none")
@@ -78,6 +79,7 @@ def build(plan: Plan, seeds: Sequence[int] = (1,), say: Callable[[str], None] = 
         )
     statistics = reports.cells(netlist / "stat.json")
     say(f"synthesised: {_count(statistics, plan.recipe.lut):,} LUT4, {took}")
+    _refuse_excess(plan, reports.kinds(statistics, int((netlist / "absorbed").read_text()), plan.board.toolchain))
 
     def place(seed: int) -> Path:
         digest = digest_of(plan.digest, seed)
@@ -147,6 +149,19 @@ def _synthesise(plan: Plan, folder: Path) -> None:
     (folder / "absorbed").write_text(str(absorbed))
     if plan.board.sites:
         pin_memories(folder / "top.json", plan.board.sites)
+
+
+def _refuse_excess(plan: Plan, cells: Mapping[str, int]) -> None:
+    """Raise `ToolError` before a placement that cannot succeed."""
+    device = plan.board.device
+    blocks = next(name for name in AVAILABLE[device] if name not in ("packed", "SB_SPRAM256KA"))
+    needed = {
+        "logic cells": (max(cells["lut4"], cells["ff"]), AVAILABLE[device]["packed"]),
+        "block RAMs": (cells["block_ram"], AVAILABLE[device][blocks]),
+    }
+    excess = [f"{count:,} {name} or more, of {there:,}" for name, (count, there) in needed.items() if count > there]
+    if excess:
+        raise ToolError(f"{plan.name} does not fit {device}: it needs {' and '.join(excess)}")
 
 
 def _check_netlist(plan: Plan, folder: Path) -> None:

