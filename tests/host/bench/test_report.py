@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -50,7 +48,7 @@ def folder(made: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Page(HTMLParser):
     """Checks that elements nest, and collects what a browser would fetch."""
 
-    VOID = frozenset({"meta", "link", "br", "img", "path", "use", "rect"})
+    VOID = frozenset({"meta", "link", "br", "img", "input", "path", "use", "rect"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -174,18 +172,6 @@ def test_what_the_charts_show(made: Run) -> None:
 def test_one_size_of_database_has_no_scaling() -> None:
     assert selection.scaling(run(*search_figures(rows=(100,)))) == {}
     assert selection.roof(run()) is None
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """Start a headless Chromium, of the system or of playwright."""
-    from playwright.sync_api import sync_playwright  # type: ignore[import-not-found, unused-ignore]
-
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.mark.browser

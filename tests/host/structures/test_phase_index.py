@@ -162,7 +162,6 @@ def test_numbers_near_a_border_are_probed_on_both_sides() -> None:
     assert index.search(query, delta=0).count.tolist() == [0]
     found = index.search(query, delta=0.02)
     assert (found.count.tolist(), found.probes.tolist()) == ([1], [512])
-    # The resonance of stored and its conjugate is that of the angle between them, nine times.
     assert found.resonance[0, 0] == pytest.approx(1, abs=1e-6)
 
 

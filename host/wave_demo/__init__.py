@@ -1,0 +1,7 @@
+"""Demonstration of ``wave_step_fixed``: one wave on several devices, an animated page and a PNG."""
+
+from .page import verdict, wave_page
+from .picture import contact_sheet, levels
+from .runs import Outcome, Plan, drops, outcomes
+
+__all__ = ["Outcome", "Plan", "contact_sheet", "drops", "levels", "outcomes", "verdict", "wave_page"]
