@@ -3,7 +3,7 @@
 from setuptools import find_packages, setup
 
 FOLDERS = ("spec", "numerics", "hdl", "drivers", "host", "sim", "bitstreams")
-DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.json", "*.txt")
+DATA = ("py.typed", "*.cl", "*.cpp", "*.h", "*.html", "*.json", "*.txt")
 
 packages = [f"ninefold.{name}" for name in find_packages(include=[p for f in FOLDERS for p in (f, f"{f}.*")])]
 

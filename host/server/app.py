@@ -5,7 +5,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from . import indexes, models
+from . import indexes, models, page
 from .guards import AnyRequest
 from .problems import MEDIA_TYPE, problem_of
 from .service import Service
@@ -21,7 +21,7 @@ def _refused(_request: AnyRequest, error: Exception) -> Response[bytes]:
 def application(service: Service) -> Litestar:
     """Return the application with all routes, for one service."""
     return Litestar(
-        [*indexes.ROUTES, *models.ROUTES],
+        [*indexes.ROUTES, *models.ROUTES, *page.ROUTES],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: _refused},
         request_max_body_size=service.limits.body,
