@@ -10,6 +10,8 @@
 
 // Numbers that an instruction converts between float16 and float32.
 #define NINEFOLD_HALVES 8
+// Numbers of a vector of float32.
+#define NINEFOLD_FLOATS 8
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)

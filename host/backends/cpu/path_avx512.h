@@ -10,6 +10,8 @@
 
 // Numbers that an instruction converts between float16 and float32.
 #define NINEFOLD_HALVES 16
+// Numbers of a vector of float32.
+#define NINEFOLD_FLOATS 16
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vnni"))), apply_to = function)

@@ -1,26 +1,24 @@
-// Steps of a complex wave on a periodic lattice. A step reads and writes memory once: it computes the force at the
-// displacement that the step before has left, and leaves the next one in another array.
+// Steps of a complex wave on a periodic lattice. The force at the displacement that the step before has left gives the
+// velocity half a step ahead and the next displacement, in one pass. Where a few planes of the lattice fit in the cache,
+// several steps are done while they are there.
 #include "kernel.h"
 
 namespace ninefold {
 
 constexpr int kAxes = 9;
+constexpr std::int64_t kBlock = 2048;  // cells whose sums of neighbours stay in the first cache
 
-// Complex arrays are pairs of floats. The lattice is divided into blocks of consecutive cells: as many innermost axes as
-// a block has room for, or a part of a row.
+// Complex arrays are pairs of floats.
 struct Wave {
-    const float* psi;
-    float* next;           // receives the displacement after the next step
+    float* psi[2];         // displacements before and after a step, in turns
     float* v;              // velocity half a step ahead; after the last step the velocity
-    float* a;              // receives the acceleration of the last step
     const float* speed;    // c0^2 / (1 + s)^2
     const float* damping;  // g dt / 2, or null for 0
     const float* sources;  // or null for 0
     std::int64_t extents[kAxes], strides[kAxes];  // of the axes longer than 1
     int axes;
-    std::int64_t cells, block, row;  // row: the innermost extent if rows are divided into blocks, else 0
+    std::int64_t cells;
     float dt, beta;
-    bool last;
 };
 
 }  // namespace ninefold
@@ -29,167 +27,295 @@ struct Wave {
 
 namespace {
 
+using ninefold::kBlock;
 using ninefold::Wave;
 
+#ifndef NINEFOLD_FLOATS
+#define NINEFOLD_FLOATS 4
+#endif
+constexpr int kFloats = NINEFOLD_FLOATS;
+
+using Vec __attribute__((vector_size(4 * kFloats))) = float;
+using Four __attribute__((vector_size(16))) = float;
+using Places __attribute__((vector_size(4 * kFloats))) = std::int32_t;
+
+inline Vec load(const float* p) {
+    Vec v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
+
+template <int... kPlaces>
+inline Vec shuffled(Vec v) {
+#ifdef __clang__
+    return __builtin_shufflevector(v, v, kPlaces...);
+#else
+    return __builtin_shuffle(v, Places{kPlaces...});
+#endif
+}
+
+// Half as many numbers, one for each cell, each of them twice.
+inline Vec twice(const float* p) {
+    using Bits __attribute__((vector_size(2 * kFloats))) = std::uint32_t;
+    using Pairs __attribute__((vector_size(4 * kFloats))) = std::uint64_t;
+    Bits bits;
+    __builtin_memcpy(&bits, p, sizeof bits);
+    const Pairs pairs = __builtin_convertvector(bits, Pairs);
+    return (Vec)(pairs | pairs << 32);
+}
+
+// Squared magnitude of each cell, twice.
+inline Vec squares(Vec v) {
+    const Vec own = v * v;
+#if NINEFOLD_FLOATS == 16
+    return own + shuffled<1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14>(own);
+#elif NINEFOLD_FLOATS == 8
+    return own + shuffled<1, 0, 3, 2, 5, 4, 7, 6>(own);
+#else
+    return own + shuffled<1, 0, 3, 2>(own);
+#endif
+}
+
 inline void add(float* __restrict sum, const float* one, const float* other, std::int64_t count) {
-    for (std::int64_t i = 0; i < count; i++) sum[i] += one[i] + other[i];
+    std::int64_t i = 0;
+    for (; i + kFloats <= count; i += kFloats) store(sum + i, load(sum + i) + (load(one + i) + load(other + i)));
+    for (; i + 4 <= count; i += 4) {  // short parts of small extents
+        Four a, b, c;
+        __builtin_memcpy(&a, sum + i, sizeof a);
+        __builtin_memcpy(&b, one + i, sizeof b);
+        __builtin_memcpy(&c, other + i, sizeof c);
+        a += b + c;
+        __builtin_memcpy(sum + i, &a, sizeof a);
+    }
+    for (; i < count; i++) sum[i] += one[i] + other[i];
 }
 
-// The neighbours along an axis that lies inside the block.
-inline void add_inner(float* sum, const float* x, std::int64_t length, std::int64_t extent, std::int64_t stride) {
-    const std::int64_t slab = 2 * stride, last = (extent - 1) * slab;
-    for (std::int64_t at = 0; at < 2 * length; at += extent * slab) {
-        add(sum + at, x + at + slab, x + at + last, slab);
-        add(sum + at + slab, x + at + 2 * slab, x + at, last - slab);
-        add(sum + at + last, x + at, x + at + last - slab, slab);
+// Add both neighbours along an axis to the sums of the cells from `base` on, in parts whose neighbours are all at the
+// same distance: the first index of the axis, the indices between, and the last one.
+inline void add_neighbours(float* sum, const float* x, std::int64_t base, std::int64_t length, std::int64_t extent,
+                           std::int64_t stride) {
+    const std::int64_t period = extent * stride;
+    std::int64_t at = base % period;
+    while (length > 0) {
+        const bool first = at < stride, last = at >= period - stride;
+        const std::int64_t end = first ? stride : last ? period : period - stride;
+        const std::int64_t count = end - at < length ? end - at : length;
+        const std::int64_t up = last ? stride - period : stride, down = first ? period - stride : -stride;
+        add(sum, x + 2 * up, x + 2 * down, 2 * count);
+        sum += 2 * count, x += 2 * count, length -= count;
+        at = end == period ? 0 : end;
     }
-}
-
-// The neighbours along the innermost axis in a part of a row that begins at column `from`.
-inline void add_row(float* sum, const float* x, std::int64_t length, std::int64_t extent, std::int64_t from) {
-    const std::int64_t right_of_last = from + length < extent ? length : length - extent;
-    const std::int64_t left_of_first = from ? -1 : extent - 1;
-    for (int part = 0; part < 2; part++) {
-        sum[part] += x[2 * (length > 1 ? 1 : right_of_last) + part] + x[2 * left_of_first + part];
-        if (length > 1) {
-            const std::int64_t end = 2 * (length - 1) + part;
-            sum[end] += x[end - 2] + x[2 * right_of_last + part];
-        }
-    }
-    add(sum + 2, x + 4, x, 2 * (length - 2));
 }
 
 // Write the sum of both neighbours along each axis, less twice the cell for each, to `sum`.
-inline void laplacian(const Wave& wave, std::int64_t base, std::int64_t length, float* __restrict sum) {
-    const float* x = wave.psi + 2 * base;
+inline void laplacian(const Wave& wave, const float* psi, std::int64_t base, std::int64_t length, float* sum) {
+    const float* x = psi + 2 * base;
     const float own = -2.0f * static_cast<float>(wave.axes);
     for (std::int64_t i = 0; i < 2 * length; i++) sum[i] = own * x[i];
     for (int axis = 0; axis < wave.axes; axis++) {
-        const std::int64_t extent = wave.extents[axis], stride = wave.strides[axis];
-        const std::int64_t index = base / stride % extent;
-        if (wave.row && axis == wave.axes - 1) {
-            add_row(sum, x, length, extent, index);
-        } else if (stride < length) {
-            add_inner(sum, x, length, extent, stride);
-        } else {
-            const std::int64_t up = index + 1 < extent ? stride : stride - extent * stride;
-            const std::int64_t down = index ? -stride : extent * stride - stride;
-            add(sum, x + 2 * up, x + 2 * down, 2 * length);
-        }
+        add_neighbours(sum, x, base, length, wave.extents[axis], wave.strides[axis]);
     }
 }
 
-template <bool kDamped, bool kSources, bool kLast>
-void advance(const Wave& wave, std::int64_t base, std::int64_t length, const float* __restrict sum) {
+// The step of one number, or of a vector of them: `cubic` is beta |psi|^2.
+template <bool kLast, bool kDamped, class Number>
+inline void move(Number sum, Number psi, Number cubic, Number speed, Number damping, Number source, float half, float dt,
+                 Number& v, Number& out) {
+    const Number force = speed * sum + cubic * psi + source;
+    Number now = v + force * half;
+    if (kDamped) now /= 1.0f + damping;
+    if (kLast) {
+        v = now;
+        out = kDamped ? force - damping / half * now : force;
+    } else {
+        v = kDamped ? now * (1.0f - damping) + force * half : now + force * half;
+        out = psi + v * dt;
+    }
+}
+
+// The last step leaves the velocity in v and the acceleration in `out`; others leave the next displacement there.
+template <bool kLast, bool kDamped, bool kSources>
+void advance(const Wave& wave, const float* psi, float* out, std::int64_t base, std::int64_t length, const float* sum) {
     const float half = wave.dt / 2, dt = wave.dt, beta = wave.beta;
-    const float* __restrict psi = wave.psi + 2 * base;
-    float* __restrict next = wave.next + 2 * base;
-    float* __restrict v = wave.v + 2 * base;
-    float* __restrict a = wave.a + 2 * base;
-    for (std::int64_t i = 0; i < length; i++) {
-        const float speed = wave.speed[base + i], damping = kDamped ? wave.damping[base + i] : 0.0f;
+    const float* const speed = wave.speed + base;
+    const float* const damping = kDamped ? wave.damping + base : nullptr;
+    const float* const sources = kSources ? wave.sources + 2 * base : nullptr;
+    float* const v = wave.v + 2 * base;
+    psi += 2 * base, out += 2 * base;
+    std::int64_t i = 0;
+    for (; i + kFloats / 2 <= length; i += kFloats / 2) {
+        const Vec x = load(psi + 2 * i);
+        Vec moving = load(v + 2 * i), next;
+        move<kLast, kDamped>(load(sum + 2 * i), x, beta * squares(x), twice(speed + i),
+                             kDamped ? twice(damping + i) : Vec{}, kSources ? load(sources + 2 * i) : Vec{}, half, dt,
+                             moving, next);
+        store(v + 2 * i, moving);
+        store(out + 2 * i, next);
+    }
+    for (; i < length; i++) {
         const float cubic = beta * (psi[2 * i] * psi[2 * i] + psi[2 * i + 1] * psi[2 * i + 1]);
-        const float share = kDamped ? 1.0f / (1.0f + damping) : 1.0f;
         for (std::int64_t j = 2 * i; j < 2 * i + 2; j++) {
-            const float force = speed * sum[j] + cubic * psi[j] + (kSources ? wave.sources[2 * base + j] : 0.0f);
-            const float now = (v[j] + force * half) * share;
-            if (kLast) {
-                v[j] = now;
-                a[j] = kDamped ? force - damping / half * now : force;
-            } else {
-                const float ahead = now * (1.0f - damping) + force * half;
-                v[j] = ahead;
-                next[j] = psi[j] + ahead * dt;
-            }
+            move<kLast, kDamped>(sum[j], psi[j], cubic, speed[i], kDamped ? damping[i] : 0.0f,
+                                 kSources ? sources[j] : 0.0f, half, dt, v[j], out[j]);
         }
     }
 }
 
 template <bool kLast>
-void advance(const Wave& wave, std::int64_t base, std::int64_t length, const float* sum) {
+void advance(const Wave& wave, const float* psi, float* out, std::int64_t base, std::int64_t length, const float* sum) {
     if (wave.damping) {
-        wave.sources ? advance<true, true, kLast>(wave, base, length, sum)
-                     : advance<true, false, kLast>(wave, base, length, sum);
+        wave.sources ? advance<kLast, true, true>(wave, psi, out, base, length, sum)
+                     : advance<kLast, true, false>(wave, psi, out, base, length, sum);
     } else {
-        wave.sources ? advance<false, true, kLast>(wave, base, length, sum)
-                     : advance<false, false, kLast>(wave, base, length, sum);
+        wave.sources ? advance<kLast, false, true>(wave, psi, out, base, length, sum)
+                     : advance<kLast, false, false>(wave, psi, out, base, length, sum);
     }
 }
 
 }  // namespace
 
-// Advance the blocks from begin to end - 1; `sum` has room for a block.
-NINEFOLD_ON_PATH(void, wave_blocks, (const Wave& wave, std::int64_t begin, std::int64_t end, float* sum)) {
-    for (std::int64_t number = begin; number < end; number++) {
-        std::int64_t base = number * wave.block, length = wave.block;
-        if (wave.row) {
-            const std::int64_t parts = (wave.row + wave.block - 1) / wave.block, part = number % parts;
-            base = number / parts * wave.row + part * wave.block;
-            length = part == parts - 1 ? wave.row - part * wave.block : wave.block;
-        }
-        laplacian(wave, base, length, sum);
-        wave.last ? advance<true>(wave, base, length, sum) : advance<false>(wave, base, length, sum);
+// Do step number `step`, from 0 on, of the cells from begin to end - 1; `sum` has room for a block.
+NINEFOLD_ON_PATH(void, wave_cells, (const Wave& wave, std::int64_t step, bool last, std::int64_t begin,
+                                    std::int64_t end, float* sum)) {
+    const float* const psi = wave.psi[step % 2];
+    float* const out = wave.psi[1 - step % 2];
+    for (std::int64_t base = begin; base < end; base += kBlock) {
+        const std::int64_t length = end - base < kBlock ? end - base : kBlock;
+        laplacian(wave, psi, base, length, sum);
+        last ? advance<true>(wave, psi, out, base, length, sum) : advance<false>(wave, psi, out, base, length, sum);
     }
 }
 
-// The displacement after the first step, and the velocity half a step ahead.
-NINEFOLD_ON_PATH(void, wave_start, (const Wave& wave, std::int64_t begin, std::int64_t end)) {
-    const float half = wave.dt / 2, dt = wave.dt;
-    const float* __restrict psi = wave.psi;
-    float* __restrict next = wave.next;
-    float* __restrict v = wave.v;
-    const float* __restrict a = wave.a;
-    for (std::int64_t j = 2 * begin; j < 2 * end; j++) {
-        v[j] += a[j] * half;
-        next[j] = psi[j] + v[j] * dt;
+// Write the displacement after the first step, and the velocity half a step ahead. `next` may be a, and v the old one.
+NINEFOLD_ON_PATH(void, wave_start, (const float* psi, const float* old, const float* a, float dt, float* next, float* v,
+                                    std::int64_t begin, std::int64_t end)) {
+    const float half = dt / 2;
+    std::int64_t j = 2 * begin;
+    for (; j + kFloats <= 2 * end; j += kFloats) {
+        const Vec ahead = load(old + j) + load(a + j) * half;
+        store(next + j, load(psi + j) + ahead * dt);
+        store(v + j, ahead);
+    }
+    for (; j < 2 * end; j++) {
+        const float ahead = old[j] + a[j] * half;
+        next[j] = psi[j] + ahead * dt;
+        v[j] = ahead;
+    }
+}
+
+// Write c0^2 / (1 + s)^2.
+NINEFOLD_ON_PATH(void, wave_speeds, (const float* __restrict s, double square, std::int64_t count,
+                                     float* __restrict speed)) {
+    for (std::int64_t i = 0; i < count; i++) {
+        const double slow = 1 + static_cast<double>(s[i]);
+        speed[i] = static_cast<float>(square / (slow * slow));
     }
 }
 
 #else
 
+#include <algorithm>
 #include <vector>
 
-NINEFOLD_PATHS(void, wave_blocks, (const Wave& wave, std::int64_t begin, std::int64_t end, float* sum));
-NINEFOLD_PATHS(void, wave_start, (const Wave& wave, std::int64_t begin, std::int64_t end));
+NINEFOLD_PATHS(void, wave_cells, (const Wave& wave, std::int64_t step, bool last, std::int64_t begin,
+                                  std::int64_t end, float* sum));
+NINEFOLD_PATHS(void, wave_start, (const float* psi, const float* old, const float* a, float dt, float* next, float* v,
+                                  std::int64_t begin, std::int64_t end));
+NINEFOLD_PATHS(void, wave_speeds, (const float* s, double square, std::int64_t count, float* speed));
 
 using namespace ninefold;
 
 namespace {
 
-constexpr std::int64_t kBlock = 2048;  // cells whose sums of neighbours stay in the first cache
+constexpr std::int64_t kCellBytes = 28;       // psi before and after, v and speed
+constexpr std::int64_t kCaches[] = {3 << 18, 8 << 20};  // bytes of planes that a thread keeps, of two levels of caches
+constexpr std::int64_t kStepsMax = 8;
 
-// Set extents and strides of the axes longer than 1, and the division into blocks; return the number of blocks.
-std::int64_t divide(Wave& wave, const std::int64_t* extents, std::int64_t axes) {
-    wave.axes = 0;
+// Set extents and strides of the axes longer than 1, and the number of cells.
+void set_extents(Wave& wave, const std::int64_t* extents, std::int64_t axes) {
+    wave.axes = 0, wave.cells = 1;
     for (std::int64_t axis = 0; axis < axes; axis++) {
         if (extents[axis] > 1) wave.extents[wave.axes++] = extents[axis];
     }
-    wave.cells = 1, wave.block = 1, wave.row = 0;
-    bool room = true;
     for (int axis = wave.axes - 1; axis >= 0; axis--) {
         wave.strides[axis] = wave.cells;
         wave.cells *= wave.extents[axis];
-        room = room && wave.cells <= kBlock;
-        if (room) wave.block = wave.cells;
     }
-    if (wave.axes && wave.extents[wave.axes - 1] > kBlock) {
-        wave.row = wave.extents[wave.axes - 1];
-        wave.block = kBlock;
-        return wave.cells / wave.row * ((wave.row + kBlock - 1) / kBlock);
-    }
-    return wave.cells / wave.block;
 }
+
+// Division of the lattice into planes, of which each touches only the one before it and the one behind it.
+struct Planes {
+    std::int64_t cells, count;
+
+    explicit Planes(const Wave& wave) {
+        const std::int64_t outer = wave.axes ? wave.strides[0] : 1;
+        cells = outer * std::max<std::int64_t>(1, kBlock / outer);
+        count = (wave.cells + cells - 1) / cells;
+    }
+};
+
+// Several steps of slabs of planes. First each slab does all the steps that need none of its neighbours' results: one
+// plane less on both sides for each step. Then the rest around each border between two slabs follows.
+class Slabs {
+   public:
+    // `first` is the number of the first step, and `last` of the last one of all.
+    Slabs(const Wave& wave, const Planes& planes, std::int64_t path, std::int64_t number, std::int64_t first,
+          std::int64_t steps, std::int64_t last)
+        : wave_(wave), planes_(planes), path_(path), number_(number), first_(first), steps_(steps), last_(last) {}
+
+    void inside(std::int64_t slab, float* sum) const {
+        const std::int64_t begin = border(slab), end = border(slab + 1);
+        // A step of a plane follows the step before it of the next plane.
+        for (std::int64_t front = begin; front < end + steps_; front++) {
+            for (std::int64_t level = 0; level < steps_; level++) {
+                const std::int64_t plane = front - level;
+                if (plane >= begin + level && plane < end - level) advance(plane, level, sum);
+            }
+        }
+    }
+
+    void around(std::int64_t slab, float* sum) const {
+        for (std::int64_t level = 1; level < steps_; level++) {
+            for (std::int64_t side = -level; side < level; side++) {
+                advance((border(slab) + side + planes_.count) % planes_.count, level, sum);
+            }
+        }
+    }
+
+   private:
+    std::int64_t border(std::int64_t slab) const { return planes_.count * slab / number_; }
+
+    void advance(std::int64_t plane, std::int64_t level, float* sum) const {
+        const std::int64_t begin = plane * planes_.cells, end = std::min(begin + planes_.cells, wave_.cells);
+        wave_cells_paths[path_](wave_, first_ + level, first_ + level == last_, begin, end, sum);
+    }
+
+    const Wave& wave_;
+    const Planes& planes_;
+    std::int64_t path_, number_, first_, steps_, last_;
+};
 
 }  // namespace
 
-// Do `steps` steps. Displacements go from `psi` to `other` and back, so after an odd number they are in `other`.
-NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, float* psi, float* other, float* v, float* a,
-                              const float* speed, const float* damping, const float* sources,
-                              const std::int64_t* extents, std::int64_t axes, std::int64_t steps, double dt,
-                              double beta) {
-    Wave wave{psi,  other, v, a, speed, damping, sources, {}, {}, 0, 0, 0, 0, static_cast<float>(dt),
-              static_cast<float>(beta), false};
-    const std::int64_t blocks = divide(wave, extents, axes);
+// Write c0^2 / (1 + s)^2 of `count` cells; `square` is c0^2.
+NINEFOLD_INTERFACE(wave_speeds)(std::int64_t path, std::int64_t threads, const float* s, double square,
+                                std::int64_t count, float* speed) {
+    share(count, 1 << 16, useful(threads, count * 16), [&](int, std::int64_t begin, std::int64_t end) {
+        wave_speeds_paths[path](s + begin, square, end - begin, speed + begin);
+    });
+    return 0;
+}
+
+// Do `steps` steps from psi, old and a. Displacements go from `one` to `other` and back, so the last one is in `one` after
+// an odd number, and the acceleration is in the other array. `one` may be a, `other` may be psi, and v may be `old`.
+NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, const float* psi, const float* old,
+                              const float* a, float* one, float* other, float* v, const float* speed,
+                              const float* damping, const float* sources, const std::int64_t* extents,
+                              std::int64_t axes, std::int64_t steps, double dt, double beta) {
+    Wave wave{{one, other}, v, speed, damping, sources, {}, {}, 0, 0, static_cast<float>(dt), static_cast<float>(beta)};
+    set_extents(wave, extents, axes);
     const std::int64_t workers = useful(threads, wave.cells * 64);
     std::vector<float> sums;
     try {
@@ -198,15 +324,30 @@ NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, float* ps
         return kOutOfMemory;
     }
     share(wave.cells, 1 << 14, workers, [&](int, std::int64_t begin, std::int64_t end) {
-        wave_start_paths[path](wave, begin, end);
+        wave_start_paths[path](psi, old, a, wave.dt, one, v, begin, end);
     });
-    const std::int64_t take = (blocks + 8 * workers - 1) / (8 * workers);
-    for (std::int64_t step = 1; step <= steps; step++) {
-        wave.psi = step % 2 ? other : psi;
-        wave.next = step % 2 ? psi : other;
-        wave.last = step == steps;
-        share(blocks, take, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
-            wave_blocks_paths[path](wave, begin, end, sums.data() + thread * kBlock * 2);
+    const Planes planes(wave);
+    std::int64_t most = 1;
+    for (const std::int64_t bytes : kCaches) {
+        // A plane of each step, and its two neighbours, stay in the cache.
+        const std::int64_t room = bytes / (kCellBytes * planes.cells) - 2;
+        if (most == 1) most = std::max(most, std::min({kStepsMax, room, planes.count / (4 * workers)}));
+    }
+    const std::int64_t slabs = std::max(workers, std::min(8 * workers, planes.count / (8 * most)));
+    for (std::int64_t first = 0; first < steps; first += most) {
+        const std::int64_t some = std::min(most, steps - first);
+        if (some == 1) {
+            share(wave.cells, kBlock, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
+                wave_cells_paths[path](wave, first, first == steps - 1, begin, end, sums.data() + thread * kBlock * 2);
+            });
+            continue;
+        }
+        const Slabs done(wave, planes, path, slabs, first, some, steps - 1);
+        share(slabs, 1, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
+            for (std::int64_t slab = begin; slab < end; slab++) done.inside(slab, sums.data() + thread * kBlock * 2);
+        });
+        share(slabs, 1, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
+            for (std::int64_t slab = begin; slab < end; slab++) done.around(slab, sums.data() + thread * kBlock * 2);
         });
     }
     return 0;
