@@ -40,7 +40,7 @@ def test_the_wheel_holds_every_package_and_only_those(wheel: Path) -> None:
         str(Path("ninefold") / p.relative_to(ROOT))
         for folder in ("spec", "numerics", "hdl", "drivers", "host", "sim", "bitstreams")
         for p in (ROOT / folder).rglob("*")
-        if p.suffix in {".py", ".cl", ".cpp", ".h", ".json", ".txt"} or p.name == "py.typed"
+        if p.suffix in {".py", ".cl", ".cpp", ".h", ".html", ".json", ".txt"} or p.name == "py.typed"
     }
     packed = {n for n in names if ".dist-info/" not in n}
     assert packed == sources

@@ -1,4 +1,4 @@
-"""Tail in memory: what a reader takes over from the version before is what it would read anew."""
+"""Tail in memory: what a reader takes over from the version before is what it would read again."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def test_a_database_is_uploaded_once_and_used_by_its_digest(url: str, service: S
         sent = service.residents.state("", given.digest)
         assert client.upload(given) == given.digest
         assert service.residents.state("", given.digest) == sent
-    # A server that starts anew reads the file, and compares its digest.
+    # A server that starts again reads the file, and compares its digest.
     service.residents._loaded.clear()
     assert service.residents.database("", given.digest).digest == given.digest
 
