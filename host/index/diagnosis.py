@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from ninefold.spec.terminal import printable
 from ninefold.spec.text import counted
 
 from . import segments
-from .environment import DATA
+from .environment import DATA, salvaging
 from .index import Index
 from .manifest import Manifest, locate, missing, read_manifest
 from .segments import SUFFIX, Segment
@@ -205,7 +204,7 @@ def _read(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple[int, 
         return 0, None, f"{path} is missing"
     if not os.access(path, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    words = [sys.executable, "-m", "ninefold.host.index.salvage", str(folder)]
+    words = salvaging(folder)
     entries, listed, whole, late = 0, None, False, threading.Event()
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None  # noqa: S101 - a pipe

@@ -22,9 +22,10 @@ import lmdb
 
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
 
+from . import pages
 from .place import check_file_system, strangers
 
-__all__ = ["DATA", "LOCK", "Environment", "Transaction", "readable"]
+__all__ = ["DATA", "LOCK", "Environment", "Transaction", "readable", "salvaging"]
 
 #: Names of LMDB's files.
 DATA: Final = "data.mdb"
@@ -171,6 +172,8 @@ class Environment:
             if found is None:
                 if not create and (size := (folder / DATA).stat().st_size) < _LEAST_PAGES * resource.getpagesize():
                     raise DamagedDataError(_truncated(folder / DATA, size, folder))
+                if not create:
+                    _check_pages(folder)
                 found = cls(folder, create, private)
                 cls._all[found.identity] = found
             found._users += 1
@@ -428,13 +431,29 @@ class Environment:
         self.release()
 
 
+def salvaging(folder: Path, *options: str) -> list[str]:
+    """Return the command that reads tables which may be damaged; as a file it starts without the packages of this."""
+    return [sys.executable, "-P", str(Path(__file__).with_name("salvage.py")), str(folder), *options]
+
+
 def readable(folder: Path) -> bool:
     """Return whether all values of an environment can be read; another process reads them, as a page may kill it."""
-    words = [sys.executable, "-m", "ninefold.host.index.salvage", str(folder), "--check"]
+    words = salvaging(folder, "--check")
     try:
         return not subprocess.run(words, capture_output=True, timeout=_READ_ALL_S, check=False).returncode
     except subprocess.TimeoutExpired as error:
         raise DamagedDataError(f"{folder / DATA}: reading it was given up after {error.timeout:g} seconds") from error
+
+
+def _check_pages(folder: Path) -> None:
+    """Raise `DamagedDataError` if pages are damaged on which LMDB would abort; this process has not opened the file."""
+    try:
+        flaw = pages.flaw_of(folder / DATA)
+    except OSError:
+        return  # LMDB fails too, and says why
+    # A writer may have changed pages meanwhile.
+    if flaw and not readable(folder):
+        raise DamagedDataError(f"{folder / DATA} is damaged: {flaw}; `ninefold doctor {folder}` says what can be saved")
 
 
 def _truncated(path: Path, size: int, folder: Path) -> str:

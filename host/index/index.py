@@ -19,12 +19,13 @@ from ninefold.spec.terminal import printable
 
 from .atomic import held, recover
 from .embedding import embed_entries
+from .environment import DATA, readable
 from .manifest import Manifest, locate, read_manifest
 from .manifest import called as name_of
 from .read import Hits, Query, Records, SearchOptions, Snapshot, _Query
 from .segments import Segment
 from .store import Store
-from .tables import Generation, Tables, Written
+from .tables import Generation, Name, Tables, Written
 from .version1 import Version1
 from .writer import Durability, Writer
 
@@ -228,8 +229,14 @@ class Index:
         with self.snapshot() as snapshot:
             return snapshot.describe()
 
-    def verify(self) -> None:
+    def verify(self, *, pages: bool = True) -> None:
         """Check the content of every segment, and that every entry has its row and its record.
+
+        Parameters
+        ----------
+        pages : bool
+            First read all pages of the tables in another process, which LMDB ends if they are damaged. Otherwise it
+            would end this one.
 
         Raises
         ------
@@ -238,6 +245,9 @@ class Index:
         """
         if isinstance(self._content, Version1):
             return  # checked when it was opened
+        if pages and not readable(self.folder):
+            advice = f"`ninefold doctor {self.folder}` says what can be saved"
+            raise DamagedDataError(f"{self.folder / DATA} is damaged: it cannot be read to the end; {advice}")
         with self._content.reading() as (tables, version):
             for listed in version.catalogue.segments:
                 Segment.verify(self._content.segment_folder, listed.digest)
@@ -278,12 +288,14 @@ class Index:
         Raises
         ------
         InputError
-            The index is open for reading or another process writes it, or values are invalid.
+            The index is open for reading or another process writes it, values are invalid, or the key was
+            given to a write of other content.
         OSError
             The disk is full or cannot be written; nothing is changed.
         """
         writer, given = self.writer, [self._checked(entry) for entry in entries]
-        if key is not None and (known := writer.known(key)) is not None:
+        name = None if key is None else Name.of(key, "upsert", given, vectors)
+        if name is not None and (known := writer.known(name)) is not None:
             return known
         if vectors is None:
             if not self.manifest.model:
@@ -307,7 +319,7 @@ class Index:
             if chosen:
                 tables.add(chosen, values, written)
 
-        return writer.apply(add, key)
+        return writer.apply(add, name)
 
     def _checked(self, entry: Entry) -> Entry:
         """Return an entry as sources give it: without surrounding blanks, and with declared fields in their types."""
@@ -332,7 +344,10 @@ class Index:
             Number of removed entries; final once they are committed.
         """
         given = list(names)
-        return self.writer.apply(lambda tables, written: tables.remove(given, written), key)
+        name = None if key is None else Name.of(key, "delete", given)
+        if name is not None and (known := self.writer.known(name)) is not None:
+            return known
+        return self.writer.apply(lambda tables, written: tables.remove(given, written), name)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Written]:

@@ -1,4 +1,4 @@
-"""Program that reads tables that may be damaged: ``python -m ninefold.host.index.salvage FOLDER [--check]``.
+"""Program that reads tables that may be damaged: ``python -P salvage.py FOLDER [--check]``.
 
 It prints JSON lines: the record of each entry, the rows of each listed segment by digest, and, once all other values
 have been read too, a line that marks the end. With ``--check`` it only reads. A damaged page may kill it (SIGABRT, or

@@ -11,8 +11,8 @@ database       key                                           value
                                                              number; nits of the centroids
                ``writes``                                    number of the last write of a key
                ``cut``                                       numbers of rows last removed from the tail
-``writes``     ``k`` and the SHA-256 of the key of a write    its number and its result, in JSON
-               that is made at most once
+``writes``     ``k`` and the SHA-256 of the key of a write    its number, its result and the SHA-256 of
+               that is made at most once                     its content, in JSON
                ``n`` and the number of such a write          the SHA-256 of its key
 =============  ============================================  ============================================
 
@@ -32,13 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.sources import Entry
-from ninefold.spec.errors import DamagedDataError
+from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.formats import Mode
+from ninefold.spec.terminal import printable
 
 from .environment import Transaction
 from .settings import Setting
 
-__all__ = ["KNOWN_WRITES", "Catalogue", "Generation", "Listed", "Tables", "Written"]
+__all__ = ["KNOWN_WRITES", "Catalogue", "Generation", "Listed", "Name", "Tables", "Written"]
 
 #: Number of writes whose keys are known.
 KNOWN_WRITES: Final = 4096
@@ -125,6 +126,50 @@ class Catalogue:
     generation: Generation
     segments: tuple[Listed, ...]
     version: int = 0
+
+
+@dataclass(frozen=True)
+class Name:
+    """Name of a write that is made at most once.
+
+    Attributes
+    ----------
+    key : str
+        Key, chosen by the caller.
+    digest : str
+        SHA-256 of what is written, in hexadecimal.
+    """
+
+    key: str
+    digest: str
+
+    @classmethod
+    def of(cls, key: str, what: str, items: Sequence[Entry | str], vectors: npt.NDArray[Any] | None = None) -> Name:
+        """Return the name of a write of entries, with their vectors if they were given, or of a removal of ids.
+
+        Raises
+        ------
+        InputError
+            The key is not a string, or is empty.
+        """
+        if not isinstance(key, str) or not key:
+            raise InputError(f"the key of a write must be a string that is not empty, not {key!r}")
+        digest = hashlib.sha256(what.encode())
+        for one in items:
+            record = one.encode() if isinstance(one, str) else _record(one)
+            digest.update(len(record).to_bytes(8) + record)
+        if vectors is not None:
+            rows = np.ascontiguousarray(vectors)
+            digest.update(f"{rows.dtype.str} {rows.shape}".encode() + rows.tobytes())
+        return cls(key, digest.hexdigest())
+
+    def check(self, known: str) -> None:
+        """Raise `InputError` if the write that is known by the key was of other content; empty if that is unknown."""
+        if known and known != self.digest:
+            raise InputError(
+                f"the key {printable(self.key)} names a write of other content: the SHA-256 of that one is {known},"
+                f" of this one {self.digest}; give each write a key of its own"
+            )
 
 
 @dataclass
@@ -262,31 +307,40 @@ class Tables:
 
     # Writes that are made at most once.
 
-    def once(self, key: str, operation: Callable[[Tables, Written], None], written: Written) -> None:
-        """Make a write, unless one of the same key is known; count the result of the first one.
+    def once(self, name: Name, operation: Callable[[Tables, Written], None], written: Written) -> None:
+        """Make a write, unless one of the same name is known; count the result of the first one.
 
         The last `KNOWN_WRITES` keys are known.
+
+        Raises
+        ------
+        InputError
+            The key was given to a write of other content.
         """
-        found = self.result(key)
+        found = self.result(name)
         if found is None:
             found = Written()
             operation(self, found)
-            self._remember(key, found)
+            self._remember(name, found)
         written.count(found)
 
-    def result(self, key: str) -> Written | None:
-        """Return the result of a write by its key, or None if no such write is known."""
-        found = self.transaction.get("writes", _WRITE + _key(key))
-        return None if found is None else Written(*json.loads(found)[1:])
+    def result(self, name: Name) -> Written | None:
+        """Return the result of a write by its name, or None if no such write is known; see `once`."""
+        found = self.transaction.get("writes", _WRITE + _key(name.key))
+        if found is None:
+            return None
+        _, added, replaced, removed, *digest = json.loads(found)
+        name.check(digest[0] if digest else "")  # indexes of earlier versions lack it
+        return Written(added, replaced, removed)
 
-    def _remember(self, key: str, written: Written) -> None:
+    def _remember(self, name: Name, written: Written) -> None:
         numbers = self.transaction.items("writes", _ORDER)
         oldest = next(numbers, None)
         latest = int.from_bytes(self.transaction.get("state", b"writes") or b"")
         self.transaction.put("state", b"writes", _number(latest + 1))
-        self.transaction.put("writes", _ORDER + _number(latest + 1), _key(key))
-        result = [latest + 1, written.added, written.replaced, written.removed]
-        self.transaction.put("writes", _WRITE + _key(key), json.dumps(result).encode())
+        self.transaction.put("writes", _ORDER + _number(latest + 1), _key(name.key))
+        result = [latest + 1, written.added, written.replaced, written.removed, name.digest]
+        self.transaction.put("writes", _WRITE + _key(name.key), json.dumps(result).encode())
         if oldest is not None and self.transaction.count("writes") > 2 * KNOWN_WRITES:
             self.transaction.delete("writes", oldest[0])
             self.transaction.delete("writes", _WRITE + oldest[1])

@@ -28,7 +28,7 @@ from .locks import WriterLock
 from .merging import Centroids, due, listed_columns, live_columns, nearest_lists
 from .segments import PARTIAL, SUFFIX, Stream, field_streams, write
 from .store import Store
-from .tables import Generation, Listed, Tables, Written
+from .tables import Generation, Listed, Name, Tables, Written
 
 __all__ = ["SEALED_ROWS", "Durability", "Operation", "Writer"]
 
@@ -68,6 +68,8 @@ class Writer:
         self._holders = 0
         self._changed = threading.Condition()
         self._queue: list[tuple[Operation, Written]] = []
+        #: Digests of queued writes by their keys.
+        self._queued: dict[str, str] = {}
         self._failed: BaseException | None = None
         self._group: tuple[int, list[Operation], Written] | None = None
         self._keeper: threading.Thread | None = None
@@ -80,11 +82,10 @@ class Writer:
 
     # Writes.
 
-    def apply(self, operation: Operation, key: str | None = None) -> Written:
-        """Make a change by the durability of this writer, or with the others of `group`; with a key, at most once."""
-        if key is not None:
-            _check_key(key)
-            operation = functools.partial(_once, key, operation)
+    def apply(self, operation: Operation, name: Name | None = None) -> Written:
+        """Make a change by the durability of this writer, or with the others of `group`; with a name, at most once."""
+        if name is not None:
+            operation = functools.partial(_once, name, operation)
         group = self._group
         if group is not None and group[0] == threading.get_ident():
             group[1].append(operation)
@@ -94,21 +95,28 @@ class Writer:
         written = Written()
         with self._changed:
             self._raise_failure()
+            if name is not None:
+                # Refused now: at the commit, all that is queued would fail with it.
+                name.check(self._queued.setdefault(name.key, name.digest))
             self._queue.append((operation, written))
             self._changed.notify_all()
         self._start_keeper()
         return written
 
-    def known(self, key: str) -> Written | None:
-        """Return the result of the write of a key, or None if no such write is committed and known.
+    def known(self, name: Name) -> Written | None:
+        """Return the result of the write of a name, or None if no such write is committed and known.
 
         In a group, the result is the group's, which counts it.
+
+        Raises
+        ------
+        InputError
+            The key was given to a write of other content.
         """
-        _check_key(key)
-        found: Written | None = self._read(lambda tables: tables.result(key))
+        found: Written | None = self._read(lambda tables: tables.result(name))
         group = self._group
         if found is not None and group is not None and group[0] == threading.get_ident():
-            return self.apply(lambda _tables, _written: None, key)
+            return self.apply(lambda _tables, _written: None, name)
         return found
 
     @contextlib.contextmanager
@@ -138,6 +146,7 @@ class Writer:
         with self._mutex:
             with self._changed:
                 queue, self._queue = self._queue, []
+                self._queued.clear()
             if queue:
                 self._look_after(self._change(lambda tables: _run(tables, queue)))
                 self._committed = time.monotonic()
@@ -433,13 +442,8 @@ class Writer:
         return Listed(digest, len(sequence), segment.bytes, int(sequence[0]), int(sequence[-1]))
 
 
-def _once(key: str, operation: Operation, tables: Tables, written: Written) -> None:
-    tables.once(key, operation, written)
-
-
-def _check_key(key: str) -> None:
-    if not isinstance(key, str) or not key:
-        raise InputError(f"the key of a write must be a string that is not empty, not {key!r}")
+def _once(name: Name, operation: Operation, tables: Tables, written: Written) -> None:
+    tables.once(name, operation, written)
 
 
 def _run(tables: Tables, operations: Sequence[tuple[Operation, Written]]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -142,12 +143,14 @@ def test_overwritten_tables(index: Path, tmp_path: Path, damage: str, least: int
     assert lines[-1].endswith(f"{len(saved)} entries written")
     # It is replaced whole, as writing into it would fail.
     assert write._same(index, manifest) is None
-    if said == "CORRUPTED":  # in the other cases LMDB would end this process
-        with (
-            pytest.raises(DamagedDataError, match=r"data\.mdb is damaged or in use: "),
-            Index.open(str(index)) as opened,
-        ):
-            opened.verify()
+    advice = f"`ninefold doctor {index}` says what can be saved"
+    damaged = re.escape(f"{index}/data.mdb is damaged: ") + r"(?:page \d+|it) .*; " + re.escape(advice)
+    with pytest.raises(DamagedDataError, match=f"^{damaged}$"), Index.open(str(index)) as opened:
+        opened.verify()
+    for command in (("index", "verify", "notes"), ("search", "notes", "0")):
+        code, shown = run(*command)
+        assert code
+        assert advice in shown
 
 
 def test_a_list_of_segments_that_is_no_list(index: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tail in memory: what a reader takes over from the version before is what it would read again."""
+"""Tail in memory: what a reader takes over from the version before is what it would read itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def entry(n: int) -> Entry:
 def equal(index: Index, found: Tail) -> None:
     """Compare a tail with the one that is read without an earlier one."""
     with index.writer.store.reading() as (read, _):
-        wanted = Tail.read(read, index.manifest, "anew", None)
+        wanted = Tail.read(read, index.manifest, "again", None)
         assert np.array_equal(found.sequence, read.tail())
     assert len(found) == len(wanted) == len(wanted.sequence)
     for name in ("sequence", "vectors", "nits"):
