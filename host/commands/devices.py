@@ -70,7 +70,8 @@ def devices(index: str | None, matrix: bool, as_json: bool) -> None:
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the entries of the index that can be read to this file, as JSON lines.",
+    help="Write the entries of the index that can be read to this file, as JSON lines. FILE.npy gets the vectors, and "
+    "FILE.jsonl the entries.",
 )
 def doctor(name: str | None, save: Path | None) -> None:
     """Explain what is missing of devices, or what is damaged of the index NAME and what can be saved of it.
@@ -132,7 +133,8 @@ def _examine(name: str, save: Path | None) -> None:
         for line in found.lines():
             click.echo(printable(f"  {line}"))
     if save is not None:
-        click.echo(printable(f"{save}: {counted(found.entries, 'entry', 'entries')} written"))
+        beside = f" and {save.with_suffix('.jsonl').name}" if save.suffix == ".npy" else ""
+        click.echo(printable(f"{save}{beside}: {counted(found.saved, 'entry', 'entries')} written"))
     if found.damaged:
         sys.exit(1)
 

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
-from ninefold.spec.errors import DamagedDataError
+from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.files import written_aside
 from ninefold.spec.programs import ended_by
 from ninefold.spec.progress import step
@@ -24,6 +24,7 @@ from . import segments
 from .environment import DATA, salvaging
 from .index import Index
 from .manifest import Manifest, locate, missing, read_manifest
+from .saved import SavedVectors, line_of
 from .segments import SUFFIX, Segment
 
 __all__ = ["Diagnosis", "SegmentState", "diagnose"]
@@ -70,6 +71,8 @@ class Diagnosis:
         Error of reading the tables; empty if they can be read to the end.
     manifest : Manifest or None
         None if it cannot be read.
+    saved : int
+        Number of entries that were written to a file.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Diagnosis:
     entries: int = 0
     tables: str = ""
     manifest: Manifest | None = None
+    saved: int = 0
 
     @property
     def damaged(self) -> bool:
@@ -104,7 +108,12 @@ class Diagnosis:
             options = "".join(f" --field {printable(one)}:{kind}" for one, kind in self.manifest.fields.items())
             options += "" if self.manifest.vectors else " --no-vectors"
         said = [f"with a backup: `ninefold index restore {name} FOLDER --force` restores all of it"]
-        if self.entries and (self.manifest is None or self.manifest.model):
+        if self.entries and self.manifest is not None and self.manifest.vectors and not self.manifest.model:
+            said.append(
+                f"without one: `ninefold doctor {name} --save FILE.npy` writes the vectors that can be read, and"
+                " FILE.jsonl their ids; docs/howto/backup.md shows how to build the index from them"
+            )
+        elif self.entries and (self.manifest is None or self.manifest.model):
             said.append(
                 f"without one: `ninefold doctor {name} --save FILE.jsonl` writes the entries that can be read, and"
                 f" `ninefold index FILE.jsonl -o {name} --force{options}` builds the index from them{again}; texts in"
@@ -125,31 +134,42 @@ def diagnose(name: str, save: Path | None = None) -> Diagnosis:
     name : str
         Name or path of the index.
     save : Path, optional
-        File of JSON lines to write the entries to that can be read, which ``ninefold index`` takes.
+        File of JSON lines to write the entries to that can be read, which ``ninefold index`` takes. If its name ends
+        with ``.npy``, the vectors that can be read are written to it, float16 (n, D), and the entries to a file of the
+        same name that ends with ``.jsonl``, in the same order.
 
     Raises
     ------
     InputError
-        There is no such index.
+        There is no such index, or it keeps no vectors that could be saved.
     OSError
         The index cannot be read, or the file cannot be written.
     """
     folder = locate(name)
     if not folder.is_dir():
         raise missing(folder)
-    with step(f"reading the tables of {name}"):
-        if save is None:
-            entries, listed, tables = _read(folder, lambda _: None)
-        else:
-            with written_aside(save) as aside, aside.open("w", encoding="utf-8") as file:
-                entries, listed, tables = _read(folder, lambda entry: print(_line(entry), file=file))
-    problem = _problem(name, folder, tables)
-    if not problem:
-        return Diagnosis(name, folder, entries=entries)
     manifest = None
     with contextlib.suppress(DamagedDataError):  # it is the problem
         manifest = Manifest.of(read_manifest(folder), folder)
-    return Diagnosis(name, folder, (problem,), _segments(folder, listed), entries, tables, manifest)
+    saved = None
+    with step(f"reading the tables of {name}"):
+        if save is None:
+            entries, listed, tables = _read(folder, lambda _: None)
+        elif save.suffix == ".npy":
+            if manifest is None or not manifest.vectors:
+                why = "its manifest is lost" if manifest is None else "it keeps no float vectors"
+                raise InputError(f"the vectors of {name} cannot be saved: {why}; leave .npy out of {save}")
+            rows = SavedVectors(manifest)
+            entries, listed, tables = _read(folder, rows.take, "--vectors")
+            saved = rows.write(save, folder / segments.FOLDER, listed)
+        else:
+            with written_aside(save) as aside, aside.open("w", encoding="utf-8") as file:
+                entries, listed, tables = _read(folder, lambda told: _print(told, file))
+    problem = _problem(name, folder, tables)
+    if not problem:
+        return Diagnosis(name, folder, entries=entries, saved=entries if saved is None else saved)
+    saved = entries if saved is None else saved
+    return Diagnosis(name, folder, (problem,), _segments(folder, listed), entries, tables, manifest, saved)
 
 
 def _problem(name: str, folder: Path, tables: str) -> str:
@@ -164,10 +184,9 @@ def _problem(name: str, folder: Path, tables: str) -> str:
     return ""
 
 
-def _line(record: dict[str, Any]) -> str:
-    """Return an entry as a line of a source."""
-    fields = record.pop("fields", {})
-    return json.dumps({**fields, **record}, ensure_ascii=False)
+def _print(told: dict[str, Any], file: TextIO) -> None:
+    if "entry" in told:
+        print(line_of(told["entry"]), file=file)
 
 
 def _segments(folder: Path, listed: dict[str, int] | None) -> tuple[SegmentState, ...]:
@@ -187,8 +206,19 @@ def _segments(folder: Path, listed: dict[str, int] | None) -> tuple[SegmentState
     return tuple(found)
 
 
-def _read(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple[int, dict[str, int] | None, str]:
+def _read(
+    folder: Path, take: Callable[[dict[str, Any]], object], *options: str
+) -> tuple[int, dict[str, int] | None, str]:
     """Read the tables in another process, as damaged pages may kill it.
+
+    Parameters
+    ----------
+    folder : Path
+    take : callable
+        Called with what `ninefold.host.index.salvage` prints of each entry, and with the option ``--vectors`` of each
+        row in no segment.
+    *options : str
+        Options of that program.
 
     Returns
     -------
@@ -204,7 +234,7 @@ def _read(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple[int, 
         return 0, None, f"{path} is missing"
     if not os.access(path, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    words = salvaging(folder)
+    words = salvaging(folder, *options)
     entries, listed, whole, late = 0, None, False, threading.Event()
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None  # noqa: S101 - a pipe
@@ -225,7 +255,7 @@ def _read(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple[int, 
                     whole = True
                 elif record:
                     take(record)
-                    entries += 1
+                    entries += "entry" in record
             said = child.stderr.read().strip()
             code = child.wait()
         finally:

@@ -1,10 +1,10 @@
 """Check of the pages by which LMDB finds others, before it opens a file: on damaged ones it would abort the process.
 
-A tree of LMDB's has few pages that lead to others, about one in a hundred. They are read and checked without LMDB, and
-so are the headers of the leaves of small trees. A writer may change them meanwhile, so a flaw found here is only a
-reason to look closer, in another process.
+A tree of LMDB's has few pages that lead to others, about one in a hundred. They are read and checked without LMDB, with
+the headers of the leaves of small trees. A writer may change them meanwhile, so a flaw found here is only a reason to
+look closer, in another process.
 
-The layout is that of LMDB's data version 1 on 64-bit machines: a page begins with its number (8 bytes), 2 unused bytes,
+The layout is LMDB's data version 1 on 64-bit machines: a page begins with its number (8 bytes), 2 unused bytes,
 flags, and the bounds of its free space; then come the offsets of its nodes. A node begins with the low, middle and high
 16 bits of a page's number.
 """
@@ -34,7 +34,7 @@ _HAS_TREE: Final = 0x02
 #: Levels that a tree has at most.
 _DEEPEST: Final = 32
 _NODE: Final = struct.Struct("<HHHH")
-#: Largest number of leaves whose headers are read: those of more would take longer than the rest of opening.
+#: Largest number of leaves whose headers are read; more would take longer than the rest of opening.
 _LEAVES: Final = 4096
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -210,6 +211,64 @@ def test_the_advice_keeps_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     overwritten(folder / "data.mdb", "a record")
     rebuild = "`ninefold index FILE.jsonl -o notes --force --field year:int --field kind:str --no-vectors` builds"
     assert rebuild in diagnose("notes").advice()[1]
+
+
+def test_vectors_are_saved_with_their_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_DATA", str(tmp_path))
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
+    folder, rows = tmp_path / "indexes" / "notes", vectors_of(ROWS + 100)
+    made(folder, rows[:ROWS], entries=entries()).close()
+    (first,) = (folder / "segments").iterdir()
+    late = [Entry(f"late {n}", f"row {n}", "", {"n": n}) for n in range(100)]
+    with Index.open(str(folder), "w") as index:
+        index.upsert(late[:60], rows[ROWS : ROWS + 60])
+        index.writer.seal()
+        index.upsert(late[60:], rows[ROWS + 60 :])
+        index.delete(["id 7", "late 3", "late 70"])
+    wanted = [*entries(), *late]
+    alive = [n for n, entry in enumerate(wanted) if entry.id not in ("id 7", "late 3", "late 70")]
+
+    def check(save: Path, kept: list[int]) -> None:
+        assert np.array_equal(np.load(save), rows[kept])
+        lines = [json.loads(line) for line in save.with_suffix(".jsonl").read_text().splitlines()]
+        found = [Entry(line.pop("id"), line.pop("title"), line.pop("text"), line) for line in lines]
+        assert found == [wanted[n] for n in kept]
+
+    save = tmp_path / "saved.npy"
+    assert run("doctor", "notes", "--save", str(save)) == (
+        0,
+        f"{folder}: no damage\n{save} and saved.jsonl: {len(alive)} entries written\n",
+    )
+    check(save, alive)
+    content = bytearray(first.read_bytes())
+    content[100] ^= 1
+    first.write_bytes(content)
+    code, said = run("doctor", "notes", "--save", str(save))
+    assert code == 1
+    left = [n for n in alive if n >= ROWS]
+    assert said.endswith(f"{save} and saved.jsonl: {len(left)} entries written\n")
+    assert "`ninefold doctor notes --save FILE.npy` writes the vectors that can be read" in said
+    check(save, left)
+    # The advice of the page: build from the vectors, then give them their entries.
+    assert run("index", str(save), "-o", "again")[0] == 0
+    with Index.open("again", "w") as index, index.transaction():
+        index.delete([entry.id for entry in index])
+        index.upsert([wanted[n] for n in left], np.load(save))
+    with Index.open("again") as index:
+        assert list(index) == [wanted[n] for n in left]
+        assert np.array_equal(index.vectors, rows[left])
+
+
+def test_vectors_that_cannot_be_saved(tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
+    made(tmp_path / "indexes" / "nits", vectors_of(ROWS), keep=False).close()
+    saved = tmp_path / "saved.npy"
+    with pytest.raises(InputError, match=rf"^the vectors of nits cannot be saved: it keeps no .* out of {saved}$"):
+        diagnose("nits", saved)
+    (index / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"^the vectors of notes cannot be saved: its manifest is lost; "):
+        diagnose("notes", saved)
+    assert not saved.exists()
 
 
 def test_all_indexes_are_looked_at(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
