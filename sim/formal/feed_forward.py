@@ -19,7 +19,10 @@ __all__ = ["computed", "follow_function", "looked_up"]
 def computed(m: Module, core: Any, payload: Any, first: int = 0) -> Value:
     """Return the function of an element without registers, from one of its steps on."""
     for step in core.steps()[first:]:
-        payload = step(m, payload)
+        made = step(m, payload)
+        # A signal after each step keeps expressions, in which a value may occur twice a step, from growing with powers.
+        payload = Signal(made.shape())
+        m.d.comb += Value.cast(payload).eq(Value.cast(made))
     return Value.cast(payload)
 
 

@@ -70,6 +70,16 @@ _ALL: tuple[tuple[str, tuple[Fault, ...], str], ...] = (
         (Fault.LESS,),
         "a partly accepted query waits until the previous one is scored, which delays a load and changes no score",
     ),
+    (
+        "hdl/cores/superpose.py Superpose._measured: zeros < exponent",
+        (Fault.MORE,),
+        "the smaller of two equal numbers is either",
+    ),
+    (
+        "hdl/cores/superpose.py Superpose._ordered: a[:-1] < b[:-1]",
+        (Fault.MORE,),
+        "of two equal magnitudes either may be the larger: if their signs differ, the sum is 0 or not a number",
+    ),
 )
 #: By fault.
 REASONS: Mapping[Planted, str] = MappingProxyType(
