@@ -187,6 +187,13 @@ def _broken(name: str, reason: str) -> click.Command:
     help="Cache at most GIB of embeddings, the oldest out first; 0 caches none [NINEFOLD_EMBEDDINGS_GIB; default: 4].",
 )
 @click.option(
+    "--remote",
+    "remotes",
+    multiple=True,
+    metavar="URL",
+    help="Use the devices of this server too, with the key in NINEFOLD_KEY [NINEFOLD_REMOTES].",
+)
+@click.option(
     "--log",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append log records to FILE, one JSON object per line [NINEFOLD_LOG].",
@@ -205,6 +212,7 @@ def cli(
     cache_dir: Path | None,
     data_dir: Path | None,
     embeddings_gib: str | None,
+    remotes: tuple[str, ...],
     log: Path | None,
     quiet: bool,
 ) -> None:
@@ -220,6 +228,8 @@ def cli(
             os.environ[variable] = str(folder.expanduser().absolute())
         except RuntimeError as error:  # of an unknown user
             raise InputError(f"{option} must be a folder, not {folder} ({error})") from error
+    if remotes:
+        os.environ["NINEFOLD_REMOTES"] = ",".join(remotes)
     if embeddings_gib is not None:
         os.environ["NINEFOLD_EMBEDDINGS_GIB"] = embeddings_gib
     if log is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import random
@@ -22,7 +23,15 @@ import numpy.typing as npt
 
 from ninefold.host.sources import Entry
 from ninefold.spec.data import Database, flattened
-from ninefold.spec.errors import InputError, NinefoldError, UnavailableError
+from ninefold.spec.errors import (
+    DamagedDataError,
+    DeadlineError,
+    DeviceError,
+    InputError,
+    NinefoldError,
+    UnavailableError,
+    UnsupportedError,
+)
 from ninefold.spec.terminal import printable
 
 from . import messages as m
@@ -35,6 +44,10 @@ _T = TypeVar("_T")
 
 #: Statuses after which a request may succeed later.
 _LATER: Final = frozenset({409, 429, 502, 503, 504})
+#: Errors of a server that a client raises again.
+_KINDS: Final = {
+    kind.__name__: kind for kind in (DamagedDataError, DeadlineError, DeviceError, InputError, UnsupportedError)
+}
 #: Bytes of one part of an upload.
 _PART: Final = 8 << 20
 #: Variable of the environment with the key, so that it is in no list of processes.
@@ -93,11 +106,13 @@ class _Call(Generic[_T]):
                 return self.decode(response)
             except (msgspec.MsgspecError, InputError, KeyError, ValueError) as error:
                 raise NinefoldError(f"{response.url} answered what is not of this version: {error}") from error
-        try:
-            detail = str(response.json()["detail"])
-        except (ValueError, KeyError, TypeError):
-            detail = f"status {response.status_code}, and no reason"
+        detail, kind = f"status {response.status_code}, and no reason", ""
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            problem = response.json()
+            detail, kind = str(problem["detail"]), problem.get("kind", "")
         said = printable(f"the server refused: {detail}", lines=True)
+        if kind in _KINDS:
+            raise _KINDS[kind](said)
         if response.status_code in _LATER:
             raise UnavailableError(said, "try again later")
         raise (InputError if response.status_code < 500 else NinefoldError)(said)

@@ -1,8 +1,8 @@
 """Operators as models of the Open Inference Protocol.
 
 Every argument and every result is one or more tensors. A column of a record is ``NAME.COLUMN``; lists of different
-lengths are ``NAME.values`` and ``NAME.offsets``. Complex numbers are FP32 with a last axis of 2; where real ones are
-allowed too, the tensor's parameter ``complex`` marks them. A database is named in the parameters.
+lengths are ``NAME.values`` and ``NAME.offsets``. Complex numbers are FP32 or FP64 with a last axis of 2; where real
+ones are allowed too, the tensor's parameter ``complex`` marks them. A database is named in the parameters.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _metadata(declared: Argument) -> list[TensorMetadata]:
     if isinstance(declared, Tensor):
         dtype = declared.dtypes[0]
         shape = [size if isinstance(size, int) else -1 for size in declared.shape]
-        return [TensorMetadata(declared.name, DATATYPES[dtype], shape + [2] * (dtype == "complex64"))]
+        return [TensorMetadata(declared.name, DATATYPES[dtype], shape + [2] * dtype.startswith("complex"))]
     if isinstance(declared, Record):
         return [
             TensorMetadata(f"{declared.name}.{one.name}", one.datatype, one.shape)

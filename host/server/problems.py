@@ -42,18 +42,22 @@ class Problem:
         The error in words: the value and what is allowed.
     headers : mapping of str to str
         Headers of the answer.
+    kind : str
+        Class of the error, one of `ninefold.spec.errors`, which a client raises again; empty for any other.
     """
 
     status: int
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
 
     @property
     def body(self) -> bytes:
         """Body of the answer. Its member ``error`` is for clients of the Open Inference Protocol."""
         title = http.HTTPStatus(self.status).phrase
         record = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        return msgspec.json.encode({**record, "error": self.detail})
+        kind = {"kind": self.kind} if self.kind else {}
+        return msgspec.json.encode({**record, "error": self.detail, **kind})
 
 
 class ProblemError(NinefoldError):
@@ -101,7 +105,8 @@ def problem_of(error: Exception) -> Problem:
         return error.problem
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            return Problem(status, printable(str(error)) or "not enough memory for this request")
+            said = printable(str(error)) or "not enough memory for this request"
+            return Problem(status, said, kind=type(error).__name__ if isinstance(error, NinefoldError) else "")
     if isinstance(error, RecursionError):
         return Problem(400, "the body is nested too deeply")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

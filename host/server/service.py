@@ -16,6 +16,7 @@ from typing import Any, Final, Self, TypeVar
 from ninefold.host.index import Index
 from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError
+from ninefold.spec.registry import backend, backend_names
 from ninefold.spec.terminal import printable
 
 from .meters import Meters
@@ -155,7 +156,9 @@ class Service:
         self.indexes: dict[str, Index] = {}
         self._pool = ThreadPoolExecutor(self.limits.workers, "ninefold worker")
         self.inside = 0
-        self.scheduler = scheduler or Scheduler()
+        # Without the devices of other servers, so that no two offer each other's in a circle.
+        local = {name: backend(name) for name in backend_names() if name != "remote"}
+        self.scheduler = scheduler or Scheduler(backends=local)
         self.meters = Meters(self.scheduler.registry)
         try:
             for name in names:

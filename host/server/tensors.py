@@ -43,6 +43,7 @@ DATATYPES: Final = {
     **{f"int{bits}": f"INT{bits}" for bits in (8, 16, 32, 64)},
     **{f"float{bits}": f"FP{bits}" for bits in (16, 32, 64)},
     "complex64": "FP32",
+    "complex128": "FP64",
 }
 _DTYPES: Final = {datatype: name for name, datatype in reversed(DATATYPES.items())}
 
@@ -165,12 +166,13 @@ def message(name: str, array: _Array, *, binary: bool) -> tuple[TensorMessage, b
     return tensor, content
 
 
-def as_complex(name: str, array: _Array) -> npt.NDArray[np.complex64]:
-    """Return complex numbers from FP32 with a last axis of 2; raises `InputError` for anything else."""
-    if array.dtype != np.float32 or array.ndim == 0 or array.shape[-1] != 2:
+def as_complex(name: str, array: _Array) -> _Array:
+    """Return complex numbers from FP32 or FP64 with a last axis of 2; raises `InputError` for anything else."""
+    if array.dtype not in (np.float32, np.float64) or array.ndim == 0 or array.shape[-1] != 2:
         said = f"not {array.dtype.name} of shape {array.shape}"
-        raise InputError(f"{printable(name)} holds complex numbers, sent as FP32 with a last axis of 2, {said}")
-    return np.ascontiguousarray(array).view(np.complex64)[..., 0]
+        raise InputError(f"{printable(name)} holds complex numbers, sent as FP32 or FP64 with a last axis of 2, {said}")
+    pairs = np.ascontiguousarray(array)
+    return pairs.view(np.complex64 if array.dtype == np.float32 else np.complex128)[..., 0]
 
 
 def encoded(message: InferRequest | InferAnswer, behind: Sequence[bytes]) -> tuple[bytes, dict[str, str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from ninefold.host.backends.board import BoardDevice
+from ninefold.host.server.service import Service
 from ninefold.numerics.stages import is_plain
 from ninefold.sim.conformance import Case, difference, judged
 from ninefold.spec.errors import UnsupportedError
@@ -17,6 +19,7 @@ from ninefold.spec.registry import backend, backend_names
 from ninefold.spec.residents import load_and_run
 from ninefold.spec.signature import Call
 
+from ..host.server.conftest import serving
 from .cases import calls_of, cases_of
 from .judge import expected
 
@@ -41,11 +44,16 @@ def computes(name: str) -> bool:
 
 
 @pytest.fixture(params=targets(), scope="module")
-def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     name, path = request.param
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         if name == "cpu":
             patch.setenv("NINEFOLD_CPU_PATH", path)
+        if name == "remote":
+            service = stack.enter_context(Service([], tmp_path_factory.mktemp("server")))
+            url = stack.enter_context(serving(service))
+            patch.setenv("NINEFOLD_REMOTES", url)
+            path = f"{url.removeprefix('http://')}/cpu"
         opened = backend(name).open("" if name == "cpu" else path)
         yield opened
         opened.close()

@@ -185,7 +185,9 @@ def test_what_json_lacks_is_sent_as_bytes() -> None:
         assert np.array_equal(found, array, equal_nan=True)
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint32", "int64", "uint64", "float32", "complex64"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int16", "uint32", "int64", "uint64", "float32", "complex64", "complex128"]
+)
 @pytest.mark.parametrize("binary", [True, False])
 def test_arrays_come_back_as_they_were(dtype: str, binary: bool) -> None:
     generator = np.random.default_rng(3)
