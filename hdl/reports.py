@@ -160,7 +160,7 @@ def core_cells(statistics: Mapping[str, Any], absorbed: int = 0, family: str = "
 
 
 def kinds(cells: Mapping[str, int], absorbed: int, family: str) -> dict[str, int]:
-    """Return the number of cells of each kind, such as ``lut4``, from that of each type; see `core_cells`."""
+    """Return the number of cells of each kind, such as ``lut4``, from the number of each type; see `core_cells`."""
     found = dict.fromkeys(("lut4", "ff", "block_ram", "lut_ram", "dsp"), 0)
     for name, pattern in _COUNTED[family].items():
         found[name] = sum(count for cell, count in cells.items() if pattern.fullmatch(cell))

@@ -85,7 +85,7 @@ def png(pixels: _Bytes) -> bytes:
 
 
 def _coloured(shown: _Bytes) -> _Bytes:
-    """Return levels as red, green and blue, from the page's colour to that of the sign."""
+    """Return levels as red, green and blue, from the page's colour to the sign's."""
     signed = (shown.astype(np.float64) - _ZERO)[..., np.newaxis] / 127
     ends = np.where(signed >= 0, np.array(POSITIVE), np.array(NEGATIVE))
     colours: _Bytes = np.rint(np.array(_PAGE) + np.abs(signed) * (ends - np.array(_PAGE))).astype(np.uint8)

@@ -41,7 +41,7 @@ class RemoteServer:
 
 
 def servers() -> list[RemoteServer]:
-    """Return the servers that are named, those of the environment first.
+    """Return the servers that are named, first in the environment and then in the file.
 
     Raises
     ------
