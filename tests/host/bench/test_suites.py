@@ -15,6 +15,7 @@ from ninefold.host.bench.families import FAMILIES
 from ninefold.host.bench.momentum import momentum
 from ninefold.host.bench.peers import PEERS, SAME_NITS
 from ninefold.host.bench.quantise import quantise
+from ninefold.host.bench.records6d import records
 from ninefold.host.bench.scheduler import scheduler
 from ninefold.host.bench.search import PLANS, search
 from ninefold.host.bench.topk import topk
@@ -152,6 +153,18 @@ def test_momentum() -> None:
     assert notes == []
     assert {f.subject for f in figures} == {DEVICE, "numpy loop", "numpy copy"}
     assert {f.beside for f in figures if f.better} == {"numpy loop", "numpy copy"}
+
+
+def test_records() -> None:
+    figures, notes = tiny(records)
+    assert notes == []
+    assert [(f.subject, f.quantity, f.beside) for f in figures] == [
+        ("columns", "encode", "numpy copy"),
+        ("columns", "decode", "numpy copy"),
+        ("numpy copy", "numpy copy", ""),
+    ]
+    # 300 records of 0 to 8 links.
+    assert 300 * 1565 < figures[0].parameters["bytes"] < 300 * 1597
 
 
 def test_scheduler() -> None:
