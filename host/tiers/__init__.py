@@ -1,5 +1,30 @@
 """Tiers of a clustered index: lists on a device, in memory, and compressed on disk."""
 
 from .cold import ColdStore, ColdUse
+from .placement import (
+    HitRates,
+    LeastFrequent,
+    LeastRecent,
+    Momentum,
+    Placement,
+    Policy,
+    Tier,
+    TierSizes,
+    replay,
+    similar_lists,
+)
 
-__all__ = ["ColdStore", "ColdUse"]
+__all__ = [
+    "ColdStore",
+    "ColdUse",
+    "HitRates",
+    "LeastFrequent",
+    "LeastRecent",
+    "Momentum",
+    "Placement",
+    "Policy",
+    "Tier",
+    "TierSizes",
+    "replay",
+    "similar_lists",
+]
