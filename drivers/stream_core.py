@@ -170,6 +170,11 @@ class BoardCore:
         """Name of each array of the answer, with its type and shape."""
         return self._described(self._out)
 
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of the board since a reset."""
+        return self.client.statistics().cycles
+
     def __call__(self, **arrays: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
         """Send payloads and return the outputs that they cause."""
         last = arrays.pop(_LAST, None) if any(one.last for one in self._into) else None

@@ -197,15 +197,18 @@ def open_core(core: str | Path, device: str = "rtl", **parameters: int | str) ->
     return OpenCore(opener(str(core), device, parameters))
 
 
-def implement(core: str | Path) -> str:
-    """Have a core run the operator that its module's ``IMPLEMENTS`` names, on the backend ``rtl``.
+def implement(core: str | Path, device: str = "rtl") -> str:
+    """Have a core run the operator that its module's ``IMPLEMENTS`` names.
 
-    Schedulers that are opened afterwards send calls of the operator to it. Installed cores need no call.
+    Schedulers that are opened afterwards send calls of the operator to it. Installed cores need no call for ``rtl``.
 
     Parameters
     ----------
     core : str or Path
         Name or path of the core.
+    device : str
+        ``rtl``, or the board that holds the core: ``board:URL``, or ``board:virtual`` to simulate one. The device of a
+        simulated board is named ``board:virtual/CORE``, and is used by name only.
 
     Returns
     -------
@@ -215,16 +218,18 @@ def implement(core: str | Path) -> str:
     Raises
     ------
     InputError
-        There is no such core or operator, the core implements none, or another core implements it already.
+        There is no such core, device or operator, the core implements none, or another core implements it already.
     UnavailableError
         A tool is not installed; the message says how to install it.
     """
-    name = ""
-    for scheme in entries(GROUP):
-        try:
-            runs: Any = backend(scheme)
-        except ModuleNotFoundError as error:
-            raise UnavailableError(f"the backend {scheme} needs the package {error.name}", installs("rtl")) from error
-        if hasattr(runs, "implement"):
-            name = runs.implement(str(core)).operator.name
+    scheme, _, place = device.partition(":")
+    known = [name for name in entries(GROUP) if name != "board"]
+    if scheme not in (*known, "board") or bool(place) != (scheme == "board"):
+        raise InputError(f"device must be one of {', '.join(known)} or board:PLACE, not {device!r}")
+    try:
+        runs: Any = backend(scheme)
+    except ModuleNotFoundError as error:
+        raise UnavailableError(f"the backend {scheme} needs the package {error.name}", installs("rtl")) from error
+    found = runs.implement(str(core), place).runs if place else runs.implement(str(core))
+    name: str = found.operator.name
     return name

@@ -42,6 +42,8 @@ class Found:
         Time after which a call counts as hung, in seconds; None for no limit.
     computes : bool
         False if the answers are zeros of the right shape, for measuring overhead.
+    operators : mapping of str to str or None, optional
+        Operators, where they differ from its backend's: for each, None or the reason that this device does not run it.
     """
 
     device: str
@@ -52,6 +54,7 @@ class Found:
     unit: str = ""
     timeout_s: float | None = TIMEOUT_S
     computes: bool = True
+    operators: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def load(url: str, name: str, digest: str, as_json: bool) -> None:
     from ninefold.host.backends.board import Boards
 
     loading = step(f"loading {name} onto {url}")
-    with loading, _index(name) as index, contextlib.closing(Boards().open(_instance(url, digest))) as device:
+    with loading, _index(name) as index, contextlib.closing(Boards().miner(_instance(url, digest))) as device:
         board = device.connect()
         started, sent = time.perf_counter(), board.link_statistics.bytes_out
         device.load(index.database)
@@ -119,7 +119,7 @@ def _fitting(instance: str, k: int | None, rerank: int | None) -> dict[str, Any]
     """Return the number of results, by default 10 or as many as the board returns, and the scan of its design."""
     from ninefold.host.backends.board import Boards
 
-    with contextlib.closing(Boards().open(instance)) as device:
+    with contextlib.closing(Boards().miner(instance)) as device:
         identity = device.connect().identity
     k = max(1, min(DEFAULT_K, identity.results // max(1, rerank or 1))) if k is None else k
     if identity.design != "signs":

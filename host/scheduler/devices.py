@@ -343,7 +343,7 @@ class Devices:
                 if worker.breaker.state != "closed":
                     state = f"{worker.breaker.state}: {worker.breaker.reason}"
                 sizes, capacity = worker.residents.sizes(), worker.capacity_bytes
-                listed.append(DeviceStatus(found.device, found, probed.operators, state, worker.depth, sizes, capacity))
+                listed.append(DeviceStatus(found.device, found, worker.operators, state, worker.depth, sizes, capacity))
             listed += [DeviceStatus(entry.device, entry, probed.operators, "missing") for entry in probed.missing]
         return listed
 
@@ -402,7 +402,8 @@ class Devices:
             self.workers[found.device] = self._worker(found, probed.backend, probed.operators)
 
     def _worker(self, found: Found, backend: Backend, operators: Mapping[str, str | None]) -> Worker:
-        return Worker(found, backend, operators, self._context, self._breaker())
+        own = operators if found.operators is None else found.operators
+        return Worker(found, backend, own, self._context, self._breaker())
 
     def _survey_in_background(self) -> None:
         with self._context.lock:

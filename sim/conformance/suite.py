@@ -73,7 +73,10 @@ def _judged(operator: str, cases: Mapping[str, Case], device: str, instance: str
     found = backend(device.partition(":")[0])
     if any(isinstance(entry, Found) and not entry.computes for entry in found.probe()):
         return None
-    if reason := operators_of(found).get(operator, "its backend does not know the operator"):
+    resolved = getattr(found, "resolve", lambda _: None)(instance) if instance else None
+    own = resolved.operators if isinstance(resolved, Found) else None
+    known = operators_of(found) if own is None else own
+    if reason := known.get(operator, "its backend does not know the operator"):
         return Verdict(device, 0, reason=reason)
     try:
         opened = found.open(instance)

@@ -22,13 +22,26 @@ from ninefold.spec.signature import Call, Operator
 from ninefold.spec.tensors import Tensor
 
 if TYPE_CHECKING:
-    from ninefold.sim.own.contract import Channel
-    from ninefold.sim.own.device import RtlCore
+    from ninefold.sim.own.contract import Channel, Contract
 
-__all__ = ["CoreRunners", "Implementation", "implementation_of"]
+__all__ = ["CoreRunners", "Implementation", "OpenedCore", "implementation_of"]
 
 #: Entry points of cores in other packages.
 _CORES: Final = "ninefold.cores"
+
+
+class OpenedCore(Protocol):
+    """Core on a device, which is called with whole arrays."""
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles so far."""
+
+    def __call__(self, **arrays: npt.ArrayLike) -> dict[str, npt.NDArray[Any]]:
+        """Send payloads and return the outputs that they cause."""
+
+    def reset(self) -> None:
+        """Reset the core."""
 
 
 class CoreDevice(Protocol):
@@ -36,7 +49,7 @@ class CoreDevice(Protocol):
 
     path: str
 
-    def core(self, name: str, parameters: Mapping[str, int | str]) -> RtlCore:
+    def core(self, name: str, parameters: Mapping[str, int | str]) -> OpenedCore:
         """Return the core of a name or path, which stays open."""
 
 
@@ -62,7 +75,7 @@ class Implementation:
 
     core: str
     operator: Operator
-    run: Callable[[RtlCore, Call], Mapping[str, Any]] | None
+    run: Callable[[OpenedCore, Call], Mapping[str, Any]] | None
     parameters: Callable[[Call], Mapping[str, int | str]] | None
     cases: Callable[..., Any] | None
 
@@ -72,9 +85,14 @@ class Implementation:
         core = device.core(self.core, self._parameters(call))
         core.reset()
         before = core.cycles
-        values = _by_name(core, call) if self.run is None else self.run(core, call)
+        values = self._by_name(core, call) if self.run is None else self.run(core, call)
         metrics = {"cycles": core.cycles - before, "seconds": perf_counter() - started}
         return Answer(dict(values), f"{device.path}, core {self.core}", metrics)
+
+    def _by_name(self, core: OpenedCore, call: Call) -> Mapping[str, Any]:
+        from ninefold.sim.own.contract import contract_of
+
+        return _by_name(core, contract_of(self.core, self._parameters(call)), call)
 
     def _parameters(self, call: Call) -> Mapping[str, int | str]:
         from ninefold.hdl.catalogue import parameters_of
@@ -190,13 +208,12 @@ def _operator(core: str, named: str, folder: Path) -> Operator:
     return OPERATORS[named]
 
 
-def _by_name(core: RtlCore, call: Call) -> dict[str, npt.NDArray[Any]]:
+def _by_name(core: OpenedCore, contract: Contract, call: Call) -> dict[str, npt.NDArray[Any]]:
     """Send each argument to the input column of its name, and read each result from the output column of its name.
 
     Axes before the axes of a column are payloads. If the core has packets, the last axis of payloads is one packet.
     """
-    contract = core.contract
-    _check_names(core, call.operator)
+    _check_names(contract, call.operator)
     arrays: dict[str, Any] = {}
     leads: set[tuple[int, ...]] = set()
     for channel in contract.inputs:
@@ -231,16 +248,16 @@ def _result(core: str, values: npt.NDArray[Any], result: Any, call: Call) -> npt
     return values.reshape(shape).astype(result.dtypes[0])
 
 
-def _check_names(core: RtlCore, operator: Operator) -> None:
+def _check_names(contract: Contract, operator: Operator) -> None:
     """Raise unless arguments and results of the operator are columns of the core."""
 
     def names(side: tuple[Channel, ...]) -> list[str]:
-        return [core.contract.argument(channel, column) for channel in side for column in channel.columns]
+        return [contract.argument(channel, column) for channel in side for column in channel.columns]
 
-    takes, gives = names(core.contract.inputs), names(core.contract.outputs)
+    takes, gives = names(contract.inputs), names(contract.outputs)
     results = [result.name for result in operator.results]
     if set(takes) != set(operator.argument_names) or not set(results) <= set(gives):
         raise InputError(
-            f"{core.contract.name} takes {', '.join(takes)} and gives {', '.join(gives)}, where {operator.name} takes "
+            f"{contract.name} takes {', '.join(takes)} and gives {', '.join(gives)}, where {operator.name} takes "
             f"{', '.join(operator.argument_names)} and gives {', '.join(results)}: define run(core, call) beside CORE"
         )

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from ninefold.drivers.streams import StreamClient
 from ninefold.host import Scheduler, implement
+from ninefold.host.backends.board import Boards, discovery
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.cli import cli
 from ninefold.sim.conformance import cases_of
@@ -20,7 +22,7 @@ from ninefold.sim.rtl import Rtl
 from ninefold.sim.rtl.device import _runners
 from ninefold.sim.rtl.implemented import Implementation
 from ninefold.spec import operators
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, LostDeviceError
 from ninefold.spec.signature import Call
 from tests.packages import COUNTER, PARITY, written
 from tests.sim.test_own import FIXTURES
@@ -140,6 +142,60 @@ def test_a_core_is_a_backend_of_an_operator_and_the_scheduler_falls_back_from_it
         assert "x of the input numbers must be from -128 to 127, not" in wide.fallbacks[0]
         assert wide.values["odd"].tolist() == (small.sum(axis=1) % 2).tolist()
         assert scheduler.run("parity", small[:, :0], device="rtl").answered_by == "cpu"
+
+
+def test_a_core_on_a_board_is_a_device_of_its_operator(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler dispatches to the board, and falls back from it if the core or the link cannot answer."""
+    monkeypatch.setattr(discovery, "_CORES", {})
+    written(folder, "parity_operator", PARITY)
+    name = core(folder, "parity", CORE)
+    device = f"board:virtual/{Path(name).stem}"
+    assert implement(name, "board:virtual") == "parity"
+    small = np.random.default_rng(1).integers(-128, 128, (6, 5))
+    right = (small.sum(axis=1) % 2).tolist()
+    with Scheduler(backends={"board": Boards(), "cpu": Cpu()}, costs=None) as scheduler:
+        (entry,) = [one for one in scheduler.devices() if one.device == device]
+        assert [operator for operator, reason in entry.operators.items() if reason is None] == ["parity"]
+        found = scheduler.run("parity", small, device=device)
+        assert (found.answered_by, found.fallbacks, found.values["odd"].tolist()) == (device, (), right)
+        wide = scheduler.run("parity", small + 1000, device=device)
+        assert (wide.answered_by, wide.values["odd"].tolist()) == ("cpu", right)
+        assert "x of the input numbers must be from -128 to 127, not" in wide.fallbacks[0]
+        other = scheduler.run("quantise", np.zeros(9, np.float32), scale=1.0, mode="tanh", device=device)
+        assert other.answered_by == "cpu"
+        assert f"holds the core {name}, which runs parity only" in other.fallbacks[0]
+    with Scheduler(backends={"board": Boards(), "cpu": Cpu()}, costs=None) as scheduler:
+        with monkeypatch.context() as patch:
+            patch.setattr(StreamClient, "exchange", _lost)
+            lost = scheduler.run("parity", small, device=device)
+        assert (lost.answered_by, lost.values["odd"].tolist()) == ("cpu", right)
+        assert "the cable is out" in lost.fallbacks[0]
+    result = CliRunner().invoke(cli, ["conform", name, "--device", device])
+    assert f"parity  {device}: 3 cases, none wrong" in result.output, result.output
+
+
+def _lost(*_: Any, **__: Any) -> None:
+    raise LostDeviceError("the cable is out")
+
+
+def test_a_wrong_core_on_a_board_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_CORES", {})
+    written(folder, "parity_operator", PARITY)
+    name = core(folder, "parity", CORE.replace("payload.x[0]", "payload.x[1]"))
+    implement(name, "board:virtual")
+    with Scheduler(backends={"board": Boards(), "cpu": Cpu()}, costs=None) as scheduler:
+        found = scheduler.run("parity", np.ones((2, 3), int), device=f"board:virtual/{Path(name).stem}")
+    assert (found.answered_by, found.values["odd"].tolist()) == ("cpu", [1, 1])
+    assert "the core fails its known-answer test" in found.fallbacks[0]
+
+
+@pytest.mark.parametrize("device", ["board", "rtl:1", "cpu", ""])
+def test_a_core_is_implemented_by_rtl_or_a_board(device: str) -> None:
+    with pytest.raises(InputError) as error:
+        implement("queue", device)
+    assert str(error.value) == f"device must be one of rtl or board:PLACE, not {device!r}"
+    with pytest.raises(InputError, match="queue implements no operator"):
+        implement("queue", "board:virtual")
 
 
 def test_a_core_implements_an_operator_of_ninefold(folder: Path) -> None:

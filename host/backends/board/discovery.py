@@ -9,6 +9,7 @@ from ninefold.spec.errors import DeviceError, UnavailableError
 from ninefold.spec.protocols import HOST, Found, Missing
 from ninefold.spec.runners import Runners, scan
 
+from .cores import CoreBoard, CoreBoardDevice, core_board
 from .device import BoardDevice
 
 __all__ = ["Boards"]
@@ -17,6 +18,8 @@ __all__ = ["Boards"]
 _PROBE_S, _PROBE_TRIES = 0.15, 4
 #: Separator between a name or URL and the digest of a bitstream that no manifest describes.
 _MARK = "#"
+#: Boards with users' cores, by the instance in their device's name.
+_CORES: dict[str, CoreBoard] = {}
 
 
 class Boards:
@@ -24,7 +27,8 @@ class Boards:
 
     ``board:SERIAL`` is the board on USB with that serial number. ``board:virtual/demo`` is a simulated board, and
     ``board:virtual`` the first simulated board. ``board:URL`` is the board at a URL, and ``board`` the first board
-    found. Append ``#`` and a digest to accept a bitstream that no manifest describes.
+    found. Append ``#`` and a digest to accept a bitstream that no manifest describes. A board that holds a user's core
+    is a device of the operator that the core implements, after `implement`.
     """
 
     name = "board"
@@ -45,7 +49,28 @@ class Boards:
                 seen.add(place)
                 listed.append(self._simulated(place) if place.simulated else self._plugged_in(place))
         self._identified = {place: entry for place, entry in self._identified.items() if place in seen}
-        return listed
+        return [*listed, *(board.found() for board in _CORES.values())]
+
+    def implement(self, core: str, place: str) -> CoreBoard:
+        """Have a board run the operator that the core on it implements, from now on, in this process.
+
+        Parameters
+        ----------
+        core : str
+            Name or path of the core.
+        place : str
+            URL of the board, or the name of a board to simulate.
+
+        Raises
+        ------
+        InputError
+            There is no such core or operator, or the core implements none.
+        UnavailableError
+            A package is not installed.
+        """
+        board = core_board(core, place)
+        _CORES[board.name.removeprefix("board:")] = board
+        return board
 
     def operators(self) -> Mapping[str, str | None]:
         """Return None for every operator, or the reason that this backend does not run it."""
@@ -59,6 +84,8 @@ class Boards:
         InputError
             Unknown name.
         """
+        if instance in _CORES:
+            return _CORES[instance].found()
         place, error = _located(instance)
         if error is not None:  # the probe has reported the reason for the whole source
             return f"board:{instance.partition('/')[0]}"
@@ -76,8 +103,12 @@ class Boards:
             timeout_s=None,
         )
 
-    def open(self, instance: str = "") -> BoardDevice:
-        """Open a board; a simulated board is compiled on first use.
+    def open(self, instance: str = "") -> BoardDevice | CoreBoardDevice:
+        """Open a board; a simulated board is compiled on first use. Raises as `miner`."""
+        return CoreBoardDevice(_CORES[instance]) if instance in _CORES else self.miner(instance)
+
+    def miner(self, instance: str = "") -> BoardDevice:
+        """Open a miner or a board of design signs; a simulated board is compiled on first use.
 
         Raises
         ------
