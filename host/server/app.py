@@ -1,16 +1,29 @@
 """The application: all routes, their schema, and errors as problems."""
 
+from http import HTTPStatus
+from typing import Final
+
 from litestar import Litestar, Response
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from . import indexes, models, page
 from .guards import AnyRequest
+from .messages import ProblemMessage
 from .problems import MEDIA_TYPE, problem_of
 from .service import Service
 
 __all__ = ["application"]
+
+#: Errors of every route, for the schema.
+_ERRORS: Final[dict[int, ResponseSpec]] = {
+    status: ResponseSpec(
+        ProblemMessage, generate_examples=False, description=HTTPStatus(status).phrase, media_type=MEDIA_TYPE
+    )
+    for status in (400, 401, 403, 404, 408, 409, 413, 414, 415, 421, 422, 429, 500, 503, 507)
+}
 
 
 def _refused(_request: AnyRequest, error: Exception) -> Response[bytes]:
@@ -20,8 +33,11 @@ def _refused(_request: AnyRequest, error: Exception) -> Response[bytes]:
 
 def application(service: Service) -> Litestar:
     """Return the application with all routes, for one service."""
+    routes = [*indexes.ROUTES, *models.ROUTES, *page.ROUTES]
+    for route in routes:
+        route.responses = {**_ERRORS, **(route.responses or {})}
     return Litestar(
-        [*indexes.ROUTES, *models.ROUTES, *page.ROUTES],
+        routes,
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: _refused},
         request_max_body_size=service.limits.body,

@@ -17,6 +17,7 @@ __all__ = [
     "IndexList",
     "IndexMessage",
     "Part",
+    "ProblemMessage",
     "SearchAnswer",
     "SearchRequest",
     "Times",
@@ -42,6 +43,17 @@ class EntryMessage(Struct, forbid_unknown_fields=True, omit_defaults=True):
     title: str = ""
     text: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
+
+
+class ProblemMessage(Struct, omit_defaults=True):
+    """Error of a request (RFC 9457). `error` is `detail`; `kind` is the class of Ninefold's error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+    kind: str = ""
 
 
 class SearchRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -23,6 +23,8 @@ from ninefold.spec.errors import (
 )
 from ninefold.spec.terminal import printable
 
+from .messages import ProblemMessage
+
 __all__ = ["MEDIA_TYPE", "BusyError", "Problem", "ProblemError", "UnknownError", "problem_of"]
 
 _log = logging.getLogger(__name__)
@@ -55,9 +57,8 @@ class Problem:
     def body(self) -> bytes:
         """Body of the answer. Its member ``error`` is for clients of the Open Inference Protocol."""
         title = http.HTTPStatus(self.status).phrase
-        record = {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail}
-        kind = {"kind": self.kind} if self.kind else {}
-        return msgspec.json.encode({**record, "error": self.detail, **kind})
+        message = ProblemMessage("about:blank", title, self.status, self.detail, self.detail, self.kind)
+        return msgspec.json.encode(message)
 
 
 class ProblemError(NinefoldError):
@@ -123,5 +124,7 @@ def _said(error: Any) -> str:
     """Return what a refusal of the library says, with the name of each value."""
     extra = getattr(error, "extra", None)
     parts = [one for one in extra or [] if isinstance(one, dict) and one.get("message")]
+    if any(one.get("key") == "data" and one["message"] == "'data'" for one in parts):
+        return "the request needs a body"
     named = [": ".join(str(one[word]) for word in ("key", "message") if one.get(word)) for one in parts]
     return printable("; ".join(named) or str(error.detail))
