@@ -143,6 +143,14 @@ def test_stale_topics_cool_down(scheduler: Scheduler) -> None:
     assert momentum.hottest(4).tolist() == []
 
 
+def test_three_questions_of_length_one_make_a_list_hot(scheduler: Scheduler) -> None:
+    momentum = Momentum(scheduler, 4, 64)
+    one = np.eye(64, dtype=np.float32)[0]
+    for time in range(3):
+        momentum.touched([2], one, float(time))
+    assert momentum.hottest(4).tolist() == [2]
+
+
 def test_lists_settle_every_few_questions() -> None:
     used, vectors, times = np.array([[0], [0], [0], [0]]), np.zeros((4, 1), np.float32), np.arange(4.0)
     assert replay(Placement(LeastRecent(2), 2), used, vectors, times, settle_every=2).hot == 0.5
