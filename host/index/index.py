@@ -25,7 +25,7 @@ from .manifest import called as name_of
 from .read import Hits, Query, Records, SearchOptions, Snapshot, _Query
 from .segments import Segment
 from .store import Store
-from .tables import Generation, Name, Tables, Written
+from .tables import Generation, Name, Tables, Written, pausing
 from .version1 import Version1
 from .writer import Durability, Writer
 
@@ -293,7 +293,7 @@ class Index:
         OSError
             The disk is full or cannot be written; nothing is changed.
         """
-        writer, given = self.writer, [self._checked(entry) for entry in entries]
+        writer, given = self.writer, [self._checked(entry) for entry in pausing(entries)]
         name = None if key is None else Name.of(key, "upsert", given, vectors)
         if name is not None and (known := writer.known(name)) is not None:
             return known

@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +40,16 @@ from ninefold.spec.terminal import printable
 from .environment import Transaction
 from .settings import Setting
 
-__all__ = ["KNOWN_WRITES", "Catalogue", "Generation", "Listed", "Name", "Tables", "Written"]
+__all__ = ["KNOWN_WRITES", "Catalogue", "Generation", "Listed", "Name", "Tables", "Written", "pausing"]
 
 #: Number of writes whose keys are known.
 KNOWN_WRITES: Final = 4096
 #: Number of rows removed from the tail whose numbers are known, so that readers need not list the tail.
 KNOWN_CUTS: Final = 1024
+#: Entries that are written before a pause, and its time, in which another thread can take its turn.
+_RUN = 16
+_PAUSE_S: Final = 5e-5
+_Item = TypeVar("_Item")
 #: First byte of keys of the table ``writes``.
 _WRITE: Final = b"k"
 _ORDER: Final = b"n"
@@ -252,12 +257,12 @@ class Tables:
             Counts them.
         """
         keys = [_key(entry.id) for entry in entries]
-        replaced = sum(self._remove(key) for key in keys) if self.transaction.count("ids") else 0
+        replaced = sum(self._remove(key) for key in pausing(keys)) if self.transaction.count("ids") else 0
         written.replaced += replaced
         written.added += len(entries) - replaced
         first = self.next
         numbers = [_number(first + at) for at in range(len(entries))]
-        self.transaction.put_all("records", [(n, _record(e)) for n, e in zip(numbers, entries, strict=True)])
+        self.transaction.put_all("records", list(zip(numbers, map(_record, pausing(entries)), strict=True)))
         self.transaction.put_all("ids", sorted(zip(keys, numbers, strict=True)))
         if vectors is not None:
             rows = [row.tobytes() for row in np.ascontiguousarray(vectors)]
@@ -267,7 +272,7 @@ class Tables:
 
     def remove(self, names: Iterable[str], written: Written) -> None:
         """Remove the entries with these ids; ids without an entry are ignored."""
-        written.removed += sum(self._remove(_key(name)) for name in names)
+        written.removed += sum(self._remove(_key(name)) for name in pausing(names))
 
     def _remove(self, key: bytes) -> bool:
         number = self.transaction.get("ids", key)
@@ -442,6 +447,18 @@ def _catalogue(content: Any) -> Catalogue:
     generation = Generation(**content["generation"], settings=settings)
     segments = tuple(Listed(**listed) for listed in content["segments"])
     return Catalogue(generation, segments, content["version"])
+
+
+def pausing(items: Iterable[_Item]) -> Iterator[_Item]:
+    """Yield items, and let other threads run now and then.
+
+    Python changes threads every 5 ms, and a search waits for its turn several times, after each call of the kernel. So
+    a thread that writes pauses before Python makes it.
+    """
+    for number, item in enumerate(items):
+        if number % _RUN == _RUN - 1:
+            time.sleep(_PAUSE_S)
+        yield item
 
 
 def _key(name: str) -> bytes:

@@ -91,3 +91,17 @@ def test_a_commit_changes_the_last_chunk_only(tmp_path: Path, monkeypatch: pytes
             assert version.tail.vectors.shape == (8, DIMENSIONS)
         with index.snapshot() as snapshot:
             assert len(snapshot) == 8
+
+
+def test_a_writer_pauses_for_other_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(tables.time, "sleep", pauses.append)
+    monkeypatch.setattr(tables, "_RUN", 4)
+    assert list(tables.pausing(range(9))) == list(range(9))
+    assert pauses == [tables._PAUSE_S] * 2
+    made(tmp_path / "index", vectors_of(2)).close()
+    pauses.clear()
+    with Index.open(str(tmp_path / "index"), "w") as index:
+        index.upsert([entry(n) for n in range(10)], vectors_of(10, 1))
+        # While they are checked, while earlier ones are removed, and while they are written.
+        assert len([one for one in pauses if one == tables._PAUSE_S]) == 6
