@@ -3,246 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
 import os
-import random
-import secrets
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import IO, Any, Final, Generic, Self, TypedDict, TypeVar, Unpack
-from urllib.parse import quote
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx
-import msgspec
-import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.sources import Entry
-from ninefold.spec.data import Database, flattened
+from ninefold.spec.data import Database
 from ninefold.spec.errors import (
-    DamagedDataError,
-    DeadlineError,
-    DeviceError,
-    InputError,
-    NinefoldError,
     UnavailableError,
-    UnsupportedError,
 )
 from ninefold.spec.terminal import printable
 
+from . import calls
 from . import messages as m
+from .calls import Call, Inferred, Options, Retries
 from .residents import pack
-from .tensors import LENGTH, InferAnswer, InferRequest, Tensors, columns, encoded, message
 
 __all__ = ["AsyncClient", "Client", "Inferred", "Options", "Retries"]
 
 _T = TypeVar("_T")
-
-#: Statuses after which a request may succeed later.
-_LATER: Final = frozenset({409, 429, 502, 503, 504})
-#: Errors of a server that a client raises again.
-_KINDS: Final = {
-    kind.__name__: kind for kind in (DamagedDataError, DeadlineError, DeviceError, InputError, UnsupportedError)
-}
-#: Bytes of one part of an upload.
-_PART: Final = 8 << 20
-#: Variable of the environment with the key, so that it is in no list of processes.
-KEY_VARIABLE: Final = "NINEFOLD_KEY"
-
-
-@dataclass(frozen=True)
-class Retries:
-    """Number of attempts of a request, and the waits between them.
-
-    Every request may be repeated: reads change nothing, and each write has an idempotency key.
-
-    Attributes
-    ----------
-    times : int
-        Attempts after the first.
-    first_s : float
-        Longest wait before the second attempt; it doubles with each, and the wait is a random part of it.
-    longest_s : float
-        Longest wait; also for a server that names a time.
-    """
-
-    times: int = 4
-    first_s: float = 0.1
-    longest_s: float = 10.0
-
-    def wait(self, attempt: int, named: str | None) -> float:
-        """Return the time before another attempt in seconds, given how many there were and ``Retry-After``."""
-        if named is not None and named.isdecimal():
-            return min(float(named), self.longest_s)
-        return random.uniform(0, min(self.longest_s, self.first_s * 2**attempt))  # noqa: S311 - spreads attempts
-
-
-@dataclass(frozen=True)
-class _Call(Generic[_T]):
-    """One request, and how its answer is read."""
-
-    method: str
-    path: str
-    decode: Callable[[httpx.Response], _T]
-    content: bytes | None = None
-    params: tuple[tuple[str, str], ...] = ()
-    more: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers, the same for every attempt."""
-        found = {} if self.content is None else dict(self.more)
-        if self.method in ("PUT", "DELETE"):
-            found["idempotency-key"] = secrets.token_hex(16)
-        return found
-
-    def read(self, response: httpx.Response) -> _T:
-        """Return the answer, or raise the error that the server answered."""
-        if 200 <= response.status_code < 300:
-            try:
-                return self.decode(response)
-            except (msgspec.MsgspecError, InputError, KeyError, ValueError) as error:
-                raise NinefoldError(f"{response.url} answered what is not of this version: {error}") from error
-        detail, kind = f"status {response.status_code}, and no reason", ""
-        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-            problem = response.json()
-            detail, kind = str(problem["detail"]), problem.get("kind", "")
-        said = printable(f"the server refused: {detail}", lines=True)
-        if kind in _KINDS:
-            raise _KINDS[kind](said)
-        if response.status_code in _LATER:
-            raise UnavailableError(said, "try again later")
-        raise (InputError if response.status_code < 500 else NinefoldError)(said)
-
-
-def _json(kind: type[_T]) -> Callable[[httpx.Response], _T]:
-    return lambda response: msgspec.json.decode(response.content, type=kind)
-
-
-@dataclass(frozen=True)
-class Inferred:
-    """Results of an operator that a server ran.
-
-    Attributes
-    ----------
-    values : mapping of str to array
-        Results by name; a column of a record is ``NAME.COLUMN``, lists are ``NAME.values`` and ``NAME.offsets``.
-    answered_by, why : str
-        Device that answered, and the reason for the choice.
-    fallbacks : tuple of str
-        Devices that failed.
-    """
-
-    values: Mapping[str, npt.NDArray[Any]]
-    answered_by: str
-    why: str
-    fallbacks: tuple[str, ...]
-
-
-def _infer(operator: str, arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> _Call[Inferred]:
-    """Return the call of an operator, whose tensors are sent and answered as bytes."""
-    tensors, behind = [], []
-    for name, array in flattened(columns(arguments)).items():
-        tensor, content = message(name, np.asarray(array), binary=True)
-        tensors.append(tensor)
-        behind.append(content)
-    given = {name: value for name, value in parameters.items() if value is not None}
-    body, headers = encoded(InferRequest(tensors, parameters={**given, "binary_data_output": True}), behind)
-
-    def decode(response: httpx.Response) -> Inferred:
-        answer = Tensors.of(InferAnswer, response.content, response.headers.get(LENGTH))
-        said = answer.message.parameters
-        return Inferred(answer.arrays(), said["answered_by"], said["why"], tuple(said["fallbacks"]))
-
-    return _Call("POST", f"/v2/models/{_segment(operator)}/infer", decode, body, more=headers)
-
-
-def _uploaded(response: httpx.Response) -> tuple[int, bool]:
-    return int(response.headers["upload-offset"]), response.headers["upload-complete"] == "?1"
-
-
-def _part(digest: str, file: IO[bytes], offset: int, size: int) -> _Call[tuple[int, bool]]:
-    """Return the call that appends the next part of a file."""
-    file.seek(offset)
-    content = file.read(_PART)
-    last = "?1" if offset + len(content) == size else "?0"
-    more = {"upload-offset": str(offset), "upload-complete": last, "content-type": "application/octet-stream"}
-    return _Call("PATCH", f"/v1/residents/{digest}", _uploaded, content, more=more)
-
-
-class Options(TypedDict, total=False):
-    """Options of a search; `Index.search` describes them, and `include` names the parts of entries in the answer."""
-
-    k: int
-    rerank: int | None
-    recall: float | None
-    scan: str | None
-    oversample: int | None
-    where: str | None
-    threshold: str | None
-    device: str
-    strict: bool
-    include: list[m.Part]
-
-
-def _search(name: str, queries: Sequence[str] | npt.NDArray[Any], options: Options) -> _Call[m.SearchAnswer]:
-    if unknown := next((one for one in options if one not in Options.__annotations__), None):
-        raise TypeError(f"search() got an unexpected keyword argument {unknown!r}")
-    if isinstance(queries, np.ndarray):
-        if queries.ndim != 2 or queries.dtype.kind != "f":
-            raise InputError(f"vectors must be floats of shape (Q, D), not {queries.dtype.name} {queries.shape}")
-        if not np.isfinite(queries).all():
-            raise InputError("vectors must be finite")
-        given: dict[str, Any] = {"vectors": queries.tolist()}
-    elif isinstance(queries, str):
-        raise InputError("queries must be a list of texts, or vectors of shape (Q, D), not one text")
-    else:
-        given = {"texts": list(queries)}
-    return _Call("POST", f"{_index(name)}/search", _json(m.SearchAnswer), msgspec.json.encode({**given, **options}))
-
-
-def _upsert(name: str, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None) -> _Call[m.WriteAnswer]:
-    messages = [m.EntryMessage(e.id, e.title, e.text, dict(e.fields)) for e in entries]
-    body = m.UpsertRequest(messages, None if vectors is None else np.asarray(vectors).tolist())
-    return _Call("PUT", f"{_index(name)}/entries", _json(m.WriteAnswer), msgspec.json.encode(body))
-
-
-def _ids(ids: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    found = tuple(("id", one) for one in ids)
-    if not 1 <= len(found) <= m.MOST_IDS:
-        raise InputError(f"a request has 1 to {m.MOST_IDS} ids, not {len(found)}")
-    return found
-
-
-def _get(name: str, ids: Iterable[str]) -> _Call[m.EntriesAnswer]:
-    return _Call("GET", f"{_index(name)}/entries", _json(m.EntriesAnswer), params=_ids(ids))
-
-
-def _delete(name: str, ids: Iterable[str]) -> _Call[m.DeleteAnswer]:
-    return _Call("DELETE", f"{_index(name)}/entries", _json(m.DeleteAnswer), params=_ids(ids))
-
-
-def _backup(name: str, series: str, keep: int | None) -> _Call[m.BackedUp]:
-    body = msgspec.json.encode(m.BackupRequest(series, keep))
-    return _Call("POST", f"{_index(name)}/backup", _json(m.BackedUp), body)
-
-
-def _index(name: str) -> str:
-    return f"/v1/indexes/{_segment(name)}"
-
-
-def _segment(name: str) -> str:
-    """Return a name as one segment of a path."""
-    if not name or "/" in name or name in (".", ".."):
-        raise InputError(f"names at a server are without slashes, as it lists them, not {printable(name)!r}")
-    return quote(name, safe="")
-
-
-_INDEXES: Final = _Call("GET", "/v1/indexes", _json(m.IndexList))
-_DEVICES: Final = _Call("GET", "/v1/devices", _json(m.DeviceList))
 
 
 class _Base:
@@ -251,8 +36,8 @@ class _Base:
     def __init__(self, url: str, key: str | None, retries: Retries | None) -> None:
         self.url = url.rstrip("/")
         self.retries = retries or Retries()
-        key = key or os.environ.get(KEY_VARIABLE) or None
-        _check(self.url, key)
+        key = key or os.environ.get(calls.KEY_VARIABLE) or None
+        calls.check_url(self.url, key)
         self._headers = {} if key is None else {"authorization": f"Bearer {key}"}
 
     def _again(self, attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
@@ -260,7 +45,7 @@ class _Base:
         if attempt >= self.retries.times:
             return None
         if isinstance(outcome, httpx.Response):
-            if outcome.status_code not in _LATER:
+            if outcome.status_code not in calls.LATER:
                 return None
             return self.retries.wait(attempt, outcome.headers.get("retry-after"))
         return self.retries.wait(attempt, None)
@@ -316,31 +101,31 @@ class Client(_Base):
         self, name: str, queries: Sequence[str] | npt.NDArray[Any], **options: Unpack[Options]
     ) -> m.SearchAnswer:
         """Find the entries of an index nearest to texts, or to float vectors of shape (Q, D)."""
-        return self._run(_search(name, queries, options))
+        return self._run(calls.search(name, queries, options))
 
     def upsert(self, name: str, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None = None) -> m.WriteAnswer:
         """Add or replace entries, once, however often the request is repeated."""
-        return self._run(_upsert(name, entries, vectors))
+        return self._run(calls.upsert(name, entries, vectors))
 
     def get(self, name: str, ids: Iterable[str]) -> m.EntriesAnswer:
         """Return the entries of up to 100 ids."""
-        return self._run(_get(name, ids))
+        return self._run(calls.get(name, ids))
 
     def delete(self, name: str, ids: Iterable[str]) -> m.DeleteAnswer:
         """Remove the entries of up to 100 ids."""
-        return self._run(_delete(name, ids))
+        return self._run(calls.delete(name, ids))
 
     def backup(self, name: str, series: str, keep: int | None = None) -> m.BackedUp:
         """Back up an index under a name in the server's folder of backups."""
-        return self._run(_backup(name, series, keep))
+        return self._run(calls.backup(name, series, keep))
 
     def indexes(self) -> list[m.IndexMessage]:
         """Return all indexes of the server."""
-        return self._run(_INDEXES).indexes
+        return self._run(calls.INDEXES).indexes
 
     def devices(self) -> list[dict[str, Any]]:
         """Return all devices of the server, found or missing, as ``ninefold devices --json`` prints them."""
-        return self._run(_DEVICES).devices
+        return self._run(calls.DEVICES).devices
 
     def infer(
         self, operator: str, arguments: Mapping[str, Any], *, database: str | None = None, **options: Any
@@ -357,7 +142,7 @@ class Client(_Base):
         **options
             Options of the operator, and ``device`` and ``strict``.
         """
-        return self._run(_infer(operator, arguments, {"database": database, **options}))
+        return self._run(calls.infer(operator, arguments, {"database": database, **options}))
 
     def upload(self, database: Database) -> str:
         """Upload a database for later calls and return its digest; what an earlier attempt sent is not sent again."""
@@ -365,9 +150,9 @@ class Client(_Base):
         with tempfile.TemporaryFile() as file:
             pack(database, file)
             size = file.tell()
-            offset, complete = self._run(_Call("HEAD", f"/v1/residents/{digest}", _uploaded))
+            offset, complete = self._run(Call("HEAD", f"/v1/residents/{digest}", calls.uploaded))
             while not complete:
-                offset, complete = self._run(_part(digest, file, offset, size))
+                offset, complete = self._run(calls.part(digest, file, offset, size))
         return digest
 
     def close(self) -> None:
@@ -380,7 +165,7 @@ class Client(_Base):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, call: _Call[_T]) -> _T:
+    def _run(self, call: Call[_T]) -> _T:
         headers, attempt = call.headers(), 0
         while True:
             outcome: httpx.Response | httpx.TransportError
@@ -418,39 +203,39 @@ class AsyncClient(_Base):
         self, name: str, queries: Sequence[str] | npt.NDArray[Any], **options: Unpack[Options]
     ) -> m.SearchAnswer:
         """Find the entries of an index nearest to texts or vectors; see `Client.search`."""
-        return await self._run(_search(name, queries, options))
+        return await self._run(calls.search(name, queries, options))
 
     async def upsert(
         self, name: str, entries: Iterable[Entry], vectors: npt.NDArray[Any] | None = None
     ) -> m.WriteAnswer:
         """Add or replace entries; see `Client.upsert`."""
-        return await self._run(_upsert(name, entries, vectors))
+        return await self._run(calls.upsert(name, entries, vectors))
 
     async def get(self, name: str, ids: Iterable[str]) -> m.EntriesAnswer:
         """Return the entries of up to 100 ids."""
-        return await self._run(_get(name, ids))
+        return await self._run(calls.get(name, ids))
 
     async def delete(self, name: str, ids: Iterable[str]) -> m.DeleteAnswer:
         """Remove the entries of up to 100 ids."""
-        return await self._run(_delete(name, ids))
+        return await self._run(calls.delete(name, ids))
 
     async def backup(self, name: str, series: str, keep: int | None = None) -> m.BackedUp:
         """Back up an index; see `Client.backup`."""
-        return await self._run(_backup(name, series, keep))
+        return await self._run(calls.backup(name, series, keep))
 
     async def indexes(self) -> list[m.IndexMessage]:
         """Return all indexes of the server."""
-        return (await self._run(_INDEXES)).indexes
+        return (await self._run(calls.INDEXES)).indexes
 
     async def devices(self) -> list[dict[str, Any]]:
         """Return all devices of the server; see `Client.devices`."""
-        return (await self._run(_DEVICES)).devices
+        return (await self._run(calls.DEVICES)).devices
 
     async def infer(
         self, operator: str, arguments: Mapping[str, Any], *, database: str | None = None, **options: Any
     ) -> Inferred:
         """Run an operator without a state; see `Client.infer`."""
-        return await self._run(_infer(operator, arguments, {"database": database, **options}))
+        return await self._run(calls.infer(operator, arguments, {"database": database, **options}))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -462,7 +247,7 @@ class AsyncClient(_Base):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _run(self, call: _Call[_T]) -> _T:
+    async def _run(self, call: Call[_T]) -> _T:
         headers, attempt = call.headers(), 0
         while True:
             outcome: httpx.Response | httpx.TransportError
@@ -479,24 +264,3 @@ class AsyncClient(_Base):
                 raise self._failed(outcome) from outcome
             attempt += 1
             await asyncio.sleep(wait)
-
-
-def _check(url: str, key: str | None) -> None:
-    """Raise `InputError` unless a URL is a server's, and a key may be sent to it."""
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise InputError(f"url must be an address such as http://127.0.0.1:8900, not {printable(url)!r}") from error
-    if parts.scheme not in ("http", "https") or not parts.host:
-        raise InputError(f"url must be an address such as http://127.0.0.1:8900, not {printable(url)!r}")
-    if parts.userinfo or parts.query or parts.fragment:
-        raise InputError("url holds a name, a query or a fragment, and may hold none: give the key apart")
-    if key is not None and parts.scheme == "http" and not _local(parts.host):
-        raise InputError(f"a key is not sent to {printable(parts.host)} without TLS: give a URL with https")
-
-
-def _local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

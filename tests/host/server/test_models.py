@@ -241,7 +241,7 @@ def test_a_database_is_uploaded_once_and_used_by_its_digest(url: str, service: S
 def test_an_upload_is_resumed_and_a_repeated_part_is_harmless(
     url: str, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ninefold.host.server.client._PART", 100)
+    monkeypatch.setattr("ninefold.host.server.calls._PART", 100)
     given = database()
     path = f"/v1/residents/{given.digest}"
     with Client(url) as client:
