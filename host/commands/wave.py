@@ -46,10 +46,10 @@ def wave() -> None:
 def demo(
     context: click.Context, output: Path, devices: tuple[str, ...], height: int, width: int, frames: int, steps: int
 ) -> None:
-    """Run a wave on a lattice of integers on several devices, compare every bit, and write an animated page.
+    """Run a wave on several devices, compare every bit, and write a page.
 
-    Devices that cannot run it are listed with the reason. The page needs no network. Exits with 1 when devices differ,
-    and with 3 when none could run the wave.
+    The wave runs on a lattice of integers, and the page shows it without a network. Devices that cannot run it are
+    listed with the reason. Exits with 1 when devices differ, and with 3 when none could run the wave.
     """
     from ninefold.host.scheduler import Scheduler
     from ninefold.host.wave_demo import Plan, contact_sheet, levels, outcomes, verdict, wave_page

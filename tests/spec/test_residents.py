@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
         for name in names:
             operators.remove(name)
+        # A worker may set this module up again in another folder.
+        for name in [
+            name for name in sys.modules if name.partition(".")[0] in ("toy", "tally", "doubled", "forgetful")
+        ]:
+            del sys.modules[name]
 
 
 def state(version: int = 0, total: int = 5) -> State:
