@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ninefold.host.cluster import cluster
+from ninefold.host.clustering import cluster
 from ninefold.spec.data import Database
 
 from .data import Dataset

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.host.cluster import cluster
+from ninefold.host.clustering import cluster
 from ninefold.host.scheduler import Scheduler
 from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database

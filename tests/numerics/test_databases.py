@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ninefold.host.cluster import cluster
+from ninefold.host.clustering import cluster
 from ninefold.numerics.databases import JoinedRows, checked_nits, joined_rows
 from ninefold.numerics.nits import pack
 from ninefold.spec.data import Database, joined

@@ -11,7 +11,7 @@ import pytest
 
 from ninefold.host.backends.cpu import Cpu, signs
 from ninefold.host.backends.cpu.device import CpuDevice
-from ninefold.host.cluster import cluster
+from ninefold.host.clustering import cluster
 from ninefold.host.index.merging import listed_columns, lists_of, nearest_lists
 from ninefold.host.index.parts import Part, Parts
 from ninefold.host.scheduler import Scheduler

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ninefold.host.cluster import cluster
+from ninefold.host.clustering import cluster
 from ninefold.host.index import Index, build, generations
 from ninefold.host.index.settings import Setting, bytes_read, chosen
 from ninefold.spec.errors import InputError

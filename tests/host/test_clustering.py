@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ninefold.host.cluster import cluster
+from ninefold.host.clustering import cluster
 from ninefold.numerics.nits import unpack
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
