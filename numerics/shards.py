@@ -18,7 +18,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.formats import NO_ID
 from ninefold.spec.signature import Call, Layout, Resident, Shards, Tensor
 
-__all__ = ["MERGES", "Merge", "bounds_of", "merge", "shard"]
+__all__ = ["MERGES", "Merge", "bounds_of", "merge", "part_of", "ranked", "shard"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Merge:
     join: Callable[[Call, Sequence[int], Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
-def _ranked(_: Call, firsts: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def ranked(firsts: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge lists by (score descending, id ascending), with ids counted from the first row of each part."""
     ids = [np.where(part["ids"] == NO_ID, NO_ID, part["ids"] + at) for part, at in zip(parts, firsts, strict=True)]
     scores = np.concatenate([part["scores"] for part in parts], axis=-1)
@@ -47,6 +47,10 @@ def _ranked(_: Call, firsts: Sequence[int], parts: Sequence[Mapping[str, Any]]) 
     return {"ids": best, "scores": best_scores, "count": found}
 
 
+def _ranked(_: Call, firsts: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return ranked(firsts, parts)
+
+
 def _first_stage(call: Call) -> Call:
     """Return what each part of a call of ``mine`` answers: candidates, as its own best rows may not survive in all."""
     return candidates_call(call) if call.options["scan"] == "signs" else call
@@ -54,7 +58,7 @@ def _first_stage(call: Call) -> Call:
 
 def _staged(call: Call, firsts: Sequence[int], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the first stages of a call of ``mine``, cut them once, and run the second stage."""
-    found = _ranked(call, firsts, parts)
+    found = ranked(firsts, parts)
     return rescored(call, quantised(call), found) if call.options["scan"] == "signs" else found
 
 
@@ -130,12 +134,20 @@ def _part(argument: Any, value: Any, axis: Shards, rows: range) -> Any:
     if isinstance(argument, Tensor) and argument.shape[:1] == (axis.axis,):
         return value[rows.start : rows.stop]
     if isinstance(argument, Resident) and isinstance(value, Database):
-        return _part_of(argument.layout, value, axis, rows)
+        return part_of(value, rows, argument.layout, axis)
     return value
 
 
-def _part_of(layout: Layout, database: Database, axis: Shards, rows: range) -> Database:
-    """Return the database of some rows: itself, one that it joins, or a new one."""
+def part_of(database: Database, rows: range, layout: Layout, axis: Shards) -> Database:
+    """Return the database of some rows: itself, one that it joins, or a new one.
+
+    Parameters
+    ----------
+    database : Database
+    rows : range
+    layout, axis : Layout, Shards
+        Content of the database, and the axis along which it is divided, as the operator declares them.
+    """
     size = next(name for name, symbol in layout.sizes.items() if symbol == axis.axis)
     if len(rows) == database.attributes[size]:
         return database

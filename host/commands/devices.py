@@ -40,7 +40,8 @@ __all__ = ["devices", "doctor"]
     help="Print the operators that each backend runs, and the reasons for those it does not, as Markdown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the devices as JSON.")
-def devices(index: str | None, matrix: bool, as_json: bool) -> None:
+@click.option("--ray", is_flag=True, help="Print the devices as resources for `ray start --resources`.")
+def devices(index: str | None, matrix: bool, as_json: bool, ray: bool) -> None:
     """List the devices found, and the reason for each that is missing."""
     from ninefold.host.scheduler import Scheduler
 
@@ -55,6 +56,10 @@ def devices(index: str | None, matrix: bool, as_json: bool) -> None:
             statuses = scheduler.devices()
         if as_json:
             click.echo(json.dumps([status.record() for status in statuses], indent=2))
+            return
+        if ray:
+            offered = [one.device for one in statuses if isinstance(one.entry, Found) and not one.entry.named_only]
+            click.echo(json.dumps({"ninefold": 1} | {f"ninefold:{name}": 1 for name in sorted(offered)}))
             return
         console = Console(highlight=False)
         console.print(_found(statuses, loaded))

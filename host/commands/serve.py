@@ -46,6 +46,7 @@ _SCOPES: Final = ("read", "write", "admin")
 @click.option(
     "--folder", type=click.Path(path_type=Path), help="Folder of backups and uploads [default: in the data folder]."
 )
+@click.option("--ray", metavar="HOST:PORT", help="Have the nodes of this Ray cluster search the indexes.")
 @click.option("--audit", type=_FILE, help="Append a record of each write to this file, one JSON object per line.")
 def serve(
     names: tuple[str, ...],
@@ -62,6 +63,7 @@ def serve(
     body_mib: int,
     uploads_mib: int,
     folder: Path | None,
+    ray: str | None,
     audit: Path | None,
 ) -> None:
     """Serve the indexes NAMES over HTTP until SIGTERM or Ctrl-C.
@@ -81,9 +83,15 @@ def serve(
     file = None if key_file is None else KeyFile(key_file)
     address.check(file)
     limits = Limits(body=body_mib << 20, queue=queue, seconds=seconds, workers=workers, residents=uploads_mib << 20)
-    with _audited(audit):
+    with _audited(audit), contextlib.ExitStack() as entered:
+        nodes = None
+        if ray is not None:
+            from ninefold.host.cluster import connect
+
+            with step(f"connecting to the Ray cluster at {printable(ray)}"):
+                nodes = entered.enter_context(connect(ray))
         with step("opening the indexes"):
-            service = Service(names, folder or data_folder() / "server", limits)
+            service = Service(names, folder or data_folder() / "server", limits, nodes=nodes)
 
         def started(url: str) -> None:
             known = "" if file is None else "; callers need a key"

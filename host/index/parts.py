@@ -30,7 +30,7 @@ from ninefold.spec.operators.mine import check_mask
 from .columns import FieldColumn
 from .filters import Filter
 
-__all__ = ["Part", "Parts"]
+__all__ = ["Part", "Parts", "search_part", "together"]
 
 _guard = threading.Lock()
 #: Databases of the last search of each index, by digest.
@@ -264,42 +264,56 @@ class Parts:
                 arguments["allowed"] = None
             device = "cpu" if part.on_host else task.device
             one = Task(call.operator.name, arguments, call.options, device=device, strict=task.strict)
-            found = None if masked else self._widened(scheduler, one, part)
-            results.append(found or scheduler.run_task(one))
+            results.append(scheduler.run_task(one) if masked else search_part(scheduler, one, part.alive))
         values = merge(deep, bounds, [result.values for result in results])
         values = dict(hooks.after(whole, Answer(values)).values)
-        return _together(results, values, asked_for=str(task.device))
-
-    def _widened(self, scheduler: Scheduler, task: Task, part: Part) -> Result | None:
-        """Search a part with a few dead rows for more rows than asked for, and drop the dead ones.
-
-        This is faster than a mask, and devices need not know masks. None if the part is better searched with a mask, or
-        if too many of the results are dead to know the best of the others.
-        """
-        k = task.options.get("k")
-        if part.alive is None or k is None:
-            return None
-        dead = len(part.alive) - len(part)
-        wide = k + _SPARE + 2 * -(-k * dead // max(1, len(part)))
-        if wide > K_MAX:
-            return None
-        arguments = {**task.arguments, "allowed": None}
-        result = scheduler.run_task(replace(task, arguments=arguments, options={**task.options, "k": wide}))
-        ids, scores, count = (np.asarray(result.values[name]) for name in ("ids", "scores", "count"))
-        good = (ids != NO_ID) & part.alive[ids]
-        there = good.sum(axis=1)
-        if ((there < k) & (count == wide)).any():
-            return None
-        # The good ones first, in their order.
-        order = np.argsort(~good, axis=1, kind="stable")[:, :k]
-        ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
-        empty = np.arange(k) >= there[:, None]
-        ids[empty], scores[empty] = NO_ID, INT32_MIN
-        result.values = {"ids": ids, "scores": scores, "count": np.minimum(there, k)}
-        return result
+        return together(results, values, asked_for=str(task.device))
 
 
-def _together(results: Sequence[Result], values: dict[str, Any], asked_for: str) -> Result:
+def search_part(scheduler: Scheduler, task: Task, alive: npt.NDArray[np.bool_] | None) -> Result:
+    """Run the first stage of a search on one part, of which some rows may be dead.
+
+    Parameters
+    ----------
+    scheduler : Scheduler
+    task : Task
+        Task of ``mine`` or ``candidates``, whose mask excludes the dead rows.
+    alive : bool array of shape (rows,) or None
+        False for dead rows.
+    """
+    return _widened(scheduler, task, alive) or scheduler.run_task(task)
+
+
+def _widened(scheduler: Scheduler, task: Task, alive: npt.NDArray[np.bool_] | None) -> Result | None:
+    """Search a part with a few dead rows for more rows than asked for, and drop the dead ones.
+
+    This is faster than a mask, and devices need not know masks. None if the part is better searched with a mask, or
+    if too many of the results are dead to know the best of the others.
+    """
+    k = task.options.get("k")
+    if alive is None or k is None:
+        return None
+    dead = len(alive) - int(np.count_nonzero(alive))
+    wide = k + _SPARE + 2 * -(-k * dead // max(1, len(alive) - dead))
+    if wide > K_MAX:
+        return None
+    arguments = {**task.arguments, "allowed": None}
+    result = scheduler.run_task(replace(task, arguments=arguments, options={**task.options, "k": wide}))
+    ids, scores, count = (np.asarray(result.values[name]) for name in ("ids", "scores", "count"))
+    good = (ids != NO_ID) & alive[ids]
+    there = good.sum(axis=1)
+    if ((there < k) & (count == wide)).any():
+        return None
+    # The good ones first, in their order.
+    order = np.argsort(~good, axis=1, kind="stable")[:, :k]
+    ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+    empty = np.arange(k) >= there[:, None]
+    ids[empty], scores[empty] = NO_ID, INT32_MIN
+    result.values = {"ids": ids, "scores": scores, "count": np.minimum(there, k)}
+    return result
+
+
+def together(results: Sequence[Result], values: dict[str, Any], asked_for: str) -> Result:
     """Return the results of all parts as one; metrics are added."""
     metrics: dict[str, float] = {}
     for result in results:

@@ -198,6 +198,7 @@ class Options(TypedDict, total=False):
     threshold: str | None
     device: str
     strict: bool
+    partial: bool
     include: list[m.Part]
 
 

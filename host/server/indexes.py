@@ -9,6 +9,7 @@ import numpy as np
 from litestar import MediaType, Response, delete, get, post, put
 from litestar.params import JSONBody, QueryParameter
 
+from ninefold.host.cluster import ShardedIndex
 from ninefold.host.index import Hits, Index
 from ninefold.host.index.backup import backup
 from ninefold.host.sources import Entry
@@ -56,6 +57,8 @@ def _search(service: Service, name: str, index: Index, asked: m.SearchRequest) -
         raise InputError("give either texts or vectors")
     queries: Any = asked.texts if asked.vectors is None else [*_matrix(asked.vectors, index.manifest.dimensions)]
     options = {name: getattr(asked, name) for name in ("rerank", "recall", "scan", "oversample", "where", "threshold")}
+    if isinstance(index, ShardedIndex):
+        options["partial"] = asked.partial  # of no other index can a part be missing
     found = index.search(
         queries, asked.k, scheduler=service.scheduler, device=asked.device, strict=asked.strict, **options
     )

@@ -70,6 +70,7 @@ class SearchRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     threshold: Literal["adaptive"] | None = None
     device: str = "auto"
     strict: bool = False
+    partial: bool = False
     include: list[Part] = field(default_factory=lambda: ["title", "text", "fields"])
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from ninefold.host.cluster import Nodes, ShardedIndex
 from ninefold.host.index import Index
 from ninefold.host.scheduler import Scheduler
 from ninefold.spec.errors import InputError
@@ -137,6 +138,8 @@ class Service:
     limits : Limits
     scheduler : Scheduler, optional
         By default a new one.
+    nodes : Nodes, optional
+        Nodes of a cluster, which search the indexes.
 
     Raises
     ------
@@ -147,13 +150,20 @@ class Service:
     """
 
     def __init__(
-        self, names: Sequence[str], folder: Path, limits: Limits | None = None, scheduler: Scheduler | None = None
+        self,
+        names: Sequence[str],
+        folder: Path,
+        limits: Limits | None = None,
+        scheduler: Scheduler | None = None,
+        *,
+        nodes: Nodes | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.backups = folder / "backups"
         self.replies = Replies()
         self.residents = Residents(folder / "residents", self.limits.residents)
         self.indexes: dict[str, Index] = {}
+        self._nodes = nodes
         self._pool = ThreadPoolExecutor(self.limits.workers, "ninefold worker")
         self.inside = 0
         # Without the devices of other servers, so that no two offer each other's in a circle.
@@ -173,9 +183,13 @@ class Service:
             reader.close()
             raise InputError(f"two indexes would be served as {called}: {self.indexes[called].folder} and {name}")
         self.indexes[called] = reader
-        if not reader.read_only:
-            reader.close()
+        if reader.read_only:
+            return
+        reader.close()
+        if self._nodes is None:
             self.indexes[called] = Index.open(name, "w")
+        else:
+            self.indexes[called] = ShardedIndex.open(name, "w", nodes=self._nodes)
 
     def index(self, name: str) -> Index:
         """Return the index of a name; raises `UnknownError` if it is not served."""

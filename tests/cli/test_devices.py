@@ -45,6 +45,12 @@ def test_devices_as_json(ninefold: Run) -> None:
     assert all(entry["reason"] for entry in devices.values() if entry["state"] == "missing")
 
 
+def test_devices_as_resources_of_a_ray_node(ninefold: Run) -> None:
+    resources = json.loads(ninefold("devices", "--ray").stdout)
+    assert resources["ninefold"] == resources["ninefold:cpu"] == 1
+    assert "ninefold:null" not in resources  # chosen by name only
+
+
 def test_devices_with_an_index_on_them(ninefold: Run, index: str) -> None:
     result = ninefold("devices", "--load", index)
     assert result.exit_code == 0

@@ -104,6 +104,9 @@ def test_what_cannot_be_served_is_refused(notes: Path, ninefold: Run) -> None:
         (("notes", "--host", "192.0.2.1"), "a server on 192.0.2.1, which other machines reach, needs --keys FILE"),
         (("none",), "there is no index none"),
         (("notes", "notes"), "two indexes would be served as notes"),
+        (("notes", "--ray", "8.8.8.8:6379"), "ray must be a private address, not 8.8.8.8:6379"),
+        (("notes", "--ray", "lab:6379"), "ray must be an IP address and port such as 10.0.0.1:6379, not 'lab:6379'"),
+        (("notes", "--ray", "10.0.0.1:6379"), "a Ray cluster runs the code of whoever reaches it: set RAY_AUTH_MODE"),
         (("notes", "--seconds", "0"), "seconds must be more than 0, not 0.0"),
     ):
         refused = ninefold("serve", *words)

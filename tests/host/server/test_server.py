@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from ninefold.host.cluster import ShardedIndex
 from ninefold.host.index import Index
 from ninefold.host.index.backup import restore
 from ninefold.host.scheduler import Scheduler
@@ -18,6 +19,7 @@ from ninefold.host.server.serving import Address
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 
+from ..cluster.fakes import running
 from ..index.made import DIMENSIONS
 from ..scheduler.fakes import Fake, FakeDevice, backends, cpu
 from .conftest import ROWS, service_of, serving, vectors
@@ -53,6 +55,29 @@ def test_only_the_parts_that_are_asked_for_are_sent(http: httpx.Client) -> None:
     assert http.post(SEARCH, json={**asked, "include": []}).json()["hits"][0][0].keys() == {"id", "score", "row"}
     hit = http.post(SEARCH, json={**asked, "include": ["text"]}).json()["hits"][0][0]
     assert hit.keys() == {"id", "score", "row", "text"}
+
+
+def test_nodes_of_a_cluster_search_the_indexes(tmp_path: Path, own_folders: None) -> None:
+    asked = {"vectors": vectors(3), "k": 5, "rerank": 2}
+    with running("ab") as nodes:
+        with service_of(tmp_path) as plain, serving(plain) as url:
+            wanted = httpx.post(url + SEARCH, json=asked).json()["hits"]
+        with service_of(tmp_path, nodes=nodes) as service, serving(service) as url:
+            index = service.index("notes")
+            assert isinstance(index, ShardedIndex)
+            assert index.settle()
+            answer = httpx.post(url + SEARCH, json=asked).json()
+            assert answer["hits"] == wanted
+            assert "1 node searched" in answer["why"]
+            for name in "ab":
+                nodes.kill(name)
+            refused = httpx.post(url + SEARCH, json=asked)
+            assert refused.status_code == 503
+            assert "no node that answers holds rows 0 to 39" in refused.json()["detail"]
+            assert httpx.put(url + ENTRIES, json=new("x")).json()["added"] == 1
+            answer = httpx.post(url + SEARCH, json={**asked, "partial": True}).json()
+            assert [[hit["id"] for hit in hits] for hits in answer["hits"]] == [["x"]] * 3  # the tail is here
+            assert any("not searched" in text for text in answer["fallbacks"])
 
 
 def test_a_device_that_fails_is_named_in_the_answer(tmp_path: Path, own_folders: None) -> None:
