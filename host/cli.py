@@ -101,6 +101,7 @@ class Frame(click.Group):
             sys.exit(error.exit_code)
         except OSError as error:
             _say(f"error: {_explained(error)}")
+            _drop_unwritten()
             sys.exit(SCARCE if error.errno in (errno.EAGAIN, errno.ENOMEM) else BAD_INPUT)
         except (MemoryError, RuntimeError) as error:
             if (reason := _scarce(error)) is None:
@@ -126,6 +127,14 @@ def _flush() -> None:
     """Flush standard output, unless it is closed, while an error can still be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
+
+
+def _drop_unwritten() -> None:
+    """Drop what standard output cannot write, or the interpreter would try again at its end and report it."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _scarce(error: MemoryError | RuntimeError) -> str | None:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +39,8 @@ _Made = TypeVar("_Made")
 _running: set[subprocess.Popen[bytes]] = set()
 #: Seconds between two calls of a function that watches a program.
 _WATCH_S = 1.0
+#: Seconds between two attempts to end the programs of jobs.
+_RETRY_S = 0.05
 #: Usual causes of the signals that end a program.
 _CAUSES = {
     "SIGKILL": ", perhaps because the memory was full",
@@ -244,16 +246,21 @@ def together(job: Callable[[_Item], _Made], items: Iterable[_Item], at_once: int
 
     If a job fails or the user interrupts, all running programs are killed.
     """
+    futures: list[Future[_Made]] = []
     with ThreadPoolExecutor(at_once) as pool:
         try:
-            futures = [pool.submit(job, item) for item in items]
+            for item in items:
+                futures.append(pool.submit(job, item))
             # Wait until any job fails, not for the first item.
             for done in wait(futures, return_when=FIRST_EXCEPTION).done:
                 done.result()
             return [future.result() for future in futures]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            end_all()
+            # A job may be about to start its program.
+            while not all(future.done() for future in futures):
+                end_all()
+                time.sleep(_RETRY_S)
             raise
 
 

@@ -220,9 +220,11 @@ def test_another_runtime_error_keeps_its_traceback(install: Install) -> None:
 
 
 @pytest.mark.parametrize("closing", [">&-", ">&- 2>&-", "> /dev/full", "| true"])
-def test_output_that_nobody_takes(closing: str) -> None:
+@pytest.mark.parametrize("buffer", ["", "1"])
+def test_output_that_nobody_takes(closing: str, buffer: str) -> None:
     command = f"{sys.executable} -c 'from ninefold.host.cli import main; main()' registers {closing}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffer}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
     if closing == "> /dev/full":

@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,24 @@ def test_an_interrupt_reaches_who_waits_for_several() -> None:
     begun = time.monotonic()
     with pytest.raises(InterruptError):
         together(lambda script: run(shell(script)), ["exec sleep 60", "kill -INT $$"], 2)
+    assert time.monotonic() - begun < 30
+
+
+def test_a_program_that_starts_after_the_interrupt_is_ended_too() -> None:
+    interrupted = threading.Event()
+
+    def job(script: str) -> None:
+        try:
+            if script.startswith("exec"):
+                interrupted.wait()
+                time.sleep(0.2)  # until the other job has failed
+            run(shell(script))
+        finally:
+            interrupted.set()
+
+    begun = time.monotonic()
+    with pytest.raises(InterruptError):
+        together(job, ["exec sleep 60", "kill -INT $$"], 2)
     assert time.monotonic() - begun < 30
 
 
