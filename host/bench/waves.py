@@ -1,4 +1,7 @@
-"""Steps of a wave beside NumPy's rolled arrays, SciPy's ndimage, Numba and a copy of the same bytes; host structures.
+"""Operators and structures of the wave family beside other libraries.
+
+Steps of a wave beside NumPy's rolled arrays, SciPy's ndimage, Numba and a copy of the same bytes; indices along Hilbert
+curves; linear state-space models; host structures.
 
 Run with ``ninefold bench waves``.
 """
@@ -23,22 +26,24 @@ from ninefold.spec.protocols import Device
 from ninefold.spec.residents import load_and_run
 from ninefold.spec.signature import Call
 
+from .curves import curve_figures
 from .devices import opened
 from .limits import limited
 from .phases import phase_figures
+from .scans import scan_figures
 from .structures import grid_figures
 from .timing import Times, interleaved
 
 __all__ = ["waves"]
 
 _Array = npt.NDArray[Any]
-#: Lattices and repetitions.
-_PLANS: Final[Mapping[Size, tuple[tuple[tuple[int, ...], ...], int]]] = {
-    "tiny": (((9, 8), (3,) * 4), 3),
-    "small": (((100_000,), (316, 316), (46, 46, 47), (4, 3) * 4 + (4,)), 11),
-    "large": (((10_000_000,), (3162, 3162), (215, 215, 215), (6,) * 9), 5),
+#: Lattices, steps, and repetitions. Each run loads the state again, which takes as long as some steps.
+_PLANS: Final[Mapping[Size, tuple[tuple[tuple[int, ...], ...], int, int]]] = {
+    "tiny": (((9, 8), (3,) * 4), 10, 3),
+    "small": (((100_000,), (316, 316), (46, 46, 47), (4, 3) * 4 + (4,)), 50, 9),
+    "large": (((10_000_000,), (3162, 3162), (215, 215, 215), (6,) * 9), 10, 3),
 }
-_STEPS, _DT, _BETA, _SEED, _BUDGET_S = 10, 0.1, -0.1, 9, 10.0
+_DT, _BETA, _SEED, _BUDGET_S = 0.1, -0.1, 9, 10.0
 _ROLLED, _NDIMAGE, _NUMBA, _COPY = "numpy rolled", "scipy ndimage", "numba", "numpy copy"
 #: Bytes of a cell that a step must read and write: psi, v and c0^2 / (1 + s)^2 are read, psi and v are written.
 _BYTES = 8 + 8 + 4 + 8 + 8
@@ -47,28 +52,28 @@ _ROOFLINE: Final = ">= 0.6"
 
 
 def _measure(request: Request) -> list[Figure]:
-    shapes, repetitions = _PLANS[request.size]
+    shapes, steps, repetitions = _PLANS[request.size]
     figures: list[Figure] = []
     for package in ("scipy", "numba"):
         if importlib.util.find_spec(package) is None:
             request.note(f"waves: {package} is skipped: it is not installed; pip install {package}")
-    with limited(request), opened(request) as devices, ThreadPoolExecutor(request.threads) as pool:
+    with limited(request), opened(request, ("cpu", "opencl")) as devices, ThreadPoolExecutor(request.threads) as pool:
         for shape in shapes:
             state = _wave(shape)
-            call = OPERATORS["wave_step"].bind({"state": state}, {"steps": _STEPS, "dt": _DT, "beta": _BETA})
+            call = OPERATORS["wave_step"].bind({"state": state}, {"steps": steps, "dt": _DT, "beta": _BETA})
             # A step leaves the next version on the device, so each run loads the first one again.
             contenders: dict[str, Callable[[], _Array]] = {
                 name: functools.partial(_run, device, call) for name, device in devices.items()
             }
-            contenders |= _peers(state)
+            contenders |= _peers(state, steps)
             wanted = contenders[_ROLLED]()
             for name, run in contenders.items():
                 if not np.abs(run() - wanted).max() <= 1e-4 * np.abs(wanted).max():
-                    raise DeviceError(f"{name} and {_ROLLED} differ after {_STEPS} steps on {shape}")
-            contenders[_COPY] = _copier(wanted.size, pool, request.threads)
+                    raise DeviceError(f"{name} and {_ROLLED} differ after {steps} steps on {shape}")
+            contenders[_COPY] = _copier(wanted.size, steps, pool, request.threads)
             times = interleaved(contenders, repetitions, _BUDGET_S)
-            figures += _figures(times, tuple(devices), shape, tested=request.size != "tiny")
-    return [*figures, *grid_figures(request), *phase_figures(request)]
+            figures += _figures(times, tuple(devices), shape, steps, tested=request.size != "tiny")
+    return [*figures, *curve_figures(request), *scan_figures(request), *grid_figures(request), *phase_figures(request)]
 
 
 def _run(device: Device, call: Call) -> _Array:
@@ -91,7 +96,7 @@ def _wave(shape: tuple[int, ...]) -> State:
     return WAVE.state("wave", {"psi": drawn(), "v": drawn(), "a": drawn(), "r": r, "s": s})
 
 
-def _peers(state: State) -> dict[str, Callable[[], _Array]]:
+def _peers(state: State, steps: int) -> dict[str, Callable[[], _Array]]:
     """Return functions that advance a wave by all steps and return psi."""
     psi, v, a, s = (state.arrays[name] for name in ("psi", "v", "a", "s"))
     speed, dt, beta = (1 / (1 + s) ** 2).astype(np.float32), np.float32(_DT), np.float32(_BETA)
@@ -115,7 +120,7 @@ def _peers(state: State) -> dict[str, Callable[[], _Array]]:
     def advanced(laplacian: Callable[[_Array], _Array]) -> _Array:
         x: _Array = psi.copy()
         ahead = v + a * (dt / 2)
-        for _ in range(_STEPS):
+        for _ in range(steps):
             x += ahead * dt
             ahead += (speed * laplacian(x) + beta * (x.real**2 + x.imag**2) * x) * dt
         return x
@@ -124,11 +129,11 @@ def _peers(state: State) -> dict[str, Callable[[], _Array]]:
     if importlib.util.find_spec("scipy") is not None:
         peers[_NDIMAGE] = lambda: advanced(convolved)
     if importlib.util.find_spec("numba") is not None:
-        peers[_NUMBA] = _by_numba(psi, v, a, speed)
+        peers[_NUMBA] = _by_numba(psi, v, a, speed, steps)
     return peers
 
 
-def _by_numba(psi: _Array, v: _Array, a: _Array, speed: _Array) -> Callable[[], _Array]:
+def _by_numba(psi: _Array, v: _Array, a: _Array, speed: _Array, steps: int) -> Callable[[], _Array]:
     """Return the steps as a parallel loop over cells, compiled by Numba."""
     import numba
 
@@ -149,7 +154,7 @@ def _by_numba(psi: _Array, v: _Array, a: _Array, speed: _Array) -> Callable[[], 
     def run() -> _Array:
         x: _Array = psi.copy().reshape(-1)
         ahead = (v + a * (dt / 2)).reshape(-1)
-        for _ in range(_STEPS):
+        for _ in range(steps):
             x += ahead * dt
             force(x, ahead, speed.reshape(-1))
         return x.reshape(psi.shape)
@@ -157,26 +162,28 @@ def _by_numba(psi: _Array, v: _Array, a: _Array, speed: _Array) -> Callable[[], 
     return run
 
 
-def _copier(cells: int, pool: ThreadPoolExecutor, threads: int) -> Callable[[], _Array]:
+def _copier(cells: int, steps: int, pool: ThreadPoolExecutor, threads: int) -> Callable[[], _Array]:
     """Return a function that copies, with all threads, as many bytes as the steps read and write."""
     source = np.ones(cells * _BYTES // 2, np.uint8)
     target = np.empty_like(source)
     parts = [slice(len(source) * i // threads, len(source) * (i + 1) // threads) for i in range(threads)]
 
     def copy() -> _Array:
-        for _ in range(_STEPS):
+        for _ in range(steps):
             list(pool.map(lambda part: np.copyto(target[part], source[part]), parts))
         return target
 
     return copy
 
 
-def _figures(times: Times, devices: tuple[str, ...], shape: tuple[int, ...], *, tested: bool) -> list[Figure]:
+def _figures(
+    times: Times, devices: tuple[str, ...], shape: tuple[int, ...], steps: int, *, tested: bool
+) -> list[Figure]:
     """Return the times beside each peer, and the bytes moved a second beside a copy."""
     extents = " x ".join(map(str, shape))
     cells = int(np.prod(shape))
-    parameters: dict[str, Parameter] = {"extents": extents, "cells": cells, "steps": _STEPS}
-    task = f"{_STEPS} steps of a wave on {extents}"
+    parameters: dict[str, Parameter] = {"extents": extents, "cells": cells, "steps": steps}
+    task = f"{steps} steps of a wave on {extents}"
     figures = []
     peers = [peer for peer in (_ROLLED, _NDIMAGE, _NUMBA) if peer in times.seconds]
     for name in devices:
@@ -186,7 +193,7 @@ def _figures(times: Times, devices: tuple[str, ...], shape: tuple[int, ...], *, 
             figures.append(
                 times.figure("waves", name, parameters, quantity=quantity, beside=peer, target=target, task=task)
             )
-        moved = cells * _BYTES * _STEPS
+        moved = cells * _BYTES * steps
         rates = [moved / seconds / 1e9 for seconds in times.seconds[name]]
         copies = [moved / seconds / 1e9 for seconds in times.seconds[_COPY]]
         figures.append(

@@ -25,9 +25,8 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
     points, dimensions = coords.shape
     with device.timed() as metrics:
         index, step = np.empty(points, np.uint64), BLOCK_WORDS // dimensions
-        kernel = device.launcher.kernel(("hilbert.cl",), "encode")
+        kernel = device.launcher.kernel(("hilbert.cl",), "encode", DIMENSIONS=dimensions, BITS=call.options["bits"])
         for first in range(0, points, step):
             part, out = coords[first : first + step], index[first : first + step]
-            sizes = np.uint64(len(part)), np.int32(dimensions), np.int32(call.options["bits"])
-            device.launcher.launch(kernel, (len(part),), None, part, *sizes, Out(out))
+            device.launcher.launch(kernel, (len(part),), None, part, np.uint64(len(part)), Out(out))
     return Answer({"index": index}, f"one point a work-item on {device.entry.name}", metrics)

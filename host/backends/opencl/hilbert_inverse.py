@@ -23,9 +23,8 @@ def run(device: "OpenClDevice", call: Call) -> Answer:
     index, dimensions = np.ascontiguousarray(call.arguments["index"], np.uint64), call.options["dimensions"]
     with device.timed() as metrics:
         coords, step = np.empty((len(index), dimensions), np.uint64), BLOCK_WORDS // dimensions
-        kernel = device.launcher.kernel(("hilbert.cl",), "decode")
+        kernel = device.launcher.kernel(("hilbert.cl",), "decode", DIMENSIONS=dimensions, BITS=call.options["bits"])
         for first in range(0, len(index), step):
             part, out = index[first : first + step], coords[first : first + step]
-            sizes = np.uint64(len(part)), np.int32(dimensions), np.int32(call.options["bits"])
-            device.launcher.launch(kernel, (len(part),), None, part, *sizes, Out(out))
+            device.launcher.launch(kernel, (len(part),), None, part, np.uint64(len(part)), Out(out))
     return Answer({"coords": coords}, f"one point a work-item on {device.entry.name}", metrics)

@@ -50,25 +50,29 @@ class Launcher:
         self.memory = Memory(name, entry, self._context, self.queue)
         # OpenCL C 3.0 if the device has it: extensions such as the integer dot product require it.
         self._standard = ("-cl-std=CL3.0",) if entry.device.opencl_c_version.split()[2] >= "3" else ()
+        self._programs: dict[tuple[Any, ...], cl.Program] = {}
         self._built: dict[tuple[Any, ...], cl.Kernel] = {}
 
     def close(self) -> None:
         """Free the kernels."""
         self._built.clear()
+        self._programs.clear()
 
-    def kernel(self, files: tuple[str, ...], name: str, **defines: int) -> "cl.Kernel":
-        """Return a kernel from files of this folder, built on first use."""
+    def kernel(self, files: tuple[str, ...], name: str, **defines: int | str) -> "cl.Kernel":
+        """Return a kernel from files of this folder, built on first use with macros of these values."""
         import pyopencl as cl
 
-        key = (files, name, *sorted(defines.items()))
-        if key not in self._built:
+        built = (files, *sorted(defines.items()))
+        if (name, built) not in self._built:
             start = time.perf_counter()
             options = (*(f"-D{macro}={value}" for macro, value in sorted(defines.items())), *self._standard)
             with guarded(self._name, f"building {' and '.join(files)}"):
-                program = programs.build(self.entry, self._context, programs.source(files), options)
-                self._built[key] = cl.Kernel(program, name)
+                if built not in self._programs:
+                    text = programs.source(files)
+                    self._programs[built] = programs.build(self.entry, self._context, text, options)
+                self._built[name, built] = cl.Kernel(self._programs[built], name)
             self.build_seconds += time.perf_counter() - start
-        return self._built[key]
+        return self._built[name, built]
 
     def launch(
         self, kernel: "cl.Kernel", size: tuple[int, ...], group: tuple[int, ...] | None, *arguments: Any
