@@ -29,7 +29,7 @@ __all__ = ["Holder", "mask_version", "versions"]
 
 #: Packages whose versions must be the same on all nodes.
 _SAME: Final = ("ninefold", "numpy")
-#: Versions of deletions that are kept for each shard: those of searches that began before a write are needed too.
+#: Versions of deletions that are kept for each shard: searches that began before a write need older ones too.
 _KEPT: Final = 8
 
 
@@ -74,7 +74,7 @@ class Holder:
 
     def hold(self, shard: Shard, generation: int, content: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         """Keep a copy of a shard, and return its digest, by which the coordinator knows that it arrived whole."""
-        # Copied, since what arrives may lie in memory that the sender shares with other messages.
+        # Copied, since what arrives may be in memory that the sender shares with other messages.
         arrays = {name: np.array(array) for name, array in content.items()}
         database = Database(arrays, dict(about))
         if int(database.attributes["rows"]) != len(shard):

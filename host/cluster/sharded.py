@@ -69,7 +69,7 @@ class ShardedIndex(Index):
         name, mode, durability, called
             As `Index.open` takes them.
         nodes : Nodes
-            Nodes; `connect` finds those of a Ray cluster.
+            Nodes; `connect` finds the nodes of a Ray cluster.
         copies : int
             Copies of each shard on different nodes. An answer is complete while fewer nodes are lost at once.
         shard_rows : int
@@ -83,7 +83,7 @@ class ShardedIndex(Index):
             If there are no nodes, or a value is not allowed.
         """
         if nodes is None:
-            raise InputError("a sharded index needs nodes; `connect` finds those of a Ray cluster")
+            raise InputError("a sharded index needs nodes; `connect` finds the nodes of a Ray cluster")
         if shard_rows < 1:
             raise InputError(f"shard_rows must be at least 1, not {shard_rows}")
         coordinator = Coordinator(nodes, copies, timeout_s)

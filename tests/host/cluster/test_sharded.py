@@ -201,7 +201,7 @@ def test_a_slow_node_is_replaced_and_asked_last(folder: Path, nodes: FakeNodes) 
 
 
 def test_searches_and_writes_at_once_are_answered_as_of_one_version(folder: Path, nodes: FakeNodes) -> None:
-    """Every answer equals that of the snapshot's own rows, while rows are deleted, added and compacted."""
+    """Every answer equals a scan of the rows of the snapshot, while rows are deleted, added and compacted."""
     wrong: list[str] = []
     stop = threading.Event()
     scheduler = nodes.all["a"].holder.scheduler
