@@ -98,7 +98,7 @@ class Cluster:
     def latency(self, load: float) -> float:
         """Return the mean time of a search in seconds.
 
-        The slowest of n exponential times is their mean times the harmonic number of n. Each wait is that of a queue
+        The slowest of n exponential times is their mean times the harmonic number of n. The waits are means of queues
         with Poisson arrivals (Pollaczek and Khinchine).
 
         Parameters

@@ -10,6 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from . import indexes, models, page
+from .gate import SCHEMA
 from .guards import AnyRequest
 from .messages import ProblemMessage
 from .problems import MEDIA_TYPE, problem_of
@@ -46,7 +47,7 @@ def application(service: Service) -> Litestar:
             "Ninefold",
             "1",
             description="Indexes and operators of Ninefold over HTTP. Errors are problem details (RFC 9457).",
-            path="/openapi.json",
+            path=SCHEMA,
             render_plugins=[JsonRenderPlugin(path="/")],
         ),
     )

@@ -21,7 +21,7 @@ from .keys import SCOPES, KeyFile, RefusedKeyError, Scope
 from .meters import Meters
 from .problems import MEDIA_TYPE, Problem, ProblemError, problem_of
 
-__all__ = ["ANYONE", "OPEN", "Caller", "Gate"]
+__all__ = ["ANYONE", "OPEN", "SCHEMA", "Caller", "Gate"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ _App = Callable[[Any, Any, Any], Awaitable[None]]
 
 #: Paths that need no key: health, and the page in which a person enters one.
 OPEN: Final = frozenset({"/", "/v2/health/live", "/v2/health/ready"})
+#: Path of the schema.
+SCHEMA: Final = "/openapi.json"
 #: Longest path with its query in bytes.
 _LONGEST_PATH: Final = 16_384
 
@@ -96,6 +98,8 @@ class Gate:
         try:
             headers = _headers(scope["headers"])
             self._check(scope, headers)
+            if scope["path"].startswith(f"{SCHEMA}/"):  # the library would answer with a page in HTML
+                raise ProblemError(404, f"there is nothing below {SCHEMA}")
             caller = self._caller(scope["path"], headers)
             scope.setdefault("state", {})["caller"] = caller
             await self._app(scope, self._timely(receive), sent)

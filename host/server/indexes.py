@@ -161,14 +161,14 @@ async def _once(
         earlier = service.replies.begin(caller.id, token, digest)
         if earlier is not None:
             return Response(earlier, headers={"idempotency-replayed": "true"})
-    answer = None
-    try:
-        answer = await service.run(functools.partial(write, key))
-    finally:
+
+    def ended(answer: _T | None) -> None:
+        # Once it has ended, not once it has been answered: a write that takes too long may still be made.
         if token is not None:
             service.replies.end(caller.id, token, answer)
         note(request, name, entries=count, sha256=digest, done=answer is not None)
-    return Response(answer)
+
+    return Response(await service.run(functools.partial(write, key), ended))
 
 
 @post("/v1/indexes/{name:str}/backup", status_code=200, guards=[needs("admin")], summary="Back up an index")
@@ -181,12 +181,7 @@ async def back_up(request: AnyRequest, name: Called, data: JSONBody[m.BackupRequ
         made = backup(str(index.folder), service.backups / data.name, keep=data.keep)
         return m.BackedUp(data.name, made.number, made.rows, made.bytes, made.new_bytes)
 
-    made = None
-    try:
-        made = await service.run(make)
-    finally:
-        note(request, name, backup=data.name, done=made is not None)
-    return made
+    return await service.run(make, lambda made: note(request, name, backup=data.name, done=made is not None))
 
 
 @get("/v1/devices", guards=[needs("read")], summary="List the devices")

@@ -86,14 +86,14 @@ async def infer(request: AnyRequest, operator: Called, service: Served, number: 
         result = service.scheduler.run(model.name, **arguments, **options, **settings, deadline_s=seconds)
         return answer_of(tensors.message, model, result)
 
-    answer, headers = await service.run(work)
+    answer, headers = await service.run_operator(work)
     return Response(answer, media_type=headers.pop("content-type"), headers=headers)
 
 
 def _database(service: Service, caller: str, name: str) -> Database:
     """Return the database that a request names: an index, or a resident of the caller."""
     if name in service.indexes:
-        return service.indexes[name].database
+        return service.database(name)
     try:
         return service.residents.database(caller, name)
     except InputError as error:

@@ -108,8 +108,8 @@ def problem_of(error: Exception) -> Problem:
         if isinstance(error, kind):
             said = printable(str(error)) or "not enough memory for this request"
             return Problem(status, said, kind=type(error).__name__ if isinstance(error, NinefoldError) else "")
-    if isinstance(error, RecursionError):
-        return Problem(400, "the body is nested too deeply")
+    if isinstance(error, RecursionError | UnicodeDecodeError):
+        return Problem(400, f"the body is {'not UTF-8' if isinstance(error, ValueError) else 'nested too deeply'}")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem(507, "the server's disk is full; nothing was changed")
     known: Any = getattr(error, "status_code", None)

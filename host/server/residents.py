@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+import weakref
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -26,6 +28,9 @@ __all__ = ["Residents", "pack"]
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 #: Databases that are kept in memory, in bytes, the least recently used out first.
 _LOADED: Final = 1 << 30
+#: Uploads of one caller, and the time in seconds after which one that no one continues is removed.
+_MOST: Final = 256
+_CONTINUED_S: Final = 86_400.0
 
 
 class Residents:
@@ -41,6 +46,7 @@ class Residents:
     def __init__(self, folder: Path, quota: int) -> None:
         self.folder, self.quota = folder, quota
         self._lock = threading.Lock()
+        self._locks: weakref.WeakValueDictionary[tuple[str, str], threading.Lock] = weakref.WeakValueDictionary()
         self._loaded: OrderedDict[tuple[str, str], Database] = OrderedDict()
 
     def state(self, caller: str, digest: str) -> tuple[int, bool]:
@@ -73,7 +79,7 @@ class Residents:
             The file is no database, or one of another digest; nothing of it is kept.
         """
         whole, part = self._files(caller, digest)
-        with self._lock:
+        with self._of(caller, digest):
             size, complete = self.state(caller, digest)
             if complete:
                 return size, True
@@ -83,50 +89,73 @@ class Residents:
                 raise ProblemError(
                     409, f"{size} bytes of {digest} are here, not {offset}", {"upload-offset": str(size)}
                 )
-            held = sum(file.stat().st_size for file in part.parent.glob("*") if file.is_file())
-            if held + len(content) > self.quota:
-                said = f"a key may hold {self.quota:,} bytes of residents, and {held:,} are here: remove one"
-                raise ProblemError(413, said)
-            part.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("ab") as file:
-                file.write(content)
+            with self._lock:
+                self._admit(part, content)
+                part.parent.mkdir(parents=True, exist_ok=True)
+                with part.open("ab") as file:
+                    file.write(content)
             if last:
                 try:
-                    self._loaded[caller, digest] = _read(part, digest)
+                    found = _read(part, digest)
                 except BaseException:
                     part.unlink()
                     raise
-                self._trim()
                 sync(part)
                 part.replace(whole)
                 sync(whole.parent)
+                self._keep(caller, digest, found)
             return size + len(content), last
+
+    def _admit(self, part: Path, content: bytes) -> None:
+        """Remove unfinished uploads that nobody continued; raise `ProblemError` beyond the quota and the number."""
+        files = {file: file.stat() for file in part.parent.glob("*") if file.is_file()}
+        for file, about in list(files.items()):
+            if file.suffix == part.suffix and file != part and time.time() - about.st_mtime > _CONTINUED_S:
+                file.unlink()
+                del files[file]
+        if len({*files, part}) > _MOST:
+            raise ProblemError(413, f"a key may hold {_MOST} residents, unfinished uploads included: remove one")
+        held = sum(about.st_size for about in files.values())
+        if held + len(content) > self.quota:
+            said = f"a key may hold {self.quota:,} bytes of residents, and {held:,} are here: remove one"
+            raise ProblemError(413, said)
 
     def database(self, caller: str, digest: str) -> Database:
         """Return an uploaded database, after comparing its digest; raises `UnknownError` if it is not complete."""
         whole, _ = self._files(caller, digest)
-        with self._lock:
-            if (found := self._loaded.get((caller, digest))) is None:
+        with self._of(caller, digest):
+            with self._lock:
+                found = self._loaded.get((caller, digest))
+            if found is None:
                 if not whole.is_file():
                     raise UnknownError(f"no resident {digest} was uploaded by this key")
-                found = self._loaded[caller, digest] = _read(whole, digest)
-            self._loaded.move_to_end((caller, digest))
-            self._trim()
+                found = _read(whole, digest)
+            self._keep(caller, digest, found)
         return found
+
+    def _keep(self, caller: str, digest: str, found: Database) -> None:
+        """Keep a database in memory, and drop those that were used before all others."""
+        with self._lock:
+            self._loaded[caller, digest] = found
+            self._loaded.move_to_end((caller, digest))
+            while len(self._loaded) > 1 and sum(one.nbytes for one in self._loaded.values()) > _LOADED:
+                self._loaded.popitem(last=False)
+
+    def _of(self, caller: str, digest: str) -> threading.Lock:
+        """Return the lock of one upload: reading a large one takes long, and holds up no other."""
+        with self._lock:
+            return self._locks.setdefault((caller, digest), threading.Lock())
 
     def remove(self, caller: str, digest: str) -> None:
         """Remove an upload, complete or not; raises `UnknownError` if there is none."""
         files = self._files(caller, digest)
-        with self._lock:
-            self._loaded.pop((caller, digest), None)
+        with self._of(caller, digest):
+            with self._lock:
+                self._loaded.pop((caller, digest), None)
             if not any(file.is_file() for file in files):
                 raise UnknownError(f"no resident {digest} was uploaded by this key")
             for file in files:
                 file.unlink(missing_ok=True)
-
-    def _trim(self) -> None:
-        while len(self._loaded) > 1 and sum(one.nbytes for one in self._loaded.values()) > _LOADED:
-            self._loaded.popitem(last=False)
 
     def _files(self, caller: str, digest: str) -> tuple[Path, Path]:
         """Return the files of a complete and of an unfinished upload; names that are no digest never reach the disk."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final, Self, TypeVar
 from ninefold.host.cluster import Nodes, ShardedIndex
 from ninefold.host.index import Index
 from ninefold.host.scheduler import Scheduler
+from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError
 from ninefold.spec.registry import backend, backend_names
 from ninefold.spec.terminal import printable
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 #: Time that the outcome of a named write is kept, in seconds, and the number of outcomes.
 _KEPT_S: Final = 86_400.0
 _KEPT: Final = 65_536
+#: Most bytes of an index of several segments that are copied into one database.
+_COPIED: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,8 @@ class Service:
         self._nodes = nodes
         self._pool = ThreadPoolExecutor(self.limits.workers, "ninefold worker")
         self.inside = 0
+        self.operators = 0
+        self._copying = threading.Lock()
         # Without the devices of other servers, so that no two offer each other's in a circle.
         local = {name: backend(name) for name in backend_names() if name != "remote"}
         self.scheduler = scheduler or Scheduler(backends=local)
@@ -199,26 +205,41 @@ class Service:
             raise UnknownError(f"no index {printable(name)} is served here; there are: {printable(known)}")
         return found
 
-    async def run(self, work: Callable[[], _T]) -> _T:
+    async def run(self, work: Callable[[], _T], ended: Callable[[_T | None], None] | None = None) -> _T:
         """Do work on a thread.
 
         A thread cannot be stopped: work that takes longer than allowed continues and keeps its place, so that slow work
         never takes more threads than there are.
+
+        Parameters
+        ----------
+        work : callable
+        ended : callable, optional
+            ``ended(result)`` is called once when the work has ended, also after its time or without anyone who waits,
+            and with None if it failed or never began.
 
         Raises
         ------
         BusyError
             As many requests work or wait as are allowed, or the time is over.
         """
-        if self.inside >= self.limits.queue:
-            raise BusyError(f"{self.inside} requests work or wait, of {self.limits.queue} allowed; try again")
-        self.inside += 1
         try:
+            if self.inside >= self.limits.queue:
+                raise BusyError(f"{self.inside} requests work or wait, of {self.limits.queue} allowed; try again")
             done = asyncio.get_running_loop().run_in_executor(self._pool, work)
         except BaseException:
-            self.inside -= 1
+            if ended is not None:
+                ended(None)
             raise
-        done.add_done_callback(self._left)
+        self.inside += 1
+
+        def left(done: asyncio.Future[_T]) -> None:
+            self.inside -= 1
+            failed = done.cancelled() or done.exception() is not None  # asked for, though no one may wait any longer
+            if ended is not None:
+                ended(None if failed else done.result())
+
+        done.add_done_callback(left)
         try:
             return await asyncio.wait_for(asyncio.shield(done), self.limits.seconds)
         except TimeoutError:
@@ -226,10 +247,36 @@ class Service:
                 raise
             raise BusyError(f"no answer within {self.limits.seconds:g} s, the time allowed; try again later") from None
 
-    def _left(self, done: asyncio.Future[_T]) -> None:
-        self.inside -= 1
-        if not done.cancelled():
-            done.exception()  # of work that no one waits for any longer
+    async def run_operator(self, work: Callable[[], _T]) -> _T:
+        """Do the work of an operator on a thread; one or more threads are left for everything else.
+
+        What an operator takes is for the caller to choose, so that a few costly calls could hold all threads.
+        """
+        most = max(1, self.limits.workers - 1 - self.limits.workers // 4)
+        if self.operators >= most:
+            raise BusyError(f"{self.operators} operators run, of {most} allowed at once; try again")
+        self.operators += 1
+
+        def ended(_: _T | None) -> None:
+            self.operators -= 1
+
+        return await self.run(work, ended)
+
+    def database(self, name: str) -> Database:
+        """Return one `Database` of an index. If several segments are copied for it, one copy is made of a version.
+
+        Raises
+        ------
+        ProblemError
+            413 if the copy would be larger than 1 GiB.
+        """
+        with self.index(name).snapshot() as snapshot:
+            parts = snapshot.parts
+            if parts.joined.joins and (size := parts.joined.nbytes) > _COPIED:
+                said = f"{name} has several segments, of {size:,} bytes, and at most {_COPIED:,} are copied into one"
+                raise ProblemError(413, f"{said}: use its search, or `ninefold index compact` it")
+            with self._copying:
+                return parts.database
 
     def close(self) -> None:
         """Wait for the threads, and close indexes and scheduler."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import random
 import re
 import socket
 import ssl
@@ -24,6 +23,7 @@ from ninefold.host.server.serving import Address
 from ninefold.spec.errors import InputError
 
 from .conftest import service_of, serving, vectors
+from .malformed import sent
 
 SEARCH = "/v1/indexes/notes/search"
 ENTRIES = "/v1/indexes/notes/entries"
@@ -288,25 +288,16 @@ def test_more_connections_than_allowed_are_answered_with_503(tmp_path: Path, own
 
 
 def test_malformed_requests_are_answered_or_cut_off(http: httpx.Client) -> None:
-    """Requests with bytes changed, removed and doubled: none is answered as if it were whole, none ends the server."""
-    generator = random.Random(7)
-    body = json.dumps({"vectors": vectors(1), "k": 3}).encode()
-    whole = f"POST {SEARCH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-    assert raw(http, whole).startswith(b"HTTP/1.1 200")
-    for _ in range(200):
-        request = bytearray(whole)
-        for _ in range(generator.randint(1, 8)):
-            at = generator.randrange(len(request))
-            change = generator.randrange(3)
-            if change == 0:
-                request[at] = generator.randrange(256)
-            elif change == 1:
-                del request[at : at + generator.randint(1, 9)]
-            else:
-                request[at:at] = request[at : at + generator.randint(1, 30)]
-        answer = raw(http, bytes(request), end=True)
-        assert not answer or answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), (bytes(request), answer)
-    assert raw(http, whole).startswith(b"HTTP/1.1 200")
+    """None is answered as if it were whole by a fault, and none ends the server."""
+    assert sum(sent(http.base_url.host, http.base_url.port or 0, 200).values()) == 200
+
+
+def test_nothing_below_the_schema_is_a_page(http: httpx.Client) -> None:
+    for path in ("/openapi.json/x", "/openapi.json/", "/openapi.json/a/b"):
+        answer = http.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert answer.json()["detail"] == "there is nothing below /openapi.json"
+    assert http.get("/openapi.json").json()["openapi"].startswith("3.")
 
 
 # Where a server may listen.

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +15,9 @@ import numpy as np
 import pytest
 
 from ninefold.host import Client, run
+from ninefold.host.server import residents as residents_module
 from ninefold.host.server.inference import describe, served
+from ninefold.host.server.problems import ProblemError
 from ninefold.host.server.service import Service
 from ninefold.host.server.tensors import InferRequest, Tensors, message
 from ninefold.spec.data import Database, Task
@@ -338,3 +344,41 @@ def test_what_one_key_uploads_no_other_sees(service: Service, packed: tuple[Data
     residents.remove("anna", given.digest)
     with pytest.raises(Exception, match="was uploaded by this key"):
         residents.database("anna", given.digest)
+
+
+def test_unfinished_uploads_are_few_and_end(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    residents = service.residents
+    monkeypatch.setattr("ninefold.host.server.residents._MOST", 3)
+    for number in range(3):
+        residents.append("anna", f"{number:064x}", 0, b"", last=False)  # takes no bytes of the quota
+    with pytest.raises(ProblemError, match="a key may hold 3 residents, unfinished uploads included"):
+        residents.append("anna", f"{9:064x}", 0, b"x", last=False)
+    residents.append("anna", f"{0:064x}", 0, b"x", last=False)
+    residents.append("ben", f"{9:064x}", 0, b"x", last=False)
+    day_ago = time.time() - 90_000
+    os.utime(residents.folder / "anna" / f"{1:064x}.part", (day_ago, day_ago))
+    residents.append("anna", f"{9:064x}", 0, b"x", last=False)
+    assert sorted(file.stem[-1] for file in (residents.folder / "anna").iterdir()) == ["0", "2", "9"]
+
+
+def test_reading_a_large_upload_holds_up_no_other(
+    service: Service, packed: tuple[Database, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, content = packed
+    residents, entered, blocked = service.residents, threading.Event(), threading.Event()
+    read = residents_module._read
+
+    def slow(path: Path, digest: str) -> Database:
+        entered.set()
+        assert blocked.wait(30)
+        return read(path, digest)
+
+    residents.append("ben", given.digest, 0, content, last=True)
+    monkeypatch.setattr(residents_module, "_read", slow)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(residents.append, "anna", given.digest, 0, content, last=True)
+        assert entered.wait(30)
+        assert residents.database("ben", given.digest).digest == given.digest
+        residents.append("anna", "0" * 64, 0, b"part", last=False)
+        blocked.set()
+        assert reading.result(30) == (len(content), True)

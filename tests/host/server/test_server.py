@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from ninefold.host.cluster import ShardedIndex
 from ninefold.host.index import Index
 from ninefold.host.index.backup import restore
 from ninefold.host.scheduler import Scheduler
+from ninefold.host.server.problems import ProblemError
 from ninefold.host.server.service import Limits, Replies, Service
 from ninefold.host.server.serving import Address
 from ninefold.host.sources import Entry
@@ -315,6 +319,117 @@ def test_work_that_takes_too_long_keeps_its_place_until_it_ends(
         assert late.json()["detail"].startswith("no answer within 0.2 s")
         assert http.post(SEARCH, json={"vectors": vectors(1)}).status_code == 503
         blocked.set()
+
+
+def test_a_write_that_is_answered_too_late_is_made_once(
+    tmp_path: Path, own_folders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked, calls = threading.Event(), []
+    upsert = Index.upsert
+
+    def slow(self: Index, *args: Any, **options: Any) -> Any:
+        calls.append(args)
+        assert blocked.wait(30)
+        return upsert(self, *args, **options)
+
+    monkeypatch.setattr(Index, "upsert", slow)
+    named = {"idempotency-key": "once"}
+    with (
+        service_of(tmp_path, Limits(seconds=0.2)) as service,
+        serving(service) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        assert http.put(ENTRIES, json=new("x"), headers=named).status_code == 503  # the write continues
+        again = http.put(ENTRIES, json=new("x"), headers=named)
+        assert (again.status_code, again.json()["detail"]) == (
+            409,
+            "the request of the idempotency key once still runs",
+        )
+        blocked.set()
+        wait_until(lambda: service.inside == 0)
+        again = http.put(ENTRIES, json=new("x"), headers=named)
+        assert again.json() == {"added": 1, "replaced": 0, "removed": 0}
+        assert again.headers["idempotency-replayed"] == "true"
+        assert len(calls) == 1
+
+
+def test_a_write_whose_caller_leaves_is_made_noted_and_told_again(
+    http: httpx.Client, service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, left, upsert = threading.Event(), threading.Event(), Index.upsert
+
+    def slow(self: Index, *args: Any, **options: Any) -> Any:
+        entered.set()
+        assert left.wait(30)
+        return upsert(self, *args, **options)
+
+    monkeypatch.setattr(Index, "upsert", slow)
+    body = json.dumps(new("x")).encode()
+    head = f"PUT {ENTRIES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nIdempotency-Key: k\r\n\r\n"
+    with caplog.at_level("INFO", "ninefold.audit"):
+        with socket.create_connection((http.base_url.host, http.base_url.port or 0)) as connection:
+            connection.sendall(head.encode() + body)
+            assert entered.wait(30)
+        left.set()
+        wait_until(lambda: any("PUT of notes" in record.getMessage() for record in caplog.records))
+    audited = [record for record in caplog.records if record.name == "ninefold.audit"]
+    assert [getattr(record, "done", None) for record in audited] == [True]
+    again = http.put(ENTRIES, content=body, headers={"idempotency-key": "k", "content-type": "application/json"})
+    assert again.json()["added"] == 1
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_operators_leave_threads_for_everything_else(
+    tmp_path: Path, own_folders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked, entered = threading.Event(), threading.Semaphore(0)
+    run = Scheduler.run
+
+    def slow(self: Scheduler, *args: Any, **options: Any) -> Any:
+        entered.release()
+        assert blocked.wait(30)
+        return run(self, *args, **options)
+
+    asked = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}], "parameters": {"scale": 1}}
+    with (
+        service_of(tmp_path, Limits(workers=2)) as service,
+        serving(service) as url,
+        httpx.Client(base_url=url, timeout=30) as http,
+    ):
+        ask: Callable[[], httpx.Response] = lambda: http.post("/v2/models/quantise/infer", json=asked)  # noqa: E731
+        monkeypatch.setattr(Scheduler, "run", slow)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(ask)
+            assert entered.acquire(timeout=30)
+            refused = ask()
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json()["detail"] == "1 operators run, of 1 allowed at once; try again"
+            assert http.post(SEARCH, json={"vectors": vectors(1)}).status_code == 200
+            blocked.set()
+            assert first.result().status_code == 200
+        wait_until(lambda: service.operators == 0)
+        assert ask().status_code == 200
+
+
+def test_an_index_of_several_segments_is_copied_once_for_a_version(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = service.index("notes")
+    index.upsert([Entry("new", "", "text")], np.array(vectors(1), np.float32))
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(lambda _: service.database("notes"), range(8))]
+    assert {id(one) for one in found} == {id(found[0])}
+    assert found[0].attributes["rows"] == ROWS + 1
+    monkeypatch.setattr("ninefold.host.server.service._COPIED", 100)
+    with pytest.raises(ProblemError, match=r"notes has several segments, of .* bytes, and at most 100 are copied"):
+        service.database("notes")
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_server_that_ends_answers_the_requests_inside(
