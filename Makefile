@@ -8,6 +8,7 @@
 #             was lost; TRIALS=N sets the number of kills
 # make docs   build the website in build/site; warnings are errors
 # make prose  check the texts against the word list (docs/words.toml) and with proselint
+# make audit  look up the packages of requirements.lock in the databases of known vulnerabilities
 # make lock   update requirements.lock to the newest versions of all packages
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-
 # Some packages contain templates that are not valid Python.
 COMPILE := $(call during,compiling the modules in $(VENV)) $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib || true
 
-.PHONY: demo test times lint bench compare mutate crash docs prose lock clean
+.PHONY: demo test times lint bench compare mutate crash docs prose audit lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -91,6 +92,12 @@ prose: $(VENV)/.dev
 	@$(PIP) proselint
 	$(BIN)/python -m tests.docs.prose
 	$(BIN)/proselint check *.md docs
+
+# In an environment of its own, since it asks nothing of the installed packages.
+audit: | $(VENV)/bin/python
+	@$(BIN)/python -m venv build/audit
+	@build/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement requirements.lock
 
 lock:
 	PYTHON=$(PYTHON) ./lock.sh

@@ -73,6 +73,10 @@ def demo(context: click.Context) -> None:
     for scan, names in devices.items():
         console.print(_verdict(scan, names, different[scan]))
     console.print(f"The demo took {duration(time.perf_counter() - start)}.")
+    name = printable(index.called)
+    console.print(
+        f"Next: ninefold search {name} WORDS; ninefold serve {name}, and open http://127.0.0.1:8900/", markup=False
+    )
     if any(different.values()):
         context.exit(1)
 

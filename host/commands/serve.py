@@ -47,6 +47,7 @@ _SCOPES: Final = ("read", "write", "admin")
     "--folder", type=click.Path(path_type=Path), help="Folder of backups and uploads [default: in the data folder]."
 )
 @click.option("--ray", metavar="HOST:PORT", help="Have the nodes of this Ray cluster search the indexes.")
+@click.option("--log-texts", is_flag=True, help="Log the texts of searches [default: their digests].")
 @click.option("--audit", type=_FILE, help="Append a record of each write to this file, one JSON object per line.")
 def serve(
     names: tuple[str, ...],
@@ -64,6 +65,7 @@ def serve(
     uploads_mib: int,
     folder: Path | None,
     ray: str | None,
+    log_texts: bool,
     audit: Path | None,
 ) -> None:
     """Serve the indexes NAMES over HTTP until SIGTERM or Ctrl-C.
@@ -71,6 +73,7 @@ def serve(
     Beyond this machine, a server needs keys, and TLS or a proxy that encrypts.
     """
     check_folders(audit)
+    from ninefold.host.index.locks import serves_at
     from ninefold.host.server.keys import KeyFile
 
     try:
@@ -91,9 +94,10 @@ def serve(
             with step(f"connecting to the Ray cluster at {printable(ray)}"):
                 nodes = entered.enter_context(connect(ray))
         with step("opening the indexes"):
-            service = Service(names, folder or data_folder() / "server", limits, nodes=nodes)
+            service = Service(names, folder or data_folder() / "server", limits, nodes=nodes, log_texts=log_texts)
 
         def started(url: str) -> None:
+            serves_at(url)
             known = "" if file is None else "; callers need a key"
             click.echo(printable(f"serving {', '.join(service.indexes)} at {url}{known}"))
 

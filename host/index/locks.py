@@ -17,7 +17,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
 from ninefold.spec.text import shortened
 
-__all__ = ["NAME", "WriterLock"]
+__all__ = ["NAME", "WriterLock", "serves_at"]
 
 #: File of the lock, in the folder of the index.
 NAME: Final = "writer.lock"
@@ -27,7 +27,18 @@ _AGAIN_S: Final = 0.02
 #: Characters of a command line that are kept.
 _COMMAND: Final = 80
 
+#: URL at which this process serves its indexes, if it does.
+_url = ""
+
 _all: weakref.WeakSet[WriterLock] = weakref.WeakSet()
+
+
+def serves_at(url: str) -> None:
+    """Have the locks of this process, held ones too, name it as the server at a URL."""
+    global _url  # noqa: PLW0603 - a process is one server
+    _url = url
+    for lock in list(_all):
+        lock.sign()
 
 
 class WriterLock:
@@ -78,13 +89,16 @@ class WriterLock:
                             f"{self.path.parent} is being written by {_holder(file)}; one writer at a time"
                         ) from None
                     time.sleep(_AGAIN_S)
-            holder = {"pid": os.getpid(), "command": _command(), "since": int(time.time())}
-            os.ftruncate(file, 0)
-            os.pwrite(file, json.dumps(holder).encode(), 0)
+            _sign(file)
         except BaseException:
             os.close(file)
             raise
         self._file = file
+
+    def sign(self) -> None:
+        """Write who holds the lock, if this object does."""
+        if self.held:
+            _sign(self._file)
 
     def release(self) -> None:
         """Release the lock."""
@@ -98,6 +112,13 @@ class WriterLock:
         if self.held:
             os.close(self._file)
             self._file = -1
+
+
+def _sign(file: int) -> None:
+    holder = {"pid": os.getpid(), "command": _command(), "since": int(time.time())}
+    holder |= {"server": _url} if _url else {}
+    os.ftruncate(file, 0)
+    os.pwrite(file, json.dumps(holder).encode(), 0)
 
 
 def _command() -> str:
@@ -116,7 +137,9 @@ def _holder(file: int) -> str:
     try:
         known = json.loads(os.pread(file, 4096, 0))
         since = time.strftime("%H:%M:%S", time.localtime(known["since"]))
-        return f"process {known['pid']} ({printable(known['command'])}), since {since}"
+        server = printable(str(known.get("server", "")))
+        asks = f"; it serves at {server}: write by a Client of that URL, and search with --server {server}"
+        return f"process {known['pid']} ({printable(known['command'])}), since {since}{asks if server else ''}"
     except (ValueError, KeyError, TypeError):
         return "another process"
 

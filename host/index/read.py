@@ -41,6 +41,8 @@ class SearchOptions(TypedDict, total=False):
     recall: float | None
     scan: str | None
     oversample: int | None
+    macro: int | None
+    micro: int | None
     where: str | None
     device: str
     strict: bool
@@ -244,12 +246,15 @@ class Snapshot:
         threshold : {None, 'adaptive'}
             Drop hits whose scores are near the mean of all scores.
         recall : float, optional
-            Instead of `rerank`, `scan` and `oversample`, choose the cheapest setting that reached this recall when the
-            index was built.
+            Instead of `rerank`, `scan`, `oversample`, `macro` and `micro`, choose the cheapest setting that reached
+            this recall when the index was built.
         scan : {'nits', 'signs'}, optional
             Score all rows by nits (default), or only the best by the signs of their nits.
         oversample : int, optional
             The scan of signs keeps oversample * rerank * k rows, 1 to 64; 32 by default.
+        macro, micro : int, optional
+            Search only the best `micro` of the 16 lists of each of the best `macro` clusters, 1 to 64 of them; both or
+            neither. Only an index with clusters has them.
         where : str, optional
             Condition on the fields of entries, as `ninefold.host.index.filters` describes it. The hits are the best of
             the entries that meet it.
@@ -305,7 +310,7 @@ class Snapshot:
 
     def _stages(self, k: int, options: SearchOptions) -> tuple[dict[str, Any], Setting | None]:
         """Return the options of ``mine`` that a search asks for, and the setting that was chosen for a recall."""
-        given = {name: options.get(name) for name in ("rerank", "scan", "oversample")}
+        given = {name: options.get(name) for name in ("rerank", "scan", "oversample", "macro", "micro")}
         stages: dict[str, Any] = {"k": k, "threshold": options.get("threshold")}
         stages |= {name: value for name, value in given.items() if value is not None}
         if (recall := options.get("recall")) is not None:

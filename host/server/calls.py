@@ -194,6 +194,8 @@ class Options(TypedDict, total=False):
     recall: float | None
     scan: str | None
     oversample: int | None
+    macro: int | None
+    micro: int | None
     where: str | None
     threshold: str | None
     device: str

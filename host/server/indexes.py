@@ -1,6 +1,7 @@
 """Routes of ``/v1``: indexes, devices and metrics."""
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
@@ -23,8 +24,11 @@ from .service import Service, digest_of
 __all__ = ["ROUTES"]
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 _LONGEST_TOKEN: Final = 255
+#: Options of a search that are passed on as they are.
+_OPTIONS: Final = ("rerank", "recall", "scan", "oversample", "macro", "micro", "where", "threshold")
 _Ids = Annotated[list[str], QueryParameter(name="id", min_items=1, max_items=m.MOST_IDS, description="Ids of entries.")]
 
 
@@ -48,6 +52,8 @@ def _described(name: str, index: Index) -> m.IndexMessage:
 async def search(name: Called, data: JSONBody[m.SearchRequest], service: Served) -> m.SearchAnswer:
     """Find the entries nearest to each text or vector."""
     index = service.index(name)
+    queries = [text if service.log_texts else digest_of(text.encode()) for text in data.texts or ()]
+    _log.info("search of %s", name, extra={"index": name, "texts": queries, "k": data.k})
     return await service.run(functools.partial(_search, service, name, index, data))
 
 
@@ -56,7 +62,7 @@ def _search(service: Service, name: str, index: Index, asked: m.SearchRequest) -
     if (asked.texts is None) == (asked.vectors is None):
         raise InputError("give either texts or vectors")
     queries: Any = asked.texts if asked.vectors is None else [*_matrix(asked.vectors, index.manifest.dimensions)]
-    options = {name: getattr(asked, name) for name in ("rerank", "recall", "scan", "oversample", "where", "threshold")}
+    options = {name: getattr(asked, name) for name in _OPTIONS}
     if isinstance(index, ShardedIndex):
         options["partial"] = asked.partial  # of no other index can a part be missing
     found = index.search(

@@ -22,7 +22,18 @@ from ninefold.spec.signature import Argument, Declared, Operator, Ragged, Record
 from ninefold.spec.terminal import printable
 
 from .problems import ProblemError, UnknownError
-from .tensors import DATATYPES, AskedOutput, InferAnswer, InferRequest, Tensors, as_complex, columns, encoded, message
+from .tensors import (
+    DATATYPES,
+    TEXT,
+    AskedOutput,
+    InferAnswer,
+    InferRequest,
+    Tensors,
+    as_complex,
+    columns,
+    encoded,
+    message,
+)
 
 __all__ = [
     "VERSION",
@@ -43,6 +54,9 @@ _Array = npt.NDArray[Any]
 VERSION: Final = "1"
 #: Parameters of a request that are not options of its operator.
 _OWN: Final = frozenset({"binary_data_output", "database", "device", "strict"})
+#: Arguments in place of which texts may be given.
+_TOKENS: Final = ("tokens", "mask")
+_TEXTS: Final = "texts"
 #: Largest total of results in bytes, since a small request may ask for a large answer.
 _LARGEST: Final = 64 << 20
 
@@ -85,6 +99,8 @@ def model_of(name: str, version: str = VERSION) -> Operator:
 def describe(operator: Operator) -> Model:
     """Return the metadata of a model."""
     inputs = [one for argument in operator.arguments for one in _metadata(argument)]
+    if _takes_texts(operator):
+        inputs.append(TensorMetadata(_TEXTS, TEXT, [-1]))
     outputs = [one for result in operator.results for one in _metadata(result)]
     parameters: dict[str, Any] = {"summary": operator.summary, "tolerance": operator.accuracy}
     parameters |= {option.name: option.allowed for option in operator.options}
@@ -112,7 +128,7 @@ def task_of(
     ProblemError
         413 if the results would be larger than 64 MiB.
     """
-    request, arrays = tensors.message, tensors.arrays()
+    request, arrays = tensors.message, _tokenised(operator, tensors.arrays())
     declared = {one.name: argument for argument in operator.arguments for one in _metadata(argument)}
     if unknown := next((name for name in arrays if name not in declared), None):
         known = ", ".join(declared) or "none"
@@ -135,6 +151,26 @@ def task_of(
     if (size := sum(8 * math.prod(shape) for shape in shapes)) > _LARGEST:
         raise ProblemError(413, f"the results may take {size:,} bytes, of {_LARGEST:,} allowed: ask for less at once")
     return arguments, options, settings
+
+
+def _tokenised(operator: Operator, arrays: dict[str, _Array]) -> dict[str, _Array]:
+    """Return the tensors of a request, with tokens and their mask in place of texts where an operator takes these."""
+    if text := next((name for name, array in arrays.items() if array.dtype == np.object_ and name != _TEXTS), None):
+        raise InputError(f"only {_TEXTS} may be {TEXT}, and not {printable(text)}")
+    if _TEXTS not in arrays or not _takes_texts(operator):
+        return arrays
+    texts = arrays.pop(_TEXTS)
+    if arrays:
+        raise InputError(f"give either {_TEXTS} or {' and '.join(_TOKENS)}, not {_TEXTS} and {', '.join(arrays)}")
+    if texts.dtype != np.object_ or texts.ndim != 1 or not len(texts):
+        raise InputError(f"{_TEXTS} must be {TEXT} of shape (Q,) with at least one text, not of {texts.shape}")
+    from ninefold.host.index.embedding import embedder
+
+    return dict(zip(_TOKENS, embedder().arguments(texts.tolist()), strict=True))
+
+
+def _takes_texts(operator: Operator) -> bool:
+    return tuple(argument.name for argument in operator.arguments) == _TOKENS
 
 
 def answer_of(request: InferRequest, operator: Operator, result: Result) -> tuple[bytes, dict[str, str]]:

@@ -66,6 +66,8 @@ class SearchRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     recall: Annotated[float, Meta(gt=0, le=1)] | None = None
     scan: Literal["nits", "signs"] | None = None
     oversample: Annotated[int, Meta(ge=1, le=64)] | None = None
+    macro: Annotated[int, Meta(ge=1, le=64)] | None = None
+    micro: Annotated[int, Meta(ge=1, le=16)] | None = None
     where: str | None = None
     threshold: Literal["adaptive"] | None = None
     device: str = "auto"

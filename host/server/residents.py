@@ -107,7 +107,7 @@ class Residents:
             return size + len(content), last
 
     def _admit(self, part: Path, content: bytes) -> None:
-        """Remove unfinished uploads that nobody continued; raise `ProblemError` beyond the quota and the number."""
+        """Remove unfinished uploads that no one continued; raise `ProblemError` beyond the quota and the number."""
         files = {file: file.stat() for file in part.parent.glob("*") if file.is_file()}
         for file, about in list(files.items()):
             if file.suffix == part.suffix and file != part and time.time() - about.st_mtime > _CONTINUED_S:

@@ -144,6 +144,8 @@ class Service:
         By default a new one.
     nodes : Nodes, optional
         Nodes of a cluster, which search the indexes.
+    log_texts : bool
+        Log the texts of searches; by default their digests.
 
     Raises
     ------
@@ -161,13 +163,14 @@ class Service:
         scheduler: Scheduler | None = None,
         *,
         nodes: Nodes | None = None,
+        log_texts: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self.backups = folder / "backups"
         self.replies = Replies()
         self.residents = Residents(folder / "residents", self.limits.residents)
         self.indexes: dict[str, Index] = {}
-        self._nodes = nodes
+        self._nodes, self.log_texts = nodes, log_texts
         self._pool = ThreadPoolExecutor(self.limits.workers, "ninefold worker")
         self.inside = 0
         self.operators = 0

@@ -20,6 +20,7 @@ from .problems import ProblemError
 __all__ = [
     "DATATYPES",
     "LENGTH",
+    "TEXT",
     "AskedOutput",
     "InferAnswer",
     "InferRequest",
@@ -45,6 +46,8 @@ DATATYPES: Final = {
     "complex64": "FP32",
     "complex128": "FP64",
 }
+#: Datatype of texts, in UTF-8.
+TEXT: Final = "BYTES"
 _DTYPES: Final = {datatype: name for name, datatype in reversed(DATATYPES.items())}
 
 
@@ -196,9 +199,27 @@ def columns(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def _texts_of(tensor: TensorMessage, content: memoryview) -> _Array:
+    """Return the elements of a tensor of BYTES, each sent behind its length, 4 bytes."""
+    found, at, name = [], 0, printable(tensor.name)
+    for _ in range(math.prod(tensor.shape)):
+        if at + 4 > len(content) or at + 4 + (size := int.from_bytes(content[at : at + 4], "little")) > len(content):
+            raise InputError(
+                f"{name} ends within an element, of which each is its length in 4 bytes and then its bytes"
+            )
+        try:
+            found.append(bytes(content[at + 4 : at + 4 + size]).decode())
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name} holds text that is not UTF-8: {printable(str(error))}") from error
+        at += 4 + size
+    if at != len(content):
+        raise InputError(f"{name} has {math.prod(tensor.shape):,} elements by its shape, and more were sent")
+    return np.array(found, np.object_).reshape(tensor.shape)
+
+
 def _dtype(tensor: TensorMessage) -> np.dtype[Any]:
     if tensor.datatype not in _DTYPES:
-        known = ", ".join(sorted(set(DATATYPES.values())))
+        known = ", ".join(sorted({TEXT, *DATATYPES.values()}))
         raise InputError(
             f"datatype of {printable(tensor.name)} must be one of {known}, not {printable(tensor.datatype)}"
         )
@@ -206,6 +227,8 @@ def _dtype(tensor: TensorMessage) -> np.dtype[Any]:
 
 
 def _from_bytes(tensor: TensorMessage, content: memoryview) -> _Array:
+    if tensor.datatype == TEXT:
+        return _texts_of(tensor, content)
     dtype = _dtype(tensor)
     if len(content) != (wanted := math.prod(tensor.shape) * dtype.itemsize):
         raise InputError(f"{printable(tensor.name)} has {wanted:,} bytes by its shape, and {len(content):,} were sent")
@@ -216,15 +239,17 @@ def _from_bytes(tensor: TensorMessage, content: memoryview) -> _Array:
 
 
 def _from_json(tensor: TensorMessage) -> _Array:
-    dtype, name = _dtype(tensor), printable(tensor.name)
+    name, text = printable(tensor.name), tensor.datatype == TEXT
+    dtype = np.dtype(np.object_) if text else _dtype(tensor)
     if tensor.datatype == "FP16":
         raise InputError(f"{name} is FP16, which is sent as bytes: give binary_data_size")
     flat = _flat(tensor.data, len(tensor.shape), name)
     if len(flat) != (wanted := math.prod(tensor.shape)):
         raise InputError(f"{name} has {wanted:,} elements by its shape, and {len(flat):,} were sent")
-    kinds: tuple[type, ...] = {"b": (bool,), "f": (int, float)}.get(dtype.kind, (int,))
-    if wrong := next((one for one in flat if type(one) not in kinds), None):
-        raise InputError(f"{name} must hold numbers of {tensor.datatype}, not {wrong!r}")
+    kinds: tuple[type, ...] = {"b": (bool,), "f": (int, float), "O": (str,)}.get(dtype.kind, (int,))
+    if wrong := [one for one in flat if type(one) not in kinds]:
+        kind = "strings" if text else f"numbers of {tensor.datatype}"
+        raise InputError(f"{name} must hold {kind}, not {printable(repr(wrong[0]))}")
     try:
         with np.errstate(over="raise"):
             return np.array(flat, dtype).reshape(tensor.shape)

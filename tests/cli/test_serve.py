@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from ninefold.host import Client, Index
 from ninefold.host.server.keys import KeyFile
 from ninefold.host.sources import Entry
+from ninefold.spec.errors import InputError
 
 from ..host.index.made import DIMENSIONS, made, vectors_of
 from .conftest import Run
@@ -72,6 +75,32 @@ def test_a_search_at_a_server_is_a_search_here(notes: Path, server: Server, nine
     refused = ninefold("search", "notes", notes, "--server", url)
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"error: no answer from {url}: ")
+
+
+def test_a_locked_index_names_the_server_that_writes_it(folders: Path, server: Server, ninefold: Run) -> None:
+    running, url = server
+    folder = folders / "data" / "indexes" / "notes"
+    begun, stop = threading.Event(), threading.Event()
+
+    def writes() -> None:
+        with Client(url) as client:
+            for number in itertools.count():
+                client.upsert("notes", [Entry(f"new {number}", "", "text")], vectors_of(1).astype(np.float32))
+                begun.set()
+                if stop.is_set():
+                    return
+
+    thread = threading.Thread(target=writes)
+    thread.start()
+    assert begun.wait(60)
+    try:
+        with pytest.raises(InputError) as refused, Index.open(str(folder), "w") as index:
+            index.delete(["none"])
+    finally:
+        stop.set()
+        thread.join(60)
+    assert f"is being written by process {running.pid} (" in str(refused.value)
+    assert f"it serves at {url}: write by a Client of that URL, and search with --server {url};" in str(refused.value)
 
 
 def test_an_interrupt_ends_a_server_and_writes_are_audited(server: Server, folders: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ninefold.host import Client, run
+from ninefold.host.index.embedding import embedder
 from ninefold.host.server import residents as residents_module
 from ninefold.host.server.inference import describe, served
 from ninefold.host.server.problems import ProblemError
@@ -121,7 +122,7 @@ def test_every_operator_without_a_state_is_a_model(http: httpx.Client) -> None:
             "6 elements by its shape, and 4",
         ),
         (INFER, {"inputs": [int8("q", Q, shape=[-1, 2]), int8("c", C)]}, 422, "shape"),
-        (INFER, {"inputs": [int8("q", Q, datatype="INT9"), int8("c", C)]}, 422, "must be one of BOOL, FP16"),
+        (INFER, {"inputs": [int8("q", Q, datatype="INT9"), int8("c", C)]}, 422, "must be one of BOOL, BYTES, FP16"),
         (INFER, {"inputs": [int8("q", Q, datatype="FP16"), int8("c", C)]}, 422, "q is FP16, which is sent as bytes"),
         (INFER, {"inputs": [int8("q", Q, data=None), int8("c", C)]}, 422, "q needs data, a list, or binary_data_size"),
         (INFER, {"inputs": [int8("q", Q), int8("c", C)], "parameters": {"x": 1}}, 422, "normalised, not 'x'"),
@@ -382,3 +383,44 @@ def test_reading_a_large_upload_holds_up_no_other(
         residents.append("anna", "0" * 64, 0, b"part", last=False)
         blocked.set()
         assert reading.result(30) == (len(content), True)
+
+
+def test_texts_are_embedded(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NINEFOLD_CACHE", "NINEFOLD_DATA"):  # the model is where all tests have it
+        monkeypatch.delenv(name)
+    path, texts = "/v2/models/embed/infer", ["where bees live", "Bienenstöcke"]
+    asked = {"name": "texts", "shape": [2], "datatype": "BYTES"}
+    answer = http.post(path, json={"inputs": [{**asked, "data": texts}]})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["outputs"][0]
+    tokens, mask = embedder().arguments(texts)
+    wanted = run("embed", tokens, mask).values["vectors"]
+    # JSON numbers are read back exactly; the model runs on the same device.
+    np.testing.assert_allclose(np.array(found["data"], np.float32).reshape(2, 384), wanted, atol=1e-6)
+    content = b"".join(len(one.encode()).to_bytes(4, "little") + one.encode() for one in texts)
+
+    def binary(content: bytes) -> httpx.Response:
+        head = json.dumps({"inputs": [{**asked, "parameters": {"binary_data_size": len(content)}}]}).encode()
+        headers = {"inference-header-content-length": str(len(head))}
+        return http.post(path, content=head + content, headers=headers)
+
+    assert binary(content).json()["outputs"][0] == found
+    for broken, said in (
+        (content[:-1], "texts ends within an element"),
+        (content[:3], "texts ends within an element"),
+        (content + b"\0\0\0\0", "texts has 2 elements by its shape, and more were sent"),
+        (b"\1\0\0\0\xff\0\0\0\0", "texts holds text that is not UTF-8"),
+        (b"\xff\xff\xff\xff", "texts ends within an element"),
+        (bytes(8), "text 0 is empty"),
+    ):
+        refused = binary(broken)
+        assert (refused.status_code, refused.json()["detail"][: len(said)]) == (422, said)
+    for inputs, said in (
+        ([{**asked, "data": ["a", 1]}], "texts must hold strings, not 1"),
+        ([{**asked, "shape": [1, 2], "data": texts}], "texts must be BYTES of shape (Q,)"),
+        ([{**asked, "data": texts}, {"name": "mask", "shape": [1], "datatype": "INT64", "data": [1]}], "give either"),
+        ([{**asked, "name": "tokens", "data": texts}], "only texts may be BYTES, and not tokens"),
+    ):
+        refused = http.post(path, json={"inputs": inputs})
+        assert (refused.status_code, refused.json()["detail"][: len(said)]) == (422, said)
+    assert {"name": "texts", "datatype": "BYTES", "shape": [-1]} in http.get("/v2/models/embed").json()["inputs"]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from ninefold.host.cluster import ShardedIndex
-from ninefold.host.index import Index
+from ninefold.host.index import Index, Snapshot
 from ninefold.host.index.backup import restore
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.server.problems import ProblemError
-from ninefold.host.server.service import Limits, Replies, Service
+from ninefold.host.server.service import Limits, Replies, Service, digest_of
 from ninefold.host.server.serving import Address
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
@@ -59,6 +59,41 @@ def test_only_the_parts_that_are_asked_for_are_sent(http: httpx.Client) -> None:
     assert http.post(SEARCH, json={**asked, "include": []}).json()["hits"][0][0].keys() == {"id", "score", "row"}
     hit = http.post(SEARCH, json={**asked, "include": ["text"]}).json()["hits"][0][0]
     assert hit.keys() == {"id", "score", "row", "text"}
+
+
+def test_only_some_clusters_are_searched(service: Service, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"vectors": vectors(1), "k": 3}
+    refused = http.post(SEARCH, json={**asked, "macro": 4, "micro": 2})
+    assert (refused.status_code, "need a database with clusters" in refused.text) == (422, True)
+    refused = http.post(SEARCH, json={**asked, "macro": 4})
+    assert (refused.status_code, "macro needs micro too" in refused.text) == (422, True)
+    passed: dict[str, Any] = {}
+
+    def mine(self: Snapshot, q: Any, **options: Any) -> Any:
+        passed.update(options)
+        return scheduled(self, q, **{name: one for name, one in options.items() if name not in ("macro", "micro")})
+
+    scheduled = Snapshot.mine
+    monkeypatch.setattr(Snapshot, "mine", mine)
+    monkeypatch.setattr(Scheduler, "check_task", lambda *_: None)
+    assert http.post(SEARCH, json={**asked, "macro": 4, "micro": 2}).status_code == 200
+    assert (passed["macro"], passed["micro"]) == (4, 2)
+
+
+def test_logs_hold_digests_of_texts_unless_texts_are_asked_for(
+    tmp_path: Path, own_folders: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = digest_of(b"where bees live")
+    for log_texts, logged in ((False, [digest]), (True, ["where bees live"])):
+        with (
+            caplog.at_level("INFO", "ninefold.host.server"),
+            service_of(tmp_path, log_texts=log_texts) as service,
+            serving(service) as url,
+        ):
+            httpx.post(url + SEARCH, json={"texts": ["where bees live"]})  # an index of vectors refuses it
+        searches = [record for record in caplog.records if record.getMessage() == "search of notes"]
+        assert [getattr(record, "texts", None) for record in searches] == [logged]
+        caplog.clear()
 
 
 def test_nodes_of_a_cluster_search_the_indexes(tmp_path: Path, own_folders: None) -> None:
