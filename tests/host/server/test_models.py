@@ -394,7 +394,7 @@ def test_texts_are_embedded(http: httpx.Client, monkeypatch: pytest.MonkeyPatch)
     assert answer.status_code == 200, answer.text
     found = answer.json()["outputs"][0]
     tokens, mask = embedder().arguments(texts)
-    wanted = run("embed", tokens, mask).values["vectors"]
+    wanted = run(Task("embed", {"tokens": tokens, "mask": mask})).values["vectors"]
     # JSON numbers are read back exactly; the model runs on the same device.
     np.testing.assert_allclose(np.array(found["data"], np.float32).reshape(2, 384), wanted, atol=1e-6)
     content = b"".join(len(one.encode()).to_bytes(4, "little") + one.encode() for one in texts)
