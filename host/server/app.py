@@ -1,10 +1,12 @@
 """The application: all routes, their schema, and errors as problems."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
 from litestar import Litestar, Response
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -32,9 +34,9 @@ def _refused(_request: AnyRequest, error: Exception) -> Response[bytes]:
     return Response(problem.body, status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers))
 
 
-def application(service: Service) -> Litestar:
-    """Return the application with all routes, for one service."""
-    routes = [*indexes.ROUTES, *models.ROUTES, *page.ROUTES]
+def application(service: Service, more: Sequence[HTTPRouteHandler] = ()) -> Litestar:
+    """Return the application with all routes, and more of a caller, for one service."""
+    routes = [*indexes.ROUTES, *models.ROUTES, *page.ROUTES, *more]
     for route in routes:
         route.responses = {**_ERRORS, **(route.responses or {})}
     return Litestar(

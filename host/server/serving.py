@@ -15,6 +15,7 @@ from typing import Final
 
 import h11
 import uvicorn
+from litestar.handlers import HTTPRouteHandler
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ninefold.spec.errors import InputError, UnavailableError
@@ -145,6 +146,7 @@ def serve(
     *,
     started: Callable[[str], None],
     stop: threading.Event | None = None,
+    more: Sequence[HTTPRouteHandler] = (),
 ) -> None:
     """Serve until SIGTERM, SIGINT or an event; then refuse new connections, and finish the requests that are inside.
 
@@ -157,6 +159,8 @@ def serve(
         ``started(url)`` is called when connections are accepted.
     stop : threading.Event, optional
         Ends the server, which then takes no signals.
+    more : sequence of HTTPRouteHandler
+        Routes beside the server's own.
 
     Raises
     ------
@@ -167,7 +171,7 @@ def serve(
     """
     address.check(keys)
     gate = Gate(
-        application(service),
+        application(service, more),
         keys=keys,
         hosts=address.hosts,
         seconds=service.limits.seconds,

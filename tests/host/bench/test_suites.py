@@ -18,6 +18,7 @@ from ninefold.host.bench.quantise import quantise
 from ninefold.host.bench.records6d import records
 from ninefold.host.bench.scheduler import scheduler
 from ninefold.host.bench.search import PLANS, search
+from ninefold.host.bench.server import server
 from ninefold.host.bench.topk import topk
 from ninefold.host.bench.waves import waves
 from ninefold.spec.benchmark import Benchmark, Figure, Request
@@ -173,6 +174,17 @@ def test_scheduler() -> None:
     assert targets == {("scheduler", "time added"): "<= 0.6", ("scheduler", "rate"): ">= 0.6"}
     # Times added are ratios to a pool that does the same, so they may lack one only where it added nothing.
     assert {f.beside for f in figures if f.better} <= {"thread pool", "thread pool of its own", ""}
+
+
+def test_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
+    figures, _ = tiny(server)
+    targets = {(f.case, f.subject): f.target for f in figures if f.target}
+    assert targets == {
+        ("one query", "time added by the server"): "<= 2",
+        ("64 queries", "server"): ">= 0.8",
+        ("half of full load", "server"): "<= 4",
+    }
 
 
 def test_embed() -> None:
