@@ -105,6 +105,8 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
+        # Head and body of an answer are two writes. Without this, the second waits for an acknowledgement, up to 40 ms.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.access_log = False  # it would hold ids and whatever else callers write into URLs
         self._watch()
 

@@ -19,7 +19,7 @@ from ninefold.host.index.backup import restore
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.server.problems import ProblemError
 from ninefold.host.server.service import Limits, Replies, Service, digest_of
-from ninefold.host.server.serving import Address
+from ninefold.host.server.serving import Address, _Protocol
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 
@@ -491,6 +491,19 @@ def test_a_server_that_ends_answers_the_requests_inside(
         assert [answer.status_code for answer in answers] == [200]
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{url}/v2/health/live")
+
+
+def test_no_answer_waits_for_an_acknowledgement(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seen = _Protocol.connection_made, []
+
+    def noted(self: _Protocol, transport: Any) -> None:
+        made(self, transport)
+        seen.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(_Protocol, "connection_made", noted)
+    assert httpx.get(http.base_url.join("/v2/health/live")).status_code == 200
+    assert seen
+    assert all(seen)
 
 
 def test_a_taken_port_is_refused_with_the_address(service: Service) -> None:
