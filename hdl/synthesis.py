@@ -13,6 +13,7 @@ from ninefold.hdl.elaborate import allow_collisions, rtlil
 from ninefold.hdl.families import FAMILIES, Family
 from ninefold.hdl.harness import Harness
 from ninefold.hdl.reports import ReportError, Resources, Step
+from ninefold.hdl.spram import SpramMemories
 from ninefold.spec.cache import BuildCache, digest_of
 from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
@@ -184,7 +185,7 @@ def implement(
         raise InputError("seeds must name at least one seed, not none")
     family = flow.parts
     versions = {package: tools.version_of(package, family.install) for package in (yosys.PACKAGE, family.program)}
-    text = allow_collisions(rtlil(Harness(core)))
+    text = _harnessed(core, flow)
     # The size distinguishes different parameters.
     name = f"{type(core).__name__} ({counted(text.count(chr(10)), 'line')} of RTLIL)"
     with step(f"synthesising {name}"):
@@ -244,10 +245,18 @@ def synthesised(core: wiring.Component, family: str) -> dict[str, int]:
         Yosys failed, or its report cannot be read.
     """
     flow = Flow(family=family)
-    text = allow_collisions(rtlil(Harness(core)))
+    text = _harnessed(core, flow)
     _, netlist = _synthesise(text, flow, yosys.version())
     absorbed = int((netlist / "absorbed").read_text())
     return reports.core_cells(reports.statistics(netlist / "stat.json"), absorbed, family)
+
+
+def _harnessed(core: wiring.Component, flow: Flow) -> str:
+    """Return the RTLIL of a core in its harness, with the memories of the device."""
+    spram = flow.parts.spram
+    return allow_collisions(
+        rtlil(Harness(core), platform=SpramMemories() if spram and flow.device.startswith(spram) else None)
+    )
 
 
 def _synthesise(text: str, flow: Flow, version: str) -> tuple[str, Path]:

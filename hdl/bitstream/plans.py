@@ -112,7 +112,7 @@ def core_plan(board: str, core: str, versions: Mapping[str, str] | None = None) 
 
 def _planned(name: str, configuration: Configuration | StreamConfiguration, versions: Mapping[str, str] | None) -> Plan:
     board = BOARDS[_board(name)]
-    made_by = recipe(board, configuration.clock_hz)
+    made_by = recipe(board, configuration.clock_hz, own=isinstance(configuration, StreamConfiguration))
     if versions is None:
         versions = {package: tools.version_of(package, made_by.install) for package in made_by.packages}
     sources = _sources(board, configuration, made_by)

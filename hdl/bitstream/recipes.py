@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -59,14 +59,27 @@ class Recipe:
     install: str = INSTALL
 
 
-def recipe(board: FpgaBoard, clock_hz: int) -> Recipe:
-    """Return the recipe for a board and a clock."""
-    return _RECIPES[board.toolchain](board, clock_hz)
+def recipe(board: FpgaBoard, clock_hz: int, *, own: bool = False) -> Recipe:
+    """Return the recipe for a board and a clock.
+
+    Parameters
+    ----------
+    board : FpgaBoard
+        The board.
+    clock_hz : int
+        Frequency of the clock in Hz.
+    own : bool
+        The design holds a core of a user, whose products may use multipliers. On other families than iCE40 synthesis
+        always maps products to multipliers; a miner on iCE40 has none that are wide enough.
+    """
+    made = _RECIPES[board.toolchain](board, clock_hz)
+    return replace(made, script=script("ice40", "-dsp")) if own and board.toolchain == "ice40" else made
 
 
-def script(toolchain: str) -> str:
+def script(toolchain: str, option: str = "") -> str:
     """Return the Yosys script from ``top.il`` to the netlist ``top.json`` and its statistics ``stat.json``."""
-    return f"read_rtlil top.il; {SYNTHESIS[toolchain]} -top top; tee -q -o stat.json stat -json; write_json top.json"
+    synthesis = f"{SYNTHESIS[toolchain]} {option}".strip()
+    return f"read_rtlil top.il; {synthesis} -top top; tee -q -o stat.json stat -json; write_json top.json"
 
 
 def _place(program: str, clock_hz: int, placed: str, *options: str) -> tuple[str, ...]:

@@ -132,12 +132,17 @@ def stream_configuration(word: str) -> StreamConfiguration:
     core, _, chosen = named.partition("#")
     entry = find_core(core)
     known = entry.core.defaults
-    given = {}
+    given: dict[str, int | str] = {}
     for one in filter(None, chosen.split(",")):
         name, equals, text = one.partition("=")
         if not equals or name not in entry.core.parameters:
             takes = ", ".join(entry.core.parameters) or "none"
             raise InputError(f"a parameter of {entry.name} must be NAME=VALUE with one of {takes}, not {one!r}")
+        if entry.core.parameters[name].annotation is bool:
+            if text not in ("True", "False"):
+                raise InputError(f"{name} of {entry.name} must be True or False, not {text!r}")
+            given[name] = text == "True"
+            continue
         number = re.fullmatch(r"-?\d+", text)
         given[name] = int(text) if number and not isinstance(known.get(name), str) else text
     around = _LARGE if board in _LARGE_BOARDS else _SMALL

@@ -150,11 +150,20 @@ def _stream(name: str, into: bool, payload: Any) -> StreamLayout:
     return StreamLayout(name, into, tuple(fields), last)
 
 
+def _holds_structures(shape: Any) -> bool:
+    while isinstance(shape, data.ArrayLayout):
+        shape = shape.elem_shape
+    return isinstance(shape, data.StructLayout)
+
+
 def _fields(stream: str, name: str, shape: Any, offset: int) -> list[PayloadField]:
     if isinstance(shape, data.StructLayout):
         return [
             found for key, part in shape for found in _fields(stream, f"{name}_{key}", part.shape, offset + part.offset)
         ]
+    if isinstance(shape, data.ArrayLayout) and _holds_structures(shape):
+        elements = [(f"{name}_{i}", offset + part.offset, part.shape) for i, part in shape]
+        return [found for element, at, part in elements for found in _fields(stream, element, part, at)]
     sizes: tuple[int, ...] = ()
     while isinstance(shape, data.ArrayLayout):
         sizes, shape = (*sizes, shape.length), shape.elem_shape

@@ -338,9 +338,18 @@ def _channel(stream: Stream, layout: data.StructLayout) -> Channel:
     return Channel(stream, tuple(c for c in columns if not (packets and c.name == _LAST)), packets)
 
 
+def _holds_structures(shape: Any) -> bool:
+    while isinstance(shape, data.ArrayLayout):
+        shape = shape.elem_shape
+    return isinstance(shape, data.StructLayout)
+
+
 def _columns(stream: str, name: str, shape: Any, offset: int) -> Sequence[Column]:
     if isinstance(shape, data.StructLayout):
         return [c for key, part in shape for c in _columns(stream, f"{name}_{key}", part.shape, offset + part.offset)]
+    if isinstance(shape, data.ArrayLayout) and _holds_structures(shape):
+        elements = [(f"{name}_{i}", offset + part.offset, part.shape) for i, part in shape]
+        return [found for element, at, part in elements for found in _columns(stream, element, part, at)]
     sizes: tuple[int, ...] = ()
     while isinstance(shape, data.ArrayLayout):
         sizes, shape = (*sizes, shape.length), shape.elem_shape

@@ -8,7 +8,7 @@ __all__ = ["REASON", "REASONS", "Rtl", "RtlDevice"]
 REASON = "no core that computes it is known to this backend"
 REASONS = {
     "memory": "no core adds to vectors of floating-point numbers: the fabric computes with nits and integers",
-    "wave": "no core computes it; the fabric has cores for sums, quadrants and Hilbert indices of waves alone",
+    "wave": "no core computes it; the fabric has cores for sums, quadrants, indices and integer steps of waves alone",
     "probe": "no core holds the centroids of clusters: a miner searches all rows of its store",
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",
     "embedding": "no core computes the sentence model: the fabric starts at quantising embeddings",

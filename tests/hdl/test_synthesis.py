@@ -231,8 +231,8 @@ def test_defaults_of_each_family() -> None:
 
 @pytest.mark.parametrize("toolchain", ["ecp5", "ice40", "gowin"])
 def test_cores_are_synthesised_as_bitstreams_are(toolchain: str) -> None:
-    pads = " -noiopads" if toolchain == "gowin" else ""
-    assert f"; {tools.SYNTHESIS[toolchain]}{pads} -top top;" in Flow(family=toolchain).script
+    added = {"gowin": " -noiopads", "ice40": " -dsp"}.get(toolchain, "")
+    assert f"; {tools.SYNTHESIS[toolchain]}{added} -top top;" in Flow(family=toolchain).script
 
 
 def test_a_core_on_ice40(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

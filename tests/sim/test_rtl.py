@@ -113,7 +113,7 @@ class TestBackend:
     def test_refusals(self, device: RtlDevice) -> None:
         with pytest.raises(InputError, match="not '1'"):
             Rtl().open("1")
-        with pytest.raises(UnsupportedError, match=r"^rtl runs no operator that takes a state$"):
+        with pytest.raises(InputError, match=r"^lattice must hold 'psi'; it holds nothing$"):
             device.load(State("s", 0, {}))
         with pytest.raises(UnsupportedError, match="no core calibrates"):
             ask(device, "calibrate", {"sample": np.ones((2, 2), np.float32)})

@@ -1,0 +1,1 @@
+"""Parts of the core `ninefold.hdl.cores.wave_lattice`."""
