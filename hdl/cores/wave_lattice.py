@@ -13,14 +13,22 @@ from ninefold.hdl.checks import check_integer
 from ninefold.hdl.core import Core
 from ninefold.hdl.parts.wave_cell import WaveCell
 from ninefold.hdl.spram import SPRAM
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
 from ninefold.spec.operators.wave_step_fixed import COEFFICIENT_BITS
+from ninefold.spec.signature import Call
 
-__all__ = ["CORE", "Operation", "WaveLattice"]
+__all__ = ["CORE", "IMPLEMENTS", "Operation", "WaveLattice", "orders", "parameters", "run"]
+
+#: Operator that a board with this core runs (`ninefold.host.implement`).
+IMPLEMENTS = "wave_step_fixed"
 
 _CYCLES_MAX = 32
 _EXTENT_MAX = 128
 _BITS = 32
+#: Steps of one command, in which no cell moves on any stream.
+_STEPS_AT_ONCE = 1000
+#: Calls in a row that bring no cell before a device is given up.
+_SILENT_CALLS = 1000
 
 
 class Operation(IntEnum):
@@ -290,3 +298,57 @@ CORE = Core(
     small={"width": 4, "height": 4, "cycles": 16},
     smallest={"width": 4, "height": 2, "cycles": 3},
 )
+
+
+def parameters(call: Call) -> dict[str, int]:
+    """Return the parameters of a core that runs a call of ``wave_step_fixed``.
+
+    Raises
+    ------
+    UnsupportedError
+        No core has these extents.
+    """
+    shape = {"width": call.sizes["W"], "height": call.sizes["H"], "cycles": 1}
+    try:
+        WaveLattice(**shape)
+    except InputError as error:
+        raise UnsupportedError(f"the core wave_lattice has extents of 2, 4, 8 and so on to 128: {error}") from error
+    return shape
+
+
+def orders(call: Call) -> dict[str, list[int]]:
+    """Return the commands of a call of ``wave_step_fixed`` by field: set coefficients, load, step, read."""
+    full, rest = divmod(call.options["steps"], _STEPS_AT_ONCE)
+    commands = [
+        *((operation, call.options[name]) for operation, name in zip(list(Operation)[:4], "ABCT", strict=True)),
+        (Operation.LOAD, 0),
+        *[(Operation.STEP, _STEPS_AT_ONCE)] * full,
+        *[(Operation.STEP, rest)] * (rest > 0),
+        (Operation.READ, 0),
+    ]
+    return {"operation": [int(one) for one, _ in commands], "value": [value for _, value in commands]}
+
+
+def run(core: Any, call: Call) -> dict[str, list[int]]:
+    """Run a call of ``wave_step_fixed`` on an open core, and return ``psi`` and ``v`` of all cells.
+
+    Raises
+    ------
+    DeviceError
+        The core gives no cells.
+    """
+    names = ("psi", "v")
+    cells = {name: call.state().arrays[name].reshape(-1) for name in names}
+    found: dict[str, list[int]] = {name: [] for name in names}
+    sent: Mapping[str, Any] = {**orders(call), **cells}
+    silent = 0
+    # A call ends when the core has been silent for a while, as it is during long steps.
+    while len(found["psi"]) < len(cells["psi"]):
+        given = core(**sent)
+        silent = 0 if len(given["psi"]) else silent + 1
+        if silent > _SILENT_CALLS:
+            raise DeviceError(f"the core gave {len(found['psi'])} of {len(cells['psi'])} cells")
+        for name in names:
+            found[name] += given[name].tolist()
+        sent = {name: [] for name in sent}
+    return found

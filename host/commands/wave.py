@@ -51,8 +51,9 @@ def demo(
     The wave runs on a lattice of integers, and the page shows it without a network. Devices that cannot run it are
     listed with the reason. Exits with 1 when devices differ, and with 3 when none could run the wave.
     """
+    from ninefold.host.own import implement
     from ninefold.host.scheduler import Scheduler
-    from ninefold.host.wave_demo import Plan, contact_sheet, levels, outcomes, verdict, wave_page
+    from ninefold.host.wave_demo import CORE, Plan, contact_sheet, levels, outcomes, verdict, wave_page
 
     if output.suffix not in (".html", ".htm"):
         raise InputError(f"the page's name must end in .html, not {output.name!r}")
@@ -60,6 +61,10 @@ def demo(
         raise InputError(f"each device may be named once, not {', '.join(devices)}")
     check_folders(output)
     plan = Plan(height, width, frames, steps)
+    for name in devices:
+        place, _, core = name.rpartition("/")
+        if place.startswith("board:") and core == CORE:
+            implement(core, place)
     with Scheduler() as scheduler:
         found = outcomes(scheduler, plan, devices)
     console = Console(highlight=False)

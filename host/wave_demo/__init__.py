@@ -2,6 +2,6 @@
 
 from .page import verdict, wave_page
 from .picture import contact_sheet, levels
-from .runs import Outcome, Plan, drops, outcomes
+from .runs import CORE, Outcome, Plan, drops, outcomes
 
-__all__ = ["Outcome", "Plan", "contact_sheet", "drops", "levels", "outcomes", "verdict", "wave_page"]
+__all__ = ["CORE", "Outcome", "Plan", "contact_sheet", "drops", "levels", "outcomes", "verdict", "wave_page"]

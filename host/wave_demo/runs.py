@@ -17,9 +17,11 @@ from ninefold.spec.operators.wave_step_fixed import FRACTION_BITS, LATTICE
 from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found, Missing
 
-__all__ = ["OPERATOR", "Outcome", "Plan", "chosen", "drops", "outcomes"]
+__all__ = ["CORE", "OPERATOR", "Outcome", "Plan", "chosen", "drops", "outcomes"]
 
 OPERATOR: Final = "wave_step_fixed"
+#: Core that runs it, also on a board.
+CORE: Final = "wave_lattice"
 _Frames = npt.NDArray[np.int32]
 
 

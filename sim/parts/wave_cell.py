@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, Value, signed
 
 from ninefold.hdl.parts.wave_cell import READ_BEFORE, WaveCell
 from ninefold.sim.faults import Edit
@@ -39,7 +39,8 @@ def _rule(cycles: int) -> Any:
         psi, v = _after(core, kept)
         with m.If(age == core.latency):
             m.d.comb += [Assert(core.new_v == v, "another v"), Assert(core.new_psi == psi, "another psi")]
-        m.d.sync += Cover((age == core.latency) & (v == -(2 ** (_BITS - 1))) & (psi == 1) & starts[0])
+        another = starts[0] if core.latency > cycles else Const(1)
+        m.d.sync += Cover((age == core.latency) & (v == -(2 ** (_BITS - 1))) & (psi == 1) & another)
 
     return specify
 
@@ -63,7 +64,7 @@ def _drive(m: Module, core: Any, cycles: int, starts: Signal) -> Value:
         number, before = getattr(core, name), Signal(signed(_BITS), name=f"{name}_before")
         m.d.comb += [number.eq(AnySeq(_BITS)), Assume((rest == 0) | (number == before))]
         m.d.sync += before.eq(number)
-    if cycles > READ_BEFORE:
+    if cycles >= READ_BEFORE:
         # A start that keeps step never comes READ_BEFORE cycles after a result.
         m.d.comb += Assert(~core.done | (beat != cycles - READ_BEFORE), "a cell is done when another is read")
     return begins
@@ -118,7 +119,7 @@ PROOF_FAULTS: Mapping[str, Sequence[Edit]] = {
         ("hdl.parts.wave_cell", "(~sign).replicate", "sign.replicate"),
     ],
     "folded": [
-        ("hdl.parts.folding", "timed.at + self.cycles - 1, resets", "timed.at, resets"),
+        ("hdl.parts.folding", "while at >= timed.at", "while at > timed.at"),
         ("hdl.parts.folding", "Mux(start, 0, later)", "later"),
         ("hdl.parts.wave_cell", "latency += 1", "latency += 0"),
     ],

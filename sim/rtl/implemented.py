@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.spec.data import Answer
+from ninefold.spec.data import Answer, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError, did_you_mean
 from ninefold.spec.operators import OPERATORS, add
 from ninefold.spec.registry import entries
@@ -64,8 +64,8 @@ class Implementation:
     operator : Operator
         The operator.
     run : callable or None
-        ``run(core, call)`` of the core's module returns the values of an answer, with an `OpenCore` after a reset. None
-        to pass arguments and results by their names.
+        ``run(core, call)`` of the core's module returns the values of an answer, with an `OpenCore` after a reset; for
+        an operator with a state, the arrays of the next state. None to pass arguments and results by their names.
     parameters : callable or None
         ``parameters(call)`` of the core's module returns the parameters of the core for a call. None for the sizes and
         options of the call that have the names of parameters.
@@ -87,7 +87,10 @@ class Implementation:
         before = core.cycles
         values = self._by_name(core, call) if self.run is None else self.run(core, call)
         metrics = {"cycles": core.cycles - before, "seconds": perf_counter() - started}
-        return Answer(dict(values), f"{device.path}, core {self.core}", metrics)
+        path = f"{device.path}, core {self.core}"
+        if self.operator.stateful:
+            return Answer({}, path, metrics, call.state().next(_arrays(call.state(), values)))
+        return Answer(dict(values), path, metrics)
 
     def _by_name(self, core: OpenedCore, call: Call) -> Mapping[str, Any]:
         from ninefold.sim.own.contract import contract_of
@@ -168,8 +171,8 @@ def implementation_of(core: str) -> Implementation | None:
     Raises
     ------
     InputError
-        There is no such core or operator, the operator has a state, or it has a database and the core's module does
-        not define ``run``.
+        There is no such core or operator, or the operator has a state or a database and the core's module does not
+        define ``run``.
     """
     from ninefold.hdl.catalogue import find_core
 
@@ -182,14 +185,19 @@ def implementation_of(core: str) -> Implementation | None:
         raise InputError(f"IMPLEMENTS of {core} must be the name of an operator, not {named!r}")
     operator = _operator(core, named, Path(str(module.__file__)).parent)
     run, parameters, cases = (getattr(module, name, None) for name in ("run", "parameters", "cases"))
-    if operator.stateful:
-        raise InputError(f"{core} cannot implement {operator.name}, which has a state that the host must hold")
+    if run is None and operator.stateful:
+        raise InputError(f"{core} must define run(core, call) to implement {operator.name}, which has a state")
     if run is None and (operator.residents or not all(isinstance(one, Tensor) for one in _declared(operator))):
         raise InputError(
             f"{core} must define run(core, call) to implement {operator.name}, because not all of its arguments and "
             "results are arrays"
         )
     return Implementation(entry.absolute, operator, run, parameters, cases)
+
+
+def _arrays(state: State, values: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of the next state, with types and shapes of the last one."""
+    return {name: np.asarray(values[name], old.dtype).reshape(old.shape) for name, old in state.arrays.items()}
 
 
 def _declared(operator: Operator) -> tuple[Any, ...]:

@@ -30,6 +30,21 @@ def test_two_devices_agree_and_the_files_are_written(ninefold: Run, tmp_path: Pa
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_core_in_rtl_and_on_a_virtual_board_agrees_with_the_processor(ninefold: Run, tmp_path: Path) -> None:
+    named = ("cpu", "rtl", "board:virtual/wave_lattice")
+    words = [word for name in named for word in ("--device", name)]
+    code, said, _ = demo(ninefold, *words, "--width", "8", "-o", tmp_path / "a.html")
+    assert code == 0, said
+    assert "cpu, rtl and board:virtual/wave_lattice agree: psi and v of every cell in every frame are identical" in said
+    assert len(re.findall(r"ran in \S+ \S+, [\d,]+ clock cycles", said)) == 2
+
+
+def test_a_lattice_that_the_core_cannot_have_is_an_outcome(ninefold: Run, tmp_path: Path) -> None:
+    code, said, _ = demo(ninefold, "--device", "cpu", "--device", "rtl", "-o", tmp_path / "a.html")
+    assert code == 0
+    assert "rtl not run: the core wave_lattice has extents of 2, 4, 8 and so on to 128: width must be a power" in said
+
+
 def test_one_device_is_compared_with_nothing(ninefold: Run, tmp_path: Path) -> None:
     code, said, _ = demo(ninefold, "--device", "cpu", "--device", "loihi")
     assert code == 0

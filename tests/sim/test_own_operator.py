@@ -231,7 +231,7 @@ def test_conform_judges_a_core_in_place_of_its_operator(folder: Path) -> None:
         ('IMPLEMENTS = "parities"', r"IMPLEMENTS of .* must be one of .*quantise.*, not 'parities'"),
         ("IMPLEMENTS = 3", "IMPLEMENTS of .* must be the name of an operator, not 3"),
         ("del IMPLEMENTS", "implements no operator: define IMPLEMENTS, the name of one, beside CORE"),
-        ('IMPLEMENTS = "tally_operator"', "cannot implement tally, which has a state that the host must hold"),
+        ('IMPLEMENTS = "tally_operator"', r"must define run\(core, call\) to implement tally, which has a state"),
         ('IMPLEMENTS = "mine"', r"must define run\(core, call\) to implement mine, because not all"),
     ],
 )

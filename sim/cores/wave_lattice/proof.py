@@ -27,9 +27,12 @@ _NUMBERS = ("psi", "v", "left", "right", "up", "down")
 
 
 class _TaggedCell(wiring.Component):
-    """Replacement for a wave cell: the result is the cell's tag with one more step."""
+    """Replacement for a wave cell: the result is the cell's tag with one more step, at once.
 
-    latency = 2
+    So the first row has been replaced when the last row needs it, as it has in wide lattices.
+    """
+
+    latency = 0
 
     def __init__(self, _cycles: int) -> None:
         super().__init__(
@@ -43,13 +46,11 @@ class _TaggedCell(wiring.Component):
         )
 
     def elaborate(self, _platform: object) -> Module:
-        """Build the delay."""
+        """Add a step to both tags."""
         m = Module()
-        started = Signal(name="started")
-        m.d.sync += [started.eq(self.start), self.done.eq(started)]
+        m.d.comb += self.done.eq(self.start)
         for old, new in ((self.psi, self.new_psi), (self.v, self.new_v)):
-            later = Signal.like(new, name=f"{new.name}_later")
-            m.d.sync += [later.eq(_tag(old[:_PLACE_BITS], old[_PLACE_BITS:] + 1)), new.eq(later)]
+            m.d.comb += new.eq(_tag(old[:_PLACE_BITS], old[_PLACE_BITS:] + 1))
         return m
 
 
