@@ -25,7 +25,7 @@ IMPLEMENTS = "wave_step_fixed"
 _CYCLES_MAX = 32
 _EXTENT_MAX = 128
 _BITS = 32
-#: Steps of one command, in which no cell moves on any stream.
+#: Steps of one command, during which all streams are idle.
 _STEPS_AT_ONCE = 1000
 #: Calls in a row that bring no cell before a device is given up.
 _SILENT_CALLS = 1000
@@ -86,7 +86,8 @@ class WaveLattice(wiring.Component):
     width, height : int
         Extents of the lattice, powers of two from 2 to 128.
     cycles : int
-        Cycles a cell, 1 to 32. The multipliers of 18 bits are ``ceil(15 / cycles)``.
+        Cycles a cell, 1 to 32. The multipliers of 18 bits are ``ceil(15 / cycles)``; from 26 on, one adder
+        does all sums. With more than one, the memory of the lattice may have a single port.
 
     Attributes
     ----------

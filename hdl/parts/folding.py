@@ -15,7 +15,7 @@ _ZERO: Final[Value] = Const(0)
 
 @dataclass(frozen=True, eq=False)
 class Timed:
-    """Value of the item that started ``at`` cycles ago. It holds for as many cycles as lie between two items.
+    """Value of the item that started ``at`` cycles ago. It holds for as many cycles as there are from item to item.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Product:
 
 
 def digits(number: Timed | Value, bits: int) -> list[Digit]:
-    """Split a number into digits of so many bits, the lowest first; the sign is a bit more of the highest."""
+    """Split a number into digits of ``bits`` bits, the lowest first; the highest has the sign as another bit."""
     shape = Shape.cast((number if isinstance(number, Value) else number.value).shape())
     edges = [0]
     while shape.width - edges[-1] > bits + shape.signed:
@@ -87,7 +87,7 @@ def products(a: Timed | Value, b: Timed | Value, bits: int) -> list[Product]:
 
 
 def square(number: Timed, bits: int) -> list[Product]:
-    """Return the products of all digits of a number with each other; those of two different digits once, doubled."""
+    """Return the products of all digits of a number with each other; of two different ones once, doubled."""
     parts = digits(number, bits)
     pairs = [(i, j) for i in range(len(parts)) for j in range(i, len(parts))]
     return [Product(parts[i], parts[j], parts[i].low + parts[j].low + (i != j)) for i, j in pairs]

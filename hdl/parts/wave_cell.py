@@ -24,8 +24,8 @@ class WaveCell(wiring.Component):
     cycles : int
         Smallest number of cycles between two cells, 1 to 32.
     bits, fraction, coefficient, rounded, digit : int
-        Bits of psi and v, of their fraction, of a coefficient and of its fraction, and of a digit of a factor. Only
-        proofs need others than those of the operator.
+        Bits of psi and v, of their fraction, of a coefficient and of its fraction, and of a digit of a factor. The
+        defaults are the operator's; only proofs need others.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class WaveCell(wiring.Component):
 
 
 def _saturated(value: Value, bits: int) -> Value:
-    """Return the nearest number of so many bits."""
+    """Return the nearest number of ``bits`` bits."""
     sign = value[-1]
     fits = (value[bits - 1 :] == 0) | value[bits - 1 :].all()
     return Cat(Mux(fits, value[: bits - 1], (~sign).replicate(bits - 1)), sign).as_signed()

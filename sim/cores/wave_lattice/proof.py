@@ -2,7 +2,7 @@
 
 The lattice moves numbers and computes none; the arithmetic of a cell has proofs of its own. So numbers are replaced by
 tags with a place and a number of steps. The arithmetic is replaced by one that adds a step to a tag. If each cell then
-starts with the tags of itself and its neighbours, all of the step before, every lattice is advanced by whole steps.
+starts with its own and its neighbours' tags, all of the step before, every lattice is advanced by whole steps.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _steps(m: Module, core: Any, _inside: Inside) -> None:
 
 
 def _starts(m: Module, cell: Any, place: Value, step: Value) -> None:
-    """Assert the tags with which a cell starts: its own and those of its four neighbours, all of the same step."""
+    """Assert the tags with which a cell starts: its own and its four neighbours', all of the same step."""
     columns = (_WIDTH - 1).bit_length()
     column, row = place[:columns], place[columns:]
     wanted = {

@@ -93,7 +93,7 @@ class _WaveCase:
         self._script.step({"command": commands, "load": load}, {"cells": due}, reset=reset)
 
     def _asked(self, *, sets: bool, loads: bool, steps: int) -> tuple[list[Record], list[Record]]:
-        """Return commands and cells, and note their effect but for the steps."""
+        """Return commands and cells, and note their effect, without the steps."""
         commands: list[Record] = []
         load: list[Record] = []
         if sets:
