@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 
 from ninefold.drivers.transports.descriptor import DescriptorTransport
+from ninefold.drivers.transports.greeting import key_of, proves
 from ninefold.drivers.transports.urls import check_options
 from ninefold.spec.errors import InputError, UnavailableError
 
@@ -15,14 +16,14 @@ _CONNECT_S = 5.0
 
 
 def open_tcp(address: str, options: Mapping[str, str]) -> DescriptorTransport:
-    """Connect to ``host:port``, with an IPv6 address in brackets.
+    """Connect to ``host:port``, with an IPv6 address in brackets, and prove the key in ``NINEFOLD_BOARD_KEY``, if any.
 
     Raises
     ------
     InputError
         The address is invalid.
     UnavailableError
-        No connection within 5 s.
+        No connection within 5 s, or the key is refused.
     """
     check_options("tcp", options)
     host, _, port = address.rpartition(":")
@@ -36,6 +37,12 @@ def open_tcp(address: str, options: Mapping[str, str]) -> DescriptorTransport:
             f"nothing answers at tcp://{address}: {error.strerror or error}",
             "start a board there",
         ) from error
+    if key := key_of(None):
+        try:
+            proves(connection, key, f"tcp://{address}")
+        except BaseException:
+            connection.close()
+            raise
     connection.setblocking(False)
     # Frames are small, and the host waits for each reply.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

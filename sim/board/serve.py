@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import pty
 import select
@@ -11,6 +12,7 @@ import time
 import tty
 from collections.abc import Callable
 
+from ninefold.drivers.transports.greeting import admits
 from ninefold.spec.errors import InputError
 from ninefold.spec.protocols import Transport
 
@@ -22,10 +24,15 @@ _CHUNK_BYTES = 1 << 12
 #: Time without a byte after which the board is not simulated until the host sends one. A board never sends without a
 #: request, and has finished every request by then.
 _ASLEEP_S = 10.0
-_HOST = "127.0.0.1"
+#: Time without a byte after which a host gives way to one that waits, and time after which a pause of two waits
+#: suffices.
+_QUIET_S = 1.0
+_TURN_S = 30.0
 
 
-def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]) -> None:
+def serve_descriptor(
+    board: Transport, descriptor: int, stop: Callable[[], bool], waiting: Callable[[], bool] = lambda: False
+) -> None:
     """Pass bytes both ways between a board and an open descriptor until the connection ends or `stop` returns true.
 
     Parameters
@@ -36,10 +43,18 @@ def serve_descriptor(board: Transport, descriptor: int, stop: Callable[[], bool]
         Descriptor of a socket or pseudo-terminal; it is made non-blocking.
     stop : callable
         ``stop()`` returns true to end serving; called several times a second.
+    waiting : callable
+        ``waiting()`` returns whether another host waits, to which this one gives way while it is quiet: its requests
+        have been answered then.
     """
     os.set_blocking(descriptor, False)
     to_host, last = b"", time.monotonic()
+    began = last
     while not stop():
+        now = time.monotonic()
+        quiet = _QUIET_S if now - began < _TURN_S else 2 * _WAIT_S
+        if not to_host and now - last > quiet and waiting():
+            return
         asleep = not to_host and time.monotonic() - last > _ASLEEP_S
         patience = _WAIT_S if asleep else 0
         readable, writable, _ = select.select([descriptor], [descriptor] if to_host else [], [], patience)
@@ -82,8 +97,15 @@ def serve_pty(board: Transport, ready: Callable[[str], None], stop: Callable[[],
         os.close(theirs)
 
 
-def serve_tcp(board: Transport, port: int, ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
-    """Serve a board on a local TCP port, one host at a time.
+def serve_tcp(
+    board: Transport,
+    port: int,
+    ready: Callable[[str], None],
+    stop: Callable[[], bool],
+    host: str = "127.0.0.1",
+    key: str = "",
+) -> None:
+    """Serve a board on a TCP port, one host at a time; a quiet one gives way to one that waits.
 
     Parameters
     ----------
@@ -95,24 +117,39 @@ def serve_tcp(board: Transport, port: int, ready: Callable[[str], None], stop: C
         Called with the URL for `ninefold.drivers.transports.open_transport`.
     stop : callable
         ``stop()`` returns true to end serving; called several times a second.
+    host : str
+        Address to listen on.
+    key : str
+        Key that a host proves; needed for any address that other machines reach.
 
     Raises
     ------
     InputError
-        The port is in use, or using it is not permitted.
+        The port is in use, or using it is not permitted; the address is none; or a key is missing.
     """
-    with socket.socket() as listener:
+    try:
+        place = ipaddress.ip_address(host)
+    except ValueError:
+        raise InputError(f"host must be an IP address, not {host!r}") from None
+    if not key and not place.is_loopback:
+        raise InputError(f"a board on {host}, which other machines reach, needs --key FILE")
+    with socket.socket(socket.AF_INET6 if place.version == 6 else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((_HOST, port))
+            listener.bind((host, port))
         except OSError as error:
             raise InputError(f"port must be free and permitted, not {port}: {error.strerror}") from error
         listener.listen()
-        ready(f"tcp://{_HOST}:{listener.getsockname()[1]}")
+        ready(f"tcp://{f'[{host}]' if place.version == 6 else host}:{listener.getsockname()[1]}")
+
+        def waiting() -> bool:
+            return bool(select.select([listener], [], [], 0)[0])
+
         while not stop():
             if not select.select([listener], [], [], _WAIT_S)[0]:
                 continue
             connection, _ = listener.accept()
             with connection, contextlib.suppress(ConnectionError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                serve_descriptor(board, connection.fileno(), stop)
+                if not key or admits(connection, key):
+                    serve_descriptor(board, connection.fileno(), stop, waiting)

@@ -1,5 +1,7 @@
 """``ninefold board serve``: serve a virtual board to other processes."""
 
+from pathlib import Path
+
 import click
 
 from ninefold.spec.errors import InputError
@@ -14,6 +16,13 @@ __all__ = ["serve"]
 @click.option(
     "--tcp", type=click.IntRange(0, 65535), metavar="PORT", help="Serve on this TCP port; 0 selects a free port."
 )
+@click.option("--host", default="127.0.0.1", show_default=True, help="With --tcp: listen on this IP address.")
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --tcp: ask hosts for the key in this file, which they have in NINEFOLD_BOARD_KEY.",
+)
 @click.option(
     "--core", metavar="CORE", help="Serve a core of your own; CONFIGURATION is a board, e.g. virtual or icebreaker."
 )
@@ -27,6 +36,8 @@ def serve(
     configuration: str,
     as_pty: bool,
     tcp: int | None,
+    host: str,
+    key_file: Path | None,
     core: str | None,
     parameters: tuple[str, ...],
     faults: tuple[str, ...],
@@ -38,12 +49,16 @@ def serve(
     CONFIGURATION, e.g. virtual/tiny, may also be a URL with faults as options: sim://virtual/tiny?flip=1e-4. The first
     line of output is the URL for other processes.
     """
+    from ninefold.drivers.transports.greeting import key_of
     from ninefold.drivers.transports.urls import once, split
     from ninefold.hdl.configurations import full_name
     from ninefold.hdl.stream_board.configurations import board_names, core_word
 
     if as_pty and tcp is not None:
         raise InputError("--pty and --tcp cannot be combined")
+    if tcp is None and (host != "127.0.0.1" or key_file is not None):
+        raise InputError("--host and --key need --tcp PORT")
+    key = "" if key_file is None else key_of(key_file)
     for kind, words in (("fault", faults), ("parameter", parameters)):
         if wrong := [word for word in words if "=" not in word]:
             raise InputError(f"a {kind} must be NAME=VALUE, not {wrong[0]!r}")
@@ -69,7 +84,7 @@ def serve(
         if tcp is None:
             serve_pty(board, click.echo, lambda: False)
         else:
-            serve_tcp(board, tcp, click.echo, lambda: False)
+            serve_tcp(board, tcp, click.echo, lambda: False, host, key)
     except KeyboardInterrupt:
         return  # the normal way to end
     finally:

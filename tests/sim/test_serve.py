@@ -11,11 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from ninefold.drivers.transports import open_transport
+from ninefold.drivers.transports.greeting import KEY_VARIABLE
 from ninefold.hdl.configurations import configuration
 from ninefold.sim.board import Faults, VirtualBoard
 from ninefold.sim.board.serve import serve_pty, serve_tcp
 from ninefold.sim.commands.serve import serve
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError
+from ninefold.spec.protocols import Transport
 from tests.hdl import client
 from tests.sim.test_board import listen
 
@@ -23,10 +25,10 @@ TINY = configuration("virtual/tiny").miner
 
 
 @contextmanager
-def serving(how: Callable[..., None], *args: int) -> Iterator[str]:
+def serving(how: Callable[..., None], *args: int, **more: str) -> Iterator[str]:
     """Serve a board in a thread; gives its URL."""
     board, stop, urls = VirtualBoard("virtual/tiny"), threading.Event(), Queue[str]()
-    thread = threading.Thread(target=how, args=(board, *args, urls.put, stop.is_set))
+    thread = threading.Thread(target=how, args=(board, *args, urls.put, stop.is_set), kwargs=more)
     thread.start()
     try:
         yield urls.get(timeout=20)
@@ -49,12 +51,59 @@ def ask(url: str, sequence: int) -> None:
     assert client.found(replies[1]) == client.best(queries, vectors, 5)
 
 
+def ends(port: Transport) -> bool:
+    """Return whether the other side ends a connection."""
+    try:
+        for _ in range(100):
+            port.read(1000, 0.1)
+    except LostDeviceError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize(("how", "args", "scheme"), [(serve_pty, (), "serial:///dev/"), (serve_tcp, (0,), "tcp://127")])
 def test_hosts_come_and_go(how: Callable[..., None], args: tuple[int, ...], scheme: str) -> None:
     with serving(how, *args) as url:
         assert url.startswith(scheme)
         for host in range(3):
             ask(url, 2 * host)
+
+
+def test_a_quiet_host_gives_way_to_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.sim.board.serve._QUIET_S", 0.2)
+    with serving(serve_tcp, 0) as url:
+        first = open_transport(url)
+        first.write(client.query(0, np.zeros((1, TINY.dimensions), int), 1), 1.0)
+        listen(first, 1)
+        ask(url, 2)  # answered while the first is connected
+        assert ends(first)
+        first.close()
+
+
+def test_hosts_prove_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "0123456789abcdef" * 2
+    with serving(serve_tcp, 0, key=key) as url:
+        monkeypatch.setenv(KEY_VARIABLE, key)
+        ask(url, 0)
+        monkeypatch.setenv(KEY_VARIABLE, key[::-1])
+        with pytest.raises(UnavailableError, match="refuses the key"):
+            open_transport(url)
+        monkeypatch.setenv(KEY_VARIABLE, "short")
+        with pytest.raises(InputError, match="NINEFOLD_BOARD_KEY must hold a key of at least 32 characters, not 5"):
+            open_transport(url)
+        monkeypatch.delenv(KEY_VARIABLE)
+        port = open_transport(url)  # its first bytes are no proof
+        port.write(client.query(4, np.zeros((1, TINY.dimensions), int), 1), 1.0)
+        assert ends(port)
+        port.close()
+        monkeypatch.setenv(KEY_VARIABLE, key)
+        ask(url, 6)
+    for more, said in (
+        ({"host": "0.0.0.0"}, "a board on 0.0.0.0, which other machines reach, needs --key FILE"),  # noqa: S104
+        ({"host": "lab"}, "host must be an IP address, not 'lab'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            serve_tcp(VirtualBoard("virtual/tiny"), 0, print, lambda: True, **more)
 
 
 def test_a_board_that_nobody_speaks_to_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
