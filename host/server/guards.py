@@ -1,7 +1,7 @@
 """Parts that all routes share: the caller of a request, the scope that it needs, and the audit log."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from litestar import Request
@@ -30,10 +30,11 @@ def caller_of(request: AnyRequest) -> Caller:
     return caller
 
 
-def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
     """Return a guard that refuses callers whose key does not allow what a scope allows."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    # A coroutine, since the library runs a function on a thread, for each request.
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         caller: Caller = connection.scope["state"]["caller"]
         if not caller.allows(scope):
             raise ProblemError(403, f"the key {caller.id} allows {caller.scope}; this needs {scope}")
