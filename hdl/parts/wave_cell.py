@@ -64,15 +64,14 @@ class WaveCell(wiring.Component):
         results = dict.fromkeys(("new_psi", "new_v"), Out(signed(bits)))
         super().__init__({"start": In(1), **numbers, **factors, "done": Out(1), **results})
         # One adder does all sums if a cell is done before the next one starts.
-        for alone in (cycles > 1, False):
-            self._module = Module()
-            self.latency = self._build(self._module, alone=alone)
-            if self.latency <= cycles:
-                break
+        self._alone = cycles > 1 and self._build(Module(), alone=True) <= cycles
+        self.latency = self._build(Module(), alone=self._alone)
 
     def elaborate(self, _platform: object) -> Module:
-        """Return the pipeline, which is built with the component, since it tells the latency."""
-        return self._module
+        """Build the pipeline."""
+        m = Module()
+        self._build(m, alone=self._alone)
+        return m
 
     def _build(self, m: Module, *, alone: bool) -> int:
         """Add the pipeline to a module, with one adder for all sums or with several, and return its latency."""

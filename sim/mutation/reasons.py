@@ -11,6 +11,11 @@ __all__ = ["REASONS"]
 
 _ALL: tuple[tuple[str, tuple[Fault, ...], str], ...] = (
     (
+        "hdl/cores/wave_lattice.py WaveLattice._control: slot.column == 1",
+        (Fault.MORE,),
+        "one slot more is read, and no cell starts before a slot of that row",
+    ),
+    (
         "hdl/miner/queries.py Queries._query: answer <= p.reply_limit",
         (Fault.MORE,),
         "the size of a reply and its limit are even",
