@@ -1,4 +1,4 @@
-"""Stabilising of state-space models."""
+"""State-space models: stabilising, and sequences that the processor scans together."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ninefold.host.backends.cpu import Cpu
 from ninefold.host.ssm import stabilise
 from ninefold.spec.errors import InputError
+from ninefold.spec.operators import OPERATORS
 
 
 def test_a_stable_model_stays_and_its_step_is_limited() -> None:
@@ -50,3 +52,17 @@ def test_eigenvalues_of_huge_numbers() -> None:
 def test_refusals(a: Any, step: float, said: str) -> None:
     with pytest.raises(InputError, match=f"^{said}$"):
         stabilise(a, step)
+
+
+@pytest.mark.parametrize("sequences", [1, 5, 13])
+def test_sequences_that_are_scanned_together_have_the_bits_of_each_alone(sequences: int) -> None:
+    rng = np.random.default_rng(sequences)
+    shapes = {"x": (sequences, 40, 3), "A": (20, 20), "B": (20, 3), "C": (9, 20), "h0": (sequences, 20)}
+    given = {name: rng.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
+    with Cpu(threads=1).open() as device:
+        whole = device.run(OPERATORS["ssm_scan"].bind(given)).values
+        for n in range(sequences):
+            one = {**given, **{name: given[name][n : n + 1] for name in ("x", "h0")}}
+            alone = device.run(OPERATORS["ssm_scan"].bind(one)).values
+            for name, array in alone.items():
+                assert array.tobytes() == whole[name][n : n + 1].tobytes(), name

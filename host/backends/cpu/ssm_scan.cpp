@@ -10,6 +10,7 @@ struct Model {
 };
 
 constexpr int kEight = 8;
+constexpr int kTogether = 4;  // sequences whose steps do not wait for each other
 
 }  // namespace ninefold
 
@@ -18,6 +19,7 @@ constexpr int kEight = 8;
 namespace {
 
 using ninefold::kEight;
+using ninefold::kTogether;
 using ninefold::Model;
 
 using Vec __attribute__((vector_size(8 * kEight))) = double;
@@ -28,53 +30,67 @@ inline Vec load(const double* p) {
     return v;
 }
 
-// Add to `sums` the product of `kVectors` vectors of each column with the numbers of x.
-template <int kVectors, class Number>
-inline void add_columns(Vec (&sums)[kVectors], const double* columns, std::int64_t count, std::int64_t width,
-                        const Number* x) {
+// Add to the sums of each row the product of `kVectors` vectors of each column with the numbers x of the row, which are
+// `apart` from row to row. A column is loaded once for all rows.
+template <int kRows, int kVectors, class Number>
+inline void add_columns(Vec (&sums)[kRows][kVectors], const double* columns, std::int64_t count, std::int64_t width,
+                        const Number* x, std::int64_t apart) {
     for (std::int64_t j = 0; j < count; j++) {
-        const double factor = x[j];
-        for (int v = 0; v < kVectors; v++) sums[v] += load(columns + j * width + v * kEight) * factor;
+        for (int v = 0; v < kVectors; v++) {
+            const Vec column = load(columns + j * width + v * kEight);
+            for (int r = 0; r < kRows; r++) sums[r][v] += column * static_cast<double>(x[r * apart + j]);
+        }
     }
 }
 
-template <int kVectors>
-inline void next_state(const Model& model, std::int64_t at, const double* h, const float* x, double* next) {
-    Vec sums[kVectors] = {};
-    add_columns(sums, model.a + at, model.states, model.width, h);
-    add_columns(sums, model.b + at, model.inputs, model.width, x);
-    __builtin_memcpy(next + at, sums, sizeof sums);
+template <int kRows, int kVectors>
+inline void next_states(const Model& model, std::int64_t at, const double* h, const float* x, double* next) {
+    Vec sums[kRows][kVectors] = {};
+    add_columns(sums, model.a + at, model.states, model.width, h, model.width);
+    add_columns(sums, model.b + at, model.inputs, model.width, x, model.steps * model.inputs);
+    for (int r = 0; r < kRows; r++) __builtin_memcpy(next + r * model.width + at, sums[r], sizeof sums[r]);
 }
 
-template <int kVectors>
+template <int kRows, int kVectors>
 inline void outputs_of(const Model& model, std::int64_t at, const double* h, double* out) {
-    Vec sums[kVectors] = {};
-    add_columns(sums, model.c + at, model.states, model.out_width, h);
-    __builtin_memcpy(out + at, sums, sizeof sums);
+    Vec sums[kRows][kVectors] = {};
+    add_columns(sums, model.c + at, model.states, model.out_width, h, model.width);
+    for (int r = 0; r < kRows; r++) __builtin_memcpy(out + r * model.out_width + at, sums[r], sizeof sums[r]);
+}
+
+template <int kRows>
+void scan(const Model& model, const float* x, double* h, float* y, double* scratch) {
+    constexpr std::int64_t kTwo = 2 * kEight;
+    double* const out = scratch + kRows * model.width;
+    for (std::int64_t step = 0; step < model.steps; step++, x += model.inputs, y += model.outputs) {
+        std::int64_t at = 0;
+        for (; at + kTwo <= model.width; at += kTwo) next_states<kRows, 2>(model, at, h, x, scratch);
+        for (; at < model.width; at += kEight) next_states<kRows, 1>(model, at, h, x, scratch);
+        __builtin_memcpy(h, scratch, kRows * model.width * sizeof(double));
+        for (at = 0; at + kTwo <= model.out_width; at += kTwo) outputs_of<kRows, 2>(model, at, h, out);
+        for (; at < model.out_width; at += kEight) outputs_of<kRows, 1>(model, at, h, out);
+        for (int r = 0; r < kRows; r++) {
+            for (std::int64_t p = 0; p < model.outputs; p++) {
+                y[r * model.steps * model.outputs + p] = static_cast<float>(out[r * model.out_width + p]);
+            }
+        }
+    }
 }
 
 }  // namespace
 
-// Scan one sequence. `h` holds the state before and after; `scratch` has room for a state and an output.
-NINEFOLD_ON_PATH(void, scan_steps, (const Model& model, const float* x, double* h, float* y, double* scratch)) {
-    constexpr std::int64_t kFour = 4 * kEight;
-    double* const out = scratch + model.width;
-    for (std::int64_t step = 0; step < model.steps; step++, x += model.inputs, y += model.outputs) {
-        std::int64_t at = 0;
-        for (; at + kFour <= model.width; at += kFour) next_state<4>(model, at, h, x, scratch);
-        for (; at < model.width; at += kEight) next_state<1>(model, at, h, x, scratch);
-        __builtin_memcpy(h, scratch, model.width * sizeof(double));
-        for (at = 0; at + kFour <= model.out_width; at += kFour) outputs_of<4>(model, at, h, out);
-        for (; at < model.out_width; at += kEight) outputs_of<1>(model, at, h, out);
-        for (std::int64_t p = 0; p < model.outputs; p++) y[p] = static_cast<float>(out[p]);
-    }
+// Scan one sequence, or `kTogether` of them. `h` holds the states before and after; `scratch` has room for states and
+// outputs.
+NINEFOLD_ON_PATH(void, scan_steps, (const Model& model, bool several, const float* x, double* h, float* y,
+                                    double* scratch)) {
+    several ? scan<kTogether>(model, x, h, y, scratch) : scan<1>(model, x, h, y, scratch);
 }
 
 #else
 
 #include <algorithm>
 
-NINEFOLD_PATHS(void, scan_steps, (const Model& model, const float* x, double* h, float* y, double* scratch));
+NINEFOLD_PATHS(void, scan_steps, (const Model& model, bool several, const float* x, double* h, float* y, double* scratch));
 
 using namespace ninefold;
 
@@ -103,18 +119,24 @@ NINEFOLD_INTERFACE(ssm_scan)(std::int64_t path, std::int64_t threads, const floa
                                   by_c = columns_of(c, outputs, states);
         const Model model{by_a.data(), by_b.data(), by_c.data(), steps, inputs, states, outputs, padded(states),
                           padded(outputs)};
-        const std::int64_t room = 2 * model.width + model.out_width;
+        const std::int64_t room = kTogether * (2 * model.width + model.out_width);
         const std::int64_t workers =
             useful(threads, std::min(threads, sequences) * steps * states * (states + inputs + outputs) / 4);
         std::vector<double> scratch(workers * room);
-        share(sequences, 1, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
+        const std::int64_t take = sequences >= kTogether * workers ? kTogether : 1;
+        share(sequences, take, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
             double* const state = scratch.data() + thread * room;
-            for (std::int64_t n = begin; n < end; n++) {
-                std::fill(state, state + model.width, 0.0);
-                std::copy(h + n * states, h + (n + 1) * states, state);
-                scan_steps_paths[path](model, x + n * steps * inputs, state, y + n * steps * outputs,
-                                       state + model.width);
-                std::copy(state, state + states, h + n * states);
+            for (std::int64_t n = begin, rows; n < end; n += rows) {
+                rows = n + kTogether <= end ? kTogether : 1;
+                std::fill(state, state + rows * model.width, 0.0);
+                for (std::int64_t r = 0; r < rows; r++) {
+                    std::copy_n(h + (n + r) * states, states, state + r * model.width);
+                }
+                scan_steps_paths[path](model, rows > 1, x + n * steps * inputs, state, y + n * steps * outputs,
+                                       state + rows * model.width);
+                for (std::int64_t r = 0; r < rows; r++) {
+                    std::copy_n(state + r * model.width, states, h + (n + r) * states);
+                }
             }
         });
     } catch (const std::bad_alloc&) {
