@@ -59,10 +59,10 @@ def test_sequences_that_are_scanned_together_have_the_bits_of_each_alone(sequenc
     rng = np.random.default_rng(sequences)
     shapes = {"x": (sequences, 40, 3), "A": (20, 20), "B": (20, 3), "C": (9, 20), "h0": (sequences, 20)}
     given = {name: rng.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
-    with Cpu(threads=1).open() as device:
-        whole = device.run(OPERATORS["ssm_scan"].bind(given)).values
-        for n in range(sequences):
-            one = {**given, **{name: given[name][n : n + 1] for name in ("x", "h0")}}
-            alone = device.run(OPERATORS["ssm_scan"].bind(one)).values
-            for name, array in alone.items():
-                assert array.tobytes() == whole[name][n : n + 1].tobytes(), name
+    device = Cpu(threads=1).open()
+    whole = device.run(OPERATORS["ssm_scan"].bind(given)).values
+    for n in range(sequences):
+        one = {**given, **{name: given[name][n : n + 1] for name in ("x", "h0")}}
+        alone = device.run(OPERATORS["ssm_scan"].bind(one)).values
+        for name, array in alone.items():
+            assert array.tobytes() == whole[name][n : n + 1].tobytes(), name
