@@ -195,6 +195,7 @@ class Options(TypedDict, total=False):
     scan: str | None
     oversample: int | None
     where: str | None
+    route: bool
     threshold: str | None
     device: str
     strict: bool
