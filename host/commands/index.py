@@ -23,12 +23,15 @@ from .backups import backup, backups, restore
 from .shown import duration
 
 if TYPE_CHECKING:
-    from ninefold.host.index import Built
+    from ninefold.host.index import Built, Index
     from ninefold.host.index.status import Fit
     from ninefold.host.index.update import Updated
     from ninefold.host.sources import Skipped
 
 __all__ = ["index", "summary"]
+
+#: Merged entries that ``info`` names.
+_SHOWN = 5
 
 
 class _Sources(click.Group):
@@ -76,6 +79,12 @@ _STRICT = click.option("--strict", is_flag=True, help="Fail on the first entry t
 @click.option("--force", is_flag=True, help="Replace an existing index of that name once the new content is complete.")
 @click.option("--update", "updating", is_flag=True, help="Add what is new to an existing index, and replace changes.")
 @click.option("--delete", is_flag=True, help="With --update, also remove the entries that SOURCE does not hold.")
+@click.option(
+    "--max-entries",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Hold at most N entries; later ones take the places of little used ones. --force forgets it.",
+)
 def build(
     source: str,
     name: str,
@@ -87,6 +96,7 @@ def build(
     force: bool,
     updating: bool,
     delete: bool,
+    max_entries: int | None,
 ) -> None:
     """Index SOURCE, so that its entries are found by meaning.
 
@@ -114,7 +124,7 @@ def build(
         from ninefold.host.sources import DeclaredField
 
         if updating:
-            updated = update(source, name, column=column, delete=delete, strict=strict)
+            updated = update(source, name, column=column, delete=delete, strict=strict, max_entries=max_entries)
             click.echo(_changes(updated))
             _report(updated.skipped)
             return
@@ -127,6 +137,7 @@ def build(
             vectors=not no_vectors,
             force=force,
             strict=strict,
+            max_entries=max_entries,
         )
     click.echo(summary(built))
     _report(built.skipped)
@@ -160,13 +171,23 @@ def remove(name: str, ids: tuple[str, ...]) -> None:
     """
     from ninefold.host.index import Index
 
-    wanted = sys.stdin.read().splitlines() if ids == ("-",) else [*ids]
+    wanted = _ids(ids)
     with Index.open(name, "w") as opened:
-        with opened.snapshot() as before:
-            absent = [name for name in dict.fromkeys(wanted) if before.get(name) is None]
+        absent = _absent(opened, wanted)
         written = opened.delete(wanted)
-        missing = f"; not found: {', '.join(absent)}" if absent else ""
-        click.echo(printable(f"{opened.called}: {counted(written.removed, 'entry', 'entries')} removed{missing}"))
+        click.echo(printable(f"{opened.called}: {counted(written.removed, 'entry', 'entries')} removed{absent}"))
+
+
+def _ids(given: tuple[str, ...]) -> list[str]:
+    """Return the ids of a command, read from standard input for -."""
+    return sys.stdin.read().splitlines() if given == ("-",) else [*given]
+
+
+def _absent(opened: Index, wanted: list[str]) -> str:
+    """Return what a command says about ids without an entry."""
+    with opened.snapshot() as before:
+        absent = [name for name in dict.fromkeys(wanted) if before.get(name) is None]
+    return f"; not found: {', '.join(absent)}" if absent else ""
 
 
 @index.command("list")
@@ -210,11 +231,13 @@ def info(name: str, as_json: bool) -> None:
 
     with step(f"inspecting {name}"), Index.open(name) as opened:
         status, fit = status_of(opened), fit_of(opened)
+        with opened.snapshot() as snapshot:
+            merged = dict(snapshot.redirects())
     if as_json:
         fitting = {"recall": fit.recall, "best_recall": fit.best_recall, "drifted": fit.drifted}
-        click.echo(to_json({**status, "fit": {**fitting, "lacks_clusters": fit.lacks_clusters}}))
+        click.echo(to_json({**status, "merged": merged, "fit": {**fitting, "lacks_clusters": fit.lacks_clusters}}))
         return
-    for line in (*_contents(status), *_advice(name, fit)):
+    for line in (*_contents(status), *_merged(merged), *_advice(name, fit)):
         click.echo(printable(line))
 
 
@@ -229,6 +252,9 @@ def _contents(status: dict[str, Any]) -> Iterator[str]:
     yield f"generation {status['generation']}: {scale}, {kept}, {clusters}"
     if status["fields"]:
         yield "columns of fields: " + ", ".join(f"{name}:{kind}" for name, kind in status["fields"].items())
+    if (bound := status["bound"]) is not None:
+        kept = f"the newest {bound['nursery']:,} are a nursery, {bound['used']:,} were found by searches"
+        yield f"at most {bound['max_entries']:,} entries: {kept}, {bound['anchored']:,} are anchored"
     if status["best_recall"] is not None:
         yield f"best recall of its settings, when the generation was made: {status['best_recall']:.4f}"
     tail = counted(status["tail"], "entry", "entries")
@@ -237,6 +263,14 @@ def _contents(status: dict[str, Any]) -> Iterator[str]:
     for one in status["segments"]:
         size = f"{one['bytes'] / 1e6:.1f} MB"
         yield f"segment {one['digest'][:12]}: {counted(one['rows'], 'row')}, {one['dead']:,} dead, {size}"
+
+
+def _merged(merged: dict[str, str]) -> Iterator[str]:
+    """Yield the lines about merged entries."""
+    if merged:
+        some = ", ".join(f"{name} -> {kept}" for name, kept in list(merged.items())[:_SHOWN])
+        more = f" and {len(merged) - _SHOWN:,} more (--json lists all)" if len(merged) > _SHOWN else ""
+        yield f"{counted(len(merged), 'near duplicate')} merged into others: {some}{more}"
 
 
 def _advice(name: str, fit: Fit) -> Iterator[str]:
@@ -253,10 +287,38 @@ def _advice(name: str, fit: Fit) -> Iterator[str]:
 
 @index.command()
 @click.argument("name")
-def compact(name: str) -> None:
+@click.argument("ids", nargs=-1, required=True)
+@click.option("--release", is_flag=True, help="Let the entries be evicted and merged again.")
+def anchor(name: str, ids: tuple[str, ...], release: bool) -> None:
+    """Keep the entries with these IDS in the index NAME, which has a bound.
+
+    An anchored entry is never evicted, nor merged into another. - in place of the ids reads them from standard input,
+    one a line.
+    """
+    from ninefold.host.index import Index
+
+    wanted = _ids(ids)
+    with Index.open(name, "w") as opened:
+        absent = _absent(opened, wanted)
+        changed = opened.anchor(wanted, anchored=not release)
+        done = "released" if release else "anchored"
+        click.echo(printable(f"{opened.called}: {counted(changed, 'entry', 'entries')} {done}{absent}"))
+
+
+@index.command()
+@click.argument("name")
+@click.option(
+    "--merge",
+    "overlap",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="OVERLAP",
+    help="Merge entries whose squared cosine is at least OVERLAP, such as 0.95.",
+)
+def compact(name: str, overlap: float | None) -> None:
     """Merge the segments of the index NAME into one.
 
-    Dead rows are left out. An index of an older format is converted.
+    Dead rows are left out. An index of an older format is converted. With --merge, the ids of merged entries answer the
+    entry that was kept.
     """
     from ninefold.host.index import Index
     from ninefold.host.index.convert import convert
@@ -265,10 +327,13 @@ def compact(name: str) -> None:
     with step(f"compacting {name}"):
         converted = convert(name)
         with Index.open(name, "w") as opened:
+            merged = None if overlap is None else opened.merge_duplicates(overlap)
             opened.compact()
             rows, called = len(opened), opened.called
     said = f"{called}: {counted(rows, 'entry', 'entries')} in one segment after {duration(time.perf_counter() - start)}"
     click.echo(printable(said))
+    if merged is not None:
+        click.echo(f"{counted(merged, 'near duplicate')} merged into others")
     for line in converted:
         click.echo(printable(line))
 
@@ -358,7 +423,8 @@ def _changes(updated: Updated) -> str:
     written = updated.written
     counts = (f"{written.added} added", f"{written.replaced} replaced", f"{written.removed} removed")
     skipped = f", {updated.skipped.count} skipped" if updated.skipped.count else ""
-    return printable(f"{updated.called}: {', '.join(counts)}, {updated.unchanged} unchanged{skipped}")
+    evicted = f", {written.evicted} evicted" if written.evicted else ""
+    return printable(f"{updated.called}: {', '.join(counts)}{evicted}, {updated.unchanged} unchanged{skipped}")
 
 
 def _report(skipped: Skipped) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self, TypeVar
 
@@ -32,7 +32,9 @@ DATA: Final = "data.mdb"
 LOCK: Final = "lock.mdb"
 
 #: Databases of an environment; `ninefold.host.index.tables` describes them.
-_DATABASES: Final = ("ids", "records", "tail", "dead", "state", "writes")
+_DATABASES: Final = ("ids", "records", "tail", "dead", "state", "writes", "uses", "redirects")
+#: Databases that earlier environments lack; they are created when such an environment is opened.
+_LATER: Final = ("uses", "redirects")
 #: Address space that is reserved; the file grows only as it is filled.
 _MAP_BYTES: Final = 64 << 30
 _SMALLEST_MAP_BYTES: Final = 64 << 20
@@ -405,7 +407,9 @@ class Environment:
         """Open all databases; without waiting for a writer unless they are created."""
         with self._errors():
             if not create:
-                return {name: self._env.open_db(name.encode(), create=False) for name in _DATABASES}
+                found = {n: self._env.open_db(n.encode(), create=False) for n in _DATABASES if n not in _LATER}
+                with suppress(lmdb.NotFoundError):
+                    return found | {name: self._env.open_db(name.encode(), create=False) for name in _LATER}
             with self._env.begin(write=True) as txn:
                 return {name: self._env.open_db(name.encode(), txn=txn) for name in _DATABASES}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any, Literal, Self, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry, checked
 from ninefold.host.sources.vectors import check_kept, check_rows
 from ninefold.spec.data import Database, Result
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.terminal import printable
 
+from . import bounded
 from .atomic import held, recover
+from .bounded import NEAR, BoundStatus
+from .duplicates import check_overlap
 from .embedding import embed_entries
 from .environment import DATA, readable
 from .manifest import Manifest, locate, read_manifest
@@ -159,7 +164,10 @@ class Index:
         def copy(path: Path) -> None:
             store.environment.copy(path, tables.transaction)
 
-        records = Records(tables.entry, tables.sequence, tables.all_entries, end, copy)
+        use = None if tables.bounds.most is None else functools.partial(bounded.send, store.folder)
+        records = Records(
+            tables.entry, tables.sequence, tables.all_entries, end, copy, tables.redirects, tables.kept, use
+        )
         return Snapshot(store.manifest, version.catalogue.generation, version.parts, records, self.called)
 
     def _refuse_copy(self, _: Path) -> None:
@@ -186,7 +194,7 @@ class Index:
             yield from snapshot
 
     def get(self, name: str) -> Entry | None:
-        """Return the entry with an id, or None."""
+        """Return the entry with an id, or None; of a merged entry, the one that was kept."""
         with self.snapshot() as snapshot:
             return snapshot.get(name)
 
@@ -252,6 +260,19 @@ class Index:
             for listed in version.catalogue.segments:
                 Segment.verify(self._content.segment_folder, listed.digest)
             tables.verify(version.parts.sequence)
+
+    @property
+    def max_entries(self) -> int | None:
+        """Number of entries that the index may hold; None without a bound."""
+        return self.bounds.most
+
+    @property
+    def bounds(self) -> BoundStatus:
+        """Bound of the last commit, and the use of its places."""
+        if isinstance(self._content, Version1):
+            return BoundStatus()
+        with self._content.reading() as (tables, _):
+            return tables.bounds.status()
 
     # Writing.
 
@@ -362,6 +383,69 @@ class Index:
     def compact(self) -> None:
         """Merge the tail and all segments into one segment without dead rows."""
         self.writer.compact()
+
+    def bound(self, max_entries: int | None) -> Written:
+        """Set the largest number of entries, at once and for all later commits; None removes the bound.
+
+        A full index evicts entries as others are added, in the same commit: the operator ``eviction_score`` orders
+        them by their uses. None of the newest entries is evicted while there are others; see
+        `ninefold.host.index.bounded`. Without a bound, uses and anchors are forgotten.
+
+        Raises
+        ------
+        InputError
+            The bound is not positive, or not above the number of anchored entries.
+        """
+        return self.writer.apply(lambda tables, written: tables.bound(max_entries, written))
+
+    def anchor(self, names: Iterable[str], *, anchored: bool = True) -> int:
+        """Keep the entries with these ids from being evicted or merged into others, or release them.
+
+        Replacing an entry keeps its anchor; deleting it ends it.
+
+        Returns
+        -------
+        int
+            Number of entries that were not so before; ids without an entry are ignored.
+
+        Raises
+        ------
+        InputError
+            The index has no bound, or no place would be left for other entries; nothing is changed.
+        """
+        given, changed = list(names), [0]
+
+        def anchor(tables: Tables, _: Written) -> None:
+            changed[0] = tables.anchor(given, anchored)
+
+        self.writer.apply(anchor)
+        self.flush()
+        return changed[0]
+
+    def merge_duplicates(self, overlap: float = NEAR, *, scheduler: Scheduler | None = None) -> int:
+        """Merge entries that nearly repeat others, in one commit, and compact.
+
+        Rows are compared with their neighbours in the order of Hilbert curves. Of entries that overlap, anchored ones
+        stay, and otherwise the most used one, or the oldest. The id of a merged entry then answers the kept one, until
+        either is changed or deleted.
+
+        Parameters
+        ----------
+        overlap : float
+            Least overlap (squared cosine of the vectors) of a pair, above 0 and at most 1.
+        scheduler : Scheduler, optional
+
+        Returns
+        -------
+        int
+            Number of entries that were merged into others.
+        """
+        least = check_overlap(overlap)
+        with contextlib.ExitStack() as stack:
+            chosen = scheduler if scheduler is not None else stack.enter_context(Scheduler())
+            merged = self.writer.merge_duplicates(chosen, least)
+        self.compact()
+        return merged
 
 
 def _opened(folder: Path) -> Store | Version1:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ninefold.host import hooks
 from ninefold.host.scheduler import AUTO, DatabaseHandle, Scheduler
 from ninefold.numerics.databases import joined_rows
+from ninefold.numerics.nits import unpack
 from ninefold.numerics.shards import bounds_of, merge, shard
 from ninefold.spec.data import Answer, Database, Result, Task, joined
 from ninefold.spec.errors import DeviceError, UnavailableError, UnsupportedError
@@ -130,6 +131,13 @@ class Parts:
     def rows(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Return some rows of the array `name` of all parts."""
         return joined_rows(self.joined, name)[rows if self._live is None else self._live[rows]]
+
+    def floats(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return some rows as float32 (n, D): their float vectors, or their nits if there are no others."""
+        first = self.parts[0].database
+        if "vectors" in first.arrays:
+            return self.rows("vectors", rows).astype(np.float32)
+        return unpack(self.rows("nits", rows), int(first.attributes["dimensions"])).astype(np.float32)
 
     def meeting(self, condition: Filter) -> npt.NDArray[np.uint8]:
         """Return the rows that meet a condition on declared fields, as a mask of bits that ``mine`` takes."""

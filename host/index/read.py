@@ -16,9 +16,11 @@ from ninefold.host.scheduler import AUTO, Scheduler
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
 from ninefold.numerics.quantise import quantise
+from ninefold.numerics.resonance import unit_vectors
 from ninefold.spec.data import Database, Result
 from ninefold.spec.errors import InputError
 
+from .bounded import NEAR
 from .embedding import check_model, embed_query
 from .filters import Filter, parse
 from .manifest import Manifest
@@ -136,6 +138,12 @@ class Records:
         Ends the access.
     copy : callable
         ``copy(path)`` writes the tables to a new file.
+    redirects : callable
+        ``redirects()`` yields the ids of merged entries, each with the id of the entry that was kept.
+    kept : callable
+        ``kept(entry)`` gives the id of the entry into which an entry of the same content was merged, or None.
+    use : callable, optional
+        ``use(sequence, resonance, density)`` tells the writer which entries a search found; None without a bound.
     """
 
     entry: Callable[[int], Entry]
@@ -143,6 +151,9 @@ class Records:
     entries: Callable[[], Iterator[Entry]]
     end: Callable[[], None]
     copy: Callable[[Path], None]
+    redirects: Callable[[], Iterator[tuple[str, str]]] = lambda: iter(())
+    kept: Callable[[Entry], str | None] = lambda _: None
+    use: Callable[[Sequence[int], npt.NDArray[np.float32], npt.NDArray[np.float32]], None] | None = None
 
 
 class Snapshot:
@@ -204,8 +215,16 @@ class Snapshot:
             raise InputError(f"{self.called} has no float vectors, which this needs; rebuild it without --no-vectors")
         return self.parts.vectors
 
+    def redirects(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids of entries that were merged as near duplicates, each with the id of the entry that was kept."""
+        return self._records.redirects()
+
+    def kept(self, entry: Entry) -> str | None:
+        """Return the id of the entry into which this one, with this content, was merged; None if it was not."""
+        return self._records.kept(entry)
+
     def get(self, name: str) -> Entry | None:
-        """Return the entry with an id, or None."""
+        """Return the entry with an id, or None; of a merged entry, the one that was kept."""
         sequence = self._records.sequence(name)
         return None if sequence is None else self._records.entry(sequence)
 
@@ -298,10 +317,30 @@ class Snapshot:
             allowed, scanned = self.allowed(condition), 0 if self._has_columns(condition) else len(self)
         vectors = np.stack([one.vector for one in asked])
         result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, allowed=allowed, **stages)
-        return [
+        found = [
             Hits(self.hits(result, number), result, one.seconds, one.embedded, setting, scanned)
             for number, one in enumerate(asked)
         ]
+        if self._records.use is not None:
+            self._send_uses(self._records.use, vectors, found)
+        return found
+
+    def _send_uses(self, use: Callable[..., None], vectors: npt.NDArray[np.float32], found: Sequence[Hits]) -> None:
+        """Tell the writer of a bounded index which entries were found."""
+        sequence: list[int] = []
+        resonance, density = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+        for vector, hits in zip(vectors, found, strict=True):
+            rows = np.array([hit.row for hit in hits], np.int64)
+            if not len(rows):
+                continue
+            places = [self.parts.place(row) for row in rows.tolist()]
+            sequence += [int(part.sequence[inside]) for part, inside in places]
+            cosines = (
+                unit_vectors(self.parts.floats(rows)) @ unit_vectors(np.vstack([self.parts.floats(rows), vector])).T
+            )
+            resonance.append(np.clip(cosines[:, -1], 0, 1).astype(np.float32))
+            density.append((cosines[:, :-1] ** 2 >= NEAR).sum(axis=1).astype(np.float32) - 1)
+        use(sequence, np.concatenate(resonance), np.concatenate(density))
 
     def _stages(self, k: int, options: SearchOptions) -> tuple[dict[str, Any], Setting | None]:
         """Return the options of ``mine`` that a search asks for, and the setting that was chosen for a recall."""

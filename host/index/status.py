@@ -88,9 +88,13 @@ def status_of(index: Index) -> dict[str, Any]:
         ``index``, ``source``, ``rows``, ``dimensions``, ``scale``, ``mode``, and: ``folder``, ``model``, ``vectors``,
         ``clusters``, ``fields`` (declared ones with their types), ``generation``, ``bytes`` on the disk, ``tail`` (rows
         in no segment), ``dead_share`` (of the rows in segments),
-        ``best_recall`` (measured when the generation was made; None without a measurement), and ``segments``, each
-        with ``digest``, ``rows``, ``dead`` and ``bytes``.
+        ``bound`` (None without one, otherwise ``max_entries``, ``nursery``, ``used`` and ``anchored``, numbers of
+        entries), ``best_recall`` (measured when the generation was made; None without a measurement), and
+        ``segments``, each with ``digest``, ``rows``, ``dead`` and ``bytes``.
     """
+    bounds = index.bounds
+    bound = {"max_entries": bounds.most, "nursery": bounds.nursery}
+    bound |= {"used": bounds.used, "anchored": bounds.anchored}
     with index.snapshot() as snapshot:
         generation, manifest = snapshot.generation, snapshot.manifest
         segments = []
@@ -115,6 +119,7 @@ def status_of(index: Index) -> dict[str, Any]:
             "bytes": sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file()),
             "tail": tail,
             "dead_share": sum(one["dead"] for one in segments) / rows if rows else 0.0,
+            "bound": None if bounds.most is None else bound,
             "best_recall": max(recalls, default=None),
             "segments": segments,
         }

@@ -11,9 +11,13 @@ database       key                                           value
                                                              number; nits of the centroids
                ``writes``                                    number of the last write of a key
                ``cut``                                       numbers of rows last removed from the tail
+               ``bound``                                     largest number of entries, if it is bounded
 ``writes``     ``k`` and the SHA-256 of the key of a write    its number, its result and the SHA-256 of
                that is made at most once                     its content, in JSON
                ``n`` and the number of such a write          the SHA-256 of its key
+``uses``       sequence number, in a bounded index           row of `ninefold.host.index.bounded`
+``redirects``  SHA-256 of the id of a merged entry           sequence number of the entry that was kept, the
+                                                             SHA-256 of the merged record, and its id
 =============  ============================================  ============================================
 
 Sequence numbers are 8 bytes, the highest first, so that keys are in their order. They grow with every entry that is
@@ -26,7 +30,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -37,6 +41,7 @@ from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.formats import Mode
 from ninefold.spec.terminal import printable
 
+from .bounded import Bounds
 from .environment import Transaction
 from .settings import Setting
 
@@ -185,21 +190,42 @@ class Written:
     ----------
     added, replaced, removed : int
         Number of entries that were new, that replaced an entry of the same id, and that were deleted.
+    evicted : int
+        Number of entries that made place for others, in an index with a bound.
     """
 
     added: int = 0
     replaced: int = 0
     removed: int = 0
+    evicted: int = 0
 
     def clear(self) -> None:
         """Start counting again."""
-        self.added = self.replaced = self.removed = 0
+        self.added = self.replaced = self.removed = self.evicted = 0
 
     def count(self, other: Written) -> None:
         """Add the numbers of another result."""
         self.added += other.added
         self.replaced += other.replaced
         self.removed += other.removed
+        self.evicted += other.evicted
+
+
+@dataclass(frozen=True)
+class _Redirect:
+    """Redirect of the id of a merged entry: number of the entry that was kept, SHA-256 of the merged record, and id."""
+
+    kept: bytes
+    digest: bytes
+    name: str
+
+    @classmethod
+    def of(cls, value: bytes) -> _Redirect:
+        return cls(value[:8], value[8:40], value[40:].decode())
+
+    @property
+    def value(self) -> bytes:
+        return self.kept + self.digest + self.name.encode()
 
 
 @dataclass
@@ -224,8 +250,10 @@ class Tables:
         return self.transaction.count("records")
 
     def sequence(self, name: str) -> int | None:
-        """Return the sequence number of an id, or None."""
+        """Return the sequence number of an id, or of the entry into which its entry was merged; None without either."""
         found = self.transaction.get("ids", _key(name))
+        if found is None and (redirect := self._redirect(name)) is not None:
+            found = redirect.kept
         return None if found is None else int.from_bytes(found)
 
     def entry(self, sequence: int) -> Entry:
@@ -257,7 +285,8 @@ class Tables:
             Counts them.
         """
         keys = [_key(entry.id) for entry in entries]
-        replaced = sum(self._remove(key) for key in pausing(keys)) if self.transaction.count("ids") else 0
+        rows = [self._remove(key) for key in pausing(keys)] if self.transaction.count("ids") else [None] * len(keys)
+        replaced = sum(row is not None for row in rows)
         written.replaced += replaced
         written.added += len(entries) - replaced
         first = self.next
@@ -265,26 +294,43 @@ class Tables:
         self.transaction.put_all("records", list(zip(numbers, map(_record, pausing(entries)), strict=True)))
         self.transaction.put_all("ids", sorted(zip(keys, numbers, strict=True)))
         if vectors is not None:
-            rows = [row.tobytes() for row in np.ascontiguousarray(vectors)]
-            self.transaction.put_all("tail", list(zip(numbers, rows, strict=True)))
+            values = [row.tobytes() for row in np.ascontiguousarray(vectors)]
+            self.transaction.put_all("tail", list(zip(numbers, values, strict=True)))
         self.transaction.put("state", b"next", _number(first + len(entries)))
+        if self.transaction.count("redirects"):
+            for key in keys:
+                self.transaction.delete("redirects", key)
+        if self.bounds.most is not None:
+            self.bounds.put(numbers, rows)
+            self.evict(written)
         return first
 
     def remove(self, names: Iterable[str], written: Written) -> None:
         """Remove the entries with these ids; ids without an entry are ignored."""
-        written.removed += sum(self._remove(_key(name)) for name in pausing(names))
+        for name in pausing(names):
+            there = self._remove(_key(name)) is not None
+            if not there and self._redirect(name) is not None:
+                there = self.transaction.delete("redirects", _key(name))
+            written.removed += there
 
-    def _remove(self, key: bytes) -> bool:
+    def evict(self, written: Written) -> None:
+        """Remove what a bounded index holds beyond its bound."""
+        for number in pausing(self.bounds.evicted(len(self))):
+            self._remove(_key(self.entry(number).id))
+            written.evicted += 1
+
+    def _remove(self, key: bytes) -> bytes | None:
+        """Remove the entry of an id, and return its row of uses, empty without a bound; None without an entry."""
         number = self.transaction.get("ids", key)
         if number is None:
-            return False
+            return None
         self.transaction.delete("ids", key)
         self.transaction.delete("records", number)
         if self.transaction.delete("tail", number):
             self._cut.append(number)
         else:
             self._bury(int.from_bytes(number))
-        return True
+        return self.bounds.pop(number) or b""
 
     def _bury(self, sequence: int) -> None:
         """Mark the row of a sequence number as dead in its segment."""
@@ -310,6 +356,81 @@ class Tables:
                 f"{len(sequence)} rows have {ids} records and {self.transaction.count('ids')} ids; rebuild the index"
             )
 
+    # Bound.
+
+    @property
+    def bounds(self) -> Bounds:
+        """Bound of the index, with the uses of its entries."""
+        return Bounds(self.transaction)
+
+    def bound(self, most: int | None, written: Written) -> None:
+        """Set the largest number of entries, or None, and evict what is too much; see `Bounds.set`."""
+        self.bounds.set(most, list(self.transaction.keys("records")))
+        self.evict(written)
+
+    def anchor(self, names: Iterable[str], anchored: bool) -> int:
+        """Anchor the entries with these ids, or release them; return how many were changed."""
+        numbers = [self.transaction.get("ids", _key(name)) for name in names]
+        return self.bounds.anchor([number for number in numbers if number is not None], anchored)
+
+    # Merged entries.
+
+    def merge(self, pairs: Iterable[tuple[int, int]]) -> int:
+        """Remove near duplicates, and answer their ids by the entries that are kept.
+
+        Parameters
+        ----------
+        pairs : iterable of (int, int)
+            Sequence numbers of an entry that is removed and of the one that is kept, which is removed by no pair.
+            A pair of which either is gone is ignored.
+
+        Returns
+        -------
+        int
+            Number of entries that were removed.
+        """
+        into: dict[bytes, bytes] = {}
+        for merged, kept in pausing(pairs):
+            old, new = _number(merged), _number(kept)
+            record = self.transaction.get("records", old)
+            if record is None or self.transaction.get("records", new) is None:
+                continue
+            into[old] = new
+            name = _entry(record).id
+            self.bounds.add_uses(old, new)
+            self._remove(_key(name))
+            redirect = _Redirect(new, hashlib.sha256(record).digest(), name)
+            self.transaction.put("redirects", _key(name), redirect.value)
+        for key, value in list(self.transaction.items("redirects")):
+            redirect = _Redirect.of(value)
+            if redirect.kept in into:
+                self.transaction.put("redirects", key, replace(redirect, kept=into[redirect.kept]).value)
+            elif self.transaction.get("records", redirect.kept) is None:
+                self.transaction.delete("redirects", key)
+        return len(into)
+
+    def redirects(self) -> Iterator[tuple[str, str]]:
+        """Yield the ids of merged entries, each with the id of the entry that was kept."""
+        for _, value in self.transaction.items("redirects"):
+            redirect = _Redirect.of(value)
+            if (record := self.transaction.get("records", redirect.kept)) is not None:
+                yield redirect.name, _entry(record).id
+
+    def kept(self, entry: Entry) -> str | None:
+        """Return the id of the entry into which an entry of the same content was merged, or None."""
+        redirect = self._redirect(entry.id)
+        if redirect is None or redirect.digest != hashlib.sha256(_record(entry)).digest():
+            return None
+        return self.entry(int.from_bytes(redirect.kept)).id
+
+    def _redirect(self, name: str) -> _Redirect | None:
+        """Return the redirect of an id whose entry was merged, while the kept one is there unchanged."""
+        value = self.transaction.get("redirects", _key(name))
+        redirect = None if value is None else _Redirect.of(value)
+        if redirect is None or self.transaction.get("records", redirect.kept) is None:
+            return None
+        return redirect
+
     # Writes that are made at most once.
 
     def once(self, name: Name, operation: Callable[[Tables, Written], None], written: Written) -> None:
@@ -334,9 +455,10 @@ class Tables:
         found = self.transaction.get("writes", _WRITE + _key(name.key))
         if found is None:
             return None
-        _, added, replaced, removed, *digest = json.loads(found)
-        name.check(digest[0] if digest else "")  # indexes of earlier versions lack it
-        return Written(added, replaced, removed)
+        _, added, replaced, removed, *later = json.loads(found)
+        digest, evicted = later + ["", 0][len(later) :]  # indexes of earlier versions lack them
+        name.check(digest)
+        return Written(added, replaced, removed, evicted)
 
     def _remember(self, name: Name, written: Written) -> None:
         numbers = self.transaction.items("writes", _ORDER)
@@ -344,7 +466,7 @@ class Tables:
         latest = int.from_bytes(self.transaction.get("state", b"writes") or b"")
         self.transaction.put("state", b"writes", _number(latest + 1))
         self.transaction.put("writes", _ORDER + _number(latest + 1), _key(name.key))
-        result = [latest + 1, written.added, written.replaced, written.removed, name.digest]
+        result = [latest + 1, written.added, written.replaced, written.removed, name.digest, written.evicted]
         self.transaction.put("writes", _WRITE + _key(name.key), json.dumps(result).encode())
         if oldest is not None and self.transaction.count("writes") > 2 * KNOWN_WRITES:
             self.transaction.delete("writes", oldest[0])
@@ -379,9 +501,10 @@ class Tables:
 
     def clear(self) -> None:
         """Remove all entries; sequence numbers go on."""
-        for database in ("ids", "records", "tail", "dead"):
+        for database in ("ids", "records", "tail", "dead", "redirects"):
             self.transaction.clear(database)
         self._dead.clear()
+        self.bounds.set(None, ())
 
     def dead(self, listed: Listed) -> npt.NDArray[np.uint8]:
         """Return the bitmap of a segment's dead rows; a write changes it in place, and `finish` keeps it."""

@@ -16,9 +16,10 @@ from ninefold.spec.terminal import printable
 
 from .embedding import check_model, embed_source
 from .index import Index
+from .read import Snapshot
 from .tables import Written
 
-__all__ = ["Updated", "update"]
+__all__ = ["Updated", "changed", "update"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,15 @@ class Updated:
     skipped: Skipped
 
 
-def update(source: str, name: str, *, column: str | None = None, delete: bool = False, strict: bool = False) -> Updated:
+def update(
+    source: str,
+    name: str,
+    *,
+    column: str | None = None,
+    delete: bool = False,
+    strict: bool = False,
+    max_entries: int | None = None,
+) -> Updated:
     """Add what is new in a source to an index, and replace what has changed, in one commit.
 
     Parameters
@@ -56,6 +65,8 @@ def update(source: str, name: str, *, column: str | None = None, delete: bool = 
         Also remove the entries that the source does not hold.
     strict : bool
         Raise an error for the first entry that would be skipped.
+    max_entries : int, optional
+        Set the largest number of entries, in the same commit; see `Index.bound`.
 
     Raises
     ------
@@ -65,7 +76,7 @@ def update(source: str, name: str, *, column: str | None = None, delete: bool = 
     skipped = Skipped(strict)
     with Index.open(name, "w") as index, index.snapshot() as before:
         if sources.vectors.claims(source):
-            entries, changed, vectors = _changed_vectors(source, index, before)
+            entries, differing, vectors = _changed_vectors(source, index, before)
         else:
             check_model(index.manifest.model, index.called) if index.manifest.model else _refuse(index, source)
             skipped.declared = index.manifest.declared
@@ -73,19 +84,35 @@ def update(source: str, name: str, *, column: str | None = None, delete: bool = 
                 entries = sources.read(source, column, skipped)
                 if not entries:
                     raise InputError(f"nothing to index in {printable(source)}: {skipped.account()}")
-                changed = [entry for entry in entries if before.get(entry.id) != entry]
-            vectors = _embedded(changed, source)
+                differing = changed(entries, before, delete=delete)
+            vectors = _embedded(differing, source)
         gone: list[str] = []
         if delete:
             there = {entry.id for entry in entries}
             gone = [entry.id for entry in before if entry.id not in there]
         before.close()
         with step(f"writing {index.called}"), index.transaction() as written:
-            if changed:
-                index.upsert(changed, vectors)
+            if differing:
+                index.upsert(differing, vectors)
             if gone:
                 index.delete(gone)
-    return Updated(index.called, written, len(entries) - len(changed), skipped)
+            if max_entries is not None:
+                index.bound(max_entries)
+    return Updated(index.called, written, len(entries) - len(differing), skipped)
+
+
+def changed(entries: list[Entry], before: Snapshot, *, delete: bool) -> list[Entry]:
+    """Return the entries that differ from an index, in which the entry that was kept stands for merged ones."""
+    kept = {entry.id: before.kept(entry) for entry in entries} if next(before.redirects(), None) else {}
+    differ = [entry for entry in entries if kept.get(entry.id) is None and before.get(entry.id) != entry]
+    # What was merged into an entry that is replaced or deleted now is no longer there by it.
+    lost = {entry.id for entry in differ}
+    there = {entry.id for entry in entries}
+    return [
+        entry
+        for entry in entries
+        if entry.id in lost or ((by := kept.get(entry.id)) is not None and (by in lost or (delete and by not in there)))
+    ]
 
 
 def _refuse(index: Index, source: str) -> None:

@@ -23,7 +23,7 @@ from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
 
-from . import environment, locks, segments, version1
+from . import bounded, environment, locks, segments, version1
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
 from .generations import BLOCK_ROWS, calibrated_scale, content_of, with_settings
@@ -37,7 +37,7 @@ __all__ = ["DEFAULT_MODE", "Built", "build", "check_target", "create"]
 
 DEFAULT_MODE: Mode = "linear"
 #: Names of all files that the folder of an index may hold.
-_FILES = version1.FILES | {MANIFEST, environment.DATA, environment.LOCK, locks.NAME, segments.FOLDER}
+_FILES = version1.FILES | {MANIFEST, environment.DATA, environment.LOCK, locks.NAME, segments.FOLDER} | bounded.FILES
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def build(
     vectors: bool = True,
     force: bool = False,
     strict: bool = False,
+    max_entries: int | None = None,
 ) -> Built:
     """Index a source.
 
@@ -101,6 +102,8 @@ def build(
         Replace an existing index.
     strict : bool
         Raise an error for the first entry that would be skipped.
+    max_entries : int, optional
+        Largest number of entries, now and later; see `Index.bound`.
 
     Returns
     -------
@@ -113,6 +116,8 @@ def build(
     """
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if max_entries is not None and max_entries < 1:
+        raise InputError(f"max_entries must be at least 1, not {max_entries}")
     target = locate(name)
     recover(target)
     check_target(target, force, "--update changes it, --force replaces it")
@@ -121,7 +126,8 @@ def build(
     given = _vectors(source, column, fields, vectors) if sources.vectors.claims(source) else None
     clock.lap("read")
     if given is None:
-        given = _texts(source, column, skipped, clock)
+        given = _texts(source, column, skipped, clock, max_entries)
+    _check_count(len(given.entries), max_entries, source)
     with Scheduler() as scheduler:
         with step("choosing the scale"):
             scale = calibrated_scale(scheduler, given.rows, mode, source)
@@ -129,7 +135,7 @@ def build(
         declared = {field.name: field.type for field in fields}
         manifest = Manifest(given.rows.shape[1], given.model, vectors, declared)
         generation = Generation(1, mode, scale, source, skipped.count, version("ninefold"))
-        content = _New(scheduler, given.entries, given.rows, generation)
+        content = _New(scheduler, given.entries, given.rows, generation, max_entries)
         # Checked again at the end, since another process may take the name meanwhile.
         generation = _publish(target, manifest, content, lambda: check_target(target, force))
     clock.lap("write")
@@ -164,7 +170,13 @@ def _vectors(source: str, column: str | None, fields: Sequence[DeclaredField], k
     return _Given([Entry(str(row), f"row {row}", "") for row in range(len(rows))], rows)
 
 
-def _texts(source: str, column: str | None, skipped: Skipped, clock: _Clock) -> _Given:
+def _check_count(entries: int, max_entries: int | None, source: str) -> None:
+    """Raise `InputError` if a source holds more entries than the index may."""
+    if max_entries is not None and entries > max_entries:
+        raise InputError(f"{printable(source)} holds {entries:,} entries, and the index at most {max_entries:,}")
+
+
+def _texts(source: str, column: str | None, skipped: Skipped, clock: _Clock, max_entries: int | None) -> _Given:
     """Read a source of texts, and embed them."""
     kind = sources.kind_of(source)
     if skipped.declared and not kind.columns:
@@ -176,6 +188,7 @@ def _texts(source: str, column: str | None, skipped: Skipped, clock: _Clock) -> 
         entries = sources.read(source, column, skipped)
     if not entries:
         raise InputError(f"nothing to index in {printable(source)}: {skipped.account()}")
+    _check_count(len(entries), max_entries, source)  # before they are embedded
     for field in skipped.declared:
         if not any(field.name in entry.fields for entry in entries):
             skipped.notes.append(f"no entry has the field {printable(field.name)}, which is declared")
@@ -195,6 +208,7 @@ class _New:
     entries: Sequence[Entry]
     rows: npt.NDArray[Any]
     generation: Generation
+    max_entries: int | None
 
     def write(self, store: Store, written: Step) -> Generation:
         """Make them the whole content of a store."""
@@ -206,7 +220,9 @@ class _New:
 
         writer = Writer(store)
         try:
-            return writer.replace(content.generation, self.entries, content.columns, content.centroids, measure)
+            return writer.replace(
+                content.generation, self.entries, content.columns, content.centroids, measure, self.max_entries
+            )
         finally:
             writer.close()
 

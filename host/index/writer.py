@@ -18,11 +18,14 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.host.scheduler import Scheduler
 from ninefold.host.sources import Entry
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, NinefoldError
 
+from . import bounded
 from .columns import FieldColumn
+from .duplicates import chosen, near_duplicates
 from .generations import Content
 from .locks import WriterLock
 from .merging import Centroids, due, listed_columns, live_columns, nearest_lists
@@ -168,10 +171,12 @@ class Writer:
                 self._lock.release()
 
     def _change(self, change: Callable[[Tables], Any]) -> Any:
-        """Commit a change of the tables."""
+        """Commit a change of the tables, with the uses that readers have sent."""
+        uses = bounded.taken(self.store.folder)
 
         def apply(transaction: Any) -> Any:
             tables = self.store.tables(transaction)
+            tables.bounds.count(uses)
             result = change(tables)
             tables.finish()
             return result
@@ -270,6 +275,35 @@ class Writer:
             if len(segments) > 1 or dead:
                 self.merge(segments)
 
+    def merge_duplicates(self, scheduler: Scheduler, least: float) -> int:
+        """Merge entries that overlap, in one commit; return the number of entries that were removed.
+
+        Anchored entries stay. Of others the more used one is kept, and of these the older one.
+
+        Parameters
+        ----------
+        scheduler : Scheduler
+            Scheduler that computes overlaps, on the CPU.
+        least : float
+            Least overlap, above 0 and at most 1.
+        """
+        with self._upkeep, self._holding():
+            self.flush()
+            with self.store.reading() as (tables, version):
+                numbers, uses = tables.bounds.rows()
+                parts = version.parts
+                sequence = parts.sequence
+                pairs, _ = near_duplicates(scheduler, parts, least)
+            priority = np.zeros(len(sequence), np.int64)
+            if len(numbers):  # in the order of sequence numbers, as are the rows
+                priority[np.lexsort((sequence, -uses["uses"].astype(np.int64)))] = np.arange(len(sequence))
+                priority[uses["anchored"] != 0] = -1
+            merged = [(int(sequence[a]), int(sequence[b])) for a, b in chosen(pairs, priority)]
+            if not merged:
+                return 0
+            count: int = self._change(lambda tables: tables.merge(merged))
+            return count
+
     def replace(
         self,
         generation: Generation,
@@ -277,6 +311,7 @@ class Writer:
         columns: Mapping[str, Stream],
         centroids: Centroids | None,
         measure: Callable[[Database], Generation],
+        bound: int | None = None,
     ) -> Generation:
         """Replace the whole content by a new generation of one segment.
 
@@ -292,6 +327,8 @@ class Writer:
             Packed nits of the centroids, if the segment has clusters.
         measure : callable
             ``measure(database)`` gives the generation with its measured settings.
+        bound : int, optional
+            Largest number of entries from now on.
 
         Returns
         -------
@@ -310,6 +347,7 @@ class Writer:
                 if centroids is not None:
                     tables.set_centroids(*centroids)
                 tables.switch(final, [listed])
+                tables.bounds.set(bound, ())
                 tables.add(entries, None, Written())
 
             self._change(change)
@@ -453,4 +491,5 @@ def _run(tables: Tables, operations: Sequence[tuple[Operation, Written]]) -> boo
     for operation, written in operations:
         operation(tables, written)
     full = tables.transaction.count("tail") >= SEALED_ROWS
-    return full or (any(written.replaced or written.removed for _, written in operations) and bool(due(tables)))
+    gone = any(written.replaced or written.removed or written.evicted for _, written in operations)
+    return full or (gone and bool(due(tables)))

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ninefold.numerics.eviction import eviction_scores
 from ninefold.spec.data import Answer
-from ninefold.spec.operators.eviction_score import ANCHORED
 from ninefold.spec.signature import Call
 
 if TYPE_CHECKING:
@@ -20,11 +20,5 @@ def run(device: "CpuDevice", call: Call) -> Answer:
     """Score all entries, in double precision and in place."""
     given = {name: np.asarray(array) for name, array in call.arguments.items()}
     with device.timed() as metrics:
-        score = np.multiply(given["resonance"], given["uses"], dtype=np.float64)
-        np.power(score, 0.6, out=score)
-        score += 1e-6
-        np.divide(given["age"], score, out=score)
-        score *= np.subtract(1, given["stability"], dtype=np.float64)
-        score *= np.exp(0.5 * given["density"].astype(np.float64))
-        score[given["anchored"].astype(bool)] = ANCHORED
+        score = eviction_scores(**given)
     return Answer({"score": score}, "numpy", metrics)
