@@ -177,7 +177,7 @@ def test_uses_are_counted_with_the_next_commit_and_may_be_lost(index: Index, sch
     index.delete(["absent"])
     assert 1 <= index.bounds.used <= 2
     index.verify()
-    file.mkdir()  # a reader that cannot write searches all the same
+    file.mkdir()  # a reader that cannot write can still search
     assert len(index.search(2, 3, device="cpu", scheduler=scheduler)) == 3
     file.rmdir()
 
