@@ -123,6 +123,18 @@ def test_anchored_entries_stay(index: Index) -> None:
     assert index.max_entries == 8
 
 
+def test_an_anchored_entry_stays_though_others_are_used_or_new(index: Index) -> None:
+    index.anchor(["id 0"])
+    found(index, 1, 2, 3)
+    index.upsert(entries_of(6, 4), vectors_of(6, 1))
+    assert ids(index) == names(0, 1, 2, 3, 6, 7, 8, 9)
+    index.upsert(entries_of(3, 10), vectors_of(3, 1))
+    assert "id 0" in ids(index)
+    index.anchor(["id 9", "id 10", "id 11", "id 12"])
+    index.upsert(entries_of(20, 20), vectors_of(20, 1))
+    assert names(0, 9, 10, 11, 12) < ids(index)
+
+
 def test_a_bound_may_change_or_end(index: Index) -> None:
     index.upsert(entries_of(4, 4), vectors_of(4, 1))
     assert index.bound(3).evicted == 5
