@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.drivers.boards import open_board
 from ninefold.sim.verilated import Gaps, Stream
 
 __all__ = ["Beats", "Case", "Place", "Reading", "Record", "Step", "numbers", "records"]
@@ -92,9 +93,12 @@ class Case:
     processor : callable or str
         Computes the reading on the processor, which may be partial; or the reason why it is not computed.
     board : callable or str
-        ``board(driver)`` computes the reading of the plain vectors on a board; or the reason why it does not run.
+        ``board(driver)`` computes the reading of the plain vectors on a board, which may be partial; or the reason why
+        it does not run.
     transport : callable or None
         ``transport(stream)`` sends the sequence to a board as bytes and returns the reading.
+    opens : callable
+        ``opens(place)`` opens the board at a URL, or simulates one of that name, and returns its driver.
     patience : int
         Maximum number of clock cycles without a beat.
     refused : mapping of str to str
@@ -108,6 +112,7 @@ class Case:
     processor: Callable[[], Reading] | str
     board: Callable[[Any], Reading] | str
     transport: Callable[[Any], Reading] | None = None
+    opens: Callable[[str], Any] = open_board
     operations: tuple[str, ...] = ("vectors",)
     patience: int = 10_000
     refused: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ninefold.drivers.boards import open_board
 from ninefold.drivers.transports import open_transport
 from ninefold.sim.levels.case import Beats, Case, Place, Reading
 from ninefold.sim.levels.netlist import FAMILIES, netlist
@@ -104,7 +103,7 @@ class Setup:
     name : str
         Prefix of the waveform file names.
     board : str
-        URL of the board; empty if there is none.
+        URL of the board, or the name of one to simulate; empty if there is none.
     no_board : str
         Reason for having no board.
     transform : callable
@@ -190,7 +189,7 @@ class _Levels:
         ask = _asked(self.case.board)
         if not self.setup.board:
             raise UnsupportedError(self.setup.no_board)
-        board = open_board(self.setup.board)
+        board = self.case.opens(self.setup.board)
         try:
             found = dict(ask(board))
         except DeviceError as error:

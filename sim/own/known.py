@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ninefold.sim.own.contract import Batch, Channel, Contract, contract_of
 from ninefold.sim.own.stimulus import draw
 
-__all__ = ["known_answers", "yields"]
+__all__ = ["arrays", "known_answers", "yields"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 #: Payloads of each input in the trials of `yields`.
@@ -41,7 +41,7 @@ def known_answers(core: str, parameters: Mapping[str, Any], seed: int, payloads:
     contract = contract_of(core, parameters)
     drawn = draw(contract, np.random.default_rng(seed), payloads)
     answers = contract.expected(drawn)
-    return _arrays(contract, contract.inputs, drawn), _arrays(contract, contract.outputs, answers)
+    return arrays(contract, contract.inputs, drawn), arrays(contract, contract.outputs, answers)
 
 
 def yields(core: str, parameters: Mapping[str, Any]) -> Mapping[str, tuple[int, int]] | None:
@@ -98,7 +98,8 @@ def _each(sizes: Sequence[tuple[int, int]], counts: Sequence[int]) -> Iterator[t
             yield each, fixed
 
 
-def _arrays(contract: Contract, channels: tuple[Channel, ...], batches: Mapping[str, Batch]) -> Arrays:
+def arrays(contract: Contract, channels: tuple[Channel, ...], batches: Mapping[str, Batch]) -> Arrays:
+    """Return the batches of channels as the arrays that a call of a core takes or returns."""
     found: Arrays = {}
     for channel in channels:
         batch = batches[channel.name]
