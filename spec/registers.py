@@ -34,7 +34,7 @@ VERSION: Final = 2
 NO_TEMPERATURE: Final = 0x8000_0000
 #: Mode of the quantiser -> value of the register ``mode``.
 MODE_CODES: Final = MappingProxyType({mode: code for code, mode in enumerate(MODES)})
-#: Design of a board -> value of the register ``design``. 2 is reserved for a design of streams.
+#: Design of a board that searches -> value of the register ``design``. Stream boards have `.stream_link.STREAM_CODE`.
 DESIGN_CODES: Final[MappingProxyType[Design, int]] = MappingProxyType({"miner": 0, "signs": 1})
 
 Access = Literal["r", "rw", "w"]
@@ -137,7 +137,7 @@ REGISTERS: Final = (
         ),
     ),
     Register("clock_hz", 0x12, "r", "Frequency of the clock that cycles counts, in Hz."),
-    Register("design", 0x13, "r", "Design of the board: 0 miner, 1 signs, 2 stream (reserved)."),
+    Register("design", 0x13, "r", "Design of the board: 0 miner, 1 signs, 2 stream."),
     Register("keep", 0x14, "r", f"Maximum number of candidates per ticket, 1 to {CANDIDATES_MAX}; 0 in other designs."),
     Register(
         "threshold",
