@@ -193,3 +193,11 @@ def test_probe() -> None:
     assert "not the nearest ones" in flaw("probe", case, ids=ids[:, ::-1])
     assert "holds a wrong score" in flaw("probe", case, scores=scores - 1)
     assert "the count of query 0 is 32, not 31" in flaw("probe", case, count=count - 1)
+
+
+def test_similarities_of_context_vectors() -> None:
+    found = of("similarity6d", "drawn", "similarity")
+    wrong = (found + np.float32(2e-5)).clip(0, 1)
+    assert "the similarity of query" in flaw("similarity6d", "drawn", similarity=wrong)
+    found = of("batch_similarity", "5 x 66 x 37", "similarity")
+    assert "the similarity of query" in flaw("batch_similarity", "5 x 66 x 37", similarity=found + np.float32(2e-5))

@@ -9,6 +9,8 @@ __all__ = ["REASON", "REASONS", "BoardDevice", "Boards"]
 REASON = "no bitstream holds a core for it"
 REASONS = {
     "memory": "no core adds to vectors of floating-point numbers, and no bitstream holds a state",
+    "similarity6d": "no core computes cosines and exponentials: the fabric scores nits by integer products",
+    "batch_similarity": "no core multiplies floating-point numbers or computes exponentials: the fabric scores nits",
     "wave": "bitstreams of the catalogue hold miners; the rtl backend runs cores of the wave family alone",
     "probe": "no core holds the centroids of clusters: a board searches all rows of its store",
     "calibrate": "no core calibrates: the scale is chosen once per database, in floating point, before loading",

@@ -1,5 +1,6 @@
 // Cosines of the angles between vectors. Each vector is divided by its length once, in double precision, and rounded to
 // float. Products are summed in float in chains of eight, so that their errors stay below 2^-21, and then in double.
+#include "chains.h"
 #include "kernel.h"
 
 namespace ninefold {
@@ -11,7 +12,7 @@ struct Numbers {
     int parts;
 };
 
-constexpr int kLanes = 16, kTile = 4;
+constexpr int kTile = 4;
 
 }  // namespace ninefold
 
@@ -19,32 +20,7 @@ constexpr int kLanes = 16, kTile = 4;
 
 namespace {
 
-using ninefold::kLanes;
 using ninefold::kTile;
-
-using Vec __attribute__((vector_size(4 * kLanes))) = float;
-using Half __attribute__((vector_size(2 * kLanes))) = float;
-using Sums __attribute__((vector_size(4 * kLanes))) = double;
-
-inline Vec load(const float* p) {
-    Vec v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-}
-
-inline Sums widened(const float* p) {
-    Half v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return __builtin_convertvector(v, Sums);
-}
-
-inline Sums both_halves(Vec v) {
-    float lanes[kLanes];
-    __builtin_memcpy(lanes, &v, sizeof v);
-    return widened(lanes) + widened(lanes + kLanes / 2);
-}
-
-inline double total(Sums v) { return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])); }
 
 inline double sum_of_squares(const float* x, std::int64_t count) {
     Sums sums = {};

@@ -1,12 +1,5 @@
 // Cosines of the angles between unit vectors. Products are summed in chains of eight, and these sums with the errors of
-// their additions, because a plain sum of many floats is too coarse.
-
-// Add `part` to sum.x, and the error of the addition to sum.y.
-void add(float2* sum, float part) {
-    const float total = sum->x + part, of_part = total - sum->x;
-    sum->y += (sum->x - (total - of_part)) + (part - of_part);
-    sum->x = total;
-}
+// their additions (sums.cl), because a plain sum of many floats is too coarse.
 
 // found[q * rows + row] of unit vectors a[q] and b[row], or its square. `b` is transposed: number d of all rows lies at
 // b + d * rows, so that neighbouring work-items read neighbouring numbers.

@@ -34,7 +34,7 @@ def compared(device: "OpenClDevice", call: Call, *, squared: bool) -> Answer:
     dimensions = a.shape[1]
     with device.timed() as metrics:
         found = np.empty((len(a), len(b)), np.float32)
-        kernel = device.launcher.kernel(("resonance.cl",), "resonance", SQUARED=int(squared))
+        kernel = device.launcher.kernel(("sums.cl", "resonance.cl"), "resonance", SQUARED=int(squared))
         queries, rows = max(1, _BLOCK // max(1024, dimensions)), max(1, min(1024, _BLOCK // dimensions))
         for row in range(0, len(b) if len(a) else 0, rows):
             part = device.memory.put(_units(b[row : row + rows]).T)
