@@ -50,7 +50,7 @@ def test_similarities_by_hand(a: dict[str, Any], b: dict[str, Any], wanted: floa
     assert similarity6d(record(**b), record(**a)) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_a_record_is_similar_to_itself_but_for_even_intents() -> None:
+def test_a_record_is_similar_to_itself_except_for_even_intents() -> None:
     same = record(embedding=range(512), modality=9, intent=[0, 30000], links=1, link_hash=[7], confidence=0.5)
     assert similarity6d(same, same) == pytest.approx(1)
 

@@ -36,7 +36,7 @@ def drawn(rng: np.random.Generator, rows: int) -> Columns:
 
 
 def of(rows: int, **columns: Any) -> Columns:
-    """Return records of zeros, but for some columns."""
+    """Return records of zeros, except in some columns."""
     arrays: Columns = {name: array.copy() for name, array in Vector6DColumns.zeros(rows).arrays.items()}
     for name, values in columns.items():
         arrays[name][:] = values
