@@ -11,6 +11,7 @@ from .vector6d import FIELDS, LINK_FIELDS, LINKS, RecordField
 
 __all__ = [
     "BATCH_WEIGHTS",
+    "CANDIDATES",
     "FADE_S",
     "SCORED",
     "WEIGHTS",
@@ -35,6 +36,8 @@ BATCH_WEIGHTS: Final = (0.7, 0.3)
 FADE_S: Final = 300.0
 #: Similarity of the links of two records if one of them has none.
 WITHOUT_LINKS: Final = 0.5
+#: Number of records that ``search6d`` scores for each of its results.
+CANDIDATES: Final = 4
 #: Fields of floats that are scored, and must be finite. The bits of other floats do not matter.
 SCORED: Final = ("embedding", "horizon", "intent", "confidence")
 

@@ -8,6 +8,7 @@ __all__ = ["REASON", "REASONS", "Rtl", "RtlDevice"]
 REASON = "no core that computes it is known to this backend"
 REASONS = {
     "memory": "no core adds to vectors of floating-point numbers: the fabric computes with nits and integers",
+    "search6d": "its second stage is similarity6d, whose cosines and exponentials no core computes",
     "similarity6d": "no core computes cosines and exponentials: the fabric scores nits by integer products",
     "batch_similarity": "no core multiplies floating-point numbers or computes exponentials: the fabric scores nits",
     "wave": "no core computes it; the fabric has cores for sums, quadrants, indices and integer steps of waves alone",

@@ -201,3 +201,10 @@ def test_similarities_of_context_vectors() -> None:
     assert "the similarity of query" in flaw("similarity6d", "drawn", similarity=wrong)
     found = of("batch_similarity", "5 x 66 x 37", "similarity")
     assert "the similarity of query" in flaw("batch_similarity", "5 x 66 x 37", similarity=found + np.float32(2e-5))
+
+
+def test_search_of_context_vectors() -> None:
+    ids, scores = (of("search6d", "drawn", name) for name in ("ids", "scores"))
+    assert "has similarity" in flaw("search6d", "drawn", scores=scores - np.float32(2e-5))
+    assert "are not in order" in flaw("search6d", "drawn", ids=ids[:, ::-1], scores=scores[:, ::-1])
+    assert "the count of query" in flaw("search6d", "drawn", count=np.array([4, 4, 4]))

@@ -9,6 +9,7 @@ __all__ = ["REASON", "REASONS", "BoardDevice", "Boards"]
 REASON = "no bitstream holds a core for it"
 REASONS = {
     "memory": "no core adds to vectors of floating-point numbers, and no bitstream holds a state",
+    "search6d": "its second stage is similarity6d, whose cosines and exponentials no core computes",
     "similarity6d": "no core computes cosines and exponentials: the fabric scores nits by integer products",
     "batch_similarity": "no core multiplies floating-point numbers or computes exponentials: the fabric scores nits",
     "wave": "bitstreams of the catalogue hold miners; the rtl backend runs cores of the wave family alone",

@@ -11,6 +11,7 @@ REASONS = {
     "calibrate": "the scale is chosen once per database by a floating-point search, before the chip is loaded",
     "embedding": "the sentence model is a floating-point transformer, and the chip adds integers",
     "memory": "its rows are float16 numbers, updated by float32 products, and a membrane adds small integers",
+    "search6d": "its second stage is similarity6d, whose exponentials and quotients no membrane computes",
     "similarity6d": "it needs exponentials and quotients of floating-point numbers, and a membrane adds small integers",
     "batch_similarity": "it needs products and exponentials of floats, and a membrane adds small integers",
     "wave": "its numbers are floating-point, or integers of up to 64 bits, and a membrane adds small integers",

@@ -8,6 +8,7 @@ __all__ = ["REASON", "REASONS", "OpenVino"]
 REASON = "no OpenVINO graph is written for it"
 REASONS = {
     "memory": "its rows change in place, and each operation rounds to float32 or float16, which no graph guarantees",
+    "search6d": "its second stage is similarity6d, which no graph computes",
     "similarity6d": "sets of hashes and times of 64 bits need exact integers of 64 bits, which no graph guarantees",
     "batch_similarity": "times in seconds need double precision, which OpenVINO's devices do not guarantee",
     "wave": "OpenVINO's graphs have no complex numbers, and no exact integers of 64 bits",
