@@ -1,4 +1,4 @@
-"""``Vector6D`` records to columns and back, beside a copy of the same bytes.
+"""``Vector6D`` records to columns and back beside a copy of the same bytes, and their search.
 
 Run with ``ninefold bench records``.
 """
@@ -15,6 +15,7 @@ from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size,
 from ninefold.spec.errors import DeviceError
 from ninefold.spec.vector6d import LINK_FIELDS, LINKS
 
+from .search6d import searches
 from .timing import interleaved
 
 __all__ = ["records"]
@@ -26,6 +27,10 @@ _SEED, _BUDGET_S = 9, 60.0
 
 
 def _measure(request: Request) -> list[Figure]:
+    return _conversions(request) + searches(request)
+
+
+def _conversions(request: Request) -> list[Figure]:
     number, rounds = _PLANS[request.size]
     made = _drawn(number)
     data = encode(made)
@@ -71,5 +76,5 @@ def _drawn(number: int) -> Vector6DColumns:
     return Vector6DColumns(arrays)
 
 
-#: Suite that measures ``ninefold.numerics.vector6d``.
+#: Suite that measures ``ninefold.numerics.vector6d`` and the operator ``search6d``.
 records = Benchmark(_measure)

@@ -30,8 +30,8 @@ def _check(call: Call) -> None:
         check_mask(allowed, call.sizes["N"])
 
 
-#: The best 4 k records by ``mine`` on the embeddings, divided by their lengths, are scored by ``similarity6d``. The best
-#: k of them are the result, of equal scores the lower row first. Records whose scores differ by less than the
+#: The best 4 k records by ``mine`` on the embeddings, divided by their lengths, are scored by ``similarity6d``. The
+#: best k of them are the result, of equal scores the lower row first. Records whose scores differ by less than the
 #: tolerance may be in either order. Slots from ``count`` on hold NO_ID and minus infinity.
 OPERATOR = Operator(
     name="search6d",
