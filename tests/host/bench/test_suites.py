@@ -156,6 +156,9 @@ def test_momentum() -> None:
     assert {f.beside for f in figures if f.better} == {"numpy loop", "numpy copy"}
 
 
+FLAT = "faiss flat, numpy rescoring"
+
+
 def test_records() -> None:
     figures, notes = tiny(records)
     assert notes == []
@@ -163,7 +166,12 @@ def test_records() -> None:
         ("columns", "encode", "numpy copy"),
         ("columns", "decode", "numpy copy"),
         ("numpy copy", "numpy copy", ""),
+        *[("cpu", "time", FLAT), (FLAT, "time", "")] * 2,
+        ("cpu", "recall@4", ""),
+        (FLAT, "recall@4", ""),
     ]
+    # Of 100 records of a topic the 16 nearest are scored, by nits and by floats.
+    assert all(0.15 < f.value < 0.5 for f in figures[-2:])
     # 300 records of 0 to 8 links.
     assert 300 * 1565 < figures[0].parameters["bytes"] < 300 * 1597
 
