@@ -67,6 +67,7 @@ def report_of(about: Mapping[str, Any], query: str, hits: Hits) -> dict[str, Any
         **about,
         "query": query,
         "score": score_of(hits),
+        "route": None if hits.route is None else asdict(hits.route),
         "setting": None if hits.setting is None else asdict(hits.setting),
         "hits": [
             {

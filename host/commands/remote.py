@@ -11,6 +11,7 @@ from ninefold.host import Client
 from ninefold.host.index import Hit, Hits
 from ninefold.host.server.messages import MOST_QUERIES, IndexMessage, SearchAnswer
 from ninefold.host.sources import Entry
+from ninefold.host.tiers.routing import Route
 from ninefold.spec.data import Result
 from ninefold.spec.errors import InputError, did_you_mean
 from ninefold.spec.terminal import printable
@@ -67,7 +68,9 @@ def _index(client: Client, name: str) -> IndexMessage:
 def _hits(answer: SearchAnswer) -> list[Hits]:
     found = []
     floats = answer.score.endswith("float vectors")
-    for hits in answer.hits:
+    for number, hits in enumerate(answer.hits):
+        said = answer.routes[number] if answer.routes else None
+        route = None if said is None else Route(said.stage, said.confidence, said.confident, (), (), {})
         scores = np.array([hit.score for hit in hits], np.float64 if floats else np.int32)
         result = Result(
             {"scores": scores},
@@ -80,5 +83,5 @@ def _hits(answer: SearchAnswer) -> list[Hits]:
         some = [
             Hit(hit.row, hit.score, Entry(hit.id, hit.title or "", hit.text or "", hit.fields or {})) for hit in hits
         ]
-        found.append(Hits(tuple(some), result, answer.seconds.embed))
+        found.append(Hits(tuple(some), result, answer.seconds.embed, route=route))
     return found

@@ -45,6 +45,7 @@ _TOGETHER = 256
 @click.option(
     "--where", help="Search only entries whose fields meet a condition, such as 'lang == \"de\" and year >= 2020'."
 )
+@click.option("--route", is_flag=True, help="Ask the tiers of a clustered index stage by stage; see `ninefold tiers`.")
 @click.option("--threshold", help="adaptive: drop hits whose scores are near the mean of all scores.")
 @click.option(
     "--device",
@@ -75,6 +76,7 @@ def search(
     scan: str | None,
     oversample: int | None,
     where: str | None,
+    route: bool,
     threshold: str | None,
     device: str,
     strict: bool,
@@ -92,7 +94,8 @@ def search(
     if server is not None and (explain or timeline is not None or metrics is not None):
         raise click.UsageError("--explain, --timeline and --metrics are of a search on this machine, not of --server")
     options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
-    options |= {"scan": scan, "oversample": oversample, "where": where, "device": device, "strict": strict}
+    options |= {"scan": scan, "oversample": oversample, "where": where, "route": route}
+    options |= {"device": device, "strict": strict}
     if server is not None:
         from .remote import searched
 
@@ -115,6 +118,7 @@ def search(
                 hits += index.search(wanted.queries[first : first + _TOGETHER], k, scheduler=scheduler, **options)
                 if wanted.many:
                     searching.at(len(hits), len(wanted.queries))
+            index.close_tiers()  # they need the scheduler
             if timeline is not None:
                 scheduler.write_timeline(timeline)
             if metrics is not None:

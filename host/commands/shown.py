@@ -51,6 +51,9 @@ def answered(hits: Hits) -> str:
     if "cycles" in result.metrics:
         parts.append(timing(result))
     parts.append(f"score: {score_of(hits)}")
+    if (route := hits.route) is not None:
+        doubt = "" if route.confident else ", below all thresholds"
+        parts.append(f"stage {route.stage}, confidence {route.confidence:.3f}{doubt}")
     if hits.setting is not None:
         parts.append(str(hits.setting))
     if hits.scanned is not None:

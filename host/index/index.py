@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,20 @@ from .tables import Generation, Name, Tables, Written, pausing
 from .version1 import Version1
 from .writer import Durability, Writer
 
-__all__ = ["Index"]
+if TYPE_CHECKING:
+    from ninefold.host.tiers import TierSizes
+
+    from .tiered import Tiers
+
+__all__ = ["Index", "TierOptions"]
+
+
+class TierOptions(TypedDict, total=False):
+    """Options of `Tiers`, which describes them."""
+
+    sizes: TierSizes | None
+    lists: int | None
+    rebuild: bool
 
 
 class Index:
@@ -63,6 +77,9 @@ class Index:
         self._content = content
         self._writer = None if durability is None or isinstance(content, Version1) else Writer(content, durability)
         self._finalizer = weakref.finalize(self, _close, content, self._writer)
+        self._tiers: Tiers | None = None
+        self._own_scheduler: Scheduler | None = None
+        self._routing = threading.Lock()
 
     @classmethod
     def open(
@@ -119,6 +136,7 @@ class Index:
 
     def close(self) -> None:
         """Commit queued writes, wait for the upkeep of segments, and close the files."""
+        self.close_tiers()
         self._finalizer()
 
     def __enter__(self) -> Self:
@@ -216,16 +234,74 @@ class Index:
             return snapshot.database
 
     @overload
-    def search(self, query: Query, k: int = 10, **options: Unpack[SearchOptions]) -> Hits: ...
+    def search(self, query: Query, k: int = 10, *, route: bool = False, **options: Unpack[SearchOptions]) -> Hits: ...
 
     @overload
-    def search(self, query: list[_Query], k: int = 10, **options: Unpack[SearchOptions]) -> list[Hits]: ...
+    def search(
+        self, query: list[_Query], k: int = 10, *, route: bool = False, **options: Unpack[SearchOptions]
+    ) -> list[Hits]: ...
 
-    def search(self, query: Any, k: int = 10, **options: Unpack[SearchOptions]) -> Hits | list[Hits]:
-        """Find the entries nearest to a query, or to each query of a list; see `Snapshot.search`."""
+    def search(
+        self, query: Any, k: int = 10, *, route: bool = False, **options: Unpack[SearchOptions]
+    ) -> Hits | list[Hits]:
+        """Find the entries nearest to a query, or to each query of a list; see `Snapshot.search`.
+
+        Parameters
+        ----------
+        query, k, **options
+            As in `Snapshot.search`.
+        route : bool
+            Ask the tiers of the index, stage by stage; see `Tiers.search`. Sizes and thresholds stay as they were.
+            Only ``rerank``, ``device``, ``strict`` and ``scheduler`` may be given with it. `close` keeps the momentum.
+        """
+        if route:
+            return self._routed(query, k, options)
         with self.snapshot() as snapshot:
             found: Hits | list[Hits] = snapshot.search(query, k, **options)
             return found
+
+    def tiers(self, scheduler: Scheduler, **options: Unpack[TierOptions]) -> Tiers:
+        """Open the tiers of the index on a scheduler; see `Tiers` for options and errors. Close them when done."""
+        from .tiered import Tiers
+
+        return Tiers(self.folder, self.snapshot, scheduler, **options)
+
+    def _routed(self, query: Any, k: int, options: SearchOptions) -> Hits | list[Hits]:
+        if unknown := next((name for name in options if name not in SearchOptions.__annotations__), None):
+            raise TypeError(f"search() got an unexpected keyword argument {unknown!r}")
+        for name in ("threshold", "recall", "scan", "oversample", "macro", "micro", "where"):
+            if (value := options.get(name)) is not None:
+                raise InputError(f"route chooses what is scanned: leave out {name} {value}")
+        given: dict[str, Any] = {n: options[n] for n in ("rerank", "device", "strict") if n in options}
+        with self._routing:
+            scheduler = options.get("scheduler")
+            if self._tiers is not None and scheduler not in (None, self._tiers.scheduler):
+                self._close_tiers()
+            if self._tiers is None:
+                own = None if scheduler is not None else Scheduler()
+                try:
+                    self._tiers = self.tiers(scheduler or own)  # type: ignore[arg-type]
+                except BaseException:
+                    if own is not None:
+                        own.close()
+                    raise
+                self._own_scheduler = own
+            tiers = self._tiers
+        if isinstance(query, list):
+            return [tiers.search(one, k, **given) for one in query]
+        return tiers.search(query, k, **given)
+
+    def close_tiers(self) -> None:
+        """Close what searches with ``route`` opened, and keep its momentum; before their scheduler is closed."""
+        with self._routing:
+            self._close_tiers()
+
+    def _close_tiers(self) -> None:
+        tiers, self._tiers = self._tiers, None
+        if tiers is not None:
+            tiers.close()
+            if self._own_scheduler is not None:
+                self._own_scheduler.close()
 
     def mine(self, q: npt.NDArray[np.float32], **options: Any) -> Result:
         """Run the operator ``mine`` on the last commit; see `Snapshot.mine`."""

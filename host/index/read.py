@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ninefold.host.scheduler import AUTO, Scheduler
 from ninefold.host.sources import Entry
 from ninefold.host.sources.vectors import check_rows
+from ninefold.host.tiers.routing import Route
 from ninefold.numerics.quantise import quantise
 from ninefold.numerics.resonance import unit_vectors
 from ninefold.spec.data import Database, Result
@@ -28,7 +29,7 @@ from .parts import Parts
 from .settings import Setting, chosen
 from .tables import Generation
 
-__all__ = ["Hit", "Hits", "Query", "Records", "SearchOptions", "Snapshot"]
+__all__ = ["Asked", "Hit", "Hits", "Query", "Records", "SearchOptions", "Snapshot"]
 
 #: Query of an index: a text, the number of a row, or a vector.
 Query = str | int | npt.NDArray[Any]
@@ -94,6 +95,8 @@ class Hits:
         Setting that was chosen for a recall.
     scanned : int or None
         Number of entries whose fields were read for a filter, 0 if columns decided it; None without a filter.
+    route : Route or None
+        Route of the query through tiers; None for a search without ``route``.
     """
 
     hits: tuple[Hit, ...]
@@ -102,6 +105,7 @@ class Hits:
     embedded: Result | None = None
     setting: Setting | None = None
     scanned: int | None = None
+    route: Route | None = None
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -116,7 +120,7 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """Vector of a query; for a text, the result of the task that embedded it, and the time it took."""
 
     vector: npt.NDArray[np.float32]
@@ -314,7 +318,7 @@ class Snapshot:
         scheduler.check_task(self.parts.task(nothing, stages, device=device, strict=strict))
         if stages.get("rerank") and not self.manifest.vectors:
             self.vectors  # noqa: B018 - raises
-        asked = [self._asked(one, scheduler) for one in queries]
+        asked = [self.asked(one, scheduler) for one in queries]
         if not asked:
             return []
         allowed = scanned = None
@@ -326,12 +330,14 @@ class Snapshot:
             Hits(self.hits(result, number), result, one.seconds, one.embedded, setting, scanned)
             for number, one in enumerate(asked)
         ]
-        if self._records.use is not None:
-            self._send_uses(self._records.use, vectors, found)
+        self.note_uses(vectors, found)
         return found
 
-    def _send_uses(self, use: Callable[..., None], vectors: npt.NDArray[np.float32], found: Sequence[Hits]) -> None:
-        """Tell the writer of a bounded index which entries were found."""
+    def note_uses(self, vectors: npt.NDArray[np.float32], found: Sequence[Hits]) -> None:
+        """Tell the writer of a bounded index which entries were found; other indexes have no need of it."""
+        use = self._records.use
+        if use is None:
+            return
         sequence: list[int] = []
         resonance, density = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
         for vector, hits in zip(vectors, found, strict=True):
@@ -400,12 +406,13 @@ class Snapshot:
                 return self.mine(q, device=device, strict=strict, scheduler=own, allowed=allowed, **options)
         return self.parts.mine(scheduler, q, options, device=device, strict=strict, allowed=allowed)
 
-    def _asked(self, query: Query, scheduler: Scheduler) -> _Asked:
+    def asked(self, query: Query, scheduler: Scheduler) -> Asked:
+        """Return the checked vector of a query; a text is embedded on the CPU."""
         if not isinstance(query, str):
-            return _Asked(self._vector_of(query))
+            return Asked(self._vector_of(query))
         start = time.perf_counter()
         embedded = self._embedded(query, scheduler)
-        return _Asked(np.asarray(embedded.values["vectors"])[0], embedded, time.perf_counter() - start)
+        return Asked(np.asarray(embedded.values["vectors"])[0], embedded, time.perf_counter() - start)
 
     def _vector_of(self, query: int | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         if isinstance(query, int | np.integer) and not isinstance(query, bool):

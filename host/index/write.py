@@ -23,7 +23,7 @@ from ninefold.spec.formats import MODES, Mode
 from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
 
-from . import bounded, environment, locks, segments, version1
+from . import bounded, environment, locks, segments, tier_record, version1
 from .atomic import new_folder, recover
 from .embedding import embed_source, embedder
 from .generations import BLOCK_ROWS, calibrated_scale, content_of, with_settings
@@ -37,7 +37,11 @@ __all__ = ["DEFAULT_MODE", "Built", "build", "check_target", "create"]
 
 DEFAULT_MODE: Mode = "linear"
 #: Names of all files that the folder of an index may hold.
-_FILES = version1.FILES | {MANIFEST, environment.DATA, environment.LOCK, locks.NAME, segments.FOLDER} | bounded.FILES
+_FILES = (
+    version1.FILES
+    | {MANIFEST, environment.DATA, environment.LOCK, locks.NAME, segments.FOLDER, tier_record.FOLDER}
+    | bounded.FILES
+)
 
 
 @dataclass(frozen=True)

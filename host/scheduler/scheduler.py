@@ -27,7 +27,7 @@ from .guard import in_callback, start_thread
 from .placement import Choice
 from .states import DatabaseHandle, StateHandle
 from .tasks import AUTO, Future, Pending
-from .telemetry import Telemetry, energy
+from .telemetry import Readings, Telemetry, energy
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -286,6 +286,10 @@ class Scheduler:
         """Number of calls and probes that were given up and have not returned."""
         with self._lock:
             return self._devices.hung
+
+    def add_metrics(self, readings: Readings) -> None:
+        """Add metrics of another party: ``readings()`` yields them with their current values on each request."""
+        self._telemetry.add(readings)
 
     def metrics(self) -> str:
         """Return all metrics in Prometheus' text format."""

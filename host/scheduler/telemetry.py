@@ -93,7 +93,7 @@ class Telemetry:
 
     @cached_property
     def registry(self) -> CollectorRegistry:
-        """Registry of all metrics, including those added by `add` before the first use."""
+        """Registry of all metrics, including those that `add` adds later."""
         from prometheus_client import CollectorRegistry
 
         registry = CollectorRegistry()
@@ -102,8 +102,10 @@ class Telemetry:
         return registry
 
     def add(self, readings: Readings) -> None:
-        """Add metrics that are computed on request; call before the first use of `registry`."""
+        """Add metrics that are computed on request."""
         self._readings.append(readings)
+        if "registry" in self.__dict__:
+            self.registry.register(_Read(readings))
 
     def ended(self, tasks: Sequence[tuple[str, str, str, float]]) -> None:
         """Count ended tasks: operator, device, outcome, and seconds since submission."""

@@ -197,6 +197,7 @@ class Options(TypedDict, total=False):
     macro: int | None
     micro: int | None
     where: str | None
+    route: bool
     threshold: str | None
     device: str
     strict: bool

@@ -14,6 +14,7 @@ from ninefold.host.cluster import ShardedIndex
 from ninefold.host.index import Hits, Index
 from ninefold.host.index.backup import backup
 from ninefold.host.sources import Entry
+from ninefold.host.tiers.routing import Route
 from ninefold.spec.errors import InputError
 
 from . import messages as m
@@ -64,7 +65,11 @@ def _search(service: Service, name: str, index: Index, asked: m.SearchRequest) -
     queries: Any = asked.texts if asked.vectors is None else [*_matrix(asked.vectors, index.manifest.dimensions)]
     options = {name: getattr(asked, name) for name in _OPTIONS}
     if isinstance(index, ShardedIndex):
+        if asked.route:
+            raise InputError(f"{name} is sharded, and tiers are of an index on one machine: leave out route")
         options["partial"] = asked.partial  # of no other index can a part be missing
+    elif asked.route:
+        options["route"] = True
     found = index.search(
         queries, asked.k, scheduler=service.scheduler, device=asked.device, strict=asked.strict, **options
     )
@@ -82,7 +87,12 @@ def _search(service: Service, name: str, index: Index, asked: m.SearchRequest) -
         fallbacks=list(dict.fromkeys(text for hits in found for text in hits.fallbacks)),
         seconds=seconds,
         setting=None if found[0].setting is None else str(found[0].setting),
+        routes=[_route(hits.route) for hits in found if hits.route is not None] or None,
     )
+
+
+def _route(route: Route) -> m.RouteMessage:
+    return m.RouteMessage(route.stage, route.confidence, route.confident)  # type: ignore[arg-type]
 
 
 def _hits(hits: Hits, include: list[m.Part]) -> list[m.FoundEntry]:

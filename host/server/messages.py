@@ -69,6 +69,7 @@ class SearchRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     macro: Annotated[int, Meta(ge=1, le=64)] | None = None
     micro: Annotated[int, Meta(ge=1, le=16)] | None = None
     where: str | None = None
+    route: bool = False
     threshold: Literal["adaptive"] | None = None
     device: str = "auto"
     strict: bool = False
@@ -85,6 +86,14 @@ class FoundEntry(Struct, omit_defaults=True):
     title: str | None = None
     text: str | None = None
     fields: dict[str, Any] | None = None
+
+
+class RouteMessage(Struct):
+    """Stage of the tiers that answered a query, and its confidence; not confident means that all rows were scored."""
+
+    stage: Literal["hot", "warm", "cold", "exact"]
+    confidence: float
+    confident: bool
 
 
 class Times(Struct):
@@ -107,6 +116,7 @@ class SearchAnswer(Struct, kw_only=True):
     fallbacks: list[str]
     seconds: Times
     setting: str | None = None
+    routes: list[RouteMessage] | None = None
 
 
 class UpsertRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.spec.errors import DamagedDataError, InputError, UnavailableError
-from ninefold.spec.files import written_aside
+from ninefold.spec.files import sync, written_aside
 
 __all__ = ["ColdStore", "ColdUse"]
 
@@ -77,7 +77,7 @@ class ColdStore:
         """Return the name of a list's file."""
         return self.folder / f"list-{number:06}.cold"
 
-    def write(self, number: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    def write(self, number: int, arrays: Mapping[str, npt.NDArray[Any]], *, durable: bool = True) -> None:
         """Write a list in place of its file, which keeps its content until the new one is complete and synced.
 
         Parameters
@@ -86,6 +86,8 @@ class ColdStore:
             Number of the list, at least 0.
         arrays : mapping of str to array
             Arrays by name, of integers or floats.
+        durable : bool
+            Sync the file now. Otherwise call `sync` after many lists, which is faster.
 
         Raises
         ------
@@ -104,8 +106,14 @@ class ColdStore:
         about = {"number": number, "arrays": described, "digest": _digest(number, described, content)}
         header = json.dumps(about).encode()
         frame = self._zstandard.ZstdCompressor(level=_LEVEL).compress(content)
-        with written_aside(self.path(number), durable=True) as aside:
+        with written_aside(self.path(number), durable=durable) as aside:
             aside.write_bytes(b"".join((_MAGIC, _LENGTH.pack(len(header)), header, frame)))
+
+    def sync(self) -> None:
+        """Sync all files."""
+        for path in self.folder.glob("list-*.cold"):
+            sync(path)
+        sync(self.folder)
 
     def read(self, number: int) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a list.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.numerics.momentum import new_memory
+from ninefold.spec.data import State
 from ninefold.spec.errors import InputError
 from ninefold.spec.formats import K_MAX
 
@@ -59,6 +61,11 @@ class TierSizes:
         if self.warm < 1:
             raise InputError(f"the warm tier must have at least 1 list, not {self.warm}")
 
+    def check(self, lists: int) -> None:
+        """Raise `InputError` if the two tiers have more lists than there are."""
+        if self.hot + self.warm > lists:
+            raise InputError(f"the tiers must have at most all {lists} lists, not {self.hot} hot and {self.warm} warm")
+
 
 class Policy(Protocol):
     """Order in which lists get and keep their places."""
@@ -104,6 +111,11 @@ class LeastRecent:
         """Return the last use, counted in uses; 0 before the first."""
         return self._last
 
+    def resume(self, last: Sequence[int]) -> None:
+        """Continue with the last uses that `ranks` of an earlier policy returned."""
+        self._last = np.array(last, np.int64)
+        self._now = int(self._last.max(initial=0))
+
 
 class LeastFrequent(LeastRecent):
     """Policy by which the least frequently used lists leave first; of equal ones, the least recently used."""
@@ -141,6 +153,13 @@ class Momentum(LeastRecent):
         Questions after which momentum is reduced (``dmi_clean``).
     seed : int
         Seed of the memory's rows.
+    memory : State, optional
+        Memory of an earlier policy, to continue with.
+
+    Attributes
+    ----------
+    memory : StateHandle
+        Handle of the memory.
     """
 
     def __init__(
@@ -152,6 +171,7 @@ class Momentum(LeastRecent):
         max_age_s: float = 1000.0,
         clean_every: int = 50,
         seed: int = 0,
+        memory: State | None = None,
     ) -> None:
         super().__init__(lists)
         if clean_every < 1:
@@ -159,27 +179,35 @@ class Momentum(LeastRecent):
         self._scheduler = scheduler
         self._length = np.float32(math.sqrt(dimensions))
         self._max_age_s, self._clean_every = max_age_s, clean_every
-        self._handle = scheduler.load(new_memory(f"tiers {id(self)}", lists, dimensions, seed=seed))
+        memory = memory or new_memory(f"tiers {secrets.token_hex(8)}", lists, dimensions, seed=seed)
+        if (shape := memory.arrays["rows"].shape) != (lists, dimensions):
+            raise InputError(f"the memory must have rows of shape {(lists, dimensions)}, not {shape}")
+        self.memory = scheduler.load(memory)
         self._questions = 0
 
     def touched(self, lists: Sequence[int], vector: npt.NDArray[np.float32], time: float) -> None:
         """Update the rows of the lists; see ``dmi_update`` for what it refuses."""
         numbers = np.asarray(lists, np.int64)
         vectors = np.repeat(vector[None] * self._length, len(numbers), axis=0)
-        self._scheduler.run("dmi_update", self._handle, numbers, vectors, np.full(len(numbers), float(time)))
+        self._scheduler.run("dmi_update", self.memory, numbers, vectors, np.full(len(numbers), float(time)))
         self._questions += 1
         if self._questions % self._clean_every == 0:
-            self._scheduler.run("dmi_clean", self._handle, np.array(float(time)), max_age=self._max_age_s)
+            self._scheduler.run("dmi_clean", self.memory, np.array(float(time)), max_age=self._max_age_s)
         super().touched(lists, vector, time)
 
     def hottest(self, k: int) -> _Ids:
         """Return the lists that ``dmi_hot`` gives: those with a momentum of 0.1 or more."""
-        values = self._scheduler.run("dmi_hot", self._handle, k=k).values
-        return np.asarray(values["ids"][: int(values["count"])])
+        return self.hottest_momentum(k)[0]
+
+    def hottest_momentum(self, k: int) -> tuple[_Ids, npt.NDArray[np.float32]]:
+        """Return the lists of `hottest`, and their momentum."""
+        values = self._scheduler.run("dmi_hot", self.memory, k=k).values
+        count = int(values["count"])
+        return np.asarray(values["ids"][:count]), np.asarray(values["momentum"][:count])
 
     def close(self) -> None:
         """Drop the memory."""
-        self._scheduler.unload(self._handle)
+        self._scheduler.unload(self.memory)
 
 
 class Placement:
@@ -210,6 +238,10 @@ class Placement:
     def tier(self, number: int) -> Tier:
         """Return the tier of a list."""
         return Tier(int(self._tiers[number]))
+
+    def put(self, numbers: Sequence[int], tier: Tier) -> None:
+        """Put lists in a tier, whichever they are in."""
+        self._tiers[np.asarray(numbers, np.int64)] = tier
 
     def members(self, tier: Tier) -> _Ids:
         """Return the lists of a tier, ascending."""
