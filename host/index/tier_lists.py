@@ -180,7 +180,7 @@ class TieredLists:
         self.record.write(self.folder)
 
     def newer(self, parts: Parts, upto: int) -> ListRows:
-        """Return the rows of a version that are in no file yet; those of the last version are kept."""
+        """Return the rows of a version that are in no file yet; the ones of the last version are kept."""
         known = self._version
         if known is not None and known[0] is parts and known[1] == upto:
             return known[2]

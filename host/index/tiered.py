@@ -1,6 +1,6 @@
 """Tiers of a live index: questions ask hot lists first, then warm ones, then cold ones, and lists move meanwhile.
 
-All lists are in files, compressed. The rows of hot and warm lists are in memory, and those of the hot ones are one
+All lists are in files, compressed. The rows of hot and warm lists are in memory, and the rows of hot lists are one
 database, which stays on a device. Rows that were added since the files were written are scored by each question.
 """
 
@@ -38,7 +38,7 @@ from .tier_record import FOLDER, TierRecord
 __all__ = ["PROBED", "Tiers"]
 
 _LOG = logging.getLogger("ninefold.tiers")
-#: Largest number of lists that a question uses: those of ``probe``, the best 4 of each of the best 8 clusters.
+#: Largest number of lists that a question uses: the lists of ``probe``, the best 4 of each of the best 8 clusters.
 PROBED: Final = 32
 _RERANK: Final = 4
 #: Questions whose moves may wait.
@@ -193,7 +193,7 @@ class Tiers:
             The hot lists and the stage exact rescore the best rerank * k rows; by default 4, or as many as 256 rows
             allow. The scores of all hits are dot products of the float vectors.
         time_s : float, optional
-            Time of the question in seconds, not before that of the last one; by default the time of day.
+            Time of the question in seconds, not before the time of the last one; by default the time of day.
         urgency : float
             0 to 1, for an earlier stage.
         task : str, optional
