@@ -1,7 +1,7 @@
 """Entries that a bounded index gives up, and the uses by which it chooses them.
 
-The newest entries are a nursery, from which none is evicted while there are others. An entry that was found by a search
-is promoted. Those that left the nursery without are evicted first. Promoted ones follow by their score of the operator
+The newest entries are a nursery, from which none is evicted while there are others. The best hit of a search is
+promoted. Those that left the nursery without are evicted first. Promoted ones follow by their score of the operator
 ``eviction_score``, which falls with each use and grows with the time since the last one. Anchored entries are never
 evicted.
 
@@ -59,7 +59,7 @@ _Uses = npt.NDArray[np.void]
 def send(
     folder: Path, sequence: Sequence[int], resonance: npt.NDArray[np.float32], density: npt.NDArray[np.float32]
 ) -> None:
-    """Tell the writer of an index that a search found some entries.
+    """Tell the writer of an index that searches found some entries, each as the best hit.
 
     Parameters
     ----------

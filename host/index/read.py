@@ -334,24 +334,27 @@ class Snapshot:
         return found
 
     def note_uses(self, vectors: npt.NDArray[np.float32], found: Sequence[Hits]) -> None:
-        """Tell the writer of a bounded index which entries were found; other indexes have no need of it."""
+        """Tell the writer of a bounded index which entries answered: the best hit of each query.
+
+        The other hits are there because ``k`` was asked for. If they were uses, a few queries would fill the bound with
+        neighbours of what was wanted. Other indexes have no need of it.
+        """
         use = self._records.use
         if use is None:
             return
         sequence: list[int] = []
-        resonance, density = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+        resonance: list[float] = []
+        density: list[int] = []
         for vector, hits in zip(vectors, found, strict=True):
             rows = np.array([hit.row for hit in hits], np.int64)
             if not len(rows):
                 continue
-            places = [self.parts.place(row) for row in rows.tolist()]
-            sequence += [int(part.sequence[inside]) for part, inside in places]
-            cosines = (
-                unit_vectors(self.parts.floats(rows)) @ unit_vectors(np.vstack([self.parts.floats(rows), vector])).T
-            )
-            resonance.append(np.clip(cosines[:, -1], 0, 1).astype(np.float32))
-            density.append((cosines[:, :-1] ** 2 >= NEAR).sum(axis=1).astype(np.float32) - 1)
-        use(sequence, np.concatenate(resonance), np.concatenate(density))
+            part, inside = self.parts.place(int(rows[0]))
+            sequence.append(int(part.sequence[inside]))
+            units = unit_vectors(np.vstack([vector, self.parts.floats(rows)]))
+            resonance.append(float(np.clip(units[1] @ units[0], 0, 1)))
+            density.append(int(np.count_nonzero((units[2:] @ units[1]) ** 2 >= NEAR)))
+        use(sequence, np.array(resonance, np.float32), np.array(density, np.float32))
 
     def _stages(self, k: int, options: SearchOptions) -> tuple[dict[str, Any], Setting | None]:
         """Return the options of ``mine`` that a search asks for, and the setting that was chosen for a recall."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ninefold.host.bench import peak
+from ninefold.host.bench.bounded import bounded
 from ninefold.host.bench.contenders import LEVELS
 from ninefold.host.bench.devices import ready
 from ninefold.host.bench.embed import embed
@@ -199,3 +200,10 @@ def test_embed() -> None:
     figures, _ = tiny(embed)
     assert {f.quantity for f in figures} == {"time", "texts a second", "least cosine, alone to together"}
     assert figures[-1].met
+
+
+def test_bounded() -> None:
+    figures, _ = tiny(bounded)
+    recalls = {figure.subject: figure.value for figure in figures}
+    assert set(recalls) == {"cpu", "least recently used", "first in, first out"}
+    assert 1 >= recalls["cpu"] > recalls["least recently used"] > recalls["first in, first out"] > 0

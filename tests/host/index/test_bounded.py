@@ -194,6 +194,16 @@ def test_uses_are_counted_with_the_next_commit_and_may_be_lost(index: Index, sch
     file.rmdir()
 
 
+def test_only_the_best_hit_of_a_query_is_a_use(index: Index, scheduler: Scheduler) -> None:
+    index.search([0, 2], 4, device="cpu", scheduler=scheduler)
+    index.delete(["absent"])
+    with index._content.reading() as (tables, _):  # type: ignore[union-attr]
+        rows = tables.bounds.rows()[1]
+    assert rows["uses"].tolist() == [1, 0, 1, 0]
+    assert rows["resonance"][[0, 2]].tolist() == pytest.approx([1, 1], abs=1e-6)  # float32 sums
+    assert index.bounds.used == 2
+
+
 def test_an_index_without_a_bound_counts_no_uses(tmp_path: Path, scheduler: Scheduler) -> None:
     with made(tmp_path / "plain", vectors_of(5)) as index:
         index.search(2, 1, device="cpu", scheduler=scheduler)
