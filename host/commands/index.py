@@ -290,7 +290,7 @@ def _advice(name: str, fit: Fit) -> Iterator[str]:
 @click.argument("ids", nargs=-1, required=True)
 @click.option("--release", is_flag=True, help="Let the entries be evicted and merged again.")
 def anchor(name: str, ids: tuple[str, ...], release: bool) -> None:
-    """Keep the entries with these IDS in the index NAME, which has a bound.
+    """Keep entries with these IDS in a bounded index NAME.
 
     An anchored entry is never evicted, nor merged into another. - in place of the ids reads them from standard input,
     one a line.

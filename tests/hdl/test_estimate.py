@@ -227,8 +227,7 @@ def test_a_core_is_estimated_by_its_synthesis_on_every_board() -> None:
     assert set(found["boards"]) == set(BOARDS)
     # The output's valid bit and 16 bits of the product; higher bits are equal to the sign.
     assert found["families"]["ecp5"]["ff"] >= 17
-    assert found["families"]["ecp5"]["dsp"] == found["families"]["gowin"]["dsp"] == 1
-    assert found["families"]["ice40"]["lut4"] > 100
+    assert all(family["dsp"] == 1 for family in found["families"].values())
     assert found["boards"]["icebreaker"]["cells"] == round(found["families"]["ice40"]["lut4"] / 5280, 4)
     shown = CliRunner().invoke(cli, ["estimate", dot8, "-p", "LANES=1"]).stdout
     assert all(board in shown for board in BOARDS)

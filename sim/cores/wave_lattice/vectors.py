@@ -13,6 +13,7 @@ from ninefold.hdl.cores.wave_lattice import Operation, WaveLattice
 from ninefold.sim.golden.wave_step_fixed import Coefficients, advance
 from ninefold.sim.levels.case import Case, Place, Reading, Record
 from ninefold.sim.levels.script import Due, Script
+from ninefold.sim.levels.search import NO_BOARD
 from ninefold.sim.verilated.streams import streams_of
 from ninefold.spec.operators.wave_step_fixed import LATTICE, OPERATOR
 from ninefold.spec.registry import backend
@@ -65,7 +66,7 @@ class _WaveCase:
             self._script.read,
             vectors,
             self._processor,
-            "boards hold whole miners",
+            NO_BOARD,
             operations=self._script.operations,
             patience=10_000 + 4 * self._cycles,
         )
