@@ -113,7 +113,7 @@ def test_a_topic_becomes_hot_and_stays_so(folder: Path, scheduler: Scheduler) ->
         for number in range(8):
             routes.append(tiers.search(q, 3, time_s=1e6 + number).route)
             tiers.flush()
-        assert [route.tiers[0] for route in routes if route is not None][:2] == ["cold", "warm"]
+        assert [route.tiers[0] for route in routes if route is not None][:2] == ["cold", "hot"]
         assert routes[-1] is not None
         assert (routes[-1].tiers, routes[-1].stage) == (("hot",), "hot")
         assert routes[-1].confidence == pytest.approx(1, abs=1e-3)
@@ -191,7 +191,7 @@ def test_a_new_generation_resets_momentum(folder: Path, scheduler: Scheduler, mo
         tiers.flush()
         assert (tiers.record.generation, tiers.record.sizes, tiers.record.lists) == (3, SMALL, 2)
         assert sum(tiers.record.counts.lookups.values()) == 2
-        assert tiers.content.layout.hot == ()
+        assert tiers.record.hottest == []
 
 
 def test_damaged_files_are_named(folder: Path, scheduler: Scheduler) -> None:

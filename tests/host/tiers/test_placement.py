@@ -138,9 +138,10 @@ def test_stale_topics_cool_down(scheduler: Scheduler) -> None:
     one = np.eye(8, dtype=np.float32)[0]
     for time in range(10):
         momentum.touched([2], one, float(time))
-    assert momentum.hottest(4).tolist() == [2]
+    assert momentum.hottest_momentum(4)[0].tolist() == [2]
     momentum.touched([1], one, 2000.0)
-    assert momentum.hottest(4).tolist() == []
+    assert momentum.hottest_momentum(4)[0].tolist() == []
+    assert momentum.hottest(4).tolist() == [1, 2]  # used lists fill the tier
 
 
 def test_three_questions_of_length_one_make_a_list_hot(scheduler: Scheduler) -> None:
@@ -148,7 +149,23 @@ def test_three_questions_of_length_one_make_a_list_hot(scheduler: Scheduler) -> 
     one = np.eye(64, dtype=np.float32)[0]
     for time in range(3):
         momentum.touched([2], one, float(time))
-    assert momentum.hottest(4).tolist() == [2]
+    assert momentum.hottest_momentum(4)[0].tolist() == [2]
+
+
+def test_momentum_follows_the_order_that_suits_the_stream(scheduler: Scheduler) -> None:
+    rng = np.random.default_rng(3)
+    # Topics of six lists that change every 20 uses, for which the last use is best; and lists of fixed popularity.
+    changing = 6 * np.repeat(rng.integers(0, 10, 30), 20) + rng.integers(0, 6, 600)
+    popular = rng.choice(60, 600, p=(shares := 1 / np.arange(1, 61)) / shares.sum())
+    vectors = rng.normal(0, 1, (60, 16)).astype(np.float32)
+    for used, best in ((changing, LeastRecent(60)), (popular, LeastFrequent(60))):
+        stream = used[:, None], vectors[used], 10.0 * np.arange(600)
+        hot = [
+            replay(Placement(policy, 60, TierSizes(8, 16)), *stream).hot
+            for policy in (Momentum(scheduler, 60, 16, clean_every=1000), best)
+        ]
+        # It takes tens of uses to see which order is best.
+        assert hot[0] >= hot[1] - 0.02
 
 
 def test_lists_settle_every_few_questions() -> None:
