@@ -101,10 +101,10 @@ def build(
     """Index SOURCE, so that its entries are found by meaning.
 
     SOURCE is stdlib (the documentation of Python's standard library), a folder or file of text or Markdown, JSON lines
-    (.jsonl, .ndjson), CSV (.csv, .tsv), or vectors (.npy of floats, one row per entry). An entry of text is a run of
-    paragraphs under one heading, up to 800 characters; longer paragraphs are split. The model reads the first 256
-    tokens of an entry, about 200 English words. Entries that cannot be indexed are skipped and counted by reason
-    (docs/sources.md).
+    (.jsonl, .ndjson), CSV (.csv, .tsv), vectors (.npy of floats, one row per entry), or context vectors (.bin, Vector6D
+    records). An entry of text is a run of paragraphs under one heading, up to 800 characters; longer paragraphs are
+    split. The model reads the first 256 tokens of an entry, about 200 English words. Entries that cannot be indexed are
+    skipped and counted by reason (docs/sources.md).
 
     Ctrl-C, a kill or a full disk loses no finished embedding: run the same command again to continue. With --force, the
     old content stays in place until the new one is complete, and searches that have it open can finish. With --update,
@@ -250,6 +250,8 @@ def _contents(status: dict[str, Any]) -> Iterator[str]:
     clusters = "with clusters" if status["clusters"] else "without clusters"
     scale = f"mode {status['mode']}, scale {status['scale']:.4g}"
     yield f"generation {status['generation']}: {scale}, {kept}, {clusters}"
+    if status["contexts"]:
+        yield "context vectors: `ninefold search --context FILE` compares whole records"
     if status["fields"]:
         yield "columns of fields: " + ", ".join(f"{name}:{kind}" for name, kind in status["fields"].items())
     if (bound := status["bound"]) is not None:

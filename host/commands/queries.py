@@ -14,8 +14,9 @@ from ninefold.spec.terminal import printable
 
 if TYPE_CHECKING:
     from ninefold.host.index import Index, Query
+    from ninefold.numerics.vector6d import Vector6DColumns
 
-__all__ = ["QUERIES", "QUERY", "Asked", "Takes", "asked"]
+__all__ = ["QUERIES", "QUERY", "Asked", "Recorded", "Takes", "asked", "recorded"]
 
 #: Argument of a query: several words are one text, as most people type a question without quotes.
 QUERY = click.argument(
@@ -69,6 +70,33 @@ class Asked:
     names: list[str]
     queries: list[Query]
     many: bool = True
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Records of one command, which are queries of an index of context vectors.
+
+    Attributes
+    ----------
+    names : list of str
+        Number of each record in its file, from 0.
+    records : Vector6DColumns
+        The records.
+    many : bool
+        Whether there are several.
+    """
+
+    names: list[str]
+    records: Vector6DColumns
+    many: bool
+
+
+def recorded(source: str) -> Recorded:
+    """Return the queries in a file of records."""
+    from ninefold.host.sources import contexts
+
+    records = contexts.load(source)
+    return Recorded([str(number) for number in range(len(records))], records, len(records) > 1)
 
 
 def asked(takes: Takes, query: str | None, source: str | None) -> Asked:

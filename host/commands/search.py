@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,16 @@ from rich.console import Console
 
 from ninefold.spec.errors import UnavailableError
 from ninefold.spec.files import check_folders
-from ninefold.spec.progress import step
+from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
 
 from .formats import FORMAT, JSON, write
-from .queries import QUERIES, QUERY, Takes, asked
+from .queries import QUERIES, QUERY, Asked, Recorded, Takes, asked, recorded
 from .shown import considered, details
 
 if TYPE_CHECKING:
-    from ninefold.host.index import Hits
+    from ninefold.host.index import Hits, Index
+    from ninefold.host.scheduler import Scheduler
 
 __all__ = ["DEFAULT_K", "search"]
 
@@ -33,6 +34,7 @@ _TOGETHER = 256
 @click.argument("name")
 @QUERY
 @QUERIES
+@click.option("--context", metavar="FILE", help="Search an index of context vectors for each record of FILE.")
 @click.option("-k", default=DEFAULT_K, show_default=True, help="Number of hits, 1 to 256.")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
 @click.option(
@@ -70,6 +72,7 @@ def search(
     name: str,
     query: str | None,
     queries: str | None,
+    context: str | None,
     k: int,
     rerank: int | None,
     recall: float | None,
@@ -88,9 +91,14 @@ def search(
 ) -> None:
     """Search the index NAME for QUERY.
 
-    An index of vectors takes the number of a row, or a .npy file with one or more vectors.
+    An index of vectors takes the number of a row, or a .npy file with one or more vectors. An index of context vectors
+    takes --context too: hits are then scored by similarity6d, and k is at most 64.
     """
     check_folders(timeline, metrics)
+    if context is not None:
+        staged = {"--rerank": rerank, "--recall": recall, "--scan": scan, "--oversample": oversample}
+        staged |= {"--threshold": threshold, "--route": route or None, "--server": server}
+        _check_alone({"QUERY": query, "--queries": queries, **staged})
     if server is not None and (explain or timeline is not None or metrics is not None):
         raise click.UsageError("--explain, --timeline and --metrics are of a search on this machine, not of --server")
     options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
@@ -109,15 +117,11 @@ def search(
         from ninefold.host.scheduler import Scheduler
 
         index = Index.open(name)
-        wanted = asked(Takes.of(index), query, queries)
+        wanted = asked(Takes.of(index), query, queries) if context is None else recorded(context)
         with Scheduler(timeline=timeline is not None) as scheduler:
             if explain:
                 scheduler.devices()  # a quick search would not probe the other devices
-            hits: list[Hits] = []
-            for first in range(0, len(wanted.queries), _TOGETHER):
-                hits += index.search(wanted.queries[first : first + _TOGETHER], k, scheduler=scheduler, **options)
-                if wanted.many:
-                    searching.at(len(hits), len(wanted.queries))
+            hits = _searched(index, wanted, k, scheduler, options, searching)
             index.close_tiers()  # they need the scheduler
             if timeline is not None:
                 scheduler.write_timeline(timeline)
@@ -136,6 +140,29 @@ def search(
         console.print()
         console.print(details(hits[-1]), highlight=False, markup=False)
         console.print(considered(hits[-1].result))
+
+
+def _check_alone(others: Mapping[str, object]) -> None:
+    """Refuse options that a search by records does not take."""
+    if other := next((name for name, value in others.items() if value is not None), None):
+        raise click.UsageError(f"--context scores by similarity6d on this machine; leave out {other}")
+
+
+def _searched(
+    index: Index, wanted: Asked | Recorded, k: int, scheduler: Scheduler, options: dict[str, Any], searching: Step
+) -> list[Hits]:
+    """Search for all queries, some at a time."""
+    hits: list[Hits] = []
+    for first in range(0, len(wanted.names), _TOGETHER):
+        together = slice(first, first + _TOGETHER)
+        if isinstance(wanted, Recorded):
+            chosen = {name: options[name] for name in ("where", "device", "strict")}
+            hits += index.search_contexts(wanted.records[together], k, scheduler=scheduler, **chosen)
+        else:
+            hits += index.search(wanted.queries[together], k, scheduler=scheduler, **options)
+        if wanted.many:
+            searching.at(len(hits), len(wanted.names))
+    return hits
 
 
 def _warn(hits: Sequence[Hits]) -> None:

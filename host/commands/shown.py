@@ -82,6 +82,8 @@ def details(hits: Hits) -> str:
 
 def score_of(hits: Hits) -> str:
     """Return the meaning of the scores."""
+    if hits.contexts:
+        return "similarity6d of the records"
     return f"dot product of the {'float vectors' if hits.result.values['scores'].dtype.kind == 'f' else 'nits'}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import json
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.files import written_aside
@@ -105,10 +106,16 @@ class Diagnosis:
         if self.manifest is None:
             again = " (repeat the `--field` and `--no-vectors` that it was built with)"
         else:
-            options = "".join(f" --field {printable(one)}:{kind}" for one, kind in self.manifest.fields.items())
+            declared = {} if self.manifest.contexts else self.manifest.fields
+            options = "".join(f" --field {printable(one)}:{kind}" for one, kind in declared.items())
             options += "" if self.manifest.vectors else " --no-vectors"
         said = [f"with a backup: `ninefold index restore {name} FOLDER --force` restores all of it"]
-        if self.entries and self.manifest is not None and self.manifest.vectors and not self.manifest.model:
+        if self.entries and self.manifest is not None and self.manifest.contexts:
+            said.append(
+                f"without one: `ninefold doctor {name} --save FILE.bin` writes the records that can be read, and"
+                f" `ninefold index FILE.bin -o {name} --force` builds the index from them, with their numbers as ids"
+            )
+        elif self.entries and self.manifest is not None and self.manifest.vectors and not self.manifest.model:
             said.append(
                 f"without one: `ninefold doctor {name} --save FILE.npy` writes the vectors that can be read, and"
                 " FILE.jsonl their ids; docs/howto/backup.md shows how to build the index from them"
@@ -135,6 +142,7 @@ def diagnose(name: str, save: Path | None = None) -> Diagnosis:
         Name or path of the index.
     save : Path, optional
         File of JSON lines to write the entries to that can be read, which ``ninefold index`` takes. If its name ends
+        with ``.bin``, the records of an index of context vectors are written to it. If it ends
         with ``.npy``, the vectors that can be read are written to it, float16 (n, D), and the entries to a file of the
         same name that ends with ``.jsonl``, in the same order.
 
@@ -155,6 +163,12 @@ def diagnose(name: str, save: Path | None = None) -> Diagnosis:
     with step(f"reading the tables of {name}"):
         if save is None:
             entries, listed, tables = _read(folder, lambda _: None)
+        elif save.suffix == ".bin":
+            if manifest is None or not manifest.contexts:
+                why = "its manifest is lost" if manifest is None else "it holds no context vectors"
+                raise InputError(f"the records of {name} cannot be saved: {why}; leave .bin out of {save}")
+            with written_aside(save) as aside, aside.open("wb") as binary:
+                entries, listed, tables = _read(folder, lambda told: _copy(told, binary))
         elif save.suffix == ".npy":
             if manifest is None or not manifest.vectors:
                 why = "its manifest is lost" if manifest is None else "it keeps no float vectors"
@@ -187,6 +201,11 @@ def _problem(name: str, folder: Path, tables: str) -> str:
 def _print(told: dict[str, Any], file: TextIO) -> None:
     if "entry" in told:
         print(line_of(told["entry"]), file=file)
+
+
+def _copy(told: dict[str, Any], file: BinaryIO) -> None:
+    if "entry" in told:
+        file.write(base64.b64decode(told["entry"]["context"]))
 
 
 def _segments(folder: Path, listed: dict[str, int] | None) -> tuple[SegmentState, ...]:

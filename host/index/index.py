@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.host.scheduler import Scheduler
-from ninefold.host.sources import Entry, checked
+from ninefold.host.sources import Entry, checked, contexts
 from ninefold.host.sources.vectors import check_kept, check_rows
+from ninefold.numerics.vector6d import Vector6DColumns, decode
 from ninefold.spec.data import Database, Result
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.terminal import printable
@@ -23,6 +24,7 @@ from ninefold.spec.terminal import printable
 from . import bounded
 from .atomic import held, recover
 from .bounded import NEAR, BoundStatus
+from .context_search import search_contexts
 from .duplicates import check_overlap
 from .embedding import embed_entries
 from .environment import DATA, readable
@@ -303,6 +305,11 @@ class Index:
             if self._own_scheduler is not None:
                 self._own_scheduler.close()
 
+    def search_contexts(self, records: Vector6DColumns, k: int = 10, **options: Any) -> list[Hits]:
+        """Find the entries most similar to each record; see `ninefold.host.index.context_search`."""
+        with self.snapshot() as snapshot:
+            return search_contexts(snapshot, records, k, **options)
+
     def mine(self, q: npt.NDArray[np.float32], **options: Any) -> Result:
         """Run the operator ``mine`` on the last commit; see `Snapshot.mine`."""
         with self.snapshot() as snapshot:
@@ -421,9 +428,24 @@ class Index:
     def _checked(self, entry: Entry) -> Entry:
         """Return an entry as sources give it: without surrounding blanks, and with declared fields in their types."""
         try:
+            self._check_context(entry)
             return checked(entry, self.manifest.declared, texts=bool(self.manifest.model))
         except InputError as error:
             raise InputError(f"entry {printable(str(entry.id))} cannot be indexed: {error}") from error
+
+    def _check_context(self, entry: Entry) -> None:
+        """Raise `InputError` unless an entry has one record in an index of context vectors, and none in others."""
+        if not self.manifest.contexts:
+            if entry.context:
+                raise InputError("it has a context, and the index holds no context vectors")
+            return
+        try:
+            records = decode(entry.context)
+        except DamagedDataError as error:
+            raise InputError(f"its context is wrong: {error}") from error
+        if len(records) != 1:
+            raise InputError(f"its context must be one record, not {len(records)}")
+        contexts.check(records, "its context")
 
     def delete(self, names: Iterable[str], *, key: str | None = None) -> Written:
         """Remove the entries with these ids; ids without an entry are ignored.

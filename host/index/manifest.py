@@ -84,12 +84,16 @@ class Manifest:
         Whether segments keep float16 vectors.
     fields : mapping of str to str
         Declared fields, with their types.
+    contexts : bool
+        True for an index of context vectors: each entry has a ``Vector6D`` record, and its vector is the embedding
+        of that record, divided by its length.
     """
 
     dimensions: int
     model: str
     vectors: bool = True
     fields: Mapping[str, str] = field(default_factory=dict)
+    contexts: bool = False
 
     @property
     def declared(self) -> tuple[DeclaredField, ...]:
@@ -104,6 +108,8 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Write ``manifest.json``."""
         content: dict[str, Any] = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        if not self.contexts:
+            del content["contexts"]  # earlier versions can read the index
         content["sha256"] = checksum(content)
         (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

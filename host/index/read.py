@@ -62,7 +62,7 @@ class Hit:
         Row of the entry in the snapshot that was searched; another snapshot may count otherwise.
     score : int or float
         Integer dot product of nits. After reranking, dot product of the float vectors; for vectors of length 1, such as
-        the embeddings of texts, this is their cosine.
+        the embeddings of texts, this is their cosine. Of context vectors, their similarity, 0 to 1.
     entry : Entry
         Id, title and text.
     """
@@ -97,6 +97,8 @@ class Hits:
         Number of entries whose fields were read for a filter, 0 if columns decided it; None without a filter.
     route : Route or None
         Route of the query through tiers; None for a search without ``route``.
+    contexts : bool
+        True if the scores are similarities of context vectors.
     """
 
     hits: tuple[Hit, ...]
@@ -106,6 +108,7 @@ class Hits:
     setting: Setting | None = None
     scanned: int | None = None
     route: Route | None = None
+    contexts: bool = False
 
     @property
     def fallbacks(self) -> tuple[str, ...]:
@@ -323,7 +326,7 @@ class Snapshot:
             return []
         allowed = scanned = None
         if condition is not None:
-            allowed, scanned = self.allowed(condition), 0 if self._has_columns(condition) else len(self)
+            allowed, scanned = self.allowed(condition), self.scanned(condition)
         vectors = np.stack([one.vector for one in asked])
         result = self.mine(vectors, scheduler=scheduler, device=device, strict=strict, allowed=allowed, **stages)
         found = [
@@ -382,6 +385,10 @@ class Snapshot:
             return self.parts.meeting(condition)
         meets = np.fromiter((condition.matches(entry.fields) for entry in self), np.bool_, len(self))
         return np.packbits(meets, bitorder="little")
+
+    def scanned(self, condition: Filter) -> int:
+        """Return the number of entries whose fields `allowed` reads; 0 if columns decide."""
+        return 0 if self._has_columns(condition) else len(self)
 
     def _has_columns(self, condition: Filter) -> bool:
         return condition.names <= self.manifest.fields.keys()

@@ -113,6 +113,7 @@ def status_of(index: Index) -> dict[str, Any]:
             "folder": str(index.folder),
             "model": manifest.model,
             "vectors": manifest.vectors,
+            "contexts": manifest.contexts,
             "clusters": generation.centroid_scale is not None,
             "fields": dict(asdict(manifest)["fields"]),
             "generation": generation.number,

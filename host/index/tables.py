@@ -4,7 +4,7 @@
 database       key                                           value
 =============  ============================================  ============================================
 ``ids``        SHA-256 of the UTF-8 id                       sequence number
-``records``    sequence number                               entry, in JSON
+``records``    sequence number                               entry, in JSON; its context in Base64
 ``tail``       sequence number of a row in no segment yet    its vector
 ``dead``       digest of a segment                           bitmap of its dead rows, lowest bit first
 ``state``      ``catalogue``, ``next``, ``macro``, ``micro`` generation and segments; the next sequence
@@ -26,6 +26,7 @@ added or replaced, and are never used again.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import time
@@ -595,11 +596,15 @@ def _number(sequence: int) -> bytes:
 def _record(entry: Entry) -> bytes:
     record: dict[str, Any] = {"id": entry.id, "title": entry.title, "text": entry.text}
     record |= {"fields": dict(entry.fields)} if entry.fields else {}
+    record |= {"context": base64.b64encode(entry.context).decode()} if entry.context else {}
     return json.dumps(record, ensure_ascii=False).encode()
 
 
 def _entry(record: bytes) -> Entry:
     try:
-        return Entry(**json.loads(record))
+        content = json.loads(record)
+        if "context" in content:
+            content["context"] = base64.b64decode(content["context"], validate=True)
+        return Entry(**content)
     except (ValueError, TypeError) as error:
         raise DamagedDataError("a record is not an entry; rebuild the index") from error

@@ -77,6 +77,8 @@ def update(
     with Index.open(name, "w") as index, index.snapshot() as before:
         if sources.vectors.claims(source):
             entries, differing, vectors = _changed_vectors(source, index, before)
+        elif sources.contexts.claims(source) or index.manifest.contexts:
+            entries, differing, vectors = _changed_contexts(source, index, before)
         else:
             check_model(index.manifest.model, index.called) if index.manifest.model else _refuse(index, source)
             skipped.declared = index.manifest.declared
@@ -126,8 +128,28 @@ def _embedded(entries: list[Entry], source: str) -> npt.NDArray[Any]:
         return embed_source([entry.sentence for entry in entries], embedding.at)
 
 
+def _changed_contexts(source: str, index: Index, before: Snapshot) -> tuple[list[Entry], list[Entry], npt.NDArray[Any]]:
+    """Return the entries of a file of records, those that differ from the index, and their vectors."""
+    if not index.manifest.contexts:
+        raise InputError(
+            f"{index.called} holds no context vectors: it is not updated from records in {printable(source)}"
+        )
+    if not sources.contexts.claims(source):
+        raise InputError(
+            f"{index.called} holds context vectors: it is updated from a .bin file, not from {printable(source)}"
+        )
+    records = sources.contexts.load(source)
+    entries = sources.contexts.entries_of(records)
+    changed = [row for row, entry in enumerate(entries) if before.get(entry.id) != entry]
+    return entries, [entries[row] for row in changed], sources.contexts.vectors_of(records)[changed]
+
+
 def _changed_vectors(source: str, index: Index, before: Any) -> tuple[list[Entry], list[Entry], npt.NDArray[Any]]:
     """Return the entries of a file of vectors, those that differ from the index, and their vectors."""
+    if index.manifest.contexts:
+        raise InputError(
+            f"{index.called} holds context vectors: it is updated from a .bin file, not from {printable(source)}"
+        )
     if index.manifest.model:
         raise InputError(f"{index.called} holds texts: it is not updated from vectors in {printable(source)}")
     rows = sources.vectors.load(source)

@@ -91,7 +91,7 @@ def build(
     Parameters
     ----------
     source : str
-        ``"stdlib"``, a folder or file of text or Markdown, ``.jsonl``, ``.csv``, or ``.npy`` vectors.
+        ``"stdlib"``, a folder or file of text or Markdown, ``.jsonl``, ``.csv``, ``.npy`` vectors, or ``.bin`` records.
     name : str
         Path if it contains a ``/``, otherwise a name in the data folder.
     column : str, optional
@@ -127,7 +127,12 @@ def build(
     check_target(target, force, "--update changes it, --force replaces it")
     _check_writable(target)
     skipped, clock = Skipped(strict, _once(fields)), _Clock()
-    given = _vectors(source, column, fields, vectors) if sources.vectors.claims(source) else None
+    given = None
+    if sources.vectors.claims(source):
+        given = _vectors(source, column, fields, vectors)
+    elif sources.contexts.claims(source):
+        fields = _no_fields(source, column, fields) or sources.contexts.FIELDS
+        given = _contexts(source)
     clock.lap("read")
     if given is None:
         given = _texts(source, column, skipped, clock, max_entries)
@@ -137,7 +142,7 @@ def build(
             scale = calibrated_scale(scheduler, given.rows, mode, source)
         clock.lap("calibrate")
         declared = {field.name: field.type for field in fields}
-        manifest = Manifest(given.rows.shape[1], given.model, vectors, declared)
+        manifest = Manifest(given.rows.shape[1], given.model, vectors, declared, given.contexts)
         generation = Generation(1, mode, scale, source, skipped.count, version("ninefold"))
         content = _New(scheduler, given.entries, given.rows, generation, max_entries)
         # Checked again at the end, since another process may take the name meanwhile.
@@ -149,11 +154,12 @@ def build(
 
 @dataclass(frozen=True)
 class _Given:
-    """Entries of a source, their vectors, and the model that made them; empty for given vectors."""
+    """Entries of a source, their vectors, and the model that made them; empty for given vectors and context vectors."""
 
     entries: Sequence[Entry]
     rows: npt.NDArray[Any]
     model: str = ""
+    contexts: bool = False
 
 
 def _once(fields: Sequence[DeclaredField]) -> tuple[DeclaredField, ...]:
@@ -166,12 +172,25 @@ def _once(fields: Sequence[DeclaredField]) -> tuple[DeclaredField, ...]:
 
 def _vectors(source: str, column: str | None, fields: Sequence[DeclaredField], keep: bool) -> _Given:
     """Read a source of vectors."""
+    _no_fields(source, column, fields)
+    rows = _vectors_of(source, keep)
+    return _Given([Entry(str(row), f"row {row}", "") for row in range(len(rows))], rows)
+
+
+def _no_fields(source: str, column: str | None, fields: Sequence[DeclaredField]) -> Sequence[DeclaredField]:
+    """Return no fields; raise `InputError` if a column or a field of a source of vectors is asked for."""
     if column is not None:
         raise InputError(f"{printable(source)} holds vectors and has no columns; leave out --column {column!r}")
     if fields:
         raise InputError(f"{printable(source)} holds vectors and has no fields; leave out --field {fields[0].name!r}")
-    rows = _vectors_of(source, keep)
-    return _Given([Entry(str(row), f"row {row}", "") for row in range(len(rows))], rows)
+    return fields
+
+
+def _contexts(source: str) -> _Given:
+    """Read a source of context vectors."""
+    with step(f"reading {source}"):
+        records = sources.contexts.load(source)
+        return _Given(sources.contexts.entries_of(records), sources.contexts.vectors_of(records), contexts=True)
 
 
 def _check_count(entries: int, max_entries: int | None, source: str) -> None:

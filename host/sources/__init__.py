@@ -3,11 +3,11 @@
 from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
 
-from . import files, stdlib, tables, vectors
+from . import contexts, files, stdlib, tables, vectors
 from .declared import DeclaredField
 from .entry import Entry, Kind, Skipped, checked
 
-__all__ = ["KINDS", "DeclaredField", "Entry", "Kind", "Skipped", "checked", "kind_of", "read", "vectors"]
+__all__ = ["KINDS", "DeclaredField", "Entry", "Kind", "Skipped", "checked", "contexts", "kind_of", "read", "vectors"]
 
 #: Kinds of source in the order in which they are tried; the last one accepts any source.
 KINDS = (stdlib.KIND, tables.JSON_LINES, tables.CSV, files.KIND)

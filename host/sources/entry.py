@@ -36,12 +36,15 @@ class Entry:
         Body.
     fields : mapping of str to value
         All other fields of the record, each a JSON value without NaN and infinities. Empty for prose.
+    context : bytes
+        Encoded ``Vector6D`` record (`ninefold.numerics.vector6d`); empty outside indexes of context vectors.
     """
 
     id: str
     title: str
     text: str
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    context: bytes = field(default=b"", repr=False)
 
     @property
     def sentence(self) -> str:
@@ -164,7 +167,7 @@ def checked(entry: Entry, declared: Iterable[DeclaredField] = (), *, texts: bool
     InputError
         It cannot be indexed, or a declared field has another type; the message gives the reason.
     """
-    entry = Entry(entry.id, entry.title.strip(), entry.text.strip(), entry.fields)
+    entry = replace(entry, title=entry.title.strip(), text=entry.text.strip())
     if why := ("empty" if texts and not entry.text else _unusable(entry)):
         raise InputError(why)
     return replace(entry, fields=_declared(entry.fields, declared))

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from ninefold.host import Index
+from ninefold.numerics.vector6d import Vector6DColumns, encode
 from tests.cli.conftest import Run
+from tests.conformance.cases.similarity6d import drawn
 
 VERSION1 = Path(__file__).parents[1] / "fixtures" / "index1"
 
@@ -184,3 +186,18 @@ def test_a_source_that_is_called_like_a_command(ninefold: Run, notes: Path, fold
     assert "3 entries" in said(ninefold, "index", "./list", "-o", "a")
     assert "3 entries" in said(ninefold, "index", "-o", "b", "./list")
     assert "3 entries" in said(ninefold, "index", "build", "list", "-o", "c")
+
+
+def test_an_index_of_context_vectors(ninefold: Run, folders: Path) -> None:
+    records = Vector6DColumns(drawn(np.random.default_rng(2), 40))
+    encode(records).tofile(folders / "records.bin")
+    encode(records[5:7]).tofile(folders / "queries.bin")
+    assert "40 entries, 512 dimensions" in said(ninefold, "index", "records.bin", "-o", "contexts")
+    assert "context vectors: `ninefold search --context" in said(ninefold, "index", "info", "contexts")
+    found = json.loads(said(ninefold, "search", "contexts", "--context", "queries.bin", "-k", "3", "--format", "json"))
+    assert [one["hits"][0]["id"] for one in found] == ["5", "6"]
+    assert {one["score"] for one in found} == {"similarity6d of the records"}
+    assert set(found[0]["hits"][0]["fields"]) == {"modality", "time", "intent"}
+    refused = ninefold("search", "contexts", "--context", "queries.bin", "--rerank", "4")
+    assert refused.exit_code == 2
+    assert "--context scores by similarity6d on this machine; leave out --rerank" in refused.stderr
