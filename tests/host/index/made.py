@@ -7,8 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from ninefold.host.index import Generation, Index, Manifest
+from ninefold.host.index import Generation, Index, Manifest, generations, recalibrate
 from ninefold.host.index.segments import Stream
 from ninefold.host.index.write import create
 from ninefold.host.index.writer import Writer
@@ -16,7 +17,7 @@ from ninefold.host.sources import Entry
 from ninefold.numerics.nits import pack
 from ninefold.sim.golden.quantise import quantise
 
-__all__ = ["DIMENSIONS", "entries_of", "made", "vectors_of"]
+__all__ = ["DIMENSIONS", "clustered", "entries_of", "made", "vectors_of"]
 
 DIMENSIONS = 6
 
@@ -55,3 +56,12 @@ def made(
         writer.replace(generation, entries or entries_of(len(vectors)), columns, None, lambda _: generation)
         writer.close()
     return Index.open(str(folder))
+
+
+def clustered(folder: Path, vectors: np.ndarray) -> None:
+    """Write an index that has clusters although it is small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NINEFOLD_CPU_PATH", "numpy")
+        patch.setattr(generations, "CLUSTERED_ROWS", len(vectors))
+        made(folder, vectors, scale=4.0).close()
+        recalibrate.recalibrate(str(folder))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ninefold.host.backends.cpu import Cpu
-from ninefold.host.index import Index, generations, recalibrate, tier_lists, tiered
+from ninefold.host.index import Index, bounded, generations, recalibrate, tier_lists, tiered
 from ninefold.host.index.lists import all_lists, centroids_of
 from ninefold.host.index.tier_record import TierRecord
 from ninefold.host.index.tiered import Tiers
@@ -20,7 +20,7 @@ from ninefold.host.scheduler import Scheduler
 from ninefold.host.tiers import Tier, TierSizes
 from ninefold.host.tiers.routing import Thresholds
 from ninefold.spec.errors import DamagedDataError, InputError
-from tests.host.index.made import entries_of, made
+from tests.host.index.made import clustered, entries_of, made
 
 DIMENSIONS, ROWS = 16, 1500
 SMALL = TierSizes(2, 6)
@@ -32,23 +32,18 @@ def vectors_of(rows: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index with clusters."""
+def index_with_clusters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clustered") / "index"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NINEFOLD_CPU_PATH", "numpy")
-        patch.setattr(generations, "CLUSTERED_ROWS", ROWS)
-        made(folder, vectors_of(ROWS, 0), scale=4.0).close()
-        recalibrate.recalibrate(str(folder))
+    clustered(folder, vectors_of(ROWS, 0))
     return folder
 
 
 @pytest.fixture
-def folder(clustered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(index_with_clusters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, and a small latency of moves."""
     monkeypatch.setenv("NINEFOLD_CPU_PATH", "numpy")
     monkeypatch.setattr(tier_lists, "_SETTLE_EVERY", 1)
-    shutil.copytree(clustered, tmp_path / "index")
+    shutil.copytree(index_with_clusters, tmp_path / "index")
     return tmp_path / "index"
 
 
@@ -294,9 +289,11 @@ def test_a_search_of_an_index_is_routed(folder: Path, scheduler: Scheduler) -> N
         hits = index.search(queries[0], 3, route=True, scheduler=scheduler)
         assert hits.route is not None
         assert "cold" not in hits.route.tiers
-        for name, value in (("recall", 0.9), ("scan", "signs"), ("where", "x == 1"), ("threshold", "adaptive")):
+        for name, value in (("recall", 0.9), ("scan", "signs"), ("macro", 4), ("where", "x == 1")):
             with pytest.raises(InputError, match=rf"^route chooses what is scanned: leave out {name} {value}$"):
                 index.search(queries[0], 3, route=True, **{name: value})  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="unexpected keyword argument 'rank'"):
+            index.search(queries[0], 3, route=True, rank=2)  # type: ignore[call-overload]
     known = TierRecord.read(folder / "tiers")
     assert known is not None
     assert sum(known.counts.answers.values()) == 3
@@ -328,3 +325,19 @@ def test_the_class_is_what_the_index_returns(folder: Path, scheduler: Scheduler)
         assert isinstance(tiers, Tiers)
         tiers.close()
         tiers.close()
+
+
+def test_what_a_routed_search_finds_is_used_in_a_bounded_index(folder: Path, scheduler: Scheduler) -> None:
+    with Index.open(str(folder), "w") as index:
+        index.bound(ROWS)
+        q = question(index, 9)
+        index.search(q, 3, scheduler=scheduler)
+        once = (folder / bounded._USES).stat().st_size
+        index.search(q, 3, route=True, scheduler=scheduler)
+        assert (folder / bounded._USES).stat().st_size == 2 * once
+        index.upsert(entries_of(1, 7000), q[None])
+        assert len(index) <= ROWS
+        # Evicted entries are in files of the tiers, and no longer found.
+        found = index.search(q, 5, route=True, scheduler=scheduler)
+        assert {hit.id for hit in found} <= {entry.id for entry in index}
+        assert "id 7000" in ids(found)

@@ -16,6 +16,7 @@ import pytest
 from ninefold.host.cluster import ShardedIndex
 from ninefold.host.index import Index, Snapshot
 from ninefold.host.index.backup import restore
+from ninefold.host.index.tier_record import TierRecord
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.server.problems import ProblemError
 from ninefold.host.server.service import Limits, Replies, Service, digest_of
@@ -24,7 +25,7 @@ from ninefold.host.sources import Entry
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 
 from ..cluster.fakes import running
-from ..index.made import DIMENSIONS
+from ..index.made import DIMENSIONS, clustered, vectors_of
 from ..scheduler.fakes import Fake, FakeDevice, backends, cpu
 from .conftest import ROWS, service_of, serving, vectors
 
@@ -80,6 +81,31 @@ def test_only_some_clusters_are_searched(service: Service, http: httpx.Client, m
     assert (passed["macro"], passed["micro"]) == (4, 2)
 
 
+def test_tiers_answer_and_are_measured(tmp_path: Path, own_folders: None) -> None:
+    clustered(tmp_path / "indexes" / "notes", vectors_of(1500))
+    asked = {"vectors": vectors(2), "k": 3, "rerank": 4}
+    with service_of(tmp_path) as service, serving(service) as url:
+        plain = httpx.post(url + SEARCH, json=asked).json()
+        assert plain["routes"] is None
+        assert "ninefold_tier" not in httpx.get(url + "/metrics").text
+        answer = httpx.post(url + SEARCH, json={**asked, "route": True}).json()
+        stages = [route["stage"] for route in answer["routes"]]
+        for route, hits, wanted in zip(answer["routes"], answer["hits"], plain["hits"], strict=True):
+            assert route["confident"] == (route["stage"] != "exact")
+            if not route["confident"]:
+                assert hits == wanted
+        text = httpx.get(url + "/metrics").text
+        assert 'ninefold_tier_lists{index="notes",tier="cold"} 1024.0' in text
+        assert f'ninefold_tier_answers_total{{index="notes",stage="{stages[0]}"}} {stages.count(stages[0])}.0' in text
+        assert 'ninefold_tier_compression{index="notes"}' in text
+        refused = httpx.post(url + SEARCH, json={**asked, "route": True, "scan": "signs"})
+        assert (refused.status_code, "leave out scan signs" in refused.text) == (422, True)
+    # Counts and momentum are kept when the server stops.
+    record = TierRecord.read(tmp_path / "indexes" / "notes" / "tiers")
+    assert record is not None
+    assert sum(record.counts.answers.values()) == 2
+
+
 def test_logs_hold_digests_of_texts_unless_texts_are_asked_for(
     tmp_path: Path, own_folders: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,6 +143,9 @@ def test_nodes_of_a_cluster_search_the_indexes(tmp_path: Path, own_folders: None
             answer = httpx.post(url + SEARCH, json={**asked, "partial": True}).json()
             assert [[hit["id"] for hit in hits] for hits in answer["hits"]] == [["x"]] * 3  # the tail is here
             assert any("not searched" in text for text in answer["fallbacks"])
+            refused = httpx.post(url + SEARCH, json={**asked, "route": True})
+            assert refused.status_code == 422
+            assert "notes is sharded, and tiers are of an index on one machine" in refused.json()["detail"]
 
 
 def test_a_device_that_fails_is_named_in_the_answer(tmp_path: Path, own_folders: None) -> None:
