@@ -102,7 +102,7 @@ def test_a_joined_database() -> None:
         ({}, {"k": 65}, "k must be an integer from 1 to 64, not 65"),
         ({}, {"k": 0}, "k must be an integer from 1 to 64, not 0"),
         ({"horizon": np.full(9, np.inf, np.float16)}, {}, r"records\.horizon must be finite, not inf"),
-        ({"intent": np.full((9, 256), np.nan, np.float16)}, {}, r"records\.intent must not contain NaN"),
+        ({"intent": np.full((9, 256), np.nan, np.float16)}, {}, r"records\.intent must be finite, not nan"),
         ({"links": np.full(9, 9, np.uint8)}, {}, r"records\.links must be at most 8, not 9"),
         ({"links": np.zeros(8, np.uint8)}, {}, "N = 9, not 8"),
     ],

@@ -10,6 +10,7 @@ import pytest
 from ninefold.numerics.vector6d import Vector6DColumns
 from ninefold.spec.context import SCORED, WEIGHTS
 from ninefold.spec.errors import InputError
+from ninefold.spec.finite import check_finite_halves
 from ninefold.spec.operators import OPERATORS
 
 RECORDS = Vector6DColumns.zeros(2).arrays
@@ -23,7 +24,9 @@ def test_columns_of_records_are_an_argument() -> None:
 
 
 @pytest.mark.parametrize("name", SCORED)
-@pytest.mark.parametrize(("number", "said"), [(np.nan, "must not contain NaN"), (-np.inf, "must be finite, not -inf")])
+@pytest.mark.parametrize(
+    ("number", "said"), [(np.nan, "must be finite, not nan"), (-np.inf, "must be finite, not -inf")]
+)
 def test_scored_numbers_are_finite(name: str, number: float, said: str) -> None:
     column = RECORDS[name].copy()
     column.flat[-1] = number
@@ -61,3 +64,17 @@ def test_bad_vectors_and_times(change: dict[str, Any], said: str) -> None:
     one = np.zeros((1, 2), np.float32)
     with pytest.raises(InputError, match=said):
         OPERATORS["batch_similarity"].bind({"a": one, "b": one, "a_time": np.zeros(1), "b_time": np.zeros(1), **change})
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0xFC00, 0x7C01, 0xFE00, 0xFFFF])
+def test_every_pattern_that_is_not_finite_is_found(bits: int) -> None:
+    finite = np.r_[0:0x7C00, 0x8000:0xFC00].astype(np.uint16).view(np.float16)
+    check_finite_halves("x", finite)
+    check_finite_halves("x", np.tile(finite, 3).reshape(-1, 62)[:, ::2])
+    check_finite_halves("x", finite[:0])
+    for place in (0, 40_000, -1):
+        wrong = np.tile(finite, 3)
+        wrong.view(np.uint16)[place] = bits
+        for shaped in (wrong, wrong.reshape(-1, 62), wrong[::-1]):
+            with pytest.raises(InputError, match=f"^x must be finite, not {wrong[place]}$"):
+                check_finite_halves("x", shaped)
