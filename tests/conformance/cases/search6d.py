@@ -37,5 +37,14 @@ def cases(rng: np.random.Generator) -> Iterator[tuple[str, Call]]:
     yield "no queries", call({n: x[:0] for n, x in queries.items()}, records)
     yield "no records", call(queries, {n: x[:0] for n, x in records.items()})
     yield "zeros", call(of(1), of(20), k=3)
+    # Opposite records, of which the nearest by embedding stand last, all have similarity 0.
+    one = rng.normal(0, 1, (1, 512))
+    opposite = of(
+        24,
+        embedding=np.linspace(0, 0.9, 24)[:, None] * rng.normal(0, 1, (24, 512)) - one,
+        timestamp=2**62,
+        confidence=9,
+    )
+    yield "similarities that are clipped", call(of(1, embedding=one), opposite, k=4)
     zero = {**take(queries, slice(1)), "embedding": np.zeros((1, 512), np.float16)}
     yield "a query without an embedding", call(zero, records, k=6)
