@@ -379,7 +379,7 @@ class Index:
             Of entries with the same id, the last is kept.
         vectors : float array of shape (n, D), optional
             Their vectors, for an index of vectors. An index of texts embeds its entries itself, and takes vectors that
-            its model made.
+            its model made. An index of context vectors uses their embeddings, and takes no others.
         key : str, optional
             Name of this write. If the last 4,096 named writes include one of the same name, this one changes nothing,
             and returns the result of the first: so a write whose outcome is not known can be repeated.
@@ -401,7 +401,13 @@ class Index:
         name = None if key is None else Name.of(key, "upsert", given, vectors)
         if name is not None and (known := writer.known(name)) is not None:
             return known
-        if vectors is None:
+        if self.manifest.contexts:
+            if vectors is not None:
+                raise InputError(
+                    f"{self.called} holds context vectors, whose embeddings are used: leave out the vectors"
+                )
+            rows = contexts.vectors_of(decode(b"".join(entry.context for entry in given)))
+        elif vectors is None:
             if not self.manifest.model:
                 raise InputError(f"{self.called} holds vectors: upsert needs the vectors of its entries")
             rows = embed_entries(given, self.manifest.model, self.called)

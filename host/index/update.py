@@ -75,10 +75,11 @@ def update(
     """
     skipped = Skipped(strict)
     with Index.open(name, "w") as index, index.snapshot() as before:
+        vectors: npt.NDArray[Any] | None = None
         if sources.vectors.claims(source):
             entries, differing, vectors = _changed_vectors(source, index, before)
         elif sources.contexts.claims(source) or index.manifest.contexts:
-            entries, differing, vectors = _changed_contexts(source, index, before)
+            entries, differing = _changed_contexts(source, index, before)
         else:
             check_model(index.manifest.model, index.called) if index.manifest.model else _refuse(index, source)
             skipped.declared = index.manifest.declared
@@ -128,8 +129,8 @@ def _embedded(entries: list[Entry], source: str) -> npt.NDArray[Any]:
         return embed_source([entry.sentence for entry in entries], embedding.at)
 
 
-def _changed_contexts(source: str, index: Index, before: Snapshot) -> tuple[list[Entry], list[Entry], npt.NDArray[Any]]:
-    """Return the entries of a file of records, those that differ from the index, and their vectors."""
+def _changed_contexts(source: str, index: Index, before: Snapshot) -> tuple[list[Entry], list[Entry]]:
+    """Return the entries of a file of records, and those that differ from the index."""
     if not index.manifest.contexts:
         raise InputError(
             f"{index.called} holds no context vectors: it is not updated from records in {printable(source)}"
@@ -138,10 +139,8 @@ def _changed_contexts(source: str, index: Index, before: Snapshot) -> tuple[list
         raise InputError(
             f"{index.called} holds context vectors: it is updated from a .bin file, not from {printable(source)}"
         )
-    records = sources.contexts.load(source)
-    entries = sources.contexts.entries_of(records)
-    changed = [row for row, entry in enumerate(entries) if before.get(entry.id) != entry]
-    return entries, [entries[row] for row in changed], sources.contexts.vectors_of(records)[changed]
+    entries = sources.contexts.entries_of(sources.contexts.load(source))
+    return entries, [entry for entry in entries if before.get(entry.id) != entry]
 
 
 def _changed_vectors(source: str, index: Index, before: Any) -> tuple[list[Entry], list[Entry], npt.NDArray[Any]]:

@@ -170,7 +170,6 @@ def test_bad_searches(index: Index) -> None:
 
 def test_bad_entries(index: Index) -> None:
     good = Entry("a", "", "", {}, encode(RECORDS[:1]).tobytes())
-    row = contexts.vectors_of(RECORDS[:1])
     wrong = {
         "its context must be one record, not 0": b"",
         "its context must be one record, not 2": 2 * good.context,
@@ -178,9 +177,13 @@ def test_bad_entries(index: Index) -> None:
     }
     for said, context in wrong.items():
         with pytest.raises(InputError, match=f"entry a cannot be indexed: {said}"):
-            index.upsert([replace(good, context=context)], row)
-    assert index.upsert([good], row).added == 1
+            index.upsert([replace(good, context=context)])
+    with pytest.raises(InputError, match="holds context vectors, whose embeddings are used: leave out the vectors"):
+        index.upsert([good], contexts.vectors_of(RECORDS[:1]))
+    assert index.upsert([good], key="one").added == 1
+    assert index.upsert([good], key="one").added == 1
     assert index.get("a") == good
+    assert index.upsert([]).added == 0
 
 
 def test_bad_files(tmp_path: Path, file: Path) -> None:
