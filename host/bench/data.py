@@ -24,7 +24,7 @@ from ninefold.spec.data import Database
 from ninefold.spec.errors import DamagedDataError, InputError
 from ninefold.spec.formats import Mode
 
-__all__ = ["Base", "Dataset", "base", "bytes_needed", "dataset", "recall"]
+__all__ = ["Base", "Dataset", "base", "bytes_needed", "dataset", "in_order", "recall"]
 
 #: Number of exact nearest rows that recall counts.
 K: Final = 10
@@ -166,6 +166,18 @@ def _divided(name: str, vectors: npt.NDArray[np.float32], scale: float, mode: st
     order = np.random.default_rng(_SEED).permutation(len(vectors))
     rest, taken = vectors[order[queries:]], vectors[order[:queries]]
     return Base(name, rest, taken, scale, mode, real=True)  # type: ignore[arg-type]
+
+
+def in_order(request: Request) -> tuple[str, npt.NDArray[np.float32]]:
+    """Return the name of the requested vectors, and all of them in their order; without data as `base` does."""
+    if not request.data:
+        of = base(request, 100)
+        return of.name, np.concatenate([of.vectors, of.queries])
+    source = _in_folder(request.data)
+    if claims(source):
+        return Path(source).stem, check_rows(load(source), source)
+    with Index.open(source) as index:
+        return Path(source).name, index.vectors.astype(np.float32)
 
 
 def dataset(of: Base, rows: int) -> Dataset:

@@ -17,7 +17,18 @@ from ninefold.host.bench.contenders import TUNED
 from ninefold.host.bench.records import Run
 from ninefold.spec.text import counted
 
-from .selection import Point, by_quantity, fabric, implementations, recalls, roof, scaling, stage_times, under_the_roof
+from .selection import (
+    Point,
+    by_quantity,
+    drift,
+    fabric,
+    implementations,
+    recalls,
+    roof,
+    scaling,
+    stage_times,
+    under_the_roof,
+)
 
 __all__ = ["Chart", "charts"]
 
@@ -90,6 +101,7 @@ def charts(run: Run) -> list[Chart]:
         *_cores(run),
         *_fabric(run),
         *_stages(run),
+        *_drift(run),
     ]
 
 
@@ -229,6 +241,23 @@ def _stages(run: Run) -> Iterator[Chart]:
 
     caption = "One question in words, through the scheduler, reranked from the best 40."
     yield _chart("stages", "Time of each stage", "One question", caption, draw, len(next(iter(found.values()))))
+
+
+def _drift(run: Run) -> Iterator[Chart]:
+    shown = (
+        ("hot", "Uses of hot lists", "share of the uses", "Each point is the share of a window of questions."),
+        ("momentum", "Momentum of topics", "mean momentum", "Mean of a topic's lists; below 0.1 counts as 0."),
+    )
+    for quantity, title, label, caption in shown:
+        if not (lines := drift(run, quantity)):
+            continue
+
+        def draw(axes: Any, lines: dict[str, list[Point]] = lines, label: str = label) -> None:
+            for i, (name, points) in enumerate(lines.items()):
+                axes.plot([p.x for p in points], [p.y for p in points], **_mark(i), label=name)
+            axes.set(xlabel="questions", ylabel=label, ylim=(0, None))
+
+        yield _chart(f"drift-{quantity}", "Tiers while topics drift", title, caption, draw, len(lines))
 
 
 def _family(name: str) -> str:

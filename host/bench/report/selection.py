@@ -12,6 +12,7 @@ __all__ = [
     "Bar",
     "Point",
     "by_quantity",
+    "drift",
     "fabric",
     "implementations",
     "recalls",
@@ -82,6 +83,15 @@ def scaling(run: Run) -> dict[int, dict[str, list[Point]]]:
         for name in [name for name, points in lines.items() if len({point.x for point in points}) < 2]:
             del lines[name]
     return {queries: lines for queries, lines in found.items() if lines}
+
+
+def drift(run: Run, quantity: str) -> dict[str, list[Point]]:
+    """Return a quantity of tiers in a drifting stream over its questions, by subject."""
+    found: dict[str, list[Point]] = {}
+    for figure in by_quantity(run, "tiers", "drift", quantity):
+        until = float(figure.parameters["until"])
+        found.setdefault(figure.subject, []).append(Point(figure.subject, until, figure.value))
+    return found
 
 
 def roof(run: Run) -> tuple[float, float] | None:

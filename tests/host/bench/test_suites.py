@@ -20,6 +20,7 @@ from ninefold.host.bench.records6d import records
 from ninefold.host.bench.scheduler import scheduler
 from ninefold.host.bench.search import PLANS, search
 from ninefold.host.bench.server import server
+from ninefold.host.bench.tiers import tiers
 from ninefold.host.bench.topk import topk
 from ninefold.host.bench.waves import waves
 from ninefold.spec.benchmark import Benchmark, Figure, Request
@@ -155,6 +156,19 @@ def test_momentum() -> None:
     assert notes == []
     assert {f.subject for f in figures} == {DEVICE, "numpy loop", "numpy copy"}
     assert {f.beside for f in figures if f.better} == {"numpy loop", "numpy copy"}
+
+
+def test_tiers() -> None:
+    figures, notes = tiny(tiers)
+    assert all("random numbers" in note for note in notes)
+    rates = {(f.parameters["stream"], f.subject): f.value for f in figures if (f.case, f.quantity) == ("tiers", "hot")}
+    assert {subject for _, subject in rates} == {"momentum", "least recent", "least frequent"}
+    assert {f.subject for f in figures if f.quantity == "momentum"} == {"current topics", "earlier topics"}
+    for stream in {stream for stream, _ in rates}:
+        hot, *others = (rates[stream, name] for name in ("momentum", "least recent", "least frequent"))
+        # 200 questions are few for seeing which order is best.
+        assert hot >= max(others) - 0.1
+    assert rates["Zipf 1.6", "momentum"] > 2 * rates["uniform", "momentum"]
 
 
 FLAT = "faiss flat, numpy rescoring"
