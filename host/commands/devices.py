@@ -76,7 +76,7 @@ def devices(index: str | None, matrix: bool, as_json: bool, ray: bool) -> None:
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the entries of the index that can be read to this file, as JSON lines. FILE.npy gets the vectors, and "
-    "FILE.jsonl the entries.",
+    "FILE.jsonl the entries. FILE.bin gets the records of context vectors.",
 )
 def doctor(name: str | None, save: Path | None) -> None:
     """Explain what is missing of devices, or what is damaged of the index NAME and what can be saved of it.
