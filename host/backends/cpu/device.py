@@ -1,9 +1,8 @@
 """The CPU as a backend: probing, opening, and the device that runs calls."""
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
 from ninefold.host.refine import accelerate
@@ -90,6 +89,18 @@ class Cpu:
         return CpuDevice(f"cpu:{instance}" if instance else "cpu", _runners(), engine, note)
 
 
+class _Timed:
+    """Time of a block. A class, since small calls pay for a generator of ``contextlib``."""
+
+    def __enter__(self) -> dict[str, float]:
+        self._metrics: dict[str, float] = {}
+        self._start = time.perf_counter()
+        return self._metrics
+
+    def __exit__(self, *_: object) -> None:
+        self._metrics["seconds"] = time.perf_counter() - self._start
+
+
 class CpuDevice:
     """Opened processor.
 
@@ -144,13 +155,9 @@ class CpuDevice:
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
 
-    @contextlib.contextmanager
-    def timed(self) -> Iterator[dict[str, float]]:
+    def timed(self) -> _Timed:
         """Measure a block; the mapping then holds ``seconds``."""
-        metrics: dict[str, float] = {}
-        start = time.perf_counter()
-        yield metrics
-        metrics["seconds"] = time.perf_counter() - start
+        return _Timed()
 
 
 @lru_cache

@@ -186,7 +186,11 @@ class Kernel:
             if isinstance(argument, np.ndarray):
                 if not argument.flags.c_contiguous:
                     raise ValueError(f"an array of shape {argument.shape} for the kernel must be C-contiguous")
-                passed.append(ctypes.c_void_p(argument.__array_interface__["data"][0]))
+                if argument.flags.writeable and argument.size:
+                    # A fifth of the time of `__array_interface__`, which makes a dictionary.
+                    passed.append(ctypes.byref(ctypes.c_char.from_buffer(argument)))  # type: ignore[arg-type]
+                else:
+                    passed.append(ctypes.c_void_p(argument.__array_interface__["data"][0]))
             elif argument is None:
                 passed.append(ctypes.c_void_p())
             else:
