@@ -8,7 +8,9 @@ import io
 import logging
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +38,9 @@ INTERRUPTED = 130
 BAD_INPUT = 2
 #: Exit code when the system grants no more memory, processes or threads.
 SCARCE = 3
+#: Functions during which a program runs that nobody would end, and the seconds after which they have usually returned.
+_STARTING = (subprocess.Popen.__init__.__code__, subprocess.Popen.__enter__.__code__)
+_STARTED_S = 0.05
 
 
 class Frame(click.Group):
@@ -278,9 +283,14 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _terminated(number: int, _frame: FrameType | None) -> None:
+def _terminated(number: int, frame: FrameType | None) -> None:
     from ninefold.spec.programs import TerminatedError
 
+    while frame is not None:
+        if frame.f_code in _STARTING:
+            threading.Timer(_STARTED_S, os.kill, (os.getpid(), number)).start()
+            return
+        frame = frame.f_back
     raise TerminatedError(128 + number)
 
 

@@ -73,6 +73,11 @@ class Layout:
             sizes = resident.checked[self] = self._measured(resident)
         return sizes
 
+    def names_arrays_of(self, resident: Database | State) -> bool:
+        """Return whether a resident has all arrays that this declaration requires, and no others than it names."""
+        required = {name for name, array in self._fields.items() if not array.optional}
+        return required <= resident.arrays.keys() <= self._fields.keys()
+
     def flaw(self, before: State, after: State) -> str:
         """Return what is wrong with the next version of a state, or an empty string.
 

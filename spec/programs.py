@@ -151,8 +151,8 @@ def execute(
         except (OSError, MemoryError) as error:
             raise _unstarted(words[0], error) from error
         with started as process:
-            _running.add(process)
             try:
+                _running.add(process)
                 cpu_s = _wait(process, words[0], limit_s, watch)
             except BaseException:
                 process.kill()

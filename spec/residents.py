@@ -182,6 +182,7 @@ class LoadedResidents:
         kind = "database" if isinstance(resident, Database) else "state"
         found: dict[Load | None, None] = {}
         refusals: dict[str, InputError] = {}
+        alike: set[str] = set()
         for operator in OPERATORS.values():
             layouts = [a.layout for a in operator.arguments if isinstance(a, Resident) and a.kind == kind]
             module = self._runners.module(operator) if layouts else None
@@ -190,10 +191,14 @@ class LoadedResidents:
                     layout.sizes_of(resident)
                 except InputError as error:
                     refusals[operator.name] = error
+                    if layout.names_arrays_of(resident):
+                        alike.add(operator.name)
                 else:
                     found[getattr(module, "load", None)] = None
         if found:
             return list(found)
+        # A layout with the resident's arrays is the one meant; how it differs from the others says nothing.
+        refusals = {name: error for name, error in refusals.items() if name in alike or not alike}
         if len({str(error) for error in refusals.values()}) == 1:
             raise next(iter(refusals.values()))
         if refusals:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-#: Command lines with a single command, which waits for a tool, itself, within a testbench, or in another process.
+#: Command lines with a single command, which waits for a tool: itself, within a testbench, while it starts
+#: the tool, or in another process.
 WAITING = {
     "itself": """
 from ninefold.hdl.tools import run, together
@@ -30,6 +31,23 @@ def wait(**_):
         run(["sleep", "600"])
 
 cli.cli.main = wait
+cli.main()
+""",
+    "start": """
+import subprocess
+import time
+
+from ninefold.hdl.tools import run
+from ninefold.host import cli
+
+start = subprocess.Popen._execute_child
+
+def slow(*arguments):
+    start(*arguments)
+    time.sleep(1)
+
+subprocess.Popen._execute_child = slow
+cli.cli.main = lambda **_: run(["sleep", "600"])
 cli.main()
 """,
     "worker": """
