@@ -38,7 +38,7 @@ INTERRUPTED = 130
 BAD_INPUT = 2
 #: Exit code when the system grants no more memory, processes or threads.
 SCARCE = 3
-#: Functions during which a program runs that nobody would end, and the seconds after which they have usually returned.
+#: Functions during which a program runs that no one would end, and the seconds after which they have usually returned.
 _STARTING = (subprocess.Popen.__init__.__code__, subprocess.Popen.__enter__.__code__)
 _STARTED_S = 0.05
 
