@@ -3,7 +3,7 @@
 ``python -m tests.host.index.crash`` runs thousands of trials and prints the table of crash points. A trial forks a
 process that changes an index and reports each change to a pipe before it begins and after it has returned. The process
 is killed with SIGKILL at one occurrence of one point. The index must then hold what was acknowledged, with or without
-the whole change that was under way.
+the whole change that was under way. Every other round of the points is of a bounded index (`crash_bounded`).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from ninefold.host.sources import Entry
 from ninefold.numerics.nits import pack
 from ninefold.numerics.quantise import quantise
 from ninefold.spec.errors import NinefoldError
+from tests.host.index import crash_bounded
 from tests.host.index.made import made
 
 __all__ = ["POINTS", "Outcome", "State", "base", "change", "judged", "make", "table", "trial"]
@@ -203,7 +204,28 @@ def make(index: Index, kind: str, before: State, after: State) -> None:
         index.writer.replace(generation, entries, columns, None, lambda _: replace(generation))
 
 
-def child(folder: Path, point: str, occurrence: int, seed: int, pipe: int) -> None:
+#: Function that tells a content, and whether it is acknowledged.
+Tell = Callable[[Any, bool], None]
+
+
+def changes(index: Index, seed: int, tell: Tell) -> None:
+    """Make random changes; tell each before and after it is made."""
+    random = np.random.default_rng(seed)
+    state = {entry.id: entry.text for entry in index}
+    for number in range(1, CHANGES + 1):
+        kind, after = change(random, state, number)
+        tell(after, False)
+        make(index, kind, state, after)
+        tell(after, True)
+        state = after
+
+
+def bounded_changes(index: Index, seed: int, tell: Tell) -> None:
+    """Make random changes of a bounded index."""
+    crash_bounded.changes(index, seed, lambda content, done: tell(content.told(), done))
+
+
+def child(folder: Path, point: str, occurrence: int, run: Callable[[Index, Tell], None], pipe: int) -> None:
     """Change an index, reporting to a pipe, until the point occurs for the given time."""
     left = occurrence
     lock = threading.Lock()
@@ -220,15 +242,12 @@ def child(folder: Path, point: str, occurrence: int, seed: int, pipe: int) -> No
     writer.SEALED_ROWS, merging.MOST_SEGMENTS = 6, 2  # type: ignore[misc]
     index = Index.open(str(folder), "w")
     POINTS[point](hit)
-    random = np.random.default_rng(seed)
-    state = {entry.id: entry.text for entry in index}
-    for number in range(1, CHANGES + 1):
-        kind, after = change(random, state, number)
-        os.write(pipe, json.dumps(after).encode() + b"\n")
-        make(index, kind, state, after)
-        os.write(pipe, b"done\n")
-        state = after
+    run(index, lambda content, done: _say(pipe, [content, done]))
     index.close()
+
+
+def _say(pipe: int, told: list[Any]) -> None:
+    os.write(pipe, json.dumps(told).encode() + b"\n")
 
 
 @contextmanager
@@ -253,27 +272,56 @@ def forked(run: Callable[[int], None]) -> Iterator[tuple[int, int]]:
         os.close(reading)
 
 
-def trial(start: Path, folder: Path, point: str, occurrence: int, seed: int, scheduler: Scheduler) -> Outcome:
+def trial(
+    start: Path, folder: Path, point: str, occurrence: int, seed: int, scheduler: Scheduler, *, bounded: bool = False
+) -> Outcome:
     """Kill a writer once, and judge what is left."""
     shutil.copytree(start, folder)
+    run = bounded_changes if bounded else changes
     try:
-        with forked(lambda pipe: child(folder, point, occurrence, seed, pipe)) as (number, pipe):
+        with forked(
+            lambda pipe: child(folder, point, occurrence, lambda index, tell: run(index, seed, tell), pipe)
+        ) as (number, pipe):
             told = b""
             while some := os.read(pipe, 1 << 16):
                 told += some
             code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
         if code not in (0, -signal.SIGKILL):
             return Outcome(False, unsearchable=f"the child ended with {code}")
-        acknowledged = {f"id {n}": f"0.{n}" for n in range(8)}
-        under_way = acknowledged
-        for line in told.decode().splitlines():
-            if line == "done":
-                acknowledged = under_way
-            else:
-                under_way = json.loads(line)
-        return judged(folder, code != 0, acknowledged, under_way, scheduler)
+        lines = [json.loads(line) for line in told.decode().splitlines()]
+        if bounded:
+            return bounded_judged(
+                folder, code != 0, [(crash_bounded.Content(**c), done) for c, done in lines], scheduler
+            )
+        acknowledged = next(
+            (content for content, done in reversed(lines) if done), {f"id {n}": f"0.{n}" for n in range(8)}
+        )
+        return judged(folder, code != 0, acknowledged, lines[-1][0] if lines else acknowledged, scheduler)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def bounded_judged(
+    folder: Path, killed: bool, told: list[tuple[crash_bounded.Content, bool]], scheduler: Scheduler
+) -> Outcome:
+    """Compare each content that a bounded index had, and the one that is left, with what its changes may leave."""
+    acknowledged = crash_bounded.Content({f"id {n}": f"0.{n}" for n in range(8)})
+    under_way = acknowledged
+    mistakes = [0, 0]
+    for content, done in told:
+        if done:
+            mistakes = [a + b for a, b in zip(mistakes, crash_bounded.wrong(content, under_way), strict=True)]
+            acknowledged = content
+        under_way = content
+    try:
+        with Index.open(str(folder)) as index:
+            found = crash_bounded.content_of(index, scheduler)
+        with Index.open(str(folder), "w") as index:
+            crash_bounded.continued(index, found, scheduler)
+    except (NinefoldError, OSError, AssertionError) as error:
+        return Outcome(killed, unsearchable=f"{type(error).__name__}: {error}")
+    lost, invented = min((crash_bounded.wrong(found, state) for state in (acknowledged, under_way)), key=sum)
+    return Outcome(killed, mistakes[0] + lost, mistakes[1] + invented)
 
 
 def judged(folder: Path, killed: bool, acknowledged: State, under_way: State, scheduler: Scheduler) -> Outcome:
@@ -336,14 +384,16 @@ def table(trials: int, folder: Path, seed: int = 9, tell: Callable[[str], None] 
     """
     random = np.random.default_rng(seed)
     counts: dict[str, Counter] = {point: Counter() for point in POINTS}
-    start = base(folder / "base")
+    starts = {False: base(folder / "base"), True: crash_bounded.base(folder / "bounded")}
     with closing(Scheduler(costs=None)) as scheduler:
         scheduler.devices()
         with contextlib.suppress(KeyboardInterrupt):
             for number in range(trials):
                 point = list(POINTS)[number % len(POINTS)]
                 occurrence, own = int(random.integers(1, 12)), int(random.integers(1 << 30))
-                outcome = trial(start, folder / f"{number}", point, occurrence, own, scheduler)
+                bounded = number // len(POINTS) % 2 == 1
+                start = starts[bounded]
+                outcome = trial(start, folder / f"{number}", point, occurrence, own, scheduler, bounded=bounded)
                 counts[point].update(
                     trials=outcome.killed,
                     lost=outcome.lost,
@@ -352,7 +402,7 @@ def table(trials: int, folder: Path, seed: int = 9, tell: Callable[[str], None] 
                     unsearchable=bool(outcome.unsearchable),
                 )
                 if not outcome.good:
-                    tell(f"{point}, occurrence {occurrence}, seed {own}: {outcome}")
+                    tell(f"{point}, occurrence {occurrence}, seed {own}, bounded {bounded}: {outcome}")
     return counts
 
 
