@@ -28,7 +28,7 @@ MOST: Final = 9
 #: Number of changes that a child makes if nothing kills it, and their kinds.
 _CHANGES: Final = 12
 _KINDS: Final = ("upsert", "twins", "twins", "delete", "anchor", "merge", "merge", "upkeep", "compact")
-#: End of a text whose vector is that of the text without it.
+#: End of a text that gives it the same vector as the text without it.
 _TWIN: Final = " again"
 
 
