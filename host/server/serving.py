@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import signal
 import socket
@@ -225,6 +226,10 @@ async def _served(
 
     loop = asyncio.get_running_loop()
     if stop is None:
+        # The process is the server's. A full collection would stop all requests for 50 ms and more, to look at modules,
+        # routes and indexes that live as long as the process does.
+        gc.collect()
+        gc.freeze()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
     serving = asyncio.create_task(server.serve(sockets=[listening]))

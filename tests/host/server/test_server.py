@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import signal
 import socket
 import threading
 import time
@@ -20,7 +22,7 @@ from ninefold.host.index.tier_record import TierRecord
 from ninefold.host.scheduler import Scheduler
 from ninefold.host.server.problems import ProblemError
 from ninefold.host.server.service import Limits, Replies, Service, digest_of
-from ninefold.host.server.serving import Address, _Protocol
+from ninefold.host.server.serving import Address, _Protocol, serve
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
 
@@ -533,6 +535,20 @@ def test_no_answer_waits_for_an_acknowledgement(http: httpx.Client, monkeypatch:
     assert httpx.get(http.base_url.join("/v2/health/live")).status_code == 200
     assert seen
     assert all(seen)
+
+
+def test_full_collections_of_a_server_s_process_skip_what_was_there_at_its_start(service: Service) -> None:
+    before = gc.get_freeze_count()  # of the test run; objects that end leave it
+    with serving(service):
+        assert gc.get_freeze_count() <= before  # a server on a thread leaves the process to its owner
+    frozen: list[int] = []
+
+    def started(_url: str) -> None:
+        frozen.append(gc.get_freeze_count())
+        signal.raise_signal(signal.SIGTERM)
+
+    serve(service, Address(port=0), started=started)
+    assert frozen[0] > before
 
 
 def test_a_taken_port_is_refused_with_the_address(service: Service) -> None:
