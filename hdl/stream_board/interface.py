@@ -114,7 +114,7 @@ def interface_of(core: Any) -> Interface:
             if not 1 <= width <= 32:
                 raise InputError(f"the register {name} must have 1 to 32 bits, not {width}")
             port = Value.cast(getattr(core, name))
-            if name.lower() in (taken := {one.name for one in board_registers(())}):
+            if name.lower() in (taken := sorted(one.name for one in board_registers(()))):
                 raise InputError(f"a register must have another name than the board's {', '.join(taken)}, not {name!r}")
             initial = port.init if isinstance(port, Signal) and access == "rw" else 0
             reset = initial & ((1 << width) - 1)

@@ -61,7 +61,7 @@ class _CompareCommand(DesignCommand):
     type=click.Choice(_LEVELS),
     help="Run this level; may be repeated. Default: all.",
 )
-@click.option("--board", "url", help="URL of the board. Default: the configuration's virtual board.")
+@click.option("--board", "url", help="Board: a URL, or the name of one to simulate. Default: virtual.")
 @click.option("--vcd", is_flag=True, help="Write waveforms as VCD. Default: FST.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object per level.")
 @click.pass_context
@@ -132,15 +132,16 @@ def _run(
     suffix: str,
 ) -> Iterator[Result]:
     from ninefold.hdl.configurations import is_configuration
+    from ninefold.hdl.stream_board.configurations import VIRTUAL
     from ninefold.sim.levels import Setup
     from ninefold.sim.levels import compare as run
     from ninefold.sim.levels.cases import case_of
 
     vectors, seed, steps = drawn
     case = case_of(name, parameters, vectors, seed, steps)
-    board = url if url is not None else f"sim://{name}" if is_configuration(name) else ""
+    virtual = f"sim://{name}" if is_configuration(name) else VIRTUAL if case.answers_all else ""
     why = "a miner that is not a configuration has no virtual board; give a board with --board"
-    setup = Setup(Path.cwd(), f"compare-{_stem(name)}", board, why, suffix=suffix)
+    setup = Setup(Path.cwd(), f"compare-{_stem(name)}", virtual if url is None else url, why, suffix=suffix)
     yield from run(case, setup, levels)
 
 

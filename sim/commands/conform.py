@@ -23,9 +23,10 @@ __all__ = ["conform"]
 @click.option(
     "--device", "devices", multiple=True, help="Judge this device; may be repeated. Default: one of every backend."
 )
+@click.option("--board", default="", help="Judge the core on this board too: a URL, or the name of one to simulate.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, one object for each device or part.")
 @click.pass_context
-def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, ...], as_json: bool) -> None:
+def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, ...], board: str, as_json: bool) -> None:
     """Judge the operators and cores of other packages.
 
     An operator's cases run on every backend and are compared with its golden model, a state after every step. A core's
@@ -37,6 +38,8 @@ def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, .
     from ninefold.sim.conformance import conform as judge
 
     operators, cores = _judged(packages)
+    if board and len(cores) != 1:
+        raise click.UsageError(f"--board holds one core, not {len(cores)}")
     failed = False
 
     def show(name: str, verdict: Verdict) -> None:
@@ -54,7 +57,7 @@ def conform(ctx: click.Context, packages: tuple[str, ...], devices: tuple[str, .
         if operator and operator not in operators:
             for verdict in judge(operator, cases, devices):
                 show(operator, verdict)
-        for verdict in conform_core(core):
+        for verdict in conform_core(core, board):
             show(Path(core).stem, verdict)
     if failed:
         ctx.exit(1)

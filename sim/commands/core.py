@@ -41,10 +41,13 @@ def info(core: str, parameters: dict[str, Any]) -> None:
 @core.command(cls=NamesCommand)
 @click.argument("others", nargs=-1, metavar="[CORE]...")
 @click.option("--seed", type=click.IntRange(0, _SEEDS - 1), help="Seed of every stimulus. Default: random.")
+@click.option("--board", help="Board that holds CORE: a URL, or the name of one to simulate. Default: virtual.")
 @click.option("--json", "form", flag_value="json", help="Print JSON Lines, one object per step.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print the table as Markdown.")
 @click.pass_context
-def check(ctx: click.Context, core: str, others: tuple[str, ...], seed: int | None, form: str | None) -> None:
+def check(
+    ctx: click.Context, core: str, others: tuple[str, ...], seed: int | None, board: str | None, form: str | None
+) -> None:
     """Simulate, prove, compare, mutate and synthesise each CORE.
 
     One table lists the results. Elaboration and testbench take the default parameters of the core, the other steps its
@@ -52,6 +55,7 @@ def check(ctx: click.Context, core: str, others: tuple[str, ...], seed: int | No
     the table, and its waveform is written to the current folder. The exit code is 1 if a step failed.
     """
     from ninefold.hdl.catalogue import find_core
+    from ninefold.hdl.stream_board.configurations import VIRTUAL
     from ninefold.sim.own.check import STEPS, unavailable
     from ninefold.sim.own.check import check as run
 
@@ -62,9 +66,11 @@ def check(ctx: click.Context, core: str, others: tuple[str, ...], seed: int | No
     for name, reason in missing.items():
         click.echo(printable(f"not run: {name}: {reason}"), err=True)
     rows: list[tuple[str, Outcome]] = []
+    if board is not None and others:
+        raise click.UsageError(f"--board holds one core, not {len(cores)}")
     for given, name in cores.items():
         with step(f"checking {given}"):
-            for outcome in run(given, chosen, Path.cwd()):
+            for outcome in run(given, chosen, Path.cwd(), board or VIRTUAL):
                 rows.append((name, outcome))
                 if form == "json":
                     click.echo(_json(given, chosen, outcome))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ninefold.drivers.boards import open_board
 from ninefold.sim.verilated import Gaps, Stream
 
 __all__ = ["Beats", "Case", "Place", "Reading", "Record", "Step", "numbers", "records"]
@@ -91,10 +92,15 @@ class Case:
         Descriptions of the sequence's operations; index 0 is the plain vectors.
     processor : callable or str
         Computes the reading on the processor, which may be partial; or the reason why it is not computed.
-    board : callable or str
-        ``board(driver)`` computes the reading of the plain vectors on a board; or the reason why it does not run.
+    board : callable or str or None
+        ``board(driver)`` computes the reading of the plain vectors on a board; or the reason why it does not run. None
+        for a core, which gets a board of its own from `ninefold.sim.levels.cases.case_of`.
     transport : callable or None
         ``transport(stream)`` sends the sequence to a board as bytes and returns the reading.
+    opens : callable
+        ``opens(place)`` opens the board at a URL, or simulates one of that name, and returns its driver.
+    answers_all : bool
+        The reading of a board has all plain vectors; otherwise it may be partial.
     patience : int
         Maximum number of clock cycles without a beat.
     refused : mapping of str to str
@@ -106,8 +112,10 @@ class Case:
     read: Callable[[Mapping[str, Beats]], Reading]
     vectors: int
     processor: Callable[[], Reading] | str
-    board: Callable[[Any], Reading] | str
+    board: Callable[[Any], Reading] | str | None = None
     transport: Callable[[Any], Reading] | None = None
+    opens: Callable[[str], Any] = open_board
+    answers_all: bool = False
     operations: tuple[str, ...] = ("vectors",)
     patience: int = 10_000
     refused: Mapping[str, str] = field(default_factory=dict)

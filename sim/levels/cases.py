@@ -9,6 +9,7 @@ from ninefold.hdl.catalogue import find_core, make_core
 from ninefold.hdl.configurations import configuration, is_configuration
 from ninefold.sim.cores import part_of
 from ninefold.sim.levels.case import Case
+from ninefold.sim.levels.stream_board import on_stream_board
 from ninefold.spec.errors import InputError
 
 __all__ = ["SMALLEST_MINER", "case_of"]
@@ -50,4 +51,5 @@ def case_of(name: str, parameters: Mapping[str, Any], vectors: int, seed: int, s
         return miner_case(configuration(name).miner, vectors, seed, steps)  # type: ignore[no-any-return]
     complete = {**find_core(name).core.compared, **parameters}
     make_core(name, **complete)  # It refuses unknown parameters.
-    return part_of(name, "vectors").case(complete, vectors, seed, steps)  # type: ignore[no-any-return]
+    case: Case = part_of(name, "vectors").case(complete, vectors, seed, steps)
+    return on_stream_board(case, name, complete) if case.board is None else case

@@ -9,7 +9,6 @@ from typing import Any
 from ninefold.hdl.catalogue import make_core
 from ninefold.sim.levels.case import Case, Place, Reading, Record
 from ninefold.sim.levels.script import Script
-from ninefold.sim.levels.search import NO_BOARD
 from ninefold.sim.verilated.streams import streams_of
 
 __all__ = ["FunctionCore"]
@@ -68,7 +67,6 @@ class FunctionCore(ABC):
             self.script.read,
             vectors,
             self.refused or self._processor,
-            NO_BOARD,
             operations=self.script.operations,
         )
 

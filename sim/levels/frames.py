@@ -10,7 +10,6 @@ import numpy as np
 from ninefold.hdl.catalogue import make_core
 from ninefold.sim.levels.case import Case, Place, Reading, Record
 from ninefold.sim.levels.script import PAUSES, Script
-from ninefold.sim.levels.search import NO_BOARD
 from ninefold.sim.verilated.streams import streams_of
 from ninefold.spec.link import COBS_RUN
 
@@ -62,7 +61,6 @@ class FrameCore:
             self.script.read,
             vectors,
             self.processor if self.on_host else _NO_OPERATOR,
-            NO_BOARD,
             operations=self.script.operations,
         )
 

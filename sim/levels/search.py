@@ -21,7 +21,6 @@ from ninefold.spec.registry import backend
 from ninefold.spec.residents import load_and_run
 
 __all__ = [
-    "NO_BOARD",
     "SearchCore",
     "best",
     "computed",
@@ -32,8 +31,6 @@ __all__ = [
     "score_rows",
     "vector_words",
 ]
-
-NO_BOARD = "boards run whole miners; compare a configuration, for example virtual/tiny"
 
 #: Maximum number of rows loaded.
 _ROWS = 64
@@ -155,7 +152,6 @@ class SearchCore:
             self.script.read,
             vectors,
             self.refused or self.processor,
-            NO_BOARD,
             operations=self.script.operations,
             patience=self.patience,
         )

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from ninefold.hdl.catalogue import find_core, make_core
 from ninefold.hdl.elaborate import verilog
+from ninefold.hdl.stream_board.configurations import VIRTUAL
 from ninefold.sim.cores import is_free, part_of
 from ninefold.spec.errors import InputError, ToolError, UnavailableError, UnsupportedError
 from ninefold.spec.progress import step
@@ -57,12 +58,13 @@ class _Asked:
     core: str
     seed: int
     folder: Path
+    board: str
 
 
 Result = tuple[bool, str, Sequence[str]]
 
 
-def check(core: str, seed: int, folder: Path) -> Iterator[Outcome]:
+def check(core: str, seed: int, folder: Path, board: str = VIRTUAL) -> Iterator[Outcome]:
     """Run all steps on a core, and yield the outcome of each.
 
     Parameters
@@ -73,6 +75,8 @@ def check(core: str, seed: int, folder: Path) -> Iterator[Outcome]:
         Seed of testbench and vectors.
     folder : Path
         Folder for waveforms of failures.
+    board : str
+        URL of the board that holds the core, or name of one to simulate.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def check(core: str, seed: int, folder: Path) -> Iterator[Outcome]:
         status: Status
         try:
             with step(f"{name} of {find_core(core).name}"):
-                passed, detail, lines = run(_Asked(core, seed, folder))
+                passed, detail, lines = run(_Asked(core, seed, folder, board))
             status = "passed" if passed else "FAILED"
         except (UnavailableError, UnsupportedError, _MissingError) as reason:
             status, detail = "not run", str(reason)
@@ -167,7 +171,7 @@ def _level(level: str) -> Callable[[_Asked], Result]:
         _need(asked, "vectors")
         name = find_core(asked.core).name
         case = case_of(asked.core, {}, _VECTORS, asked.seed, _OPERATIONS)
-        (result,) = compare(case, Setup(asked.folder, f"compare-{name}"), (level,))
+        (result,) = compare(case, Setup(asked.folder, f"compare-{name}", asked.board), (level,))
         if result.status == "not run":
             raise UnsupportedError(result.detail)
         found = result.divergence
@@ -215,6 +219,7 @@ STEPS: Final[dict[str, Callable[[_Asked], Result]]] = {
     "elaborate": _elaborate,
     "sim": _simulate,
     "compare rtl": _level("rtl"),
+    "compare board": _level("board"),
     "prove": _prove,
     "compare ice40": _level("ice40"),
     "compare ecp5": _level("ecp5"),

@@ -64,7 +64,6 @@ class OwnCase:
             self._read,
             vectors,
             processor="the golden function is the only one on the processor",
-            board="no board holds it",
             operations=self._script.operations,
         )
 

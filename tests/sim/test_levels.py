@@ -18,7 +18,6 @@ from ninefold.sim.levels import LEVELS, Place, Result, Setup, compare, netlist
 from ninefold.sim.levels.case import numbers, records
 from ninefold.sim.levels.cases import SMALLEST_MINER, case_of
 from ninefold.sim.levels.ports import StreamsOnly
-from ninefold.sim.levels.search import NO_BOARD
 from ninefold.sim.levels.waveform import Differing, differing, registers
 from ninefold.sim.verilated import Field, Stream
 from ninefold.spec.errors import InputError, UnsupportedError
@@ -80,8 +79,7 @@ def test_all_levels_agree(name: str, tmp_path: Path) -> None:
     # The processor lacks an operator for most cores, and Yosys a model of one memory of this family.
     assert set(not_run) <= {"cpu", "ecp5"} | (set() if configuration else {"board"})
     assert "ecp5" not in not_run or "DP16KD" in not_run["ecp5"]
-    # A miner could be compared with a board, which the test does not name.
-    assert configuration or not_run["board"] == ("no board is named" if name == "sign_miner" else NO_BOARD)
+    assert configuration or not_run["board"] == "no board is named"
     assert len({found[level].elements for level in ("golden", "rtl", "ice40")}) == 1
     assert not list(tmp_path.iterdir())
 

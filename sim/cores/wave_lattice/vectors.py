@@ -13,7 +13,6 @@ from ninefold.hdl.cores.wave_lattice import Operation, WaveLattice
 from ninefold.sim.golden.wave_step_fixed import Coefficients, advance
 from ninefold.sim.levels.case import Case, Place, Reading, Record
 from ninefold.sim.levels.script import Due, Script
-from ninefold.sim.levels.search import NO_BOARD
 from ninefold.sim.verilated.streams import streams_of
 from ninefold.spec.operators.wave_step_fixed import LATTICE, OPERATOR
 from ninefold.spec.registry import backend
@@ -66,7 +65,6 @@ class _WaveCase:
             self._script.read,
             vectors,
             self._processor,
-            NO_BOARD,
             operations=self._script.operations,
             patience=10_000 + 4 * self._cycles,
         )
