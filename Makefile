@@ -5,7 +5,7 @@
 # make compare  run the same vectors and long sequences through all levels of each core; STEPS=N sets their length
 # make mutate   plant faults in each core, and report which its testbench detects
 # make crash  kill a writer of an index thousands of times, and end its power after every file operation, and show what
-#             was lost; TRIALS=N sets the number of kills
+#             was lost; then read a million mutated records; TRIALS=N sets the number of kills
 # make docs   build the website in build/site; warnings are errors
 # make prose  check the texts against the word list (docs/words.toml) and with proselint
 # make audit  look up the packages of requirements.lock in the databases of known vulnerabilities
@@ -84,6 +84,7 @@ mutate: $(VENV)/.dev
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.host.index.crash --trials $(TRIALS)
 	$(BIN)/python -m tests.host.index.power
+	$(call during,reading a million mutated records) $(BIN)/python -m pytest -q -n 0 -m slow tests/numerics/test_vector6d.py
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -38,8 +38,13 @@ def wave(shape: tuple[int, ...]) -> State:
     return WAVE.state("wave", {**moving, **{name: rng.random(shape).astype(np.float32) for name in ("r", "s")}})
 
 
+SHAPES = [(300_001,), (3, 100_003), (520, 530), (100, 3, 700), (64, 66, 65), (2, 90, 5, 300)]
+#: Axes of a few cells, whose borders are found by tables: odd lengths, and several in one vector.
+SHORT = [(20_003, 3), (6007, 9), (40, 15, 3, 2, 4, 5), (700, 2, 2, 2, 7)]
+
+
 # Several steps are done while planes are in the cache: eight at once, then the rest.
-@pytest.mark.parametrize("shape", [(300_001,), (3, 100_003), (520, 530), (100, 3, 700), (64, 66, 65), (2, 90, 5, 300)])
+@pytest.mark.parametrize("shape", [*SHAPES, *SHORT])
 @pytest.mark.parametrize("steps", [1, 10])
 def test_complex_waves_on_threads_and_in_planes(shape: tuple[int, ...], steps: int) -> None:
     state, options = wave(shape), {"steps": steps, "alpha": 0.2, "beta": -0.1}

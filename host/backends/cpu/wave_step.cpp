@@ -7,6 +7,17 @@ namespace ninefold {
 
 constexpr int kAxes = 9;
 constexpr std::int64_t kBlock = 2048;  // cells whose sums of neighbours stay in the first cache
+constexpr std::int64_t kPeriod = 64;   // the longest period, in cells, of an axis with tables of borders
+constexpr std::int64_t kVector = 16;   // numbers of the longest vector
+
+// Tables of an axis whose parts between two borders are short. Each has all bits set at the places of a period at which
+// the index along the axis is the first, or the last. Very short periods are repeated, and so is the beginning, so that
+// a vector can be read from any place.
+struct Borders {
+    std::int64_t period;  // a multiple of the axis's, in numbers; 0 without tables
+    const std::int32_t* first;
+    const std::int32_t* last;
+};
 
 // Complex arrays are pairs of floats.
 struct Wave {
@@ -16,6 +27,7 @@ struct Wave {
     const float* damping;  // g dt / 2, or null for 0
     const float* sources;  // or null for 0
     std::int64_t extents[kAxes], strides[kAxes];  // of the axes longer than 1
+    Borders borders[kAxes];
     int axes;
     std::int64_t cells;
     float dt, beta;
@@ -94,8 +106,8 @@ inline void add(float* __restrict sum, const float* one, const float* other, std
 
 // Add both neighbours along an axis to the sums of the cells from `base` on, in parts whose neighbours are all at the
 // same distance: the first index of the axis, the indices between, and the last one.
-inline void add_neighbours(float* sum, const float* x, std::int64_t base, std::int64_t length, std::int64_t extent,
-                           std::int64_t stride) {
+inline void add_in_parts(float* sum, const float* x, std::int64_t base, std::int64_t length, std::int64_t extent,
+                         std::int64_t stride) {
     const std::int64_t period = extent * stride;
     std::int64_t at = base % period;
     while (length > 0) {
@@ -109,13 +121,50 @@ inline void add_neighbours(float* sum, const float* x, std::int64_t base, std::i
     }
 }
 
+inline Vec chosen(const std::int32_t* where, Vec yes, Vec no) {
+    Places bits;
+    __builtin_memcpy(&bits, where, sizeof bits);
+    return (Vec)(((Places)yes & bits) | ((Places)no & ~bits));
+}
+
+// The same for whole vectors of cells, at borders too: both distances are read, and tables choose. Cells from a period
+// of the axis before `base` to a period after the end must exist.
+inline void add_by_tables(float* sum, const float* x, std::int64_t base, std::int64_t length, std::int64_t extent,
+                          std::int64_t stride, const ninefold::Borders& borders) {
+    const std::int64_t near = 2 * stride, far = 2 * (extent - 1) * stride;
+    std::int64_t at = length ? 2 * base % borders.period : 0;
+    for (std::int64_t i = 0; i < 2 * length; i += kFloats) {
+        const Vec up = chosen(borders.last + at, load(x + i - far), load(x + i + near));
+        const Vec down = chosen(borders.first + at, load(x + i + far), load(x + i - near));
+        store(sum + i, load(sum + i) + (up + down));
+        at += kFloats;
+        if (at >= borders.period) at -= borders.period;
+    }
+}
+
+inline void add_neighbours(const Wave& wave, int axis, float* sum, const float* x, std::int64_t base,
+                           std::int64_t length) {
+    const std::int64_t extent = wave.extents[axis], stride = wave.strides[axis], period = extent * stride;
+    std::int64_t from = 0, to = 0;  // whole vectors that have a period on both sides
+    if (wave.borders[axis].period) {
+        const std::int64_t after = wave.cells - period - base;
+        from = base < period ? period - base : 0;
+        to = after < length ? after : length;
+        to = to > from ? to - (to - from) % (kFloats / 2) : from;
+        if (from > length) from = to = length;
+    }
+    add_in_parts(sum, x, base, from, extent, stride);
+    add_by_tables(sum + 2 * from, x + 2 * from, base + from, to - from, extent, stride, wave.borders[axis]);
+    add_in_parts(sum + 2 * to, x + 2 * to, base + to, length - to, extent, stride);
+}
+
 // Write the sum of both neighbours along each axis, less twice the cell for each, to `sum`.
 inline void laplacian(const Wave& wave, const float* psi, std::int64_t base, std::int64_t length, float* sum) {
     const float* x = psi + 2 * base;
     const float own = -2.0f * static_cast<float>(wave.axes);
     for (std::int64_t i = 0; i < 2 * length; i++) sum[i] = own * x[i];
     for (int axis = 0; axis < wave.axes; axis++) {
-        add_neighbours(sum, x, base, length, wave.extents[axis], wave.strides[axis]);
+        add_neighbours(wave, axis, sum, x, base, length);
     }
 }
 
@@ -245,6 +294,26 @@ void set_extents(Wave& wave, const std::int64_t* extents, std::int64_t axes) {
     }
 }
 
+// Set the borders of the axes of short periods, and return the tables that they point to.
+std::vector<std::vector<std::int32_t>> set_borders(Wave& wave) {
+    std::vector<std::vector<std::int32_t>> tables;
+    for (int axis = 0; axis < wave.axes; axis++) {
+        const std::int64_t stride = 2 * wave.strides[axis], period = stride * wave.extents[axis];
+        wave.borders[axis] = {};
+        if (period > 2 * kPeriod) continue;
+        const std::int64_t whole = period * ((kVector + period - 1) / period);
+        std::vector<std::int32_t> first(whole + kVector), last(whole + kVector);
+        for (std::int64_t i = 0; i < whole + kVector; i++) {
+            first[i] = i % period < stride ? -1 : 0;
+            last[i] = i % period >= period - stride ? -1 : 0;
+        }
+        tables.push_back(std::move(first));
+        tables.push_back(std::move(last));
+        wave.borders[axis] = {whole, tables[tables.size() - 2].data(), tables.back().data()};
+    }
+    return tables;
+}
+
 // Division of the lattice into planes, of which each touches only the one before it and the one behind it.
 struct Planes {
     std::int64_t cells, count;
@@ -314,11 +383,14 @@ NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, const flo
                               const float* a, float* one, float* other, float* v, const float* speed,
                               const float* damping, const float* sources, const std::int64_t* extents,
                               std::int64_t axes, std::int64_t steps, double dt, double beta) {
-    Wave wave{{one, other}, v, speed, damping, sources, {}, {}, 0, 0, static_cast<float>(dt), static_cast<float>(beta)};
+    Wave wave{{one, other}, v, speed, damping, sources, {}, {}, {}, 0, 0, 0, 0};
+    wave.dt = static_cast<float>(dt), wave.beta = static_cast<float>(beta);
     set_extents(wave, extents, axes);
     const std::int64_t workers = useful(threads, wave.cells * 64);
     std::vector<float> sums;
+    std::vector<std::vector<std::int32_t>> tables;
     try {
+        tables = set_borders(wave);
         sums.resize(workers * kBlock * 2);
     } catch (const std::bad_alloc&) {
         return kOutOfMemory;
