@@ -1,8 +1,8 @@
 """Stores that change while they are searched: ours beside LanceDB, Chroma and sqlite-vec.
 
 Run with ``ninefold bench store``. Each store is filled, opened, searched, given upserts in batches of 100, searched
-while another thread makes upserts, compacted, and weighed. The vectors come from ``--data``, or as in the suite
-``search``.
+while another thread makes upserts, compacted, and weighed. Then an index of ours in eight segments is searched beside
+one in one segment. The vectors come from ``--data``, or as in the suite ``search``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ninefold.spec.text import counted
 
 from .data import Dataset, K, base, dataset, recall
 from .limits import limited
+from .segments import searches_of_segments
 from .stores import OURS, STORES, Opened
 
 __all__ = ["PLANS", "Plan", "store"]
@@ -105,7 +106,9 @@ def _measure(request: Request) -> list[Figure]:
         for name in there:
             with step(f"measuring {name}"), tempfile.TemporaryDirectory(prefix="ninefold-store-") as folder:
                 found[name] = _measured(name, Path(folder), data, plan)
-    return [*_figures(found, parameters)]
+        with step("measuring segments"), tempfile.TemporaryDirectory(prefix="ninefold-store-") as folder:
+            segments = [*searches_of_segments(Path(folder), data, plan.seconds, parameters)]
+    return [*_figures(found, parameters), *segments]
 
 
 def _measured(name: str, folder: Path, data: Dataset, plan: Plan) -> Measured:

@@ -7,6 +7,7 @@ all parts by one call, for a database that joins theirs. Other devices keep segm
 
 from __future__ import annotations
 
+import bisect
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ __all__ = ["Part", "Parts", "search_part", "together"]
 
 _guard = threading.Lock()
 #: Databases of the last search of each index, by digest.
-_loaded: weakref.WeakKeyDictionary[Scheduler, dict[str, dict[str, Database]]] = weakref.WeakKeyDictionary()
+_loaded: weakref.WeakKeyDictionary[Scheduler, dict[str, Mapping[str, Database]]] = weakref.WeakKeyDictionary()
 #: Results asked for in place of dead ones, beyond twice the number that is expected.
 _SPARE: Final = 8
 
@@ -89,6 +90,7 @@ class Parts:
         self.parts, self.owner = tuple(parts), owner
         #: First row of each part, and at the end the number of rows.
         self.starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        self._starts: list[int] = self.starts.tolist()
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -124,8 +126,8 @@ class Parts:
 
     def place(self, row: int) -> tuple[Part, int]:
         """Return the part of a row, and its number there."""
-        at = int(np.searchsorted(self.starts, row, side="right")) - 1
-        part, inside = self.parts[at], row - int(self.starts[at])
+        at = bisect.bisect_right(self._starts, row) - 1
+        part, inside = self.parts[at], row - self._starts[at]
         return part, inside if part.live is None else int(part.live[inside])
 
     def rows(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
@@ -151,6 +153,11 @@ class Parts:
     def joined(self) -> Database:
         """One `Database` of the rows of all parts, dead ones included, without a copy."""
         return self.parts[0].database if len(self.parts) == 1 else joined([part.database for part in self.parts])
+
+    @cached_property
+    def _used(self) -> Mapping[str, Database]:
+        """Databases that a search uses, by digest."""
+        return {one.digest: one for one in (self.joined, *self.joined.parts)}
 
     @cached_property
     def _live(self) -> npt.NDArray[np.int64] | None:
@@ -237,7 +244,7 @@ class Parts:
         if name.partition(":")[0] != "cpu":
             return self._one_by_one(scheduler, task, masked=masked)
         try:
-            result = scheduler.run_task(replace(task, device=name, strict=True))
+            result = scheduler.run_task(Task("mine", task.arguments, task.options, device=name, strict=True))
         except (DeviceError, UnavailableError, UnsupportedError) as error:
             if task.strict:
                 raise
@@ -252,11 +259,11 @@ class Parts:
         """Unload the databases that the last search of this index by a scheduler used, and this one does not."""
         if not self.owner:
             return
-        now = {one.digest: one for one in (self.joined, *self.joined.parts)}
+        now = self._used
         with _guard:
             loaded = _loaded.setdefault(scheduler, {})
             before, loaded[self.owner] = loaded.get(self.owner, {}), now
-        for digest in before.keys() - now.keys():
+        for digest in () if before is now else before.keys() - now.keys():
             scheduler.unload(DatabaseHandle(before[digest]))
 
     def _one_by_one(self, scheduler: Scheduler, task: Task, masked: bool) -> Result:

@@ -121,7 +121,8 @@ class Segment:
         path = folder / f"{digest}{SUFFIX}"
         with path.open("rb") as file:
             header, size = _header(path, file.fileno(), digest)
-        content = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+        # As a plain array: each slice of a `numpy.memmap` takes several times as long.
+        content = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
         arrays = {name: _array(content, *described[:3]) for name, described in header["arrays"].items()}
         try:
             columns = {field.name: FieldColumn.of_arrays(field, _taken(arrays, field)) for field in declared}

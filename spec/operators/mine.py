@@ -59,6 +59,8 @@ CLUSTERS = (
     Option("macro", int, None, low=1, high=MACRO_CLUSTERS, doc="number of clusters to search; needs micro"),
     Option("micro", int, None, low=1, high=MICRO_CLUSTERS, doc="number of lists in each of them; needs macro"),
 )
+#: Arrays of a clustered database.
+_CLUSTERED = ("order", "starts", "macro", "micro")
 
 
 def _listed(options: Mapping[str, Any]) -> int:
@@ -71,8 +73,10 @@ def _kept(options: Mapping[str, Any]) -> int:
 
 def check_clusters(call: Call) -> None:
     """Raise `InputError` if a call asks for clusters that its database does not have."""
+    if all(name in call.database().parts[0].arrays for name in _CLUSTERED):
+        return
     names = {name for part in call.database().parts for name in part.arrays}
-    if missing := [name for name in ("order", "starts", "macro", "micro") if name not in names]:
+    if missing := [name for name in _CLUSTERED if name not in names]:
         raise InputError(f"macro and micro need a database with clusters; this one has no {', '.join(missing)}")
 
 

@@ -55,6 +55,9 @@ def test_the_store_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [note for note in notes if note.startswith("store")] == [said]
     assert {figure.parameters["rows"] for figure in figures} == {400 - PLANS["tiny"].queries}
     by = {(figure.subject, figure.quantity): figure for figure in figures}
+    for scan in ("nits", "signs"):
+        eight = by["eight segments", f"search of {scan}, processor time"]
+        assert (eight.beside, eight.target) == ("one segment", "<= 1.05")
     for quantity in QUANTITIES:
         ours, its = by[OURS, quantity], by["plain", quantity]
         assert (ours.beside, its.beside) == ("plain", "")
