@@ -1,4 +1,4 @@
-"""Benchmark of the link: its codec, payload share of the bytes to a board, and cycles between queries.
+"""Benchmark of the link: its codec, payload a cycle of boards around a core, payload share and cycles between queries.
 
 Run with ``ninefold bench link``. The default is a virtual board; ``--device board:NAME`` chooses another.
 """
@@ -12,6 +12,7 @@ from typing import Final
 from ninefold.drivers.bench import Measured, measure
 from ninefold.drivers.boards import open_board, url_of
 from ninefold.drivers.codec_benchmark import measure_codec
+from ninefold.drivers.stream_benchmark import measure_streams
 from ninefold.spec.benchmark import Benchmark, Figure, Parameter, Request, Size
 from ninefold.spec.errors import DeviceError
 
@@ -28,9 +29,9 @@ _K: Final = 8
 
 
 def _measure(request: Request) -> list[Figure]:
-    """Measure the codec, and send the same queries to each board three times."""
+    """Measure the codec and boards of cores, and send the same queries to each board three times."""
     default, queries = _BOARDS[request.size]
-    figures = measure_codec(request)
+    figures = [*measure_codec(request), *measure_streams(request)]
     for name in request.of_backend("board") or (default,):
         # The digest of the expected bitstream may follow, as in any device name.
         bare, _, digest = name.partition("#")

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from ninefold.drivers import benchmarks, codec_benchmark
+from ninefold.drivers import benchmarks, codec_benchmark, stream_benchmark
 from ninefold.drivers.bench import Measured, measure
 from ninefold.drivers.benchmarks import link
 from ninefold.drivers.board import Board
+from ninefold.drivers.protocol import stream_replies
 from ninefold.sim.golden.link import pieces, stuff
 from ninefold.spec.benchmark import Request
 from ninefold.spec.errors import DeviceError
@@ -36,6 +37,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         return replace(measure(*arguments), cycles_a_query=4000.0, queries_a_second=6000.0)
 
     monkeypatch.setitem(codec_benchmark._PLANS, "small", (1, 1))
+    monkeypatch.setattr(benchmarks, "measure_streams", lambda _: [])
     monkeypatch.setattr(benchmarks, "open_board", open_board)
     monkeypatch.setattr(benchmarks, "measure", measured)
     monkeypatch.setattr(benchmarks, "url_of", lambda name: name)
@@ -55,6 +57,18 @@ def test_payload_and_cycles(opened: list[tuple[str, str]]) -> None:
     assert figures["queries a second"].kind == "projected"
     assert figures["cycles a query"].subject == "board:X#ab"
     assert figures["cycles a query"].value == 4000
+
+
+def test_payload_bytes_a_cycle_of_a_board_around_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    (figure,) = stream_benchmark.measure_streams(Request("tiny"))
+    assert (figure.case, figure.subject, figure.kind) == ("streams", "board:virtual", "exact")
+    assert 0.8 <= figure.value < 1
+    assert figure.parameters == {"window": 8, "core": "queue"}
+    assert stream_benchmark.measure_streams(Request("tiny")) == [figure], "cycles of a simulated board are exact"
+    pulled = stream_replies.pulled
+    monkeypatch.setattr(stream_benchmark.stream_replies, "pulled", lambda *given: pulled(*given)[:-1] + b"\xff")
+    with pytest.raises(DeviceError, match=r"the board gave .* bytes, which are not the first of .* that it took"):
+        stream_benchmark.measure_streams(Request("tiny"))
 
 
 def test_a_board_that_counts_nothing(opened: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ninefold.drivers.streams import StreamClient
+from ninefold.hdl.catalogue import find_core
 from ninefold.host.cli import cli
 from ninefold.sim.levels import Setup, compare
 from ninefold.sim.levels.cases import case_of
@@ -29,7 +30,8 @@ Outputs = dict[str, np.ndarray[Any, Any]]
 @pytest.mark.parametrize("name", ["queue", RUNNING, str(FIXTURES / "scaled.py")])
 def test_a_core_agrees_on_a_board(name: str, tmp_path: Path) -> None:
     """A core of ours, one in Amaranth with packets, and one in Verilog."""
-    case = case_of(name, {}, 20, 3, 2)
+    # The defaults, as in other tests of these boards.
+    case = case_of(name, find_core(name).core.defaults, 20, 3, 2)
     (found,) = compare(case, Setup(tmp_path, "one", "virtual"), ("board",))
     plain = sum(not place.step for place in case.read(case.expected()))
     assert (found.status, found.detail, found.elements) == ("agrees", "virtual", plain)
