@@ -45,6 +45,10 @@ _TOGETHER = 256
 @click.option("--scan", help="nits: score all rows by nits (default). signs: first by the signs of their nits.")
 @click.option("--oversample", type=int, help="The scan of signs keeps OVERSAMPLE * RERANK * k rows [default: 32].")
 @click.option(
+    "--macro", type=int, help="Search only the best MACRO clusters of a clustered index, 1 to 64; with --micro."
+)
+@click.option("--micro", type=int, help="Of each of these clusters, search only the best MICRO of its 16 lists.")
+@click.option(
     "--where", help="Search only entries whose fields meet a condition, such as 'lang == \"de\" and year >= 2020'."
 )
 @click.option("--route", is_flag=True, help="Ask the tiers of a clustered index stage by stage; see `ninefold tiers`.")
@@ -78,6 +82,8 @@ def search(
     recall: float | None,
     scan: str | None,
     oversample: int | None,
+    macro: int | None,
+    micro: int | None,
     where: str | None,
     route: bool,
     threshold: str | None,
@@ -97,12 +103,18 @@ def search(
     check_folders(timeline, metrics)
     if context is not None:
         staged = {"--rerank": rerank, "--recall": recall, "--scan": scan, "--oversample": oversample}
-        staged |= {"--threshold": threshold, "--route": route or None, "--server": server}
+        staged |= {
+            "--macro": macro,
+            "--micro": micro,
+            "--threshold": threshold,
+            "--route": route or None,
+            "--server": server,
+        }
         _check_alone({"QUERY": query, "--queries": queries, **staged})
     if server is not None and (explain or timeline is not None or metrics is not None):
         raise click.UsageError("--explain, --timeline and --metrics are of a search on this machine, not of --server")
     options: dict[str, Any] = {"rerank": rerank, "recall": recall, "threshold": threshold}
-    options |= {"scan": scan, "oversample": oversample, "where": where, "route": route}
+    options |= {"scan": scan, "oversample": oversample, "macro": macro, "micro": micro, "where": where, "route": route}
     options |= {"device": device, "strict": strict}
     if server is not None:
         from .remote import searched

@@ -92,3 +92,18 @@ def test_watch_follows_another_process_until_ctrl_c(
         os.close(ours)
     assert code == 130, error
     assert "Traceback" not in error
+
+
+def test_a_search_of_some_lists_is_the_search_of_python(ninefold: Run, folder: Path) -> None:
+    words = ("search", f"{folder}/", "17", "-k", "50")
+    found = ninefold(*words, "--macro", "2", "--micro", "3", "--json")
+    assert found.exit_code == 0, found.output
+    with Index.open(str(folder)) as index:
+        some, all_rows = index.search(17, 50, macro=2, micro=3), index.search(17, 50)
+    rows = [hit["row"] for hit in json.loads(found.stdout)["hits"]]
+    assert rows == [hit.row for hit in some.hits]
+    assert rows != [hit.row for hit in all_rows.hits]
+    refused = ninefold(*words, "--macro", "2")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: ")
+    assert "micro" in refused.stderr
