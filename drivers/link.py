@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from ninefold.drivers.protocol import Damage, Decoder, ProtocolError, Refusal, encode_all, replies
+from ninefold.drivers.transports.descriptor import DescriptorTransport
 from ninefold.spec.errors import DeviceError, InputError, LostDeviceError
 from ninefold.spec.link import DELIMITER, EPOCH_MAX, ERROR, REPLY, WINDOW_MAX, Frame, Kind
 from ninefold.spec.protocols import Transport
@@ -256,6 +257,11 @@ class Link:
             self._await(pending)
             while pending and pending[0].answered:
                 yield pending.popleft().answer
+
+    @property
+    def ended(self) -> bool:
+        """True if the other end has closed the byte stream, as a served board does when another host has its turn."""
+        return isinstance(self._transport, DescriptorTransport) and self._transport.ended
 
     def close(self) -> None:
         """Close the byte stream."""

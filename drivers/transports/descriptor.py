@@ -75,6 +75,17 @@ class DescriptorTransport:
                 taken = len(data) - len(left)
                 raise LostDeviceError(f"{self.name} took {taken} of {len(data)} bytes in {timeout_s:g} s")
 
+    @property
+    def ended(self) -> bool:
+        """True if the stream is closed, or known to be closed by the other end; nothing is waited for."""
+        try:
+            self._check_open()
+            if self._wait(select.POLLIN, 0.0)[0]:
+                self._receive(_AHEAD_BYTES)
+        except LostDeviceError:
+            return True
+        return False
+
     def close(self) -> None:
         """Close the stream; do nothing if it is closed already."""
         if not self._closed:

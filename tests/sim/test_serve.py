@@ -13,9 +13,12 @@ from click.testing import CliRunner
 from ninefold.drivers.transports import open_transport
 from ninefold.drivers.transports.greeting import KEY_VARIABLE
 from ninefold.hdl.configurations import configuration
+from ninefold.host import Scheduler
+from ninefold.numerics.nits import pack
 from ninefold.sim.board import Faults, VirtualBoard
 from ninefold.sim.board.serve import serve_pty, serve_tcp
 from ninefold.sim.commands.serve import serve
+from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError
 from ninefold.spec.protocols import Transport
 from tests.hdl import client
@@ -78,6 +81,20 @@ def test_a_quiet_host_gives_way_to_one_that_waits(monkeypatch: pytest.MonkeyPatc
         ask(url, 2)  # answered while the first is connected
         assert ends(first)
         first.close()
+
+
+def test_a_device_that_lost_its_turn_while_it_was_quiet_asks_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.sim.board.serve._QUIET_S", 0.2)
+    random = np.random.default_rng(1)
+    nits = random.integers(-4, 5, (40, TINY.dimensions)).astype(np.int8)
+    data = Database({"nits": pack(nits)}, {"rows": 40, "dimensions": TINY.dimensions, "scale": 0.7, "mode": "tanh"})
+    q = random.normal(0, 2, (3, TINY.dimensions)).astype(np.float32)
+    with Scheduler(costs=None) as scheduler, serving(serve_tcp, 0) as url:
+        asked = [scheduler.run("mine", q, data, k=4, device=f"board:{url}")]
+        ask(url, 2)  # takes the turn, and leaves a database of its own
+        asked.append(scheduler.run("mine", q, data, k=4, device=f"board:{url}"))
+    assert [(one.answered_by, one.fallbacks) for one in asked] == [(f"board:{url}", ())] * 2
+    assert asked[0].values["ids"].tolist() == asked[1].values["ids"].tolist()
 
 
 def test_hosts_prove_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

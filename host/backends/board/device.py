@@ -10,7 +10,7 @@ from ninefold.drivers.board import Board
 from ninefold.drivers.boards import bitstream, open_board
 from ninefold.numerics.databases import checked_nits
 from ninefold.spec.data import Answer, Database, State
-from ninefold.spec.errors import DeviceError, LostDeviceError
+from ninefold.spec.errors import DeviceError, LostDeviceError, UnavailableError
 from ninefold.spec.formats import THRESHOLDS
 from ninefold.spec.residents import LoadedResidents
 from ninefold.spec.runners import Runners
@@ -77,6 +77,12 @@ class BoardDevice:
         """
         if self._closed:
             raise DeviceError(f"the device {self.name} is closed")
+        if self._board is not None and self._board.link.ended:
+            self._leave()
+            try:
+                return self.connect()  # another host has had its turn since the last call; this one asks for its own
+            except UnavailableError as error:
+                raise LostDeviceError(f"{self._url} was closed by the other end, and is gone: {error}") from error
         if self._board is None:
             started = time.perf_counter()
             self._board = open_board(self._url, digest=self._digest, selftest=False, timeout_s=_TIMEOUT_S)
