@@ -130,8 +130,10 @@ class RayNodes:
             return False
         here = versions("ray")
         if about.versions != here:
-            others = {key: value for key, value in about.versions.items() if here.get(key) != value}
-            _log.error("the node %s is not used: it has %s, and here are %s", name, others, here)
+            names = [one for one in {**here, **about.versions} if here.get(one) != about.versions.get(one)]
+            both = (about.versions, here)
+            there, own = (", ".join(f"{one} {some.get(one, 'none')}" for one in names) for some in both)
+            _log.error("the node %s is not used: it has %s, and the coordinator %s", name, printable(there), own)
             self._refused.add(identity)
             self._ray.kill(actor)
             return False

@@ -37,6 +37,7 @@ __all__ = [
     "INDEXES",
     "KEY_VARIABLE",
     "LATER",
+    "VERSION",
     "Call",
     "Inferred",
     "Options",
@@ -265,6 +266,7 @@ def _segment(name: str) -> str:
 
 INDEXES: Final = Call("GET", "/v1/indexes", _json(m.IndexList))
 DEVICES: Final = Call("GET", "/v1/devices", _json(m.DeviceList))
+VERSION: Final = Call("GET", "/v2", lambda response: str(response.json()["version"]))
 
 
 def check_url(url: str, key: str | None) -> None:

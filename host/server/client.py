@@ -127,6 +127,10 @@ class Client(_Base):
         """Return all devices of the server, found or missing, as ``ninefold devices --json`` prints them."""
         return self._run(calls.DEVICES).devices
 
+    def version(self) -> str:
+        """Return the version of Ninefold at the server."""
+        return self._run(calls.VERSION)
+
     def infer(
         self, operator: str, arguments: Mapping[str, Any], *, database: str | None = None, **options: Any
     ) -> Inferred:
@@ -230,6 +234,10 @@ class AsyncClient(_Base):
     async def devices(self) -> list[dict[str, Any]]:
         """Return all devices of the server; see `Client.devices`."""
         return (await self._run(calls.DEVICES)).devices
+
+    async def version(self) -> str:
+        """Return the version of Ninefold at the server."""
+        return await self._run(calls.VERSION)
 
     async def infer(
         self, operator: str, arguments: Mapping[str, Any], *, database: str | None = None, **options: Any

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,17 @@ def test_the_devices_of_a_server_are_found_with_their_classes_and_ratings(addres
     assert (there.kind, there.ratings["mine"], there.unit) == ("gpu", 8, f"{address}/gpu")
     assert there.description == "fake gpu, at 127.0.0.1"
     assert not any(OPERATORS[name].state_name for name in there.ratings)
+
+
+def test_a_server_of_another_version_is_missing_and_both_versions_are_named(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ninefold.host.server.models.version", lambda _: "0.0.7")
+    (missing,) = Remote().probe()
+    assert isinstance(missing, Missing)
+    assert missing.device == f"remote:{address}"
+    assert missing.reason == f"http://{address} has Ninefold 0.0.7, and this machine {version('ninefold')}"
+    assert missing.install == "install the same version on both"
 
 
 def test_a_server_that_does_not_answer_is_missing_with_its_reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from ninefold.spec.errors import (
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import KINDS, Found, Missing
 from ninefold.spec.signature import Call, Declared, Ragged, Record
+from ninefold.spec.terminal import printable
 
 from .servers import FILE, VARIABLE, RemoteServer, servers
 
@@ -164,6 +166,10 @@ def _devices(server: RemoteServer) -> list[Found | Missing]:
     """Return the devices of one server."""
     try:
         with _client(server, _PROBE_S) as client:
+            there = client.version()
+            if there != (here := version("ninefold")):
+                reason = f"{server.url} has Ninefold {printable(there)}, and this machine {here}"
+                return [Missing(f"{Remote.name}:{server.address}", reason, "install the same version on both")]
             listed = client.devices()
     except UnavailableError as error:
         how = installs("serve") if "not installed" in error.what else f"start `ninefold serve` at {server.url}"

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def test_all_that_a_server_does(url: str) -> None:
         assert client.delete("notes", ["a"]).removed == 1
         assert client.backup("notes", "nightly").entries == ROWS
         assert "cpu" in [device["device"] for device in client.devices()]
+        assert client.version() == version("ninefold")
 
 
 def test_the_same_for_coroutines(url: str) -> None:
@@ -102,6 +104,7 @@ def test_the_same_for_coroutines(url: str) -> None:
             assert (await client.delete("notes", ["a"])).removed == 1
             assert (await client.backup("notes", "nightly")).number == 1
             assert await client.devices()
+            assert await client.version() == version("ninefold")
 
     asyncio.run(asks())
 
