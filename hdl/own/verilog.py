@@ -35,6 +35,7 @@ _QUEUE_CYCLES: Final = 4
 #: Latency of the queue.
 _QUEUE_LATENCY: Final = 2
 Streams = Mapping[str, _Declared]
+Registers = Mapping[str, _Register]
 
 
 class Verilog(Core):
@@ -55,7 +56,7 @@ class Verilog(Core):
         Names of the ports. By default they are found by the usual names; a reset of an empty name means none.
     reset_low : bool, optional
         The reset is active low. By default it is if its name ends in ``_n`` or is ``resetn``, ``rstn`` or ``aresetn``.
-    registers : mapping of str to ControlRegister or StatusRegister, optional
+    registers : mapping of str to ControlRegister or StatusRegister, or callable, optional
         Other ports that a host writes or reads, by the name of the register.
     ties : mapping of str to int, optional
         Constants of inputs that no stream drives.
@@ -80,7 +81,7 @@ class Verilog(Core):
         clock: str | None = None,
         reset: str | None = None,
         reset_low: bool | None = None,
-        registers: Mapping[str, _Register] | None = None,
+        registers: Registers | Callable[..., Registers] | None = None,
         ties: Mapping[str, int] | None = None,
         include: Sequence[str | Path] = (),
         small: Mapping[str, Any] | None = None,
@@ -99,7 +100,7 @@ class Verilog(Core):
             (clock, reset, reset_low),
             dict(ties or {}),
             tuple(include),
-            dict(registers or {}),
+            registers or {},
         )
         super().__init__(
             wrapped,
@@ -126,7 +127,7 @@ class _Wrapped:
     special: tuple[str | None, str | None, bool | None]
     ties: Mapping[str, int]
     include: tuple[str | Path, ...]
-    registers: Mapping[str, _Register]
+    registers: Registers | Callable[..., Registers]
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -144,26 +145,27 @@ class _Wrapped:
         module = module_of(text, self.module)
         if module.name == "top":
             raise InputError("the module top must have another name, because Ninefold's own top has it")
-        return VerilogCore(text, elaborated(text, module, parameters), parameters, self._declared(parameters), self)
+        return VerilogCore(text, elaborated(text, module, parameters), parameters, *self._declared(parameters), self)
 
     def text(self) -> str:
         return read(self.files, self.folder, self.include)
 
-    def _declared(self, parameters: Mapping[str, int | str]) -> Streams:
+    def _declared(self, parameters: Mapping[str, int | str]) -> tuple[Streams, Registers]:
         streams = self.streams(**parameters) if callable(self.streams) else self.streams
         for name, one in streams.items():
             if not isinstance(one, _Declared):
                 raise InputError(f"stream {name} must be a StreamIn or a StreamOut, not {one!r}")
             if not name.isidentifier():
                 raise InputError(f"the name of a stream must be an identifier, not {name!r}")
-        for name, register in self.registers.items():
+        registers = self.registers(**parameters) if callable(self.registers) else self.registers
+        for name, register in registers.items():
             if not isinstance(register, _Register):
                 raise InputError(f"register {name} must be a ControlRegister or a StatusRegister, not {register!r}")
             if not name.isidentifier() or name in streams:
                 raise InputError(f"the name of a register must be an identifier of no stream, not {name!r}")
         if not any(not one.input for one in streams.values()):
             raise InputError(f"streams must contain a StreamOut, not only {', '.join(streams) or 'nothing'}")
-        return streams
+        return streams, registers
 
 
 class VerilogCore(wiring.Component):
@@ -182,6 +184,8 @@ class VerilogCore(wiring.Component):
         Its parameters.
     streams : mapping of str to StreamIn or StreamOut
         Its streams.
+    registers : mapping of str to ControlRegister or StatusRegister
+        Its registers.
     given : _Wrapped
         Names given for clock, reset and ties.
 
@@ -196,7 +200,13 @@ class VerilogCore(wiring.Component):
     """
 
     def __init__(
-        self, text: str, module: Module, parameters: Mapping[str, int | str], streams: Streams, given: _Wrapped
+        self,
+        text: str,
+        module: Module,
+        parameters: Mapping[str, int | str],
+        streams: Streams,
+        registers: Registers,
+        given: _Wrapped,
     ) -> None:
         self.module, self.streams, self._ties = module, streams, given.ties
         self._text, self._parameters = text, parameters
@@ -208,10 +218,10 @@ class VerilogCore(wiring.Component):
         self.reset_low = low if low is not None else self.reset is not None and self.reset.name.endswith(_LOW)
         free = all(one.input or (not one.ready and one.latency is not None) for one in streams.values())
         self.found = {name: find_ports(module, name, one, free=free) for name, one in streams.items()}
-        self.registers = {name: one.described(name) for name, one in given.registers.items()}
-        self._of_register = {name: port_of(module, name, one) for name, one in given.registers.items()}
+        self.registers = {name: one.described(name) for name, one in registers.items()}
+        self._of_register = {name: port_of(module, name, one) for name, one in registers.items()}
         self._check_inputs()
-        declared: dict[str, _Declared | _Register] = {**streams, **given.registers}
+        declared: dict[str, _Declared | _Register] = {**streams, **registers}
         super().__init__({name: one.member for name, one in declared.items()})
 
     @property
@@ -308,9 +318,11 @@ class VerilogCore(wiring.Component):
             if tied not in self.module.ports or not self.module.ports[tied].input:
                 raise InputError(f"{name} has no input {tied!r}, which ties names; {self.module}")
         if loose := [str(port) for port in self.module.ports.values() if port.input and port.name not in driven]:
+            port = loose[0].split()[-1]
+            reset = f"name the reset with reset={port!r}, " if self.reset is None else ""
             raise InputError(
-                f"nothing drives {', '.join(loose)} of {name}: declare a stream for it, or a constant with "
-                f"ties={{{loose[0].split()[-1]!r}: 0}}; {self.module}"
+                f"nothing drives {', '.join(loose)} of {name}: declare a stream or a ControlRegister for it, {reset}"
+                f"or give it a constant with ties={{{port!r}: 0}}; {self.module}"
             )
 
     def _shim(self) -> str:

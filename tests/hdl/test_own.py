@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from ninefold.hdl.catalogue import find_core, make_core
 from ninefold.hdl.elaborate import rtlil, verilog
-from ninefold.hdl.own import StreamIn, StreamOut, Verilog
+from ninefold.hdl.own import ControlRegister, StreamIn, StreamOut, Verilog
 from ninefold.hdl.own.modules import module_of
 from ninefold.host.cli import cli
 from ninefold.spec.errors import InputError
@@ -105,7 +105,8 @@ def test_what_yosys_refuses_has_file_and_line(tmp_path: Path) -> None:
         ({"reset": "a_x"}, r"the reset of dot8 must be an input of one bit, not `input \[63:0\] a_x`"),
         (
             {"reset": ""},
-            r"nothing drives input rst of dot8: declare a stream for it, or a constant with ties={'rst': 0}",
+            r"nothing drives input rst of dot8: declare a stream or a ControlRegister for it, name the reset with "
+            r"reset='rst', or give it a constant with ties={'rst': 0}",
         ),
         ({"ties": {"mode": 1}}, "dot8 has no input 'mode', which ties names; dot8 has input clk"),
         (
@@ -206,3 +207,21 @@ def test_a_change_of_the_files_changes_the_design(tmp_path: Path) -> None:
     )
     (tmp_path / "dot8.v").write_text((tmp_path / "dot8.v").read_text().replace("total = 0", "total = 1"))
     assert rtlil(copy.make()) != before
+
+
+def test_shapes_of_registers_may_depend_on_parameters(tmp_path: Path) -> None:
+    (tmp_path / "shift.v").write_text(
+        "module shift #(parameter WIDTH = 4) (input clk, input [WIDTH-1:0] by, input [7:0] a_x, input a_valid,"
+        " output a_ready, output [7:0] y_z, output y_valid, input y_ready);"
+        " assign y_z = a_x + by, y_valid = a_valid, a_ready = y_ready; endmodule"
+    )
+    core = Verilog(
+        "shift",
+        [tmp_path / "shift.v"],
+        streams={"a": StreamIn(x=8), "y": StreamOut(z=8)},
+        registers=lambda **given: {"by": ControlRegister(given["WIDTH"], reset=2 ** (given["WIDTH"] - 1))},
+        parameters={"WIDTH": 4},
+    )
+    for width, reset in ((4, 8), (6, 32)):
+        found = core.make(WIDTH=width).registers["by"]
+        assert (found.bits, found.reset) == (width, reset)
