@@ -48,7 +48,8 @@ def test_whole_arrays() -> None:
             sent = vectors(count, count)
             assert np.array_equal(core(**sent)["sum"], dots(sent))
         happened = core.client.link_statistics
-        assert happened.repeats == 0
+        assert happened.damaged == 0
+        assert happened.repeats == 0 or happened.timeouts > 0, "a machine that stalls may ask again, and no other"
         # No request carries a single payload: each takes as many as it holds.
         assert happened.bytes_out < 1.5 * 16 * 2008 + 40 * 100
 

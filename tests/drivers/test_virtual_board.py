@@ -46,7 +46,9 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
         counted = board.statistics()
         assert (counted.crc_errors, counted.dropped, counted.temperature_celsius) == (0, 0, None)
         assert counted.queries >= 40 * 3 * 4
-        assert board.link_statistics.repeats == board.reloads == 0
+        happened = board.link_statistics
+        assert happened.damaged == board.reloads == 0
+        assert happened.repeats == 0 or happened.timeouts > 0, "a machine that stalls may ask again, and no other"
         board.reset()
         assert board.statistics().queries == 0
         assert np.array_equal(board.search(pack(asked), 2).ids, best(asked, stored, 2))

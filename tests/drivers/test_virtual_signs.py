@@ -47,7 +47,9 @@ def test_a_clean_board_does_all_that_the_driver_asks() -> None:
         grid = RNG.integers(-7000, 7000, (20, dimensions - 2)).astype(np.int16)
         reached = sum((np.abs(grid.astype(int)) >= t).astype(int) for t in THRESHOLDS["tanh"].reached_at)
         assert board.candidates(grid, 9).ids.tolist() == scanned(np.sign(grid) * reached, stored, 9)[0]
-        assert board.link_statistics.repeats == board.reloads == 0
+        happened = board.link_statistics
+        assert happened.damaged == board.reloads == 0
+        assert happened.repeats == 0 or happened.timeouts > 0, "a machine that stalls may ask again, and no other"
         board.reset()
         scan_and_check(board, stored, asked, 5)
     finally:
