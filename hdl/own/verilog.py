@@ -26,8 +26,11 @@ __all__ = ["Verilog", "VerilogCore"]
 
 #: Names of clock and reset, in the order of the search.
 _CLOCKS: Final = ("clk", "clock", "aclk", "clk_i", "i_clk")
-_RESETS: Final = ("rst", "reset", "areset", "rst_i", "i_rst", "rst_n", "resetn", "aresetn", "reset_n", "rst_ni")
-_LOW: Final = ("_n", "resetn", "rstn", "_ni")
+_RESETS: Final = (
+    *("rst", "reset", "areset", "rst_i", "i_rst"),
+    *("rst_n", "rstn", "nrst", "resetn", "nreset", "aresetn", "reset_n", "rst_ni"),
+)
+_LOW: Final = ("_n", "resetn", "rstn", "nrst", "nreset", "_ni")
 #: Elements in the queue behind an output without back-pressure, if its latency is not declared.
 _QUEUED: Final = 16
 #: Cycles of the queue beyond the latency.

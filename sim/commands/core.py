@@ -13,11 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ninefold.hdl.commands.parameters import CoreCommand, NamesCommand
+from ninefold.spec.errors import InputError
 from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
+from ninefold.spec.text import counted
 
 if TYPE_CHECKING:
     from ninefold.sim.own.check import Outcome
+    from ninefold.spec.streams import CoreRegister
 
 __all__ = ["core"]
 
@@ -137,9 +140,9 @@ def _described(name: str, parameters: dict[str, Any]) -> Iterator[str]:
     yield f"{entry.name}: {_kind(made)}"
     yield f"parameters: {', '.join(f'{key}={value}' for key, value in parameters.items()) or 'none'}"
     if isinstance(made, VerilogCore):
-        low = ", active low" if made.reset_low else ""
+        level = "low" if made.reset_low else "high"
         yield f"clock: {made.clock}"
-        yield f"reset: {made.reset}{low}" if made.reset else "reset: none"
+        yield f"reset: {made.reset}, active {level}" if made.reset else "reset: none"
     contract = contract_of(name, parameters)
     for channel in contract.channels:
         kind = "input" if channel.stream.input else "output"
@@ -149,6 +152,9 @@ def _described(name: str, parameters: dict[str, Any]) -> Iterator[str]:
         yield f"{kind} {channel.name}: {'; '.join(map(str, channel.columns))}{packets}{late}"
         if isinstance(made, VerilogCore):
             yield f"  ports: {', '.join(map(str, made.found[channel.name].ports))}"
+    for register in _registers(made):
+        kind, reset = ("control", f", {register.reset} after a reset") if "w" in register.access else ("status", "")
+        yield f"{kind} register {register.name}: {counted(register.bits, 'bit')}{reset}"
     if isinstance(made, VerilogCore) and made.unused:
         yield f"unused outputs: {', '.join(map(str, made.unused))}"
     for part in PARTS:
@@ -158,6 +164,16 @@ def _described(name: str, parameters: dict[str, Any]) -> Iterator[str]:
             yield f"{part}: drawn from the netlist"
         else:
             yield f"{part}: {'its own' if has_part(name, part) else 'none'}"
+
+
+def _registers(made: Any) -> Sequence[CoreRegister]:
+    """Return the registers that a board gives a core; none if no board can hold it."""
+    from ninefold.hdl.stream_board.interface import interface_of
+
+    try:
+        return interface_of(made).registers
+    except InputError:
+        return ()
 
 
 def _kind(made: Any) -> str:

@@ -73,11 +73,15 @@ def test_a_name_after_a_colon_chooses_a_core_of_a_module(monkeypatch: pytest.Mon
         find_core("crc16:golden")
 
 
-def test_a_reset_is_active_low_by_its_name_or_by_hand() -> None:
+def test_a_reset_is_active_low_by_its_name_or_by_hand(tmp_path: Path) -> None:
     assert make_core(str(FIXTURES / "axis_fifo.py")).reset_low
     assert not make_core(str(FIXTURES / "dot8.py")).reset_low
     low = dot8(reset="rst", reset_low=True)
     assert ".rst(~rst)" in verilog(low, "low")
+    verilog_text = (FIXTURES / "dot8.v").read_text().replace("rst", "nrst")
+    (tmp_path / "dot8.v").write_text(verilog_text)
+    found = dot8(files=[tmp_path / "dot8.v"])
+    assert (found.reset.name, found.reset_low) == ("nrst", True)
     assert make_core(str(FIXTURES / "affine.py")).reset is None
 
 
