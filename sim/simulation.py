@@ -89,9 +89,9 @@ def simulate(
     ToolError
         The simulator failed.
     """
-    from ninefold.hdl.catalogue import find_core, make_core
+    from ninefold.hdl.catalogue import find_core
     from ninefold.hdl.elaborate import verilog
-    from ninefold.sim.cores import part_path
+    from ninefold.sim.cores import part_path, tested
 
     if seed < 0:
         raise InputError(f"seed must be at least 0, not {seed}")
@@ -103,7 +103,7 @@ def simulate(
             raise InputError(f"the testbench of {entry.name} has no test {test!r}, only {', '.join(there)}")
     check_format(suffix)
     installed = find_simulator(simulator)
-    component = make_core(core, **parameters)
+    component = tested(core, parameters)
     begins()
     known = entry.core.parameters
     complete = {**{name: one.default for name, one in known.items() if name not in parameters}, **parameters}

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from ninefold.hdl.catalogue import CatalogueEntry, find_core
+from ninefold.hdl.catalogue import CatalogueEntry, find_core, make_core
 from ninefold.hdl.core import PARTS
 from ninefold.spec.errors import InputError
 
-__all__ = ["folder_of", "has_part", "is_free", "part_of", "part_path"]
+__all__ = ["folder_of", "has_part", "is_free", "part_of", "part_path", "tested"]
 
 #: Modules of the parts that any core with a golden function has.
 _FREE: Final = {part: f"ninefold.sim.own.{part}" for part in ("testbench", "vectors", "proof")}
@@ -69,6 +70,15 @@ def is_free(name: str, part: str) -> bool:
     if entry.own or part not in _FREE or part in entry.core.without or _module_of(entry, part) is not None:
         return False
     return hasattr(importlib.import_module(entry.module), "golden")
+
+
+def tested(name: str, parameters: Mapping[str, Any]) -> Any:
+    """Construct the component that a core's testbench drives; in a free one, control registers keep initial values."""
+    if not is_free(name, "testbench"):
+        return make_core(name, **parameters)
+    from ninefold.sim.own.contract import contract_of
+
+    return contract_of(name, parameters).make()
 
 
 def folder_of(name: str) -> Path:

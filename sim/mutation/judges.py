@@ -15,8 +15,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ninefold.hdl.catalogue import make_core
 from ninefold.hdl.elaborate import rtlil, verilog
+from ninefold.sim.cores import tested
 from ninefold.sim.formal import Method, Proof, Task
 from ninefold.sim.formal.catalogue import proofs
 from ninefold.sim.formal.prover import solve
@@ -198,7 +198,7 @@ class TestbenchJudge(Judge):
         return Trials(core, self._subject.given, self._subject.parameters, self._testbench, simulator, folder)
 
     def _core(self) -> Any:
-        return make_core(self._subject.core, **self._subject.parameters)
+        return tested(self._subject.core, self._subject.parameters)
 
 
 class _Selected(wiring.Component):

@@ -11,9 +11,10 @@ from random import Random
 from typing import Any, Final
 
 from ninefold.hdl import yosys
-from ninefold.hdl.catalogue import CatalogueEntry, find_core, make_core
+from ninefold.hdl.catalogue import CatalogueEntry, find_core
 from ninefold.hdl.elaborate import uncollected
 from ninefold.hdl.foreign import linked
+from ninefold.sim.cores import tested
 from ninefold.spec.cache import BuildCache, digest_of
 
 __all__ = [
@@ -91,7 +92,7 @@ def flat(core: str, parameters: Mapping[str, Any]) -> Netlist:
     """
     from amaranth.back import rtlil
 
-    component = make_core(core, **parameters)
+    component = tested(core, parameters)
     with uncollected():
         text = _relative(str(rtlil.convert(component, name="top", emit_src=True)), find_core(core))
     text = linked(text)

@@ -206,6 +206,11 @@ def test_what_verilator_refuses_has_file_and_line(tmp_path: Path) -> None:
         simulate(core, SMALL["dot8"], seed=3, folder=tmp_path)
 
 
+def test_control_registers_have_their_initial_values_in_a_simulation(tmp_path: Path) -> None:
+    core = str(FIXTURES / "scaled.py")
+    assert failures(core, tmp_path, {}) == {}
+
+
 @pytest.mark.parametrize("name", ["sums", "join"])
 def test_a_core_with_state_and_several_streams_passes(name: str, tmp_path: Path) -> None:
     core = str(FIXTURES / f"{name}.py")
