@@ -61,8 +61,9 @@ class Core:
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
-        """Parameters of the constructor by name, in order."""
-        return inspect.signature(self.make, eval_str=True).parameters
+        """Parameters of the constructor by name, in order, without the source location that Amaranth adds."""
+        found = inspect.signature(self.make, eval_str=True).parameters
+        return {name: one for name, one in found.items() if name != "src_loc_at"}
 
     @property
     def compared(self) -> Mapping[str, Any]:

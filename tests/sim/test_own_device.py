@@ -128,6 +128,8 @@ def test_info_lists_ports_streams_and_parts() -> None:
     assert "proof: from streams and golden" in said
     queue = CliRunner().invoke(cli, ["core", "info", "queue"]).stdout
     assert "proof: its own" in queue
+    running = CliRunner().invoke(cli, ["core", "info", str(FIXTURES / "running.py")]).stdout
+    assert "parameters: none" in running, "Amaranth's own is none of the core's"
     scaled = CliRunner().invoke(cli, ["core", "info", str(FIXTURES / "scaled.py")]).stdout.splitlines()
     assert "control register gain: 4 bits, 3 after a reset" in scaled
     assert "status register overflows: 16 bits" in scaled
