@@ -114,7 +114,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(507, "the server's disk is full; nothing was changed")
     known: Any = getattr(error, "status_code", None)
     if isinstance(known, int) and 400 <= known < 500:
-        return Problem(known, _said(error))
+        headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+        return Problem(known, _said(error), {"allow": headers["allow"]} if "allow" in headers else {})
     _log.error("a request failed", exc_info=error)
     kept = isinstance(error, NinefoldError)
     return Problem(500, printable(str(error)) if kept else "a fault of the server, whose log tells more")

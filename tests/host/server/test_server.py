@@ -317,6 +317,7 @@ def test_a_bad_request_is_refused_in_words(
     assert detail in problem["detail"]
     assert problem["status"] == status
     assert problem["error"] == problem["detail"]
+    assert ("allow" in answer.headers) == (status == 405)
 
 
 def test_limits_are_named(tmp_path: Path, own_folders: None) -> None:
