@@ -57,7 +57,7 @@ def test_the_store_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     by = {(figure.subject, figure.quantity): figure for figure in figures}
     for scan in ("nits", "signs"):
         eight = by["eight segments", f"search of {scan}, processor time"]
-        assert (eight.beside, eight.target) == ("one segment", "<= 1.05")
+        assert (eight.beside, eight.target) == ("one segment", "")  # few rows have no target
     for quantity in QUANTITIES:
         ours, its = by[OURS, quantity], by["plain", quantity]
         assert (ours.beside, its.beside) == ("plain", "")
