@@ -90,7 +90,8 @@ def _set_up(
     with Index.open(name) as index, Scheduler() as scheduler:
         sizes = None
         if hot is not None or warm is not None:
-            known = None if rebuild else TierRecord.read(index.folder / FOLDER)
+            folder = index.folder / FOLDER
+            known = TierRecord.readable(folder) if rebuild else TierRecord.read(folder)
             before = TierSizes() if known is None else known.sizes
             sizes = TierSizes(before.hot if hot is None else hot, before.warm if warm is None else warm)
         with index.tiers(scheduler, sizes=sizes, lists=lists, rebuild=rebuild) as opened:

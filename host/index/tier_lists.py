@@ -106,10 +106,10 @@ class TieredLists:
         dimensions, total = now.manifest.dimensions, len(centroids[1])
         current = known if known is not None and (known.generation, known.centroids) == (number, digest) else None
         sizes = sizes or (known.sizes if known is not None else TierSizes())
+        sizes.check(total)
         directions = centroid_directions(centroids, dimensions)
         self._drop()
         if current is None:
-            sizes.check(total)
             lists = lists or (known.lists if known is not None else None)
             self.record = self._written(now, centroids)
             self.record.generation, self.record.centroids = number, digest

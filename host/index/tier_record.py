@@ -135,6 +135,14 @@ class TierRecord:
             ) from error
 
     @classmethod
+    def readable(cls, folder: Path) -> Self | None:
+        """Return the record of a folder whose lists are to be written again; None if there is none or it is damaged."""
+        try:
+            return cls.read(folder)
+        except DamagedDataError:
+            return None
+
+    @classmethod
     def _of(cls, content: Mapping[str, Any]) -> Self:
         rest = dict(content)
         if (found := rest.pop("format")) != _FORMAT:

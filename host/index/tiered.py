@@ -126,7 +126,9 @@ class Tiers:
         try:
             with snapshot() as now:
                 self.called = now.called
-                known = None if rebuild else TierRecord.read(self.folder)
+                known = TierRecord.readable(self.folder) if rebuild else TierRecord.read(self.folder)
+                if rebuild and known is not None:
+                    sizes, lists, known = sizes or known.sizes, lists or known.lists, None
                 self.content.start(now, known, sizes, lists)
             publish(self)
         except BaseException:

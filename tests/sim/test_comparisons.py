@@ -143,11 +143,13 @@ def test_a_large_core_is_proved_with_one_fault_at_a_time(monkeypatch: pytest.Mon
 
 def test_verdicts_of_a_changed_judge_are_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = kept()
+    # Several judges may see a fault, and the one that is kept differs between runs.
+    changed = next(name for name in before.judges if name.startswith("proof"))
     file = tmp_path / "comparisons.json"
-    file.write_text(verdicts._FILE.read_text().replace(before.judges["proof credit order"], "0" * 64))
+    file.write_text(verdicts._FILE.read_text().replace(before.judges[changed], "0" * 64))
     monkeypatch.setattr(verdicts, "_FILE", file)
     verdicts.keep([])
-    others = {fault: judge for fault, judge in before.verdicts.items() if judge != "proof credit order"}
+    others = {fault: judge for fault, judge in before.verdicts.items() if judge != changed}
     assert kept().verdicts == others
     assert len(others) < len(before.verdicts)
 

@@ -136,7 +136,7 @@ def test_a_topic_becomes_hot_and_stays_so(folder: Path, scheduler: Scheduler) ->
         assert tiers.thresholds == Thresholds(0.5, None, None)
     with index.tiers(scheduler, rebuild=True) as tiers:
         assert tiers.record.hot == []
-        assert tiers.record.sizes == TierSizes()
+        assert (tiers.record.sizes, tiers.record.lists) == (known.sizes, known.lists)
         assert tiers.thresholds == Thresholds()
 
 
@@ -233,7 +233,12 @@ def test_bad_input_is_refused(folder: Path, scheduler: Scheduler, monkeypatch: p
         with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
             index.tiers(scheduler, **options)
     assert not list((folder / "tiers").glob("*.cold"))
-    with index.tiers(scheduler, sizes=SMALL) as tiers:
+    with index.tiers(scheduler, sizes=SMALL):
+        pass
+    with pytest.raises(InputError, match=r"^the tiers must have at most all 1024 lists, not 32 hot and 2000 warm$"):
+        index.tiers(scheduler, sizes=TierSizes(32, 2000))  # whose lists are written already
+    with index.tiers(scheduler) as tiers:
+        assert tiers.record.sizes == SMALL
         tiers.search(q, time_s=10.0)
         for search, message in [
             ({"time_s": 9.5}, r"time must not run backwards: 9.5 is before 10.0, the last one"),
