@@ -95,11 +95,15 @@ def update(
             gone = [entry.id for entry in before if entry.id not in there]
         before.close()
         with step(f"writing {index.called}"), index.transaction() as written:
-            if differing:
-                index.upsert(differing, vectors)
+            # What makes room comes first: an upsert into a full index evicts entries at once.
             if gone:
                 index.delete(gone)
-            if max_entries is not None:
+            raised = max_entries is not None and index.max_entries is not None and max_entries > index.max_entries
+            if raised:
+                index.bound(max_entries)
+            if differing:
+                index.upsert(differing, vectors)
+            if max_entries is not None and not raised:
                 index.bound(max_entries)
     return Updated(index.called, written, len(entries) - len(differing), skipped)
 

@@ -401,3 +401,17 @@ def test_an_update_leaves_merged_entries_merged(index: Index, scheduler: Schedul
         source[0] = Entry("id 0", "", "changed")
         assert changed(source, before, delete=False) == [source[0], source[4], source[5]]
         assert changed(source[3:], before, delete=True) == [*source[4:7]]
+
+
+def test_an_update_evicts_nothing_if_a_larger_bound_or_its_deletions_make_room(tmp_path: Path) -> None:
+    source, index = tmp_path / "entries.npy", f"{tmp_path}/index"
+    np.save(source, vectors_of(12))
+    build(str(source), index, max_entries=12)
+    np.save(source, vectors_of(20, 8))
+    assert update(str(source), index, max_entries=20).written.evicted == 0
+    with Index.open(index, "w") as writer:
+        writer.delete(["0", "1"])
+        writer.upsert(entries_of(2), vectors_of(2, 9))
+    assert update(str(source), index, delete=True).written == Written(2, 0, 2)
+    with Index.open(index) as reader:
+        assert len(reader) == 20
