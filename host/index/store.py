@@ -103,7 +103,7 @@ class Store:
             except BaseException:
                 end()
                 raise
-        raise DamagedDataError(f"{missing.filename} is missing; rebuild the index")
+        raise DamagedDataError(f"{missing.filename} is missing; `ninefold doctor NAME` says what can be saved")
 
     def version(self, tables: Tables) -> Version:
         """Return the version that a transaction reads; the last one is kept, and the next one shares its content."""
