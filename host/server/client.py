@@ -14,7 +14,7 @@ import httpx
 import numpy.typing as npt
 
 from ninefold.host.sources import Entry
-from ninefold.spec.data import Database
+from ninefold.spec.data import Database, content_digest
 from ninefold.spec.errors import (
     UnavailableError,
 )
@@ -150,7 +150,8 @@ class Client(_Base):
 
     def upload(self, database: Database) -> str:
         """Upload a database for later calls and return its digest; what an earlier attempt sent is not sent again."""
-        digest = database.digest
+        # A part of an index is named by its file, and an upload by its content, which the server compares.
+        digest = content_digest(database.arrays, database.attributes) if database.known_digest else database.digest
         with tempfile.TemporaryFile() as file:
             pack(database, file)
             size = file.tell()

@@ -12,7 +12,7 @@ from ninefold.host import Scheduler
 from ninefold.host.backends.remote import FILE, VARIABLE, Remote, RemoteServer, servers
 from ninefold.host.server.keys import KeyFile
 from ninefold.host.server.service import Service
-from ninefold.spec.data import Task
+from ninefold.spec.data import Database, Task
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError, UnsupportedError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Found, Missing
@@ -68,6 +68,18 @@ def test_the_devices_of_a_server_are_found_with_their_classes_and_ratings(addres
     assert (there.kind, there.ratings["mine"], there.unit) == ("gpu", 8, f"{address}/gpu")
     assert there.description == "fake gpu, at 127.0.0.1"
     assert not any(OPERATORS[name].state_name for name in there.ratings)
+
+
+def test_an_index_whose_parts_are_named_by_their_files_is_searched(address: str) -> None:
+    data = database()
+    named = Database(data.arrays, data.attributes, "5" * 64)
+    device = f"remote:{address}/cpu"
+    with here() as scheduler:
+        answer = scheduler.run("mine", queries(), named, k=3, device=device, strict=True)
+        right = scheduler.run("mine", queries(), data, k=3, device="cpu", strict=True)
+    assert answer.answered_by == device
+    for name, value in right.values.items():
+        assert np.array_equal(answer.values[name], value)
 
 
 def test_a_server_of_another_version_is_missing_and_both_versions_are_named(

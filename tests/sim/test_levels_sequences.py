@@ -159,9 +159,13 @@ def test_a_board_is_given_the_sequence(
 ) -> None:
     miner = configuration(SMALLEST_MINER).miner
     drawn = case(SMALLEST_MINER, 2)
-    drawn = replace(drawn, board=lambda _: drawn.processor() if callable(drawn.processor) else {})
+    answers = drawn.processor
+    drawn = replace(
+        drawn,
+        board=lambda _: answers() if callable(answers) else {},
+        opens=lambda _: GoldenTransport(miner, sound),
+    )
     levels = import_module("ninefold.sim.levels.compare")
-    monkeypatch.setattr(levels, "open_board", lambda _: GoldenTransport(miner, sound))
     monkeypatch.setattr(levels, "open_transport", lambda _: GoldenTransport(miner, spoil))
     (board,) = compare(drawn, Setup(tmp_path, "miner", "golden://"), ("board",))
     assert board.divergence is None if value is None else board.divergence is not None

@@ -89,19 +89,19 @@ class RemoteDevice:
         self.name = f"{Remote.name}:{instance}"
         self._device = device
         self._client = _client(server, _CALL_S)
-        self._loaded: set[str] = set()
+        #: Digests of databases here, and the digests by which the server has them.
+        self._loaded: dict[str, str] = {}
 
     def load(self, resident: Database | State) -> None:
         """Upload a database, unless it is there."""
         if isinstance(resident, State):
             raise UnsupportedError(f"{self.name} holds no state: {_STATE}")
         if resident.digest not in self._loaded:
-            self._asked(lambda: self._client.upload(resident))
-            self._loaded.add(resident.digest)
+            self._loaded[resident.digest] = self._asked(lambda: self._client.upload(resident))
 
     def unload(self, key: str) -> None:
         """Forget a database; the server keeps it for the next time."""
-        self._loaded.discard(key)
+        self._loaded.pop(key, None)
 
     def run(self, call: Call) -> Answer:
         """Run a call by one request."""
@@ -111,9 +111,10 @@ class RemoteDevice:
         arguments = {name: value for name, value in call.arguments.items() if value is not None}
         database = None
         for name in operator.residents:
-            database = arguments.pop(name).digest
-            if database not in self._loaded:
-                raise DeviceError(f"{self.name} has not loaded {database}")
+            digest = arguments.pop(name).digest
+            database = self._loaded.get(digest)
+            if database is None:
+                raise DeviceError(f"{self.name} has not loaded {digest}")
         where: dict[str, Any] = {"device": self._device, "strict": True} if self._device else {}
         start = time.perf_counter()
         found = self._asked(
