@@ -58,7 +58,8 @@ class Verilog(Core):
     clock, reset : str, optional
         Names of the ports. By default they are found by the usual names; a reset of an empty name means none.
     reset_low : bool, optional
-        The reset is active low. By default it is if its name ends in ``_n`` or is ``resetn``, ``rstn`` or ``aresetn``.
+        The reset is active low. By default it is if its name ends in ``_n``, ``_ni``, ``resetn``, ``rstn``, ``nrst`` or
+        ``nreset``.
     registers : mapping of str to ControlRegister or StatusRegister, or callable, optional
         Other ports that a host writes or reads, by the name of the register.
     ties : mapping of str to int, optional

@@ -34,7 +34,7 @@ _SEED: Final = 9
 _EXPONENT: Final = 1.0
 #: Entries of a store for each of its places.
 _ENTRIES_PER_PLACE: Final = 4
-#: Hits of a search; each is a use.
+#: Hits of a search; only the best one is a use.
 _K: Final = 10
 _LRU: Final = "least recently used"
 _FIFO: Final = "first in, first out"

@@ -288,9 +288,8 @@ class Tiers:
             device=asked.device,
             strict=asked.strict,
         )
-        asked.results.append(result)
-        count = int(result.values["count"][0])
-        return rows.sequence[result.values["ids"][0, :count]], result.values["scores"][0, :count]
+        ids, scores = _taken(asked, result)
+        return rows.sequence[ids], scores
 
     def _scored(self, asked: _Asked, lists: Sequence[ListRows]) -> tuple[_Ids, _Floats]:
         """Return the best rows of lists in memory by their float vectors."""
@@ -314,10 +313,7 @@ class Tiers:
             k=asked.k,
             rerank=asked.rerank,
         )
-        asked.results.append(result)
-        count = int(result.values["count"][0])
-        rows, scores = (np.asarray(result.values[name][0, :count]) for name in ("ids", "scores"))
-        return rows, scores, time.perf_counter() - start
+        return *_taken(asked, result), time.perf_counter() - start
 
     @staticmethod
     def _confidence(
@@ -439,6 +435,13 @@ def _alive(rows: ListRows, parts: Parts) -> npt.NDArray[np.bool_]:
     inside = places < len(parts.sequence)
     inside[inside] = parts.sequence[places[inside]] == rows.sequence[inside]
     return inside
+
+
+def _taken(asked: _Asked, result: Result) -> tuple[_Ids, _Floats]:
+    """Note who answered a search for a question, and return its rows and scores."""
+    asked.results.append(result)
+    count = int(result.values["count"][0])
+    return np.asarray(result.values["ids"][0, :count]), np.asarray(result.values["scores"][0, :count])
 
 
 def _best(k: int, *found: tuple[_Ids, _Floats]) -> tuple[_Ids, _Floats]:
