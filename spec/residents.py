@@ -9,11 +9,11 @@ from typing import Any
 from .data import Answer, Database, Kept, State
 from .errors import DeviceError, InputError, UnsupportedError
 from .operators import OPERATORS
-from .protocols import Device
+from .protocols import Device, StateKeeper
 from .runners import Runners
 from .signature import Call, Operator, Resident
 
-__all__ = ["LoadedResidents", "load_and_run"]
+__all__ = ["LoadedResidents", "load_and_run", "state_after"]
 
 #: Function ``load(device, resident)`` of an operator's module: the resident in the form that the operator needs.
 Load = Callable[[Any, Any], Any]
@@ -45,7 +45,8 @@ class LoadedResidents:
 
     The step of such an operator may change its form in place and answer with `Kept`. Its module then also defines
     ``fetch(device, form)``, which copies all arrays of the state from the form. Operators that take the same states use
-    the same ``load``, or get their form from such a copy.
+    the same ``load``, or get their form from such a copy. A step that raises any error but `InputError` or
+    `UnsupportedError`, which come before it changes anything, leaves no state on the device.
 
     Parameters
     ----------
@@ -145,7 +146,14 @@ class LoadedResidents:
         if self._runners.module(call.operator) is not None:
             for name in call.operator.residents:
                 self._require(call.arguments[name])
-        answer = self._runners(self._device, call)
+        try:
+            answer = self._runners(self._device, call)
+        except (InputError, UnsupportedError):  # refused before anything ran
+            raise
+        except BaseException:
+            if call.operator.stateful:  # the step may have changed a part of its form
+                self.unload(call.state().id)
+            raise
         if isinstance(answer.state, State):
             try:
                 self.load(answer.state)
@@ -220,6 +228,22 @@ def load_and_run(device: Device, call: Call) -> Answer:
     for name in call.operator.residents:
         device.load(call.arguments[name])
     return device.run(call)
+
+
+def state_after(device: Device, call: Call) -> State:
+    """Make a step on a device, where no scheduler does so, and return the next version, copied if the device keeps it.
+
+    Raises
+    ------
+    DeviceError
+        The device returned no state, or kept it and has no method `fetch`.
+    """
+    state = load_and_run(device, call).state
+    if isinstance(state, State):
+        return state
+    if state is None or not isinstance(device, StateKeeper):
+        raise DeviceError(f"{device.name} returned no state after {call.operator.name}")
+    return device.fetch(state.id)
 
 
 def _key(resident: Database | State) -> tuple[str, int]:

@@ -8,7 +8,6 @@ Run with ``ninefold bench waves``.
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from ninefold.spec.errors import DeviceError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.operators.wave_step import WAVE
 from ninefold.spec.protocols import Device
-from ninefold.spec.residents import load_and_run
+from ninefold.spec.residents import state_after
 from ninefold.spec.signature import Call
 
 from .curves import curve_figures
@@ -37,7 +36,7 @@ from .timing import Times, interleaved
 __all__ = ["waves"]
 
 _Array = npt.NDArray[Any]
-#: Lattices, steps, and repetitions. Each run loads the state again, which takes as long as some steps.
+#: Lattices, steps of a run, and repetitions. Runs continue a wave that its device keeps.
 _PLANS: Final[Mapping[Size, tuple[tuple[tuple[int, ...], ...], int, int]]] = {
     "tiny": (((9, 8), (3,) * 4), 10, 3),
     "small": (((100_000,), (316, 316), (46, 46, 47), (4, 3) * 4 + (4,)), 50, 9),
@@ -61,14 +60,14 @@ def _measure(request: Request) -> list[Figure]:
         for shape in shapes:
             state = _wave(shape)
             call = OPERATORS["wave_step"].bind({"state": state}, {"steps": steps, "dt": _DT, "beta": _BETA})
-            # A step leaves the next version on the device, so each run loads the first one again.
-            contenders: dict[str, Callable[[], _Array]] = {
-                name: functools.partial(_run, device, call) for name, device in devices.items()
-            }
-            contenders |= _peers(state, steps)
-            wanted = contenders[_ROLLED]()
-            for name, run in contenders.items():
-                if not np.abs(run() - wanted).max() <= 1e-4 * np.abs(wanted).max():
+            peers = _peers(state, steps)
+            contenders: dict[str, Callable[[], object]] = {**peers}
+            wanted = peers[_ROLLED]().copy()
+            found = {name: run() for name, run in peers.items() if name != _ROLLED}
+            for name, device in devices.items():
+                contenders[name], found[name] = _Run(device, call), state_after(device, call).arrays["psi"]
+            for name, psi in found.items():
+                if not np.abs(psi - wanted).max() <= 1e-4 * np.abs(wanted).max():
                     raise DeviceError(f"{name} and {_ROLLED} differ after {steps} steps on {shape}")
             contenders[_COPY] = _copier(wanted.size, steps, pool, request.threads)
             times = interleaved(contenders, repetitions, _BUDGET_S)
@@ -76,13 +75,18 @@ def _measure(request: Request) -> list[Figure]:
     return [*figures, *curve_figures(request), *scan_figures(request), *grid_figures(request), *phase_figures(request)]
 
 
-def _run(device: Device, call: Call) -> _Array:
-    """Return psi after the steps."""
-    state = load_and_run(device, call).state
-    if not isinstance(state, State):
-        raise DeviceError(f"{device.name} returned no copy of the state")
-    psi: _Array = state.arrays["psi"]
-    return psi
+class _Run:
+    """Steps of a wave that a device keeps; each call starts where the one before ended."""
+
+    def __init__(self, device: Device, first: Call) -> None:
+        self._device, self._first = device, first
+        self._version = first.state().version + 1
+
+    def __call__(self) -> None:
+        first = self._first
+        kept = State(first.state().id, self._version, {}, {})
+        self._device.run(Call(first.operator, {**first.arguments, "state": kept}, first.options, first.sizes))
+        self._version += 1
 
 
 def _wave(shape: tuple[int, ...]) -> State:
@@ -97,7 +101,7 @@ def _wave(shape: tuple[int, ...]) -> State:
 
 
 def _peers(state: State, steps: int) -> dict[str, Callable[[], _Array]]:
-    """Return functions that advance a wave by all steps and return psi."""
+    """Return functions that advance a wave of their own by all steps, from where it was, and return psi."""
     psi, v, a, s = (state.arrays[name] for name in ("psi", "v", "a", "s"))
     speed, dt, beta = (1 / (1 + s) ** 2).astype(np.float32), np.float32(_DT), np.float32(_BETA)
     axes = range(psi.ndim)
@@ -117,17 +121,22 @@ def _peers(state: State, steps: int) -> dict[str, Callable[[], _Array]]:
             total += ndimage.convolve1d(x, np.array([1, -2, 1], np.float32), axis, mode="wrap")
         return total
 
-    def advanced(laplacian: Callable[[_Array], _Array]) -> _Array:
+    def advancing(laplacian: Callable[[_Array], _Array]) -> Callable[[], _Array]:
         x: _Array = psi.copy()
         ahead = v + a * (dt / 2)
-        for _ in range(steps):
-            x += ahead * dt
-            ahead += (speed * laplacian(x) + beta * (x.real**2 + x.imag**2) * x) * dt
-        return x
 
-    peers = {_ROLLED: lambda: advanced(rolled)}
+        def run() -> _Array:
+            nonlocal x, ahead
+            for _ in range(steps):
+                x += ahead * dt
+                ahead += (speed * laplacian(x) + beta * (x.real**2 + x.imag**2) * x) * dt
+            return x
+
+        return run
+
+    peers = {_ROLLED: advancing(rolled)}
     if importlib.util.find_spec("scipy") is not None:
-        peers[_NDIMAGE] = lambda: advanced(convolved)
+        peers[_NDIMAGE] = advancing(convolved)
     if importlib.util.find_spec("numba") is not None:
         peers[_NUMBA] = _by_numba(psi, v, a, speed, steps)
     return peers
@@ -151,9 +160,10 @@ def _by_numba(psi: _Array, v: _Array, a: _Array, speed: _Array, steps: int) -> C
                 stride *= extent
             ahead[i] += (k[i] * total + beta * (x[i].real ** 2 + x[i].imag ** 2) * x[i]) * dt
 
+    x, ahead = psi.copy().reshape(-1), (v + a * (dt / 2)).reshape(-1)
+
     def run() -> _Array:
-        x: _Array = psi.copy().reshape(-1)
-        ahead = (v + a * (dt / 2)).reshape(-1)
+        nonlocal x, ahead
         for _ in range(steps):
             x += ahead * dt
             force(x, ahead, speed.reshape(-1))

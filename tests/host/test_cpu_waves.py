@@ -13,16 +13,14 @@ from ninefold.spec.data import State
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.operators.wave_step import WAVE
 from ninefold.spec.operators.wave_step_fixed import LATTICE
-from ninefold.spec.residents import load_and_run
+from ninefold.spec.residents import state_after
 
 MOVING = ("psi", "v", "a")
 
 
 def advanced(state: State, operator: str, threads: int, **options: Any) -> State:
     device = Cpu(threads=threads).open()
-    answer = load_and_run(device, OPERATORS[operator].bind({"state": state}, options)).state
-    assert isinstance(answer, State)
-    return answer
+    return state_after(device, OPERATORS[operator].bind({"state": state}, options))
 
 
 def assert_same(state: State, operator: str, **options: Any) -> State:

@@ -12,7 +12,7 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.sim import golden
 from ninefold.sim.conformance import Sequence
 from ninefold.spec.data import Answer, State
-from ninefold.spec.residents import load_and_run
+from ninefold.spec.residents import state_after
 from ninefold.spec.signature import Call
 from tests.conformance.cases import cases_of
 
@@ -83,6 +83,5 @@ def test_steps_on_a_divided_lattice_pass() -> None:
     fixed = {name: rng.random(shape).astype(np.float32) for name in ("r", "s")}
     wave = call.operator.layout_of("state").state("wave", {**moving, "a": moving["psi"], **fixed})
     bound = call.operator.bind({"state": wave}, {"steps": 20, "alpha": 0.1, "beta": -0.1})
-    state = load_and_run(Cpu().open(), bound).state
-    assert isinstance(state, State)
+    state = state_after(Cpu().open(), bound)
     assert [flaw(bound, state, seed) for seed in range(20)] == [""] * 20

@@ -14,7 +14,7 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.host.backends.cpu.device import CpuDevice
 from ninefold.spec.data import State
 from ninefold.spec.operators.wave_step import OPERATOR, WAVE
-from ninefold.spec.residents import load_and_run
+from ninefold.spec.residents import state_after
 
 _Array = npt.NDArray[Any]
 
@@ -33,9 +33,8 @@ def made(psi: _Array, v: _Array, a: _Array, **fields: _Array) -> State:
 
 
 def after(device: CpuDevice, state: State, **options: Any) -> Mapping[str, _Array]:
-    answer = load_and_run(device, OPERATOR.bind({"state": state}, options)).state
-    assert isinstance(answer, State)
-    return {name: np.asarray(array).astype(np.complex128) for name, array in answer.arrays.items()}
+    moved = state_after(device, OPERATOR.bind({"state": state}, options))
+    return {name: np.asarray(array).astype(np.complex128) for name, array in moved.arrays.items()}
 
 
 def laplacian(psi: _Array) -> _Array:
@@ -157,7 +156,6 @@ def test_terms_that_are_not_given_are_zero(device: CpuDevice) -> None:
     psi = np.ones((3, 3))
     force = np.full((3, 3), 0.5, np.complex64)
     call = OPERATOR.bind({"state": made(psi, 0 * psi, 0 * psi), "sources": force}, {"dt": 1.0})
-    answer = load_and_run(device, call).state
-    assert isinstance(answer, State)
-    assert (answer.arrays["v"] == 0.25).all()
-    assert (answer.arrays["a"] == force).all()
+    moved = state_after(device, call)
+    assert (moved.arrays["v"] == 0.25).all()
+    assert (moved.arrays["a"] == force).all()

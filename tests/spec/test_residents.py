@@ -13,7 +13,7 @@ import pytest
 from ninefold.spec import operators
 from ninefold.spec.data import Database, State
 from ninefold.spec.errors import DeviceError, InputError, UnsupportedError
-from ninefold.spec.residents import LoadedResidents, load_and_run
+from ninefold.spec.residents import LoadedResidents, load_and_run, state_after
 from ninefold.spec.runners import Runners
 from ninefold.spec.signature import Call
 
@@ -52,6 +52,8 @@ def step(device, call):
     total = np.int64(form[0] + call.arguments["x"].sum())
     if device.keeps:
         form[0] = int(total)
+        if device.fails is not None:
+            raise device.fails
         return Answer({"total": total}, state=Kept(call.state().id, call.state().version + 1))
     following = np.float64(total) if device.wrong else total
     return Answer({"total": total}, state=call.state().next({"total": following}))
@@ -81,9 +83,11 @@ class Toy:
 
     def __init__(self, keeps: bool = False, wrong: bool = False) -> None:
         self.keeps, self.wrong = keeps, wrong
+        self.fails: BaseException | None = None
         self.freed: list[Any] = []
         self.residents = LoadedResidents(self, Runners("toy"), lambda r: sorted(r.arrays), self.freed.append)
         self.load, self.unload, self.run = self.residents.load, self.residents.unload, self.residents.run
+        self.fetch = self.residents.fetch
 
     def close(self) -> None:
         self.residents.clear()
@@ -192,6 +196,39 @@ def test_a_kept_state_is_fetched_with_its_attributes() -> None:
     device.unload("s")
     with pytest.raises(DeviceError, match=r"^toy keeps no state s$"):
         device.residents.fetch("s")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), DeviceError("no answer")])
+def test_a_step_that_fails_in_the_middle_leaves_no_form(error: BaseException) -> None:
+    device = Toy(keeps=True)
+    load_and_run(device, step(state(), 1))
+    device.fails = error
+    with pytest.raises(type(error)):
+        device.run(step(state(1), 1))
+    device.fails = None
+    with pytest.raises(DeviceError, match=r"^version 1 of state s is not loaded on toy$"):
+        device.run(step(state(1), 1))
+    assert load_and_run(device, step(state(1, 6), 1)).values["total"] == 7
+
+
+@pytest.mark.parametrize("error", [InputError("x must not be 3"), UnsupportedError("too long")])
+def test_a_step_that_is_refused_leaves_the_state_as_it_was(error: Exception) -> None:
+    device = Toy(keeps=True)
+    device.load(state())
+    device.fails = error
+    with pytest.raises(type(error)):
+        device.run(step(state(), 1))
+    device.fails = None
+    # A device refuses before it changes anything; this one did not, which shows that the same form is used.
+    assert device.run(step(state(), 1)).values["total"] == 7
+
+
+def test_the_state_after_a_step_comes_from_the_device_or_the_answer() -> None:
+    for keeps in (False, True):
+        found = state_after(Toy(keeps), step(state(), 4))
+        assert (found.version, found.arrays["total"]) == (1, 9)
+    with pytest.raises(DeviceError, match=r"^toy returned no state after mine$"):
+        state_after(Toy(), search(database()))
 
 
 def test_a_step_in_place_leaves_no_other_form_of_the_version_before() -> None:

@@ -1,12 +1,15 @@
-"""``wave_step`` on the CPU."""
+"""``wave_step`` on the CPU, in place."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.waves import wave_damping, wave_factors
-from ninefold.spec.data import Answer
+from ninefold.numerics.waves import wave_damping, wave_speeds
+from ninefold.spec.data import Answer, Kept, State
 from ninefold.spec.signature import Call
 
 from .engine import blocks
@@ -15,54 +18,97 @@ from .kernel import Kernel
 if TYPE_CHECKING:
     from .device import CpuDevice
 
-__all__ = ["RATING", "step"]
+__all__ = ["RATING", "fetch", "load", "step"]
 
 RATING = 6
 #: Cells that a call of the kernel advances, in well under a second, so that interrupts are handled.
 _CELLS = 1 << 28
 
 _Array = npt.NDArray[Any]
+#: c0^2 / (1 + s)^2, g dt / 2 and the sources; None for zeros.
+_Factors = tuple[_Array, _Array | None, _Array | None]
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Wave that steps change in place.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        C-contiguous arrays of the state, by name.
+    speed, damping : callable
+        ``speed(c0)`` and ``damping(alpha, dt)``, as in `ninefold.numerics.waves`; the latest results are kept, since s
+        and r do not change.
+    """
+
+    arrays: dict[str, _Array]
+    speed: Callable[[float], _Array]
+    damping: Callable[[float, float], _Array | None]
+
+
+def load(device: "CpuDevice", state: State) -> Wave:
+    """Copy a wave."""
+    arrays = {name: np.array(array, order="C") for name, array in state.arrays.items()}
+    speed, damping = partial(_speeds, device.engine.kernel, arrays["s"]), partial(wave_damping, arrays["r"])
+    return Wave(arrays, lru_cache(1)(speed), lru_cache(1)(damping))
+
+
+def _speeds(kernel: Kernel | None, s: _Array, c0: float) -> _Array:
+    if kernel is None:
+        return wave_speeds(s, c0)
+    speed = np.empty_like(s)
+    kernel("wave_speeds", s, float(c0**2), s.size, speed)
+    return speed
+
+
+def fetch(_: "CpuDevice", wave: Wave) -> dict[str, _Array]:
+    """Return copies of all arrays."""
+    return {name: array.copy() for name, array in wave.arrays.items()}
 
 
 def step(device: "CpuDevice", call: Call) -> Answer:
     """Advance the wave by all steps."""
-    state, kernel = call.state(), device.engine.kernel
+    state, options, kernel = call.state(), call.options, device.engine.kernel
     with device.timed() as metrics:
-        psi, v, a = _by_numpy(call) if kernel is None else _by_kernel(kernel, call)
-    path = "numpy" if kernel is None else device.path
-    fixed = {name: state.arrays[name] for name in ("r", "s")}
-    return Answer({}, path, metrics, state.next({"psi": psi, "v": v, "a": a, **fixed}))
+        wave = device.residents.form(state, load)
+        sources = call.arguments["sources"]
+        factors = (
+            wave.speed(options["c0"]),
+            wave.damping(options["alpha"], options["dt"]),
+            None if sources is None else np.ascontiguousarray(sources),
+        )
+        if kernel is None:
+            _by_numpy(wave.arrays, factors, options)
+        else:
+            _by_kernel(kernel, wave.arrays, factors, options)
+    return Answer({}, "numpy" if kernel is None else device.path, metrics, Kept(state.id, state.version + 1))
 
 
-def _by_kernel(kernel: Kernel, call: Call) -> tuple[_Array, _Array, _Array]:
-    given, options = call.state().arrays, call.options
-    psi, v, a, s = (np.ascontiguousarray(given[name]) for name in ("psi", "v", "a", "s"))
-    one, other, ahead = (np.empty_like(psi) for _ in range(3))
-    speed = np.empty_like(s)
-    kernel("wave_speeds", s, float(options["c0"] ** 2), s.size, speed)
-    damping, sources = wave_damping(call), call.arguments["sources"]
-    fixed = speed, damping, None if sources is None else np.ascontiguousarray(sources), np.array(psi.shape, np.int64)
+def _by_kernel(kernel: Kernel, arrays: dict[str, _Array], factors: _Factors, options: Mapping[str, Any]) -> None:
+    psi, v, a = (arrays[name] for name in ("psi", "v", "a"))
+    extents = np.array(psi.shape, np.int64)
     for part in blocks(options["steps"], max(1, _CELLS // psi.size)):
         count = part.stop - part.start
-        kernel("wave_step", psi, v, a, one, other, ahead, *fixed, psi.ndim, count, options["dt"], options["beta"])
-        psi, a = (one, other) if count % 2 else (other, one)
-        # The next part reads its arrays before it writes to them.
-        one, other, v = a, psi, ahead
-    return psi, v, a
+        # Displacements take the place of the acceleration and of the displacement before, in turns.
+        kernel("wave_step", psi, v, a, a, psi, v, *factors, extents, psi.ndim, count, options["dt"], options["beta"])
+        if count % 2:
+            psi, a = a, psi
+    arrays.update(psi=psi, a=a)
 
 
-def _by_numpy(call: Call) -> tuple[_Array, _Array, _Array]:
-    psi, v, a = (np.asarray(call.state().arrays[name]) for name in ("psi", "v", "a"))
-    speed, damping, sources = wave_factors(call)
+def _by_numpy(arrays: dict[str, _Array], factors: _Factors, options: Mapping[str, Any]) -> None:
+    psi, v, a = (arrays[name] for name in ("psi", "v", "a"))
+    speed, damping, sources = factors
     h: Any = np.float32(0) if damping is None else damping
     force_of: Any = np.complex64(0) if sources is None else sources
-    half, beta = np.float32(call.options["dt"] / 2), np.float32(call.options["beta"])
+    half, beta = np.float32(options["dt"] / 2), np.float32(options["beta"])
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(call.options["steps"]):
+        for _ in range(options["steps"]):
             ahead = v + a * half
             psi = psi + ahead * (2 * half)
             lap = sum(np.roll(psi, shift, axis) for axis in range(psi.ndim) for shift in (1, -1)) - 2 * psi.ndim * psi
             force = speed * lap + beta * (psi.real**2 + psi.imag**2) * psi + force_of
             v = (ahead + force * half) / (1 + h)
             a = force - h / half * v
-    return psi, v, a
+    arrays.update(psi=psi, v=v, a=a)

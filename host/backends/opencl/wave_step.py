@@ -1,20 +1,28 @@
-"""``wave_step`` on OpenCL: one pass over the lattice a step."""
+"""``wave_step`` on OpenCL, in place: one pass over the lattice a step."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ninefold.numerics.waves import wave_factors
-from ninefold.spec.data import Answer
+from ninefold.numerics.waves import wave_damping, wave_speeds
+from ninefold.spec.data import Answer, Kept, State
 from ninefold.spec.errors import UnsupportedError
 from ninefold.spec.protocols import HOST
 from ninefold.spec.signature import Call
 
+from .memory import StateForm
+
 if TYPE_CHECKING:
+    import pyopencl as cl
+
     from .device import OpenClDevice
 
-__all__ = ["RATING", "step"]
+__all__ = ["RATING", "fetch", "load", "step"]
 
 RATING = {"gpu": 8, "npu": 5, "cpu": 3}
 #: Cells of a work-item on a processor, which computes with vectors of them. Elsewhere work-items share vectors.
@@ -23,8 +31,40 @@ _CELLS = 8
 _CELLS_MAX = 1 << 30
 
 
+@dataclass(frozen=True)
+class Wave(StateForm):
+    """Wave on the device; the host keeps r and s, from which it computes factors in float64.
+
+    Attributes
+    ----------
+    speed, damping : callable
+        ``speed(c0)`` and ``damping(alpha, dt)``: buffers of what `ninefold.numerics.waves` computes, the second None
+        without damping. The latest results are kept, since s and r do not change.
+    """
+
+    speed: "Callable[[float], cl.Buffer]"
+    damping: "Callable[[float, float], cl.Buffer | None]"
+
+
+def load(device: "OpenClDevice", state: State) -> Wave:
+    """Copy a wave to the device."""
+    form = device.memory.load_state(state, ("r", "s"))
+    put, mirrors = device.memory.put, form.mirrors
+
+    def damping(alpha: float, dt: float) -> "cl.Buffer | None":
+        return None if (array := wave_damping(mirrors["r"], alpha, dt)) is None else put(array)
+
+    speed = lru_cache(1)(lambda c0: put(wave_speeds(mirrors["s"], c0)))
+    return Wave(form.buffers, form.shapes, mirrors, form.attributes, speed, lru_cache(1)(damping))
+
+
+def fetch(device: "OpenClDevice", wave: Wave) -> dict[str, npt.NDArray[Any]]:
+    """Return copies of all arrays."""
+    return device.memory.fetch(wave)
+
+
 def step(device: "OpenClDevice", call: Call) -> Answer:
-    """Advance the wave on the device, and copy it to the host at the end.
+    """Advance the wave on the device.
 
     Raises
     ------
@@ -32,31 +72,29 @@ def step(device: "OpenClDevice", call: Call) -> Answer:
         The lattice has 2**30 or more cells.
     """
     state, options = call.state(), call.options
-    shape = np.shape(state.arrays["psi"])
-    arrays = {name: np.empty(shape, np.complex64) for name in ("psi", "v", "a")}
-    if (cells := arrays["psi"].size) >= _CELLS_MAX:
-        raise UnsupportedError(f"the kernel takes fewer than {_CELLS_MAX:,} cells, not {cells:,}")
     with device.timed() as metrics:
-        loaded, (speed, damping, sources) = device.residents.form(state), wave_factors(call)
+        wave = device.residents.form(state, load)
+        shape, _ = wave.shapes["psi"]
+        if (cells := math.prod(shape)) >= _CELLS_MAX:
+            raise UnsupportedError(f"the kernel takes fewer than {_CELLS_MAX:,} cells, not {cells:,}")
+        sources, damping = call.arguments["sources"], wave.damping(options["alpha"], options["dt"])
         launches = _Launches(device, shape, damped=damping is not None, driven=sources is not None)
-        psi, other, v = (device.memory.allocate(8 * cells) for _ in range(3))
-        dt, beta = np.float32(options["dt"]), np.float32(options["beta"])
-        launches.run("start", *(loaded[name] for name in ("psi", "v", "a")), psi, v, dt)
         # A pointer that the kernel does not follow must still be one of a buffer.
-        unused = device.memory.put(np.zeros(1, np.complex64))
-        factors = [
-            device.memory.put(speed),
-            *(unused if x is None else device.memory.put(x) for x in (damping, sources)),
-        ]
+        unused = wave.buffers["psi"]
+        factors = (
+            wave.speed(options["c0"]),
+            unused if damping is None else damping,
+            unused if sources is None else device.memory.put(np.asarray(sources)),
+        )
+        psi, v, other = (wave.buffers[name] for name in ("psi", "v", "a"))
+        dt, beta = np.float32(options["dt"]), np.float32(options["beta"])
+        # Displacements take the place of the acceleration and of the displacement before, in turns.
+        launches.run("start", psi, v, other, other, v, dt)
         for number in range(1, options["steps"] + 1):
-            last = np.int32(number == options["steps"])
-            launches.run("advance", psi, v, other, *factors, dt, beta, last)
-            if not last:
-                psi, other = other, psi
-        for buffer, array in zip((psi, v, other), arrays.values(), strict=True):
-            device.launcher.read(buffer, array.reshape(1, -1), cells)
-    fixed = {name: state.arrays[name] for name in ("r", "s")}
-    return Answer({}, f"float32 on {device.entry.name}", metrics, state.next({**arrays, **fixed}))
+            psi, other = other, psi
+            launches.run("advance", psi, v, other, *factors, dt, beta, np.int32(number == options["steps"]))
+        wave.buffers.update(psi=psi, a=other)
+    return Answer({}, f"float32 on {device.entry.name}", metrics, Kept(state.id, state.version + 1))
 
 
 class _Launches:

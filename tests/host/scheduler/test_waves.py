@@ -16,7 +16,7 @@ from ninefold.spec.errors import LostDeviceError
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.operators.wave_step import WAVE
 from ninefold.spec.operators.wave_step_fixed import LATTICE
-from ninefold.spec.residents import load_and_run
+from ninefold.spec.residents import state_after
 from ninefold.spec.signature import Call
 
 from .fakes import ALL, Behaviour, Fake, FakeDevice, backends
@@ -25,7 +25,7 @@ STEPS, FAULT = 6, 3
 
 
 def computed(call: Call) -> Answer:
-    return load_and_run(Cpu().open("portable"), call)
+    return Answer({}, state=state_after(Cpu().open("portable"), call))
 
 
 def lost(device: FakeDevice, call: Call) -> Answer:
