@@ -52,7 +52,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--data",
     default="",
-    help="Vectors for the suites search, store, bounded and waves: a .npy file, a folder with one, or the name of an index.",
+    help="Vectors for search, store, bounded and waves: a .npy file, a folder with one, or the name of an index.",
 )
 @click.option("--html", type=_FILE, help="Write the report to FILE.html, and its charts as PNG files next to it.")
 @click.option(
