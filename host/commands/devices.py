@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ninefold.spec.errors import InputError
 from ninefold.spec.files import check_folders
 from ninefold.spec.progress import step
 from ninefold.spec.protocols import Found, Missing
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ninefold.host.scheduler import DeviceStatus, Scheduler
 
 __all__ = ["devices", "doctor"]
+
+_DAMAGED: Final = "damaged"
 
 
 @click.command()
@@ -78,16 +81,19 @@ def devices(index: str | None, matrix: bool, as_json: bool, ray: bool) -> None:
     help="Write the entries of the index that can be read to this file, as JSON lines. FILE.npy gets the vectors, and "
     "FILE.jsonl the entries. FILE.bin gets the records of context vectors.",
 )
-def doctor(name: str | None, save: Path | None) -> None:
+@click.option("--force", is_flag=True, help="Replace the file of --save if it exists.")
+def doctor(name: str | None, save: Path | None, force: bool) -> None:
     """Explain what is missing of devices, or what is damaged of the index NAME and what can be saved of it.
 
     Without NAME, explain for each missing device what was searched for, what was found and what to install, and list
-    the indexes in the data folder that cannot be opened. With NAME, the exit code is 1 if the index is damaged.
+    the indexes in the data folder that cannot be opened. The exit code is 1 if an index is damaged.
     """
     from ninefold.host.scheduler import Scheduler
 
+    if force and save is None:
+        raise click.UsageError("--force replaces the file of --save, which is not given")
     if name is not None:
-        _examine(name, save)
+        _examine(name, save, force=force)
         return
     if save is not None:
         raise click.UsageError("--save needs the NAME of an index")
@@ -107,9 +113,14 @@ def doctor(name: str | None, save: Path | None) -> None:
             )
             if status.entry.install:
                 console.print(Text(f"         {printable(status.entry.install, lines=True)}", style="cyan"))
-    for label, folder, problem in _unopened():
-        console.print(Text.assemble((f"{label} ", "bold red"), (printable(folder), "bold"), printable(f": {problem}")))
+    unopened = list(_unopened())
+    for label, folder, problem in unopened:
+        console.print(
+            Text.assemble((f"{label:8} ", "bold red"), (printable(folder), "bold"), printable(f": {problem}"))
+        )
     console.print(Text(_power(), style="dim"))
+    if any(label == _DAMAGED for label, _, _ in unopened):
+        sys.exit(1)
 
 
 def _unopened() -> Iterator[tuple[str, str, str]]:
@@ -122,14 +133,18 @@ def _unopened() -> Iterator[tuple[str, str, str]]:
         try:
             Index.open(str(folder)).close()
         except (NinefoldError, OSError) as error:
-            yield "damaged " if isinstance(error, DamagedDataError) else "unopened", folder.name, str(error)
+            yield _DAMAGED if isinstance(error, DamagedDataError) else "unopened", folder.name, str(error)
 
 
-def _examine(name: str, save: Path | None) -> None:
+def _examine(name: str, save: Path | None, *, force: bool) -> None:
     """Print the diagnosis of an index; exit with 1 if it is damaged."""
     from ninefold.host.index.diagnosis import diagnose
 
     check_folders(save)
+    if save is not None and not force:
+        written = [save, save.with_suffix(".jsonl")] if save.suffix == ".npy" else [save]
+        if there := next((one for one in written if one.is_file()), None):
+            raise InputError(f"{there} exists; --force replaces it")
     found = diagnose(name, save)
     if not found.damaged:
         click.echo(printable(f"{found.folder}: no damage"))

@@ -16,16 +16,34 @@ if TYPE_CHECKING:
     from ninefold.host.index import Index, Query
     from ninefold.numerics.vector6d import Vector6DColumns
 
-__all__ = ["QUERIES", "QUERY", "Asked", "Recorded", "Takes", "asked", "recorded"]
+__all__ = ["CONTEXT", "QUERIES", "QUERY", "Asked", "Recorded", "Takes", "asked", "recorded"]
 
 #: Argument of a query: several words are one text, as most people type a question without quotes.
 QUERY = click.argument(
     "query", nargs=-1, callback=lambda _context, _argument, words: " ".join(words) if words else None
 )
+
+
+def _once(_context: click.Context, option: click.Parameter, files: tuple[str, ...]) -> str | None:
+    """Return the one file of an option, of which the last would win without a word."""
+    if len(files) > 1:
+        raise click.UsageError(f"{option.opts[0]} is given {len(files)} times, and takes one file")
+    return files[0] if files else None
+
+
 QUERIES = click.option(
     "--queries",
     metavar="FILE",
+    multiple=True,
+    callback=_once,
     help="Search for each line of FILE, or each row of a .npy file, in place of QUERY; - reads standard input.",
+)
+CONTEXT = click.option(
+    "--context",
+    metavar="FILE",
+    multiple=True,
+    callback=_once,
+    help="Search an index of context vectors for each record of FILE.",
 )
 
 
@@ -41,16 +59,19 @@ class Takes:
         True for texts; False for row numbers, and vectors in ``.npy`` files.
     dimensions : int
         Dimensions of its vectors.
+    contexts : bool
+        True if it takes records by ``--context`` too.
     """
 
     called: str
     texts: bool
     dimensions: int
+    contexts: bool = False
 
     @classmethod
     def of(cls, index: Index) -> Takes:
         """Return what an open index takes."""
-        return cls(index.called, bool(index.manifest.model), index.manifest.dimensions)
+        return cls(index.called, bool(index.manifest.model), index.manifest.dimensions, index.manifest.contexts)
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,8 @@ def asked(takes: Takes, query: str | None, source: str | None) -> Asked:
         The file holds no queries, or none for this index.
     """
     if (query is None) == (source is None):
-        raise click.UsageError("give either QUERY or --queries")
+        ways = "one of QUERY, --queries and --context" if takes.contexts else "either QUERY or --queries"
+        raise click.UsageError(f"give {ways}")
     if query is not None:
         if not takes.texts and query.lower().endswith(".npy"):
             return _vectors(takes, query)

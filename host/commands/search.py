@@ -15,7 +15,7 @@ from ninefold.spec.progress import Step, step
 from ninefold.spec.terminal import printable
 
 from .formats import FORMAT, JSON, write
-from .queries import QUERIES, QUERY, Asked, Recorded, Takes, asked, recorded
+from .queries import CONTEXT, QUERIES, QUERY, Asked, Recorded, Takes, asked, recorded
 from .shown import considered, details
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _TOGETHER = 256
 @click.argument("name")
 @QUERY
 @QUERIES
-@click.option("--context", metavar="FILE", help="Search an index of context vectors for each record of FILE.")
+@CONTEXT
 @click.option("-k", default=DEFAULT_K, show_default=True, help="Number of hits, 1 to 256.")
 @click.option("--rerank", type=int, help="Rescore the best RERANK * k hits by dot products of the float vectors.")
 @click.option(
@@ -141,9 +141,9 @@ def search(
                 metrics.write_text(scheduler.metrics())
     _warn(hits)
     if where is not None and not any(one.hits for one in hits):
-        fields = sorted({field for entry in index for field in entry.fields})
-        known = f"have the fields {', '.join(fields)}" if fields else "have no fields"
-        click.echo(printable(f"warning: no entry meets the filter; entries {known}"), err=True)
+        from ninefold.host.index.unmet import unmet
+
+        click.echo(f"warning: {unmet(index)}", err=True)
     if device == "board":
         _say_what_stands_in(hits[0].result.answered_by)
     write(form, index.describe, zip(wanted.names, hits, strict=True), many=wanted.many)

@@ -70,6 +70,10 @@ class Store:
         """End the use of the environment."""
         self.environment.release()
 
+    @property
+    def _advice(self) -> str:
+        return f"`ninefold doctor {self.environment.folder}` says what can be saved"
+
     def tables(self, transaction: Transaction) -> Tables:
         """Return the tables in a transaction."""
         return Tables(transaction, lambda digest: self.segment(digest).sequence)
@@ -78,7 +82,11 @@ class Store:
         """Return an open segment; raise `FileNotFoundError` if its file has been removed."""
         found = self._segments.get(digest)
         if found is None:
-            found = self._segments[digest] = Segment.open(self.segment_folder, digest, self.manifest.declared)
+            try:
+                found = Segment.open(self.segment_folder, digest, self.manifest.declared)
+            except DamagedDataError as error:
+                raise DamagedDataError(f"{error}; {self._advice}") from error
+            self._segments[digest] = found
         return found
 
     @contextlib.contextmanager
@@ -103,7 +111,7 @@ class Store:
             except BaseException:
                 end()
                 raise
-        raise DamagedDataError(f"{missing.filename} is missing; `ninefold doctor NAME` says what can be saved")
+        raise DamagedDataError(f"{missing.filename} is missing; {self._advice}")
 
     def version(self, tables: Tables) -> Version:
         """Return the version that a transaction reads; the last one is kept, and the next one shares its content."""

@@ -85,7 +85,7 @@ def test_a_filter_finds_the_best_of_what_meets_it(ninefold: Run, folders: Path) 
     assert best == [name for name in everything if name in ("4", "6", "9")][:1]
     nothing = ninefold("search", "t", "tea", "--where", "yaer == 2003")
     assert nothing.exit_code == 0
-    assert "warning: no entry meets the filter; entries have the fields tag, year" in nothing.stderr
+    assert "warning: no entry meets the filter; entries have the fields tag (string), year (number)" in nothing.stderr
     refused = ninefold("search", "t", "tea", "--oversample", "4")
     assert (refused.exit_code, "leave out oversample 4" in refused.stderr) == (2, True)
     before = len(Index.open("t"))
@@ -198,6 +198,13 @@ def test_an_index_of_context_vectors(ninefold: Run, folders: Path) -> None:
     assert [one["hits"][0]["id"] for one in found] == ["5", "6"]
     assert {one["score"] for one in found} == {"similarity6d of the records"}
     assert set(found[0]["hits"][0]["fields"]) == {"modality", "time", "intent"}
+    for words, message in (
+        ((), "give one of QUERY, --queries and --context"),
+        (("--context", "queries.bin", "--context", "b.bin"), "--context is given 2 times, and takes one file"),
+        (("--queries", "a.npy", "--queries", "b.npy"), "--queries is given 2 times, and takes one file"),
+    ):
+        refused = ninefold("search", "contexts", *words)
+        assert (refused.exit_code, message in refused.stderr) == (2, True), refused.stderr
     refused = ninefold("search", "contexts", "--context", "queries.bin", "--rerank", "4")
     assert refused.exit_code == 2
     assert "--context scores by similarity6d on this machine; leave out --rerank" in refused.stderr

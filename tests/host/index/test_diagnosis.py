@@ -82,6 +82,29 @@ def test_entries_of_a_damaged_segment_are_saved(index: Path, tmp_path: Path) -> 
     assert sources.read(str(tmp_path / "saved.jsonl")) == entries()
 
 
+@pytest.mark.parametrize("size", [10, -1, -20])
+def test_a_truncated_segment_names_doctor(index: Path, size: int) -> None:
+    (segment,) = (index / "segments").iterdir()
+    os.truncate(segment, size if size > 0 else segment.stat().st_size + size)
+    said = rf"^{segment} is truncated.*; `ninefold doctor {index}` says what can be saved$"
+    with pytest.raises(DamagedDataError, match=said):
+        Index.open(str(index))
+    assert "`ninefold doctor" not in diagnose("notes").segments[0].problem  # doctor itself has said it
+
+
+def test_a_file_is_replaced_only_by_force(index: Path, tmp_path: Path) -> None:
+    for name, there in (("saved.jsonl", "saved.jsonl"), ("saved.npy", "saved.jsonl"), ("vectors.npy", "vectors.npy")):
+        (tmp_path / there).write_text("mine")
+        code, said = run("doctor", "notes", "--save", str(tmp_path / name))
+        assert (code, said) == (2, f"error: {tmp_path / there} exists; --force replaces it\n")
+        assert (tmp_path / there).read_text() == "mine"
+    save = str(tmp_path / "saved.jsonl")
+    assert run("doctor", "notes", "--save", save, "--force")[0] == 0
+    assert sources.read(save) == entries()
+    code, said = run("doctor", "notes", "--force")
+    assert (code, "--force replaces the file of --save, which is not given" in said) == (2, True)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
 def test_truncated_tables_are_noticed_at_once(index: Path, tmp_path: Path, share: float) -> None:
     path = index / "data.mdb"
@@ -243,7 +266,7 @@ def test_vectors_are_saved_with_their_entries(tmp_path: Path, monkeypatch: pytes
     content = bytearray(first.read_bytes())
     content[100] ^= 1
     first.write_bytes(content)
-    code, said = run("doctor", "notes", "--save", str(save))
+    code, said = run("doctor", "notes", "--save", str(save), "--force")
     assert code == 1
     left = [n for n in alive if n >= ROWS]
     assert said.endswith(f"{save} and saved.jsonl: {len(left)} entries written\n")
@@ -275,7 +298,7 @@ def test_all_indexes_are_looked_at(index: Path, monkeypatch: pytest.MonkeyPatch)
     shutil.copytree(index, index.parent / "good")
     (index / "manifest.json").unlink()
     code, said = run("doctor")
-    assert code == 0
+    assert code == 1
     assert [line.split(":")[0] for line in said.splitlines() if line.startswith("damaged")] == ["damaged  notes"]
     # What is refused for another reason is not called damaged.
     mounts = index.parents[1] / "mounts"

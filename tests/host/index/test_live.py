@@ -345,7 +345,7 @@ def test_a_missing_segment_is_named(index: Index) -> None:
     (name,) = segments(index)
     index.close()
     (index.folder / "segments" / name).unlink()
-    with pytest.raises(DamagedDataError, match=rf"{name} is missing; `ninefold doctor NAME` says"):
+    with pytest.raises(DamagedDataError, match=rf"{name} is missing; `ninefold doctor {index.folder}` says"):
         Index.open(str(index.folder))
 
 
