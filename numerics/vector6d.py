@@ -6,6 +6,7 @@ import struct
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 from typing import Any, Final, Self
 
 import numpy as np
@@ -23,12 +24,54 @@ _HEAD: Final = LENGTH_BYTES + FIXED_BYTES
 #: Records that are converted together.
 _BLOCK: Final = 256
 _LENGTH: Final = struct.Struct("<I")
-#: Type of a record with all its links. A shorter one ends before the last links.
+_LENGTHS: Final = tuple(FIXED_BYTES + LINK_BYTES * links for links in range(LINKS + 1))
+#: Bytes to the next record by the lowest byte of a valid length; 0 for other bytes.
+_STEPS: Final = tuple(next((LENGTH_BYTES + n for n in _LENGTHS if n & 0xFF == low), 0) for low in range(256))
 _LINK: Final = np.dtype([(f.name, f"<{f.format}") for f in LINK_FIELDS])
-_RECORD: Final = np.dtype(
-    [("length", "<u4"), *((f.name, f"<{f.format}", (f.count,)) for f in FIELDS), ("link", _LINK, (LINKS,))]
-)
-_LENGTHS: Final = frozenset(FIXED_BYTES + LINK_BYTES * links for links in range(LINKS + 1))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Consecutive bytes of a record that are copied together: one long field, or short ones.
+
+    Attributes
+    ----------
+    at : int
+        Place of the first byte in the record.
+    type : numpy.dtype
+        Type of the bytes.
+    """
+
+    at: int
+    type: np.dtype[Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields."""
+        return self.type.names or ()
+
+    def windows(self, data: _Bytes) -> _Array:
+        """Return a view of bytes whose element i is the part of a record that begins at byte i."""
+        count = max(0, len(data) - self.at - self.type.itemsize + 1)
+        return np.ndarray(count, f"V{self.type.itemsize}", data, self.at, (1,))
+
+
+def _parts() -> list[_Part]:
+    """Return the parts of a record with all its links. A shorter one ends before the last links."""
+    long = {field.name for field in FIELDS if field.count > 1}
+    fields = [
+        ("length", "<u4"),
+        *((f.name, f"<{f.format}", (f.count,)) if f.name in long else (f.name, f"<{f.format}") for f in FIELDS),
+        ("link", _LINK, (LINKS,)),
+    ]
+    types = [np.dtype(list(some)) for _, some in groupby(fields, lambda field: field[0] if field[0] in long else "")]
+    starts = accumulate((kind.itemsize for kind in types), initial=0)
+    return [_Part(at, kind) for at, kind in zip(starts, types, strict=False)]
+
+
+#: The first part is the length, and the last one holds the links.
+_PARTS: Final = _parts()
+_WHOLE: Final = _HEAD + LINKS * LINK_BYTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,27 +146,28 @@ def decode(data: Any) -> Vector6DColumns:
         the position of the wrong byte.
     """
     source = np.frombuffer(data, np.uint8)
-    offsets, problem = _offsets(source)
-    declared = _declared({"links": np.empty(len(offsets), np.uint8)})
+    bounds, problem = _bounds(source)
+    rooms = (np.diff(bounds) - _HEAD) // LINK_BYTES
+    declared = _declared({"links": rooms})
     # Only large arrays that are not zeroed get large pages; all fields are written, except links that a record lacks.
     zeroed = {field.name for field in LINK_FIELDS}
     found = {name: (np.zeros if name in zeroed else np.empty)(shape, kind) for name, (kind, shape) in declared.items()}
-    for first in range(0, len(offsets), _BLOCK):
-        places = offsets[first : first + _BLOCK]
-        rows = slice(first, first + len(places))
-        records = _gathered(source, places)
-        for field in FIELDS:
-            found[field.name][rows] = records[field.name] if field.count > 1 else records[field.name][:, 0]
-        room = (records["length"] - FIXED_BYTES) // LINK_BYTES
-        if (wrong := np.flatnonzero(found["links"][rows] != room)).size:
-            at = int(wrong[0])
-            place, count = int(places[at]) + _HEAD - 1, found["links"][first + at]
+    for first in range(0, len(rooms), _BLOCK):
+        rows = slice(first, min(first + _BLOCK, len(rooms)))
+        near, begins = _around(source, bounds[rows])
+        for part in _PARTS[1:]:
+            records = part.windows(near)[begins].view(part.type)
+            for name in found.keys() & part.names:
+                found[name][rows] = records[name]
+        if (wrong := np.flatnonzero(found["links"][rows] != rooms[rows])).size:
+            at = first + int(wrong[0])
             raise DamagedDataError(
-                f"record {first + at} is damaged at byte {place:,}: it says {count} links, and has room for {room[at]}"
+                f"record {at} is damaged at byte {bounds[at] + _HEAD - 1:,}: it says {found['links'][at]} links, and "
+                f"has room for {rooms[at]}"
             )
-        there = np.arange(LINKS) < room[:, np.newaxis]
+        there = np.arange(LINKS) < rooms[rows, np.newaxis]
         for field in LINK_FIELDS:
-            np.copyto(found[field.name][rows], records["link"][field.name], where=there)
+            np.copyto(found[field.name][rows], records["link"][field.name], where=there)  # of the last part
     if problem:
         raise DamagedDataError(problem)
     return Vector6DColumns(found)
@@ -141,40 +185,40 @@ def encode(records: Vector6DColumns) -> _Bytes:
     links = arrays["links"]
     offsets = np.zeros(len(records) + 1, np.int64)
     np.cumsum(_HEAD + LINK_BYTES * links.astype(np.int64), out=offsets[1:])
-    # Each record is written with all 8 links, in ascending order, and the next one is written over those that it lacks.
     target = np.empty(int(offsets[-1]) + LINKS * LINK_BYTES, np.uint8)
-    block = np.empty(_BLOCK, _RECORD)
     for first in range(0, len(records), _BLOCK):
         rows = slice(first, min(first + _BLOCK, len(records)))
-        some = block[: rows.stop - first]
-        some["length"] = FIXED_BYTES + LINK_BYTES * links[rows].astype(np.uint32)
-        for field in FIELDS:
-            some[field.name] = arrays[field.name][rows].reshape(-1, field.count)
-        for field in LINK_FIELDS:
-            some["link"][field.name] = arrays[field.name][rows]
-        _windows(target)[offsets[rows]] = some.view(np.uint8).reshape(-1, _RECORD.itemsize)
+        # The last part is written with all 8 links; the beginning of the next record replaces those that one lacks.
+        for part in reversed(_PARTS):
+            some = np.empty(rows.stop - first, part.type)
+            for name in part.names:
+                if name == "length":
+                    some[name] = FIXED_BYTES + LINK_BYTES * links[rows].astype(np.uint32)
+                elif name == "link":
+                    for field in LINK_FIELDS:
+                        some[name][field.name] = arrays[field.name][rows]
+                else:
+                    some[name] = arrays[name][rows]
+            part.windows(target)[offsets[rows]] = some.view(f"V{part.type.itemsize}")
     return target[: offsets[-1]]
 
 
-def _offsets(source: _Bytes) -> tuple[npt.NDArray[np.int64], str]:
-    """Return the positions of the records before the first one of a wrong length, and the error for that one."""
-    size, data = len(source), source.data
-    if size >= LENGTH_BYTES:
-        whole = LENGTH_BYTES + _LENGTH.unpack_from(data)[0]
-        if whole - LENGTH_BYTES in _LENGTHS and size % whole == 0:
-            # Where all records have one length, no walk from one to the next is needed.
-            lengths = source.reshape(-1, whole)[:, :LENGTH_BYTES]
-            if (lengths == lengths[0]).all():
-                return np.arange(0, size, whole), ""
-    places, place, read = array("q"), 0, _LENGTH.unpack_from
-    while place <= size - LENGTH_BYTES:
-        (length,) = read(data, place)
-        end = place + LENGTH_BYTES + length
-        if length not in _LENGTHS or end > size:
-            break
-        places.append(place)
-        place = end
-    return np.array(places, np.int64), "" if place == size else _problem(source, len(places), place)
+def _bounds(source: _Bytes) -> tuple[npt.NDArray[np.int64], str]:
+    """Return where records begin and where the last one ends, and the error for the first one of a wrong length."""
+    size, data, places, place = len(source), source.data, array("q", [0]), 0
+    steps, note, last = _STEPS, places.append, size - LENGTH_BYTES
+    while place <= last and (step := steps[data[place]]):
+        place += step
+        note(place)
+    bounds = np.array(places, np.int64)
+    if place > size:
+        bounds = bounds[:-1]  # the last record is cut off
+    # The walk went by the lowest byte of each length, so that longer numbers end it here.
+    lengths = _Part(0, np.dtype("<u4")).windows(source)[bounds[:-1]].view("<u4")
+    if (wrong := np.flatnonzero(lengths + LENGTH_BYTES != np.diff(bounds))).size:
+        bounds = bounds[: wrong[0] + 1]
+    place = int(bounds[-1])
+    return bounds, "" if place == size else _problem(source, len(bounds) - 1, place)
 
 
 def _problem(source: _Bytes, number: int, place: int) -> str:
@@ -191,19 +235,13 @@ def _problem(source: _Bytes, number: int, place: int) -> str:
     return f"{named} is cut off: {there - LENGTH_BYTES:,} of the {length:,} bytes of its payload are there"
 
 
-def _windows(data: _Bytes) -> _Bytes:
-    """Return a view whose row i is the bytes from i on that a record with all links takes."""
-    return np.lib.stride_tricks.sliding_window_view(data, _RECORD.itemsize, writeable=data.flags.writeable)
-
-
-def _gathered(source: _Bytes, places: npt.NDArray[np.int64]) -> _Array:
-    """Return the records at these positions; bytes after a record are in the place of links that it lacks."""
+def _around(source: _Bytes, places: npt.NDArray[np.int64]) -> tuple[_Bytes, npt.NDArray[np.int64]]:
+    """Return bytes with the records at ascending positions, each as long as one with all links, and their places."""
     first, last = int(places[0]), int(places[-1])
-    part = source[first : last + _RECORD.itemsize]
-    if (lacking := last + _RECORD.itemsize - len(source)) > 0:
+    part = source[first : last + _WHOLE]
+    if (lacking := last + _WHOLE - len(source)) > 0:
         part = np.concatenate([part, np.zeros(lacking, np.uint8)])
-    found: _Array = _windows(part)[places - first].view(_RECORD)[:, 0]
-    return found
+    return part, places - first
 
 
 def _declared(arrays: Mapping[str, _Array]) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
