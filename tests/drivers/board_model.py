@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class BoardModel:
     executed: int = 0
     loads: int = 0
     _input: bytearray = field(default_factory=bytearray)
-    _kept: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
+    _kept: dict[int, tuple[bytes, int, bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reset()
@@ -123,14 +124,15 @@ class BoardModel:
         kind, sequence, priority, epoch = body[:4]
         if self.hung:
             return b""
+        # A repeat is the same request. Another host may use the same sequence number for a request of its own.
         kept = self._kept.get(sequence % self.window)
-        if kind == 1 or kept is None or kept[0] != sequence:
+        if kind == 1 or kept is None or kept[0] != body:
             self.executed += 1
             try:
-                kept = (sequence, kind | 0x80, self._execute(kind, epoch, body[4:-4]))
+                kept = (body, kind | 0x80, self._execute(kind, epoch, body[4:-4]))
             except RefusalError as refusal:
                 code, detail = refusal.args
-                kept = (sequence, 0xFF, struct.pack("<BBHI", code, kind, 0, detail))
+                kept = (body, 0xFF, struct.pack("<BBHI", code, kind, 0, detail))
             if kind == 1:
                 self._kept.clear()
             self._kept[sequence % self.window] = kept
@@ -354,13 +356,21 @@ class ModelTransport:
         self.closed = True
 
 
+#: Hosts of one board are answered one after another, and each by whole frames.
+_HUB = threading.Lock()
+
+
 def serve(descriptor: int, board: BoardModel) -> None:
-    """Answer as a board until the other end is gone."""
+    """Answer as a board until the other end is gone; several hosts of one board may be served at once, as by a hub."""
+    started = b""
     while True:
         try:
             data = os.read(descriptor, 4096)
             if not data:
                 return
-            os.write(descriptor, board.receive(data))
+            frames, mark, started = (started + data).rpartition(b"\0")
+            with _HUB:
+                answers = board.receive(frames + mark)
+            os.write(descriptor, answers)
         except OSError:
             return

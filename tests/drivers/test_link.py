@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ninefold.drivers.link import BoardResetError, Link, RefusedError, Request
-from ninefold.drivers.loading import load
+from ninefold.drivers.loading import load, read_register
 from ninefold.drivers.protocol import QueryReply, encode, replies, requests
 from ninefold.spec.errors import InputError, LostDeviceError
 from ninefold.spec.link import FORMAT_PACKED, Fault, Frame, Kind
@@ -301,6 +301,14 @@ def test_bad_settings_are_refused(arguments: dict[str, int], message: str) -> No
         link.window = 129
     with pytest.raises(InputError, match=r"^epoch must be 0 to 255, not 256$"):
         link.epoch = 256
+
+
+def test_hosts_with_the_same_sequence_numbers_get_their_own_answers() -> None:
+    board = BoardModel()
+    one, other = linked(board)[0], linked(board)[0]
+    for number in range(20):
+        for link, name in ((one, "rows"), (other, "dimensions")):
+            assert read_register(link, name) == (board.word(BY_NAME[name].address),), number
 
 
 @pytest.mark.parametrize("name", ["identify", "read rows", "statistics", "reset", "load first", "query packed"])

@@ -86,10 +86,13 @@ def listening(model: BoardModel, clients: int) -> Iterator[str]:
     """Let several clients talk to one board at a time, as over a hub."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
+        def talk(connection: socket.socket) -> None:
+            with connection:
+                serve(connection.fileno(), model)
+
         def answer() -> None:
             for _ in range(clients):
-                connection, _ = server.accept()
-                threading.Thread(target=serve, args=(connection.detach(), model), daemon=True).start()
+                threading.Thread(target=talk, args=(server.accept()[0],), daemon=True).start()
 
         threading.Thread(target=answer, daemon=True).start()
         yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
@@ -346,6 +349,31 @@ def test_two_clients_on_one_board_each_find_their_own() -> None:
         for _ in range(3):
             check(one, asked(mine, queries(20)))
             check(other, asked(theirs, queries(20)))
+
+
+@pytest.mark.parametrize("call", ["_query", "_write"])
+def test_a_call_whose_turn_ends_meanwhile_is_run_in_the_next_turn(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data, right = BoardModel(), database(60), getattr(BoardModel, call)
+    with listening(model, 3) as url, opened(f"{url}{KNOWN}") as device:
+        device.load(data)
+        check(device, asked(data, queries(4)))
+        ends = [1]
+
+        def ended(*given: Any) -> Any:
+            if ends[0]:
+                ends[0] -= 1
+                raise ConnectionError  # the board closes the link and serves another host
+            return right(*given)
+
+        monkeypatch.setattr(BoardModel, call, ended)
+        other = database(30)
+        device.load(other)
+        check(device, asked(other, queries(4)))
+        assert ends == [0]
+        ends[0] = 2
+        with pytest.raises(LostDeviceError, match="was closed by the other end|is gone"):
+            device.load(data)
+            device.run(asked(data, queries(4)))
 
 
 LOAD = """

@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from typing import TypeVar
 
 from ninefold.drivers.board import Board
 from ninefold.drivers.boards import bitstream, open_board
@@ -18,6 +19,7 @@ from ninefold.spec.signature import Call
 
 __all__ = ["BoardDevice"]
 
+_T = TypeVar("_T")
 _LOG = logging.getLogger("ninefold.board")
 #: Time limit of a request in seconds, in addition to the board's computation. After a dozen such times the board is
 #: lost.
@@ -105,10 +107,13 @@ class BoardDevice:
         LostDeviceError
             The board is lost, or fails its test.
         """
-        with self._lost_is_left():
+
+        def load() -> None:
             if isinstance(resident, Database) and resident.digest != self._held:
                 self._residents.unload(resident.digest)  # another database may have taken its place
             self._residents.load(resident)
+
+        self._in_turn(load)
 
     def unload(self, key: str) -> None:
         """Release the database with digest `key`."""
@@ -119,11 +124,13 @@ class BoardDevice:
                 self._board.unload()
 
     def run(self, call: Call) -> Answer:
-        """Run one call; the time to compile and connect counts as ``build_seconds``, not as ``seconds``."""
+        """Run one call; the time to compile and connect counts as ``build_seconds``, not as ``seconds``.
+
+        A call during which a served board gave another host its turn is run again in the next turn.
+        """
         if self._closed:
             raise DeviceError(f"the device {self.name} is closed")
-        with self._lost_is_left():
-            return self._residents.run(call)
+        return self._in_turn(lambda: self._residents.run(call))
 
     def close(self) -> None:
         """Close the link; the board keeps its contents."""
@@ -170,10 +177,23 @@ class BoardDevice:
         counts = {f"link_{name}": link[name] for name in ("bytes_out", "bytes_in", "repeats")}
         return {**counts, "reloads": self._board.reloads}
 
-    @contextlib.contextmanager
-    def _lost_is_left(self) -> Iterator[None]:
+    def _in_turn(self, work: Callable[[], _T]) -> _T:
+        """Return the result of work that may be repeated, which it is once if the other end closes the link meanwhile.
+
+        A served board closes the link of a host that is quiet while another waits, and the two may cross.
+        """
         try:
-            yield
+            return work()
+        except LostDeviceError as error:
+            closed = self._board is not None and self._board.link.ended
+            self._leave()
+            if not closed:
+                raise
+            lost = error
+        try:
+            return work()
+        except UnavailableError as error:
+            raise LostDeviceError(f"{lost}, and is gone: {error}") from error
         except LostDeviceError:
             self._leave()
             raise
