@@ -367,13 +367,16 @@ def test_a_call_whose_turn_ends_meanwhile_is_run_in_the_next_turn(call: str, mon
 
         monkeypatch.setattr(BoardModel, call, ended)
         other = database(30)
-        device.load(other)
-        check(device, asked(other, queries(4)))
+
+        def use(data: Database) -> None:
+            device.load(data)
+            check(device, asked(data, queries(4)))
+
+        use(other)
         assert ends == [0]
         ends[0] = 2
-        with pytest.raises(LostDeviceError, match="was closed by the other end|is gone"):
-            device.load(data)
-            device.run(asked(data, queries(4)))
+        with pytest.raises(LostDeviceError, match=r"was closed by the other end|is gone"):
+            use(data)
 
 
 LOAD = """
