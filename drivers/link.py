@@ -357,9 +357,10 @@ class Link:
                 self._refused(one, refusal)
             one.answer = one.request.parse(item.payload)
         except ProtocolError as error:
+            # A reply to a request of the host before this one, whose own is still to come. Repeating it at once would
+            # use up all tries on the replies to what that host repeated.
             self.statistics.wrong += 1
             one.trouble.append(str(error))
-            self._repeat(one)
             return False
         one.answered = True
         self.statistics.replies += 1

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
-from litestar import Litestar, Response
+import msgspec
+from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -15,7 +16,8 @@ from . import indexes, models, page
 from .gate import SCHEMA
 from .guards import AnyRequest
 from .messages import ProblemMessage
-from .problems import MEDIA_TYPE, problem_of
+from .problems import MEDIA_TYPE, ProblemError, problem_of
+from .refusals import sentence
 from .service import Service
 
 __all__ = ["application"]
@@ -27,6 +29,19 @@ _ERRORS: Final[dict[int, ResponseSpec]] = {
     )
     for status in (400, 401, 403, 404, 408, 409, 413, 414, 415, 421, 422, 429, 500, 503, 507)
 }
+
+
+class _Strict(Request[Any, Any, Any]):
+    """Request whose body is of exactly the types of its schema: the library would take the text "5" for a number."""
+
+    async def json(self) -> Any:
+        """Return the body; refuse one of another form with the value and what is allowed."""
+        body, declared = await self.body(), self.route_handler.parsed_data_field
+        try:
+            return msgspec.json.decode(body, type=Any if declared is None else declared.annotation)
+        except msgspec.ValidationError as error:
+            assert declared is not None
+            raise ProblemError(400, sentence(str(error), declared.annotation, msgspec.json.decode(body))) from error
 
 
 def _refused(_request: AnyRequest, error: Exception) -> Response[bytes]:
@@ -43,6 +58,7 @@ def application(service: Service, more: Sequence[HTTPRouteHandler] = ()) -> Lite
         routes,
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         exception_handlers={Exception: _refused},
+        request_class=_Strict,
         request_max_body_size=service.limits.body,
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -16,6 +16,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
 
 from .problems import ProblemError
+from .refusals import sentence
 
 __all__ = [
     "DATATYPES",
@@ -115,9 +116,9 @@ class Tensors(Generic[_Message]):
         Raises
         ------
         ProblemError
-            The header is no such number.
-        msgspec.MsgspecError
-            The JSON is malformed, or not of the schema.
+            The header is no such number, or the JSON is not of the schema.
+        msgspec.DecodeError
+            The JSON is malformed.
         """
         length = len(body)
         if header is not None:
@@ -126,7 +127,12 @@ class Tensors(Generic[_Message]):
                     400, f"inference-header-content-length must be 0 to {len(body)}, not {printable(header)}"
                 )
             length = int(header)
-        return cls(msgspec.json.decode(body[:length], type=kind), memoryview(body)[length:])
+        given = body[:length]
+        try:
+            decoded = msgspec.json.decode(given, type=kind)
+        except msgspec.ValidationError as error:
+            raise ProblemError(400, sentence(str(error), kind, msgspec.json.decode(given))) from error
+        return cls(decoded, memoryview(body)[length:])
 
     def arrays(self) -> dict[str, _Array]:
         """Return the tensors as arrays by name; raises `InputError` for one that is not what it says."""

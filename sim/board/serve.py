@@ -151,5 +151,13 @@ def serve_tcp(
             connection, _ = listener.accept()
             with connection, contextlib.suppress(ConnectionError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if not key or admits(connection, key):
+                if not _left(connection) and (not key or admits(connection, key)):
                     serve_descriptor(board, connection.fileno(), stop, waiting)
+
+
+def _left(connection: socket.socket) -> bool:
+    """Return whether a host gave up while it waited, so that nobody reads the answers to what it sent."""
+    ended = getattr(select, "POLLRDHUP", 0)  # of Linux
+    poll = select.poll()
+    poll.register(connection, ended)
+    return any(happened & (ended | select.POLLHUP | select.POLLERR) for _, happened in poll.poll(0))

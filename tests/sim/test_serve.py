@@ -83,6 +83,23 @@ def test_a_quiet_host_gives_way_to_one_that_waits(monkeypatch: pytest.MonkeyPatc
         first.close()
 
 
+def test_requests_of_a_host_that_left_before_its_turn_are_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.sim.board.serve._QUIET_S", 0.2)
+    board, taken = VirtualBoard("virtual/tiny"), []
+    write = board.write
+    monkeypatch.setattr(board, "write", lambda data, timeout_s: (taken.append(data), write(data, timeout_s)))
+    monkeypatch.setattr(f"{__name__}.VirtualBoard", lambda _name: board)
+    with serving(serve_tcp, 0) as url:
+        first, second = open_transport(url), open_transport(url)
+        first.write(client.query(0, np.zeros((1, TINY.dimensions), int), 1), 1.0)
+        listen(first, 1)
+        second.write(b"left" + client.query(2, np.zeros((1, TINY.dimensions), int), 1), 1.0)
+        second.close()
+        ask(url, 4)
+        first.close()
+    assert b"left" not in b"".join(taken)
+
+
 def test_a_device_that_lost_its_turn_while_it_was_quiet_asks_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ninefold.sim.board.serve._QUIET_S", 0.2)
     random = np.random.default_rng(1)
