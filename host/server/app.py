@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-import msgspec
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
@@ -16,8 +15,8 @@ from . import indexes, models, page
 from .gate import SCHEMA
 from .guards import AnyRequest
 from .messages import ProblemMessage
-from .problems import MEDIA_TYPE, ProblemError, problem_of
-from .refusals import sentence
+from .problems import MEDIA_TYPE, problem_of
+from .refusals import decoded
 from .service import Service
 
 __all__ = ["application"]
@@ -37,11 +36,7 @@ class _Strict(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """Return the body; refuse one of another form with the value and what is allowed."""
         body, declared = await self.body(), self.route_handler.parsed_data_field
-        try:
-            return msgspec.json.decode(body, type=Any if declared is None else declared.annotation)
-        except msgspec.ValidationError as error:
-            assert declared is not None
-            raise ProblemError(400, sentence(str(error), declared.annotation, msgspec.json.decode(body))) from error
+        return decoded(body, Any if declared is None else declared.annotation)
 
 
 def _refused(_request: AnyRequest, error: Exception) -> Response[bytes]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -12,7 +13,11 @@ from msgspec import inspect
 from ninefold.spec.errors import did_you_mean
 from ninefold.spec.terminal import printable
 
-__all__ = ["sentence"]
+from .problems import ProblemError
+
+__all__ = ["decoded"]
+
+_T = TypeVar("_T")
 
 #: Message of msgspec, with the path of the value if it is not the whole.
 _SAID: Final = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
@@ -22,21 +27,30 @@ _STEP: Final = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
 _QUOTED: Final = 60
 
 
-def sentence(message: str, kind: Any, value: Any) -> str:
-    """Return a sentence for an error of msgspec.
+def decoded(body: bytes, kind: type[_T]) -> _T:
+    """Return a body in JSON as a type.
 
-    Parameters
-    ----------
-    message : str
-        Text of the `msgspec.ValidationError`, or ``WHAT - at `$.PATH` ``.
-    kind : type
-        Type of the whole value.
-    value : object
-        The value as JSON has it; None if it is not known.
+    Raises
+    ------
+    ProblemError
+        400 for JSON of another form, with the value and what is allowed.
+    msgspec.DecodeError
+        The body is no JSON.
     """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        value = None
+        with contextlib.suppress(msgspec.MsgspecError):  # it holds a number that JSON allows and Python does not
+            value = msgspec.json.decode(body)
+        raise ProblemError(400, _sentence(str(error), kind, value)) from error
+
+
+def _sentence(message: str, kind: Any, value: Any) -> str:
+    """Return a sentence for the text of a `msgspec.ValidationError` about a value of a type."""
     found = _SAID.fullmatch(message)
     what, path = (message, "") if found is None else (found["what"], found["path"] or "")
-    node, known = inspect.type_info(kind), True
+    node, known = inspect.type_info(kind), value is not None
     for step in _steps(path):
         node, value, known = _within(node, step, value, known=known)
     where = printable(path) or "the body"
@@ -84,29 +98,24 @@ def _plain(node: inspect.Type) -> inspect.Type:
 def _allowed(node: inspect.Type) -> str:
     """Return what a type allows in words; empty for one that has none."""
     node = _plain(node)
+    said = ""
     match node:
         case inspect.BoolType():
-            return "true or false"
+            said = "true or false"
         case inspect.IntType() | inspect.FloatType():
-            kind = "a whole number" if isinstance(node, inspect.IntType) else "a number"
-            return f"{kind}{_bounds(node)}"
+            said = f"a {'whole ' if isinstance(node, inspect.IntType) else ''}number{_bounds(node)}"
         case inspect.StrType(pattern=str() as pattern):
-            return f"a string that matches {pattern}"
-        case inspect.StrType(min_length=int() as least):
-            return f"a string of {least:,} or more characters"
-        case inspect.StrType():
-            return "a string"
+            said = f"a string that matches {pattern}"
+        case inspect.StrType(min_length=least):
+            said = "a string" if least is None else f"a string of {least:,} or more characters"
         case inspect.LiteralType():
-            return f"one of {', '.join(map(str, node.values))}"
-        case inspect.ListType(min_length=int() as least, max_length=int() as most):
-            return f"a list of {least:,} to {most:,}"
-        case inspect.ListType(min_length=int() as least):
-            return f"a list of {least:,} or more"
-        case inspect.ListType():
-            return "a list"
+            said = f"one of {', '.join(map(str, node.values))}"
+        case inspect.ListType(min_length=least, max_length=most):
+            size = f" of {least:,}" if least is not None else ""
+            said = f"a list{size}{f' to {most:,}' if most is not None else ' or more' if size else ''}"
         case inspect.DictType() | inspect.StructType():
-            return "an object"
-    return ""
+            said = "an object"
+    return said
 
 
 def _bounds(node: inspect.IntType | inspect.FloatType) -> str:

@@ -16,7 +16,7 @@ from ninefold.spec.errors import InputError
 from ninefold.spec.terminal import printable
 
 from .problems import ProblemError
-from .refusals import sentence
+from .refusals import decoded
 
 __all__ = [
     "DATATYPES",
@@ -127,12 +127,7 @@ class Tensors(Generic[_Message]):
                     400, f"inference-header-content-length must be 0 to {len(body)}, not {printable(header)}"
                 )
             length = int(header)
-        given = body[:length]
-        try:
-            decoded = msgspec.json.decode(given, type=kind)
-        except msgspec.ValidationError as error:
-            raise ProblemError(400, sentence(str(error), kind, msgspec.json.decode(given))) from error
-        return cls(decoded, memoryview(body)[length:])
+        return cls(decoded(body[:length], kind), memoryview(body)[length:])
 
     def arrays(self) -> dict[str, _Array]:
         """Return the tensors as arrays by name; raises `InputError` for one that is not what it says."""
