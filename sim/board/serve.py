@@ -156,7 +156,7 @@ def serve_tcp(
 
 
 def _left(connection: socket.socket) -> bool:
-    """Return whether a host gave up while it waited, so that nobody reads the answers to what it sent."""
+    """Return whether a host gave up while it waited, so that no one reads the answers to what it sent."""
     ended = getattr(select, "POLLRDHUP", 0)  # of Linux
     poll = select.poll()
     poll.register(connection, ended)
