@@ -51,7 +51,9 @@
 
 #define NINEFOLD_INTERFACE(name) extern "C" __attribute__((visibility("default"))) int ninefold_##name
 
+#include <atomic>
 #include <new>
+#include <thread>
 #include <vector>
 
 namespace ninefold {
@@ -71,6 +73,22 @@ void share(std::int64_t total, std::int64_t take, std::int64_t threads, Lambda w
         (*static_cast<Lambda*>(context))(thread, begin, end);
     };
     share(total, take, threads, call, &work);
+}
+
+// Do `passes` passes of `items` items each, with work(thread, pass, item). An item begins when all of the passes before it
+// are done. Starting threads takes as long as a million operations, so all passes have the same threads.
+template <class Lambda>
+void share_passes(std::int64_t passes, std::int64_t items, std::int64_t threads, Lambda work) {
+    constexpr int kGlances = 1 << 10;  // before another program may have the processor
+    std::atomic<std::int64_t> done{0};
+    share(passes * items, 1, threads, [&](int thread, std::int64_t number, std::int64_t) {
+        const std::int64_t pass = number / items;
+        for (int glance = 0; done.load(std::memory_order_acquire) < pass * items; glance++) {
+            if (glance >= kGlances) std::this_thread::yield();
+        }
+        work(thread, pass, number % items);
+        done.fetch_add(1, std::memory_order_release);
+    });
 }
 
 // Array whose rows are part of all rows (`JoinedRows.table` in Python).

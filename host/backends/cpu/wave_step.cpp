@@ -9,6 +9,8 @@ constexpr int kAxes = 9;
 constexpr std::int64_t kBlock = 2048;  // cells whose sums of neighbours stay in the first cache
 constexpr std::int64_t kPeriod = 64;   // the longest period, in cells, of an axis with tables of borders
 constexpr std::int64_t kVector = 16;   // numbers of the longest vector
+constexpr int kFar = 3;                // axes whose neighbours are fetched ahead: more than the processor sees by itself
+constexpr std::int64_t kAhead = 1024;  // numbers between fetching and use
 
 // Tables of an axis whose parts between two borders are short. Each has all bits set at the places of a period at which
 // the index along the axis is the first, or the last. Very short periods are repeated, and so is the beginning, so that
@@ -158,14 +160,77 @@ inline void add_neighbours(const Wave& wave, int axis, float* sum, const float* 
     add_in_parts(sum + 2 * to, x + 2 * to, base + to, length - to, extent, stride);
 }
 
-// Write the sum of both neighbours along each axis, less twice the cell for each, to `sum`.
-inline void laplacian(const Wave& wave, const float* psi, std::int64_t base, std::int64_t length, float* sum) {
-    const float* x = psi + 2 * base;
-    const float own = -2.0f * static_cast<float>(wave.axes);
-    for (std::int64_t i = 0; i < 2 * length; i++) sum[i] = own * x[i];
-    for (int axis = 0; axis < wave.axes; axis++) {
-        add_neighbours(wave, axis, sum, x, base, length);
+// Distances, in numbers, of both neighbours along each of the axes without tables, which are the same in all of a part.
+struct Distances {
+    std::int64_t up[ninefold::kAxes], down[ninefold::kAxes];
+
+    void set(const Wave& wave, int axis, bool first, bool last) {
+        const std::int64_t near = 2 * wave.strides[axis], far = near * (wave.extents[axis] - 1);
+        up[axis] = last ? -far : near;
+        down[axis] = first ? far : -near;
     }
+};
+
+// Write `own` times each number of a part plus both neighbours along the first kLong axes.
+template <int kLong>
+void add_long(const Distances& distances, float own, const float* x, float* sum, std::int64_t count) {
+    std::int64_t up[kLong + 1], down[kLong + 1];
+    for (int axis = 0; axis < kLong; axis++) up[axis] = distances.up[axis], down[axis] = distances.down[axis];
+    const auto vector = [&](std::int64_t i) {
+        Vec total = own * load(x + i);
+        for (int axis = 0; axis < (kLong < ninefold::kFar ? kLong : ninefold::kFar); axis++) {
+            __builtin_prefetch(x + i + up[axis] + ninefold::kAhead);
+            __builtin_prefetch(x + i + down[axis] + ninefold::kAhead);
+        }
+        for (int axis = 0; axis < kLong; axis++) total += load(x + i + up[axis]) + load(x + i + down[axis]);
+        store(sum + i, total);
+    };
+    std::int64_t i = 0;
+    for (; i + kFloats <= count; i += kFloats) vector(i);
+    if (i < count && count >= kFloats) return vector(count - kFloats);  // some numbers again
+    for (; i < count; i++) {
+        float total = own * x[i];
+        for (int axis = 0; axis < kLong; axis++) total += x[i + up[axis]] + x[i + down[axis]];
+        sum[i] = total;
+    }
+}
+
+using AddLong = void(const Distances&, float, const float*, float*, std::int64_t);
+constexpr AddLong* kAddLong[] = {add_long<0>, add_long<1>, add_long<2>, add_long<3>, add_long<4>,
+                                 add_long<5>, add_long<6>, add_long<7>, add_long<8>, add_long<9>};
+
+// Write the sum of both neighbours along each axis, less twice the cell for each, to `sum`. Axes without tables come
+// first, and are added in parts between the borders of the last of them.
+inline void laplacian(const Wave& wave, const float* psi, std::int64_t base, std::int64_t length, float* sum) {
+    const float* const x = psi + 2 * base;
+    const float own = -2.0f * static_cast<float>(wave.axes);
+    int longs = 0;
+    while (longs < wave.axes && !wave.borders[longs].period) longs++;
+    const int inner = longs - 1;
+    const std::int64_t stride = longs ? wave.strides[inner] : wave.cells;
+    const std::int64_t period = longs ? stride * wave.extents[inner] : wave.cells;
+    Distances distances;
+    std::int64_t index[ninefold::kAxes];
+    for (int axis = 0; axis < inner; axis++) {
+        index[axis] = base / wave.strides[axis] % wave.extents[axis];
+        distances.set(wave, axis, index[axis] == 0, index[axis] == wave.extents[axis] - 1);
+    }
+    for (std::int64_t done = 0, at = base % period; done < length;) {
+        const bool first = at < stride, last = at >= period - stride;
+        const std::int64_t end = first ? stride : last ? period : period - stride;
+        const std::int64_t count = end - at < length - done ? end - at : length - done;
+        if (longs) distances.set(wave, inner, first, last);
+        kAddLong[longs](distances, own, x + 2 * done, sum + 2 * done, 2 * count);
+        done += count, at = end;
+        if (at < period) continue;
+        at = 0;
+        for (int axis = inner - 1; axis >= 0; axis--) {
+            index[axis] = index[axis] + 1 < wave.extents[axis] ? index[axis] + 1 : 0;
+            distances.set(wave, axis, index[axis] == 0, index[axis] == wave.extents[axis] - 1);
+            if (index[axis]) break;
+        }
+    }
+    for (int axis = longs; axis < wave.axes; axis++) add_neighbours(wave, axis, sum, x, base, length);
 }
 
 // The step of one number, or of a vector of them: `cubic` is beta |psi|^2.
@@ -386,7 +451,7 @@ NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, const flo
     Wave wave{{one, other}, v, speed, damping, sources, {}, {}, {}, 0, 0, 0, 0};
     wave.dt = static_cast<float>(dt), wave.beta = static_cast<float>(beta);
     set_extents(wave, extents, axes);
-    const std::int64_t workers = useful(threads, wave.cells * 64);
+    const std::int64_t workers = useful(threads, wave.cells * 64 * steps);
     std::vector<float> sums;
     std::vector<std::vector<std::int32_t>> tables;
     try {
@@ -405,22 +470,25 @@ NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, const flo
         const std::int64_t room = bytes / (kCellBytes * planes.cells) - 2;
         if (most == 1) most = std::max(most, std::min({kStepsMax, room, planes.count / (4 * workers)}));
     }
-    const std::int64_t slabs = std::max(workers, std::min(8 * workers, planes.count / (8 * most)));
-    for (std::int64_t first = 0; first < steps; first += most) {
-        const std::int64_t some = std::min(most, steps - first);
+    for (std::int64_t first = 0; first < steps;) {
+        // As many steps at once as there may be, as often as they are left; then the rest.
+        const std::int64_t some = std::min(most, steps - first), times = (steps - first) / some;
         if (some == 1) {
-            share(wave.cells, kBlock, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
-                wave_cells_paths[path](wave, first, first == steps - 1, begin, end, sums.data() + thread * kBlock * 2);
+            const std::int64_t blocks = (wave.cells + kBlock - 1) / kBlock;
+            share_passes(times, blocks, workers, [&](int thread, std::int64_t pass, std::int64_t block) {
+                const std::int64_t step = first + pass, begin = block * kBlock;
+                wave_cells_paths[path](wave, step, step == steps - 1, begin, std::min(begin + kBlock, wave.cells),
+                                       sums.data() + thread * kBlock * 2);
             });
-            continue;
+        } else {
+            const std::int64_t slabs = std::max(workers, std::min(8 * workers, planes.count / (8 * most)));
+            share_passes(2 * times, slabs, workers, [&](int thread, std::int64_t pass, std::int64_t slab) {
+                const Slabs group(wave, planes, path, slabs, first + pass / 2 * some, some, steps - 1);
+                float* const sum = sums.data() + thread * kBlock * 2;
+                pass % 2 ? group.around(slab, sum) : group.inside(slab, sum);
+            });
         }
-        const Slabs done(wave, planes, path, slabs, first, some, steps - 1);
-        share(slabs, 1, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
-            for (std::int64_t slab = begin; slab < end; slab++) done.inside(slab, sums.data() + thread * kBlock * 2);
-        });
-        share(slabs, 1, workers, [&](int thread, std::int64_t begin, std::int64_t end) {
-            for (std::int64_t slab = begin; slab < end; slab++) done.around(slab, sums.data() + thread * kBlock * 2);
-        });
+        first += times * some;
     }
     return 0;
 }

@@ -60,15 +60,14 @@ using namespace ninefold;
 NINEFOLD_INTERFACE(wave_step_fixed)(std::int64_t path, std::int64_t threads, std::int32_t* psi, std::int32_t* other,
                                     std::int32_t* v, std::int64_t height, std::int64_t width, std::int64_t steps,
                                     std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t t) {
-    const std::int64_t workers = useful(threads, height * width * 16);
+    const std::int64_t workers = useful(threads, height * width * 16 * steps);
     const std::int64_t take = (height + 4 * workers - 1) / (4 * workers);
-    for (std::int64_t done = 0; done < steps; done++) {
-        std::int32_t *from = done % 2 ? other : psi, *to = done % 2 ? psi : other;
+    share_passes(steps, (height + take - 1) / take, workers, [&](int, std::int64_t pass, std::int64_t part) {
+        std::int32_t *from = pass % 2 ? other : psi, *to = pass % 2 ? psi : other;
         const FixedLattice job{from, to, v, height, width, a, b, c, t};
-        share(height, take, workers, [&](int, std::int64_t begin, std::int64_t end) {
-            wave_rows_paths[path](job, begin, end);
-        });
-    }
+        const std::int64_t begin = part * take;
+        wave_rows_paths[path](job, begin, begin + take < height ? begin + take : height);
+    });
     return 0;
 }
 
