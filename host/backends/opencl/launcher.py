@@ -75,9 +75,14 @@ class Launcher:
         return self._built[name, built]
 
     def launch(
-        self, kernel: "cl.Kernel", size: tuple[int, ...], group: tuple[int, ...] | None, *arguments: Any
+        self,
+        kernel: "cl.Kernel",
+        size: tuple[int, ...],
+        group: tuple[int, ...] | None,
+        *arguments: Any,
+        wait: bool = True,
     ) -> None:
-        """Run a kernel and wait for its end.
+        """Run a kernel after those before it, and wait for its end.
 
         Parameters
         ----------
@@ -87,6 +92,8 @@ class Launcher:
             Global size and work-group size in work-items; None lets the driver choose the work-group.
         *arguments
             NumPy scalars, buffers or local memory. Arrays are copied to the device, and each `Out` is read back.
+        wait : bool, optional
+            False queues the kernel, which takes less time than waiting for each of many; `finish` waits for all.
         """
         import pyopencl as cl
 
@@ -103,7 +110,13 @@ class Launcher:
             done = kernel(self.queue, size, group, *passed)
             for array, buffer in back:
                 cl.enqueue_copy(self.queue, array, buffer)
-            done.wait()
+            if wait:
+                done.wait()
+
+    def finish(self) -> None:
+        """Wait for the end of all launches."""
+        with guarded(self._name, "waiting for kernels"):
+            self.queue.finish()
 
     def read(self, buffer: "cl.Buffer", array: Any, pitch: int) -> None:
         """Copy rows of `pitch` elements on the device into the rows of an array (Q, B) of the host."""

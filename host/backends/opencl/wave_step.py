@@ -27,6 +27,8 @@ __all__ = ["RATING", "fetch", "load", "step"]
 RATING = {"gpu": 8, "npu": 5, "cpu": 3}
 #: Cells of a work-item on a processor, which computes with vectors of them. Elsewhere work-items share vectors.
 _CELLS = 8
+#: Steps that are queued before the host waits, so that interrupts are handled.
+_QUEUED = 32
 #: Cells from which positions of numbers exceed the kernel's 32 bits.
 _CELLS_MAX = 1 << 30
 
@@ -93,6 +95,9 @@ def step(device: "OpenClDevice", call: Call) -> Answer:
         for number in range(1, options["steps"] + 1):
             psi, other = other, psi
             launches.run("advance", psi, v, other, *factors, dt, beta, np.int32(number == options["steps"]))
+            if number % _QUEUED == 0:
+                device.launcher.finish()
+        device.launcher.finish()
         wave.buffers.update(psi=psi, a=other)
     return Answer({}, f"float32 on {device.entry.name}", metrics, Kept(state.id, state.version + 1))
 
@@ -115,7 +120,7 @@ class _Launches:
         self._parts = [part for part in ((_CELLS, 0, whole // _CELLS), (1, whole, cells - whole)) if part[2]]
 
     def run(self, name: str, *arguments: Any) -> None:
-        """Run a kernel on all cells."""
+        """Queue a kernel on all cells."""
         for size, first, items in self._parts:
             kernel = self._launcher.kernel(("wave_step.cl",), name, CELLS=size, **self._defines)
-            self._launcher.launch(kernel, (items,), None, *arguments, np.uint32(first))
+            self._launcher.launch(kernel, (items,), None, *arguments, np.uint32(first), wait=False)
