@@ -89,7 +89,7 @@ def centroids_of(snapshot: Snapshot) -> tuple[Centroids, str]:
     InputError
         The index has no clusters, or no float vectors.
     """
-    snapshot.vectors if not snapshot.manifest.vectors else None  # noqa: B018 - raises
+    snapshot.require_vectors()
     for part in snapshot.parts.parts:
         if "micro" in part.database.arrays:
             macro, micro = (np.asarray(part.database.arrays[name]) for name in ("macro", "micro"))

@@ -220,9 +220,13 @@ class Snapshot:
     @property
     def vectors(self) -> npt.NDArray[np.float16]:
         """Float vectors, float16 (rows, dimensions); raises `InputError` if the index has none."""
+        self.require_vectors()
+        return self.parts.vectors
+
+    def require_vectors(self) -> None:
+        """Raise `InputError` if the index has no float vectors."""
         if not self.manifest.vectors:
             raise InputError(f"{self.called} has no float vectors, which this needs; rebuild it without --no-vectors")
-        return self.parts.vectors
 
     def redirects(self) -> Iterator[tuple[str, str]]:
         """Yield the ids of entries that were merged as near duplicates, each with the id of the entry that was kept."""
@@ -319,8 +323,8 @@ class Snapshot:
         condition = None if (where := options.get("where")) is None else parse(where)
         nothing = np.zeros((0, self.manifest.dimensions), np.float32)
         scheduler.check_task(self.parts.task(nothing, stages, device=device, strict=strict))
-        if stages.get("rerank") and not self.manifest.vectors:
-            self.vectors  # noqa: B018 - raises
+        if stages.get("rerank"):
+            self.require_vectors()
         asked = [self.asked(one, scheduler) for one in queries]
         if not asked:
             return []
@@ -447,8 +451,7 @@ class Snapshot:
 
     def _vector(self, row: int) -> npt.NDArray[np.float32]:
         """Return the stored vector of a row, float32 of shape (D,)."""
-        if not self.manifest.vectors:
-            self.vectors  # noqa: B018 - raises
+        self.require_vectors()
         part, inside = self.parts.place(row)
         return np.asarray(part.database.arrays["vectors"][inside], np.float32)
 
