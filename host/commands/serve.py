@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -46,6 +46,9 @@ _SCOPES: Final = ("read", "write", "admin")
 @click.option(
     "--folder", type=click.Path(path_type=Path), help="Folder of backups and uploads [default: in the data folder]."
 )
+@click.option(
+    "--board", "boards", multiple=True, metavar="URL", help="Offer this board too, such as tcp://127.0.0.1:4000."
+)
 @click.option("--ray", metavar="HOST:PORT", help="Have the nodes of this Ray cluster search the indexes.")
 @click.option("--log-texts", is_flag=True, help="Log the texts of searches [default: their digests].")
 @click.option("--audit", type=_FILE, help="Append a record of each write to this file, one JSON object per line.")
@@ -64,6 +67,7 @@ def serve(
     body_mib: int,
     uploads_mib: int,
     folder: Path | None,
+    boards: tuple[str, ...],
     ray: str | None,
     log_texts: bool,
     audit: Path | None,
@@ -94,7 +98,8 @@ def serve(
             with step(f"connecting to the Ray cluster at {printable(ray)}"):
                 nodes = entered.enter_context(connect(ray))
         with step("opening the indexes"):
-            service = Service(names, folder or data_folder() / "server", limits, nodes=nodes, log_texts=log_texts)
+            more: dict[str, Any] = {"nodes": nodes, "log_texts": log_texts, "boards": boards}
+            service = Service(names, folder or data_folder() / "server", limits, **more)
 
         def started(url: str) -> None:
             serves_at(url)

@@ -258,6 +258,20 @@ class Scheduler:
         self._devices.survey()
         return self._devices.status()
 
+    def offer(self, device: str) -> None:
+        """Add a device that no search finds, such as a board at a URL, to the devices; it is opened by its first task.
+
+        Raises
+        ------
+        InputError
+            There is no such backend, or the name is none of its own.
+        UnavailableError
+            The backend has no such device.
+        """
+        _, absent = self._devices.named(device)
+        if absent is not None:
+            raise absent
+
     def beside_host(self, operator: str) -> list[str] | None:
         """Return the devices on other hardware than this processor that may be chosen for an operator.
 

@@ -62,6 +62,7 @@ def _search(service: Service, name: str, index: Index, asked: m.SearchRequest) -
     start = time.perf_counter()
     if (asked.texts is None) == (asked.vectors is None):
         raise InputError("give either texts or vectors")
+    service.check_device(asked.device)
     queries: Any = asked.texts if asked.vectors is None else [*_matrix(asked.vectors, index.manifest.dimensions)]
     options = {name: getattr(asked, name) for name in _OPTIONS}
     if isinstance(index, ShardedIndex):

@@ -82,6 +82,7 @@ async def infer(request: AnyRequest, operator: Called, service: Served, number: 
     def work() -> tuple[bytes, dict[str, str]]:
         tensors = Tensors.of(InferRequest, body, length)
         arguments, options, settings = task_of(tensors, model, lambda name: _database(service, caller, name))
+        service.check_device(settings.get("device", "auto"))
         seconds = service.limits.seconds
         result = service.scheduler.run(model.name, **arguments, **options, **settings, deadline_s=seconds)
         return answer_of(tensors.message, model, result)

@@ -146,11 +146,13 @@ class Service:
         Nodes of a cluster, which search the indexes.
     log_texts : bool
         Log the texts of searches; by default their digests.
+    boards : sequence of str
+        URLs of boards to offer beside the devices of this machine.
 
     Raises
     ------
     InputError
-        An index is missing, or two would have the same name.
+        An index is missing, two would have the same name, or a URL is none of a board.
     DamagedDataError
         An index is damaged.
     """
@@ -164,6 +166,7 @@ class Service:
         *,
         nodes: Nodes | None = None,
         log_texts: bool = False,
+        boards: Sequence[str] = (),
     ) -> None:
         self.limits = limits or Limits()
         self.backups = folder / "backups"
@@ -180,6 +183,8 @@ class Service:
         self.scheduler = scheduler or Scheduler(backends=local)
         self.meters = Meters(self.scheduler.registry)
         try:
+            for url in boards:
+                self.scheduler.offer(f"board:{url}")
             for name in names:
                 self._open(name)
         except BaseException:
@@ -207,6 +212,19 @@ class Service:
             known = ", ".join(sorted(self.indexes)) or "none"
             raise UnknownError(f"no index {printable(name)} is served here; there are: {printable(known)}")
         return found
+
+    def check_device(self, name: str) -> None:
+        """Raise `InputError` for a device that is not among those of this server.
+
+        A name may hold an address or a path, which no caller is to make this machine open.
+        """
+        if ":" not in name or name in (listed := {status.device for status in self.scheduler.devices()}):
+            return
+        known = ", ".join(sorted(listed))
+        raise InputError(
+            f"device {printable(name)} is not offered by this server: auto, {known}; a board at a URL is offered by"
+            " `ninefold serve --board URL`"
+        )
 
     async def run(self, work: Callable[[], _T], ended: Callable[[_T | None], None] | None = None) -> _T:
         """Do work on a thread.

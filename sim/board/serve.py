@@ -10,6 +10,7 @@ import select
 import socket
 import time
 import tty
+from collections import deque
 from collections.abc import Callable
 
 from ninefold.drivers.transports.greeting import admits
@@ -28,6 +29,8 @@ _ASLEEP_S = 10.0
 #: suffices.
 _QUIET_S = 1.0
 _TURN_S = 30.0
+#: Hosts that may wait for a turn; further ones wait to be accepted.
+_HOSTS = 16
 
 
 def serve_descriptor(
@@ -142,21 +145,33 @@ def serve_tcp(
         listener.listen()
         ready(f"tcp://{f'[{host}]' if place.version == 6 else host}:{listener.getsockname()[1]}")
 
-        def waiting() -> bool:
-            return bool(select.select([listener], [], [], 0)[0])
+        hosts: deque[socket.socket] = deque()
 
-        while not stop():
-            if not select.select([listener], [], [], _WAIT_S)[0]:
-                continue
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(ConnectionError):
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if not _left(connection) and (not key or admits(connection, key)):
-                    serve_descriptor(board, connection.fileno(), stop, waiting)
+        def waiting(patience: float = 0.0) -> bool:
+            while len(hosts) < _HOSTS and select.select([listener], [], [], patience)[0]:
+                hosts.append(listener.accept()[0])
+                patience = 0.0
+            # A host that gave up needs no turn, and no one reads the answers to what it sent.
+            for gone in [one for one in hosts if _left(one)]:
+                hosts.remove(gone)
+                gone.close()
+            return bool(hosts)
+
+        try:
+            while not stop():
+                if not waiting(_WAIT_S):
+                    continue
+                with hosts.popleft() as connection, contextlib.suppress(ConnectionError):
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    if not key or admits(connection, key):
+                        serve_descriptor(board, connection.fileno(), stop, waiting)
+        finally:
+            for one in hosts:
+                one.close()
 
 
 def _left(connection: socket.socket) -> bool:
-    """Return whether a host gave up while it waited, so that no one reads the answers to what it sent."""
+    """Return whether the other end of a connection is closed."""
     ended = getattr(select, "POLLRDHUP", 0)  # of Linux
     poll = select.poll()
     poll.register(connection, ended)

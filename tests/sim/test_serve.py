@@ -95,6 +95,9 @@ def test_requests_of_a_host_that_left_before_its_turn_are_not_served(monkeypatch
         listen(first, 1)
         second.write(b"left" + client.query(2, np.zeros((1, TINY.dimensions), int), 1), 1.0)
         second.close()
+        time.sleep(0.5)
+        first.write(client.query(1, np.zeros((1, TINY.dimensions), int), 1), 1.0)
+        listen(first, 1)  # it is still its turn, as no one else waits
         ask(url, 4)
         first.close()
     assert b"left" not in b"".join(taken)

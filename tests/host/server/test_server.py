@@ -25,10 +25,12 @@ from ninefold.host.server.service import Limits, Replies, Service, digest_of
 from ninefold.host.server.serving import Address, _Protocol, serve
 from ninefold.host.sources import Entry
 from ninefold.spec.errors import DeviceError, InputError, UnavailableError
+from tests.drivers.board_model import BoardModel
 
 from ..cluster.fakes import running
 from ..index.made import DIMENSIONS, clustered, vectors_of
 from ..scheduler.fakes import Fake, FakeDevice, backends, cpu
+from ..test_board_backend import KNOWN, listening
 from .conftest import ROWS, service_of, serving, vectors
 
 SEARCH = "/v1/indexes/notes/search"
@@ -162,6 +164,37 @@ def test_a_device_that_fails_is_named_in_the_answer(tmp_path: Path, own_folders:
         assert answer["fallbacks"] == ["fake: it burns"]
         refused = httpx.post(f"{url}{SEARCH}", json={"vectors": vectors(1), "device": "fake", "strict": True})
         assert refused.status_code == 503
+
+
+def test_a_board_is_offered_by_its_url_and_no_other_is_opened(tmp_path: Path, own_folders: None) -> None:
+    with listening(BoardModel(), 1) as place, service_of(tmp_path, boards=[f"{place}{KNOWN}"]) as service:
+        device = f"board:{place}{KNOWN}"
+        with serving(service) as url, httpx.Client(base_url=url) as http:
+            answer = http.post(SEARCH, json={"vectors": vectors(2), "k": 3, "device": device}).json()
+            assert (answer["answered_by"], answer["fallbacks"]) == (device, [])
+            assert answer["hits"] == http.post(SEARCH, json={"vectors": vectors(2), "k": 3}).json()["hits"]
+            assert device in {one["device"] for one in http.get("/v1/devices").json()["devices"]}
+            for other in (place, "replay:///etc/passwd", "virtual/tiny?flip=1", "serial:///dev/null"):
+                refusals = (
+                    http.post(SEARCH, json={"vectors": vectors(1), "device": f"board:{other}"}),
+                    http.post(
+                        "/v2/models/similarity/infer",
+                        json={
+                            "inputs": [
+                                {"name": name, "shape": [1, 2], "datatype": "INT8", "data": [1, 2]} for name in "qc"
+                            ],
+                            "parameters": {"device": f"board:{other}"},
+                        },
+                    ),
+                )
+                for refused in refusals:
+                    assert refused.status_code == 422
+                    assert refused.json()["detail"].startswith(f"device board:{other} is not offered by this server: ")
+
+
+def test_a_url_that_is_none_of_a_board_is_refused(tmp_path: Path, own_folders: None) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        service_of(tmp_path, boards=["nowhere://x"]).close()
 
 
 def test_a_write_is_read_found_and_removed(http: httpx.Client) -> None:
