@@ -214,7 +214,7 @@ class Service:
         return found
 
     def check_device(self, name: str) -> None:
-        """Raise `InputError` for a device that is not among those of this server.
+        """Raise `InputError` for a device that this server does not list.
 
         A name may hold an address or a path, which no caller is to make this machine open.
         """
