@@ -20,12 +20,23 @@ from ninefold.spec.momentum import (
     HOT,
     MEMORY,
     ROW_DEVIATION,
+    SMALLEST_NORMAL,
     WEIGHT,
     check_clock,
 )
 from ninefold.spec.signature import Call
 
-__all__ = ["Cleaning", "cleaning", "hot", "new_memory", "new_rows", "next_times", "weights"]
+__all__ = [
+    "Cleaning",
+    "cleaning",
+    "cosine",
+    "hot",
+    "mixed",
+    "new_memory",
+    "new_rows",
+    "next_times",
+    "weights",
+]
 
 _Floats = npt.NDArray[np.float32]
 _Ids = npt.NDArray[np.int64]
@@ -91,6 +102,19 @@ def weights(clusters: _Ids, times: _Times, last: _Times, count: _Ids) -> _Floats
     again = np.flatnonzero(clusters[order[1:]] == clusters[order[:-1]])
     since[order[again + 1]] = times[order[again + 1]] - times[order[again]]
     return (WEIGHT * np.exp(-since / FADE_S)).astype(np.float32)
+
+
+def mixed(row: npt.NDArray[np.float16], vector: _Floats, weight: np.float32) -> npt.NDArray[np.float16]:
+    """Return a row (D,) after a vector of that weight."""
+    return ((np.float32(1) - weight) * row.astype(np.float32) + weight * vector).astype(np.float16)
+
+
+def cosine(vector: _Floats, row: npt.NDArray[np.float16]) -> float:
+    """Return the cosine of a vector and a row, from -1 to 1; 0 if one of them is zero or has only subnormal numbers."""
+    v, m = vector.astype(np.float64), row.astype(np.float64)
+    if np.abs(v).max() < SMALLEST_NORMAL or not m.any():
+        return 0.0
+    return float(np.clip(v @ m / np.sqrt((v @ v) * (m @ m)), -1.0, 1.0))
 
 
 def next_times(clusters: _Ids, times: _Times, arrays: Any) -> None:

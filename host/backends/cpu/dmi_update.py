@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ninefold.numerics.momentum import next_times, weights
+from ninefold.numerics.momentum import cosine, mixed, next_times, weights
 from ninefold.spec.data import Answer, Kept
-from ninefold.spec.momentum import DECAY, SMALLEST_NORMAL, check_clock
+from ninefold.spec.momentum import DECAY, check_clock
 from ninefold.spec.signature import Call
 
 from .momentum import Form, fetch, load
@@ -42,14 +42,6 @@ def _by_numpy(
     rows, momentum = form.arrays["rows"], form.arrays["momentum"]
     found = weights(clusters, times, form.arrays["last"], form.arrays["count"])
     for cluster, vector, weight in zip(clusters, vectors, found, strict=True):
-        row = ((np.float32(1) - weight) * rows[cluster].astype(np.float32) + weight * vector).astype(np.float16)
-        rows[cluster] = row
-        momentum[cluster] = DECAY * float(momentum[cluster]) + (1 - DECAY) * _cosine(vector, row)
+        rows[cluster] = row = mixed(rows[cluster], vector, weight)
+        momentum[cluster] = DECAY * float(momentum[cluster]) + (1 - DECAY) * cosine(vector, row)
     next_times(clusters, times, form.arrays)
-
-
-def _cosine(vector: npt.NDArray[np.float32], row: npt.NDArray[np.float16]) -> float:
-    v, m = vector.astype(np.float64), row.astype(np.float64)
-    if np.abs(v).max() < SMALLEST_NORMAL or not m.any():
-        return 0.0
-    return float(np.clip(v @ m / np.sqrt((v @ v) * (m @ m)), -1.0, 1.0))

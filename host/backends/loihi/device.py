@@ -20,6 +20,7 @@ from ninefold.spec.signature import Call
 
 from .chip import Chip
 from .library import INSTALL, installed, library
+from .membranes import Membranes
 from .network import Activity
 from .rows import Rows
 from .sorter import Sorter
@@ -104,6 +105,7 @@ class LoihiDevice:
         self.residents = LoadedResidents(self, runners)
         self._chip = chip
         self._sorters: dict[int, Sorter] = {}
+        self._membranes: dict[int, Membranes] = {}
         self._activity = Activity()
         self._build_seconds = 0.0
         self._closed = False
@@ -132,6 +134,7 @@ class LoihiDevice:
         """Drop every network."""
         self.residents.clear()
         self._sorters.clear()
+        self._membranes.clear()
         self._closed = True
 
     def build(self, nits: npt.NDArray[np.int8]) -> Rows:
@@ -146,6 +149,14 @@ class LoihiDevice:
             if cores not in self._sorters:
                 self._sorters[cores] = Sorter(cores, self._chip, self._activity)
             return self._sorters[cores]
+
+    def membranes(self, clusters: int) -> Membranes:
+        """Return a network of leaky membranes for the `clusters` of a batch; it keeps no data between calls."""
+        with self._building():
+            cores = Membranes.cores_for(clusters, self._chip)
+            if cores not in self._membranes:
+                self._membranes[cores] = Membranes(cores, self._chip, self._activity)
+            return self._membranes[cores]
 
     @contextlib.contextmanager
     def timed(self, cores: int) -> Iterator[dict[str, float]]:

@@ -17,14 +17,16 @@ from ninefold.spec.errors import DeviceError
 from .chip import COARSE, COARSE_BITS, FINE, FINE_BITS, LIFT_MAX, RESET, Chip
 from .library import failures, library
 
-__all__ = ["Activity", "Core", "Network"]
+__all__ = ["CURRENT_DECAY", "VOLTAGE_MAX", "Activity", "Core", "Network", "connect"]
 
 #: The chip shifts every weight left by 6: a weight of 1 moves a membrane by 64.
 _UNIT_BITS = 6
 #: nengo-loihi's codes for numbers of weight bits.
 _WEIGHT_CODES = {4: 4, 8: 7}
 #: Largest voltage: 23 bits.
-_VOLTAGE_MAX = 2**23 - 1
+VOLTAGE_MAX = 2**23 - 1
+#: Decay with which a neuron's current lasts one time step.
+CURRENT_DECAY = 4095
 
 
 @dataclass
@@ -188,7 +190,7 @@ class Network:
                 (self._fine, np.tile(FINE, (block.n_neurons, 1)).T, FINE_BITS, 0),
                 (self._coarse, np.tile(COARSE, (block.n_neurons, 1)).T // 8, COARSE_BITS, 3),
             ):
-                self._connect(source, block, weights, bits, exponent)
+                self._fan_out[source] += connect(source, block, weights, bits, exponent)
             model.add_block(block)
         parts.validate_model(model)
         self._emulator = parts.Emulator(model, seed=0)  # without noise the seed has no effect
@@ -197,32 +199,14 @@ class Network:
     def _configure(self, compartment: Any) -> None:
         """Set the chip's integers directly, which nengo-loihi would otherwise scale and round."""
         n = compartment.n_compartments
-        compartment.decay_u = np.full(n, 4095, np.int32)
+        compartment.decay_u = np.full(n, CURRENT_DECAY, np.int32)
         compartment.decay_v = np.zeros(n, np.int32)
         compartment.scale_u = compartment.scale_v = False
         compartment.refract_delay = np.ones(n, np.int32)  # the minimum: no refractory period
         compartment.vth = np.full(n, self._threshold << _UNIT_BITS, np.int32)
         compartment.bias = np.zeros(n, np.int32)
         compartment.vmin = -(self._floor << _UNIT_BITS) + 1
-        compartment.vmax = _VOLTAGE_MAX
-
-    def _connect(self, source: Any, block: Any, weights: Any, bits: int, exponent: int) -> None:
-        """Connect a source to all neurons of a core with weights (axons, neurons), each times 2**exponent."""
-        parts = library()
-        synapse = parts.Synapse(weights.shape[0])
-        dense = isinstance(weights, np.ndarray)
-        synapse.set_weights(weights.astype(np.float32))
-        synapse.format(weight_bits=_WEIGHT_CODES[bits])
-        shift = synapse.synapse_cfg.shift_bits  # a weight with fewer bits uses the top of its 8
-        synapse.format(weight_exp=exponent - shift)
-        synapse.weights = [parts.discretize_weights(synapse.synapse_cfg, w * 2**shift) for w in synapse.weights]
-        if dense:
-            synapse.indices = synapse.indices[:1] * len(synapse.indices)  # equal for all axons, so stored once
-        self._fan_out[source] += [w.size for w in synapse.weights]
-        block.add_synapse(synapse)
-        axon = parts.Axon(synapse.n_axons)
-        axon.target = synapse
-        source.add_axon(axon)
+        compartment.vmax = VOLTAGE_MAX
 
 
 def _lifts(level: int) -> Iterator[tuple[list[int], list[int]]]:
@@ -232,3 +216,36 @@ def _lifts(level: int) -> Iterator[tuple[list[int], list[int]]]:
         level -= lift
         bits = [bit for bit in range(lift.bit_length()) if lift >> bit & 1]
         yield [b for b in bits if b < len(FINE)], [b - len(FINE) for b in bits if b >= len(FINE)]
+
+
+def connect(source: Any, block: Any, weights: Any, bits: int, exponent: int) -> list[int]:
+    """Connect a source to all neurons of a core, and return the number of weights of each axon.
+
+    Parameters
+    ----------
+    source : SpikeInput
+        The source.
+    block : LoihiBlock
+        The core.
+    weights : array or sparse matrix of shape (axons, neurons)
+        Integers that fit the format.
+    bits : int
+        Bits of a weight, 4 or 8.
+    exponent : int
+        The weights are multiplied by 2**exponent; 0 to 7.
+    """
+    parts = library()
+    synapse = parts.Synapse(weights.shape[0])
+    dense = isinstance(weights, np.ndarray)
+    synapse.set_weights(weights.astype(np.float32))
+    synapse.format(weight_bits=_WEIGHT_CODES[bits])
+    shift = synapse.synapse_cfg.shift_bits  # a weight with fewer bits uses the top of its 8
+    synapse.format(weight_exp=exponent - shift)
+    synapse.weights = [parts.discretize_weights(synapse.synapse_cfg, w * 2**shift) for w in synapse.weights]
+    if dense:
+        synapse.indices = synapse.indices[:1] * len(synapse.indices)  # equal for all axons, so stored once
+    block.add_synapse(synapse)
+    axon = parts.Axon(synapse.n_axons)
+    axon.target = synapse
+    source.add_axon(axon)
+    return [w.size for w in synapse.weights]
