@@ -17,7 +17,7 @@ RATING = 3
 
 
 def step(device: "CpuDevice", call: Call) -> Answer:
-    """Make all updates, those of different clusters together."""
+    """Make all updates, in rounds of one update a cluster."""
     state = call.state()
     clusters, cosines = (np.asarray(call.arguments[name]) for name in ("clusters", "cosines"))
     with device.timed() as metrics:
