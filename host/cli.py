@@ -244,12 +244,25 @@ def cli(
             raise InputError(f"{option} must be a folder, not {folder} ({error})") from error
     if remotes:
         os.environ["NINEFOLD_REMOTES"] = ",".join(remotes)
+        if ctx.invoked_subcommand not in ("devices", "doctor"):  # which list what is missing
+            _say_missing_remotes()
     if embeddings_gib is not None:
         os.environ["NINEFOLD_EMBEDDINGS_GIB"] = embeddings_gib
     if log is not None:
         ctx.with_resource(_logging_to(log))
     if not quiet:
         ctx.with_resource(listening(_listener()))
+
+
+def _say_missing_remotes() -> None:
+    """Report on stderr the servers of --remote that do not answer; a search without them would not mention it."""
+    from ninefold.host.backends.remote import Remote
+    from ninefold.spec.protocols import Missing
+
+    for entry in Remote().probe():
+        if isinstance(entry, Missing):
+            how = f"; {entry.install}" if entry.install else ""
+            click.echo(printable(f"warning: {entry.device}: {entry.reason}{how}"), err=True)
 
 
 def _listener() -> Listener:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["devices", "doctor"]
 
 _DAMAGED: Final = "damaged"
+#: Least width of a column of text.
+_TEXT_CELLS: Final = 24
 
 
 @click.command()
@@ -65,10 +69,10 @@ def devices(index: str | None, matrix: bool, as_json: bool, ray: bool) -> None:
             click.echo(json.dumps({"ninefold": 1} | {f"ninefold:{name}": 1 for name in sorted(offered)}))
             return
         console = Console(highlight=False)
-        console.print(_found(statuses, loaded))
+        console.print(_found(statuses, loaded, console.width))
         missing = [status.entry for status in statuses if isinstance(status.entry, Missing)]
         if missing:
-            console.print(_missing(missing))
+            console.print(_missing(missing, console.width))
             console.print("`ninefold doctor` explains how to get them.", style="dim")
         console.print(_power(), style="dim", markup=False)
 
@@ -179,10 +183,8 @@ def _load(scheduler: Scheduler, name: str) -> dict[str, str]:
     return said
 
 
-def _found(statuses: list[DeviceStatus], loaded: dict[str, str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("device", "class", "description", "state"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("device", "class"))
+def _found(statuses: list[DeviceStatus], loaded: dict[str, str], width: int) -> Table:
+    rows = []
     for status in statuses:
         if not isinstance(status.entry, Found):
             continue
@@ -194,17 +196,32 @@ def _found(statuses: list[DeviceStatus], loaded: dict[str, str]) -> Table:
             state += f"\n{used / max(status.capacity_bytes, 1):.1%} of {status.capacity_bytes:,} bytes"
         if status.device in loaded:
             state += f"\n{loaded[status.device]}"
-        what, state = printable(status.entry.description), printable(state, lines=True)
-        table.add_row(Text(printable(status.device)), status.entry.kind, Text(what), Text(state))
-    return table
+        rows.append((status.device, status.entry.kind, status.entry.description, state))
+    return _table(("device", "class", "description", "state"), rows, width)
 
 
-def _missing(entries: list[Missing]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("missing", no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    for entry in entries:
-        table.add_row(Text(printable(entry.device)), Text(printable(entry.reason, lines=True)))
+def _missing(entries: list[Missing], width: int) -> Table:
+    return _table(("missing", "reason"), [(entry.device, entry.reason) for entry in entries], width)
+
+
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]], width: int) -> Table:
+    """Return a table, whose last column or two wrap; in a narrow terminal, the texts of a device are below its name."""
+    cells = [[printable(cell, lines=True) for cell in row] for row in rows]
+    whole = max(1, len(headings) - 2)
+    taken = sum(max((cell_len(row[number]) for row in cells), default=0) + 2 for number in range(whole))
+    narrow = width - taken < _TEXT_CELLS * (len(headings) - whole)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=not narrow)
+    if narrow:
+        table.add_column(overflow="fold")
+        for name, *texts in cells:
+            table.add_row(Text(name, style="bold"))
+            said = "; ".join(text.replace("\n", "; ") for text in texts)
+            table.add_row(Padding(Text(said), (0, 0, 0, 2)))
+        return table
+    for number, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=number < whole)
+    for row in cells:
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -23,7 +23,7 @@ __all__ = ["searched"]
 
 def searched(
     url: str, name: str, query: str | None, queries: str | None, k: int, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], Asked, list[Hits]]:
+) -> tuple[dict[str, Any], Asked, list[Hits], str | None]:
     """Search an index of a server.
 
     Returns
@@ -34,6 +34,8 @@ def searched(
         The queries.
     list of Hits
         Their hits.
+    str or None
+        The server's warning, if no entry meets the filter.
 
     Raises
     ------
@@ -49,12 +51,14 @@ def searched(
             raise InputError("a server takes vectors, and no numbers of rows: give a .npy file")
         given = {key: value for key, value in options.items() if value is not None}
         hits: list[Hits] = []
+        warnings: list[str | None] = []
         for first in range(0, len(wanted.queries), MOST_QUERIES):
             some: Any = wanted.queries[first : first + MOST_QUERIES]
             answer = client.search(name, some if index.model else np.stack(some), k=k, **given)
             hits += _hits(answer)
+            warnings.append(answer.warning)
     about = {"index": name, "server": url, "rows": index.entries, "dimensions": index.dimensions}
-    return about, wanted, hits
+    return about, wanted, hits, warnings[0] if all(warnings) else None
 
 
 def _index(client: Client, name: str) -> IndexMessage:

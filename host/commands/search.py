@@ -120,8 +120,10 @@ def search(
         from .remote import searched
 
         with step(f"searching {name} at {server}"):
-            about, given, found = searched(server, name, query, queries, k, options)
+            about, given, found, warning = searched(server, name, query, queries, k, options)
         _warn(found)
+        if warning:
+            click.echo(f"warning: {printable(warning)}", err=True)
         write(form, lambda: about, zip(given.names, found, strict=True), many=given.many)
         return
     with step(f"searching {name}") as searching:

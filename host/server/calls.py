@@ -57,6 +57,7 @@ _T = TypeVar("_T")
 
 #: Statuses after which a request may succeed later.
 LATER: Final = frozenset({409, 429, 502, 503, 504})
+_NO_KEY: Final = 401
 #: Errors of a server that a client raises again.
 _KINDS: Final = {
     kind.__name__: kind for kind in (DamagedDataError, DeadlineError, DeviceError, InputError, UnsupportedError)
@@ -124,6 +125,8 @@ class Call(Generic[_T]):
             problem = response.json()
             detail, kind = str(problem["detail"]), problem.get("kind", "")
         said = printable(f"the server refused: {detail}", lines=True)
+        if response.status_code == _NO_KEY:
+            said += f"; the environment's {KEY_VARIABLE} gives the key"
         if kind in _KINDS:
             raise _KINDS[kind](said)
         if response.status_code in LATER:

@@ -52,7 +52,10 @@ class _Base:
 
     def _failed(self, error: httpx.TransportError) -> UnavailableError:
         reason = printable(str(error)) or type(error).__name__
-        return UnavailableError(f"no answer from {printable(self.url)}: {reason}", "`ninefold serve` starts a server")
+        how = "`ninefold serve` starts a server"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            how = "SSL_CERT_FILE names the certificate of an authority of your own, or a server's own, in PEM"
+        return UnavailableError(f"no answer from {printable(self.url)}: {reason}", how)
 
 
 class Client(_Base):
@@ -75,7 +78,7 @@ class Client(_Base):
         Time for one attempt in seconds.
     retries : Retries, optional
     verify : bool or ssl.SSLContext
-        As httpx takes it: certificates of a private authority need a context.
+        As httpx takes it. Certificates of a private authority need a context, or the environment's ``SSL_CERT_FILE``.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from litestar.params import JSONBody, QueryParameter
 from ninefold.host.cluster import ShardedIndex
 from ninefold.host.index import Hits, Index
 from ninefold.host.index.backup import backup
+from ninefold.host.index.unmet import unmet
 from ninefold.host.sources import Entry
 from ninefold.host.tiers.routing import Route
 from ninefold.spec.errors import InputError
@@ -89,6 +90,7 @@ def _search(service: Service, name: str, index: Index, asked: m.SearchRequest) -
         seconds=seconds,
         setting=None if found[0].setting is None else str(found[0].setting),
         routes=[_route(hits.route) for hits in found if hits.route is not None] or None,
+        warning=unmet(index) if asked.where is not None and not any(hits.hits for hits in found) else None,
     )
 
 

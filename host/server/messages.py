@@ -105,7 +105,7 @@ class Times(Struct):
 
 
 class SearchAnswer(Struct, kw_only=True):
-    """Hits of each query, best first, and who answered."""
+    """Hits of each query, best first, and who answered; a warning if no entry meets the filter."""
 
     index: str
     hits: list[list[FoundEntry]]
@@ -117,6 +117,7 @@ class SearchAnswer(Struct, kw_only=True):
     seconds: Times
     setting: str | None = None
     routes: list[RouteMessage] | None = None
+    warning: str | None = None
 
 
 class UpsertRequest(Struct, forbid_unknown_fields=True, omit_defaults=True):

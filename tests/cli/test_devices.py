@@ -25,7 +25,27 @@ def index(ninefold: Run, notes: Path) -> str:
     return "notes"
 
 
-def test_devices(ninefold: Run) -> None:
+@pytest.mark.parametrize("width", [60, 80])
+def test_devices_in_a_narrow_terminal(ninefold: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = [line.rstrip() for line in ninefold("devices").stdout.splitlines()]
+    assert max(map(len, lines)) <= width
+    at = lines.index("null")
+    assert lines[at + 1].startswith("  cpu; returns zeros, to measure overhead")
+    assert lines[lines.index("board:virtual/demo") + 1].startswith(
+        "  simulation; simulated: virtual/demo, 8,192 rows of"
+    )
+
+
+def test_a_remote_that_does_not_answer_is_named(ninefold: Run, index: str) -> None:
+    result = ninefold("--remote", "http://127.0.0.1:9", "search", index, "rain")
+    assert result.exit_code == 0
+    assert "warning: remote:127.0.0.1:9: no answer from http://127.0.0.1:9: " in result.stderr
+    assert "start `ninefold serve` at http://127.0.0.1:9" in result.stderr
+
+
+def test_devices(ninefold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     result = ninefold("devices")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()

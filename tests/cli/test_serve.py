@@ -63,6 +63,9 @@ def test_a_search_at_a_server_is_a_search_here(notes: Path, server: Server, nine
     report = json.loads(ninefold(*words, "--server", url, "--json").stdout)
     assert report["hits"] == json.loads(ninefold(*words, "--json").stdout)["hits"]
     assert (report["server"], report["dimensions"]) == (url, DIMENSIONS)
+    nothing = (*words, "--where", 'year == "3"')
+    warning = "warning: no entry meets the filter; entries have the fields year (number)"
+    assert [ninefold(*nothing, *more).stderr.splitlines()[-1] for more in ((), ("--server", url))] == [warning] * 2
     for given, message in (
         (("nots", notes), f"{url} has no index nots, only notes; did you mean 'notes'?"),
         (("notes", "3"), "a server takes vectors, and no numbers of rows: give a .npy file"),

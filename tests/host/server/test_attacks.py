@@ -17,10 +17,12 @@ import httpx
 import pytest
 import trustme
 
+from ninefold.host import Client
+from ninefold.host.server.client import Retries
 from ninefold.host.server.keys import KeyFile
 from ninefold.host.server.service import Limits, Service
 from ninefold.host.server.serving import Address
-from ninefold.spec.errors import InputError
+from ninefold.spec.errors import InputError, UnavailableError
 
 from .conftest import service_of, serving, vectors
 from .malformed import sent
@@ -338,7 +340,9 @@ def test_an_empty_file_of_keys_opens_no_address(keys: KeyFile) -> None:
         Address("192.0.2.1", behind_proxy=True, names=["a.example"]).check(keys)
 
 
-def test_tls_is_served_and_a_broken_certificate_refused(service: Service, tmp_path: Path) -> None:
+def test_tls_is_served_and_a_broken_certificate_refused(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("localhost")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -353,6 +357,15 @@ def test_tls_is_served_and_a_broken_certificate_refused(service: Service, tmp_pa
             httpx.get(f"{url}/v2/health/live")
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             httpx.get(url.replace("https", "http"))
+        with (
+            Client(url, retries=Retries(0)) as client,
+            pytest.raises(UnavailableError, match="SSL_CERT_FILE names the"),
+        ):
+            client.indexes()
+        authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        with Client(url) as client:
+            assert [index.name for index in client.indexes()] == ["notes"]
     key.write_text("no key")
     with (
         pytest.raises(InputError, match="not usable for TLS"),

@@ -121,7 +121,10 @@ def test_a_key_is_sent(service: Service, tmp_path: Path, monkeypatch: pytest.Mon
     keys = KeyFile(tmp_path / "keys.json")
     _, token = keys.add("anna", "read")
     with serving(service, keys) as url:
-        with Client(url) as client, pytest.raises(InputError, match="a key is needed"):
+        with (
+            Client(url) as client,
+            pytest.raises(InputError, match=r"a key is needed.*; the environment's NINEFOLD_KEY gives the key$"),
+        ):
             client.indexes()
         with Client(url, token) as client:
             assert client.indexes()

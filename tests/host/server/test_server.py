@@ -59,6 +59,14 @@ def test_a_search_finds_what_the_index_finds(http: httpx.Client, service: Servic
     assert 0 < answer["seconds"]["search"] <= answer["seconds"]["total"]
 
 
+def test_a_filter_that_no_entry_meets_is_explained(http: httpx.Client) -> None:
+    asked = {"vectors": vectors(2), "where": 'year == "2000"'}
+    answer = http.post(SEARCH, json=asked).json()
+    assert answer["hits"] == [[], []]
+    assert answer["warning"] == "no entry meets the filter; entries have the fields year (int)"
+    assert http.post(SEARCH, json={**asked, "where": "year == 2000"}).json()["warning"] is None
+
+
 def test_only_the_parts_that_are_asked_for_are_sent(http: httpx.Client) -> None:
     asked = {"vectors": vectors(1), "k": 1}
     assert http.post(SEARCH, json={**asked, "include": []}).json()["hits"][0][0].keys() == {"id", "score", "row"}
