@@ -18,6 +18,7 @@ from ninefold.host.backends.loihi.network import Activity, Core, Network
 from ninefold.host.backends.loihi.rows import Rows
 from ninefold.host.backends.loihi.topk import keys
 from ninefold.host.bench.loihi import loihi as bench
+from ninefold.numerics.momentum import new_memory
 from ninefold.numerics.nits import pack
 from ninefold.sim import golden
 from ninefold.spec.benchmark import Request
@@ -357,7 +358,7 @@ def test_residents(small: LoihiDevice) -> None:
     with pytest.raises(InputError, match=r"packed nits must be -4 to 4, not 7 at \(0, 0\)"):
         device.load(damaged)
     with pytest.raises(InputError, match=r"^memory must have the attribute seed$"):
-        device.load(State("s", 0, {}))
+        device.load(State("s", 0, new_memory("s", 2, 3).arrays))
     device.close()
     with pytest.raises(DeviceError, match=r"^the device loihi:emulator is closed$"):
         device.run(call)
