@@ -9,7 +9,6 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.plugins import JsonRenderPlugin
 
 from . import indexes, models, page
 from .gate import SCHEMA
@@ -17,6 +16,7 @@ from .guards import AnyRequest
 from .messages import ProblemMessage
 from .problems import MEDIA_TYPE, problem_of
 from .refusals import decoded
+from .schema import SchemaPlugin
 from .service import Service
 
 __all__ = ["application"]
@@ -61,6 +61,6 @@ def application(service: Service, more: Sequence[HTTPRouteHandler] = ()) -> Lite
             "1",
             description="Indexes and operators of Ninefold over HTTP. Errors are problem details (RFC 9457).",
             path=SCHEMA,
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[SchemaPlugin(sorted(service.indexes))],
         ),
     )

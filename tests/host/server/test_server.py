@@ -421,6 +421,40 @@ def test_a_bad_request_is_refused_in_words(
     assert ("allow" in answer.headers) == (status == 405)
 
 
+def test_the_schema_refuses_what_the_server_refuses(http: httpx.Client) -> None:
+    schema = http.get("/openapi.json").json()
+    assert http.get("/openapi.json").json() == schema
+    parts = schema["components"]["schemas"]
+    for request in ("SearchRequest", "UpsertRequest", "EntryMessage", "BackupRequest"):
+        assert parts[request]["additionalProperties"] is False, request
+    search = parts["SearchRequest"]
+    assert [one["required"] for one in search["oneOf"]] == [["texts"], ["vectors"]]
+    asked = {"vectors": vectors(1)}
+    bounds = 0
+    for name, declared in search["properties"].items():
+        for one in declared.get("anyOf", [declared]):
+            given = [one[side] + step for side, step in (("minimum", -1), ("maximum", 1)) if side in one]
+            given += [one["exclusiveMinimum"]] if "exclusiveMinimum" in one else []
+            given += ["other"] if "enum" in one else []
+            for value in given:
+                refused = http.post(SEARCH, json={**asked, name: value})
+                assert (refused.status_code, name in refused.json()["detail"]) == (400, True), (name, value)
+                bounds += 1
+    assert bounds == 14
+    vector = search["properties"]["vectors"]["anyOf"][0]
+    assert (vector["minItems"], vector["maxItems"], vector["items"]["minItems"]) == (1, 1024, 1)
+    paths = {path: next(iter(operations.values())) for path, operations in schema["paths"].items()}
+    named = {one["name"]: one["schema"] for path in paths.values() for one in path.get("parameters", ())}
+    assert named["digest"]["pattern"] == "^[0-9a-f]{64}$"
+    assert named["name"]["enum"] == ["notes"]
+    assert "mine" in named["operator"]["enum"]
+    infer = schema["paths"]["/v2/models/{operator}/infer"]["post"]
+    assert infer["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/InferRequest")
+    assert "INT8" in parts["TensorMessage"]["properties"]["datatype"]["enum"]
+    append = schema["paths"]["/v1/residents/{digest}"]["patch"]["parameters"]
+    assert [one["name"] for one in append if one["required"]] == ["digest", "upload-offset"]
+
+
 def test_limits_are_named(tmp_path: Path, own_folders: None) -> None:
     limits = Limits(body=2048, entries=2)
     with service_of(tmp_path, limits) as service, serving(service) as url, httpx.Client(base_url=url) as http:
