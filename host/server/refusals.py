@@ -55,11 +55,12 @@ def _sentence(message: str, kind: Any, value: Any) -> str:
         node, value, known = _within(node, step, value, known=known)
     where = printable(path) or "the body"
     if named := _NAMED.fullmatch(what):
-        full = printable(f"{path}.{named[2]}" if path else named[2])
+        name = named[2][:_QUOTED]  # a caller chose it, and its length
+        full = printable(f"{path}.{name}" if path else name)
         if named[1].startswith("missing"):
             return f"{full} is missing"
         fields = [one.encode_name for one in node.fields] if isinstance(node, inspect.StructType) else []
-        return f"{full} is not allowed: only {', '.join(fields)}{did_you_mean(named[2], fields)}"
+        return f"{full} is not allowed: only {', '.join(fields)}{did_you_mean(name, fields)}"
     allowed = _allowed(node)
     if not known or not allowed:
         return f"{where}: {printable(what)}"
