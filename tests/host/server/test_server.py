@@ -340,6 +340,7 @@ def test_health_devices_and_metrics(http: httpx.Client) -> None:
             400,
             "K is not allowed: only texts, vectors, k, rerank,",
         ),
+        ("POST", SEARCH, {"x" * 10**6: 3}, 400, f"{'x' * 60} is not allowed: only texts, "),
         ("POST", SEARCH, {"vectors": [["a"]]}, 400, 'vectors[0][0]: "a" is not allowed: a number'),
         (
             "POST",
