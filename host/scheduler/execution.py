@@ -25,7 +25,7 @@ from .telemetry import Telemetry
 
 __all__ = ["LOADING", "Executor", "Running", "WorkerContext"]
 
-#: Time limits of opening and closing a device in seconds, and slowest accepted transfer in bytes per second.
+#: Time limits of opening a device that has a limit, and of closing one, in seconds, and slowest accepted transfer in bytes per second.
 OPEN_S: Final = 60.0
 CLOSE_S: Final = 10.0
 SLOWEST_BYTES_S: Final = 20e6
@@ -274,7 +274,8 @@ class Executor:
         return fetch(device, state)
 
     def _opened(self, running: Running) -> Device:
-        self.watch(running, "opening it", OPEN_S)
+        # A device without a time limit may compile for minutes when it opens: a kernel, the model of a board.
+        self.watch(running, "opening it", float("inf") if self.found.timeout_s is None else OPEN_S)
         started = time.perf_counter()
         device = running.device = self.backend.open(self.name.partition(":")[2])
         self._context.telemetry.prepared(self.name, "open", started)

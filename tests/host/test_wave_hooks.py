@@ -85,3 +85,30 @@ def test_steps_on_a_divided_lattice_pass() -> None:
     bound = call.operator.bind({"state": wave}, {"steps": 20, "alpha": 0.1, "beta": -0.1})
     state = state_after(Cpu().open(), bound)
     assert [flaw(bound, state, seed) for seed in range(20)] == [""] * 20
+
+
+def growing(psi: float, beta: float, steps: int) -> Call:
+    """Return a call whose wave grows without bound where beta is positive."""
+    layout = first("wave_step", "many steps")[0].operator.layout_of("state")
+    zeros = {"v": np.zeros(16, np.complex64), "a": np.zeros(16, np.complex64)}
+    fixed = {name: np.zeros(16, np.float32) for name in ("r", "s")}
+    wave = layout.state("wave", {"psi": np.full(16, psi, np.complex64), **zeros, **fixed})
+    return first("wave_step", "many steps")[0].operator.bind({"state": wave}, {"steps": steps, "dt": 0.5, "beta": beta})
+
+
+# From psi = 1e12 the numbers are within the range of float32 for one step, and then neither here nor there.
+@pytest.mark.parametrize(("psi", "steps"), [(1e3, 1), (1e3, 4), (1e3, 50), (1e12, 1), (1e12, 2), (1e13, 1)])
+def test_a_wave_without_bound_passes(psi: float, steps: int) -> None:
+    call = growing(psi, 1.0, steps)
+    with np.errstate(over="ignore"):
+        golden_state = call.state().next(golden.step(call)[1])
+    state = state_after(Cpu().open(), call)
+    for seed in range(5):
+        assert flaw(call, state, seed) == ""
+        assert flaw(call, golden_state, seed) == ""
+
+
+def test_a_bounded_wave_that_is_not_a_number_is_seen() -> None:
+    call = growing(1.0, -0.1, 5)
+    nan = np.full(16, np.nan, np.complex64)
+    assert "psi of cell" in flaw(call, changed(call, call.state(), psi=nan, v=nan, a=nan))

@@ -182,6 +182,18 @@ def test_opening_that_hangs() -> None:
     assert result.fallbacks == ("gpu: opening it did not end within 0.1 s",)
 
 
+def test_the_opening_of_a_device_without_a_limit_has_none() -> None:
+    class Compiles(Fake):
+        def open(self, instance: str = "") -> FakeDevice:
+            threading.Event().wait(0.4)  # four times the limit of other devices
+            return super().open(instance)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ninefold.host.scheduler.execution.OPEN_S", 0.1)
+        with Scheduler(backends=backends(cpu(), Compiles("board", timeout_s=None)), costs=None) as s:
+            assert s.submit("mine", queries(), DATA, k=3, device="board").result(10).fallbacks == ()
+
+
 def test_loading_that_hangs_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ninefold.host.scheduler.execution.SLOWEST_BYTES_S", 1e12)
     release, loads = threading.Event(), []
