@@ -19,6 +19,8 @@ __all__ = ["load_state", "read_only", "save_state"]
 #: Member of the file with everything but the arrays: UTF-8 JSON, as uint8. No field of a layout may have this name.
 _ABOUT: Final = "state.json"
 _FORMAT: Final = "ninefold state 1"
+#: First bytes of an archive with members.
+_ARCHIVE: Final = b"PK\x03\x04"
 #: What the readers of archives, arrays and JSON raise for damaged files.
 _DAMAGE: Final = (
     AttributeError,
@@ -84,9 +86,17 @@ def load_state(path: Path | str) -> State:
     """
     path = Path(path)
     with path.open("rb") as file:
+        # NumPy reads other files as pickles, and advises to load them unsafely.
+        if (start := file.read(4)) != _ARCHIVE:
+            raise DamagedDataError(
+                f"{path} is not a complete file of a state: it begins with {start!r}, not {_ARCHIVE!r}"
+            )
+        file.seek(0)
         try:
             with np.load(file, allow_pickle=False) as members:
                 arrays = {name: members[name] for name in members.files}
+            if _ABOUT not in arrays:
+                raise DamagedDataError(f"{path} is not a complete file of a state: it has no {_ABOUT}")
             about = json.loads(arrays.pop(_ABOUT).tobytes())
             known, wanted = about.pop("digest"), _FORMAT
             if about["format"] != wanted:

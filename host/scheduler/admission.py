@@ -63,7 +63,10 @@ def task_of(
 
 
 def check_state(state: State, operators: Mapping[str, Operator]) -> None:
-    """Raise `InputError` unless the content of a state is what one of the operators declares."""
+    """Raise `InputError` unless the content of a state is what one of the operators declares.
+
+    The message has the reasons of the operators whose states have the most names of the arrays.
+    """
     reasons: dict[Layout, str] = {}
     for name, operator in operators.items():
         if operator.state_name and (layout := operator.layout_of(operator.state_name)) not in reasons:
@@ -73,7 +76,9 @@ def check_state(state: State, operators: Mapping[str, Operator]) -> None:
                 reasons[layout] = f"{name}: {error}"
             else:
                 return
-    why = "; ".join(reasons.values()) or "none takes a state: install the package of its operator, or add it"
+    common = {layout: len({field.name for field in layout.fields} & set(state.arrays)) for layout in reasons}
+    nearest = [reason for layout, reason in reasons.items() if common[layout] == max(common.values())]
+    why = "; ".join(nearest) or "none takes a state: install the package of its operator, or add it"
     raise InputError(f"no operator takes the state {state.id} ({why})")
 
 

@@ -25,8 +25,8 @@ from .telemetry import Telemetry
 
 __all__ = ["LOADING", "Executor", "Running", "WorkerContext"]
 
-#: Time limits of opening a device that has a limit and of closing one, in seconds, and slowest accepted transfer in bytes
-#: per second.
+#: Time limits of opening a device that has a limit and of closing one, in seconds, and slowest accepted transfer in
+#: bytes per second.
 OPEN_S: Final = 60.0
 CLOSE_S: Final = 10.0
 SLOWEST_BYTES_S: Final = 20e6

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,16 @@ def test_every_damaged_byte_is_seen_or_harmless(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros(2))
     (tmp_path / "b.npz").write_text("{}")
-    for name in ("a.npz", "b.npz"):
-        with pytest.raises(DamagedDataError, match=f"{name} is not a complete file of a state"):
+    np.save(tmp_path / "d.npy", np.zeros(2))
+    (tmp_path / "e.npz").touch()
+    start = "it begins with {}"
+    for name, reason in (
+        ("a.npz", "it has no state.json"),
+        ("b.npz", start.format(b"{}")),
+        ("d.npy", start.format(b"\x93NUM")),
+        ("e.npz", start.format(b"")),
+    ):
+        with pytest.raises(DamagedDataError, match=re.escape(f"{name} is not a complete file of a state: {reason}")):
             load_state(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         load_state(tmp_path / "c.npz")

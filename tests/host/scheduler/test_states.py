@@ -265,16 +265,17 @@ def test_a_wrong_next_state_is_refused_and_never_committed(behaviour: Behaviour,
     [
         (
             State("odd", 0, {"total": np.float32(1)}),
-            "running_sum: total.total must have dtype int64, not float32; decay: trace may hold trace, not 'total'",
+            "running_sum: total.total must have dtype int64, not float32",
         ),
         (
             State("odd", 0, {"total": np.int64(-1)}),
-            "running_sum: total.total must be at least 0, not -1; decay: trace may hold trace, not 'total'",
+            "running_sum: total.total must be at least 0, not -1",
         ),
+        (State("odd", 0, {"trace": np.float64(1)}), "decay: trace.trace must have dtype float32, not float64"),
     ],
 )
 def test_a_wrong_state_is_not_loaded(state: State, message: str) -> None:
-    said = rf"^no operator takes the state odd \((\w+: .*; )?{re.escape(message)}\)$"
+    said = rf"^no operator takes the state odd \({re.escape(message)}\)$"
     with scheduler(cpu()) as s, pytest.raises(InputError, match=said):
         s.load(state)
 
