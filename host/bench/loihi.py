@@ -1,4 +1,4 @@
-"""Loihi emulator on 1,024 x 64 nits: exact answers, activity of the chip and time of the emulation.
+"""Loihi emulator: searches of 1,024 x 64 nits, and momentum in membranes beside floats.
 
 Run with ``ninefold bench loihi``. The rows are seeded and many of them are equal, so that ties matter.
 """
@@ -14,6 +14,7 @@ from ninefold.spec.data import Database
 from ninefold.spec.operators import OPERATORS
 
 from .devices import found
+from .membranes import differences
 
 __all__ = ["loihi"]
 
@@ -27,7 +28,8 @@ def _measure(request: Request) -> list[Figure]:
     Returns
     -------
     list of Figure
-        Share of exact answers, and medians of time steps, spikes, synaptic operations and times over the queries.
+        Share of exact answers, and medians of time steps, spikes, synaptic operations and times over the queries; then
+        the figures of `differences`.
 
     Raises
     ------
@@ -51,6 +53,7 @@ def _measure(request: Request) -> list[Figure]:
     device.load(database)
     built = time.perf_counter() - start
     answers = [device.run(OPERATORS["mine"].bind({"q": q[None], "database": database}, {"k": _K})) for q in queries]
+    compared = differences(request, device)
     device.close()
     scores = (queries @ nits.T.astype(np.float32)).astype(np.int32)
     wanted = np.argsort(-scores, axis=1, kind="stable")[:, :_K]
@@ -90,7 +93,7 @@ def _measure(request: Request) -> list[Figure]:
             Figure.timed("mine", name, quantity, values, unit, parameters=parameters, better="less", detail=detail)
         )
     figures.append(Figure("mine", name, "built in", built, "s", parameters, detail="once a database"))
-    return figures
+    return figures + compared
 
 
 def _check() -> object:
