@@ -62,7 +62,7 @@ def check(words: list[str]) -> None:
         titles = {block.title for held in TITLED.values() for block in held}
         assert rest[0] in titles or (ROOT / rest[0]).is_file()
     else:
-        assert program in {".", "cd", "curl", "export", "git", "gtkwave", "ray", "surfer"}, (
+        assert program in {".", "cd", "curl", "export", "git", "gtkwave", "openssl", "ray", "surfer"}, (
             f"{program} is none of the programs of the documentation"
         )
 
