@@ -24,6 +24,7 @@ from ninefold.spec.momentum import (
     WEIGHT,
     check_clock,
 )
+from ninefold.spec.options import integer
 from ninefold.spec.signature import Call
 
 __all__ = [
@@ -63,7 +64,7 @@ def new_memory(name: str, clusters: int = 1024, dimensions: int = 512, *, seed: 
         A number is out of range.
     """
     for what, value, high in (("clusters", clusters, CLUSTERS_MAX), ("dimensions", dimensions, DIMENSIONS_MAX)):
-        if not 1 <= value <= high:
+        if not 1 <= integer(what, value) <= high:
             raise InputError(f"{what} must be 1 to {high}, not {value}")
     arrays = {
         "rows": np.zeros((clusters, dimensions), np.float16),

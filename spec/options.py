@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import InputError
 
-__all__ = ["Option"]
+__all__ = ["Option", "integer"]
 
 _NOUNS = {
     int: ("an integer", "integers"),
@@ -15,6 +16,14 @@ _NOUNS = {
     str: ("a string", "strings"),
     bool: ("true or false", "truth values"),
 }
+
+
+def integer(name: str, value: Any) -> int:
+    """Return an integer of any type as int, or raise `InputError` that names the argument and its value."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} must be an integer, not {value!r}") from None
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,13 @@ class TieredLists:
     def _memory(self, current: TierRecord | None) -> State | None:
         """Return the momentum that was saved with a record, if there is any."""
         path = self.folder / _MEMORY
-        return load_state(path) if current is not None and path.exists() else None
+        if current is None or not path.exists():
+            return None
+        try:
+            return load_state(path)
+        except DamagedDataError as error:
+            advice = f"`ninefold tiers {self.folder.parent} --rebuild` writes all lists again, and forgets the momentum"
+            raise DamagedDataError(f"{error}; {advice}") from error
 
     def close(self, *, save: bool = True) -> None:
         """Write momentum and record, unless opening failed, and free the devices."""

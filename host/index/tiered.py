@@ -26,6 +26,7 @@ from ninefold.host.tiers.routing import STAGES, Calibration, Route, Thresholds, 
 from ninefold.spec.data import Database, Result
 from ninefold.spec.errors import InputError, NinefoldError
 from ninefold.spec.formats import K_MAX, NO_ID
+from ninefold.spec.options import integer
 
 from .lists import ListRows, centroids_of
 from .locks import WriterLock
@@ -110,7 +111,7 @@ class Tiers:
         lists: int | None = None,
         rebuild: bool = False,
     ) -> None:
-        if lists is not None and not 1 <= lists <= PROBED:
+        if lists is not None and not 1 <= integer("lists", lists) <= PROBED:
             raise InputError(f"a question must use 1 to {PROBED} lists, not {lists}")
         self.scheduler, self.folder, self._snapshot = scheduler, folder / FOLDER, snapshot
         with snapshot() as first:

@@ -19,6 +19,7 @@ from ninefold.numerics.hilbert import decoded
 from ninefold.numerics.states import load_state, save_state
 from ninefold.spec.data import State
 from ninefold.spec.errors import DamagedDataError, InputError
+from ninefold.spec.options import integer
 from ninefold.spec.waves import INDEX_BITS
 
 from .curve import index_of, indices_of
@@ -131,6 +132,7 @@ class GridSnapshot:
         InputError
             An end is not an index of the curve, or they are in the wrong order.
         """
+        first, last = integer("first", first), integer("last", last)
         top = (1 << self.dimensions * self.bits) - 1
         if not 0 <= first <= last <= top:
             raise InputError(f"first and last must be 0 to {top} in ascending order, not {first} and {last}")
@@ -180,6 +182,7 @@ class PatchGrid:
     """
 
     def __init__(self, dimensions: int, bits: int) -> None:
+        dimensions, bits = integer("dimensions", dimensions), integer("bits", bits)
         if dimensions < 1 or bits < 1 or dimensions * bits > INDEX_BITS:
             raise InputError(
                 f"dimensions and bits must be at least 1, and their product at most {INDEX_BITS}, "

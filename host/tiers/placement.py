@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.spec.errors import InputError
+from ninefold.spec.options import integer
 from ninefold.spec.formats import K_MAX
 
 from .policies import Policy
@@ -40,6 +41,8 @@ class TierSizes:
     warm: int = 256
 
     def __post_init__(self) -> None:
+        for name in ("hot", "warm"):
+            integer(f"the number of {name} lists", getattr(self, name))
         if not 1 <= self.hot <= K_MAX:
             raise InputError(f"the hot tier must have 1 to {K_MAX} lists, not {self.hot}")
         if self.warm < 1:

@@ -194,11 +194,12 @@ def test_wrong_states_are_refused(arrays: dict[str, Any], message: str) -> None:
     ("arguments", "message"),
     [
         ((0, 4, 0), "clusters must be 1 to 1048576, not 0"),
+        ((1.5, 4, 0), "clusters must be an integer, not 1.5"),
         ((4, 4097, 0), "dimensions must be 1 to 4096, not 4097"),
         ((4, 4, -1), "seed must be an integer from 0 to 9223372036854775807, not -1"),
     ],
 )
-def test_wrong_sizes_of_new_memories_are_refused(arguments: tuple[int, int, int], message: str) -> None:
+def test_wrong_sizes_of_new_memories_are_refused(arguments: tuple[Any, int, int], message: str) -> None:
     clusters, dimensions, seed = arguments
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         new_memory("m", clusters, dimensions, seed=seed)

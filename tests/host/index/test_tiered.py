@@ -214,6 +214,14 @@ def test_damaged_files_are_named(folder: Path, scheduler: Scheduler) -> None:
             tiers.flush()
         assert tiers.content._placement.tier(route.lists[0]) is Tier.COLD
         tiers.flush()
+    memory = folder / "tiers" / "momentum.npz"
+    kept = memory.read_bytes()
+    memory.write_bytes(kept[:-5])
+    with pytest.raises(
+        DamagedDataError, match=rf"^{re.escape(str(memory))} is not .* --rebuild` writes all lists again"
+    ):
+        index.tiers(scheduler)
+    memory.write_bytes(kept)
     record = folder / "tiers" / "tiers.json"
     record.write_text(record.read_text()[:-9])
     with pytest.raises(
@@ -226,6 +234,7 @@ def test_bad_input_is_refused(folder: Path, scheduler: Scheduler, monkeypatch: p
     index = Index.open(str(folder))
     q = question(index, 9)
     cases: list[tuple[dict[str, Any], str]] = [
+        ({"lists": 1.5}, "lists must be an integer, not 1.5"),
         ({"lists": 33}, "a question must use 1 to 32 lists, not 33"),
         ({"sizes": TierSizes(200, 825)}, "the tiers must have at most all 1024 lists, not 200 hot and 825 warm"),
     ]

@@ -298,6 +298,9 @@ def test_bad_input_is_refused_and_changes_nothing() -> None:
     for dimensions, bits in ((0, 1), (1, 0), (13, 5)):
         with pytest.raises(InputError, match=f"at most 64, not {dimensions} and {bits}"):
             PatchGrid(dimensions, bits)
+    for dimensions, bits, name in ((3, 1.5, "bits"), (1.5, 3, "dimensions")):
+        with pytest.raises(InputError, match=rf"^{name} must be an integer, not 1\.5$"):
+            PatchGrid(dimensions, bits)  # type: ignore[arg-type]
     grid = PatchGrid(2, 3)
     for point, value, message in [
         ((1,), 0, "^a point must have 2 coordinates, not 1$"),
@@ -320,6 +323,8 @@ def test_bad_input_is_refused_and_changes_nothing() -> None:
             grid.extend(points, values)
     with pytest.raises(InputError, match="must be 0 to 63 in ascending order, not 5 and 64"):
         grid.snapshot().between(5, 64)
+    with pytest.raises(InputError, match=r"^first must be an integer, not 0\.5$"):
+        grid.snapshot().between(0.5, 2)  # type: ignore[arg-type]
     assert len(grid) == 0
     assert grid.snapshot().between(0, 63)[0].tolist() == []
 

@@ -180,6 +180,7 @@ def test_lists_settle_every_few_questions() -> None:
     [
         (lambda: TierSizes(0, 1), "the hot tier must have 1 to 256 lists, not 0"),
         (lambda: TierSizes(257, 1), "the hot tier must have 1 to 256 lists, not 257"),
+        (lambda: TierSizes(1.5, 1), "the number of hot lists must be an integer, not 1.5"),  # type: ignore[arg-type]
         (lambda: TierSizes(1, 0), "the warm tier must have at least 1 list, not 0"),
         (
             lambda: Placement(LeastRecent(3), 3, similar=np.zeros((2, 1), np.int64)),
