@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ninefold.spec.errors import InputError
-from ninefold.spec.options import integer
 from ninefold.spec.formats import K_MAX
+from ninefold.spec.options import integer
 
 from .policies import Policy
 

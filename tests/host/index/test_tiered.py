@@ -217,9 +217,7 @@ def test_damaged_files_are_named(folder: Path, scheduler: Scheduler) -> None:
     memory = folder / "tiers" / "momentum.npz"
     kept = memory.read_bytes()
     memory.write_bytes(kept[:-5])
-    with pytest.raises(
-        DamagedDataError, match=rf"^{re.escape(str(memory))} is not .* --rebuild` writes all lists again"
-    ):
+    with pytest.raises(DamagedDataError, match=rf"^{re.escape(str(memory))} is not .* --rebuild` writes all lists"):
         index.tiers(scheduler)
     memory.write_bytes(kept)
     record = folder / "tiers" / "tiers.json"
