@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from ninefold.drivers.transports.greeting import admits
 from ninefold.spec.errors import InputError
+from ninefold.spec.link import DELIMITER
 from ninefold.spec.protocols import Transport
 
 __all__ = ["serve_descriptor", "serve_pty", "serve_tcp"]
@@ -25,8 +26,8 @@ _CHUNK_BYTES = 1 << 12
 #: Time without a byte after which the board is not simulated until the host sends one. A board never sends without a
 #: request, and has finished every request by then.
 _ASLEEP_S = 10.0
-#: Time without a byte after which a host gives way to one that waits, and time after which a pause of two waits
-#: suffices.
+#: Time without a byte after which a host gives way to one that waits; and time after which it does so between two
+#: requests, or in a pause of two waits, as lost frames leave requests without replies.
 _QUIET_S = 1.0
 _TURN_S = 30.0
 #: Hosts that may wait for a turn; further ones wait to be accepted.
@@ -53,10 +54,14 @@ def serve_descriptor(
     os.set_blocking(descriptor, False)
     to_host, last = b"", time.monotonic()
     began = last
+    asked, answered = _Frames(), _Frames()
     while not stop():
         now = time.monotonic()
-        quiet = _QUIET_S if now - began < _TURN_S else 2 * _WAIT_S
-        if not to_host and now - last > quiet and waiting():
+        over = now - began >= _TURN_S
+        quiet = 2 * _WAIT_S if over else _QUIET_S
+        # A host that asks without a pause gives way between two requests, once its turn is over.
+        idle = over and answered.count >= asked.count
+        if not to_host and (idle or now - last > quiet) and waiting():
             return
         asleep = not to_host and time.monotonic() - last > _ASLEEP_S
         patience = _WAIT_S if asleep else 0
@@ -72,9 +77,29 @@ def serve_descriptor(
             if not data:
                 return
             board.write(data, _WAIT_S * 1000)
+            asked.add(data)
             last = time.monotonic()
-        to_host += board.read(_CHUNK_BYTES, 0.0 if to_host else _WAIT_S) if len(to_host) < _CHUNK_BYTES else b""
+        if len(to_host) < _CHUNK_BYTES:
+            data = board.read(_CHUNK_BYTES, 0.0 if to_host else _WAIT_S)
+            answered.add(data)
+            to_host += data
         last = time.monotonic() if to_host else last
+
+
+class _Frames:
+    """Number of frames in a byte stream, each ended by a delimiter."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._inside = False
+
+    def add(self, data: bytes) -> None:
+        """Count the frames that end in the next bytes of the stream."""
+        *ended, last = data.split(bytes([DELIMITER]))
+        for piece in ended:
+            self.count += bool(piece) or self._inside
+            self._inside = False
+        self._inside |= bool(last)
 
 
 def serve_pty(board: Transport, ready: Callable[[str], None], stop: Callable[[], bool]) -> None:

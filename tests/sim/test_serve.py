@@ -3,7 +3,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from queue import Queue
 
 import numpy as np
@@ -14,12 +14,14 @@ from ninefold.drivers.transports import open_transport
 from ninefold.drivers.transports.greeting import KEY_VARIABLE
 from ninefold.hdl.configurations import configuration
 from ninefold.host import Scheduler
+from ninefold.host.backends.board import BoardDevice, Boards
 from ninefold.numerics.nits import pack
 from ninefold.sim.board import Faults, VirtualBoard
 from ninefold.sim.board.serve import serve_pty, serve_tcp
 from ninefold.sim.commands.serve import serve
 from ninefold.spec.data import Database
 from ninefold.spec.errors import InputError, LostDeviceError, UnavailableError
+from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Transport
 from tests.hdl import client
 from tests.sim.test_board import listen
@@ -115,6 +117,34 @@ def test_a_device_that_lost_its_turn_while_it_was_quiet_asks_for_another(monkeyp
         asked.append(scheduler.run("mine", q, data, k=4, device=f"board:{url}"))
     assert [(one.answered_by, one.fallbacks) for one in asked] == [(f"board:{url}", ())] * 2
     assert asked[0].values["ids"].tolist() == asked[1].values["ids"].tolist()
+
+
+def test_a_busy_host_gives_way_between_two_requests_once_its_turn_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ninefold.sim.board.serve._TURN_S", 0.5)
+    monkeypatch.setattr("ninefold.sim.board.serve._QUIET_S", 60.0)
+    random = np.random.default_rng(1)
+    nits = random.integers(-4, 5, (40, TINY.dimensions)).astype(np.int8)
+    data = Database({"nits": pack(nits)}, {"rows": 40, "dimensions": TINY.dimensions, "scale": 0.7, "mode": "tanh"})
+    q = random.normal(0, 2, (3, TINY.dimensions)).astype(np.float32)
+    call = OPERATORS["mine"].bind({"q": q, "database": data}, {"k": 4})
+    done, found = threading.Event(), []
+
+    def busy(device: BoardDevice) -> None:
+        while not done.is_set():
+            found.append(device.run(call).values["ids"].tolist())
+
+    with serving(serve_tcp, 0) as url, closing(Boards().miner(url)) as first:
+        first.load(data)
+        thread = threading.Thread(target=busy, args=(first,))
+        thread.start()
+        try:
+            with closing(Boards().miner(url)) as second:  # it would be lost if it had no turn
+                second.load(data)
+                other = second.run(call).values["ids"].tolist()
+        finally:
+            done.set()
+            thread.join()
+    assert found == [other] * len(found) != []
 
 
 def test_hosts_prove_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
