@@ -21,7 +21,7 @@ from ninefold.spec.progress import step
 from ninefold.spec.terminal import printable
 from ninefold.spec.text import counted
 
-from . import segments
+from . import segments, tier_lists
 from .environment import DATA, salvaging
 from .index import Index
 from .manifest import Manifest, locate, missing, read_manifest
@@ -32,6 +32,8 @@ __all__ = ["Diagnosis", "SegmentState", "diagnose"]
 
 #: Time after which reading the tables is given up: damaged pages may lead round in circles.
 _LIMIT_S: Final = 600.0
+#: Number of damaged files of tiers that are named.
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Diagnosis:
         None if it cannot be read.
     saved : int
         Number of entries that were written to a file.
+    tiers : tuple of str
+        Errors of the files of its tiers, and the command that writes them again; they are read if nothing else is
+        damaged.
     """
 
     name: str
@@ -84,14 +89,19 @@ class Diagnosis:
     tables: str = ""
     manifest: Manifest | None = None
     saved: int = 0
+    tiers: tuple[str, ...] = ()
 
     @property
     def damaged(self) -> bool:
         """True if anything is damaged."""
-        return bool(self.problems)
+        return bool(self.problems or self.tiers)
 
     def lines(self) -> list[str]:
         """Return what can be saved, and how, for people."""
+        if not self.problems:
+            *errors, advice = self.tiers
+            more = [f"and {len(errors) - _SHOWN:,} more files of its tiers"] if len(errors) > _SHOWN else []
+            return [*errors[:_SHOWN], *more, f"no entry is lost: {advice}"]
         said = [*self.problems]
         ended = f", and then reading fails: {self.tables}" if self.tables else ""
         said.append(f"tables: {counted(self.entries, 'entry', 'entries')} can be read{ended}")
@@ -181,7 +191,8 @@ def diagnose(name: str, save: Path | None = None) -> Diagnosis:
                 entries, listed, tables = _read(folder, lambda told: _print(told, file))
     problem = _problem(name, folder, tables)
     if not problem:
-        return Diagnosis(name, folder, entries=entries, saved=entries if saved is None else saved)
+        tiers = tuple(tier_lists.damage(folder))
+        return Diagnosis(name, folder, entries=entries, saved=entries if saved is None else saved, tiers=tiers)
     saved = entries if saved is None else saved
     return Diagnosis(name, folder, (problem,), _segments(folder, listed), entries, tables, manifest, saved)
 

@@ -22,9 +22,9 @@ from .lists import ListRows, all_lists, centroid_directions, centroids_of, newer
 from .merging import Centroids
 from .parts import Parts
 from .read import Snapshot
-from .tier_record import TierRecord
+from .tier_record import FOLDER, TierRecord
 
-__all__ = ["Layout", "TieredLists"]
+__all__ = ["Layout", "TieredLists", "damage"]
 
 _MEMORY: Final = "momentum.npz"
 #: Questions after which hot lists are chosen again, and time after which momentum and record are written again.
@@ -152,8 +152,7 @@ class TieredLists:
         try:
             return load_state(path)
         except DamagedDataError as error:
-            advice = f"`ninefold tiers {self.folder.parent} --rebuild` writes all lists again, and forgets the momentum"
-            raise DamagedDataError(f"{error}; {advice}") from error
+            raise DamagedDataError(f"{error}; {_advice(self.folder)}, and forgets the momentum") from error
 
     def close(self, *, save: bool = True) -> None:
         """Write momentum and record, unless opening failed, and free the devices."""
@@ -203,8 +202,7 @@ class TieredLists:
         try:
             return ListRows.of_arrays(self.store.read(number), self.store.path(number)).upto(upto)
         except DamagedDataError as error:
-            advice = f"`ninefold tiers {self.folder.parent} --rebuild` writes all lists again"
-            raise DamagedDataError(f"{error}; {advice}") from error
+            raise DamagedDataError(f"{error}; {_advice(self.folder)}") from error
 
     def move(
         self,
@@ -296,3 +294,40 @@ class TieredLists:
             if number in held:
                 held[number] = new
         return Layout(int(parts.sequence[-1]), held)
+
+
+def _advice(tiers: Path) -> str:
+    return f"`ninefold tiers {tiers.parent} --rebuild` writes all lists again"
+
+
+def damage(folder: Path) -> list[str]:
+    """Read all files of the tiers of an index; return the errors of damaged and missing ones, and what to do at last.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the index.
+
+    Raises
+    ------
+    UnavailableError
+        The index has tiers, and the package zstandard is missing.
+    """
+    tiers = folder / FOLDER
+    try:
+        if (record := TierRecord.read(tiers)) is None:
+            return []
+    except DamagedDataError as error:
+        return [str(error), _advice(tiers)]
+    lists = [number for number, rows in enumerate(record.rows) if rows]
+    with step(f"verifying the lists of {folder.name}", len(lists)) as verifying:
+        store, found = ColdStore(tiers), []
+        for number in lists:
+            found += [str(error) for error in store.check([number])]
+            verifying.advance()
+    if (memory := tiers / _MEMORY).exists():
+        try:
+            load_state(memory)
+        except DamagedDataError as error:
+            found.append(str(error))
+    return [*found, _advice(tiers)] if found else []

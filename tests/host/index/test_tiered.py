@@ -13,6 +13,7 @@ import pytest
 
 from ninefold.host.backends.cpu import Cpu
 from ninefold.host.index import Index, bounded, generations, recalibrate, tier_lists, tiered
+from ninefold.host.index.diagnosis import diagnose
 from ninefold.host.index.lists import all_lists, centroids_of
 from ninefold.host.index.tier_record import TierRecord
 from ninefold.host.index.tiered import Tiers
@@ -226,6 +227,34 @@ def test_damaged_files_are_named(folder: Path, scheduler: Scheduler) -> None:
         DamagedDataError, match=rf"^{re.escape(str(record))} is damaged: .* --rebuild` writes it again$"
     ):
         index.tiers(scheduler)
+
+
+def test_a_diagnosis_reads_the_files_of_tiers(folder: Path, scheduler: Scheduler) -> None:
+    with Index.open(str(folder)) as index, index.tiers(scheduler, sizes=SMALL) as tiers:
+        tiers.search(question(index, 9), 1, time_s=0.0)
+        paths = [tiers.content.store.path(number) for number, rows in enumerate(tiers.record.rows) if rows]
+    assert not diagnose(str(folder)).damaged
+    *missing, cut = paths[:7]
+    for path in missing:
+        path.unlink()
+    cut.write_bytes(cut.read_bytes()[:-5])
+    advice = f"`ninefold tiers {folder} --rebuild` writes all lists again"
+    found = diagnose(str(folder))
+    assert found.damaged
+    assert [f"{path} is missing" for path in missing] == list(found.tiers[:6])
+    assert found.tiers[6].startswith(f"{cut} is damaged: ")
+    assert found.lines()[5:] == ["and 2 more files of its tiers", f"no entry is lost: {advice}"]
+    memory = folder / "tiers" / "momentum.npz"
+    memory.write_bytes(b"")
+    assert diagnose(str(folder)).tiers[7].startswith(f"{memory} is not a complete file")
+    record = folder / "tiers" / "tiers.json"
+    record.write_text("{")
+    assert [line.partition(":")[0] for line in diagnose(str(folder)).lines()] == [
+        f"{record} is damaged",
+        "no entry is lost",
+    ]
+    Index.open(str(folder)).tiers(scheduler, rebuild=True).close()
+    assert not diagnose(str(folder)).damaged
 
 
 def test_bad_input_is_refused(folder: Path, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
