@@ -107,5 +107,5 @@ def test_a_damaged_column_names_its_file(index: Index, tmp_path: Path) -> None:
     from ninefold.host.index.manifest import Manifest
 
     Manifest(DIMENSIONS, content["model"], True, {**FIELDS, "size": "int"}).write(tmp_path / "index")
-    with pytest.raises(DamagedDataError, match=rf"{path.name}: the column 'size' has no array present; `ninefold doctor"):
+    with pytest.raises(DamagedDataError, match=rf"{path.name}: the column .size. has no array present; .ninefold"):
         Index.open(str(tmp_path / "index"))
