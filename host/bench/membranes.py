@@ -12,10 +12,9 @@ from ninefold.host.backends.cpu import Cpu
 from ninefold.numerics.membranes import cosines, momentum, new_membranes
 from ninefold.numerics.momentum import new_memory
 from ninefold.spec.benchmark import Figure, Parameter, Request, Size
-from ninefold.spec.data import Answer, State
 from ninefold.spec.operators import OPERATORS
 from ninefold.spec.protocols import Device
-from ninefold.spec.residents import load_and_run
+from ninefold.spec.residents import state_after
 
 from .data import base
 
@@ -51,10 +50,9 @@ def differences(request: Request, device: Device) -> list[Figure]:
     worst, lists, sets, ties = 0.0, 0, 0, 0
     for made in _batches(of.vectors, clusters, batches, size):
         added = cosines(memory, made["clusters"], made["vectors"], made["times"])
-        load_and_run(cpu, OPERATORS["dmi_update"].bind({"state": memory, **made}))
-        memory = cpu.fetch(memory.id)
+        memory = state_after(cpu, OPERATORS["dmi_update"].bind({"state": memory, **made}))
         update = {"state": membranes, "clusters": made["clusters"], "cosines": added}
-        membranes = _next(load_and_run(device, OPERATORS["membrane_update"].bind(update)))
+        membranes = state_after(device, OPERATORS["membrane_update"].bind(update))
         difference = momentum(np.asarray(membranes.arrays["voltage"])) - memory.arrays["momentum"]
         worst = max(worst, float(np.abs(difference).max()))
         by_floats = cpu.run(OPERATORS["dmi_hot"].bind({"state": memory}, {"k": _K})).values["ids"]
@@ -85,9 +83,3 @@ def _batches(vectors: _Array, clusters: int, batches: int, size: int) -> Iterato
         drawn = rng.integers(0, len(vectors), size)
         times = _BATCH_S * (batch + np.sort(rng.uniform(0, 1, size)))
         yield {"clusters": nearest[drawn], "vectors": vectors[drawn], "times": times}
-
-
-def _next(answer: Answer) -> State:
-    if not isinstance(answer.state, State):
-        raise TypeError(f"a step on the chip must return a state, not {answer.state!r}")
-    return answer.state

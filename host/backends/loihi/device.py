@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,13 @@ from ninefold.spec.signature import Call
 from .chip import Chip
 from .library import INSTALL, installed, library
 from .membranes import Membranes
-from .network import Activity
+from .network import Activity, cores_for
 from .rows import Rows
 from .sorter import Sorter
 
 __all__ = ["Loihi", "LoihiDevice"]
+
+_Network = TypeVar("_Network", Sorter, Membranes)
 
 #: Time limit of a call in seconds; the emulator computes every time step of the chip.
 TIMEOUT_S = 600.0
@@ -104,8 +107,7 @@ class LoihiDevice:
         self.path = f"nengo-loihi {_version()} emulator"
         self.residents = LoadedResidents(self, runners)
         self._chip = chip
-        self._sorters: dict[int, Sorter] = {}
-        self._membranes: dict[int, Membranes] = {}
+        self._networks: dict[tuple[type[Sorter | Membranes], int], Any] = {}
         self._activity = Activity()
         self._build_seconds = 0.0
         self._closed = False
@@ -133,8 +135,7 @@ class LoihiDevice:
     def close(self) -> None:
         """Drop every network."""
         self.residents.clear()
-        self._sorters.clear()
-        self._membranes.clear()
+        self._networks.clear()
         self._closed = True
 
     def build(self, nits: npt.NDArray[np.int8]) -> Rows:
@@ -144,19 +145,20 @@ class LoihiDevice:
 
     def sorter(self, size: int) -> Sorter:
         """Return a network that selects among `size` scores; it keeps no data between calls."""
-        with self._building():
-            cores = Sorter.cores_for(size, self._chip)
-            if cores not in self._sorters:
-                self._sorters[cores] = Sorter(cores, self._chip, self._activity)
-            return self._sorters[cores]
+        return self._network(Sorter, size)
 
     def membranes(self, clusters: int) -> Membranes:
         """Return a network of leaky membranes for the `clusters` of a batch; it keeps no data between calls."""
+        return self._network(Membranes, clusters)
+
+    def _network(self, kind: type[_Network], neurons: int) -> _Network:
+        """Return the network of a kind for a number of neurons, built on first use."""
         with self._building():
-            cores = Membranes.cores_for(clusters, self._chip)
-            if cores not in self._membranes:
-                self._membranes[cores] = Membranes(cores, self._chip, self._activity)
-            return self._membranes[cores]
+            cores = cores_for(neurons, kind.axons, self._chip)
+            if (kind, cores) not in self._networks:
+                self._networks[kind, cores] = kind(cores, self._chip, self._activity)
+            made: _Network = self._networks[kind, cores]
+            return made
 
     @contextlib.contextmanager
     def timed(self, cores: int) -> Iterator[dict[str, float]]:

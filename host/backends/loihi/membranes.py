@@ -19,7 +19,7 @@ from ninefold.spec.membranes import LEAK, VOLTAGE_ONE
 
 from .chip import COARSE_BITS, Chip
 from .library import failures, library
-from .network import CURRENT_DECAY, VOLTAGE_MAX, Activity, connect
+from .network import Activity, configure, connect, emulated
 
 __all__ = ["AXONS", "Membranes"]
 
@@ -28,8 +28,6 @@ __all__ = ["AXONS", "Membranes"]
 _LOW, _HIGH, _HIGH_EXPONENT = (1, 2, 4, 8, 16, 32, 64), (1, 2, 4, 8, 16, 32, -64), 7
 _HALF = len(_LOW)
 AXONS = len(_LOW) + len(_HIGH)
-#: Limit of cores in a network; more clusters are processed in parts.
-_CORES = 8
 
 
 class Membranes:
@@ -38,7 +36,7 @@ class Membranes:
     Parameters
     ----------
     cores : int
-        Number of cores, as returned by `cores_for`.
+        Number of cores, as returned by `network.cores_for`.
     chip : Chip
         Limits of the chip.
     activity : Activity
@@ -46,9 +44,13 @@ class Membranes:
 
     Attributes
     ----------
+    axons : int
+        Axons of each neuron.
     size : int
         Number of neurons.
     """
+
+    axons = AXONS
 
     def __init__(self, cores: int, chip: Chip, activity: Activity) -> None:
         self._each = chip.neurons_a_core(0, AXONS)
@@ -57,11 +59,6 @@ class Membranes:
         self.size = cores * self._each
         with failures(), np.errstate(invalid="ignore"):  # the emulator casts NaN to integers before replacing them
             self._build()
-
-    @staticmethod
-    def cores_for(clusters: int, chip: Chip) -> int:
-        """Return the number of cores for the clusters of a batch, at most 8; more are processed in parts."""
-        return max(1, min(-(-clusters // chip.neurons_a_core(0, AXONS)), chip.cores, _CORES))
 
     def integrate(
         self, voltages: npt.NDArray[np.int32], neurons: npt.NDArray[np.int64], inputs: npt.NDArray[np.int64]
@@ -119,27 +116,14 @@ class Membranes:
             model.add_input(source)
         for low, high in zip(self._low, self._high, strict=True):
             block = parts.LoihiBlock(self._each)
-            _configure(block.compartment)
+            configure(block.compartment, VOLTAGE_ONE, decay=LEAK)
             connect(low, block, self._own(_LOW), COARSE_BITS, 0)
             connect(high, block, self._own(_HIGH), COARSE_BITS, _HIGH_EXPONENT)
             model.add_block(block)
-        parts.validate_model(model)
-        self._emulator = parts.Emulator(model, seed=0)  # without noise the seed has no effect
-        self._emulator.step()  # the first step receives no spikes
+        self._emulator = emulated(model)
 
     def _own(self, weights: tuple[int, ...]) -> Any:
         """Return the sparse matrix in which each neuron has axons of its own with these weights."""
         size = _HALF * self._each
         columns = np.repeat(np.arange(self._each), _HALF)
         return library().csr_matrix((np.tile(weights, self._each), (np.arange(size), columns)), (size, self._each))
-
-
-def _configure(compartment: Any) -> None:
-    n = compartment.n_compartments
-    compartment.decay_u = np.full(n, CURRENT_DECAY, np.int32)
-    compartment.decay_v = np.full(n, LEAK, np.int32)
-    compartment.scale_u = compartment.scale_v = False
-    compartment.refract_delay = np.ones(n, np.int32)
-    compartment.vth = np.full(n, VOLTAGE_ONE, np.int32)
-    compartment.bias = np.zeros(n, np.int32)
-    compartment.vmin, compartment.vmax = -VOLTAGE_MAX, VOLTAGE_MAX

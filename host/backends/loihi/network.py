@@ -17,16 +17,19 @@ from ninefold.spec.errors import DeviceError
 from .chip import COARSE, COARSE_BITS, FINE, FINE_BITS, LIFT_MAX, RESET, Chip
 from .library import failures, library
 
-__all__ = ["CURRENT_DECAY", "VOLTAGE_MAX", "Activity", "Core", "Network", "connect"]
+__all__ = ["Activity", "Core", "Network", "configure", "connect", "cores_for", "emulated"]
 
 #: The chip shifts every weight left by 6: a weight of 1 moves a membrane by 64.
 _UNIT_BITS = 6
 #: nengo-loihi's codes for numbers of weight bits.
 _WEIGHT_CODES = {4: 4, 8: 7}
 #: Largest voltage: 23 bits.
-VOLTAGE_MAX = 2**23 - 1
+_VOLTAGE_MAX = 2**23 - 1
 #: Decay with which a neuron's current lasts one time step.
-CURRENT_DECAY = 4095
+_CURRENT_DECAY = 4095
+#: Limit of cores in a network that processes its input in parts. The emulator is faster this way than with one network
+#: for all of it.
+_CORES = 8
 
 
 @dataclass
@@ -184,7 +187,8 @@ class Network:
         for core in cores:
             chip.check_weights(int(core.weights.min()), int(core.weights.max()))
             block = parts.LoihiBlock(core.weights.shape[1])
-            self._configure(block.compartment)
+            threshold, lowest = self._threshold << _UNIT_BITS, -(self._floor << _UNIT_BITS) + 1
+            configure(block.compartment, threshold, lowest)
             for source, weights, bits, exponent in (
                 (self._data[core.source], core.weights, FINE_BITS, 0),
                 (self._fine, np.tile(FINE, (block.n_neurons, 1)).T, FINE_BITS, 0),
@@ -192,21 +196,7 @@ class Network:
             ):
                 self._fan_out[source] += connect(source, block, weights, bits, exponent)
             model.add_block(block)
-        parts.validate_model(model)
-        self._emulator = parts.Emulator(model, seed=0)  # without noise the seed has no effect
-        self._emulator.step()  # the first step receives no spikes
-
-    def _configure(self, compartment: Any) -> None:
-        """Set the chip's integers directly, which nengo-loihi would otherwise scale and round."""
-        n = compartment.n_compartments
-        compartment.decay_u = np.full(n, CURRENT_DECAY, np.int32)
-        compartment.decay_v = np.zeros(n, np.int32)
-        compartment.scale_u = compartment.scale_v = False
-        compartment.refract_delay = np.ones(n, np.int32)  # the minimum: no refractory period
-        compartment.vth = np.full(n, self._threshold << _UNIT_BITS, np.int32)
-        compartment.bias = np.zeros(n, np.int32)
-        compartment.vmin = -(self._floor << _UNIT_BITS) + 1
-        compartment.vmax = VOLTAGE_MAX
+        self._emulator = emulated(model)
 
 
 def _lifts(level: int) -> Iterator[tuple[list[int], list[int]]]:
@@ -216,6 +206,44 @@ def _lifts(level: int) -> Iterator[tuple[list[int], list[int]]]:
         level -= lift
         bits = [bit for bit in range(lift.bit_length()) if lift >> bit & 1]
         yield [b for b in bits if b < len(FINE)], [b - len(FINE) for b in bits if b >= len(FINE)]
+
+
+def cores_for(neurons: int, axons: int, chip: Chip) -> int:
+    """Return the number of cores for neurons that each have `axons` of their own; at most 8, which run in parts."""
+    return max(1, min(-(-neurons // chip.neurons_a_core(0, axons)), chip.cores, _CORES))
+
+
+def configure(compartment: Any, threshold: int, lowest: int = -_VOLTAGE_MAX, decay: int = 0) -> None:
+    """Set the chip's integers directly, which nengo-loihi would otherwise scale and round.
+
+    Parameters
+    ----------
+    compartment : Compartment
+        Neurons of a core.
+    threshold : int
+        Voltage above which a neuron fires.
+    lowest : int
+        Voltage below which no membrane falls.
+    decay : int
+        Share of the voltage that a time step takes, in 1 / 4096.
+    """
+    n = compartment.n_compartments
+    compartment.decay_u = np.full(n, _CURRENT_DECAY, np.int32)
+    compartment.decay_v = np.full(n, decay, np.int32)
+    compartment.scale_u = compartment.scale_v = False
+    compartment.refract_delay = np.ones(n, np.int32)  # the minimum: no refractory period
+    compartment.vth = np.full(n, threshold, np.int32)
+    compartment.bias = np.zeros(n, np.int32)
+    compartment.vmin, compartment.vmax = lowest, _VOLTAGE_MAX
+
+
+def emulated(model: Any) -> Any:
+    """Return an emulator of a model, after the first step, which receives no spikes."""
+    parts = library()
+    parts.validate_model(model)
+    emulator = parts.Emulator(model, seed=0)  # without noise the seed has no effect
+    emulator.step()
+    return emulator
 
 
 def connect(source: Any, block: Any, weights: Any, bits: int, exponent: int) -> list[int]:

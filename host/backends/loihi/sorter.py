@@ -18,9 +18,6 @@ DIGIT_BITS = 3
 #: Axons of a neuron: the bits of a digit, and one that marks participation.
 AXONS = DIGIT_BITS + 1
 _KEY_BITS = 32
-#: Limit of cores in a network. More scores are processed in parts, and only the best k of each meet the next part. The
-#: emulator is faster this way than with a network for all scores.
-_CORES = 8
 
 
 class Sorter:
@@ -29,12 +26,20 @@ class Sorter:
     Parameters
     ----------
     cores : int
-        Number of cores, as returned by `cores_for`.
+        Number of cores, as returned by `network.cores_for`. More scores are processed in parts, and only the best k of
+        each meet the next part.
     chip : Chip
         Limits of the chip.
     activity : Activity
         Counters of the network's activity.
+
+    Attributes
+    ----------
+    axons : int
+        Axons of each neuron.
     """
+
+    axons = AXONS
 
     def __init__(self, cores: int, chip: Chip, activity: Activity) -> None:
         self._each = chip.neurons_a_core(0, AXONS)
@@ -47,11 +52,6 @@ class Sorter:
         matrix = library().csr_matrix((weights, (axons.ravel(), np.repeat(n, AXONS))), shape)
         # A sum is 1 to 8, or 0 for a neuron that does not participate.
         self._network = Network([Core(matrix, source) for source in range(self.cores)], 1 << DIGIT_BITS, chip, activity)
-
-    @staticmethod
-    def cores_for(size: int, chip: Chip) -> int:
-        """Return the number of cores for `size` scores, at most `_CORES`; more scores are processed in parts."""
-        return max(1, min(-(-size // chip.neurons_a_core(0, AXONS)), chip.cores, _CORES))
 
     def best(self, keys: npt.NDArray[np.uint32], k: int) -> npt.NDArray[np.int64]:
         """Return the positions of the k largest of `keys` (N,), largest first, ties by position.
