@@ -9,8 +9,8 @@ constexpr int kAxes = 9;
 constexpr std::int64_t kBlock = 2048;  // cells whose sums of neighbours stay in the first cache
 constexpr std::int64_t kPeriod = 64;   // the longest period, in cells, of an axis with tables of borders
 constexpr std::int64_t kVector = 16;   // numbers of the longest vector
-constexpr int kFar = 3;                // axes whose neighbours are fetched ahead: more than the processor sees by itself
-constexpr std::int64_t kAhead = 1024;  // numbers between fetching and use
+constexpr int kFar = 3;                // axes whose neighbours are prefetched: the processor follows too few streams
+constexpr std::int64_t kAhead = 1024;  // numbers between prefetch and use
 
 // Tables of an axis whose parts between two borders are short. Each has all bits set at the places of a period at which
 // the index along the axis is the first, or the last. Very short periods are repeated, and so is the beginning, so that
@@ -302,19 +302,19 @@ NINEFOLD_ON_PATH(void, wave_cells, (const Wave& wave, std::int64_t step, bool la
     }
 }
 
-// Write the displacement after the first step, and the velocity half a step ahead. `next` may be a, and v the old one.
-NINEFOLD_ON_PATH(void, wave_start, (const float* psi, const float* old, const float* a, float dt, float* next, float* v,
-                                    std::int64_t begin, std::int64_t end)) {
+// Leave the displacement after the first step in a, and the velocity half a step ahead in v.
+NINEFOLD_ON_PATH(void, wave_start, (const float* psi, float* v, float* a, float dt, std::int64_t begin,
+                                    std::int64_t end)) {
     const float half = dt / 2;
     std::int64_t j = 2 * begin;
     for (; j + kFloats <= 2 * end; j += kFloats) {
-        const Vec ahead = load(old + j) + load(a + j) * half;
-        store(next + j, load(psi + j) + ahead * dt);
+        const Vec ahead = load(v + j) + load(a + j) * half;
+        store(a + j, load(psi + j) + ahead * dt);
         store(v + j, ahead);
     }
     for (; j < 2 * end; j++) {
-        const float ahead = old[j] + a[j] * half;
-        next[j] = psi[j] + ahead * dt;
+        const float ahead = v[j] + a[j] * half;
+        a[j] = psi[j] + ahead * dt;
         v[j] = ahead;
     }
 }
@@ -335,8 +335,7 @@ NINEFOLD_ON_PATH(void, wave_speeds, (const float* __restrict s, double square, s
 
 NINEFOLD_PATHS(void, wave_cells, (const Wave& wave, std::int64_t step, bool last, std::int64_t begin,
                                   std::int64_t end, float* sum));
-NINEFOLD_PATHS(void, wave_start, (const float* psi, const float* old, const float* a, float dt, float* next, float* v,
-                                  std::int64_t begin, std::int64_t end));
+NINEFOLD_PATHS(void, wave_start, (const float* psi, float* v, float* a, float dt, std::int64_t begin, std::int64_t end));
 NINEFOLD_PATHS(void, wave_speeds, (const float* s, double square, std::int64_t count, float* speed));
 
 using namespace ninefold;
@@ -442,13 +441,12 @@ NINEFOLD_INTERFACE(wave_speeds)(std::int64_t path, std::int64_t threads, const f
     return 0;
 }
 
-// Do `steps` steps from psi, old and a. Displacements go from `one` to `other` and back, so the last one is in `one` after
-// an odd number, and the acceleration is in the other array. `one` may be a, `other` may be psi, and v may be `old`.
-NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, const float* psi, const float* old,
-                              const float* a, float* one, float* other, float* v, const float* speed,
+// Do `steps` steps in place. Displacements go from psi to a and back, so after an odd number the last one is in a and the
+// acceleration in psi.
+NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, float* psi, float* v, float* a, const float* speed,
                               const float* damping, const float* sources, const std::int64_t* extents,
                               std::int64_t axes, std::int64_t steps, double dt, double beta) {
-    Wave wave{{one, other}, v, speed, damping, sources, {}, {}, {}, 0, 0, 0, 0};
+    Wave wave{{a, psi}, v, speed, damping, sources, {}, {}, {}, 0, 0, 0, 0};
     wave.dt = static_cast<float>(dt), wave.beta = static_cast<float>(beta);
     set_extents(wave, extents, axes);
     const std::int64_t workers = useful(threads, wave.cells * 64 * steps);
@@ -461,7 +459,7 @@ NINEFOLD_INTERFACE(wave_step)(std::int64_t path, std::int64_t threads, const flo
         return kOutOfMemory;
     }
     share(wave.cells, 1 << 14, workers, [&](int, std::int64_t begin, std::int64_t end) {
-        wave_start_paths[path](psi, old, a, wave.dt, one, v, begin, end);
+        wave_start_paths[path](psi, v, a, wave.dt, begin, end);
     });
     const Planes planes(wave);
     std::int64_t most = 1;

@@ -90,9 +90,8 @@ def _by_kernel(kernel: Kernel, arrays: dict[str, _Array], factors: _Factors, opt
     extents = np.array(psi.shape, np.int64)
     for part in blocks(options["steps"], max(1, _CELLS // psi.size)):
         count = part.stop - part.start
-        # Displacements take the place of the acceleration and of the displacement before, in turns.
-        kernel("wave_step", psi, v, a, a, psi, v, *factors, extents, psi.ndim, count, options["dt"], options["beta"])
-        if count % 2:
+        kernel("wave_step", psi, v, a, *factors, extents, psi.ndim, count, options["dt"], options["beta"])
+        if count % 2:  # displacement and acceleration have changed places
             psi, a = a, psi
     arrays.update(psi=psi, a=a)
 
