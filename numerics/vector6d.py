@@ -154,9 +154,9 @@ def decode(data: Any) -> Vector6DColumns:
     found = {name: (np.zeros if name in zeroed else np.empty)(shape, kind) for name, (kind, shape) in declared.items()}
     for first in range(0, len(rooms), _BLOCK):
         rows = slice(first, min(first + _BLOCK, len(rooms)))
-        near, begins = _around(source, bounds[rows])
+        padded, begins = _padded(source, bounds[rows])
         for part in _PARTS[1:]:
-            records = part.windows(near)[begins].view(part.type)
+            records = part.windows(padded)[begins].view(part.type)
             for name in found.keys() & part.names:
                 found[name][rows] = records[name]
         if (wrong := np.flatnonzero(found["links"][rows] != rooms[rows])).size:
@@ -206,15 +206,15 @@ def encode(records: Vector6DColumns) -> _Bytes:
 def _bounds(source: _Bytes) -> tuple[npt.NDArray[np.int64], str]:
     """Return where records begin and where the last one ends, and the error for the first one of a wrong length."""
     size, data, places, place = len(source), source.data, array("q", [0]), 0
-    steps, note, last = _STEPS, places.append, size - LENGTH_BYTES
+    steps, append, last = _STEPS, places.append, size - LENGTH_BYTES
     while place <= last and (step := steps[data[place]]):
         place += step
-        note(place)
+        append(place)
     bounds = np.array(places, np.int64)
     if place > size:
         bounds = bounds[:-1]  # the last record is cut off
     # The walk went by the lowest byte of each length, so that longer numbers end it here.
-    lengths = _Part(0, np.dtype("<u4")).windows(source)[bounds[:-1]].view("<u4")
+    lengths = _PARTS[0].windows(source)[bounds[:-1]].view("<u4")
     if (wrong := np.flatnonzero(lengths + LENGTH_BYTES != np.diff(bounds))).size:
         bounds = bounds[: wrong[0] + 1]
     place = int(bounds[-1])
@@ -235,7 +235,7 @@ def _problem(source: _Bytes, number: int, place: int) -> str:
     return f"{named} is cut off: {there - LENGTH_BYTES:,} of the {length:,} bytes of its payload are there"
 
 
-def _around(source: _Bytes, places: npt.NDArray[np.int64]) -> tuple[_Bytes, npt.NDArray[np.int64]]:
+def _padded(source: _Bytes, places: npt.NDArray[np.int64]) -> tuple[_Bytes, npt.NDArray[np.int64]]:
     """Return bytes with the records at ascending positions, each as long as one with all links, and their places."""
     first, last = int(places[0]), int(places[-1])
     part = source[first : last + _WHOLE]
