@@ -13,6 +13,7 @@ from ninefold.spec.formats import INT32_MIN, NO_ID
 from ninefold.spec.membranes import COSINE_ONE, HOT_VOLTAGE, LEAK, LEAK_BITS, MEMBRANES, VOLTAGE_ONE, WEIGHT_UNIT
 from ninefold.spec.momentum import CLUSTERS_MAX
 from ninefold.spec.operators import OPERATORS
+from ninefold.spec.options import integer
 
 from .momentum import cosine, mixed, weights
 
@@ -28,9 +29,9 @@ def new_membranes(name: str, clusters: int = 1024) -> State:
     Raises
     ------
     InputError
-        The number of clusters is out of range.
+        The number of clusters is out of range, or no integer.
     """
-    if not 1 <= clusters <= CLUSTERS_MAX:
+    if not 1 <= integer("clusters", clusters) <= CLUSTERS_MAX:
         raise InputError(f"clusters must be 1 to {CLUSTERS_MAX}, not {clusters}")
     return MEMBRANES.state(name, {"voltage": np.zeros(clusters, np.int32)})
 

@@ -190,6 +190,8 @@ def test_currents_and_new_membranes() -> None:
     for clusters in (0, 2**20 + 1):
         with pytest.raises(InputError, match=rf"^clusters must be 1 to 1048576, not {clusters}$"):
             new_membranes("m", clusters)
+    with pytest.raises(InputError, match=r"^clusters must be an integer, not 1.5$"):
+        new_membranes("m", 1.5)  # type: ignore[arg-type]
 
 
 # ---- the scheduler
