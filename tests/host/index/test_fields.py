@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,5 +108,7 @@ def test_a_damaged_column_names_its_file(index: Index, tmp_path: Path) -> None:
     from ninefold.host.index.manifest import Manifest
 
     Manifest(DIMENSIONS, content["model"], True, {**FIELDS, "size": "int"}).write(tmp_path / "index")
-    with pytest.raises(DamagedDataError, match=rf"{path.name}: the column .size. has no array present; .ninefold"):
+    advice = f"`ninefold doctor {tmp_path / 'index'}` says what can be saved"
+    message = rf"{path.name}: the column 'size' has no array present; {re.escape(advice)}$"
+    with pytest.raises(DamagedDataError, match=message):
         Index.open(str(tmp_path / "index"))
